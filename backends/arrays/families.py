@@ -1,0 +1,31 @@
+"""Imports every family, so that their kernels are registered."""
+
+from webnn.backends.arrays import (
+    activation,
+    convolution,
+    elementwise,
+    logic,
+    matrix,
+    movement,
+    normalization,
+    pooling,
+    quantization,
+    recurrent,
+    reduction,
+    resampling,
+)
+
+__all__ = [
+    "activation",
+    "convolution",
+    "elementwise",
+    "logic",
+    "matrix",
+    "movement",
+    "normalization",
+    "pooling",
+    "quantization",
+    "recurrent",
+    "reduction",
+    "resampling",
+]

@@ -1,0 +1,1 @@
+"""The quantization family on arrays."""

@@ -1,0 +1,1 @@
+"""The reduction family on arrays."""

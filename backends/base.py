@@ -1,0 +1,124 @@
+"""What a backend is. The scheduler and the runtime know these contracts and no backend."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.ir import Graph
+from webnn.graph.limits import SPEC_LIMITS, LimitsTable
+from webnn.memory.allocator import Allocator, HostAllocator
+from webnn.memory.buffer import View
+
+__all__ = ["Backend", "Cancellation", "CompileOptions", "DeviceType", "Executable", "PowerPreference"]
+
+PowerPreference: TypeAlias = Literal["default", "high-performance", "low-power"]
+DeviceType: TypeAlias = Literal["cpu", "gpu", "npu"]
+
+
+class Cancellation:
+    """Tells a running compilation to stop. Thread-safe; once cancelled it stays so."""
+
+    __slots__ = ("_callbacks", "_event", "_lock")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[object] = []
+
+    def cancel(self) -> None:
+        """Ask for the compilation to stop; callbacks run on this thread."""
+        with self._lock:
+            if self._event.is_set():
+                return
+            self._event.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()  # type: ignore[operator]
+
+    def on_cancel(self, callback: object) -> None:
+        """Call `callback()` at `cancel`, or now if that has happened."""
+        with self._lock:
+            if not self._event.is_set():
+                self._callbacks.append(callback)
+                return
+        callback()  # type: ignore[operator]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """What a context wants of a compilation. Equal options and equal graphs may share an executable."""
+
+    power_preference: PowerPreference = "default"
+    threads: int = 0
+    """Threads for one run; 0 lets the backend choose."""
+
+
+@dataclass(slots=True)
+class Executable(ABC):
+    """A compiled graph. It holds no reference to a context and may be shared by several graphs.
+
+    Args:
+        inputs: names and descriptors, in the order in which `run` takes the views.
+        outputs: likewise.
+        byte_length: about how much memory it holds, constants that it does not share with others included.
+    """
+
+    inputs: Sequence[tuple[str, MLOperandDescriptor]]
+    outputs: Sequence[tuple[str, MLOperandDescriptor]]
+    byte_length: int = field(default=0)
+
+    @abstractmethod
+    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        """Compute all `outputs` from `inputs`; blocks until they are written.
+
+        Called from a lane. Several calls may be under way at once, on views of which no output is used twice. It must
+        not keep the views' memory busy after it returns.
+
+        Raises:
+            OperationError: the backend's message, with the operator's label in front where it is known.
+        """
+
+
+class Backend(ABC):
+    """Compiles graphs for one kind of device."""
+
+    name: ClassVar[str]
+    device_type: DeviceType = "cpu"
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this machine cannot use it, in one line; None if it can."""
+        return None
+
+    @property
+    def allocator(self) -> Allocator:
+        """Makes the buffers that its executables read and write. Default: host memory."""
+        return HostAllocator()
+
+    def support_limits(self) -> LimitsTable:
+        """What it can do: the specification's table, or less (`webnn.graph.limits.narrowed`)."""
+        return SPEC_LIMITS
+
+    @property
+    def preferred_input_layout(self) -> Literal["nchw", "nhwc"]:
+        """The layout in which `conv2d` and its like run without a detour."""
+        return "nchw"
+
+    @abstractmethod
+    def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        """Compile; called from a background thread, and may take its time.
+
+        Raises:
+            OperationError: it failed; the message names the operator and its label where it can.
+            CancelledError: (`concurrent.futures.CancelledError`) `cancellation` was set.
+        """

@@ -1,0 +1,1 @@
+"""The convolution family in ONNX."""

@@ -1,0 +1,31 @@
+"""Imports every family, so that their lowerings are registered."""
+
+from webnn.backends.onnx import (
+    activation,
+    convolution,
+    elementwise,
+    logic,
+    matrix,
+    movement,
+    normalization,
+    pooling,
+    quantization,
+    recurrent,
+    reduction,
+    resampling,
+)
+
+__all__ = [
+    "activation",
+    "convolution",
+    "elementwise",
+    "logic",
+    "matrix",
+    "movement",
+    "normalization",
+    "pooling",
+    "quantization",
+    "recurrent",
+    "reduction",
+    "resampling",
+]

@@ -1,0 +1,1 @@
+"""The logic family in ONNX."""

@@ -1,0 +1,309 @@
+"""Writing an ONNX model from a graph.
+
+A `Model` is filled by the lowerings of the families: they ask for the name of an operand (`model[operand]`) and `emit`
+nodes. Every value's type is known here, so that `emit` can do what no lowering should have to think about: where the
+runtime that will load the model has no kernel of an operator for a data type, the inputs are cast to the nearest wider
+type that it does have, and the outputs back. 32- and 64-bit integers are never widened to floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, Protocol
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from webnn.errors import NotSupportedError
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.ir import Graph, Node
+from webnn.graph.operand import MLOperand
+
+__all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "onnx_type"]
+
+OPSET: Final = 21
+"""The ONNX operator set that the lowerings speak: the first with 4-bit types, and widely read."""
+IR_VERSION: Final = 10
+INLINE_BYTES: Final = 1024
+"""Constants up to this size are written into the model; larger ones stay in the caller's memory."""
+
+_ONNX_TYPES: Final[dict[str, int]] = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "float64": TensorProto.DOUBLE,
+    "int32": TensorProto.INT32,
+    "uint32": TensorProto.UINT32,
+    "int64": TensorProto.INT64,
+    "uint64": TensorProto.UINT64,
+    "int16": TensorProto.INT16,
+    "uint16": TensorProto.UINT16,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
+    "int4": TensorProto.INT4,
+    "uint4": TensorProto.UINT4,
+    "bool": TensorProto.BOOL,
+}
+_BY_STRING: Final = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    **{f"tensor({name})": name for name in _ONNX_TYPES if not name.startswith("float")},
+    "tensor(float16)": "float16",
+}
+_WIDER: Final[dict[str, tuple[str, ...]]] = {
+    "float16": ("float32",),
+    "int8": ("int16", "int32", "int64", "float32"),
+    "uint8": ("int16", "int32", "int64", "float32"),
+    "int32": ("int64",),
+    "uint32": ("int64",),
+    "bool": ("uint8", "int32", "int64"),
+}
+"""Where to compute when a type has no kernel: types that hold every value of the first, narrowest first."""
+
+
+def onnx_type(name: str) -> int:
+    """The `TensorProto.DataType` of a type name."""
+    return _ONNX_TYPES[name]
+
+
+class Kernels(Protocol):
+    """Which data types the runtime that will load the model has kernels for."""
+
+    def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
+        """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
+        ...
+
+
+@cache
+def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...], bool] | None:
+    """The type of each input and output as the ONNX standard writes it ("T", "tensor(int64)"); variadic last input."""
+    try:
+        schema = onnx.defs.get_schema(op_type, OPSET, domain)
+    except onnx.defs.SchemaError:
+        return None
+    option = onnx.defs.OpSchema.FormalParameterOption
+    variadic = bool(schema.inputs) and schema.inputs[-1].option == option.Variadic
+    return tuple(p.type_str for p in schema.inputs), tuple(p.type_str for p in schema.outputs), variadic
+
+
+class Model:
+    """An ONNX model in the making.
+
+    Args:
+        graph: what to lower; its inputs and outputs keep their names where ONNX can spell them.
+        kernels: what the runtime can compute; None writes plain standard ONNX without casts.
+    """
+
+    def __init__(self, graph: Graph, kernels: Kernels | None = None) -> None:
+        self.graph = graph
+        self.kernels = kernels
+        self.input_names: dict[str, str] = {}
+        """The graph's input names, and what they are called in the model."""
+        self.output_names: dict[str, str] = {}
+        self.external: dict[str, np.ndarray[Any, Any]] = {}
+        """Constants that were left out of the model: initializer name to array."""
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: list[TensorProto] = []
+        self._types: dict[str, str] = {}
+        self._names: dict[int, str] = {}
+        self._taken: set[str] = set()
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._where = ""
+        self._domains: set[str] = set()
+        for name, operand in graph.inputs.items():
+            self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
+            self._types[self.input_names[name]] = operand.data_type
+
+    def __getitem__(self, operand: MLOperand) -> str:
+        """The name of an operand's value in the model."""
+        name = self._names.get(id(operand))
+        if name is None:
+            assert operand.constant is not None, f"{operand!r} is read before it is computed"
+            name = self._names[id(operand)] = self._weight(operand.constant)
+        return name
+
+    def data_type(self, name: str) -> str:
+        """The type of the value called `name`."""
+        return self._types[name]
+
+    def begin(self, node: Node) -> None:
+        """Say which node the next `emit` calls belong to; their ONNX nodes carry its label."""
+        self._where = node.where
+
+    def constant(self, value: Any, data_type: str = "int64") -> str:
+        """A small constant of the lowering's own: a shape, axes, a bound."""
+        dtype: Any = {"int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4}.get(data_type) or np.dtype(data_type)
+        array = np.asarray(value, dtype=dtype)
+        key = (data_type, array.shape, array.tobytes())
+        name = self._constants.get(key)
+        if name is None:
+            name = self._constants[key] = self._fresh("constant")
+            self._inline(name, array, data_type)
+        return name
+
+    def emit(
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        /,
+        *,
+        to: MLOperand | None = None,
+        domain: str = "",
+        **attributes: Any,
+    ) -> str:
+        """Add a node with one output and return that output's name.
+
+        Args:
+            op_type: the ONNX operator.
+            inputs: names of values; "" for an optional input that is left out.
+            to: the operand that the output is the value of, if it is one.
+            domain: of the operator, "" for the standard one.
+            **attributes: the node's attributes; None leaves one out.
+        """
+        return self.emit_many(op_type, inputs, [to], domain=domain, **attributes)[0]
+
+    def emit_many(
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        outputs: Sequence[MLOperand | None],
+        /,
+        *,
+        domain: str = "",
+        **attributes: Any,
+    ) -> list[str]:
+        """Add a node with several outputs; each is the value of an operand, or of none (None)."""
+        types = [self._types.get(name, "") for name in inputs]
+        variables: dict[str, str] = {}
+        schema = _schema(op_type, domain)
+        cast_inputs = list(inputs)
+        if schema is not None:
+            in_types, out_types, variadic = schema
+            for i, name in enumerate(inputs):
+                variable = in_types[min(i, len(in_types) - 1)] if variadic else in_types[i]
+                if name and not variable.startswith("tensor("):
+                    wanted = self._computed_in(op_type, domain, variable, types[i])
+                    variables.setdefault(variable, types[i])
+                    if wanted != types[i]:
+                        cast_inputs[i] = self.cast(name, wanted)
+        else:
+            out_types = ()
+        names, results = [], []
+        for i, operand in enumerate(outputs):
+            variable = out_types[min(i, len(out_types) - 1)] if out_types else ""
+            if "to" in attributes and op_type == "Cast":
+                final = made = next(k for k, v in _ONNX_TYPES.items() if v == attributes["to"])
+            elif variable in _BY_STRING:
+                final = made = _BY_STRING[variable]
+            elif variable in variables:
+                final = variables[variable]
+                made = self._computed_in(op_type, domain, variable, final)
+            else:
+                final = made = operand.data_type if operand is not None else types[0]
+            name = self._fresh(f"{op_type}{len(self._nodes)}")
+            self._types[name] = made
+            names.append(name)
+            results.append((name, made, final))
+        node = helper.make_node(
+            op_type,
+            cast_inputs,
+            names,
+            name=f"{_spelled(self._where) or op_type}#{len(self._nodes)}",
+            domain=domain,
+            **{k: v for k, v in attributes.items() if v is not None},
+        )
+        self._domains.add(domain)
+        self._nodes.append(node)
+        finished = [name if made == final else self.cast(name, final) for name, made, final in results]
+        for operand, name in zip(outputs, finished, strict=True):
+            if operand is not None:
+                self.set(operand, name)
+        return finished
+
+    def set(self, operand: MLOperand, name: str) -> None:
+        """Say that the value called `name` is the value of `operand`, casting it to the operand's type if need be."""
+        self._names[id(operand)] = self.cast(name, operand.data_type)
+
+    def cast(self, name: str, data_type: str) -> str:
+        """The value as another type; the value itself if it has that type."""
+        if self._types[name] == data_type:
+            return name
+        result = self._fresh(f"Cast{len(self._nodes)}")
+        where = f"{_spelled(self._where) or 'Cast'}#{len(self._nodes)}"
+        self._nodes.append(helper.make_node("Cast", [name], [result], name=where, to=onnx_type(data_type)))
+        self._types[result] = data_type
+        return result
+
+    def reshape(self, name: str, shape: Sequence[int], *, to: MLOperand | None = None) -> str:
+        """The value with another shape."""
+        return self.emit("Reshape", [name, self.constant(list(shape))], to=to)
+
+    def transpose(self, name: str, permutation: Sequence[int], *, to: MLOperand | None = None) -> str:
+        """The value with its axes in another order; the value itself if that is the order they have."""
+        if to is None and list(permutation) == list(range(len(permutation))):
+            return name
+        return self.emit("Transpose", [name], to=to, perm=list(permutation))
+
+    def finish(self) -> onnx.ModelProto:
+        """The model. Constants in `external` are declared in it but carry no data."""
+        outputs = []
+        for name, operand in self.graph.outputs.items():
+            self._where = "output"
+            spelled = self._fresh(_spelled(name) or "output")
+            self._nodes.append(
+                helper.make_node("Identity", [self[operand]], [spelled], name=f"output#{len(self._nodes)}")
+            )
+            self.output_names[name] = spelled
+            outputs.append(_value_info(spelled, operand.descriptor))
+        inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
+        proto = helper.make_graph(self._nodes, "webnn", inputs, outputs, self._initializers)
+        opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in sorted(self._domains - {""}))]
+        return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="webnn-runtime")
+
+    def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
+        """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
+        types = self.kernels.types(op_type, domain, variable) if self.kernels is not None else None
+        if types is None or data_type in types or not data_type:
+            return data_type
+        for wider in _WIDER.get(data_type, ()):
+            if wider in types:
+                return wider
+        raise NotSupportedError(f"{self._where}: no kernel of {op_type} for {data_type}, nor for a type that holds it")
+
+    def _fresh(self, name: str) -> str:
+        candidate, i = name, 0
+        while candidate in self._taken:
+            i += 1
+            candidate = f"{name}.{i}"
+        self._taken.add(candidate)
+        return candidate
+
+    def _weight(self, array: np.ndarray[Any, Any]) -> str:
+        name = self._fresh("weight")
+        data_type = array.dtype.name
+        if array.nbytes <= INLINE_BYTES or data_type in ("int4", "uint4"):
+            self._inline(name, array, data_type)
+            return name
+        tensor = TensorProto(name=name, data_type=onnx_type(data_type), dims=array.shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", "weights"), ("offset", "0"), ("length", str(array.nbytes))):
+            tensor.external_data.add(key=key, value=value)
+        self._initializers.append(tensor)
+        self.external[name] = array
+        self._types[name] = data_type
+        return name
+
+    def _inline(self, name: str, array: np.ndarray[Any, Any], data_type: str) -> None:
+        self._initializers.append(numpy_helper.from_array(array, name))
+        self._types[name] = data_type
+
+
+def _value_info(name: str, descriptor: MLOperandDescriptor) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, onnx_type(descriptor.data_type), list(descriptor.shape))
+
+
+def _spelled(name: str) -> str | None:
+    """`name` as ONNX can hold it; None if it cannot."""
+    return name if name.isprintable() and name.isascii() else None

@@ -1,0 +1,1 @@
+"""The normalization family in ONNX."""

@@ -1,0 +1,1 @@
+"""The quantization family in ONNX."""

@@ -1,0 +1,1 @@
+"""The resampling family in ONNX."""

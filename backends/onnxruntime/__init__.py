@@ -1,0 +1,1 @@
+"""The default backend: graphs lowered to ONNX, run by ONNX Runtime with buffers bound in place."""

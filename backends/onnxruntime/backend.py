@@ -1,0 +1,54 @@
+"""Compiling for ONNX Runtime's CPU execution provider."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from typing import Any, ClassVar
+
+import numpy as np
+from onnxruntime import OrtValue
+from onnxruntime.capi import _pybind_state as native
+
+from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
+from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.errors import OperationError
+from webnn.graph.ir import Graph
+
+__all__ = ["OnnxRuntimeBackend"]
+
+
+class OnnxRuntimeBackend(Backend):
+    """ONNX Runtime on the CPU."""
+
+    name: ClassVar[str] = "onnxruntime"
+
+    def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        """Lower to ONNX and make a session; large constants are handed over in place."""
+        model = lower(graph, cpu_kernels())
+        proto = model.finish()
+        settings = native.SessionOptions()
+        settings.log_severity_level = 4
+        settings.intra_op_num_threads = options.threads
+        values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in model.external.items()}
+        if values:
+            settings.add_external_initializers(list(values), [OrtValue(value) for value in values.values()])
+        cancellation.on_cancel(lambda: settings.set_load_cancellation_flag(True))
+        try:
+            session: Any = native.InferenceSession(settings, proto.SerializeToString(), False, False)
+            session.initialize_session(["CPUExecutionProvider"], [{}], set())
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            if cancellation.cancelled:
+                raise CancelledError from error
+            raise OperationError(f"onnxruntime: {error}") from error
+        weights: list[np.ndarray[Any, Any]] = list(model.external.values())
+        return OnnxRuntimeExecutable(
+            inputs=list(graph.input_descriptors.items()),
+            outputs=list(graph.output_descriptors.items()),
+            byte_length=sum(w.nbytes for w in weights),
+            session=session,
+            input_names=list(model.input_names.values()),
+            output_names=list(model.output_names.values()),
+            weights=[*weights, *values.values()],
+        )

@@ -1,0 +1,72 @@
+"""A compiled onnxruntime session, run on buffers that are bound in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from onnxruntime.capi import _pybind_state as native
+
+from webnn.backends.base import Executable
+from webnn.errors import OperationError
+from webnn.memory.buffer import View
+
+__all__ = ["CPU", "OnnxRuntimeExecutable"]
+
+CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_memory(), 0)
+
+
+class _Binding:
+    """An io-binding and what is bound to it now. Used by one run at a time."""
+
+    __slots__ = ("bound", "io")
+
+    def __init__(self, session: Any, count: int) -> None:
+        self.io = native.SessionIOBinding(session)
+        self.bound: list[View | None] = [None] * count
+
+
+@dataclass(slots=True)
+class OnnxRuntimeExecutable(Executable):
+    """Runs a session. Several runs at once each have a binding of their own; bindings are kept for the next run."""
+
+    session: Any = None
+    """The native `InferenceSession`."""
+    input_names: Sequence[str] = ()
+    output_names: Sequence[str] = ()
+    weights: Sequence[Any] = ()
+    """The arrays and OrtValues that the session reads in place: they must live as long as it does."""
+    _bindings: list[_Binding] = field(default_factory=list)
+
+    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        """Bind what has changed since the binding's last run, and run."""
+        try:
+            binding = self._bindings.pop()
+        except IndexError:
+            binding = _Binding(self.session, len(inputs) + len(outputs))
+        io, bound = binding.io, binding.bound
+        i = 0
+        try:
+            for view in inputs:
+                if bound[i] is not view:
+                    bound[i] = None
+                    io.bind_ortvalue_input(self.input_names[i], view.handle or _ort_value(view))
+                    bound[i] = view
+                i += 1
+            for view in outputs:
+                if bound[i] is not view:
+                    bound[i] = None
+                    io.bind_ortvalue_output(self.output_names[i - len(inputs)], view.handle or _ort_value(view))
+                    bound[i] = view
+                i += 1
+            self.session.run_with_iobinding(io, None)
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise OperationError(f"onnxruntime: {error}") from error
+        self._bindings.append(binding)
+
+
+def _ort_value(view: View) -> Any:
+    """An OrtValue over the view's memory, made once per view."""
+    value = view.handle = native.OrtValue.ortvalue_from_numpy(view.array, CPU)
+    return value

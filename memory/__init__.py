@@ -1,0 +1,1 @@
+"""Where bytes live: buffers, allocators, the pool, arrays handed out to users."""

@@ -1,0 +1,50 @@
+"""Building and running graphs on a backend directly, without contexts: for tests of operators and lowerings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from webnn.backends.base import Backend, Cancellation, CompileOptions
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.ir import Graph
+from webnn.graph.limits import SPEC_LIMITS, LimitsTable
+from webnn.memory.allocator import HostAllocator
+
+
+class DirectHost:
+    """A builder's host that hands back the graph as it is; with a backend, its limits are validated against."""
+
+    def __init__(self, backend: Backend | None = None) -> None:
+        self._limits = backend.support_limits() if backend is not None else SPEC_LIMITS
+
+    @property
+    def limits(self) -> LimitsTable:
+        return self._limits
+
+    def check_not_lost(self) -> None:
+        pass
+
+    def compile(self, graph: Graph) -> Graph:
+        return graph
+
+
+def direct_builder(backend: Backend | None = None) -> MLGraphBuilder[Graph]:
+    return MLGraphBuilder(DirectHost(backend))
+
+
+def run_graph(graph: Graph, feeds: Mapping[str, Any], backend: Backend) -> dict[str, np.ndarray[Any, Any]]:
+    """Compile `graph`, run it once on `feeds`, return its outputs."""
+    executable = backend.compile(graph, CompileOptions(), Cancellation())
+    allocator = HostAllocator()
+    inputs, outputs = [], []
+    for name, descriptor in executable.inputs:
+        view = allocator.allocate(descriptor.byte_length).view(descriptor)
+        allocator.write(view, np.asarray(feeds[name], descriptor.dtype))
+        inputs.append(view)
+    for _, descriptor in executable.outputs:
+        outputs.append(allocator.allocate(descriptor.byte_length).view(descriptor))
+    executable.run(inputs, outputs)
+    return {name: view.array for (name, _), view in zip(executable.outputs, outputs, strict=True)}

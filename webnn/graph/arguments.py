@@ -1,0 +1,101 @@
+"""Python values into what the specification's WebIDL types would have made of them, or a `ValidationError`.
+
+The messages start with the argument's name; `operator` puts the operator and its label in front.
+"""
+
+import math
+import operator as _operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+from webnn.errors import ValidationError
+from webnn.graph.dtypes import Number
+
+__all__ = ["boolean", "double", "enum_value", "number", "printable", "unsigned", "unsigned_list"]
+
+E = TypeVar("E", bound=str)
+
+_UNSIGNED_LONG_MAX = 2**32 - 1
+
+
+def unsigned(name: str, value: object) -> int:
+    """`[EnforceRange] unsigned long`: an integer of 0 to 2**32 - 1 (also NumPy's, or a float without a fraction)."""
+    if type(value) is int:
+        result = value
+    elif isinstance(value, bool) or value is None:
+        raise ValidationError(f"{name} must be an integer, got {value!r}")
+    elif isinstance(value, float) and value.is_integer():
+        result = int(value)
+    else:
+        try:
+            result = _operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            raise ValidationError(f"{name} must be an integer, got {value!r}") from None
+    if not 0 <= result <= _UNSIGNED_LONG_MAX:
+        raise ValidationError(f"{name} must be an integer of 0 to {_UNSIGNED_LONG_MAX}, got {result}")
+    return result
+
+
+def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
+    """`sequence<[EnforceRange] unsigned long>`, of exactly `length` items where one is given."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValidationError(f"{name} must be a sequence of integers, got {value!r}")
+    if type(value) is tuple and all(type(item) is int and 0 <= item <= _UNSIGNED_LONG_MAX for item in value):
+        result = value
+    else:
+        result = tuple(unsigned(f"{name}[{i}]", item) for i, item in enumerate(value))
+    if length is not None and len(result) != length:
+        raise ValidationError(f"{name} must have {length} items, got {list(result)}")
+    return result
+
+
+@overload
+def enum_value(name: str, value: object, allowed: Mapping[E, Any]) -> E: ...
+@overload
+def enum_value(name: str, value: object, allowed: Sequence[E]) -> E: ...
+def enum_value(name: str, value: object, allowed: Mapping[E, Any] | Sequence[E]) -> E:
+    """A WebIDL enum: `value` if it is one of `allowed`."""
+    if isinstance(value, str) and value in allowed:
+        return value  # type: ignore[return-value]
+    raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def boolean(name: str, value: object) -> bool:
+    """A WebIDL boolean, without JavaScript's idea that every object is one: True, False or NumPy's."""
+    if isinstance(value, bool):
+        return value
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise ValidationError(f"{name} must be True or False, got {value!r}")
+
+
+def number(name: str, value: object) -> Number:
+    """`MLNumber`: an int of any size, or a float with NaN and the infinities."""
+    if isinstance(value, bool):
+        raise ValidationError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, int | float):
+        return value
+    try:
+        return _operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValidationError(f"{name} must be a number, got {value!r}") from None
+
+
+def double(name: str, value: object) -> float:
+    """A WebIDL `double`: a finite float."""
+    try:
+        result = float(number(name, value))
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
+        raise ValidationError(f"{name} must be finite, got {value!r}")
+    return result
+
+
+def printable(text: str) -> str:
+    """`text` with everything escaped that could disturb or disguise the line it is printed in."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

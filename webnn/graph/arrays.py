@@ -1,0 +1,81 @@
+"""Whatever holds numbers, as a NumPy array of one of the spec's data types: the one door for data from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from webnn.errors import ValidationError
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import data_type_of, numpy_dtype
+
+__all__ = ["array_from"]
+
+
+def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
+    """`data` as a C-contiguous array in native byte order, without a copy where it already is one.
+
+    Args:
+        data: an array (`__dlpack__`, `__array__`), a buffer, or, with a descriptor, nested lists of numbers.
+        descriptor: what it must be. Raw bytes (`bytes`, `bytearray`, a `memoryview` or array of unsigned bytes) and
+            one-dimensional arrays of the right type are taken as the elements in row-major order, as in the
+            specification.
+
+    Raises:
+        ValidationError: the data is not numeric, or does not have the descriptor's type, shape or size.
+    """
+    array = _as_array(data, descriptor)
+    if descriptor is None:
+        data_type_of(array.dtype)
+        return np.ascontiguousarray(array) if array.ndim else array
+    if array.dtype == np.uint8 and array.ndim <= 1 and descriptor.data_type != "uint8":
+        array = _from_bytes(array, descriptor)
+    elif array.dtype != descriptor.dtype or not array.dtype.isnative:
+        given = data_type_of(array.dtype)
+        raise ValidationError(
+            f"expected {descriptor.data_type} {list(descriptor.shape)}, got {given} {list(array.shape)};"
+            f" convert it: array.astype({descriptor.dtype.name!r})"
+        )
+    if array.shape != descriptor.shape:
+        if array.ndim != 1 or array.size != descriptor.element_count:
+            raise ValidationError(
+                f"expected {descriptor.data_type} {list(descriptor.shape)}, got shape {list(array.shape)}"
+            )
+        array = array.reshape(descriptor.shape)
+    return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarray[Any, Any]:
+    if isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    try:
+        if isinstance(data, bytes | bytearray | memoryview):
+            return np.frombuffer(data, np.uint8) if not isinstance(data, memoryview) else np.asarray(data)
+        if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
+            return np.asarray(data)
+        if hasattr(data, "__dlpack__"):
+            return np.from_dlpack(data)  # type: ignore[arg-type]
+        if descriptor is not None and isinstance(data, list | tuple | int | float | bool):
+            return np.asarray(data, dtype=descriptor.dtype)
+        return np.asarray(memoryview(data))
+    except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
+        wanted = "an array or a buffer" if descriptor is None else f"{descriptor.data_type} {list(descriptor.shape)}"
+        raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}") from None
+
+
+def _from_bytes(array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) -> np.ndarray[Any, Any]:
+    if array.nbytes != descriptor.byte_length:
+        raise ValidationError(
+            f"expected {descriptor.byte_length} bytes for {descriptor.data_type} {list(descriptor.shape)},"
+            f" got {array.nbytes}"
+        )
+    array = np.ascontiguousarray(array)
+    if descriptor.data_type in ("int4", "uint4"):  # two to a byte, the first in the low bits
+        nibbles = np.stack([array & 15, array >> 4], axis=-1).reshape(-1)[: descriptor.element_count]
+        if descriptor.data_type == "int4":
+            nibbles = ((nibbles ^ 8).astype(np.int8) - 8).astype(np.int8)
+        return nibbles.astype(numpy_dtype(descriptor.data_type)).reshape(descriptor.shape)
+    return array.view(descriptor.dtype).reshape(descriptor.shape)

@@ -1,0 +1,241 @@
+"""`MLGraphBuilder`: inputs, constants, the operators of all families, and `build`.
+
+Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, overload, runtime_checkable
+
+import numpy as np
+
+from webnn.errors import InvalidStateError, ValidationError
+from webnn.graph.arguments import enum_value, number, printable
+from webnn.graph.arrays import array_from
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DATA_TYPES, DataType, Number, cast_number, data_type_of
+from webnn.graph.ir import Graph
+from webnn.graph.limits import LimitsTable
+from webnn.graph.operand import MLOperand
+from webnn.graph.operators.activation import Activation
+from webnn.graph.operators.convolution import Convolution
+from webnn.graph.operators.elementwise import Elementwise
+from webnn.graph.operators.logic import Logic
+from webnn.graph.operators.matrix import Matrix
+from webnn.graph.operators.movement import Movement
+from webnn.graph.operators.normalization import Normalization
+from webnn.graph.operators.pooling import Pooling
+from webnn.graph.operators.quantization import Quantization
+from webnn.graph.operators.recurrent import Recurrent
+from webnn.graph.operators.reduction import Reduction
+from webnn.graph.operators.resampling import Resampling
+
+__all__ = ["ConstantSource", "GraphHost", "MLGraphBuilder", "descriptor_from"]
+
+G_co = TypeVar("G_co", covariant=True)
+
+
+class GraphHost(Protocol[G_co]):
+    """What a builder needs of its context: the limits to validate against, and a way to compile."""
+
+    @property
+    def limits(self) -> LimitsTable:
+        """The limits of the context's backend."""
+        ...
+
+    def check_not_lost(self) -> None:
+        """Raise `InvalidStateError` when the context is gone."""
+        ...
+
+    def compile(self, graph: Graph) -> G_co:
+        """Start compiling `graph`; what comes back is usable at once and awaitable."""
+        ...
+
+
+@runtime_checkable
+class ConstantSource(Protocol):
+    """A tensor that can become a constant operand: `MLTensor`, seen from below."""
+
+    def _constant_for(self, host: object) -> np.ndarray[Any, Any]:
+        """Its value for a graph of `host`; raises `ValidationError` if it is not a living constant tensor of `host`."""
+        ...
+
+
+def descriptor_from(value: object, data_type: object = None) -> MLOperandDescriptor:
+    """A descriptor from a shape and a data type, from a descriptor, or from a mapping with the specification's keys."""
+    if isinstance(value, MLOperandDescriptor):
+        if data_type is not None and data_type != value.data_type:
+            raise ValidationError(f"the descriptor says {value.data_type}, the argument {data_type!r}")
+        return value
+    if isinstance(value, Mapping):
+        unknown = set(value) - {"data_type", "dataType", "shape"}
+        if unknown or "shape" not in value:
+            raise ValidationError(f"a descriptor has the keys 'data_type' and 'shape', got {sorted(value)}")
+        data_type = value.get("data_type", value.get("dataType", data_type))
+        value = value["shape"]
+    return MLOperandDescriptor(enum_value("data type", data_type, DATA_TYPES), value)  # type: ignore[arg-type]
+
+
+class MLGraphBuilder(
+    Elementwise,
+    Logic,
+    Activation,
+    Convolution,
+    Pooling,
+    Normalization,
+    Reduction,
+    Matrix,
+    Movement,
+    Resampling,
+    Quantization,
+    Recurrent,
+    Generic[G_co],
+):
+    """Builds one graph: inputs and constants, then operators, then `build`.
+
+    Every call is validated at once, as the specification says. A failed call leaves the builder as it was. A builder
+    builds once; after that its methods raise `InvalidStateError`.
+
+    Example:
+        >>> import webnn
+        >>> with webnn.ML().create_context() as context:
+        ...     builder = webnn.MLGraphBuilder(context)
+        ...     x = builder.input("x", [2, 3], "float32")
+        ...     graph = builder.build({"y": builder.relu(x)})
+        ...     context.compute(graph, {"x": [[1, -2, 3], [-4, 5, -6]]})["y"].tolist()
+        [[1.0, 0.0, 3.0], [0.0, 5.0, 0.0]]
+
+    Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
+    """
+
+    def __init__(self, context: GraphHost[G_co]) -> None:
+        """A builder for graphs of `context`. Raises `InvalidStateError` if the context is lost."""
+        context.check_not_lost()
+        self._host: GraphHost[G_co] = context
+        self._owner = object()
+        self._inputs: dict[str, MLOperand] = {}
+        self._built = False
+
+    def _check_can_build(self) -> None:
+        if self._built:
+            raise InvalidStateError(
+                "this builder has built its graph: make another with context.create_graph_builder()"
+            )
+        self._host.check_not_lost()
+
+    @overload
+    def input(self, name: str, shape: Sequence[int], data_type: DataType) -> MLOperand: ...
+    @overload
+    def input(self, name: str, shape: MLOperandDescriptor | Mapping[str, Any]) -> MLOperand: ...
+    def input(self, name: str, shape: object, data_type: DataType | None = None) -> MLOperand:
+        """An operand whose value is given at each run.
+
+        Args:
+            name: not empty, and not the name of another input of this builder.
+            shape: the dimensions, each at least 1; or a whole `MLOperandDescriptor`, then without `data_type`.
+            data_type: the type of each element.
+
+        Raises:
+            ValidationError: the name is empty or taken; the descriptor is not valid.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-input
+        """
+        self._check_can_build()
+        where = f"input {printable(name)!r}" if isinstance(name, str) else "input"
+        try:
+            if not isinstance(name, str) or not name:
+                raise ValidationError(f"the name must be a string that is not empty, got {name!r}")
+            if name in self._inputs:
+                raise ValidationError(f"this builder has an input of that name already, {self._inputs[name]!r}")
+            descriptor = descriptor_from(shape, data_type)
+            if descriptor.data_type in ("int4", "uint4"):
+                raise ValidationError(f"{descriptor.data_type} is for constants only")
+        except ValidationError as error:
+            raise ValidationError(f"{where}: {error}") from None
+        operand = self._inputs[name] = MLOperand(self._owner, descriptor, name=name)
+        return operand
+
+    @overload
+    def constant(self, value: DataType, number: Number, /) -> MLOperand: ...
+    @overload
+    def constant(self, value: MLOperandDescriptor | Mapping[str, Any], buffer: Any, /) -> MLOperand: ...
+    @overload
+    def constant(self, value: Any, /) -> MLOperand: ...
+    def constant(self, value: Any, data: Any = None, /) -> MLOperand:
+        """An operand whose value is known now.
+
+        - `constant(array)`: anything with `__dlpack__`, `__array__` or the buffer protocol. A C-contiguous array in
+          native byte order is **not copied**: do not change it while the graph lives. 4-bit types: `ml_dtypes` arrays.
+        - `constant("float32", 0.5)`: a scalar, cast to the type as the specification says.
+        - `constant(descriptor, buffer)`: the specification's form; the bytes are copied.
+        - `constant(tensor)`: a constant tensor of the same context, from `create_constant_tensor`.
+
+        Raises:
+            ValidationError: the data does not fit the type or the descriptor; the tensor is not a constant tensor of
+                this context, or is destroyed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-constant
+        """
+        self._check_can_build()
+        try:
+            array = self._constant_value(value, data)
+            descriptor = MLOperandDescriptor(data_type_of(array.dtype), array.shape)
+        except ValidationError as error:
+            raise ValidationError(f"constant: {error}") from None
+        return MLOperand(self._owner, descriptor, constant=array)
+
+    def _constant_value(self, value: Any, data: Any) -> np.ndarray[Any, Any]:
+        if isinstance(value, str):
+            data_type = enum_value("data type", value, DATA_TYPES)
+            if isinstance(data, str) or data is None:
+                raise ValidationError(f'constant("{value}", number): the value must be a number, got {data!r}')
+            return np.array(cast_number(number("value", data), data_type), DATA_TYPES[data_type].dtype)
+        if isinstance(value, ConstantSource):
+            return value._constant_for(self._host)
+        if isinstance(value, MLOperandDescriptor | Mapping):
+            descriptor = descriptor_from(value)
+            return array_from(data, descriptor).copy()
+        if data is not None:
+            raise ValidationError("a second argument goes with a data type or a descriptor: constant('float32', 0.5)")
+        return array_from(value)
+
+    def build(self, outputs: Mapping[str, MLOperand]) -> G_co:
+        """The graph that computes `outputs`, compiled in the background.
+
+        The graph comes back at once and can be dispatched right away; awaiting it waits for the compilation and raises
+        what went wrong there. Inputs that no output depends on are dropped.
+
+        Args:
+            outputs: names, and operands of this builder that are neither inputs nor constants (put an `identity`
+                after those).
+
+        Raises:
+            ValidationError: `outputs` is empty, or holds something that cannot be an output.
+            InvalidStateError: this builder has built before, or the context is lost.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-build
+        """
+        self._check_can_build()
+        if not isinstance(outputs, Mapping) or not outputs:
+            raise ValidationError(f"build: outputs must be a mapping of names to operands, not empty, got {outputs!r}")
+        rows = self._host.limits.get("output", {}).get("output")
+        for name, operand in outputs.items():
+            if not isinstance(name, str) or not name:
+                raise ValidationError(f"build: the name of an output must be a string that is not empty, got {name!r}")
+            where = f"build: output {printable(name)!r}"
+            if not isinstance(operand, MLOperand):
+                raise ValidationError(f"{where} must be an MLOperand, got {type(operand).__name__}")
+            if operand.owner is not self._owner:
+                raise ValidationError(f"{where} belongs to another builder")
+            if operand.node is None:
+                kind = "an input" if operand.name is not None else "a constant"
+                raise ValidationError(
+                    f"{where} is {kind}; put identity() between: build({{{name!r}: builder.identity(...)}})"
+                )
+            if operand.data_type in ("int4", "uint4") or (rows is not None and operand.data_type not in rows.allowed):
+                raise ValidationError(f"{where} is {operand.data_type}, which a graph cannot return")
+        graph = Graph(list(self._inputs.values()), outputs)
+        result = self._host.compile(graph)
+        self._built = True
+        return result

@@ -1,0 +1,101 @@
+"""The tensor limits: which data types and ranks each operand of each operator may have.
+
+A `Limits` row stands above the method it limits (see `webnn.graph.operator`). The rows validate operands, answer
+`op_support_limits()`, print the support table of the documentation, and are compared with the specification's tables.
+A backend narrows them with `narrowed`; nothing is ever wider than the specification, except for the 4-bit types.
+Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from webnn.graph.dtypes import FLOATS, DataType
+
+__all__ = ["SPEC_LIMITS", "Limits", "LimitsTable", "N", "Rank", "narrowed"]
+
+N: Final = 8
+"""The largest rank (`descriptor.MAX_RANK`), spelled as the specification's tables spell it."""
+
+Rank: TypeAlias = tuple[int, int]
+
+_REQUIRED: Final[tuple[DataType, ...]] = (*FLOATS, "int32")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """One row of a "tensor limits" table.
+
+    Args:
+        types: the allowed data types. With `same_as` they may be left out: those of the other operand then hold.
+        rank: one allowed rank, or the smallest and the largest. Default: 0 to N.
+        same_as: the operand whose data type this one must share.
+        required: the types that every implementation must support. Default: float32, float16 and int32, as far as
+            they are allowed, or else all that are allowed.
+        required_rank: the ranks that every implementation must support. Default: `rank`, up to 5.
+        ours: types that this package allows beyond the specification.
+    """
+
+    types: tuple[DataType, ...] = ()
+    rank: int | Rank = (0, N)
+    same_as: str | None = None
+    required: tuple[DataType, ...] = ()
+    required_rank: int | Rank | None = None
+    ours: tuple[DataType, ...] = ()
+
+    @property
+    def ranks(self) -> Rank:
+        """Smallest and largest allowed rank."""
+        return (self.rank, self.rank) if isinstance(self.rank, int) else self.rank
+
+    @property
+    def required_ranks(self) -> Rank:
+        """Smallest and largest rank that every implementation must support."""
+        if self.required_rank is None:
+            low, high = self.ranks
+            return low, min(high, 5)
+        return (self.required_rank, self.required_rank) if isinstance(self.required_rank, int) else self.required_rank
+
+    @property
+    def allowed(self) -> tuple[DataType, ...]:
+        """The allowed types, ours included."""
+        return self.types + self.ours
+
+    def resolved(self, rows: Mapping[str, "Limits"]) -> "Limits":
+        """The row with the types that `same_as` stands for, and `required` filled in."""
+        types, ours = self.types, self.ours
+        if self.same_as is not None and not types:
+            other = rows[self.same_as].resolved(rows)
+            types, ours = other.types, ours or other.ours
+        required = self.required or tuple(t for t in types if t in _REQUIRED) or types
+        return replace(self, types=types, required=required, ours=ours)
+
+
+LimitsTable: TypeAlias = Mapping[str, Mapping[str, Limits]]
+"""Operator (method name) -> operand (parameter name, or `output`, `output0`, `outputs`) -> its row."""
+
+SPEC_LIMITS: Final[dict[str, dict[str, Limits]]] = {}
+"""The specification's limits, filled by the `operator` decorator as the families are imported."""
+
+
+def narrowed(
+    gaps: Mapping[str, Mapping[str, Sequence[DataType] | Limits]], table: LimitsTable = SPEC_LIMITS
+) -> LimitsTable:
+    """`table` without what a backend cannot do.
+
+    `gaps` maps an operator and an operand to the data types that are missing there, or to a row that replaces the
+    table's. Operators that are not in `gaps` stay whole.
+    """
+    result = {op: dict(rows) for op, rows in table.items()}
+    for op, operands in gaps.items():
+        for operand, gap in operands.items():
+            row = result[op][operand]
+            if isinstance(gap, Limits):
+                result[op][operand] = gap
+            else:
+                result[op][operand] = replace(
+                    row,
+                    types=tuple(t for t in row.types if t not in gap),
+                    ours=tuple(t for t in row.ours if t not in gap),
+                )
+    return result

@@ -1,0 +1,172 @@
+"""How an operator is defined: a method, and above it its rows of the tensor limits.
+
+::
+
+    class Matrix(Operators):
+        @operator(a=Limits(FLOATS, rank=2), b=Limits(same_as="a", rank=2), ..., output=Limits(same_as="a", rank=2))
+        def gemm(self, a: MLOperand, b: MLOperand, *, alpha: float = 1.0, label: str = "") -> MLOperand:
+            ...validate what the rows do not say, raising ValidationError("what is wrong")...
+            descriptor = MLOperandDescriptor(a.data_type, shape)
+            return self._add("gemm", {"a": a, "b": b}, descriptor, label=label, alpha=alpha)
+
+The decorator checks before the method runs: the builder can still build; every operand is an operand of this builder;
+its data type and rank are within the limits of the builder's backend; types that must be the same are. It puts
+`[label] operator: ` in front of every `ValidationError`, so the method's messages only say what is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from webnn.errors import ValidationError
+from webnn.graph.arguments import printable
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.ir import Attribute, Node
+from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
+from webnn.graph.operand import MLOperand
+
+__all__ = ["OPERATORS", "Operators", "operator"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Operators")
+
+OPERATORS: Final[dict[str, inspect.Signature]] = {}
+"""Every operator's method name and signature, filled by the `operator` decorator."""
+
+
+class Host(Protocol):
+    """What an operator needs to know of the context it is built for."""
+
+    @property
+    def limits(self) -> LimitsTable:
+        """The limits of the context's backend."""
+        ...
+
+
+class Operators:
+    """The base of the operator families: one primitive, `_add`, that they are all written against."""
+
+    _host: Host
+    _owner: object
+
+    def _check_can_build(self) -> None:
+        raise NotImplementedError
+
+    def _add(
+        self,
+        op: str,
+        operands: Mapping[str, MLOperand | Sequence[MLOperand] | None],
+        output: MLOperandDescriptor,
+        /,
+        *,
+        label: str,
+        **attributes: Attribute,
+    ) -> MLOperand:
+        """Add a node with one output. Operands that are None were not given."""
+        return self._add_many(op, operands, [output], label=label, **attributes)[0]
+
+    def _add_many(
+        self,
+        op: str,
+        operands: Mapping[str, MLOperand | Sequence[MLOperand] | None],
+        outputs: Sequence[MLOperandDescriptor],
+        /,
+        *,
+        label: str,
+        **attributes: Attribute,
+    ) -> list[MLOperand]:
+        """Add a node with several outputs."""
+        rows = self._host.limits[op]
+        for i, descriptor in enumerate(outputs):
+            row = rows.get("output") or rows.get("outputs") or rows.get(f"output{i}")
+            if row is not None:
+                _check_descriptor("output", descriptor, row)
+        given = {name: o if isinstance(o, MLOperand) else tuple(o) for name, o in operands.items() if o is not None}
+        node = Node(op, given, attributes, label)
+        node.outputs = tuple(MLOperand(self._owner, descriptor, node=node) for descriptor in outputs)
+        return list(node.outputs)
+
+
+def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
+    """Define an operator by its method and its rows of the tensor limits; see the module's documentation."""
+
+    def define(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+        op = method.__name__
+        signature = inspect.signature(method)
+        names = list(signature.parameters)[1:]
+        positions = {name: i for i, name in enumerate(names)}
+        SPEC_LIMITS[op] = {name: row.resolved(rows) for name, row in rows.items()}
+        OPERATORS[op] = signature
+        operands = [
+            (name, positions[name], signature.parameters[name].default is not inspect.Parameter.empty)
+            for name in rows
+            if name in positions
+        ]
+
+        @functools.wraps(method)
+        def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            label = kwargs.get("label", "")
+            try:
+                if not isinstance(label, str):
+                    raise ValidationError(f"label must be a string, got {label!r}")
+                self._check_can_build()
+                limits = self._host.limits[op]
+                owner = self._owner
+                types: dict[str, MLOperand] = {}
+                for name, position, optional in operands:
+                    value = args[position] if position < len(args) else kwargs.get(name)
+                    if value is None:
+                        if optional:
+                            continue
+                        if position >= len(args) and name not in kwargs:
+                            break  # the call below raises Python's own TypeError for a missing argument
+                    if isinstance(value, MLOperand):
+                        _check_operand(name, value, owner, limits[name], types)
+                        types[name] = value
+                    elif isinstance(value, list | tuple) and name == "inputs":
+                        for i, item in enumerate(value):
+                            _check_operand(f"inputs[{i}]", item, owner, limits[name], types)
+                    else:
+                        expected = "a list of MLOperands" if name == "inputs" else "an MLOperand"
+                        raise ValidationError(f"{name} must be {expected}, got {_kind(value)}")
+                return method(self, *args, **kwargs)
+            except ValidationError as error:
+                where = f"[{printable(label)}] {op}" if isinstance(label, str) and label else op
+                raise ValidationError(f"{where}: {error}") from None
+
+        return call
+
+    return define
+
+
+def _check_operand(name: str, operand: object, owner: object, row: Limits, types: Mapping[str, MLOperand]) -> None:
+    if not isinstance(operand, MLOperand):
+        raise ValidationError(f"{name} must be an MLOperand, got {_kind(operand)}")
+    if operand.owner is not owner:
+        raise ValidationError(f"{name} belongs to another builder; operands cannot be shared between builders")
+    _check_descriptor(name, operand.descriptor, row)
+    if row.same_as is not None and row.same_as in types:
+        other = types[row.same_as]
+        if other.data_type != operand.data_type:
+            raise ValidationError(
+                f"{name} is {operand.data_type}, but must have the data type of {row.same_as}, {other.data_type}"
+            )
+
+
+def _check_descriptor(name: str, descriptor: MLOperandDescriptor, row: Limits) -> None:
+    if descriptor.data_type not in row.types and descriptor.data_type not in row.ours:
+        raise ValidationError(f"{name} is {descriptor.data_type}, but must be {' or '.join(row.allowed) or 'nothing'}")
+    low, high = row.ranks
+    if not low <= len(descriptor.shape) <= high:
+        ranks = f"{low}" if low == high else f"{low} to {high}"
+        shape = list(descriptor.shape)
+        raise ValidationError(f"{name} {shape} has rank {len(shape)}, but must have rank {ranks}")
+
+
+def _kind(value: object) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

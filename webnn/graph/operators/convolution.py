@@ -1,0 +1,9 @@
+"""Convolution."""
+
+from webnn.graph.operator import Operators
+
+__all__ = ["Convolution"]
+
+
+class Convolution(Operators):
+    """Convolution."""

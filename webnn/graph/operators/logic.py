@@ -1,0 +1,9 @@
+"""Logic."""
+
+from webnn.graph.operator import Operators
+
+__all__ = ["Logic"]
+
+
+class Logic(Operators):
+    """Logic."""

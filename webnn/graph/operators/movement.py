@@ -1,0 +1,9 @@
+"""Movement."""
+
+from webnn.graph.operator import Operators
+
+__all__ = ["Movement"]
+
+
+class Movement(Operators):
+    """Movement."""

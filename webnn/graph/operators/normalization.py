@@ -1,0 +1,9 @@
+"""Normalization."""
+
+from webnn.graph.operator import Operators
+
+__all__ = ["Normalization"]
+
+
+class Normalization(Operators):
+    """Normalization."""

@@ -1,0 +1,9 @@
+"""Quantization."""
+
+from webnn.graph.operator import Operators
+
+__all__ = ["Quantization"]
+
+
+class Quantization(Operators):
+    """Quantization."""

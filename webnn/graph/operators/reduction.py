@@ -1,0 +1,9 @@
+"""Reduction."""
+
+from webnn.graph.operator import Operators
+
+__all__ = ["Reduction"]
+
+
+class Reduction(Operators):
+    """Reduction."""
