@@ -1,1 +1,29 @@
-"""The matrix family on arrays."""
+"""Matrix products on arrays."""
+
+from typing import Any
+
+from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.graph.ir import Node
+
+
+@kernels.lowers("gemm")
+def gemm(xp: Any, node: Node, operands: Arrays) -> Array:
+    """`alpha * a @ b + beta * c`, summed in a wider type."""
+    wide, dtype = xp.float64, node.output.descriptor.dtype
+    options = node.attributes
+    a, b = operands["a"].astype(wide), operands["b"].astype(wide)
+    if options["a_transpose"]:
+        a = a.T
+    if options["b_transpose"]:
+        b = b.T
+    output = options["alpha"] * (a @ b)
+    if "c" in operands:
+        output = output + options["beta"] * operands["c"].astype(wide)
+    return output.astype(dtype)
+
+
+@kernels.lowers("matmul")
+def matmul(xp: Any, node: Node, operands: Arrays) -> Array:
+    """`a @ b`, summed in a wider type."""
+    wide = xp.float64
+    return xp.matmul(operands["a"].astype(wide), operands["b"].astype(wide)).astype(node.output.descriptor.dtype)

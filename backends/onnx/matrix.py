@@ -1,1 +1,21 @@
-"""The matrix family in ONNX."""
+"""Matrix products in ONNX."""
+
+from webnn.backends.onnx.lowerings import lowerings, one_to_one
+from webnn.backends.onnx.model import Model
+from webnn.graph.ir import Node
+
+one_to_one({"matmul": "MatMul"})
+
+
+@lowerings.lowers("gemm")
+def gemm(node: Node, model: Model) -> None:
+    """One Gemm, which has the same options."""
+    model.emit(
+        "Gemm",
+        [model[operand] for operand in node.inputs()],
+        to=node.output,
+        alpha=node.attributes["alpha"],
+        beta=node.attributes["beta"],
+        transA=int(bool(node.attributes["a_transpose"])),
+        transB=int(bool(node.attributes["b_transpose"])),
+    )
