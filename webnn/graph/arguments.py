@@ -11,7 +11,18 @@ from typing import Any, TypeVar, overload
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import Number
 
-__all__ = ["boolean", "double", "enum_value", "number", "printable", "unsigned", "unsigned_list"]
+__all__ = [
+    "axes_of",
+    "axis_of",
+    "boolean",
+    "double",
+    "enum_value",
+    "number",
+    "printable",
+    "signed",
+    "unsigned",
+    "unsigned_list",
+]
 
 E = TypeVar("E", bound=str)
 
@@ -20,6 +31,15 @@ _UNSIGNED_LONG_MAX = 2**32 - 1
 
 def unsigned(name: str, value: object) -> int:
     """`[EnforceRange] unsigned long`: an integer of 0 to 2**32 - 1 (also NumPy's, or a float without a fraction)."""
+    return _integer(name, value, 0, _UNSIGNED_LONG_MAX)
+
+
+def signed(name: str, value: object) -> int:
+    """`[EnforceRange] long`: an integer of -2**31 to 2**31 - 1, of the same kinds."""
+    return _integer(name, value, -(2**31), 2**31 - 1)
+
+
+def _integer(name: str, value: object, low: int, high: int) -> int:
     if type(value) is int:
         result = value
     elif isinstance(value, bool) or value is None:
@@ -31,14 +51,18 @@ def unsigned(name: str, value: object) -> int:
             result = _operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             raise ValidationError(f"{name} must be an integer, got {value!r}") from None
-    if not 0 <= result <= _UNSIGNED_LONG_MAX:
-        raise ValidationError(f"{name} must be an integer of 0 to {_UNSIGNED_LONG_MAX}, got {result}")
+    if not low <= result <= high:
+        raise ValidationError(f"{name} must be an integer of {low} to {high}, got {result}")
     return result
 
 
 def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
     """`sequence<[EnforceRange] unsigned long>`, of exactly `length` items where one is given."""
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    if (
+        isinstance(value, str | bytes | Mapping)
+        or not isinstance(value, Iterable)
+        or getattr(value, "shape", None) == ()
+    ):
         raise ValidationError(f"{name} must be a sequence of integers, got {value!r}")
     if type(value) is tuple and all(type(item) is int and 0 <= item <= _UNSIGNED_LONG_MAX for item in value):
         result = value
@@ -47,6 +71,25 @@ def unsigned_list(name: str, value: object, *, length: int | None = None) -> tup
     if length is not None and len(result) != length:
         raise ValidationError(f"{name} must have {length} items, got {list(result)}")
     return result
+
+
+def axis_of(name: str, value: object, shape: tuple[int, ...]) -> int:
+    """One axis of an operand of `shape`."""
+    axis = unsigned(name, value)
+    if axis >= len(shape):
+        raise ValidationError(f"{name} {axis} is no axis of {list(shape)}, which has {len(shape)}")
+    return axis
+
+
+def axes_of(name: str, value: object, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of an operand of `shape`, in any order, none twice."""
+    axes = unsigned_list(name, value)
+    for i, axis in enumerate(axes):
+        if axis >= len(shape):
+            raise ValidationError(f"{name} {list(axes)}: {axis} is no axis of {list(shape)}, which has {len(shape)}")
+        if axis in axes[:i]:
+            raise ValidationError(f"{name} {list(axes)} has {axis} twice")
+    return axes
 
 
 @overload
