@@ -1,1 +1,109 @@
-"""The movement family in ONNX."""
+"""Data movement in ONNX: one node each, and none at all where nothing moves."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.graph.ir import Node
+
+_PADDING_MODES: Final = {"constant": "constant", "edge": "edge", "reflection": "reflect"}
+_TO_THE_FRONT: Final = -(2**31)
+"""The end of a `Slice` with a negative step that also takes the first element."""
+
+
+def _ints(node: Node, name: str) -> list[int]:
+    return list(cast(tuple[int, ...], node.attributes[name]))
+
+
+@lowerings.lowers("concat")
+def concat(node: Node, model: Model) -> None:
+    """One `Concat`."""
+    model.emit("Concat", [model[i] for i in node.many("inputs")], to=node.output, axis=node.attributes["axis"])
+
+
+@lowerings.lowers("expand")
+def expand(node: Node, model: Model) -> None:
+    """One `Expand`."""
+    model.emit("Expand", [model[node["input"]], model.constant(_ints(node, "new_shape"))], to=node.output)
+
+
+@lowerings.lowers("pad")
+def pad(node: Node, model: Model) -> None:
+    """One `Pad`."""
+    input = node["input"]
+    beginning, ending = _ints(node, "beginning_padding"), _ints(node, "ending_padding")
+    if not any(beginning + ending):
+        model.set(node.output, model[input])
+        return
+    inputs = [model[input], model.constant(beginning + ending)]
+    if node.attributes["mode"] == "constant":
+        inputs.append(model.constant(node.attributes["value"], input.data_type))
+    model.emit("Pad", inputs, to=node.output, mode=_PADDING_MODES[str(node.attributes["mode"])])
+
+
+@lowerings.lowers("reshape")
+def reshape(node: Node, model: Model) -> None:
+    """One `Reshape`."""
+    model.reshape(model[node["input"]], _ints(node, "new_shape"), to=node.output)
+
+
+@lowerings.lowers("reverse")
+def reverse(node: Node, model: Model) -> None:
+    """One `Slice` that steps backwards."""
+    input = node["input"]
+    axes = [axis for axis in _ints(node, "axes") if input.shape[axis] > 1]
+    if not axes:
+        model.set(node.output, model[input])
+        return
+    bounds = ([-1] * len(axes), [_TO_THE_FRONT] * len(axes), axes, [-1] * len(axes))
+    model.emit("Slice", [model[input], *map(model.constant, bounds)], to=node.output)
+
+
+@lowerings.lowers("slice")
+def slice(node: Node, model: Model) -> None:
+    """One `Slice`, of the axes that are cut."""
+    input = node["input"]
+    ranges = zip(*(_ints(node, name) for name in ("starts", "sizes", "strides")), strict=True)
+    cuts = [
+        (start, start + size, axis, stride)
+        for axis, (start, size, stride) in enumerate(ranges)
+        if size < input.shape[axis] or stride > 1
+    ]
+    if not cuts:
+        model.set(node.output, model[input])
+        return
+    bounds = [list(column) for column in zip(*cuts, strict=True)]
+    model.emit("Slice", [model[input], *map(model.constant, bounds)], to=node.output)
+
+
+@lowerings.lowers("split")
+def split(node: Node, model: Model) -> None:
+    """One `Split`."""
+    inputs = [model[node["input"]], model.constant(_ints(node, "splits"))]
+    model.emit_many("Split", inputs, node.outputs, axis=node.attributes["axis"])
+
+
+@lowerings.lowers("tile")
+def tile(node: Node, model: Model) -> None:
+    """One `Tile`."""
+    model.emit("Tile", [model[node["input"]], model.constant(_ints(node, "repetitions"))], to=node.output)
+
+
+@lowerings.lowers("transpose")
+def transpose(node: Node, model: Model) -> None:
+    """One `Transpose`."""
+    model.set(node.output, model.transpose(model[node["input"]], _ints(node, "permutation")))
+
+
+@lowerings.lowers("triangular")
+def triangular(node: Node, model: Model) -> None:
+    """One `Trilu`."""
+    input = node["input"]
+    rows, columns = input.shape[-2:]
+    diagonal = min(max(cast(int, node.attributes["diagonal"]), -rows), columns)
+    # Trilu moves bits, and to int64 and back they all survive.
+    name = model.cast(model[input], "int64") if input.data_type == "uint64" else model[input]
+    moved = model.emit("Trilu", [name, model.constant(diagonal)], upper=int(cast(bool, node.attributes["upper"])))
+    model.set(node.output, moved)
