@@ -8,9 +8,9 @@ type that it does have, and the outputs back. 32- and 64-bit integers are never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -59,6 +59,8 @@ _WIDER: Final[dict[str, tuple[str, ...]]] = {
     "int32": ("int64",),
     "uint32": ("int64",),
     "bool": ("uint8", "int32", "int64"),
+    "int4": ("int8",),
+    "uint4": ("uint8",),
 }
 """Where to compute when a type has no kernel: types that hold every value of the first, narrowest first."""
 
@@ -108,6 +110,7 @@ class Model:
         self._initializers: list[TensorProto] = []
         self._types: dict[str, str] = {}
         self._names: dict[int, str] = {}
+        self._derived: dict[tuple[tuple[int, ...], Hashable], str] = {}
         self._taken: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._where = ""
@@ -143,6 +146,20 @@ class Model:
             self._inline(name, array, data_type)
         return name
 
+    def derived(
+        self, operands: Sequence[MLOperand], how: Hashable, make: Callable[..., np.ndarray[Any, Any]], /
+    ) -> str:
+        """A weight that is made from constants now, rather than in each run: `make` of the operands' values.
+
+        It is made once for the same operands and the same `how`, which says what `make` does.
+        """
+        key = (tuple(id(operand) for operand in operands), how)
+        name = self._derived.get(key)
+        if name is None:
+            array = make(*(operand.constant for operand in operands))
+            name = self._derived[key] = self._weight(np.asarray(array, order="C"))
+        return name
+
     def emit(
         self,
         op_type: str,
@@ -168,13 +185,13 @@ class Model:
         self,
         op_type: str,
         inputs: Sequence[str],
-        outputs: Sequence[MLOperand | None],
+        outputs: Sequence[MLOperand | Literal[""] | None],
         /,
         *,
         domain: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """Add a node with several outputs; each is the value of an operand, or of none (None)."""
+        """Add a node with several outputs; each is the value of an operand, of none (None), or left out ("")."""
         types = [self._types.get(name, "") for name in inputs]
         variables: dict[str, str] = {}
         schema = _schema(op_type, domain)
@@ -192,6 +209,10 @@ class Model:
             out_types = ()
         names, results = [], []
         for i, operand in enumerate(outputs):
+            if operand == "":
+                names.append("")
+                results.append(("", "", ""))
+                continue
             variable = out_types[min(i, len(out_types) - 1)] if out_types else ""
             if "to" in attributes and op_type == "Cast":
                 final = made = next(k for k, v in _ONNX_TYPES.items() if v == attributes["to"])
@@ -218,7 +239,7 @@ class Model:
         self._nodes.append(node)
         finished = [name if made == final else self.cast(name, final) for name, made, final in results]
         for operand, name in zip(outputs, finished, strict=True):
-            if operand is not None:
+            if isinstance(operand, MLOperand):
                 self.set(operand, name)
         return finished
 
