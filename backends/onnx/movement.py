@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
@@ -11,10 +11,6 @@ from webnn.graph.ir import Node
 _PADDING_MODES: Final = {"constant": "constant", "edge": "edge", "reflection": "reflect"}
 _TO_THE_FRONT: Final = -(2**31)
 """The end of a `Slice` with a negative step that also takes the first element."""
-
-
-def _ints(node: Node, name: str) -> list[int]:
-    return list(cast(tuple[int, ...], node.attributes[name]))
 
 
 @lowerings.lowers("concat")
@@ -26,34 +22,34 @@ def concat(node: Node, model: Model) -> None:
 @lowerings.lowers("expand")
 def expand(node: Node, model: Model) -> None:
     """One `Expand`."""
-    model.emit("Expand", [model[node["input"]], model.constant(_ints(node, "new_shape"))], to=node.output)
+    model.emit("Expand", [model[node["input"]], model.constant(node.attributes["new_shape"])], to=node.output)
 
 
 @lowerings.lowers("pad")
 def pad(node: Node, model: Model) -> None:
     """One `Pad`."""
     input = node["input"]
-    beginning, ending = _ints(node, "beginning_padding"), _ints(node, "ending_padding")
+    beginning, ending = node.attributes["beginning_padding"], node.attributes["ending_padding"]
     if not any(beginning + ending):
         model.set(node.output, model[input])
         return
     inputs = [model[input], model.constant(beginning + ending)]
     if node.attributes["mode"] == "constant":
         inputs.append(model.constant(node.attributes["value"], input.data_type))
-    model.emit("Pad", inputs, to=node.output, mode=_PADDING_MODES[str(node.attributes["mode"])])
+    model.emit("Pad", inputs, to=node.output, mode=_PADDING_MODES[node.attributes["mode"]])
 
 
 @lowerings.lowers("reshape")
 def reshape(node: Node, model: Model) -> None:
     """One `Reshape`."""
-    model.reshape(model[node["input"]], _ints(node, "new_shape"), to=node.output)
+    model.reshape(model[node["input"]], node.attributes["new_shape"], to=node.output)
 
 
 @lowerings.lowers("reverse")
 def reverse(node: Node, model: Model) -> None:
     """One `Slice` that steps backwards."""
     input = node["input"]
-    axes = [axis for axis in _ints(node, "axes") if input.shape[axis] > 1]
+    axes = [axis for axis in node.attributes["axes"] if input.shape[axis] > 1]
     if not axes:
         model.set(node.output, model[input])
         return
@@ -65,7 +61,7 @@ def reverse(node: Node, model: Model) -> None:
 def slice(node: Node, model: Model) -> None:
     """One `Slice`, of the axes that are cut."""
     input = node["input"]
-    ranges = zip(*(_ints(node, name) for name in ("starts", "sizes", "strides")), strict=True)
+    ranges = zip(*(node.attributes[name] for name in ("starts", "sizes", "strides")), strict=True)
     cuts = [
         (start, start + size, axis, stride)
         for axis, (start, size, stride) in enumerate(ranges)
@@ -81,20 +77,20 @@ def slice(node: Node, model: Model) -> None:
 @lowerings.lowers("split")
 def split(node: Node, model: Model) -> None:
     """One `Split`."""
-    inputs = [model[node["input"]], model.constant(_ints(node, "splits"))]
+    inputs = [model[node["input"]], model.constant(node.attributes["splits"])]
     model.emit_many("Split", inputs, node.outputs, axis=node.attributes["axis"])
 
 
 @lowerings.lowers("tile")
 def tile(node: Node, model: Model) -> None:
     """One `Tile`."""
-    model.emit("Tile", [model[node["input"]], model.constant(_ints(node, "repetitions"))], to=node.output)
+    model.emit("Tile", [model[node["input"]], model.constant(node.attributes["repetitions"])], to=node.output)
 
 
 @lowerings.lowers("transpose")
 def transpose(node: Node, model: Model) -> None:
     """One `Transpose`."""
-    model.set(node.output, model.transpose(model[node["input"]], _ints(node, "permutation")))
+    model.set(node.output, model.transpose(model[node["input"]], node.attributes["permutation"]))
 
 
 @lowerings.lowers("triangular")
@@ -102,8 +98,8 @@ def triangular(node: Node, model: Model) -> None:
     """One `Trilu`."""
     input = node["input"]
     rows, columns = input.shape[-2:]
-    diagonal = min(max(cast(int, node.attributes["diagonal"]), -rows), columns)
+    diagonal = min(max(node.attributes["diagonal"], -rows), columns)
     # Trilu moves bits, and to int64 and back they all survive.
     name = model.cast(model[input], "int64") if input.data_type == "uint64" else model[input]
-    moved = model.emit("Trilu", [name, model.constant(diagonal)], upper=int(cast(bool, node.attributes["upper"])))
+    moved = model.emit("Trilu", [name, model.constant(diagonal)], upper=int(node.attributes["upper"]))
     model.set(node.output, moved)

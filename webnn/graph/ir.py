@@ -39,7 +39,8 @@ class Node:
         self.op = op
         """The operator's method name, e.g. `conv2d`."""
         self.operands = MappingProxyType(dict(operands))
-        self.attributes = MappingProxyType(dict(attributes))
+        self.attributes: Mapping[str, Any] = MappingProxyType(dict(attributes))
+        """Typed for its readers: the operator's method has fixed what each value is."""
         self.label = label
         self.outputs: tuple[MLOperand, ...] = ()
         """Set once, by the builder, right after the node is made."""
