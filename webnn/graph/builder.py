@@ -21,6 +21,7 @@ from webnn.graph.operand import MLOperand
 from webnn.graph.operators.activation import Activation
 from webnn.graph.operators.convolution import Convolution
 from webnn.graph.operators.elementwise import Elementwise
+from webnn.graph.operators.gathering import Gathering
 from webnn.graph.operators.logic import Logic
 from webnn.graph.operators.matrix import Matrix
 from webnn.graph.operators.movement import Movement
@@ -87,6 +88,7 @@ class MLGraphBuilder(
     Reduction,
     Matrix,
     Movement,
+    Gathering,
     Resampling,
     Quantization,
     Recurrent,

@@ -1,0 +1,97 @@
+"""Gathering and scattering in ONNX: one node each, after one that keeps indices in range.
+
+ONNX counts negative indices from the end too, but indices out of range are errors there, so they are clamped first.
+Constant indices are clamped here and cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+
+_IN_ORDER: Final = 2**14
+"""Fewer elements than this are scattered in order: onnxruntime splits `ScatterND` among threads from about 2**17 on."""
+
+
+def _clamped(indices: MLOperand, sizes: Sequence[int], model: Model) -> str:
+    """The indices, within dimensions of `sizes`: one size for each coordinate in the last dimension, or one for all."""
+    high = np.array(sizes if len(set(sizes)) > 1 else sizes[0]) - 1
+    low = -high - 1
+    if indices.constant is not None:
+        wide = indices.constant.astype(np.int64)
+        clamped = wide.clip(low, high)
+        if indices.data_type != "uint32" and np.array_equal(wide, clamped):
+            return model[indices]
+        return model.constant(clamped)
+    unsigned = indices.data_type == "uint32"
+    if high.ndim == 0:
+        lower = "" if unsigned else model.constant(low, indices.data_type)
+        return model.emit("Clip", [model[indices], lower, model.constant(high, indices.data_type)])
+    result = model.emit("Min", [model[indices], model.constant(high, indices.data_type)])
+    return result if unsigned else model.emit("Max", [result, model.constant(low, indices.data_type)])
+
+
+def _along_axis(node: Node, model: Model) -> str:
+    return _clamped(node["indices"], [node["input"].shape[node.attributes["axis"]]], model)
+
+
+def _coordinates(node: Node, model: Model) -> str:
+    indices = node["indices"]
+    return model.cast(_clamped(indices, node["input"].shape[: indices.shape[-1]], model), "int64")
+
+
+@lowerings.lowers("gather")
+def gather(node: Node, model: Model) -> None:
+    """One `Gather`."""
+    inputs = [model[node["input"]], _along_axis(node, model)]
+    model.emit("Gather", inputs, to=node.output, axis=node.attributes["axis"])
+
+
+@lowerings.lowers("gather_elements")
+def gather_elements(node: Node, model: Model) -> None:
+    """One `GatherElements`."""
+    inputs = [model[node["input"]], _along_axis(node, model)]
+    model.emit("GatherElements", inputs, to=node.output, axis=node.attributes["axis"])
+
+
+@lowerings.lowers("gather_nd")
+def gather_nd(node: Node, model: Model) -> None:
+    """One `GatherND`."""
+    model.emit("GatherND", [model[node["input"]], _coordinates(node, model)], to=node.output)
+
+
+@lowerings.lowers("scatter_elements")
+def scatter_elements(node: Node, model: Model) -> None:
+    """One `ScatterElements`, which writes in row-major order."""
+    inputs = [model[node["input"]], _along_axis(node, model), model[node["updates"]]]
+    model.emit("ScatterElements", inputs, to=node.output, axis=node.attributes["axis"])
+
+
+@lowerings.lowers("scatter_nd")
+def scatter_nd(node: Node, model: Model) -> None:
+    """One `ScatterND`, unless its threads could write the same slice."""
+    input, indices, updates = node["input"], node["indices"], node["updates"]
+    if updates.descriptor.element_count < _IN_ORDER:
+        model.emit("ScatterND", [model[input], _coordinates(node, model), model[updates]], to=node.output)
+        return
+    # In order, by flat position: [slices, elements of a slice] on both sides, along axis 0.
+    depth = indices.shape[-1]
+    sizes, rest = input.shape[:depth], prod(input.shape[depth:])
+    count = prod(indices.shape[:-1])
+    strides = [prod(sizes[i + 1 :]) for i in range(depth)]
+    from_start = model.emit("Mod", [_coordinates(node, model), model.constant(sizes)])
+    scaled = model.emit("Mul", [from_start, model.constant(strides)])
+    flat = model.emit("ReduceSum", [scaled, model.constant([-1])], keepdims=1)
+    positions = model.emit("Expand", [model.reshape(flat, [count, 1]), model.constant([count, rest])])
+    target = model.reshape(model[input], [prod(sizes), rest])
+    source = model.reshape(model[updates], [count, rest])
+    scattered = model.emit("ScatterElements", [target, positions, source], axis=0)
+    model.reshape(scattered, input.shape, to=node.output)
