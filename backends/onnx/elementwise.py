@@ -1,5 +1,139 @@
 """Element-wise arithmetic in ONNX."""
 
-from webnn.backends.onnx.lowerings import one_to_one
+import numpy as np
 
-one_to_one({"add": "Add"})
+from webnn.backends.onnx.lowerings import lowerings, one_to_one
+from webnn.backends.onnx.model import Model
+from webnn.graph.dtypes import FLOATS, DataType, element_bits, numpy_dtype
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+one_to_one(
+    {
+        "add": "Add",
+        "sub": "Sub",
+        "mul": "Mul",
+        "max": "Max",
+        "min": "Min",
+        "abs": "Abs",
+        "ceil": "Ceil",
+        "cos": "Cos",
+        "erf": "Erf",
+        "exp": "Exp",
+        "floor": "Floor",
+        "log": "Log",
+        "neg": "Neg",
+        "reciprocal": "Reciprocal",
+        "round_even": "Round",
+        "sin": "Sin",
+        "sqrt": "Sqrt",
+        "tan": "Tan",
+    }
+)
+
+
+@lowerings.lowers("identity")
+def identity(node: Node, model: Model) -> None:
+    """Another name for the same value: no node at all."""
+    model.set(node.output, model[node["input"]])
+
+
+@lowerings.lowers("sign")
+def sign(node: Node, model: Model) -> None:
+    """`Sign`, which leaves NaN where the specification says 0."""
+    x, data_type = model[node["input"]], node.output.data_type
+    if data_type in FLOATS:
+        x = _without_nan(model, x)
+    model.emit("Sign", [x], to=node.output)
+
+
+@lowerings.lowers("div")
+def div(node: Node, model: Model) -> None:
+    """`Div`; the processor stops at integers divided by zero, and at the lowest one divided by -1."""
+    a, b, data_type = model[node["a"]], model[node["b"]], node.output.data_type
+    trapping = (0,) if data_type.startswith("u") else (0, -1)
+    divisor = node["b"].constant
+    if data_type in FLOATS or (divisor is not None and not np.isin(divisor, trapping).any()):
+        model.emit("Div", [a, b], to=node.output)
+        return
+    traps = model.emit("Equal", [b, model.constant(0, data_type)])
+    if -1 in trapping:
+        traps = model.emit("Or", [traps, model.emit("Equal", [b, model.constant(-1, data_type)])])
+    one = model.constant(1, data_type)
+    quotient = model.emit("Div", [a, model.emit("Where", [traps, one, b])])
+    # There the quotient is a: times 0 it is the 0 that we promise, times -1 it wraps as the division would.
+    model.emit("Mul", [quotient, model.emit("Where", [traps, b, one])], to=node.output)
+
+
+@lowerings.lowers("pow")
+def pow(node: Node, model: Model) -> None:
+    """`Pow` for floats; for integers, which runtimes compute in floats, the product of the squares."""
+    if node.output.data_type in FLOATS:
+        model.emit("Pow", [model[node["a"]], model[node["b"]]], to=node.output)
+        return
+    # Products modulo 2**64 are the same for both signs, and fewer runtimes have the kernels for uint64.
+    data_type = "int64" if node.output.data_type == "uint64" else node.output.data_type
+    a, b = (model.cast(model[node[name]], data_type) for name in ("a", "b"))
+    one, zero = model.constant(1, data_type), model.constant(0, data_type)
+    if not node.output.data_type.startswith("u") and not _is_natural(node["b"]):
+        vanishes = model.emit(
+            "And",
+            [
+                model.emit("Less", [b, zero]),
+                model.emit("Not", [model.emit("Equal", [model.emit("Abs", [a]), one])]),
+            ],
+        )
+        # Every negative exponent has its highest bit set, so that one factor is this 0.
+        a = model.emit("Where", [vanishes, zero, a])
+    result = one
+    for bit in range(_exponent_bits(node["b"])):
+        mask = model.constant(np.array(1 << bit, np.uint64).astype(data_type), data_type)
+        is_set = model.cast(model.emit("BitwiseAnd", [b, mask]), "bool")
+        result = model.emit("Mul", [result, model.emit("Where", [is_set, a, one])])
+        a = model.emit("Mul", [a, a])
+    if node["a"].shape != node.output.shape or result == one:
+        result = model.emit("Expand", [result, model.constant(list(node.output.shape))])
+    model.set(node.output, result)
+
+
+def _is_natural(operand: MLOperand) -> bool:
+    return operand.constant is not None and bool((operand.constant >= 0).all())
+
+
+def _exponent_bits(exponent: MLOperand) -> int:
+    """How many bits of the exponent can be set: all, or those of a constant."""
+    if _is_natural(exponent):
+        assert exponent.constant is not None
+        return int(exponent.constant.max()).bit_length()
+    return element_bits(exponent.data_type)
+
+
+@lowerings.lowers("cast")
+def cast(node: Node, model: Model) -> None:
+    """`Cast`, which leaves floats beyond the range of an integer type undefined."""
+    x, source, target = model[node["input"]], node["input"].data_type, node.output.data_type
+    if source in FLOATS and target not in FLOATS:
+        x = _truncated(model, model.cast(x, "float32"), target)
+    model.set(node.output, x)
+
+
+def _truncated(model: Model, x: str, data_type: DataType) -> str:
+    """The float32 `x` as integers: truncated, bounded, 0 for NaN."""
+    low, high = np.iinfo(numpy_dtype(data_type)).min, np.iinfo(numpy_dtype(data_type)).max
+    highest = np.float32(high)
+    rounded_up = int(highest) != high
+    fitting = np.nextafter(highest, np.float32(0)) if rounded_up else highest
+    x = _without_nan(model, x)
+    bounded = model.emit("Clip", [x, model.constant(low, "float32"), model.constant(fitting, "float32")])
+    result = model.cast(bounded, data_type)
+    if not rounded_up:
+        return result
+    beyond = model.emit("GreaterOrEqual", [x, model.constant(highest, "float32")])
+    return model.emit("Where", [beyond, model.constant(high, data_type), result])
+
+
+def _without_nan(model: Model, x: str) -> str:
+    """`x` with 0 for NaN."""
+    return model.emit("Where", [model.emit("IsNaN", [x]), model.constant(0, model.data_type(x)), x])

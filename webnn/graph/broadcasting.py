@@ -5,7 +5,9 @@ Spec: https://www.w3.org/TR/webnn/#algorithms-broadcasting
 
 from itertools import zip_longest
 
-__all__ = ["bidirectional", "is_blockwise", "is_unidirectional"]
+from webnn.errors import ValidationError
+
+__all__ = ["bidirectional", "broadcast", "is_blockwise", "is_unidirectional", "plain_broadcast"]
 
 Shape = tuple[int, ...]
 
@@ -26,6 +28,22 @@ def bidirectional(a: Shape, b: Shape) -> Shape | None:
     return tuple(reversed(result))
 
 
+def broadcast(**shapes: Shape) -> Shape:
+    """The shape that all of `shapes`, given by the names of their operands, stretch to.
+
+    Raises:
+        ValidationError: there is none; the message names the operands.
+    """
+    result: Shape = ()
+    for shape in shapes.values():
+        both = bidirectional(result, shape)
+        if both is None:
+            operands = " and ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            raise ValidationError(f"{operands} cannot be broadcast together")
+        result = both
+    return result
+
+
 def is_unidirectional(shape: Shape, target: Shape) -> bool:
     """Whether `shape` stretches to `target`, which stays as it is."""
     if len(shape) > len(target):
@@ -36,3 +54,24 @@ def is_unidirectional(shape: Shape, target: Shape) -> bool:
 def is_blockwise(shape: Shape, target: Shape) -> bool:
     """Whether each dimension of `shape` divides the one of `target` at its place: same rank, whole blocks."""
     return len(shape) == len(target) and all(j % i == 0 for i, j in zip(shape, target, strict=True))
+
+
+def plain_broadcast(shape: Shape, target: Shape) -> tuple[Shape, Shape]:
+    """What to reshape blockwise operands to, so that the first broadcasts to the second in the ordinary way.
+
+    Each dimension becomes two, its blocks and what is inside of a block; then neighbours are merged where they can be.
+
+    >>> plain_broadcast((4, 5), (16, 10))
+    ((4, 1, 5, 1), (4, 4, 5, 2))
+    >>> plain_broadcast((1, 3, 2), (2, 3, 2))
+    ((1, 6), (2, 6))
+    """
+    runs: list[tuple[bool, int]] = []
+    for i, j in zip(shape, target, strict=True):
+        for repeated, size in ((False, i), (True, j // i)):
+            if size == 1:
+                continue
+            if runs and runs[-1][0] == repeated:
+                size *= runs.pop()[1]
+            runs.append((repeated, size))
+    return tuple(1 if repeated else size for repeated, size in runs), tuple(size for _, size in runs)

@@ -19,6 +19,7 @@ __all__ = [
     "FLOATS",
     "INDICES",
     "QUANTIZED",
+    "SIGNED",
     "DataType",
     "Number",
     "cast_number",
@@ -58,6 +59,7 @@ DATA_TYPES: Final[dict[DataType, _Row]] = {
 ALL: Final[tuple[DataType, ...]] = cast(tuple[DataType, ...], get_args(DataType)[:8])
 """The specification's eight types, in its order. The 4-bit types are ours and are named where they are allowed."""
 FLOATS: Final[tuple[DataType, ...]] = ("float32", "float16")
+SIGNED: Final[tuple[DataType, ...]] = ("float32", "float16", "int32", "int64", "int8")
 INDICES: Final[tuple[DataType, ...]] = ("int32", "uint32", "int64")
 QUANTIZED: Final[tuple[DataType, ...]] = ("int32", "uint32", "int8", "uint8", "int4", "uint4")
 
