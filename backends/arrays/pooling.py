@@ -1,1 +1,55 @@
-"""The pooling family on arrays."""
+"""Pooling on arrays: along the height, then along the width, for each tap of the window all outputs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.graph.ir import Node
+from webnn.graph.windows import permutation, sweeps
+
+
+def _pooled(xp: Any, node: Node, x: Array, start: Any, combine: Callable[[Array, Array], Array]) -> Array:
+    """`combine` over each window of `x`, beginning with `start`; padding is left out."""
+    options: Any = node.attributes
+    layout = options["layout"]
+    x = xp.permute_dims(x, permutation(layout, "nchw"))
+    both = sweeps(
+        x.shape[2:], options["window_dimensions"], options["padding"], options["strides"], options["dilations"]
+    )
+    for axis, sweep, size in zip((2, 3), both, options["output_sizes"], strict=True):
+        x = xp.moveaxis(x, axis, -1)
+        y = xp.full((*x.shape[:-1], size), start, dtype=x.dtype)
+        for _, outputs, inputs in sweep.taps(size, x.shape[-1]):
+            y[..., outputs] = combine(y[..., outputs], x[..., inputs])
+        x = xp.moveaxis(y, -1, axis)
+    return xp.permute_dims(x, permutation("nchw", layout))
+
+
+def _sum(xp: Any, node: Node, x: Array) -> Array:
+    return _pooled(xp, node, xp.astype(x, xp.float64), 0.0, xp.add)
+
+
+@kernels.lowers("average_pool2d")
+def average_pool2d(xp: Any, node: Node, operands: Arrays) -> Array:
+    """The sum of each window, divided by how many values of the input are in it."""
+    x = operands["input"]
+    counts = _sum(xp, node, xp.ones(x.shape, dtype=x.dtype))
+    return xp.astype(_sum(xp, node, x) / xp.maximum(counts, xp.ones_like(counts)), x.dtype)
+
+
+@kernels.lowers("l2_pool2d")
+def l2_pool2d(xp: Any, node: Node, operands: Arrays) -> Array:
+    """The square root of the sum of the squares of each window."""
+    x = operands["input"]
+    wide = xp.astype(x, xp.float64)
+    return xp.astype(xp.sqrt(_sum(xp, node, wide * wide)), x.dtype)
+
+
+@kernels.lowers("max_pool2d")
+def max_pool2d(xp: Any, node: Node, operands: Arrays) -> Array:
+    """The largest value of each window."""
+    x = operands["input"]
+    lowest = -xp.inf if xp.isdtype(x.dtype, "real floating") else xp.iinfo(x.dtype).min
+    return _pooled(xp, node, x, lowest, xp.maximum)

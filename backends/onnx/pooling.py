@@ -1,1 +1,146 @@
-"""The pooling family in ONNX."""
+"""Pooling in ONNX, whose operators are in the layout "nchw".
+
+The number of windows is settled, so `ceil_mode` is never used: padding at the end says the same. Runtimes reject
+padding that is as large as the window, and disagree on windows without any data; there the input is padded beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.graph.ir import Node
+from webnn.graph.windows import Sweep, permutation, sweeps
+
+__all__ = ["EMULATED"]
+
+EMULATED: Final = frozenset({"max_pool2d"})
+"""`MaxPool` has no 32- and 64-bit integers, and no minus infinity for windows of padding only: there, shifted slices."""
+
+_MAX_POOL_TYPES: Final = ("float32", "float16", "int8", "uint8")
+
+
+@lowerings.lowers("average_pool2d")
+def average_pool2d(node: Node, model: Model) -> None:
+    """One `GlobalAveragePool` or `AveragePool`, neither of which counts padding."""
+    pooling = _Pooling(node, model)
+    if pooling.is_global:
+        return pooling.finish(model.emit("GlobalAveragePool", [pooling.input]), 0)
+    if pooling.fits:
+        return pooling.finish(pooling.emit("AveragePool", 0), 0)
+    # Padding that is part of the input is counted; in float32, since the average with it may be far smaller.
+    pooling.input = model.cast(pooling.input, "float32")
+    rows, columns = (sweep.counts(reached.stop)[reached.start :] for sweep, reached in pooling.axes())
+    counts = np.outer(rows, columns)
+    area = pooling.sweeps[0].window * pooling.sweeps[1].window
+    correction = np.divide(area, counts, out=np.zeros(counts.shape), where=counts > 0)
+    average = pooling.emit("AveragePool", 0)
+    return pooling.finish(model.emit("Mul", [average, model.constant(correction, "float32")]), 0)
+
+
+@lowerings.lowers("l2_pool2d")
+def l2_pool2d(node: Node, model: Model) -> None:
+    """One `GlobalLpPool` or `LpPool`."""
+    pooling = _Pooling(node, model)
+    if pooling.is_global:
+        pooling.finish(model.emit("GlobalLpPool", [pooling.input], p=2), 0)
+    else:
+        pooling.finish(pooling.emit("LpPool", 0, p=2), 0)
+
+
+@lowerings.lowers("max_pool2d")
+def max_pool2d(node: Node, model: Model) -> None:
+    """One `MaxPool`, or the largest of shifted slices."""
+    pooling = _Pooling(node, model)
+    dtype: Any = node.output.descriptor.dtype
+    lowest = -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+    if pooling.fits and node.output.data_type in _MAX_POOL_TYPES:
+        return pooling.finish(pooling.emit("MaxPool", lowest), lowest)
+    pooling.fits = False
+    result = pooling.padded(lowest)
+    for axis, (sweep, reached) in zip((2, 3), pooling.axes(), strict=True):
+        result = _largest(model, result, axis, sweep, len(reached))
+    return pooling.finish(result, lowest)
+
+
+def _largest(model: Model, x: str, axis: int, sweep: Sweep, outputs: int) -> str:
+    """The largest value of each window along one axis, by doubling: of 2 neighbours, of 2 such pairs, and so on."""
+
+    def part(start: int, stop: int, step: int = 1) -> str:
+        return model.emit("Slice", [x, *(model.constant([number]) for number in (start, stop, axis, step))])
+
+    length = (outputs - 1) * sweep.stride + sweep.span
+    width = 1
+    while width < sweep.window:
+        more = min(width, sweep.window - width)
+        shift = more * sweep.dilation
+        x = model.emit("Max", [part(0, length - shift), part(shift, length)])
+        length -= shift
+        width += more
+    return part(0, length, sweep.stride)
+
+
+class _Pooling:
+    """One pooling node: its windows, and its input in the layout of ONNX."""
+
+    def __init__(self, node: Node, model: Model) -> None:
+        options: Any = node.attributes
+        self.node = node
+        self.model = model
+        self.layout: str = options["layout"]
+        self.window: tuple[int, int] = options["window_dimensions"]
+        self.sizes: tuple[int, int] = options["output_sizes"]
+        inputs = [node["input"].shape[self.layout.index(axis)] for axis in "hw"]
+        self.sweeps = sweeps(inputs, self.window, options["padding"], options["strides"], options["dilations"])
+        self.input = model.transpose(model[node["input"]], permutation(self.layout, "nchw"))
+        self.pads = [sweep.begin for sweep in self.sweeps]
+        self.pads += [sweep.end_padding(size) for sweep, size in zip(self.sweeps, self.sizes, strict=True)]
+        self.is_global = self.sizes == (1, 1) and not any(self.pads) and all(s.span == s.input for s in self.sweeps)
+        self.is_global &= options["dilations"] == (1, 1)
+        self.fits = all(pad < self.window[i % 2] for i, pad in enumerate(self.pads)) and all(
+            all(sweep.counts(size)) for sweep, size in zip(self.sweeps, self.sizes, strict=True)
+        )
+        """Whether the operator's own padding will do."""
+
+    def axes(self) -> list[tuple[Sweep, range]]:
+        """The windows along the height and the width, and those of them that reach the data."""
+        return [(sweep, sweep.reaching(size)) for sweep, size in zip(self.sweeps, self.sizes, strict=True)]
+
+    def emit(self, op_type: str, fill: float, **attributes: Any) -> str:
+        """The pooling operator on the input, which is padded with `fill` if the operator cannot do it."""
+        return self.model.emit(
+            op_type,
+            [self.input if self.fits else self.padded(fill)],
+            kernel_shape=list(self.window),
+            strides=[sweep.stride for sweep in self.sweeps],
+            dilations=[sweep.dilation for sweep in self.sweeps],
+            pads=self.pads if self.fits else None,
+            **attributes,
+        )
+
+    def padded(self, fill: float) -> str:
+        """The input with all that the windows that reach the data cover, and no more."""
+        begins = [sweep.begin - reached.start * sweep.stride for sweep, reached in self.axes()]
+        ends = [
+            (len(reached) - 1) * sweep.stride + sweep.span - begin - sweep.input
+            for (sweep, reached), begin in zip(self.axes(), begins, strict=True)
+        ]
+        return self._pad(self.input, begins, ends, fill)
+
+    def finish(self, result: str, fill: float) -> None:
+        """Add the windows that do not reach the data, and give the result the layout of the output."""
+        if not self.fits:
+            reached = [reached for _, reached in self.axes()]
+            after = [size - r.stop for size, r in zip(self.sizes, reached, strict=True)]
+            result = self._pad(result, [r.start for r in reached], after, fill)
+        self.model.set(self.node.output, self.model.transpose(result, permutation("nchw", self.layout)))
+
+    def _pad(self, name: str, before: Sequence[int], after: Sequence[int], fill: float) -> str:
+        if not any((*before, *after)):
+            return name
+        pads = self.model.constant([0, 0, *before, 0, 0, *after])
+        return self.model.emit("Pad", [name, pads, self.model.constant(fill, self.model.data_type(name))])

@@ -1,9 +1,147 @@
-"""Convolution."""
+"""Convolution over height and width, and its transpose.
 
-from webnn.graph.operator import Operators
+Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-conv2d and #api-mlgraphbuilder-convtranspose2d
+"""
 
-__all__ = ["Convolution"]
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
+
+from webnn.errors import ValidationError
+from webnn.graph.arguments import enum_value, unsigned
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.limits import Limits
+from webnn.graph.operand import MLOperand
+from webnn.graph.operator import Operators, operator
+from webnn.graph.windows import (
+    InputLayout,
+    check_output_sizes,
+    permutation,
+    positive_pair,
+    sweeps,
+    window_padding,
+)
+
+__all__ = ["Conv2dFilterLayout", "Convolution"]
+
+Conv2dFilterLayout: TypeAlias = Literal["oihw", "hwio", "ohwi", "ihwo"]
+
+
+def _ordered(shape: Sequence[int], layout: str, order: str) -> list[int]:
+    return [shape[i] for i in permutation(layout, order)]
+
+
+def _check_bias(bias: MLOperand | None, output_channels: int) -> None:
+    if bias is not None and bias.shape != (output_channels,):
+        raise ValidationError(f"bias {list(bias.shape)} must be [{output_channels}], one value for each output channel")
 
 
 class Convolution(Operators):
     """Convolution."""
+
+    @operator(
+        input=Limits(FLOATS, rank=4),
+        filter=Limits(same_as="input", rank=4),
+        bias=Limits(same_as="input", rank=1),
+        output=Limits(same_as="input", rank=4),
+    )
+    def conv2d(
+        self,
+        input: MLOperand,
+        filter: MLOperand,
+        *,
+        padding: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        dilations: Sequence[int] | None = None,
+        groups: int = 1,
+        input_layout: InputLayout = "nchw",
+        filter_layout: Conv2dFilterLayout = "oihw",
+        bias: MLOperand | None = None,
+        label: str = "",
+    ) -> MLOperand:
+        """The convolution of `input` with `filter` over height and width.
+
+        Each output value is the sum of a window of the input times the filter, plus the bias of its channel. With as
+        many groups as channels it is a depthwise convolution.
+
+        Args:
+            input: float32 or float16, `[batch, channels, height, width]`, or as `input_layout` orders them.
+            filter: `[output channels, channels / groups, height, width]`, or as `filter_layout` orders them.
+            padding: zeros around the input, `[top, bottom, left, right]`. Default: none.
+            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the distance of neighbouring filter values in the input, likewise. Default: `[1, 1]`.
+            groups: how many groups the channels are divided into; each group of input channels makes one of output
+                channels.
+            input_layout: the order of the axes of the input and the output.
+            filter_layout: the order of the axes of the filter.
+            bias: one value for each output channel.
+            label: shown in errors.
+
+        Returns:
+            `[batch, output channels, height, width]` in the order of `input_layout`, where each size is
+            `1 + floor((size + padding - dilation * (filter size - 1) - 1) / stride)`.
+
+        Raises:
+            ValidationError: the channels do not fit each other or the groups; the filter does not fit into the padded
+                input; a list has the wrong length, or a stride, a dilation or `groups` is 0.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-conv2d
+        """
+        pads = window_padding(padding)
+        strides = positive_pair("strides", strides, (1, 1))
+        dilations = positive_pair("dilations", dilations, (1, 1))
+        groups = _positive_groups(groups)
+        layout = enum_value("input_layout", input_layout, get_args(InputLayout))
+        filter_order = enum_value("filter_layout", filter_layout, get_args(Conv2dFilterLayout))
+
+        batches, channels, *inputs = _ordered(input.shape, layout, "nchw")
+        output_channels, filter_channels, *window = _ordered(filter.shape, filter_order, "oihw")
+        if channels % groups:
+            raise ValidationError(
+                f"the {channels} channels of input {_in(input, layout)} cannot be divided into {groups} groups"
+            )
+        if channels // groups != filter_channels:
+            per_group = "channels per group" if groups > 1 else "channels"
+            raise ValidationError(
+                f"filter {_in(filter, filter_order)} takes {filter_channels} input {per_group}, "
+                f"but input {_in(input, layout)} has {channels // groups}"
+            )
+        if output_channels % groups:
+            raise ValidationError(
+                f"the {output_channels} output channels of filter {_in(filter, filter_order)} "
+                f"cannot be divided into {groups} groups"
+            )
+        _check_bias(bias, output_channels)
+        height, width = sweeps(inputs, window, pads, strides, dilations)
+        sizes = (height.floor_size, width.floor_size)
+        check_output_sizes(
+            sizes,
+            f"input {inputs} with padding {list(pads)}, filter {window} with dilations {list(dilations)}, "
+            f"strides {list(strides)}",
+        )
+        shape = _ordered((batches, output_channels, *sizes), "nchw", layout)
+        return self._add(
+            "conv2d",
+            {"input": input, "filter": filter, "bias": bias},
+            MLOperandDescriptor(input.data_type, shape),
+            label=label,
+            padding=pads,
+            strides=strides,
+            dilations=dilations,
+            groups=groups,
+            input_layout=layout,
+            filter_layout=filter_order,
+        )
+
+
+def _positive_groups(groups: object) -> int:
+    result = unsigned("groups", groups)
+    if result == 0:
+        raise ValidationError("groups must be at least 1, got 0")
+    return result
+
+
+def _in(operand: MLOperand, layout: str) -> str:
+    return f'{list(operand.shape)} in layout "{layout}"'
