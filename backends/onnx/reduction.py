@@ -1,1 +1,145 @@
-"""The reduction family in ONNX."""
+"""Reductions in ONNX.
+
+onnxruntime sums and multiplies integers in double precision and saturates, and loses some NaNs in its maxima. So sums
+of integers are products with a vector of ones, which it computes exactly, and products are multiplied in halves.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.ir import Node
+
+_OP_TYPES: Final = {
+    "reduce_l1": "ReduceL1",
+    "reduce_l2": "ReduceL2",
+    "reduce_log_sum": "ReduceLogSum",
+    "reduce_log_sum_exp": "ReduceLogSumExp",
+    "reduce_max": "ReduceMax",
+    "reduce_mean": "ReduceMean",
+    "reduce_min": "ReduceMin",
+    "reduce_product": "ReduceProd",
+    "reduce_sum": "ReduceSum",
+    "reduce_sum_square": "ReduceSumSquare",
+}
+_OF_ONE_VALUE: Final = {"reduce_l1": "Abs", "reduce_l2": "Abs", "reduce_log_sum": "Log"}
+"""What a reduction of one value is where it is not the value itself."""
+
+_INT64_MIN: Final = -(2**63)
+
+
+@lowerings.lowers("reduce_l2", "reduce_log_sum", "reduce_log_sum_exp", "reduce_mean")
+def reduce(node: Node, model: Model) -> None:
+    """One node, of floats."""
+    if node.attributes["axes"]:
+        model.set(node.output, _reduced(node, _OP_TYPES[node.op], model[node["input"]], model))
+    else:
+        _reduce_nothing(node, model)
+
+
+@lowerings.lowers("reduce_max", "reduce_min")
+def reduce_extreme(node: Node, model: Model) -> None:
+    """One node for integers; of floats, the L1 norm tells whether there is a NaN among them."""
+    name = model[node["input"]]
+    if not node.attributes["axes"]:
+        _reduce_nothing(node, model)
+        return
+    extreme = _reduced(node, _OP_TYPES[node.op], _sortable(name, model), model)
+    if model.data_type(name) in FLOATS:
+        norm = _reduced(node, "ReduceL1", name, model)
+        extreme = model.emit("Where", [model.emit("IsNaN", [norm]), norm, extreme])
+    elif model.data_type(name) == "uint64":
+        extreme = model.emit("BitwiseXor", [extreme, model.constant(_INT64_MIN)])
+    model.set(node.output, extreme)
+
+
+@lowerings.lowers("reduce_l1", "reduce_product", "reduce_sum", "reduce_sum_square")
+def reduce_arithmetic(node: Node, model: Model) -> None:
+    """One node for floats; of integers, the exact result, which wraps around."""
+    operand, axes = node["input"], node.attributes["axes"]
+    if not axes or operand.data_type in FLOATS:
+        reduce(node, model)
+        return
+    name = model[operand]
+    if node.op == "reduce_l1":
+        name = model.emit("Abs", [name])
+    elif node.op == "reduce_sum_square":
+        name = model.emit("Mul", [name, name])
+    kept = [axis for axis in range(operand.rank) if axis not in axes]
+    count = prod(operand.shape[axis] for axis in axes)
+    name = model.reshape(model.transpose(name, [*kept, *axes]), (operand.descriptor.element_count // count, count))
+    name = _product(name, count, model) if node.op == "reduce_product" else _sum(name, count, model)
+    model.reshape(name, node.output.shape, to=node.output)
+
+
+@lowerings.lowers("arg_min", "arg_max")
+def arg(node: Node, model: Model) -> None:
+    """One node; both take the first of equal values."""
+    model.emit(
+        "ArgMin" if node.op == "arg_min" else "ArgMax",
+        [_sortable(model[node["input"]], model)],
+        to=node.output,
+        axis=node.attributes["axis"],
+        keepdims=int(node.attributes["keep_dimensions"]),
+    )
+
+
+@lowerings.lowers("cumulative_sum")
+def cumulative_sum(node: Node, model: Model) -> None:
+    """One CumSum."""
+    name = model[node["input"]]
+    if model.data_type(name) == "uint64":
+        name = model.cast(name, "int64")  # the bits of a sum that wraps around are the same
+    name = model.emit(
+        "CumSum",
+        [name, model.constant(node.attributes["axis"])],
+        exclusive=int(node.attributes["exclusive"]),
+        reverse=int(node.attributes["reversed"]),
+    )
+    model.set(node.output, name)
+
+
+def _reduced(node: Node, op_type: str, name: str, model: Model) -> str:
+    axes = model.constant(node.attributes["axes"])
+    return model.emit(op_type, [name, axes], keepdims=int(node.attributes["keep_dimensions"]))
+
+
+def _reduce_nothing(node: Node, model: Model) -> None:
+    """Without axes, each value by itself: runtimes do not agree on what ONNX's own reductions do then."""
+    name = model[node["input"]]
+    if node.op == "reduce_sum_square":
+        model.emit("Mul", [name, name], to=node.output)
+    else:
+        model.emit(_OF_ONE_VALUE.get(node.op, "Identity"), [name], to=node.output)
+
+
+def _sum(name: str, count: int, model: Model) -> str:
+    """The sum of each row of `[rows, count]` integers."""
+    dtype = np.dtype(model.data_type(name))
+    ones = model.derived([], ("ones", count, dtype), lambda: np.ones(count, dtype))
+    return model.emit("MatMul", [name, ones])
+
+
+def _product(name: str, count: int, model: Model) -> str:
+    """The product of each row of `[rows, count]` integers: filled up to a power of two, then one half by the other."""
+    width = 1 << (count - 1).bit_length()
+    if width > count:
+        one = model.constant(1, model.data_type(name))
+        name = model.emit("Pad", [name, model.constant([0, 0, 0, width - count]), one])
+    while width > 1:
+        name = model.emit("Mul", model.emit_many("Split", [name], [None, None], axis=1, num_outputs=2))
+        width //= 2
+    return name
+
+
+def _sortable(name: str, model: Model) -> str:
+    """The values as a type that the runtime can compare: uint64 becomes int64, moved down to keep its order."""
+    if model.data_type(name) != "uint64":
+        return name
+    return model.emit("BitwiseXor", [model.cast(name, "int64"), model.constant(_INT64_MIN)])

@@ -1,9 +1,381 @@
-"""Reduction."""
+"""Reductions: many values along some axes into one. And the running sum, which keeps them all.
 
-from webnn.graph.operator import Operators
+Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce, #api-mlgraphbuilder-argminmax and
+#api-mlgraphbuilder-cumulativesum
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from webnn.graph.arguments import axes_of, axis_of, boolean, enum_value
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import ALL, FLOATS, DataType
+from webnn.graph.limits import Limits, N
+from webnn.graph.operand import MLOperand
+from webnn.graph.operator import Operators, operator
 
 __all__ = ["Reduction"]
 
+_SUMMABLE: Final[tuple[DataType, ...]] = (*FLOATS, "int32", "uint32", "int64", "uint64")
+
 
 class Reduction(Operators):
-    """Reduction."""
+    """Reductions."""
+
+    def _arg(
+        self, op: str, input: MLOperand, axis: int, *, keep_dimensions: bool, output_data_type: str, label: str
+    ) -> MLOperand:
+        axis = axis_of("axis", axis, input.shape)
+        keep = boolean("keep_dimensions", keep_dimensions)
+        # Every valid dimension fits int32, so that no index can be too large for the output.
+        data_type: DataType = enum_value("output_data_type", output_data_type, ("int32", "int64"))
+        descriptor = MLOperandDescriptor(data_type, _reduced(input.shape, (axis,), keep))
+        return self._add(
+            op,
+            {"input": input},
+            descriptor,
+            label=label,
+            axis=axis,
+            keep_dimensions=keep,
+            output_data_type=data_type,
+        )
+
+    @operator(input=Limits(ALL, rank=(1, N)), output=Limits(("int32", "int64")))
+    def arg_min(
+        self,
+        input: MLOperand,
+        axis: int,
+        *,
+        keep_dimensions: bool = False,
+        output_data_type: Literal["int32", "int64"] = "int32",
+        label: str = "",
+    ) -> MLOperand:
+        """Where along `axis` the smallest value is.
+
+        Args:
+            input: any data type, rank 1 to 8.
+            axis: the dimension to look along.
+            keep_dimensions: keep `axis`, with size 1.
+            output_data_type: "int32" or "int64".
+            label: shown in errors.
+
+        Returns:
+            An operand of `output_data_type`, of `input`'s shape without `axis`. Of equal values the first one counts.
+            Which index comes out where there is a NaN is up to the backend.
+
+        Raises:
+            ValidationError: `input` has no such axis; another output data type.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-argminmax
+        """
+        return self._arg(
+            "arg_min",
+            input,
+            axis,
+            keep_dimensions=keep_dimensions,
+            output_data_type=output_data_type,
+            label=label,
+        )
+
+    @operator(input=Limits(ALL, rank=(1, N)), output=Limits(("int32", "int64")))
+    def arg_max(
+        self,
+        input: MLOperand,
+        axis: int,
+        *,
+        keep_dimensions: bool = False,
+        output_data_type: Literal["int32", "int64"] = "int32",
+        label: str = "",
+    ) -> MLOperand:
+        """Where along `axis` the largest value is.
+
+        Args:
+            input: any data type, rank 1 to 8.
+            axis: the dimension to look along.
+            keep_dimensions: keep `axis`, with size 1.
+            output_data_type: "int32" or "int64".
+            label: shown in errors.
+
+        Returns:
+            An operand of `output_data_type`, of `input`'s shape without `axis`. Of equal values the first one counts.
+            Which index comes out where there is a NaN is up to the backend.
+
+        Raises:
+            ValidationError: `input` has no such axis; another output data type.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-argminmax
+        """
+        return self._arg(
+            "arg_max",
+            input,
+            axis,
+            keep_dimensions=keep_dimensions,
+            output_data_type=output_data_type,
+            label=label,
+        )
+
+    @operator(input=Limits(_SUMMABLE, rank=(1, N)), output=Limits(same_as="input", rank=(1, N)))
+    def cumulative_sum(
+        self, input: MLOperand, axis: int, *, exclusive: bool = False, reversed: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The sum, at each place, of the values along `axis` up to there: `[1, 2, 3, 4]` gives `[1, 3, 6, 10]`.
+
+        Args:
+            input: any data type but int8 and uint8, rank 1 to 8.
+            axis: the dimension to sum along.
+            exclusive: leave out the value of the place itself: `[0, 1, 3, 6]`.
+            reversed: sum from the end: `[10, 9, 7, 4]`.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type. Integers wrap around.
+
+        Raises:
+            ValidationError: `input` has no such axis, or its data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-cumulativesum
+        """
+        return self._add(
+            "cumulative_sum",
+            {"input": input},
+            input.descriptor,
+            label=label,
+            axis=axis_of("axis", axis, input.shape),
+            exclusive=boolean("exclusive", exclusive),
+            reversed=boolean("reversed", reversed),
+        )
+
+    def _reduce(
+        self, op: str, input: MLOperand, axes: Sequence[int] | None, keep_dimensions: bool, label: str
+    ) -> MLOperand:
+        axes = tuple(range(input.rank)) if axes is None else axes_of("axes", axes, input.shape)
+        keep = boolean("keep_dimensions", keep_dimensions)
+        descriptor = MLOperandDescriptor(input.data_type, _reduced(input.shape, axes, keep))
+        return self._add(op, {"input": input}, descriptor, label=label, axes=axes, keep_dimensions=keep)
+
+    @operator(input=Limits(_SUMMABLE), output=Limits(same_as="input"))
+    def reduce_l1(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The sum of the absolute values: the L1 norm.
+
+        Args:
+            input: any data type but int8 and uint8, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_l1", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(FLOATS), output=Limits(same_as="input"))
+    def reduce_l2(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The square root of the sum of the squares: the L2 norm.
+
+        Args:
+            input: float32 or float16, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_l2", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(FLOATS), output=Limits(same_as="input"))
+    def reduce_log_sum(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The natural logarithm of the sum.
+
+        Args:
+            input: float32 or float16, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_log_sum", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(FLOATS), output=Limits(same_as="input"))
+    def reduce_log_sum_exp(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The natural logarithm of the sum of the exponentials, also where these are too large for the data type.
+
+        Args:
+            input: float32 or float16, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_log_sum_exp", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(ALL), output=Limits(same_as="input"))
+    def reduce_max(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The largest value.
+
+        Args:
+            input: any data type, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`. A NaN among the values comes out as NaN.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_max", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(FLOATS), output=Limits(same_as="input"))
+    def reduce_mean(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The average.
+
+        Args:
+            input: float32 or float16, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_mean", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(ALL), output=Limits(same_as="input"))
+    def reduce_min(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The smallest value.
+
+        Args:
+            input: any data type, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`. A NaN among the values comes out as NaN.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_min", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(_SUMMABLE, required=FLOATS), output=Limits(same_as="input", required=FLOATS))
+    def reduce_product(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The product.
+
+        Args:
+            input: any data type but int8 and uint8, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_product", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(_SUMMABLE), output=Limits(same_as="input"))
+    def reduce_sum(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The sum.
+
+        Args:
+            input: any data type but int8 and uint8, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_sum", input, axes, keep_dimensions, label)
+
+    @operator(input=Limits(_SUMMABLE), output=Limits(same_as="input"))
+    def reduce_sum_square(
+        self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
+    ) -> MLOperand:
+        """The sum of the squares.
+
+        Args:
+            input: any data type but int8 and uint8, any rank.
+            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions, with size 1.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+
+        Raises:
+            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
+        """
+        return self._reduce("reduce_sum_square", input, axes, keep_dimensions, label)
+
+
+def _reduced(shape: tuple[int, ...], axes: tuple[int, ...], keep: bool) -> tuple[int, ...]:
+    """The specification's "calculate reduction output sizes", of valid axes."""
+    if keep:
+        return tuple(1 if i in axes else size for i, size in enumerate(shape))
+    return tuple(size for i, size in enumerate(shape) if i not in axes)
