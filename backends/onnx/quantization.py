@@ -1,1 +1,129 @@
-"""The quantization family in ONNX."""
+"""Quantization in ONNX.
+
+ONNX knows one scale per tensor, one per index of an axis, and one per block of one axis. WebNN's blocks may lie along
+every axis. Most of them become one of ONNX's forms when the data is reshaped, which moves nothing; what is left
+repeats the scales until it does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.graph.broadcasting import Shape, plain_broadcast
+from webnn.graph.dtypes import cast_number
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+
+_WIDE: Final = ("int32", "uint32")
+"""What ONNX cannot quantize to, nor dequantize from with a zero point: written out in float64, which holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How ONNX can say which scale holds for which value.
+
+    The data is reshaped to `values`; the scales to `blocks`, repeated to `repeated`, and reshaped to `scales`.
+    """
+
+    values: Shape
+    blocks: Shape
+    repeated: Shape
+    scales: Shape
+    axis: int | None = None
+    block_size: int | None = None
+
+
+def _form(scale: Shape, input: Shape) -> _Form:
+    several = [i for i, size in enumerate(scale) if size > 1]
+    if not several:
+        return _Form(input, scale, scale, ())
+    if len(several) == 1 and scale[several[0]] == input[several[0]]:
+        return _Form(input, scale, scale, (scale[several[0]],), axis=several[0])
+    blocked = [i for i, size in enumerate(scale) if size < input[i]] or [0]
+    if len(blocked) == 1:
+        return _Form(input, scale, scale, scale, axis=blocked[0], block_size=input[blocked[0]] // scale[blocked[0]])
+    blocks, values = plain_broadcast(scale, input)
+    several = [i for i, size in enumerate(blocks) if size > 1]
+    if len(several) == 1:
+        return _Form(values, blocks, blocks, (blocks[several[0]],), axis=several[0])
+    kept = max((size, i) for i, size in enumerate(values) if blocks[i] == 1)[1]
+    repeated = tuple(1 if i == kept else size for i, size in enumerate(values))
+    before, after = math.prod(repeated[:kept]), math.prod(repeated[kept:])
+    return _Form((before, values[kept], after), blocks, repeated, (before, 1, after), axis=1, block_size=values[kept])
+
+
+def _reshaped(
+    operand: MLOperand, model: Model, shape: Shape, repeated: Shape | None = None, final: Shape | None = None
+) -> str:
+    """`operand` with `shape`, then repeated to `repeated`, then with the shape `final`."""
+    wider = shape if repeated is None else repeated
+    last = wider if final is None else final
+    if shape == wider == last == operand.shape:
+        return model[operand]
+    if operand.constant is not None:
+
+        def reshape(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return np.broadcast_to(array.reshape(shape), wider).reshape(last)
+
+        return model.derived([operand], ("blocks", shape, wider, last), reshape)
+    name = model[operand]
+    if wider != shape:
+        name = model.emit("Expand", [model.reshape(name, shape), model.constant(wider)])
+    return model.reshape(name, last)
+
+
+def _one_node(op_type: str, node: Node, model: Model, operands: list[MLOperand]) -> None:
+    """The node, on `input`, `scale` and the rest of `operands`, in the form that the shapes allow."""
+    input, *parameters = operands
+    form = _form(node["scale"].shape, input.shape)
+    names = [_reshaped(input, model, form.values)]
+    names += [_reshaped(operand, model, form.blocks, form.repeated, form.scales) for operand in parameters]
+    to = node.output if form.values == input.shape else None
+    output = model.emit(op_type, names, to=to, axis=form.axis, block_size=form.block_size)
+    if to is None:
+        model.reshape(output, input.shape, to=node.output)
+
+
+@lowerings.lowers("dequantize_linear")
+def dequantize_linear(node: Node, model: Model) -> None:
+    """One `DequantizeLinear`, but for 32-bit integers with a zero point."""
+    input, scale, zero_point = (node[name] for name in ("input", "scale", "zero_point"))
+    if input.data_type not in _WIDE:
+        _one_node("DequantizeLinear", node, model, [input, scale, zero_point])
+    elif input.data_type == "int32" and zero_point.constant is not None and not zero_point.constant.any():
+        _one_node("DequantizeLinear", node, model, [input, scale])
+    else:
+        blocks, values = plain_broadcast(scale.shape, input.shape)
+        x = model.cast(_reshaped(input, model, values), "float64")
+        factor, zero = (model.cast(_reshaped(operand, model, blocks), "float64") for operand in (scale, zero_point))
+        output = model.cast(model.emit("Mul", [model.emit("Sub", [x, zero]), factor]), scale.data_type)
+        model.reshape(output, input.shape, to=node.output)
+
+
+@lowerings.lowers("quantize_linear")
+def quantize_linear(node: Node, model: Model) -> None:
+    """One `QuantizeLinear`, but for 32-bit integers."""
+    input, scale, zero_point = (node[name] for name in ("input", "scale", "zero_point"))
+    if zero_point.data_type not in _WIDE:
+        _one_node("QuantizeLinear", node, model, [input, scale, zero_point])
+        return
+    blocks, values = plain_broadcast(scale.shape, input.shape)
+    lowest, highest = (
+        model.constant(cast_number(limit, zero_point.data_type), "float64") for limit in (-math.inf, math.inf)
+    )
+    x, divisor = (
+        model.cast(_reshaped(operand, model, shape), "float32") for operand, shape in ((input, values), (scale, blocks))
+    )
+    zero = model.cast(_reshaped(zero_point, model, blocks), "float64")
+    quotient = model.cast(model.emit("Round", [model.emit("Div", [x, divisor])]), "float64")
+    sum = model.emit("Add", [quotient, zero])
+    # NaN is not at least the lowest value: it becomes that, as QuantizeLinear makes it.
+    is_low = model.emit("GreaterOrEqual", [sum, lowest])
+    clamped = model.emit("Where", [is_low, model.emit("Min", [sum, highest]), lowest])
+    model.reshape(model.cast(clamped, zero_point.data_type), input.shape, to=node.output)

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from webnn.errors import ValidationError
 
-__all__ = ["bidirectional", "broadcast", "is_blockwise", "is_unidirectional", "plain_broadcast"]
+__all__ = ["bidirectional", "broadcast", "is_blockwise", "is_same_but_for", "is_unidirectional", "plain_broadcast"]
 
 Shape = tuple[int, ...]
 
@@ -71,7 +71,13 @@ def plain_broadcast(shape: Shape, target: Shape) -> tuple[Shape, Shape]:
         for repeated, size in ((False, i), (True, j // i)):
             if size == 1:
                 continue
-            if runs and runs[-1][0] == repeated:
-                size *= runs.pop()[1]
-            runs.append((repeated, size))
+            merged = bool(runs) and runs[-1][0] == repeated
+            runs.append((repeated, size * runs.pop()[1] if merged else size))
     return tuple(1 if repeated else size for repeated, size in runs), tuple(size for _, size in runs)
+
+
+def is_same_but_for(axis: int, shape: Shape, other: Shape) -> bool:
+    """Whether two shapes have the same rank, and the same dimensions except for that of `axis`."""
+    return len(shape) == len(other) and all(
+        i == j or d == axis for d, (i, j) in enumerate(zip(shape, other, strict=True))
+    )
