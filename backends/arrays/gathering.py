@@ -12,7 +12,7 @@ from webnn.graph.ir import Node
 
 def _resolved(xp: Any, indices: Array, size: int) -> Array:
     """Indices from the start: negative ones count from the end, those out of range are clamped."""
-    indices = xp.astype(indices, xp.int64)
+    indices = indices.astype(xp.int64)
     return xp.clip(xp.where(indices < 0, indices + size, indices), 0, size - 1)
 
 
@@ -35,10 +35,10 @@ def _positions(xp: Any, node: Node, operands: Arrays) -> tuple[Array, list[int]]
 def _replaced(xp: Any, values: Array, positions: Array, updates: Array) -> Array:
     """A copy of `values` with `values[positions]` replaced; of equal positions the last one counts."""
     # Not every library assigns in order, so only the last of equal positions are left to assign.
-    order = xp.argsort(positions, stable=True)
+    order = xp.argsort(positions, kind="stable")
     ordered = positions[order]
-    last = order[xp.concat([ordered[1:] != ordered[:-1], xp.ones(1, dtype=xp.bool)])]
-    result = xp.asarray(values, copy=True)
+    last = order[xp.concat([ordered[1:] != ordered[:-1], xp.asarray([True])])]
+    result = values.copy()
     result[positions[last]] = updates[last]
     return result
 

@@ -26,11 +26,10 @@ def _clamped(indices: MLOperand, sizes: Sequence[int], model: Model) -> str:
     high = np.array(sizes if len(set(sizes)) > 1 else sizes[0]) - 1
     low = -high - 1
     if indices.constant is not None:
-        wide = indices.constant.astype(np.int64)
-        clamped = wide.clip(low, high)
-        if indices.data_type != "uint32" and np.array_equal(wide, clamped):
+        inside = ((low <= indices.constant) & (indices.constant <= high)).all()
+        if inside and indices.data_type != "uint32":
             return model[indices]
-        return model.constant(clamped)
+        return model.derived([indices], ("clamped", *sizes), lambda value: value.astype(np.int64).clip(low, high))
     unsigned = indices.data_type == "uint32"
     if high.ndim == 0:
         lower = "" if unsigned else model.constant(low, indices.data_type)
@@ -77,21 +76,27 @@ def scatter_elements(node: Node, model: Model) -> None:
 
 @lowerings.lowers("scatter_nd")
 def scatter_nd(node: Node, model: Model) -> None:
-    """One `ScatterND`, unless its threads could write the same slice."""
+    """One `ScatterND`."""
+    coordinates = _coordinates(node, model)
+    in_order = node["updates"].descriptor.element_count < _IN_ORDER
+    updates = model[node["updates"]] if in_order else _settled_updates(node, coordinates, model)
+    model.emit("ScatterND", [model[node["input"]], coordinates, updates], to=node.output)
+
+
+def _settled_updates(node: Node, coordinates: str, model: Model) -> str:
+    """The updates, those of the same slice all replaced by the last of them: then it is all one which is written last.
+
+    `last` is that update's number, found by scattering the numbers of all updates one by one.
+    """
     input, indices, updates = node["input"], node["indices"], node["updates"]
-    if updates.descriptor.element_count < _IN_ORDER:
-        model.emit("ScatterND", [model[input], _coordinates(node, model), model[updates]], to=node.output)
-        return
-    # In order, by flat position: [slices, elements of a slice] on both sides, along axis 0.
-    depth = indices.shape[-1]
+    depth, count = indices.shape[-1], prod(indices.shape[:-1])
     sizes, rest = input.shape[:depth], prod(input.shape[depth:])
-    count = prod(indices.shape[:-1])
     strides = [prod(sizes[i + 1 :]) for i in range(depth)]
-    from_start = model.emit("Mod", [_coordinates(node, model), model.constant(sizes)])
-    scaled = model.emit("Mul", [from_start, model.constant(strides)])
-    flat = model.emit("ReduceSum", [scaled, model.constant([-1])], keepdims=1)
-    positions = model.emit("Expand", [model.reshape(flat, [count, 1]), model.constant([count, rest])])
-    target = model.reshape(model[input], [prod(sizes), rest])
-    source = model.reshape(model[updates], [count, rest])
-    scattered = model.emit("ScatterElements", [target, positions, source], axis=0)
-    model.reshape(scattered, input.shape, to=node.output)
+    from_start = model.emit("Mod", [coordinates, model.constant(sizes)])
+    flat = model.emit("ReduceSum", [model.emit("Mul", [from_start, model.constant(strides)]), model.constant([-1])])
+    slices = model.reshape(flat, [count])
+    numbers = model.emit("Range", [model.constant(0), model.constant(count), model.constant(1)])
+    empty = model.emit("Expand", [model.constant(0), model.constant([prod(sizes)])])
+    last = model.emit("GatherElements", [model.emit("ScatterElements", [empty, slices, numbers]), slices])
+    settled = model.emit("Gather", [model.reshape(model[updates], [count, rest]), last])
+    return model.reshape(settled, updates.shape)

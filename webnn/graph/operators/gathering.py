@@ -12,6 +12,7 @@ from typing import Final
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import axis_of
+from webnn.graph.broadcasting import is_same_but_for
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import ALL, FLOATS, INDICES
 from webnn.graph.limits import Limits, N
@@ -191,9 +192,7 @@ class Gathering(Operators):
 
 
 def _check_elementwise(input: MLOperand, indices: MLOperand, axis: int) -> None:
-    expected = list(input.shape)
-    expected[axis : axis + 1] = indices.shape[axis : axis + 1]
-    if list(indices.shape) != expected:
+    if not is_same_but_for(axis, indices.shape, input.shape):
         raise ValidationError(
             f"indices {list(indices.shape)} must have the shape of input {list(input.shape)} in all but axis {axis}"
         )

@@ -6,12 +6,11 @@ Spec: https://www.w3.org/TR/webnn/#mlgraphbuilder-interface
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 from typing import Final, Literal, TypeAlias
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import axes_of, axis_of, boolean, enum_value, number, signed, unsigned, unsigned_list
-from webnn.graph.broadcasting import is_unidirectional
+from webnn.graph.broadcasting import is_same_but_for, is_unidirectional
 from webnn.graph.descriptor import MAX_TENSOR_COUNT, MLOperandDescriptor
 from webnn.graph.dtypes import ALL, FLOATS, Number, cast_number
 from webnn.graph.limits import Limits, N
@@ -54,7 +53,7 @@ class Movement(Operators):
         for i, input in enumerate(inputs):
             if input.data_type != first.data_type:
                 raise ValidationError(f"inputs[{i}] is {input.data_type}, but inputs[0] is {first.data_type}")
-            if any(a != b and d != axis for d, (a, b) in enumerate(zip_longest(input.shape, first.shape))):
+            if not is_same_but_for(axis, input.shape, first.shape):
                 raise ValidationError(
                     f"inputs[{i}] {list(input.shape)} and inputs[0] {list(first.shape)} differ in more than axis {axis}"
                 )
