@@ -105,7 +105,7 @@ def cast_number(value: Number, data_type: DataType) -> Number:
             try:
                 return float(dtype.type(value))
             except OverflowError:  # a Python int beyond float64
-                return math.copysign(math.inf, value)
+                return math.inf if value > 0 else -math.inf
     if isinstance(value, float) and math.isnan(value):
         return 0
     bits, signed = element_bits(data_type), not data_type.startswith("u")
