@@ -1,1 +1,36 @@
-"""The logic family on arrays."""
+"""Comparisons, logic and selection on arrays."""
+
+from typing import Any, Final
+
+from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.graph.ir import Node
+
+__all__: list[str] = []
+
+_QUESTIONS: Final = {
+    "equal": "equal",
+    "not_equal": "not_equal",
+    "greater": "greater",
+    "greater_or_equal": "greater_equal",
+    "lesser": "less",
+    "lesser_or_equal": "less_equal",
+    "logical_and": "logical_and",
+    "logical_or": "logical_or",
+    "logical_xor": "logical_xor",
+    "logical_not": "logical_not",
+    "is_nan": "isnan",
+    "is_infinite": "isinf",
+}
+"""Our names, and what the array-API standard calls them."""
+
+
+@kernels.lowers(*_QUESTIONS)
+def question(xp: Any, node: Node, operands: Arrays) -> Array:
+    """1 where it is true."""
+    return getattr(xp, _QUESTIONS[node.op])(*operands.values()).astype(xp.uint8)
+
+
+@kernels.lowers("where")
+def where(xp: Any, node: Node, operands: Arrays) -> Array:
+    """Every condition but 0 is true."""
+    return xp.where(operands["condition"] != 0, operands["true_value"], operands["false_value"])

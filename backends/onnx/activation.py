@@ -10,14 +10,13 @@ from webnn.graph.ir import Node
 
 __all__ = ["EMULATED"]
 
-EMULATED: Final = frozenset({"linear"})
-"""ONNX has no affine function of scalars: `Mul` and `Add`."""
+EMULATED: Final = frozenset({"linear", "sigmoid"})
+"""ONNX has no affine function of scalars: `Mul` and `Add`. For `sigmoid` see there."""
 
 one_to_one(
     {
         "gelu": "Gelu",
         "hard_swish": "HardSwish",
-        "sigmoid": "Sigmoid",
         "softplus": "Softplus",
         "softsign": "Softsign",
         "tanh": "Tanh",
@@ -83,3 +82,18 @@ def relu(node: Node, model: Model) -> None:
         model.emit("Max", [x, model.constant(0, "int64")], to=node.output)
     else:
         model.emit("Relu", [x], to=node.output)
+
+
+@lowerings.lowers("sigmoid")
+def sigmoid(node: Node, model: Model) -> None:
+    """`Sigmoid`; where we know the kernels, `1 / (exp(-x) + 1)`.
+
+    The CPU kernel of onnxruntime is only good to 1e-7: of values near 0 that leaves few digits or none.
+    """
+    x = model[node["input"]]
+    if model.kernels is None:
+        model.emit("Sigmoid", [x], to=node.output)
+        return
+    power = model.emit("Exp", [model.emit("Neg", [model.cast(x, "float32")])])
+    denominator = model.emit("Add", [power, model.constant(1, "float32")])
+    model.emit("Reciprocal", [denominator], to=node.output)

@@ -63,6 +63,9 @@ _WIDER: Final[dict[str, tuple[str, ...]]] = {
     "uint4": ("uint8",),
 }
 """Where to compute when a type has no kernel: types that hold every value of the first, narrowest first."""
+_SAME_BITS: Final = {"uint64": "int64"}
+_MOVING: Final = frozenset({"Expand", "Gather", "Pad", "Slice", "Tile", "Transpose", "Trilu", "Where"})
+"""Operators that only move elements: a type of the same size will do, since no bit of theirs is looked at."""
 
 
 def onnx_type(name: str) -> int:
@@ -87,7 +90,10 @@ def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...]
         return None
     option = onnx.defs.OpSchema.FormalParameterOption
     variadic = bool(schema.inputs) and schema.inputs[-1].option == option.Variadic
-    return tuple(p.type_str for p in schema.inputs), tuple(p.type_str for p in schema.outputs), variadic
+    # The results of comparisons have a variable for their type, which can only be bool.
+    fixed = {c.type_param_str: c.allowed_type_strs[0] for c in schema.type_constraints if len(c.allowed_type_strs) == 1}
+    ins, outs = (tuple(fixed.get(p.type_str, p.type_str) for p in ps) for ps in (schema.inputs, schema.outputs))
+    return ins, outs, variadic
 
 
 class Model:
@@ -109,6 +115,7 @@ class Model:
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._types: dict[str, str] = {}
+        self._cast_from: dict[str, str] = {}
         self._names: dict[int, str] = {}
         self._derived: dict[tuple[tuple[int, ...], Hashable], str] = {}
         self._taken: set[str] = set()
@@ -248,13 +255,17 @@ class Model:
         self._names[id(operand)] = self.cast(name, operand.data_type)
 
     def cast(self, name: str, data_type: str) -> str:
-        """The value as another type; the value itself if it has that type."""
+        """The value as another type; the value itself if it has that type, or what was widened to it."""
         if self._types[name] == data_type:
             return name
+        source = self._cast_from.get(name)
+        if source is not None and self._types[source] == data_type and self._types[name] in _WIDER.get(data_type, ()):
+            return source
         result = self._fresh(f"Cast{len(self._nodes)}")
         where = f"{_spelled(self._where) or 'Cast'}#{len(self._nodes)}"
         self._nodes.append(helper.make_node("Cast", [name], [result], name=where, to=onnx_type(data_type)))
         self._types[result] = data_type
+        self._cast_from[result] = name
         return result
 
     def reshape(self, name: str, shape: Sequence[int], *, to: MLOperand | None = None) -> str:
@@ -291,6 +302,8 @@ class Model:
         for wider in _WIDER.get(data_type, ()):
             if wider in types:
                 return wider
+        if op_type in _MOVING and _SAME_BITS.get(data_type) in types:
+            return _SAME_BITS[data_type]
         raise NotSupportedError(f"{self._where}: no kernel of {op_type} for {data_type}, nor for a type that holds it")
 
     def _fresh(self, name: str) -> str:
