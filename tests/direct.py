@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
+from webnn.graph.operand import MLOperand
 from webnn.memory.allocator import HostAllocator
 
 
@@ -48,3 +49,11 @@ def run_graph(graph: Graph, feeds: Mapping[str, Any], backend: Backend) -> dict[
         outputs.append(allocator.allocate(descriptor.byte_length).view(descriptor))
     executable.run(inputs, outputs)
     return {name: view.array for (name, _), view in zip(executable.outputs, outputs, strict=True)}
+
+
+def compute(backend: Backend, build: Callable[..., MLOperand], *arrays: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The value of `build(builder, *operands)`, where each operand is an input that is given one of `arrays`."""
+    builder = direct_builder(backend)
+    feeds = {f"input{i}": array for i, array in enumerate(arrays)}
+    operands = [builder.input(name, array.shape, array.dtype.name) for name, array in feeds.items()]
+    return run_graph(builder.build({"output": build(builder, *operands)}), feeds, backend)["output"]

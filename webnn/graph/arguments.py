@@ -114,7 +114,7 @@ def boolean(name: str, value: object) -> bool:
 
 def number(name: str, value: object) -> Number:
     """`MLNumber`: an int of any size, or a float with NaN and the infinities."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | str | bytes | bytearray):  # float() would parse text
         raise ValidationError(f"{name} must be a number, got {value!r}")
     if isinstance(value, int | float):
         return value
