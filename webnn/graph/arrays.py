@@ -52,8 +52,8 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
     if isinstance(data, np.generic):
         return np.asarray(data)
     try:
-        if isinstance(data, bytes | bytearray | memoryview):
-            return np.frombuffer(data, np.uint8) if not isinstance(data, memoryview) else np.asarray(data)
+        if isinstance(data, bytes | bytearray):
+            return np.frombuffer(data, np.uint8)
         if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
             return np.asarray(data)
         if hasattr(data, "__dlpack__"):

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload, runtime_checkable
 import numpy as np
 
 from webnn.errors import InvalidStateError, ValidationError
-from webnn.graph.arguments import enum_value, number, printable
+from webnn.graph.arguments import enum_value, number
 from webnn.graph.arrays import array_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType, Number, cast_number, data_type_of
@@ -144,7 +144,7 @@ class MLGraphBuilder(
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-input
         """
         self._check_can_build()
-        where = f"input {printable(name)!r}" if isinstance(name, str) else "input"
+        where = f"input {name!r}" if isinstance(name, str) else "input"
         try:
             if not isinstance(name, str) or not name:
                 raise ValidationError(f"the name must be a string that is not empty, got {name!r}")
@@ -225,7 +225,7 @@ class MLGraphBuilder(
         for name, operand in outputs.items():
             if not isinstance(name, str) or not name:
                 raise ValidationError(f"build: the name of an output must be a string that is not empty, got {name!r}")
-            where = f"build: output {printable(name)!r}"
+            where = f"build: output {name!r}"
             if not isinstance(operand, MLOperand):
                 raise ValidationError(f"{where} must be an MLOperand, got {type(operand).__name__}")
             if operand.owner is not self._owner:
