@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from webnn.errors import ValidationError
+from webnn.graph import arguments
+
+
+@pytest.mark.parametrize("value", [0, 7, 2**32 - 1, np.int64(7), np.uint8(7), 7.0])
+def test_an_unsigned_integer_is_taken_in_every_spelling(value: Any) -> None:
+    result = arguments.unsigned("axis", value)
+    assert type(result) is int
+    assert result == value
+
+
+@pytest.mark.parametrize(
+    "value", [-1, 2**32, 1.5, math.nan, math.inf, True, None, "1", [1], 1j, Decimal(1), object(), np.float32(1.5)]
+)
+def test_what_is_no_unsigned_integer_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^axis must be an integer"):
+        arguments.unsigned("axis", value)
+
+
+@pytest.mark.parametrize("value", [-(2**31), -1, 2**31 - 1, np.int8(-3)])
+def test_a_signed_integer_is_taken(value: Any) -> None:
+    assert arguments.signed("diagonal", value) == value
+
+
+@pytest.mark.parametrize("value", [-(2**31) - 1, 2**31, False])
+def test_what_is_no_signed_integer_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^diagonal must be an integer"):
+        arguments.signed("diagonal", value)
+
+
+@pytest.mark.parametrize("value", [[1, 2], (1, 2), np.array([1, 2]), range(1, 3), iter([1, 2]), [1.0, np.int8(2)]])
+def test_a_list_of_integers_is_taken_in_every_spelling(value: Any) -> None:
+    result = arguments.unsigned_list("sizes", value)
+    assert result == (1, 2)
+    assert [type(item) for item in result] == [int, int]
+
+
+@pytest.mark.parametrize("value", [5, None, "12", b"12", {1: 2}, np.int64(3), np.array(3), object()])
+def test_what_is_no_list_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^sizes must be a sequence of integers, got"):
+        arguments.unsigned_list("sizes", value)
+
+
+def test_a_bad_item_of_a_list_is_named() -> None:
+    with pytest.raises(ValidationError, match=r"^sizes\[1\] must be an integer of 0 to 4294967295, got -2"):
+        arguments.unsigned_list("sizes", [1, -2])
+
+
+def test_a_list_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"^padding must have 4 items, got \[1, 2\]"):
+        arguments.unsigned_list("padding", [1, 2], length=4)
+
+
+def test_axes_lie_inside_of_the_shape() -> None:
+    assert arguments.axis_of("axis", 1, (2, 3)) == 1
+    assert arguments.axes_of("axes", [1, 0], (2, 3)) == (1, 0)
+    with pytest.raises(ValidationError, match=r"axis 2 is no axis of \[2, 3\], which has 2"):
+        arguments.axis_of("axis", 2, (2, 3))
+    with pytest.raises(ValidationError, match=r"axes \[0, 5\]: 5 is no axis of \[2, 3\]"):
+        arguments.axes_of("axes", [0, 5], (2, 3))
+    with pytest.raises(ValidationError, match=r"axes \[1, 1\] has 1 twice"):
+        arguments.axes_of("axes", [1, 1], (2, 3))
+
+
+@pytest.mark.parametrize("value", ["NCHW", "", "chwn", None, 1, ["nchw"], b"nchw"])
+def test_what_is_not_in_the_enumeration_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^layout must be one of 'nchw', 'nhwc', got"):
+        arguments.enum_value("layout", value, ("nchw", "nhwc"))
+
+
+def test_a_boolean_is_python_s_or_numpy_s() -> None:
+    assert arguments.boolean("upper", True) is True
+    assert arguments.boolean("upper", np.False_) is False
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None, [], np.array([True])])
+def test_what_is_no_boolean_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^upper must be True or False, got"):
+        arguments.boolean("upper", value)
+
+
+@pytest.mark.parametrize("value", [3, 10**30, -0.5, math.inf, np.float16(0.5), np.int64(2**62 + 1), Fraction(1, 4)])
+def test_a_number_keeps_its_value(value: Any) -> None:
+    result = arguments.number("value", value)
+    assert result == value
+    assert isinstance(result, int | float)
+
+
+def test_a_number_may_be_no_number() -> None:
+    assert math.isnan(arguments.number("value", math.nan))
+
+
+@pytest.mark.parametrize("take", [arguments.number, arguments.double])
+@pytest.mark.parametrize("value", [True, None, "half", [1.0], 1j, object()])
+def test_what_is_no_number_is_refused(take: Callable[[str, Any], float], value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^alpha must be a number, got"):
+        take("alpha", value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
+def test_a_double_is_finite(value: float) -> None:
+    with pytest.raises(ValidationError, match=r"^alpha must be finite, got"):
+        arguments.double("alpha", value)
+
+
+def test_printing_escapes_what_would_disturb_the_line() -> None:
+    assert arguments.printable("stem\n\x00\u202e ü") == "stem\\n\\x00\\u202e ü"

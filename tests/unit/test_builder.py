@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.direct import DirectHost, direct_builder, run_graph
+from webnn.backends.arrays.backend import ArraysBackend
+from webnn.errors import InvalidStateError, ValidationError
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import ALL, DATA_TYPES, DataType
+from webnn.graph.ir import Graph
+from webnn.graph.limits import Limits, LimitsTable
+from webnn.graph.operand import MLOperand
+
+Builder = MLGraphBuilder[Graph]
+
+
+@pytest.fixture
+def builder() -> Builder:
+    return direct_builder()
+
+
+# Inputs
+
+
+@pytest.mark.parametrize("data_type", ALL)
+def test_an_input_has_the_shape_and_type_it_was_given(builder: Builder, data_type: DataType) -> None:
+    x = builder.input("x", [2, 3], data_type)
+    assert (x.name, x.shape, x.data_type, x.rank) == ("x", (2, 3), data_type, 2)
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [MLOperandDescriptor("int8", [4]), {"data_type": "int8", "shape": [4]}, {"dataType": "int8", "shape": (4,)}],
+)
+def test_an_input_can_be_described_by_a_descriptor(builder: Builder, descriptor: Any) -> None:
+    x = builder.input("x", descriptor)
+    assert (x.shape, x.data_type) == ((4,), "int8")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "data_type", "message"),
+    [
+        ("", [1], "float32", "input '': the name must be a string that is not empty, got ''"),
+        (None, [1], "float32", "input: the name must be a string that is not empty, got None"),
+        ("x", [2, 0], "float32", "input 'x': .*dimension 0 is not in 1 to 2147483647"),
+        ("x", [2**31], "float32", "dimension 2147483648 is not in 1 to 2147483647"),
+        ("x", [-1], "float32", r"shape\[0\] must be an integer of 0 to 4294967295, got -1"),
+        ("x", [1.5], "float32", r"shape\[0\] must be an integer, got 1.5"),
+        ("x", [1] * 9, "float32", "has 9 dimensions, at most 8"),
+        ("x", [2**16, 2**16], "int8", "has 4294967296 elements, at most 2147483647"),
+        ("x", [2**29], "float32", r"takes 2147483648 bytes, at most 2147483647"),
+        ("x", 3, "float32", "shape must be a sequence of integers, got 3"),
+        ("x", "23", "float32", "shape must be a sequence of integers, got '23'"),
+        ("x", [1], "float64", "data type must be one of 'float32', .*got 'float64'"),
+        ("x", [1], None, "data type must be one of .*got None"),
+        ("x", [1], np.float32, "data type must be one of .*got <class"),
+        ("x", [1], "int4", "int4 is for constants only"),
+        ("x\n", [0], "int8", r"^input 'x\\n': "),
+    ],
+)
+def test_an_input_that_is_not_valid_is_refused(
+    builder: Builder, name: Any, shape: Any, data_type: Any, message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        builder.input(name, shape, data_type)
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "message"),
+    [
+        ({"shape": [1], "readable": True}, r"a descriptor has the keys 'data_type' and 'shape', got \['readable'"),
+        ({"data_type": "int8"}, "a descriptor has the keys"),
+        ({"shape": [1]}, "data type must be one of"),
+        ({1: 2}, "a descriptor has the keys"),
+    ],
+)
+def test_a_descriptor_that_is_not_valid_is_refused(builder: Builder, descriptor: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        builder.input("x", descriptor)
+
+
+def test_a_descriptor_and_another_data_type_contradict_each_other(builder: Builder) -> None:
+    with pytest.raises(ValidationError, match="the descriptor says int8, the argument 'int32'"):
+        builder.input("x", MLOperandDescriptor("int8", [1]), "int32")  # type: ignore[call-overload]
+
+
+def test_the_name_of_an_input_is_taken_once(builder: Builder) -> None:
+    builder.input("x", [1], "int8")
+    with pytest.raises(ValidationError, match="input 'x': this builder has an input of that name already, <MLOperand"):
+        builder.input("x", [2], "float32")
+
+
+def test_a_refused_input_leaves_its_name_free(builder: Builder) -> None:
+    with pytest.raises(ValidationError):
+        builder.input("x", [0], "int8")
+    assert builder.input("x", [1], "int8").name == "x"
+
+
+# Constants
+
+
+def value_of(operand: MLOperand) -> Any:
+    assert operand.constant is not None
+    return operand.constant.tolist()
+
+
+@pytest.mark.parametrize("data_type", DATA_TYPES)
+def test_a_constant_takes_its_type_and_shape_from_the_array(builder: Builder, data_type: DataType) -> None:
+    operand = builder.constant(np.ones((2, 1), DATA_TYPES[data_type].dtype))
+    assert (operand.data_type, operand.shape, value_of(operand)) == (data_type, (2, 1), [[1], [1]])
+
+
+def test_a_constant_is_not_copied(builder: Builder) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert builder.constant(array).constant is array
+
+
+def test_a_constant_is_contiguous(builder: Builder) -> None:
+    operand = builder.constant(np.arange(6, dtype=np.int32).reshape(2, 3).T)
+    assert operand.constant is not None
+    assert operand.constant.flags.c_contiguous
+    assert value_of(operand) == [[0, 3], [1, 4], [2, 5]]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "number", "held"),
+    [("float32", 0.5, 0.5), ("int8", 300, 127), ("uint8", -1, 0), ("int64", 2**63 - 1, 2**63 - 1), ("uint4", 9, 9)],
+)
+def test_a_scalar_is_cast_to_its_type(builder: Builder, data_type: Any, number: float, held: float) -> None:
+    operand = builder.constant(data_type, number)
+    assert (operand.data_type, operand.shape, value_of(operand)) == (data_type, (), held)
+
+
+def test_a_numpy_scalar_is_a_constant_of_its_type(builder: Builder) -> None:
+    operand = builder.constant(np.float16(0.5))
+    assert (operand.data_type, operand.shape, value_of(operand)) == ("float16", (), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "buffer", "held"),
+    [
+        (MLOperandDescriptor("int32", [2]), np.array([1, 2], np.int32), [1, 2]),
+        (MLOperandDescriptor("int32", [2]), b"\1\0\0\0\2\0\0\0", [1, 2]),
+        ({"dataType": "int32", "shape": [1, 2]}, bytearray(b"\1\0\0\0\2\0\0\0"), [[1, 2]]),
+        ({"data_type": "int32", "shape": [2, 1]}, [[1], [2]], [[1], [2]]),
+        ({"data_type": "int4", "shape": [3]}, b"\xf1\x07", [1, -1, 7]),
+        ({"data_type": "uint4", "shape": [3]}, b"\xf1\x07", [1, 15, 7]),
+        ({"data_type": "float32", "shape": []}, b"\0\0\x80\x3f", 1.0),
+    ],
+)
+def test_a_constant_can_be_described_with_its_bytes(
+    builder: Builder, descriptor: Any, buffer: Any, held: list[Any]
+) -> None:
+    assert value_of(builder.constant(descriptor, buffer)) == held
+
+
+def test_described_bytes_are_taken_at_the_call(builder: Builder) -> None:
+    buffer = np.array([1, 2], np.int32)
+    operand = builder.constant(MLOperandDescriptor("int32", [2]), buffer)
+    buffer[:] = 7
+    assert value_of(operand) == [1, 2]
+
+
+def released() -> memoryview:
+    view = memoryview(bytearray(8))
+    view.release()
+    return view
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((np.ones(2),), "constant: dtype 'float64' is no WebNN data type"),
+        ((np.ones(2, ">f4"),), "constant: dtype '>f4' has the other byte order"),
+        ((np.ones((2, 0), np.float32),), "dimension 0 is not in 1 to"),
+        ((np.ones([1] * 9, np.int8),), "has 9 dimensions, at most 8"),
+        ((np.array(["a"]),), "is no WebNN data type"),
+        ((ml_dtypes.bfloat16(1),), "dtype 'bfloat16' is no WebNN data type"),
+        ((object(),), "expected an array or a buffer, got object"),
+        (([1.0, 2.0],), "expected an array or a buffer, got list"),
+        ((None,), "got NoneType"),
+        (("float32",), "the value must be a number, got None"),
+        (("float32", "1"), "the value must be a number, got '1'"),
+        (("float32", np.ones(2)), "value must be a number"),
+        (("float64", 1), "data type must be one of"),
+        ((np.ones(2, np.int8), 3), r"a second argument goes with a data type or a descriptor"),
+        ((MLOperandDescriptor("int32", [2]), b"\0" * 7), r"expected 8 bytes for int32 \(?\[?2\]?,?\)?, got 7"),
+        ((MLOperandDescriptor("int32", [2]), np.zeros(3, np.int32)), r"expected int32 \[2\], got shape \[3\]"),
+        ((MLOperandDescriptor("int32", [2]), np.zeros((1, 2), np.int32)), r"expected int32 \[2\], got shape \[1, 2\]"),
+        ((MLOperandDescriptor("int32", [2]), np.zeros(2, np.uint32)), r"got uint32 \[2\]; convert it: array.astype"),
+        ((MLOperandDescriptor("int32", [2]), [1, "x"]), r"expected int32 \[2\], got list"),
+        ((MLOperandDescriptor("int8", [1]), [300]), r"expected int8 \[1\], got list"),
+        ((MLOperandDescriptor("int32", [2]), None), r"expected int32 \[2\], got NoneType"),
+        ((MLOperandDescriptor("int32", [2]), released()), r"expected int32 \[2\], got memoryview: .*released"),
+    ],
+)
+def test_a_constant_that_is_not_valid_is_refused(builder: Builder, args: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message) as caught:
+        builder.constant(*args)
+    assert str(caught.value).startswith("constant: ")
+
+
+# Building
+
+
+def test_an_output_is_not_an_input_nor_a_constant(builder: Builder) -> None:
+    x = builder.input("x", [1], "float32")
+    with pytest.raises(ValidationError, match=r"build: output 'y' is an input; put identity\(\) between"):
+        builder.build({"y": x})
+    with pytest.raises(ValidationError, match="build: output 'y' is a constant"):
+        builder.build({"y": builder.constant("float32", 1)})
+
+
+@pytest.mark.parametrize("outputs", [{}, None, [], "y", 3])
+def test_outputs_are_a_mapping_that_is_not_empty(builder: Builder, outputs: Any) -> None:
+    with pytest.raises(ValidationError, match="build: outputs must be a mapping of names to operands, not empty, got"):
+        builder.build(outputs)
+
+
+@pytest.mark.parametrize("name", ["", 1, None])
+def test_the_name_of_an_output_is_a_string_that_is_not_empty(builder: Builder, name: Any) -> None:
+    y = builder.relu(builder.input("x", [1], "float32"))
+    with pytest.raises(ValidationError, match="build: the name of an output must be a string that is not empty"):
+        builder.build({name: y})
+
+
+@pytest.mark.parametrize("wrong", [None, 1, "relu", np.ones(1), [object()]])
+def test_an_output_is_an_operand(builder: Builder, wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="build: output 'y' must be an MLOperand, got"):
+        builder.build({"y": wrong})
+
+
+def test_an_output_belongs_to_the_builder(builder: Builder) -> None:
+    other = direct_builder()
+    with pytest.raises(ValidationError, match="build: output 'y' belongs to another builder"):
+        builder.build({"y": other.relu(other.input("x", [1], "float32"))})
+
+
+def test_a_backend_may_not_be_able_to_return_a_type() -> None:
+    class Host(DirectHost):
+        @property
+        def limits(self) -> LimitsTable:
+            return {**super().limits, "output": {"output": Limits(("float32",))}}
+
+    builder = MLGraphBuilder(Host())
+    with pytest.raises(ValidationError, match="build: output 'y' is int8, which a graph cannot return"):
+        builder.build({"y": builder.identity(builder.input("x", [1], "int8"))})
+
+
+def test_a_refused_build_leaves_the_builder_usable(builder: Builder) -> None:
+    x = builder.input("x", [1], "float32")
+    with pytest.raises(ValidationError):
+        builder.build({"y": x})
+    assert list(builder.build({"y": builder.neg(x)}).outputs) == ["y"]
+
+
+def test_a_builder_builds_once(builder: Builder) -> None:
+    y = builder.relu(builder.input("x", [1], "float32"))
+    builder.build({"y": y})
+    for call in (
+        lambda: builder.build({"y": y}),
+        lambda: builder.input("z", [1], "float32"),
+        lambda: builder.constant("float32", 1),
+        lambda: builder.relu(y),
+    ):
+        with pytest.raises(InvalidStateError, match=r"make another with context.create_graph_builder\(\)"):
+            call()
+
+
+def test_a_builder_of_a_lost_context_refuses_everything() -> None:
+    class Host(DirectHost):
+        lost = False
+
+        def check_not_lost(self) -> None:
+            if self.lost:
+                raise InvalidStateError("the context is lost")
+
+    host = Host()
+    builder = MLGraphBuilder(host)
+    y = builder.relu(builder.input("x", [1], "float32"))
+    host.lost = True
+    for call in (
+        lambda: MLGraphBuilder(host),
+        lambda: builder.build({"y": y}),
+        lambda: builder.input("z", [1], "float32"),
+        lambda: builder.constant("float32", 1),
+        lambda: builder.relu(y),
+    ):
+        with pytest.raises(InvalidStateError, match="the context is lost"):
+            call()
+
+
+def test_names_may_hold_any_character(builder: Builder) -> None:
+    x = builder.input("in\0\n\u202e", [1], "float32")
+    graph = builder.build({"out\0\ud800": builder.neg(x)})
+    assert run_graph(graph, {"in\0\n\u202e": [1.0]}, ArraysBackend())["out\0\ud800"].tolist() == [-1.0]
+    assert graph.structure_hash
+
+
+def test_the_same_operand_can_have_several_names(builder: Builder) -> None:
+    y = builder.neg(builder.input("x", [1], "float32"))
+    outputs = run_graph(builder.build({"a": y, "b": y}), {"x": [1.0]}, ArraysBackend())
+    assert [outputs["a"].tolist(), outputs["b"].tolist()] == [[-1.0], [-1.0]]
