@@ -118,7 +118,7 @@ class Model:
         self._cast_from: dict[str, str] = {}
         self._names: dict[int, str] = {}
         self._derived: dict[tuple[tuple[int, ...], Hashable], str] = {}
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._where = ""
         self._domains: set[str] = set()
@@ -307,11 +307,11 @@ class Model:
         raise NotSupportedError(f"{self._where}: no kernel of {op_type} for {data_type}, nor for a type that holds it")
 
     def _fresh(self, name: str) -> str:
-        candidate, i = name, 0
+        candidate = name
         while candidate in self._taken:
-            i += 1
-            candidate = f"{name}.{i}"
-        self._taken.add(candidate)
+            self._taken[name] += 1
+            candidate = f"{name}.{self._taken[name]}"
+        self._taken[candidate] = 0
         return candidate
 
     def _weight(self, array: np.ndarray[Any, Any]) -> str:

@@ -13,6 +13,14 @@ _TO_THE_FRONT: Final = -(2**31)
 """The end of a `Slice` with a negative step that also takes the first element."""
 
 
+def _unmoved(node: Node, model: Model) -> bool:
+    """Whether the output is as large as the input, which with these operators means that it is the input."""
+    if node.output.shape != node["input"].shape:
+        return False
+    model.set(node.output, model[node["input"]])
+    return True
+
+
 @lowerings.lowers("concat")
 def concat(node: Node, model: Model) -> None:
     """One `Concat`."""
@@ -22,18 +30,17 @@ def concat(node: Node, model: Model) -> None:
 @lowerings.lowers("expand")
 def expand(node: Node, model: Model) -> None:
     """One `Expand`."""
-    model.emit("Expand", [model[node["input"]], model.constant(node.attributes["new_shape"])], to=node.output)
+    if not _unmoved(node, model):
+        model.emit("Expand", [model[node["input"]], model.constant(node.attributes["new_shape"])], to=node.output)
 
 
 @lowerings.lowers("pad")
 def pad(node: Node, model: Model) -> None:
     """One `Pad`."""
-    input = node["input"]
-    beginning, ending = node.attributes["beginning_padding"], node.attributes["ending_padding"]
-    if not any(beginning + ending):
-        model.set(node.output, model[input])
+    if _unmoved(node, model):
         return
-    inputs = [model[input], model.constant(beginning + ending)]
+    input = node["input"]
+    inputs = [model[input], model.constant(node.attributes["beginning_padding"] + node.attributes["ending_padding"])]
     if node.attributes["mode"] == "constant":
         inputs.append(model.constant(node.attributes["value"], input.data_type))
     model.emit("Pad", inputs, to=node.output, mode=_PADDING_MODES[node.attributes["mode"]])
@@ -42,7 +49,8 @@ def pad(node: Node, model: Model) -> None:
 @lowerings.lowers("reshape")
 def reshape(node: Node, model: Model) -> None:
     """One `Reshape`."""
-    model.reshape(model[node["input"]], node.attributes["new_shape"], to=node.output)
+    if not _unmoved(node, model):
+        model.reshape(model[node["input"]], node.attributes["new_shape"], to=node.output)
 
 
 @lowerings.lowers("reverse")
@@ -60,16 +68,15 @@ def reverse(node: Node, model: Model) -> None:
 @lowerings.lowers("slice")
 def slice(node: Node, model: Model) -> None:
     """One `Slice`, of the axes that are cut."""
+    if _unmoved(node, model):
+        return
     input = node["input"]
     ranges = zip(*(node.attributes[name] for name in ("starts", "sizes", "strides")), strict=True)
     cuts = [
         (start, start + size, axis, stride)
         for axis, (start, size, stride) in enumerate(ranges)
-        if size < input.shape[axis] or stride > 1
+        if node.output.shape[axis] < input.shape[axis]
     ]
-    if not cuts:
-        model.set(node.output, model[input])
-        return
     bounds = [list(column) for column in zip(*cuts, strict=True)]
     model.emit("Slice", [model[input], *map(model.constant, bounds)], to=node.output)
 
@@ -77,6 +84,8 @@ def slice(node: Node, model: Model) -> None:
 @lowerings.lowers("split")
 def split(node: Node, model: Model) -> None:
     """One `Split`."""
+    if _unmoved(node, model):
+        return
     inputs = [model[node["input"]], model.constant(node.attributes["splits"])]
     model.emit_many("Split", inputs, node.outputs, axis=node.attributes["axis"])
 
@@ -84,7 +93,8 @@ def split(node: Node, model: Model) -> None:
 @lowerings.lowers("tile")
 def tile(node: Node, model: Model) -> None:
     """One `Tile`."""
-    model.emit("Tile", [model[node["input"]], model.constant(node.attributes["repetitions"])], to=node.output)
+    if not _unmoved(node, model):
+        model.emit("Tile", [model[node["input"]], model.constant(node.attributes["repetitions"])], to=node.output)
 
 
 @lowerings.lowers("transpose")

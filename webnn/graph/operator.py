@@ -124,7 +124,7 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
                             continue
                         if position >= len(args) and name not in kwargs:
                             break  # the call below raises Python's own TypeError for a missing argument
-                    if isinstance(value, MLOperand):
+                    if isinstance(value, MLOperand) and name != "inputs":
                         _check_operand(name, value, owner, limits[name], types)
                         types[name] = value
                     elif isinstance(value, list | tuple) and name == "inputs":
