@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.errors import NotSupportedError
 from webnn.graph.ir import Node
 from webnn.graph.windows import permutation, sweeps
 
 
 def _in_groups(xp: Any, x: Array, layout: str, groups: int) -> Array:
     """The input as [n, g, i, h, w]."""
-    n, channels, h, w = (x := xp.permute_dims(x, permutation(layout, "nchw"))).shape
+    x = xp.permute_dims(x, permutation(layout, "nchw"))
+    n, channels, h, w = x.shape
+    if channels % groups:
+        raise NotSupportedError(f"{channels} input channels do not make {groups} equal groups")
     return xp.reshape(_wide(xp, x), (n, groups, channels // groups, h, w))
 
 
@@ -54,6 +58,24 @@ def conv2d(xp: Any, node: Node, operands: Arrays) -> Array:
     y = xp.zeros((n, g, weights.shape[1], vertical.floor_size, horizontal.floor_size), dtype=x.dtype)
     for row, to_rows, from_rows in vertical.taps(y.shape[3], inputs[0]):
         for column, to_columns, from_columns in horizontal.taps(y.shape[4], inputs[1]):
+            x_there = x[..., from_rows, from_columns]
+            y[..., to_rows, to_columns] += _product(xp, weights[..., row, column], x_there)
+    return _finished(xp, y, node, operands)
+
+
+@kernels.lowers("conv_transpose2d")
+def conv_transpose2d(xp: Any, node: Node, operands: Arrays) -> Array:
+    """Each input times the filter is added to the outputs under it."""
+    options: Any = node.attributes
+    x = _in_groups(xp, operands["input"], options["input_layout"], options["groups"])
+    n, g, i, *inputs = x.shape
+    filter = xp.permute_dims(_wide(xp, operands["filter"]), permutation(options["filter_layout"], "iohw"))
+    weights = xp.moveaxis(xp.reshape(filter, (g, i, *filter.shape[1:])), 2, 1)
+    window = filter.shape[2:]
+    vertical, horizontal = sweeps(inputs, window, options["padding"], options["strides"], options["dilations"])
+    y = xp.zeros((n, g, weights.shape[1], *options["output_sizes"]), dtype=x.dtype)
+    for row, from_rows, to_rows in vertical.taps(inputs[0], y.shape[3]):
+        for column, from_columns, to_columns in horizontal.taps(inputs[1], y.shape[4]):
             x_there = x[..., from_rows, from_columns]
             y[..., to_rows, to_columns] += _product(xp, weights[..., row, column], x_there)
     return _finished(xp, y, node, operands)

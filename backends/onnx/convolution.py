@@ -1,4 +1,4 @@
-"""Convolution in ONNX: one `Conv` each, which is in the layouts "nchw" and "oihw".
+"""Convolution in ONNX: one `Conv` or `ConvTranspose` each, in the layouts "nchw" and "oihw" or "iohw".
 
 Transposed constant filters cost nothing at run time: the runtime folds them when it loads the model.
 """
@@ -7,6 +7,7 @@ from typing import Any
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
+from webnn.errors import NotSupportedError
 from webnn.graph.ir import Node
 from webnn.graph.windows import permutation
 
@@ -17,9 +18,19 @@ def conv2d(node: Node, model: Model) -> None:
     _convolve("Conv", "oihw", node, model)
 
 
+@lowerings.lowers("conv_transpose2d")
+def conv_transpose2d(node: Node, model: Model) -> None:
+    """One `ConvTranspose`."""
+    options: Any = node.attributes
+    _convolve("ConvTranspose", "iohw", node, model, output_padding=list(options["output_padding"]))
+
+
 def _convolve(op_type: str, filter_layout: str, node: Node, model: Model, **attributes: Any) -> None:
     options: Any = node.attributes
     layout = options["input_layout"]
+    channels, groups = node["input"].shape[layout.index("c")], options["groups"]
+    if channels % groups:
+        raise NotSupportedError(f"{node.where}: {channels} input channels do not make {groups} equal groups")
     top, bottom, left, right = options["padding"]
     bias = node.get("bias")
     inputs = [
@@ -33,7 +44,7 @@ def _convolve(op_type: str, filter_layout: str, node: Node, model: Model, **attr
         pads=[top, left, bottom, right],
         strides=list(options["strides"]),
         dilations=list(options["dilations"]),
-        group=options["groups"],
+        group=groups,
         **attributes,
     )
     model.set(node.output, model.transpose(result, permutation("nchw", layout)))

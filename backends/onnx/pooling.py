@@ -19,7 +19,7 @@ from webnn.graph.windows import Sweep, permutation, sweeps
 __all__ = ["EMULATED"]
 
 EMULATED: Final = frozenset({"max_pool2d"})
-"""`MaxPool` has no 32- and 64-bit integers, and no minus infinity for windows of padding only: there, shifted slices."""
+"""`MaxPool` has no 32- and 64-bit integers, and no -inf for windows of padding only: there, shifted slices."""
 
 _MAX_POOL_TYPES: Final = ("float32", "float16", "int8", "uint8")
 

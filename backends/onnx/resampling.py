@@ -1,1 +1,65 @@
-"""The resampling family in ONNX."""
+"""Resampling in ONNX: one `Resize`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd
+from typing import Any
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.backends.sampling import nearest
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.ir import Node
+
+
+@lowerings.lowers("resample2d")
+def resample2d(node: Node, model: Model) -> None:
+    """One `Resize`; integers are interpolated as floats and rounded."""
+    options: Any = node.attributes
+    axes, sizes = options["axes"], options["sizes"]
+    shape = node["input"].shape
+    x = model[node["input"]]
+    if options["mode"] == "nearest-neighbor":
+        if all(_is_exact(shape[axis], size) for axis, size in zip(axes, sizes, strict=True)):
+            x = _resize(model, x, node.output.shape, "nearest", nearest_mode="round_prefer_floor")
+        else:
+            for axis, size in zip(axes, sizes, strict=True):
+                x = model.emit("Gather", [x, model.constant(nearest(shape[axis], size))], axis=axis)
+        return model.set(node.output, x)
+    is_float = node.output.data_type in FLOATS
+    x = x if is_float else model.cast(x, "float32")
+    if set(axes) in ({2, 3}, {1, 2}):  # what runtimes can interpolate
+        x = _resize(model, x, node.output.shape, "linear")
+    else:
+        first, second = (axis for axis in range(4) if axis not in axes)
+        there = (first, second, *axes)
+        x = model.transpose(x, there)
+        # In three dimensions: onnxruntime's transpose optimizer would undo a mere transposition.
+        x = model.reshape(x, (shape[first] * shape[second], shape[axes[0]], shape[axes[1]]))
+        x = _resize(model, x, (shape[first] * shape[second], *sizes), "linear")
+        x = model.reshape(x, (shape[first], shape[second], *sizes))
+        x = model.transpose(x, [there.index(axis) for axis in range(4)])
+    return model.set(node.output, x if is_float else model.emit("Round", [x]))
+
+
+def _resize(model: Model, x: str, shape: Sequence[int], mode: str, **attributes: Any) -> str:
+    # Without the attribute `axes`, which onnxruntime's transpose optimizer does not know.
+    return model.emit(
+        "Resize",
+        [x, "", "", model.constant(shape)],
+        mode=mode,
+        coordinate_transformation_mode="half_pixel",
+        **attributes,
+    )
+
+
+def _is_exact(inputs: int, outputs: int) -> bool:
+    """Whether 32-bit floats find the nearest index of every output.
+
+    Ties arise only if the reduced input size is even, and are met exactly if it is a power of two. Every other place is
+    at least half an output's width from a tie, which has to be more than the rounding errors.
+    """
+    common = gcd(inputs, outputs)
+    reduced = inputs // common
+    return (reduced % 2 == 1 or reduced & (reduced - 1) == 0) and inputs * (outputs // common) < 2**20

@@ -14,7 +14,7 @@ from webnn.graph.arguments import unsigned_list
 from webnn.graph.descriptor import MAX_DIMENSION
 
 __all__ = [
-    "InputLayout",
+    "MLInputOperandLayout",
     "Sweep",
     "check_output_sizes",
     "pair",
@@ -24,7 +24,7 @@ __all__ = [
     "window_padding",
 ]
 
-InputLayout: TypeAlias = Literal["nchw", "nhwc"]
+MLInputOperandLayout: TypeAlias = Literal["nchw", "nhwc"]
 
 
 def permutation(source: str, target: str) -> tuple[int, ...]:

@@ -10,23 +10,25 @@ from typing import Literal, TypeAlias, get_args
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import enum_value, unsigned
-from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.descriptor import MAX_DIMENSION, MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.limits import Limits
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import Operators, operator
 from webnn.graph.windows import (
-    InputLayout,
+    MLInputOperandLayout,
     check_output_sizes,
+    pair,
     permutation,
     positive_pair,
     sweeps,
     window_padding,
 )
 
-__all__ = ["Conv2dFilterLayout", "Convolution"]
+__all__ = ["Convolution", "MLConv2dFilterOperandLayout", "MLConvTranspose2dFilterOperandLayout"]
 
-Conv2dFilterLayout: TypeAlias = Literal["oihw", "hwio", "ohwi", "ihwo"]
+MLConv2dFilterOperandLayout: TypeAlias = Literal["oihw", "hwio", "ohwi", "ihwo"]
+MLConvTranspose2dFilterOperandLayout: TypeAlias = Literal["iohw", "hwoi", "ohwi"]
 
 
 def _ordered(shape: Sequence[int], layout: str, order: str) -> list[int]:
@@ -56,8 +58,8 @@ class Convolution(Operators):
         strides: Sequence[int] | None = None,
         dilations: Sequence[int] | None = None,
         groups: int = 1,
-        input_layout: InputLayout = "nchw",
-        filter_layout: Conv2dFilterLayout = "oihw",
+        input_layout: MLInputOperandLayout = "nchw",
+        filter_layout: MLConv2dFilterOperandLayout = "oihw",
         bias: MLOperand | None = None,
         label: str = "",
     ) -> MLOperand:
@@ -93,14 +95,14 @@ class Convolution(Operators):
         strides = positive_pair("strides", strides, (1, 1))
         dilations = positive_pair("dilations", dilations, (1, 1))
         groups = _positive_groups(groups)
-        layout = enum_value("input_layout", input_layout, get_args(InputLayout))
-        filter_order = enum_value("filter_layout", filter_layout, get_args(Conv2dFilterLayout))
+        layout = enum_value("input_layout", input_layout, get_args(MLInputOperandLayout))
+        filter_order = enum_value("filter_layout", filter_layout, get_args(MLConv2dFilterOperandLayout))
 
         batches, channels, *inputs = _ordered(input.shape, layout, "nchw")
         output_channels, filter_channels, *window = _ordered(filter.shape, filter_order, "oihw")
         if channels % groups:
             raise ValidationError(
-                f"the {channels} channels of input {_in(input, layout)} cannot be divided into {groups} groups"
+                f"the {channels} channels of input {_in(input, layout)} do not make {groups} equal groups"
             )
         if channels // groups != filter_channels:
             per_group = "channels per group" if groups > 1 else "channels"
@@ -111,7 +113,7 @@ class Convolution(Operators):
         if output_channels % groups:
             raise ValidationError(
                 f"the {output_channels} output channels of filter {_in(filter, filter_order)} "
-                f"cannot be divided into {groups} groups"
+                f"do not make {groups} equal groups"
             )
         _check_bias(bias, output_channels)
         height, width = sweeps(inputs, window, pads, strides, dilations)
@@ -130,6 +132,116 @@ class Convolution(Operators):
             padding=pads,
             strides=strides,
             dilations=dilations,
+            groups=groups,
+            input_layout=layout,
+            filter_layout=filter_order,
+        )
+
+    @operator(
+        input=Limits(FLOATS, rank=4),
+        filter=Limits(same_as="input", rank=4),
+        bias=Limits(same_as="input", rank=1),
+        output=Limits(same_as="input", rank=4),
+    )
+    def conv_transpose2d(
+        self,
+        input: MLOperand,
+        filter: MLOperand,
+        *,
+        padding: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        dilations: Sequence[int] | None = None,
+        output_padding: Sequence[int] | None = None,
+        output_sizes: Sequence[int] | None = None,
+        groups: int = 1,
+        input_layout: MLInputOperandLayout = "nchw",
+        filter_layout: MLConvTranspose2dFilterOperandLayout = "iohw",
+        bias: MLOperand | None = None,
+        label: str = "",
+    ) -> MLOperand:
+        """The transposed convolution of `input` with `filter` over height and width.
+
+        Each input value times the filter is added to a window of the output, and at last the bias of the channel: what
+        the gradient of `conv2d` with the same options does. Used to make images larger.
+
+        Args:
+            input: float32 or float16, `[batch, channels, height, width]`, or as `input_layout` orders them.
+            filter: `[channels, output channels / groups, height, width]`, or as `filter_layout` orders them.
+            padding: how much to cut off around the output, `[top, bottom, left, right]`. Default: nothing.
+            strides: how far the window moves in the output, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the distance of neighbouring filter values in the output, likewise. Default: `[1, 1]`.
+            output_padding: how much to add to the height and width of the output at their ends, less than the strides.
+                Default: `[0, 0]`.
+            output_sizes: `[height, width]` of the output, in place of `output_padding`.
+            groups: how many groups the channels are divided into; each group of input channels makes one of output
+                channels. The specification lets numbers pass that do not divide the channels; no backend runs them.
+            input_layout: the order of the axes of the input and the output.
+            filter_layout: the order of the axes of the filter.
+            bias: one value for each output channel.
+            label: shown in errors.
+
+        Returns:
+            `[batch, output channels, height, width]` in the order of `input_layout`, where each size is
+            `(size - 1) * stride + dilation * (filter size - 1) + 1 - padding + output padding`.
+
+        Raises:
+            ValidationError: the channels do not fit each other or the groups; `output_padding` or `output_sizes` do
+                not fit the strides; nothing is left of the output; a list has the wrong length, or a stride, a
+                dilation or `groups` is 0.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-convtranspose2d
+        """
+        pads = window_padding(padding)
+        strides = positive_pair("strides", strides, (1, 1))
+        dilations = positive_pair("dilations", dilations, (1, 1))
+        extra = pair("output_padding", output_padding, (0, 0))
+        if output_sizes is not None:
+            output_sizes = pair("output_sizes", output_sizes, (0, 0))
+        elif extra[0] >= strides[0] or extra[1] >= strides[1]:
+            raise ValidationError(f"output_padding {list(extra)} must be less than strides {list(strides)}")
+        groups = _positive_groups(groups)
+        layout = enum_value("input_layout", input_layout, get_args(MLInputOperandLayout))
+        filter_order = enum_value("filter_layout", filter_layout, get_args(MLConvTranspose2dFilterOperandLayout))
+
+        batches, channels, *inputs = _ordered(input.shape, layout, "nchw")
+        filter_channels, output_channels, *window = _ordered(filter.shape, filter_order, "iohw")
+        if channels != filter_channels:
+            raise ValidationError(
+                f"filter {_in(filter, filter_order)} takes {filter_channels} input channels, "
+                f"but input {_in(input, layout)} has {channels}"
+            )
+        output_channels *= groups
+        if output_channels > MAX_DIMENSION:
+            raise ValidationError(
+                f"filter {_in(filter, filter_order)} with {groups} groups makes {output_channels} output channels, "
+                f"at most {MAX_DIMENSION} are supported"
+            )
+        _check_bias(bias, output_channels)
+        height, width = sweeps(inputs, window, pads, strides, dilations)
+        least = (height.transposed_size, width.transposed_size)
+        derivation = (
+            f"input {inputs} with strides {list(strides)}, filter {window} with dilations {list(dilations)}, "
+            f"padding {list(pads)}"
+        )
+        sizes = (least[0] + extra[0], least[1] + extra[1])
+        if output_sizes is not None:
+            sizes = (output_sizes[0], output_sizes[1])
+            extra = (sizes[0] - least[0], sizes[1] - least[1])
+            if not (0 <= extra[0] < strides[0] and 0 <= extra[1] < strides[1]):
+                most = [size + stride - 1 for size, stride in zip(least, strides, strict=True)]
+                raise ValidationError(f"output_sizes must be {list(least)} to {most}, got {list(sizes)}: {derivation}")
+        check_output_sizes(sizes, derivation)
+        shape = _ordered((batches, output_channels, *sizes), "nchw", layout)
+        return self._add(
+            "conv_transpose2d",
+            {"input": input, "filter": filter, "bias": bias},
+            MLOperandDescriptor(input.data_type, shape),
+            label=label,
+            padding=pads,
+            strides=strides,
+            dilations=dilations,
+            output_padding=extra,
+            output_sizes=sizes,
             groups=groups,
             input_layout=layout,
             filter_layout=filter_order,

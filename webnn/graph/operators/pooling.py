@@ -16,7 +16,7 @@ from webnn.graph.limits import Limits
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import Operators, operator
 from webnn.graph.windows import (
-    InputLayout,
+    MLInputOperandLayout,
     check_output_sizes,
     pair,
     permutation,
@@ -25,9 +25,9 @@ from webnn.graph.windows import (
     window_padding,
 )
 
-__all__ = ["Pooling", "RoundingType"]
+__all__ = ["MLRoundingType", "Pooling"]
 
-RoundingType: TypeAlias = Literal["floor", "ceil"]
+MLRoundingType: TypeAlias = Literal["floor", "ceil"]
 
 _FLOATS_ONLY: Final = {"input": Limits(FLOATS, rank=4), "output": Limits(same_as="input", rank=4)}
 
@@ -49,8 +49,8 @@ class Pooling(Operators):
         output_shape_rounding: object,
         output_sizes: object,
     ) -> MLOperand:
-        order = enum_value("layout", layout, get_args(InputLayout))
-        rounding = enum_value("output_shape_rounding", output_shape_rounding, get_args(RoundingType))
+        order = enum_value("layout", layout, get_args(MLInputOperandLayout))
+        rounding = enum_value("output_shape_rounding", output_shape_rounding, get_args(MLRoundingType))
         batches, channels, *inputs = (input.shape[i] for i in permutation(order, "nchw"))
         window = positive_pair("window_dimensions", window_dimensions, (inputs[0], inputs[1]))
         pads = window_padding(padding)
@@ -97,8 +97,8 @@ class Pooling(Operators):
         padding: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
         dilations: Sequence[int] | None = None,
-        layout: InputLayout = "nchw",
-        output_shape_rounding: RoundingType = "floor",
+        layout: MLInputOperandLayout = "nchw",
+        output_shape_rounding: MLRoundingType = "floor",
         output_sizes: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:
@@ -147,8 +147,8 @@ class Pooling(Operators):
         padding: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
         dilations: Sequence[int] | None = None,
-        layout: InputLayout = "nchw",
-        output_shape_rounding: RoundingType = "floor",
+        layout: MLInputOperandLayout = "nchw",
+        output_shape_rounding: MLRoundingType = "floor",
         output_sizes: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:
@@ -180,8 +180,8 @@ class Pooling(Operators):
         padding: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
         dilations: Sequence[int] | None = None,
-        layout: InputLayout = "nchw",
-        output_shape_rounding: RoundingType = "floor",
+        layout: MLInputOperandLayout = "nchw",
+        output_shape_rounding: MLRoundingType = "floor",
         output_sizes: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:

@@ -1,9 +1,101 @@
-"""Resampling."""
+"""Resampling two axes to other sizes.
 
-from webnn.graph.operator import Operators
+Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-resample2d-method
+"""
 
-__all__ = ["Resampling"]
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
+
+from webnn.errors import ValidationError
+from webnn.graph.arguments import axes_of, double, enum_value, unsigned_list
+from webnn.graph.descriptor import MAX_DIMENSION, MLOperandDescriptor
+from webnn.graph.dtypes import FLOATS, cast_number
+from webnn.graph.limits import Limits
+from webnn.graph.operand import MLOperand
+from webnn.graph.operator import Operators, operator
+
+__all__ = ["MLInterpolationMode", "Resampling"]
+
+MLInterpolationMode: TypeAlias = Literal["nearest-neighbor", "linear"]
 
 
 class Resampling(Operators):
     """Resampling."""
+
+    @operator(
+        input=Limits((*FLOATS, "int8", "uint8"), rank=4),
+        output=Limits(same_as="input", rank=4),
+    )
+    def resample2d(
+        self,
+        input: MLOperand,
+        *,
+        mode: MLInterpolationMode = "nearest-neighbor",
+        scales: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        axes: Sequence[int] | None = None,
+        label: str = "",
+    ) -> MLOperand:
+        """`input` with two of its axes stretched or shrunk to other sizes.
+
+        Output `o` lies at `(o + 0.5) * input size / output size - 0.5` in the input, or at the nearest edge of it.
+
+        Args:
+            input: float32, float16, int8 or uint8, of rank 4.
+            mode: `"nearest-neighbor"` takes the value at the nearest place, the lower of two equally near;
+                `"linear"` interpolates between the four values around. Integers are rounded, halves to even.
+            scales: how many times as large each of the two axes becomes, as float32; sizes are rounded down. Default:
+                `[1.0, 1.0]`.
+            sizes: the two sizes, in place of `scales`.
+            axes: the two axes, in any order. Default: `[2, 3]`.
+            label: shown in errors.
+
+        Returns:
+            An operand of the input's data type and shape, but for the sizes of the two axes.
+
+        Raises:
+            ValidationError: a scale that is not above 0; a size that is not 1 to 2**31 - 1; axes that are equal or not
+                the input's; a list that does not have two items.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-resample2d-method
+        """
+        interpolation = enum_value("mode", mode, get_args(MLInterpolationMode))
+        factors = (1.0, 1.0) if scales is None else _scales(scales)
+        targets = None if sizes is None else unsigned_list("sizes", sizes, length=2)
+        if targets is not None and 0 in targets:
+            raise ValidationError(f"sizes must be at least 1, got {list(targets)}")
+        dimensions = (2, 3) if axes is None else axes_of("axes", axes, input.shape)
+        if len(dimensions) != 2:
+            raise ValidationError(f"axes must have 2 items, got {list(dimensions)}")
+        shape = list(input.shape)
+        for i, axis in enumerate(dimensions):
+            size = targets[i] if targets is not None else math.floor(input.shape[axis] * factors[i])
+            if not 1 <= size <= MAX_DIMENSION:
+                origin = f"input {list(input.shape)} scaled by {factors[i]}" if targets is None else "sizes"
+                raise ValidationError(f"axis {axis} would have size {size}, not 1 to {MAX_DIMENSION}: {origin}")
+            shape[axis] = size
+        return self._add(
+            "resample2d",
+            {"input": input},
+            MLOperandDescriptor(input.data_type, shape),
+            label=label,
+            mode=interpolation,
+            sizes=(shape[dimensions[0]], shape[dimensions[1]]),
+            axes=dimensions,
+        )
+
+
+def _scales(value: object) -> tuple[float, ...]:
+    """`sequence<float>`: finite and, here, positive as float32."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValidationError(f"scales must be a sequence of numbers, got {value!r}")
+    given = [double(f"scales[{i}]", item) for i, item in enumerate(value)]
+    scales = tuple(float(cast_number(item, "float32")) for item in given)
+    if len(scales) != 2:
+        raise ValidationError(f"scales must have 2 items, got {given}")
+    if not all(0 < scale < math.inf for scale in scales):
+        raise ValidationError(f"scales must be above 0 and finite as float32, got {given}")
+    return scales
