@@ -122,7 +122,7 @@ def moves(shape: Index) -> Iterator[Move]:
 def test_every_type_moves_unharmed_at_every_rank(rank: int, backend: Backend) -> None:
     shape = SHAPE[:rank]
     builder = direct_builder(backend)
-    feeds = {data_type: values(shape, data_type) for data_type in ALL}
+    feeds: dict[str, Array] = {data_type: values(shape, data_type) for data_type in ALL}
     inputs = {data_type: builder.input(data_type, shape, data_type) for data_type in ALL}
     expected, outputs = {}, {}
     for name, call, output_shape, source in moves(shape):
@@ -193,7 +193,8 @@ def test_a_tensor_falls_apart_into_8192_parts_and_comes_together_again(backend: 
 
 def test_split_gives_every_part(backend: Backend) -> None:
     builder = direct_builder(backend)
-    parts = builder.split(builder.input("x", [2, 6], "float16"), np.array([1, 3, 2]), axis=1)
+    sizes: Any = np.array([1, 3, 2])
+    parts = builder.split(builder.input("x", [2, 6], "float16"), sizes, axis=1)
     x = np.arange(12, dtype=np.float16).reshape(2, 6)
     results = run_graph(builder.build({str(i): part for i, part in enumerate(parts)}), {"x": x}, backend)
     assert [results[str(i)].tolist() for i in range(3)] == [x[:, :1].tolist(), x[:, 1:4].tolist(), x[:, 4:].tolist()]
@@ -202,12 +203,13 @@ def test_split_gives_every_part(backend: Backend) -> None:
 def test_the_options_are_resolved_for_backends() -> None:
     builder = direct_builder()
     x = builder.input("x", [2, 6], "float32")
+    two: Any = np.int64(2)
     for output, expected in [
         (builder.transpose(x), {"permutation": (1, 0)}),
         (builder.reverse(x), {"axes": (0, 1)}),
         (builder.slice(x, [0, 1], [2, 2]), {"starts": (0, 1), "sizes": (2, 2), "strides": (1, 1)}),
         (builder.split(x, 3, axis=1)[0], {"splits": (2, 2, 2), "axis": 1}),
-        (builder.split(x, np.int64(2))[0], {"splits": (1, 1), "axis": 0}),
+        (builder.split(x, two)[0], {"splits": (1, 1), "axis": 0}),
         (builder.triangular(x), {"upper": True, "diagonal": 0}),
     ]:
         assert output.node is not None
