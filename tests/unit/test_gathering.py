@@ -32,8 +32,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 def at(index: Any, size: int) -> int:
     """Where an index points to: negative ones count from the end, then it is clamped."""
-    index = int(index)
-    return min(max(index + size if index < 0 else index, 0), size - 1)
+    from_start = int(index) + size if index < 0 else int(index)
+    return min(max(from_start, 0), size - 1)
 
 
 def gather(x: Array, indices: Array, axis: int = 0) -> Array:
