@@ -143,14 +143,13 @@ class Model:
         self._where = node.where
 
     def constant(self, value: Any, data_type: str = "int64") -> str:
-        """A small constant of the lowering's own: a shape, axes, a bound."""
+        """A constant of the lowering's own: a shape, axes, a bound, a filling."""
         dtype: Any = {"int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4}.get(data_type) or np.dtype(data_type)
-        array = np.asarray(value, dtype=dtype)
+        array = np.asarray(value, dtype=dtype, order="C")
         key = (data_type, array.shape, array.tobytes())
         name = self._constants.get(key)
         if name is None:
-            name = self._constants[key] = self._fresh("constant")
-            self._inline(name, array, data_type)
+            name = self._constants[key] = self._weight(array, "constant")
         return name
 
     def derived(
@@ -314,8 +313,8 @@ class Model:
         self._taken[candidate] = 0
         return candidate
 
-    def _weight(self, array: np.ndarray[Any, Any]) -> str:
-        name = self._fresh("weight")
+    def _weight(self, array: np.ndarray[Any, Any], kind: str = "weight") -> str:
+        name = self._fresh(kind)
         data_type = array.dtype.name
         if array.nbytes <= INLINE_BYTES or data_type in ("int4", "uint4"):
             self._inline(name, array, data_type)

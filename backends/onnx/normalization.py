@@ -94,8 +94,7 @@ def _factors(node: Node, sizes: tuple[int, ...], model: Model) -> tuple[str, str
 
 
 def _full(value: int, sizes: tuple[int, ...], node: Node, model: Model) -> str:
-    dtype = node.output.descriptor.dtype
-    return model.derived([], ("full", value, sizes, dtype), lambda: np.full(sizes, value, dtype))
+    return model.constant(np.full(sizes, value), node.output.data_type)
 
 
 def _inverse(permutation: list[int]) -> list[int]:

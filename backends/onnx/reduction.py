@@ -121,9 +121,7 @@ def _reduce_nothing(node: Node, model: Model) -> None:
 
 def _sum(name: str, count: int, model: Model) -> str:
     """The sum of each row of `[rows, count]` integers."""
-    dtype = np.dtype(model.data_type(name))
-    ones = model.derived([], ("ones", count, dtype), lambda: np.ones(count, dtype))
-    return model.emit("MatMul", [name, ones])
+    return model.emit("MatMul", [name, model.constant(np.ones(count), model.data_type(name))])
 
 
 def _product(name: str, count: int, model: Model) -> str:
