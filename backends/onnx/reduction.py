@@ -73,7 +73,9 @@ def reduce_arithmetic(node: Node, model: Model) -> None:
         name = model.emit("Mul", [name, name])
     kept = [axis for axis in range(operand.rank) if axis not in axes]
     count = prod(operand.shape[axis] for axis in axes)
-    name = model.reshape(model.transpose(name, [*kept, *axes]), (operand.descriptor.element_count // count, count))
+    name = model.reshape(
+        model.transpose(name, [*kept, *sorted(axes)]), (operand.descriptor.element_count // count, count)
+    )
     name = _product(name, count, model) if node.op == "reduce_product" else _sum(name, count, model)
     model.reshape(name, node.output.shape, to=node.output)
 
