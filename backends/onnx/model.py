@@ -149,7 +149,9 @@ class Model:
         key = (data_type, array.shape, array.tobytes())
         name = self._constants.get(key)
         if name is None:
-            name = self._constants[key] = self._weight(array, "constant")
+            # A list of integers may be sizes, which shape inference reads, and it reads nothing outside the model.
+            sizes = data_type == "int64" and array.ndim == 1
+            name = self._constants[key] = self._weight(array, "constant", inline=sizes)
         return name
 
     def derived(
@@ -289,9 +291,19 @@ class Model:
             self.output_names[name] = spelled
             outputs.append(_value_info(spelled, operand.descriptor))
         inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
-        proto = helper.make_graph(self._nodes, "webnn", inputs, outputs, self._initializers)
+        proto = helper.make_graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
         opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in sorted(self._domains - {""}))]
         return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="webnn-runtime")
+
+    def _nodes_read(self) -> list[onnx.NodeProto]:
+        """The nodes that an output depends on. Runtimes compute the others too, such as casts that nobody came to need."""
+        read = set(self.output_names.values())
+        kept = []
+        for node in reversed(self._nodes):
+            if not read.isdisjoint(node.output):
+                read.update(node.input)
+                kept.append(node)
+        return kept[::-1]
 
     def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
         """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
@@ -313,10 +325,10 @@ class Model:
         self._taken[candidate] = 0
         return candidate
 
-    def _weight(self, array: np.ndarray[Any, Any], kind: str = "weight") -> str:
+    def _weight(self, array: np.ndarray[Any, Any], kind: str = "weight", *, inline: bool = False) -> str:
         name = self._fresh(kind)
         data_type = array.dtype.name
-        if array.nbytes <= INLINE_BYTES or data_type in ("int4", "uint4"):
+        if inline or array.nbytes <= INLINE_BYTES or data_type in ("int4", "uint4"):
             self._inline(name, array, data_type)
             return name
         tensor = TensorProto(name=name, data_type=onnx_type(data_type), dims=array.shape)

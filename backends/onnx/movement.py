@@ -109,7 +109,5 @@ def triangular(node: Node, model: Model) -> None:
     input = node["input"]
     rows, columns = input.shape[-2:]
     diagonal = min(max(node.attributes["diagonal"], -rows), columns)
-    # Trilu moves bits, and to int64 and back they all survive.
-    name = model.cast(model[input], "int64") if input.data_type == "uint64" else model[input]
-    moved = model.emit("Trilu", [name, model.constant(diagonal)], upper=int(node.attributes["upper"]))
-    model.set(node.output, moved)
+    inputs = [model[input], model.constant(diagonal)]
+    model.emit("Trilu", inputs, to=node.output, upper=int(node.attributes["upper"]))
