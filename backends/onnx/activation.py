@@ -10,8 +10,8 @@ from webnn.graph.ir import Node
 
 __all__ = ["EMULATED"]
 
-EMULATED: Final = frozenset({"linear", "sigmoid"})
-"""ONNX has no affine function of scalars: `Mul` and `Add`. For `sigmoid` see there."""
+EMULATED: Final = frozenset({"linear", "prelu", "sigmoid"})
+"""ONNX has no affine function of scalars, and runtimes no `PRelu` of integers. For `sigmoid` see there."""
 
 one_to_one(
     {

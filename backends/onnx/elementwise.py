@@ -1,5 +1,7 @@
 """Element-wise arithmetic in ONNX."""
 
+from typing import Final
+
 import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings, one_to_one
@@ -8,7 +10,10 @@ from webnn.graph.dtypes import FLOATS, DataType, element_bits, numpy_dtype
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
-__all__: list[str] = []
+__all__ = ["EMULATED"]
+
+EMULATED: Final = frozenset({"pow"})
+"""Of integers: ONNX has it, but runtimes compute it in floats."""
 
 one_to_one(
     {
@@ -78,13 +83,8 @@ def pow(node: Node, model: Model) -> None:
     a, b = (model.cast(model[node[name]], data_type) for name in ("a", "b"))
     one, zero = model.constant(1, data_type), model.constant(0, data_type)
     if not node.output.data_type.startswith("u") and not _is_natural(node["b"]):
-        vanishes = model.emit(
-            "And",
-            [
-                model.emit("Less", [b, zero]),
-                model.emit("Not", [model.emit("Equal", [model.emit("Abs", [a]), one])]),
-            ],
-        )
+        is_unit = model.emit("Equal", [model.emit("Abs", [a]), one])
+        vanishes = model.emit("And", [model.emit("Less", [b, zero]), model.emit("Not", [is_unit])])
         # Every negative exponent has its highest bit set, so that one factor is this 0.
         a = model.emit("Where", [vanishes, zero, a])
     result = one
@@ -93,7 +93,7 @@ def pow(node: Node, model: Model) -> None:
         is_set = model.cast(model.emit("BitwiseAnd", [b, mask]), "bool")
         result = model.emit("Mul", [result, model.emit("Where", [is_set, a, one])])
         a = model.emit("Mul", [a, a])
-    if node["a"].shape != node.output.shape or result == one:
+    if result == one:
         result = model.emit("Expand", [result, model.constant(list(node.output.shape))])
     model.set(node.output, result)
 

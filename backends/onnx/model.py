@@ -296,12 +296,12 @@ class Model:
         return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="webnn-runtime")
 
     def _nodes_read(self) -> list[onnx.NodeProto]:
-        """The nodes that an output depends on. Runtimes compute the others too, such as casts that nobody came to need."""
+        """The nodes that an output depends on: runtimes compute the others too, such as casts that nobody needs."""
         read = set(self.output_names.values())
         kept = []
         for node in reversed(self._nodes):
             if not read.isdisjoint(node.output):
-                read.update(node.input)
+                read.update(name for name in node.input if name)
                 kept.append(node)
         return kept[::-1]
 
