@@ -1,1 +1,43 @@
-"""The W3C Web Neural Network API for Python."""
+"""The W3C Web Neural Network API for Python: an async, lazily evaluated, pipelined tensor runtime.
+
+The tree, from the ground up: `errors`; `graph` (what a graph is); `memory` (where bytes live); `backends` (how a graph
+runs); `scheduler` (when work runs); `runtime` (what a program holds). Each knows those before it and none after it.
+Importing this package loads no backend.
+"""
+
+from webnn import errors
+from webnn.backends.registry import BackendInfo, available_backends
+from webnn.errors import MLError
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.operand import MLOperand
+from webnn.memory.pool import MemoryInfo
+from webnn.runtime.context import MLContext, MLContextLostInfo
+from webnn.runtime.graph import MLGraph
+from webnn.runtime.ml import ML
+from webnn.runtime.stream import Stream
+from webnn.runtime.tensor import MLTensor
+from webnn.scheduler.promise import Promise
+from webnn.scheduler.timeline import Dispatch, Statistics
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ML",
+    "BackendInfo",
+    "Dispatch",
+    "MLContext",
+    "MLContextLostInfo",
+    "MLError",
+    "MLGraph",
+    "MLGraphBuilder",
+    "MLOperand",
+    "MLOperandDescriptor",
+    "MLTensor",
+    "MemoryInfo",
+    "Promise",
+    "Statistics",
+    "Stream",
+    "available_backends",
+    "errors",
+]

@@ -1,0 +1,101 @@
+"""Which backends there are, and which of them this machine can use.
+
+The ones of this package are known by name, so that they are found in an uninstalled tree too; others plug in through
+the entry-point group `webnn.backends`. A backend's module is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from webnn.backends.base import Backend, DeviceType
+from webnn.errors import NotSupportedError
+
+__all__ = ["BackendInfo", "available_backends", "backend_named", "preferred_backend"]
+
+BUILT_IN: Final[dict[str, str]] = {
+    "onnxruntime": "webnn.backends.onnxruntime.backend:OnnxRuntimeBackend",
+    "arrays": "webnn.backends.arrays.backend:ArraysBackend",
+    "null": "webnn.backends.null:NullBackend",
+}
+PREFERENCE: Final = ("onnxruntime", "arrays")
+"""What `create_context` tries when no backend is named, first to last. Entry points come after these, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """One row of `webnn.available_backends()`."""
+
+    name: str
+    available: bool
+    reason: str
+    """Why it is not available; empty if it is."""
+    device_type: DeviceType | None
+    """What it runs on; None if its module could not be imported."""
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="webnn.backends")}
+
+
+def _load(name: str) -> type[Backend]:
+    """The backend class called `name`.
+
+    Raises:
+        NotSupportedError: there is none of that name, or its module cannot be imported.
+    """
+    try:
+        if name in BUILT_IN:
+            module, _, attribute = BUILT_IN[name].partition(":")
+            loaded = getattr(import_module(module), attribute)
+        else:
+            plugins = _entry_points()
+            if name not in plugins:
+                known = ", ".join(sorted({*BUILT_IN, *plugins}))
+                raise NotSupportedError(f"there is no backend called {name!r}; there are: {known}")
+            loaded = plugins[name].load()
+    except ImportError as error:
+        raise NotSupportedError(f"the {name} backend cannot be imported: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
+        raise NotSupportedError(f"the entry point {name!r} is {loaded!r}, which is no subclass of Backend")
+    return loaded
+
+
+def backend_named(name: str) -> Backend:
+    """The backend called `name`; raises `NotSupportedError`, with the reason, if this machine cannot use it."""
+    backend = _load(name)
+    reason = backend.unavailable()
+    if reason is not None:
+        raise NotSupportedError(f"the {name} backend is not available: {reason}")
+    return backend()
+
+
+def preferred_backend() -> Backend:
+    """The first backend in order of preference that this machine can use."""
+    reasons = []
+    for name in PREFERENCE:
+        try:
+            return backend_named(name)
+        except NotSupportedError as error:
+            reasons.append(str(error))
+    raise NotSupportedError("no backend is available: " + "; ".join(reasons))
+
+
+def available_backends() -> list[BackendInfo]:
+    """Every backend that is known, each with the reason if this machine cannot use it.
+
+    >>> [info.name for info in available_backends() if info.available][:2]
+    ['onnxruntime', 'arrays']
+    """
+    rows = []
+    for name in dict.fromkeys([*BUILT_IN, *sorted(_entry_points())]):
+        try:
+            backend = _load(name)
+            reason = backend.unavailable()
+            rows.append(BackendInfo(name, reason is None, reason or "", backend.device_type))
+        except NotSupportedError as error:
+            rows.append(BackendInfo(name, False, str(error), None))
+    return rows

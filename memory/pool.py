@@ -1,0 +1,178 @@
+"""The buffer pool: idle buffers, as the views they last were, under a budget.
+
+Idle views stand on *shelves*, one for each descriptor, so that a loop keeps meeting the same few views with what
+backends have attached to them. A descriptor whose shelf is empty takes an idle buffer of its size class from another
+shelf before the allocator is asked.
+
+Guarantees: what the allocator has given is in use or idle, and together they never exceed the budget. Taking from a
+shelf and putting back are single atomic steps without a lock; everything else is under one lock, which is a leaf.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Final
+
+from webnn.errors import OperationError
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.memory.allocator import ALIGNMENT, Allocator
+from webnn.memory.buffer import Buffer, View
+
+__all__ = ["BufferPool", "MemoryInfo", "Shelf", "size_class"]
+
+IDLE_BYTES: Final = 64 * 1024 * 1024
+"""What one shelf keeps at most (but always two views); beyond this a view that comes back is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryInfo:
+    """What a pool holds, in bytes.
+
+    Attributes:
+        in_use: by values, and by arrays that were handed out.
+        idle: kept for reuse.
+        peak: the most that both have been together.
+        budget: what they may be at most; None for no limit.
+    """
+
+    in_use: int
+    idle: int
+    peak: int
+    budget: int | None
+
+
+def size_class(size: int) -> int:
+    """The size of the buffers that serve requests of `size` bytes: at most an eighth larger, and a multiple of 64.
+
+    >>> size_class(24), size_class(602112)
+    (64, 655360)
+    """
+    size = max(size, 1)
+    step = max(ALIGNMENT, 1 << max(0, (size - 1).bit_length() - 4))
+    return -(-size // step) * step
+
+
+class Shelf:
+    """The idle views of one descriptor."""
+
+    __slots__ = ("__weakref__", "_keep", "_pool", "descriptor", "size", "views")
+
+    def __init__(self, pool: BufferPool, descriptor: MLOperandDescriptor) -> None:
+        self._pool = pool
+        self.descriptor = descriptor
+        self.size = size_class(descriptor.byte_length)
+        self.views: list[View] = []
+        self._keep = max(2, IDLE_BYTES // self.size)
+
+    def take(self) -> View:
+        """A view of the descriptor, with undefined content; the one put back last comes first.
+
+        Raises:
+            OperationError: it would exceed the budget, or the allocator has no memory left.
+        """
+        try:
+            return self.views.pop()
+        except IndexError:
+            return self._pool.make(self)
+
+    def put(self, view: View) -> None:
+        """Take a view back that `take` gave; nobody reads or writes it any more."""
+        if len(self.views) < self._keep:
+            self.views.append(view)
+        else:
+            self._pool.give_up(view)
+
+    def __del__(self) -> None:
+        for view in self.views:
+            self._pool.give_up(view)
+
+
+class BufferPool:
+    """Hands out views and takes them back.
+
+    Args:
+        allocator: where new buffers come from.
+        budget: the most bytes to have from the allocator at once; None for no limit.
+    """
+
+    def __init__(self, allocator: Allocator, budget: int | None = None) -> None:
+        self.allocator = allocator
+        self.budget = budget
+        self._lock = threading.RLock()  # reentrant: the garbage collector may run a finalizer anywhere
+        # Whoever uses a descriptor holds its shelf; a shelf that nobody holds goes, and its idle views with it.
+        self._shelves: weakref.WeakValueDictionary[object, Shelf] = weakref.WeakValueDictionary()
+        self._allocated = 0
+        self._peak = 0
+
+    def shelf(self, descriptor: MLOperandDescriptor) -> Shelf:
+        """The shelf of `descriptor`; the same one for equal descriptors."""
+        with self._lock:
+            shelf = self._shelves.get(descriptor.key)
+            if shelf is None:
+                shelf = self._shelves[descriptor.key] = Shelf(self, descriptor)
+            return shelf
+
+    def make(self, shelf: Shelf) -> View:
+        """A view for a shelf that has none: over an idle buffer of its size class, or over a new one."""
+        with self._lock:
+            return self._idle_buffer(shelf.size, shelf.descriptor) or self._allocate(shelf.size, shelf.descriptor)
+
+    def give_up(self, view: View) -> None:
+        """Give the buffer of a view, which is on no shelf, back to the allocator."""
+        with self._lock:
+            self._allocated -= view.buffer.size
+
+    def check(self, size: int) -> None:
+        """Raise `OperationError` if `size` more bytes in use would exceed the budget."""
+        if self.budget is not None:
+            with self._lock:
+                in_use = self._allocated - self._idle()
+            if in_use + size > self.budget:
+                raise OperationError(
+                    f"the memory budget of {self.budget} bytes does not hold {size} more: {in_use} are in use;"
+                    " destroy tensors or drop arrays that are not needed, await what is queued,"
+                    " or create the context with a larger memory_budget"
+                )
+
+    def info(self) -> MemoryInfo:
+        """The accounts at this moment."""
+        with self._lock:
+            idle = self._idle()
+            return MemoryInfo(self._allocated - idle, idle, self._peak, self.budget)
+
+    def trim(self) -> None:
+        """Give every idle buffer back to the allocator."""
+        with self._lock:
+            for shelf in list(self._shelves.values()):
+                while shelf.views:
+                    self._allocated -= shelf.views.pop().buffer.size
+
+    def _idle(self) -> int:
+        return sum(len(shelf.views) * shelf.size for shelf in list(self._shelves.values()))
+
+    def _idle_buffer(self, size: int, descriptor: MLOperandDescriptor) -> View | None:
+        for shelf in list(self._shelves.values()):
+            if shelf.size == size:
+                try:
+                    return shelf.views.pop().buffer.view(descriptor)
+                except IndexError:
+                    continue
+        return None
+
+    def _allocate(self, size: int, descriptor: MLOperandDescriptor) -> View:
+        if self.budget is not None and self._allocated + size > self.budget:
+            self.trim()
+            self.check(size)
+        try:
+            buffer: Buffer = self.allocator.allocate(size)
+        except MemoryError:
+            self.trim()
+            try:
+                buffer = self.allocator.allocate(size)
+            except MemoryError as error:
+                raise OperationError(f"there is no memory for {size} bytes more: {error}") from error
+        self._allocated += size
+        self._peak = max(self._peak, self._allocated)
+        return buffer.view(descriptor)

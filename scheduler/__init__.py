@@ -1,0 +1,1 @@
+"""When work runs: the timeline of one context."""

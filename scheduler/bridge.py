@@ -1,0 +1,151 @@
+"""The one door into asyncio, trio, or no event loop at all.
+
+Everything else in this package is the same on all three. What differs is how to wake a waiter from another thread,
+how to wait, how to let the loop breathe, and how to be called at the end of a tick; that is all there is here.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from asyncio import AbstractEventLoop, Future
+from asyncio import _get_running_loop as asyncio_loop
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+__all__ = ["Bridge", "current_bridge", "current_loop"]
+
+
+class Bridge(ABC):
+    """A running event loop, seen from one of its tasks."""
+
+    loop: Any
+    """What tells this loop from every other one."""
+
+    @abstractmethod
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the loop's thread, at the end of this tick. Only from the loop's thread."""
+
+    @abstractmethod
+    def wait(self, subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> Generator[Any, Any, None]:
+        """Suspend the task until it is woken.
+
+        `subscribe(wake)` is told what to call, from any thread, at any time from now on; it returns what to call when
+        the task stops waiting because it was cancelled.
+        """
+
+    @abstractmethod
+    def breathe(self) -> Generator[Any, Any, None]:
+        """Let the loop's other tasks run once; a cancellation point."""
+
+    @abstractmethod
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        """Run `function()` as a task of its own, which must not raise; returns what cancels it."""
+
+
+class _AsyncioBridge(Bridge):
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.loop.call_soon(callback)
+
+    def wait(self, subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> Generator[Any, Any, None]:
+        loop = self.loop
+        future: Future[None] = loop.create_future()
+
+        def set_result() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        def wake() -> None:
+            if asyncio_loop() is loop:
+                set_result()
+                return
+            try:
+                loop.call_soon_threadsafe(set_result)
+            except RuntimeError:  # the loop was closed while we waited: nobody is there to be woken
+                if not loop.is_closed():
+                    raise
+
+        unsubscribe = subscribe(wake)
+        try:
+            yield from future
+        except BaseException:
+            unsubscribe()
+            raise
+
+    def breathe(self) -> Generator[Any, Any, None]:
+        yield
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        task = self.loop.create_task(function())
+        return lambda: None if task.done() else void(task.cancel())
+
+
+class _TrioBridge(Bridge):
+    def __init__(self) -> None:
+        self._trio = sys.modules["trio"]
+        self.loop = self._trio.lowlevel.current_trio_token()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.loop.run_sync_soon(callback)
+
+    def wait(self, subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> Generator[Any, Any, None]:
+        event = self._trio.Event()
+        run_sync_soon, finished = self.loop.run_sync_soon, self._trio.RunFinishedError
+
+        def wake() -> None:
+            try:
+                run_sync_soon(event.set)
+            except finished:  # the run has ended while we waited: nobody is there to be woken
+                pass
+
+        unsubscribe = subscribe(wake)
+        try:
+            yield from _await(event.wait())
+        except BaseException:
+            unsubscribe()
+            raise
+
+    def breathe(self) -> Generator[Any, Any, None]:
+        yield from _await(self._trio.lowlevel.checkpoint())
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        scope = self._trio.CancelScope()
+
+        async def scoped() -> None:
+            with scope:
+                await function()
+
+        self._trio.lowlevel.spawn_system_task(scoped)
+        return lambda: void(scope.cancel())
+
+
+def _await(awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    return awaitable.__await__()
+
+
+def void(_: object) -> None:
+    """Drop a result."""
+
+
+def current_loop() -> object:
+    """The event loop that runs the caller, as `Bridge.loop` tells it; None in a plain thread. Fast on asyncio."""
+    loop = asyncio_loop()
+    if loop is None:
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            return trio.lowlevel.current_trio_token()
+    return loop
+
+
+def current_bridge() -> Bridge | None:
+    """The event loop that runs the caller; None in a plain thread."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return _AsyncioBridge(loop)
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return _TrioBridge()
+    return None

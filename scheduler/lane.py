@@ -1,0 +1,94 @@
+"""Lanes: where tasks run that are not run by whoever waits for them.
+
+A lane knows nothing about tasks. It is told that there is work (`wake`), and calls `drain`, which runs one task and says
+whether there may be more, until there is none. An idle lane holds no reference to the timeline, so a context that nobody uses any more can go.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from queue import SimpleQueue
+
+__all__ = ["Lane", "SteppedLane", "ThreadLane"]
+
+Drain = Callable[[], bool]
+
+
+class Lane(ABC):
+    """A place where work runs, one piece at a time."""
+
+    @abstractmethod
+    def wake(self, drain: Drain) -> None:
+        """Call `drain()` soon and elsewhere, until it returns False. Called without the timeline's lock, from any thread."""
+
+    @abstractmethod
+    def close(self, *, wait: bool) -> None:
+        """End after what is running; later `wake` calls do nothing. With `wait`, return when it has ended."""
+
+
+class ThreadLane(Lane):
+    """One worker thread, started when there is something to do for the first time.
+
+    The thread is a daemon so that a forgotten context cannot keep the process; contexts close their lanes at exit.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._inbox: SimpleQueue[Drain | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def wake(self, drain: Drain) -> None:
+        """Put `drain` into the thread's inbox."""
+        if self._thread is None:
+            self._start()
+        self._inbox.put(drain)
+
+    def close(self, *, wait: bool) -> None:
+        """Let the thread end after what it is doing; wait for that, unless called from that thread."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            self._inbox.put(None)
+            if wait and thread is not threading.current_thread():
+                thread.join()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=_serve, args=(self._inbox,), name=self._name, daemon=True)
+                self._thread.start()
+
+
+def _serve(inbox: SimpleQueue[Drain | None]) -> None:
+    while (drain := inbox.get()) is not None:
+        while drain():
+            pass
+        del drain  # while idle, nothing above is kept alive
+
+
+class SteppedLane(Lane):
+    """A lane that a test drives by hand: `step()` runs what is waiting, on the caller's thread."""
+
+    def __init__(self) -> None:
+        self._inbox: list[Drain] = []
+
+    def wake(self, drain: Drain) -> None:
+        """Remember that there is work."""
+        self._inbox.append(drain)
+
+    def step(self) -> bool:
+        """Run one task if one is ready; whether there was one."""
+        while self._inbox:
+            if self._inbox[0]():
+                return True
+            self._inbox.pop(0)
+        return False
+
+    def close(self, *, wait: bool) -> None:  # noqa: ARG002
+        """Forget what is waiting."""
+        self._inbox.clear()

@@ -1,0 +1,257 @@
+"""Renaming: which value each name has, who can reach which value, what may run, and what need not.
+
+As registers are renamed in a processor, a write or a dispatch binds a name to a *new* value, so that the only order
+left is a value after what makes it. This module is pure: no threads, no loop, no clock. `Timeline` calls it under its
+lock, takes tasks from `inline` and `lane`, and tells those who wait for the tasks in `ended`.
+
+What must stay true:
+- `value.holds` is the number of names, queued or running readers, promises and lent arrays that can reach the value.
+- A value with no holds has no view; if a queued task makes it and nobody holds another output of that task, the task
+  is dropped, and so on up the chain. A running task is left to end; its unreachable outputs are freed then.
+- A queued task is in `inline` or in `lane` exactly when nothing that it waits for is missing (`unmet == 0`).
+- Each task ends exactly once: `finish` returns it to its caller, every other end puts it into `ended`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+from webnn.memory.buffer import View
+from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, TaskState, Work
+from webnn.scheduler.value import Name, Value
+
+__all__ = ["Renaming"]
+
+
+class Renaming:
+    """The state of a timeline.
+
+    Args:
+        inline_limit: tasks whose work costs less than this many nanoseconds go to `inline` when they are ready.
+    """
+
+    def __init__(self, inline_limit: float) -> None:
+        self.inline_limit = inline_limit
+        self.inline: OrderedDict[Task, None] = OrderedDict()
+        """Ready tasks that are cheap enough for the thread that wants their result; oldest first."""
+        self.lane: OrderedDict[Task, None] = OrderedDict()
+        """Ready tasks for a lane; oldest first."""
+        self.queued = 0
+        self.queued_bytes = 0
+        self.running: set[Task] = set()
+        self.dropped = 0
+        self.ended: list[Task] = []
+        """Tasks that have ended without having run, or have failed; the caller empties it."""
+        self._uncompiled: set[Work] = set()  # with tasks that wait for it
+
+    # Names and values.
+
+    def bind(self, name: Name, value: Value) -> None:
+        """`name` means `value` from now on, and takes over its first hold."""
+        old = name.value
+        name.value = value
+        if old is not None:
+            old.holds -= 1
+            if old.holds == 0:
+                self._unreachable(old)
+
+    def unbind(self, name: Name) -> None:
+        """`name` means nothing any more."""
+        old, name.value = name.value, None
+        if old is not None:
+            self.release(old)
+
+    def release(self, value: Value) -> None:
+        """One who could reach `value` no longer can."""
+        value.holds -= 1
+        if value.holds == 0:
+            self._unreachable(value)
+
+    def _unreachable(self, value: Value) -> None:
+        view = value.view
+        if view is not None:
+            value.view = None
+            value.shelf.put(view)
+        elif value.producer is not None and value.producer.state is QUEUED:
+            self._drop_unobservable(value.producer)
+
+    def _drop_unobservable(self, task: Task) -> None:
+        stack = [task]
+        while stack:  # no recursion: chains of queued tasks can be long
+            task = stack.pop()
+            if task.state is not QUEUED or any(output.holds for output in task.outputs):
+                continue
+            self._leave_queue(task)
+            task.move(DROPPED)
+            self.dropped += 1
+            self.ended.append(task)
+            for value in task.inputs:
+                value.holds -= 1
+                if value.holds == 0:
+                    if value.producer is not None:
+                        stack.append(value.producer)
+                    else:
+                        self._unreachable(value)
+
+    # Tasks.
+
+    def submit(self, task: Task) -> None:
+        """Queue `task`."""
+        work = task.work
+        error = work.error
+        for value in task.inputs:
+            value.holds += 1
+            if value.view is None:
+                if value.producer is not None:
+                    value.producer.consumers.append(task)
+                    task.unmet += 1
+                else:
+                    error = value.error
+        self.queued += 1
+        self.queued_bytes += work.byte_length
+        if error is not None:
+            self._fail(task, error)
+        elif work.executable is None:
+            work.waiting.append(task)
+            self._uncompiled.add(work)
+            task.unmet += 1
+        elif task.unmet == 0:
+            if work.cost < self.inline_limit:
+                self.inline[task] = None
+            else:
+                self.lane[task] = None
+
+    def start(self, task: Task) -> list[View]:
+        """`task`, which is ready, begins to run; the views of its inputs."""
+        if self.inline.pop(task, 0) == 0:
+            self.lane.pop(task, None)
+        self.queued -= 1
+        self.queued_bytes -= task.work.byte_length
+        self.running.add(task)
+        task.move(RUNNING)
+        return [value.view for value in task.inputs]  # type: ignore[misc]  # ready: they all have one
+
+    def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
+        """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
+        self.running.discard(task)
+        task.move(DONE)
+        for value, view in zip(task.outputs, views, strict=True):
+            value.producer = None
+            if value.holds:
+                value.view = view
+            else:
+                value.shelf.put(view)
+        for consumer in task.consumers:
+            consumer.unmet -= 1
+            if consumer.unmet == 0 and consumer.state is QUEUED:
+                self._ready(consumer, on_lane=on_lane)
+        for value in task.inputs:
+            value.holds -= 1
+            if value.holds == 0:
+                self._unreachable(value)
+
+    def fail(self, task: Task, error: BaseException) -> None:
+        """`task`, which was running, has failed: so does everything that is computed from it, with the same cause."""
+        self.running.discard(task)
+        self._fail(task, error)
+
+    def cancel_all(self, error: BaseException) -> None:
+        """Cancel every queued task, as `error` says; running ones go on."""
+        for task in list(self._all_queued()):
+            if task.state is QUEUED:
+                self._leave_queue(task)
+                self._end_with(task, CANCELLED, error)
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        stack = [task]
+        while stack:
+            task = stack.pop()
+            if task.state is QUEUED:
+                self._leave_queue(task)
+            elif task.state is not RUNNING:
+                continue
+            self._end_with(task, FAILED, error)
+            stack.extend(task.consumers)
+
+    def _end_with(self, task: Task, state: TaskState, error: BaseException) -> None:
+        task.error = error
+        task.move(state)
+        for value in task.outputs:
+            value.producer, value.error = None, error
+        self.ended.append(task)
+        for value in task.inputs:
+            self.release(value)
+
+    def _all_queued(self) -> Iterator[Task]:
+        """Every queued task: the ready ones, and those behind them, behind running ones and behind compilations."""
+        stack = [*self.inline, *self.lane]
+        stack.extend(task for work in self._uncompiled for task in work.waiting)
+        stack.extend(consumer for task in self.running for consumer in task.consumers)
+        seen: set[Task] = set()
+        while stack:
+            task = stack.pop()
+            if task not in seen:
+                seen.add(task)
+                stack.extend(task.consumers)
+                yield task
+
+    # What may run.
+
+    def compiled(self, work: Work) -> None:
+        """`work` has its executable, or an error in its place: the tasks that waited for it go on."""
+        waiting, work.waiting = work.waiting, []
+        self._uncompiled.discard(work)
+        for task in waiting:
+            if task.state is not QUEUED:
+                continue
+            if work.error is not None:
+                self._fail(task, work.error)
+                continue
+            task.unmet -= 1
+            if task.unmet == 0:
+                self._ready(task, on_lane=True)
+
+    def needed_for(self, task: Task) -> list[Task] | None:
+        """The queued tasks to run for `task`, producers first; None if one of them is running or not compiled."""
+        if task.unmet == 0:
+            return [task]
+        order: list[Task] = []
+        done: set[Task] = set()
+        stack = [task]
+        while stack:
+            top = stack[-1]
+            if top in done:
+                stack.pop()
+                continue
+            if top.state is RUNNING or top.work.executable is None:
+                return None
+            missing = [v.producer for v in top.inputs if v.producer is not None and v.producer not in done]
+            if missing:
+                stack.extend(missing)
+            else:
+                stack.pop()
+                done.add(top)
+                order.append(top)
+        return order
+
+    def cheap(self, tasks: Sequence[Task]) -> bool:
+        """Whether all of `tasks` may run inline, and none has been given to a lane."""
+        return all(task.work.cost < self.inline_limit and task not in self.lane for task in tasks)
+
+    def hand_over(self) -> None:
+        """Everything that waits for the inline lane goes to the lanes instead."""
+        self.lane.update(self.inline)
+        self.inline.clear()
+
+    def _ready(self, task: Task, *, on_lane: bool) -> None:
+        if on_lane or task.work.cost >= self.inline_limit:
+            self.lane[task] = None
+        else:
+            self.inline[task] = None
+
+    def _leave_queue(self, task: Task) -> None:
+        self.queued -= 1
+        self.queued_bytes -= task.work.byte_length
+        if self.inline.pop(task, 0) == 0:
+            self.lane.pop(task, None)

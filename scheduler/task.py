@@ -1,0 +1,103 @@
+"""A task is one run of a graph on the timeline. Its states and their legal moves are one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, Protocol
+
+from webnn.backends.base import Executable
+from webnn.memory.pool import Shelf
+from webnn.scheduler.value import Value
+
+__all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
+
+
+class TaskState(Enum):
+    """Where a task is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    DROPPED = "dropped"
+    CANCELLED = "cancelled"
+
+
+QUEUED, RUNNING, DONE, FAILED, DROPPED, CANCELLED = TaskState
+
+MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
+    QUEUED: frozenset({RUNNING, FAILED, DROPPED, CANCELLED}),  # FAILED: something that it reads has failed
+    RUNNING: frozenset({DONE, FAILED}),
+    DONE: frozenset(),
+    FAILED: frozenset(),
+    DROPPED: frozenset(),
+    CANCELLED: frozenset(),
+}
+
+
+class Waiter(Protocol):
+    """Whoever wants to know when a task has ended."""
+
+    def task_ended(self, task: Task) -> None:
+        """Called once, without the timeline's lock held, on the thread that ended the task."""
+        ...
+
+    def reject(self, error: BaseException) -> bool:
+        """Give up waiting: the context is gone."""
+        ...
+
+
+class Work:
+    """What tasks of one graph run: its executable, once there is one, and what a run has cost.
+
+    A run's cost decides whether it is worth a thread hop. The estimate falls to a cheaper run at once and rises
+    slowly: one run that was preempted does not move a graph away from the inline lane.
+    """
+
+    __slots__ = ("byte_length", "cost", "error", "executable", "waiting")
+
+    def __init__(self, byte_length: int) -> None:
+        self.byte_length = byte_length
+        """Bytes of all outputs of one run."""
+        self.executable: Executable | None = None
+        self.error: BaseException | None = None
+        """Why there will be no executable."""
+        self.cost: float = float("inf")
+        """Nanoseconds of one run."""
+        self.waiting: list[Task] = []
+        """Tasks that were queued before the executable was there."""
+
+    def measured(self, nanoseconds: int) -> None:
+        """Take one run's duration into the estimate."""
+        cost = self.cost
+        if nanoseconds < cost:
+            self.cost = nanoseconds
+        else:
+            self.cost = cost + min(nanoseconds - cost, 4 * cost) / 8
+
+
+class Task:
+    """One dispatch, from the call to its end. Only `Renaming` moves it from state to state.
+
+    It holds its inputs. Its outputs are born with one hold, which is for whoever submits the task to give away.
+    """
+
+    __slots__ = ("consumers", "error", "inputs", "outputs", "state", "unmet", "waiters", "work")
+
+    def __init__(self, work: Work, inputs: Sequence[Value], shelves: Sequence[Shelf]) -> None:
+        self.work = work
+        self.inputs = inputs
+        self.outputs = [Value(shelf, self, None) for shelf in shelves]
+        self.state = QUEUED
+        self.error: BaseException | None = None
+        self.unmet = 0
+        """How many of the things it waits for are not there: tasks that make its inputs, and its executable."""
+        self.consumers: list[Task] = []
+        """Tasks that wait for this one, once per input."""
+        self.waiters: list[Waiter] = []
+
+    def move(self, state: TaskState) -> None:
+        """Go to `state`; an illegal move is a bug of ours."""
+        assert state in MOVES[self.state], f"a task cannot go from {self.state.value} to {state.value}"
+        self.state = state

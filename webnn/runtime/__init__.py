@@ -1,0 +1,1 @@
+"""What a program holds: ML, context, graph, tensor, stream. The roof."""

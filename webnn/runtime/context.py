@@ -1,0 +1,533 @@
+"""`MLContext`: the device, its timeline, and everything a program does with them.
+
+Spec: https://www.w3.org/TR/webnn/#api-mlcontext
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+import numpy as np
+
+from webnn.backends.base import Backend, CompileOptions
+from webnn.errors import ContextLostError, InvalidStateError, ValidationError
+from webnn.graph.arguments import boolean, printable
+from webnn.graph.arrays import array_from
+from webnn.graph.builder import MLGraphBuilder, descriptor_from
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType
+from webnn.graph.ir import Graph
+from webnn.graph.limits import LimitsTable
+from webnn.memory.pool import BufferPool, MemoryInfo, Shelf
+from webnn.runtime.graph import MLGraph
+from webnn.runtime.limits import OpSupportLimits, op_support_limits
+from webnn.runtime.stream import Stream
+from webnn.runtime.tensor import MLTensor
+from webnn.scheduler.lane import ThreadLane
+from webnn.scheduler.promise import Promise
+from webnn.scheduler.timeline import Dispatch, Statistics, Timeline
+
+__all__ = ["MLContext", "MLContextLostInfo"]
+
+F = TypeVar("F")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class MLContextLostInfo:
+    """What `context.lost` resolves to."""
+
+    message: str
+
+
+class MLContext:
+    """A device, and the timeline of what is done on it.
+
+    Made by `ML.create_context`. It can be used at once; awaiting it gives the context itself. It may be used from
+    several threads and event loops at the same time.
+
+    As a context manager, sync or async, it is destroyed at the end of the block. One that is forgotten is destroyed
+    when nobody refers to it or to its tensors any more, or at exit.
+    """
+
+    def __init__(self, backend: Backend, options: CompileOptions, *, lanes: int, memory_budget: int | None) -> None:
+        self._backend = backend
+        self._compile_options = options
+        self._limits = backend.support_limits()
+        self._lost_message: str | None = None
+        self._lost: Promise[MLContextLostInfo] = Promise()
+        self._build_lane = ThreadLane("webnn-build")
+        self._timeline = Timeline(
+            BufferPool(backend.allocator, memory_budget), [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
+        )
+        self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
+        self._finalizer = weakref.finalize(
+            self, _destroy, self._timeline, self._build_lane, "the context was forgotten"
+        )
+
+    # What it is.
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that runs its graphs."""
+        return self._backend.name
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether a GPU or NPU runs its graphs."""
+        return self._backend.device_type != "cpu"
+
+    @property
+    def lost(self) -> Promise[MLContextLostInfo]:
+        """Resolves, with a message, when the context is destroyed or its device is gone."""
+        return self._lost
+
+    def op_support_limits(self) -> OpSupportLimits:
+        """What this context's backend supports, with the specification's keys.
+
+        Each operator maps its operands to `{"dataTypes": [...], "rankRange": {"min": ..., "max": ...}}`. What is listed
+        works; what is not is refused at the builder's call.
+
+        >>> import webnn
+        >>> with webnn.ML().create_context() as context:
+        ...     context.op_support_limits()["conv2d"]["input"]
+        {'dataTypes': ['float32', 'float16'], 'rankRange': {'min': 4, 'max': 4}}
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
+        """
+        return op_support_limits(self._limits, self._backend.preferred_input_layout)
+
+    def memory_info(self) -> MemoryInfo:
+        """The bytes that tensors and results hold now (`in_use`), that are kept for reuse (`idle`), and the peak."""
+        self._timeline.tidy()
+        return self._timeline.pool.info()
+
+    def statistics(self) -> Statistics:
+        """What the timeline has done so far: runs inline and on lanes, dropped dispatches, and what is queued."""
+        return self._timeline.statistics
+
+    # Making things.
+
+    def create_graph_builder(self) -> MLGraphBuilder[MLGraph]:
+        """A builder for one graph of this context; `webnn.MLGraphBuilder(context)` in other words."""
+        return MLGraphBuilder(self)
+
+    def create_tensor(
+        self,
+        shape: Sequence[int] | MLOperandDescriptor | Mapping[str, Any],
+        data_type: DataType | None = None,
+        *,
+        readable: bool = False,
+        writable: bool = False,
+    ) -> MLTensor:
+        """A tensor on this context's device, which reads as zeros until something is written.
+
+        Args:
+            shape: the dimensions, each at least 1; or a whole descriptor, then without `data_type`.
+            data_type: the type of each element.
+            readable: allow `read_tensor`.
+            writable: allow `write_tensor`.
+
+        Raises:
+            ValidationError: the descriptor is not valid.
+            OperationError: the tensor alone exceeds what is left of the memory budget.
+            ContextLostError: the context is destroyed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createtensor
+        """
+        self.check_not_lost()
+        try:
+            if isinstance(shape, Mapping):
+                shape = dict(shape)
+                readable, writable = shape.pop("readable", readable), shape.pop("writable", writable)
+            descriptor = descriptor_from(shape, data_type)
+            if descriptor.data_type in ("int4", "uint4"):
+                raise ValidationError(f"{descriptor.data_type} is for constants only")
+            boolean("readable", readable)
+            boolean("writable", writable)
+        except ValidationError as error:
+            raise ValidationError(f"create_tensor: {error}") from None
+        if self._timeline.pool.budget is not None:
+            self._timeline.tidy()
+            self._timeline.pool.check(descriptor.byte_length)
+        return MLTensor(self, descriptor, readable=readable, writable=writable, constant=False)
+
+    @overload
+    def create_constant_tensor(self, data: Any, /) -> MLTensor: ...
+    @overload
+    def create_constant_tensor(self, descriptor: MLOperandDescriptor | Mapping[str, Any], data: Any, /) -> MLTensor: ...
+    @overload
+    def create_constant_tensor(self, shape: Sequence[int], data_type: DataType, data: Any, /) -> MLTensor: ...
+    def create_constant_tensor(self, *args: Any) -> MLTensor:
+        """A tensor for `MLGraphBuilder.constant`, whose bytes are copied now and never change.
+
+        - `create_constant_tensor(array)`
+        - `create_constant_tensor(descriptor, data)`, the specification's form
+        - `create_constant_tensor(shape, data_type, data)`
+
+        Raises:
+            ValidationError: the data does not fit the descriptor.
+            OperationError: the memory budget does not hold it.
+            ContextLostError: the context is destroyed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createconstanttensor
+        """
+        self.check_not_lost()
+        try:
+            if len(args) == 1:
+                array = array_from(args[0])
+                descriptor = MLOperandDescriptor(array.dtype.name, array.shape)  # type: ignore[arg-type]
+            elif len(args) in (2, 3):
+                descriptor = descriptor_from(*args[:-1])
+                array = array_from(args[-1], descriptor)
+            else:
+                raise ValidationError("takes an array, a descriptor and data, or a shape, a data type and data")
+        except ValidationError as error:
+            raise ValidationError(f"create_constant_tensor: {error}") from None
+        tensor = MLTensor(self, descriptor, readable=False, writable=False, constant=True)
+        self._timeline.write(tensor, array)
+        return tensor
+
+    def compile(self, graph: Graph) -> MLGraph:
+        """Start compiling what a builder has built; for `MLGraphBuilder.build`."""
+        result = MLGraph(self, graph)
+        self._graphs.add(result)
+        self._build_lane.wake(result._compile)
+        return result
+
+    # Doing things.
+
+    def write_tensor(self, tensor: MLTensor, data: Any) -> None:
+        """Make `tensor` hold `data`. The bytes are taken at the call: what happens to `data` afterwards is no matter.
+
+        Reads and dispatches that were made before still see what the tensor held then, so there is nothing to wait
+        for.
+
+        Args:
+            tensor: a writable tensor of this context.
+            data: an array (`__dlpack__`, `__array__`), a buffer or nested lists, of the tensor's type and shape; or
+                the elements in row-major order, as raw bytes or one-dimensional.
+
+        Raises:
+            ValidationError: the tensor is not writable, destroyed or of another context; the data does not fit.
+            OperationError: the memory budget does not hold a second value beside the one still in use.
+            ContextLostError: the context is destroyed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
+        """
+        if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor._writable:
+            self._refuse("write_tensor", tensor, "writable")
+        descriptor = tensor.descriptor
+        if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
+            try:
+                data = array_from(data, descriptor)
+            except ValidationError as error:
+                raise ValidationError(f"write_tensor: {error}") from None
+        self._timeline.write(tensor, data)
+
+    @overload
+    def read_tensor(self, tensor: MLTensor) -> Promise[np.ndarray[Any, Any]]: ...
+    @overload
+    def read_tensor(self, tensor: MLTensor, out: F) -> Promise[F]: ...
+    def read_tensor(self, tensor: MLTensor, out: Any = None) -> Promise[Any]:
+        """What `tensor` holds at this moment in the order of calls.
+
+        Args:
+            tensor: a readable tensor of this context.
+            out: where the bytes shall go: a writable, C-contiguous array of the tensor's type and shape, or a writable
+                buffer of its size. It may be filled at any time until the promise settles.
+
+        Returns:
+            A promise of `out` if it was given; else of an array that is read-only and was not copied: it is the
+            value's own memory, which nobody will write again and which is given back when the array is gone.
+
+        Raises:
+            ValidationError: the tensor is not readable, destroyed or of another context; `out` does not fit.
+            ContextLostError: the context is destroyed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-readtensor
+        """
+        if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor.readable:
+            self._refuse("read_tensor", tensor, "readable")
+        if out is None:
+            return self._timeline.read(tensor)
+        target = _writable_array(out, tensor.descriptor)
+        promise = self._timeline.read(tensor, target)
+        return promise if target is out else promise.then(lambda _: out)
+
+    def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
+        """Queue a run of `graph` on what `inputs` hold now; `outputs` hold its results from now on.
+
+        It queues at the call and does not wait for anything. Awaiting what it returns waits for room in the queue, so
+        a loop that does never queues more than can be worked off. For the end of the work, read an output, or
+        `await handle.finished()`. What goes wrong on the device is raised where a result is read.
+
+        Args:
+            graph: a graph of this context.
+            inputs: a tensor for each of the graph's inputs, of its type and shape.
+            outputs: likewise for its outputs. No tensor may appear twice, in `inputs` and `outputs` together.
+
+        Raises:
+            ValidationError: a name is missing or unknown; a tensor does not fit, appears twice, is destroyed, a
+                constant tensor, or of another context; the graph is of another context.
+            InvalidStateError: the graph is destroyed.
+            OperationError: the memory budget does not hold the outputs.
+            ContextLostError: the context is destroyed.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
+        """
+        if graph.__class__ is not MLGraph or graph._context is not self or graph._destroyed:
+            self._refuse_graph("dispatch", graph)
+        try:
+            names = []
+            for name, key in graph._input_keys:
+                tensor = inputs[name]
+                if tensor.key != key or tensor._context is not self or tensor._destroyed or tensor.constant:
+                    raise KeyError
+                names.append(tensor)
+            results = []
+            for name, key in graph._output_keys:
+                tensor = outputs[name]
+                if tensor.key != key or tensor._context is not self or tensor._destroyed or tensor.constant:
+                    raise KeyError
+                results.append(tensor)
+            count = len(names) + len(results)
+            if count != len(inputs) + len(outputs) or count != len({*names, *results}):
+                raise KeyError
+        except (KeyError, TypeError, AttributeError):
+            self._refuse_dispatch(graph, inputs, outputs)
+        return self._timeline.dispatch(graph._work, names, results)
+
+    def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
+        """Run `graph` on arrays, without tensors of one's own: `outputs = await context.run(graph, {"x": frame})`.
+
+        Args:
+            graph: a graph of this context.
+            inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are taken at the call.
+
+        Returns:
+            A promise of the outputs by name, as `read_tensor` gives them.
+
+        Raises:
+            As `write_tensor` and `dispatch` do.
+        """
+        return self._timeline.run(graph._work, self._feeds("run", graph, inputs), graph._output_shelves)  # type: ignore[return-value]
+
+    def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        """Run `graph` on arrays and wait for the outputs, blocking this thread; `run` is the one for event loops.
+
+        Where nothing else is queued the graph runs on this very thread.
+        """
+        feeds = self._feeds("compute", graph, inputs)
+        return self._timeline.run(graph._work, feeds, graph._output_shelves, here=True).result()  # type: ignore[return-value]
+
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Iterable[Any] | AsyncIterable[Any],
+        *,
+        depth: int = 4,
+        before: Callable[[Any], Mapping[str, Any]] | None = None,
+        after: Callable[[dict[str, np.ndarray[Any, Any]]], Any] | None = None,
+    ) -> Stream:
+        """Run `graph` on everything that `source` yields, results in order: `async for outputs in context.stream(...)`.
+
+        While one item is computed the next ones are taken from the source and prepared. With a source that is not
+        async, a plain `for` works too.
+
+        Args:
+            graph: a graph of this context.
+            source: any iterable or async iterable of what `run` takes as inputs. What it raises is raised after the
+                results of the items before; it is closed when the stream ends, however it ends.
+            depth: how many items may be under way at once, at least 1.
+            before: called with each item, gives the inputs.
+            after: called with each run's outputs, gives the result.
+
+        Raises:
+            ValidationError: `depth` is less than 1, or `source` is not iterable.
+        """
+        self._refuse_graph("stream", graph)
+        return Stream(lambda item: self.run(graph, item), source, depth=depth, before=before, after=after)
+
+    # The end.
+
+    def destroy(self) -> None:
+        """Give everything back. What is queued is cancelled, what is running ends, what is pending is rejected with
+        `ContextLostError`, and `lost` resolves. Arrays that were read stay valid. Calling again is fine.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlcontext-destroy
+        """  # noqa: D205, D415
+        self._lose("destroy() was called")
+
+    def _lose(self, message: str) -> None:
+        if self._lost_message is not None:
+            return
+        self._lost_message = f"the context was lost: {message}"
+        error = ContextLostError(self._lost_message)
+        self._finalizer.detach()
+        graphs = list(self._graphs)
+        for graph in graphs:
+            graph._cancellation.cancel()
+        self._timeline.destroy(error)
+        for graph in graphs:
+            graph._lose(error)
+        self._build_lane.close(wait=False)
+        self._lost.resolve(MLContextLostInfo(message))
+
+    def check_not_lost(self) -> None:
+        """Raise `ContextLostError` when the context is lost."""
+        if self._lost_message is not None:
+            raise ContextLostError(self._lost_message)
+
+    @property
+    def limits(self) -> LimitsTable:
+        """The limits that builders validate against; `op_support_limits` says them in the specification's words."""
+        return self._limits
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        self.check_not_lost()
+        return self
+        yield  # (makes this a generator, which is what awaiting takes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    def __repr__(self) -> str:
+        return f"<MLContext on {self.backend}{' (lost)' if self._lost_message is not None else ''}>"
+
+    # Saying what is wrong.
+
+    def _feeds(self, call: str, graph: MLGraph, inputs: Mapping[str, Any]) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
+        self._refuse_graph(call, graph)
+        feeds = []
+        try:
+            if not isinstance(inputs, Mapping):
+                raise ValidationError(f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}")
+            if len(inputs) != len(graph._input_items) or any(name not in inputs for name, _ in graph._input_items):
+                raise ValidationError(_wrong_names("input", graph.inputs, inputs))
+            for (name, descriptor), shelf in zip(graph._input_items, graph._input_shelves, strict=True):
+                data = inputs[name]
+                if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
+                    try:
+                        data = array_from(data, descriptor)
+                    except ValidationError as error:
+                        raise ValidationError(f"input {printable(name)!r}: {error}") from None
+                feeds.append((shelf, data))
+        except ValidationError as error:
+            raise ValidationError(f"{call}: {error}") from None
+        return feeds
+
+    def _refuse_graph(self, call: str, graph: object) -> None:
+        if not isinstance(graph, MLGraph):
+            raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
+        if graph._context is not self:
+            raise ValidationError(f"{call}: {graph!r} belongs to another context")
+        self.check_not_lost()
+        if graph._destroyed:
+            raise InvalidStateError(f"{call}: {graph!r} was destroyed")
+
+    def _refuse(self, call: str, tensor: object, needed: str) -> None:
+        if not isinstance(tensor, MLTensor):
+            raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")
+        if tensor._context is not self:
+            raise ValidationError(f"{call}: {tensor!r} belongs to another context")
+        try:
+            tensor._check_alive()
+        except ValidationError as error:
+            raise ValidationError(f"{call}: {error}") from None
+        if needed == "writable" and not tensor._writable:
+            raise ValidationError(f"{call}: {tensor!r} is not writable: create it with writable=True")
+        if needed == "readable" and not tensor.readable:
+            raise ValidationError(f"{call}: {tensor!r} is not readable: create it with readable=True")
+
+    def _refuse_dispatch(self, graph: MLGraph, inputs: object, outputs: object) -> None:
+        self.check_not_lost()
+        seen: dict[int, str] = {}
+        for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
+            if not isinstance(given, Mapping):
+                raise ValidationError(
+                    f"dispatch: {kind}s must be a mapping of names to tensors, got {type(given).__name__}"
+                )
+            for name, tensor in given.items():
+                where = f"dispatch: {kind} {printable(str(name))!r}"
+                if not isinstance(tensor, MLTensor):
+                    raise ValidationError(f"{where}: expected an MLTensor, got {type(tensor).__name__}")
+                if tensor._context is not self:
+                    raise ValidationError(f"{where}: {tensor!r} belongs to another context")
+                if tensor._destroyed:
+                    raise ValidationError(f"{where}: {tensor!r} was destroyed")
+                if id(tensor) in seen:
+                    raise ValidationError(
+                        f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; a tensor goes once only"
+                    )
+                seen[id(tensor)] = f"{kind} {printable(str(name))!r}"
+                if tensor.constant:
+                    raise ValidationError(f"{where}: {tensor!r} cannot be dispatched, it is for builder.constant")
+            if set(given) != set(expected):
+                raise ValidationError(f"dispatch: {_wrong_names(kind, expected, given)}")
+            for name, descriptor in expected.items():
+                if given[name].descriptor != descriptor:
+                    raise ValidationError(
+                        f"dispatch: {kind} {printable(name)!r}: expected {descriptor.data_type} {list(descriptor.shape)},"
+                        f" got {given[name]!r}"
+                    )
+        raise AssertionError("a dispatch was refused without a reason")
+
+
+def _destroy(timeline: Timeline, build_lane: ThreadLane, message: str) -> None:
+    build_lane.close(wait=False)
+    timeline.destroy(ContextLostError(f"the context was lost: {message}"))
+
+
+def _wrong_names(kind: str, expected: Iterable[str], given: Iterable[Any]) -> str:
+    expected, given = list(expected), list(given)
+    missing = [printable(name) for name in expected if name not in given]
+    unknown = [printable(str(name)) for name in given if name not in expected]
+    problems = []
+    if missing:
+        problems.append(f"missing {', '.join(map(repr, missing))}")
+    if unknown:
+        problems.append(f"unknown {', '.join(map(repr, unknown))}")
+    names = ", ".join(repr(printable(name)) for name in expected) or "none"
+    return f"{' and '.join(problems)} among the {kind}s; the graph has {names}"
+
+
+def _writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any, Any]:
+    """`out` as an array of `descriptor` over the same memory."""
+    try:
+        if isinstance(out, np.ndarray):
+            array = out
+        else:
+            try:
+                array = np.frombuffer(out, np.uint8)
+            except (TypeError, ValueError, BufferError) as error:
+                raise ValidationError(
+                    f"out must be an array or a writable buffer, got {type(out).__name__}: {error}"
+                ) from None
+        if not array.flags.writeable:
+            raise ValidationError("out is read-only")
+        if not array.flags.c_contiguous:
+            raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
+        result = array_from(array, descriptor)
+        if not np.shares_memory(result, array):
+            raise ValidationError("out cannot be filled in place")
+    except ValidationError as error:
+        raise ValidationError(f"read_tensor: {error}") from None
+    return result

@@ -1,0 +1,128 @@
+"""`MLGraph`: a graph that is compiled, or being compiled, for a context.
+
+Spec: https://www.w3.org/TR/webnn/#api-mlgraph
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from webnn.backends.base import Cancellation
+from webnn.backends.session_cache import Entry, session_cache
+from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.ir import Graph
+from webnn.scheduler.promise import Promise
+from webnn.scheduler.task import Work
+
+if TYPE_CHECKING:
+    from webnn.runtime.context import MLContext
+
+__all__ = ["MLGraph"]
+
+
+class MLGraph:
+    """An immutable graph, compiled in the background.
+
+    Made by `MLGraphBuilder.build`. It can be dispatched at once; awaiting it waits for the compilation, gives the
+    graph itself, and raises `OperationError` if the backend could not compile it.
+
+    A graph lives until `destroy()`, until its context is destroyed, or until nobody refers to it any more. Runs that
+    were queued before go on.
+    """
+
+    def __init__(self, context: MLContext, graph: Graph) -> None:
+        self._context = context
+        self._graph = graph
+        self._destroyed = False
+        self._entry: Entry | None = None
+        self._cancellation = Cancellation()
+        self._compiled: Promise[None] = Promise()
+        self._input_items = [(name, operand.descriptor) for name, operand in graph.inputs.items()]
+        self._output_items = [(name, operand.descriptor) for name, operand in graph.outputs.items()]
+        self._input_keys = [(name, descriptor.key) for name, descriptor in self._input_items]
+        self._output_keys = [(name, descriptor.key) for name, descriptor in self._output_items]
+        self._work = Work(sum(descriptor.byte_length for _, descriptor in self._output_items))
+        pool = context._timeline.pool
+        self._input_shelves = [pool.shelf(descriptor) for _, descriptor in self._input_items]
+        self._output_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._output_items]
+
+    @property
+    def inputs(self) -> Mapping[str, MLOperandDescriptor]:
+        """Name to data type and shape of what a dispatch must be given."""
+        return self._graph.input_descriptors
+
+    @property
+    def outputs(self) -> Mapping[str, MLOperandDescriptor]:
+        """Name to data type and shape of what a dispatch fills."""
+        return self._graph.output_descriptors
+
+    def destroy(self) -> None:
+        """Give its resources back; a compilation that is under way is cancelled. Calling again is fine.
+
+        Spec: https://www.w3.org/TR/webnn/#api-mlgraph-destroy
+        """
+        if not self._destroyed:
+            self._destroyed = True
+            if not self._compiled.done():
+                self._cancellation.cancel()
+                self._fail(InvalidStateError("the graph was destroyed before it was compiled"))
+            self._let_go()
+
+    def __await__(self) -> Generator[Any, Any, MLGraph]:
+        yield from self._compiled.__await__()
+        return self
+
+    def _compile(self) -> bool:
+        """Compile, on a background thread. False: there is nothing more to do."""
+        if self._cancellation.cancelled:
+            return False
+        context = self._context
+        try:
+            entry = session_cache.compile(context._backend, self._graph, context._compile_options, self._cancellation)
+        except CancelledError:
+            return False
+        except MLError as error:
+            self._fail(error)
+            return False
+        except Exception as error:
+            failure = OperationError(
+                f"the {context.backend} backend could not compile: {type(error).__name__}: {error}"
+            )
+            failure.__cause__ = error
+            self._fail(failure)
+            return False
+        self._entry = entry
+        if self._destroyed:
+            self._let_go()
+        self._work.executable = entry.executable
+        context._timeline.compiled(self._work)
+        self._compiled.resolve(None)
+        return False
+
+    def _fail(self, error: MLError) -> None:
+        self._work.error = error
+        self._context._timeline.compiled(self._work)
+        self._compiled.reject(error)
+
+    def _lose(self, error: ContextLostError) -> None:
+        """The context is gone."""
+        self._destroyed = True
+        self._cancellation.cancel()
+        self._compiled.reject(error)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            session_cache.release(entry)
+
+    def __del__(self) -> None:
+        if getattr(self, "_entry", None) is not None:
+            self._let_go()
+
+    def __repr__(self) -> str:
+        state = " (destroyed)" if self._destroyed else ""
+        return f"<MLGraph {list(self.inputs)} -> {list(self.outputs)}{state}>"

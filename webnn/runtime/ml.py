@@ -1,0 +1,66 @@
+"""`ML`: where a program begins.
+
+Spec: https://www.w3.org/TR/webnn/#api-ml
+"""
+
+from __future__ import annotations
+
+from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
+from webnn.backends.registry import backend_named, preferred_backend
+from webnn.errors import ValidationError
+from webnn.graph.arguments import boolean, enum_value, unsigned
+from webnn.runtime.context import MLContext
+
+__all__ = ["ML"]
+
+
+class ML:
+    """Creates contexts: `webnn.ML().create_context()`."""
+
+    def create_context(
+        self,
+        *,
+        power_preference: PowerPreference = "default",
+        accelerated: bool = True,
+        backend: str | None = None,
+        device_type: DeviceType | None = None,
+        threads: int = 0,
+        lanes: int = 1,
+        memory_budget: int | None = None,
+    ) -> MLContext:
+        """A context on the device that fits the preferences best. Usable at once, and awaitable.
+
+        Args:
+            power_preference: "default", "high-performance" or "low-power".
+            accelerated: prefer a GPU or NPU where a backend has one. A preference: without one it is the CPU, as
+                `context.accelerated` then tells.
+            backend: one of `webnn.available_backends()` by name, instead of the best one.
+            device_type: a hint, "cpu", "gpu" or "npu"; "cpu" is `accelerated=False` in other words.
+            threads: for one run of a graph; 0 lets the backend choose.
+            lanes: worker threads that run graphs side by side.
+            memory_budget: the most bytes that tensors and results may hold together; None for no limit.
+
+        Raises:
+            ValidationError: an option is not one of its values.
+            NotSupportedError: the backend does not exist or cannot be used here; the message says why.
+
+        Spec: https://www.w3.org/TR/webnn/#api-ml-createcontext
+        """
+        try:
+            power: PowerPreference = enum_value(
+                "power_preference", power_preference, ("default", "high-performance", "low-power")
+            )
+            boolean("accelerated", accelerated)
+            if device_type is not None:
+                enum_value("device_type", device_type, ("cpu", "gpu", "npu"))
+            if backend is not None and not isinstance(backend, str):
+                raise ValidationError(f"backend must be a name, got {backend!r}")
+            if unsigned("lanes", lanes) == 0:
+                raise ValidationError("lanes must be at least 1, got 0")
+            options = CompileOptions(power_preference=power, threads=unsigned("threads", threads))
+            if memory_budget is not None and (not isinstance(memory_budget, int) or memory_budget < 0):
+                raise ValidationError(f"memory_budget must be a number of bytes, got {memory_budget!r}")
+        except ValidationError as error:
+            raise ValidationError(f"create_context: {error}") from None
+        chosen = backend_named(backend) if backend is not None else preferred_backend()
+        return MLContext(chosen, options, lanes=lanes, memory_budget=memory_budget)
