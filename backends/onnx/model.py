@@ -301,7 +301,8 @@ class Model:
         kept = []
         for node in reversed(self._nodes):
             if not read.isdisjoint(node.output):
-                read.update(name for name in node.input if name)
+                bodies = (inner for attribute in node.attribute for inner in attribute.g.node)
+                read.update(name for reader in (node, *bodies) for name in reader.input if name)
                 kept.append(node)
         return kept[::-1]
 

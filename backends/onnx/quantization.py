@@ -20,8 +20,12 @@ from webnn.graph.dtypes import cast_number
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
+__all__ = ["EMULATED"]
+
+EMULATED: Final = frozenset({"dequantize_linear", "quantize_linear"})
+"""Only for `_WIDE` integers, which ONNX cannot quantize to, nor dequantize from with a zero point."""
 _WIDE: Final = ("int32", "uint32")
-"""What ONNX cannot quantize to, nor dequantize from with a zero point: written out in float64, which holds them."""
+"""Their operators are written out in float64, which holds them."""
 
 
 @dataclass(frozen=True, slots=True)
