@@ -88,10 +88,15 @@ def _one_node(op_type: str, node: Node, model: Model, operands: list[MLOperand])
     form = _form(node["scale"].shape, input.shape)
     names = [_reshaped(input, model, form.values)]
     names += [_reshaped(operand, model, form.blocks, form.repeated, form.scales) for operand in parameters]
-    to = node.output if form.values == input.shape else None
-    output = model.emit(op_type, names, to=to, axis=form.axis, block_size=form.block_size)
-    if to is None:
-        model.reshape(output, input.shape, to=node.output)
+    _give(model.emit(op_type, names, axis=form.axis, block_size=form.block_size), form.values, node, model)
+
+
+def _give(name: str, shape: Shape, node: Node, model: Model) -> None:
+    """The value called `name`, which has `shape`, is the node's output."""
+    if shape == node.output.shape:
+        model.set(node.output, name)
+    else:
+        model.reshape(name, node.output.shape, to=node.output)
 
 
 @lowerings.lowers("dequantize_linear")
@@ -107,7 +112,7 @@ def dequantize_linear(node: Node, model: Model) -> None:
         x = model.cast(_reshaped(input, model, values), "float64")
         factor, zero = (model.cast(_reshaped(operand, model, blocks), "float64") for operand in (scale, zero_point))
         output = model.cast(model.emit("Mul", [model.emit("Sub", [x, zero]), factor]), scale.data_type)
-        model.reshape(output, input.shape, to=node.output)
+        _give(output, values, node, model)
 
 
 @lowerings.lowers("quantize_linear")
@@ -128,6 +133,6 @@ def quantize_linear(node: Node, model: Model) -> None:
     quotient = model.cast(model.emit("Round", [model.emit("Div", [x, divisor])]), "float64")
     sum = model.emit("Add", [quotient, zero])
     # NaN is not at least the lowest value: it becomes that, as QuantizeLinear makes it.
-    is_low = model.emit("GreaterOrEqual", [sum, lowest])
-    clamped = model.emit("Where", [is_low, model.emit("Min", [sum, highest]), lowest])
-    model.reshape(model.cast(clamped, zero_point.data_type), input.shape, to=node.output)
+    not_below = model.emit("GreaterOrEqual", [sum, lowest])
+    clamped = model.emit("Where", [not_below, model.emit("Min", [sum, highest]), lowest])
+    _give(model.cast(clamped, zero_point.data_type), values, node, model)

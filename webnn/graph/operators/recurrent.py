@@ -437,7 +437,11 @@ def _activations(
 ) -> tuple[MLRecurrentNetworkActivation, ...]:
     if value is None:
         return default
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    if (
+        isinstance(value, str | bytes | Mapping)
+        or not isinstance(value, Iterable)
+        or getattr(value, "shape", None) == ()
+    ):
         raise ValidationError(f"activations must be a sequence of {len(default)} names, got {value!r}")
     names = list(value)
     if len(names) != len(default):
