@@ -182,7 +182,7 @@ def problem(actual: Array, expected: dict[str, Any], tolerance: dict[str, Any]) 
 def absolute_distance(actual: Array, wanted: Array) -> Array:
     """|actual - wanted|; 0 between equal infinities and between NaNs."""
     with np.errstate(invalid="ignore"):
-        distance = np.abs(actual - wanted)
+        distance: Array = np.abs(actual - wanted)
     distance[(actual == wanted) | (np.isnan(actual) & np.isnan(wanted))] = 0.0
     return distance
 
@@ -209,5 +209,6 @@ def ulp_distance(actual: Array, wanted: Array) -> Array:
 
 def _float32_place(array: Array) -> Array:
     """The place of each value in the order of all float32 values; 0 for zero."""
-    magnitude = np.abs(array).view(np.uint32).astype(np.int64)
-    return np.where(array < 0, -magnitude, magnitude)
+    magnitude: Array = np.abs(array).view(np.uint32).astype(np.int64)
+    place: Array = np.where(array < 0, -magnitude, magnitude)
+    return place

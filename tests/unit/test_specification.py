@@ -61,7 +61,7 @@ def python_type(idl_type: str, *, result: bool = False) -> Any:
     if idl_type in IDL["enums"] and idl_type not in TYPES:
         return Literal[tuple(IDL["enums"][idl_type])]
     if item := re.fullmatch(r"sequence<(.*)>", idl_type):
-        return (list if result else Sequence)[python_type(item[1])]  # type: ignore[index]
+        return (list if result else Sequence)[python_type(item[1])]
     return TYPES[idl_type]
 
 

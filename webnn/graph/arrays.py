@@ -57,10 +57,10 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
         if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
             return np.asarray(data)
         if hasattr(data, "__dlpack__"):
-            return np.from_dlpack(data)  # type: ignore[arg-type]
+            return np.from_dlpack(data)
         if descriptor is not None and isinstance(data, list | tuple | int | float | bool):
             return np.asarray(data, dtype=descriptor.dtype)
-        return np.asarray(memoryview(data))
+        return np.asarray(memoryview(data))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
         wanted = "an array or a buffer" if descriptor is None else f"{descriptor.data_type} {list(descriptor.shape)}"
         raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}") from None
