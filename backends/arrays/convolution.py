@@ -19,12 +19,9 @@ def _in_groups(xp: Any, x: Array, layout: str, groups: int) -> Array:
     n, channels, h, w = x.shape
     if channels % groups:
         raise NotSupportedError(f"{channels} input channels do not make {groups} equal groups")
-    return xp.reshape(_wide(xp, x), (n, groups, channels // groups, h, w))
-
-
-def _wide(xp: Any, x: Array) -> Array:
-    """The type to add up in."""
-    return xp.astype(x, xp.float32)
+    wide = xp.empty(x.shape, dtype=xp.float32)  # and row by row in memory: a transposed view is three times slower
+    wide[...] = x
+    return xp.reshape(wide, (n, groups, channels // groups, h, w))
 
 
 def _product(xp: Any, weights: Array, x: Array) -> Array:
@@ -40,7 +37,7 @@ def _finished(xp: Any, y: Array, node: Node, operands: Arrays) -> Array:
     n, g, o, h, w = y.shape
     y = xp.reshape(y, (n, g * o, h, w))
     if "bias" in operands:
-        y = y + xp.reshape(_wide(xp, operands["bias"]), (-1, 1, 1))
+        y = y + xp.reshape(xp.astype(operands["bias"], y.dtype), (-1, 1, 1))
     y = xp.permute_dims(y, permutation("nchw", node.attributes["input_layout"]))
     return xp.astype(y, operands["input"].dtype)
 
@@ -51,7 +48,7 @@ def conv2d(xp: Any, node: Node, operands: Arrays) -> Array:
     options: Any = node.attributes
     x = _in_groups(xp, operands["input"], options["input_layout"], options["groups"])
     n, g, _, *inputs = x.shape
-    filter = xp.permute_dims(_wide(xp, operands["filter"]), permutation(options["filter_layout"], "oihw"))
+    filter = xp.permute_dims(xp.astype(operands["filter"], x.dtype), permutation(options["filter_layout"], "oihw"))
     weights = xp.reshape(filter, (g, -1, *filter.shape[1:]))
     window = filter.shape[2:]
     vertical, horizontal = sweeps(inputs, window, options["padding"], options["strides"], options["dilations"])
@@ -69,7 +66,7 @@ def conv_transpose2d(xp: Any, node: Node, operands: Arrays) -> Array:
     options: Any = node.attributes
     x = _in_groups(xp, operands["input"], options["input_layout"], options["groups"])
     n, g, i, *inputs = x.shape
-    filter = xp.permute_dims(_wide(xp, operands["filter"]), permutation(options["filter_layout"], "iohw"))
+    filter = xp.permute_dims(xp.astype(operands["filter"], x.dtype), permutation(options["filter_layout"], "iohw"))
     weights = xp.moveaxis(xp.reshape(filter, (g, i, *filter.shape[1:])), 2, 1)
     window = filter.shape[2:]
     vertical, horizontal = sweeps(inputs, window, options["padding"], options["strides"], options["dilations"])

@@ -7,24 +7,22 @@ from typing import Any
 
 from webnn.backends.arrays.kernels import Array, Arrays, kernels
 from webnn.graph.ir import Node
-from webnn.graph.windows import permutation, sweeps
+from webnn.graph.windows import sweeps
 
 
-def _pooled(xp: Any, node: Node, x: Array, start: Any, combine: Callable[[Array, Array], Array]) -> Array:
+def _pooled(xp: Any, node: Node, x: Array, start: float, combine: Callable[[Array, Array], Array]) -> Array:
     """`combine` over each window of `x`, beginning with `start`; padding is left out."""
     options: Any = node.attributes
-    layout = options["layout"]
-    x = xp.permute_dims(x, permutation(layout, "nchw"))
-    both = sweeps(
-        x.shape[2:], options["window_dimensions"], options["padding"], options["strides"], options["dilations"]
-    )
-    for axis, sweep, size in zip((2, 3), both, options["output_sizes"], strict=True):
-        x = xp.moveaxis(x, axis, -1)
-        y = xp.full((*x.shape[:-1], size), start, dtype=x.dtype)
-        for _, outputs, inputs in sweep.taps(size, x.shape[-1]):
-            y[..., outputs] = combine(y[..., outputs], x[..., inputs])
-        x = xp.moveaxis(y, -1, axis)
-    return xp.permute_dims(x, permutation("nchw", layout))
+    axes = [options["layout"].index(letter) for letter in "hw"]
+    inputs = [x.shape[axis] for axis in axes]
+    both = sweeps(inputs, options["window_dimensions"], options["padding"], options["strides"], options["dilations"])
+    for axis, sweep, size in zip(axes, both, options["output_sizes"], strict=True):
+        all_before = (slice(None),) * axis
+        y = xp.full((*x.shape[:axis], size, *x.shape[axis + 1 :]), start, dtype=x.dtype)
+        for _, to, read in sweep.taps(size, x.shape[axis]):
+            y[(*all_before, to)] = combine(y[(*all_before, to)], x[(*all_before, read)])
+        x = y
+    return x
 
 
 def _sum(xp: Any, node: Node, x: Array) -> Array:

@@ -6,6 +6,7 @@ padding that is as large as the window, and disagree on windows without any data
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
+from webnn.errors import NotSupportedError
+from webnn.graph.descriptor import MAX_DIMENSION
 from webnn.graph.ir import Node
 from webnn.graph.windows import Sweep, permutation, sweeps
 
@@ -34,10 +37,8 @@ def average_pool2d(node: Node, model: Model) -> None:
         return pooling.finish(pooling.emit("AveragePool", 0), 0)
     # Padding that is part of the input is counted; in float32, since the average with it may be far smaller.
     pooling.input = model.cast(pooling.input, "float32")
-    rows, columns = (sweep.counts(reached.stop)[reached.start :] for sweep, reached in pooling.axes())
-    counts = np.outer(rows, columns)
-    area = pooling.sweeps[0].window * pooling.sweeps[1].window
-    correction = np.divide(area, counts, out=np.zeros(counts.shape), where=counts > 0)
+    counts = np.outer(*pooling.counts)
+    correction = np.divide(math.prod(pooling.window), counts, out=np.zeros(counts.shape), where=counts > 0)
     average = pooling.emit("AveragePool", 0)
     return pooling.finish(model.emit("Mul", [average, model.constant(correction, "float32")]), 0)
 
@@ -62,8 +63,8 @@ def max_pool2d(node: Node, model: Model) -> None:
         return pooling.finish(pooling.emit("MaxPool", lowest), lowest)
     pooling.fits = False
     result = pooling.padded(lowest)
-    for axis, (sweep, reached) in zip((2, 3), pooling.axes(), strict=True):
-        result = _largest(model, result, axis, sweep, len(reached))
+    for axis, sweep, outputs in zip((2, 3), pooling.sweeps, pooling.outputs, strict=True):
+        result = _largest(model, result, axis, sweep, len(outputs))
     return pooling.finish(result, lowest)
 
 
@@ -85,58 +86,55 @@ def _largest(model: Model, x: str, axis: int, sweep: Sweep, outputs: int) -> str
 
 
 class _Pooling:
-    """One pooling node: its windows, and its input in the layout of ONNX."""
+    """One pooling node: its windows, without those that do not reach the data, and its input in the layout of ONNX."""
 
     def __init__(self, node: Node, model: Model) -> None:
         options: Any = node.attributes
         self.node = node
         self.model = model
         self.layout: str = options["layout"]
-        self.window: tuple[int, int] = options["window_dimensions"]
-        self.sizes: tuple[int, int] = options["output_sizes"]
-        inputs = [node["input"].shape[self.layout.index(axis)] for axis in "hw"]
-        self.sweeps = sweeps(inputs, self.window, options["padding"], options["strides"], options["dilations"])
         self.input = model.transpose(model[node["input"]], permutation(self.layout, "nchw"))
-        self.pads = [sweep.begin for sweep in self.sweeps]
-        self.pads += [sweep.end_padding(size) for sweep, size in zip(self.sweeps, self.sizes, strict=True)]
-        self.is_global = self.sizes == (1, 1) and not any(self.pads) and all(s.span == s.input for s in self.sweeps)
-        self.is_global &= options["dilations"] == (1, 1)
-        self.fits = all(pad < self.window[i % 2] for i, pad in enumerate(self.pads)) and all(
-            all(sweep.counts(size)) for sweep, size in zip(self.sweeps, self.sizes, strict=True)
+        inputs = [node["input"].shape[self.layout.index(axis)] for axis in "hw"]
+        window = options["window_dimensions"]
+        both = sweeps(inputs, window, options["padding"], options["strides"], options["dilations"])
+        self.sizes: tuple[int, int] = options["output_sizes"]
+        self.outputs, self.sweeps = zip(*map(Sweep.trimmed, both, self.sizes), strict=True)
+        self.window = [sweep.window for sweep in self.sweeps]
+        self.counts = [sweep.counts(len(outputs)) for sweep, outputs in zip(self.sweeps, self.outputs, strict=True)]
+        self.is_global = all(
+            len(outputs) == 1 and sweep.dilation == 1 and sweep.window == sweep.input and sweep.begin == 0
+            for sweep, outputs in zip(self.sweeps, self.outputs, strict=True)
+        )
+        self.fits = all(map(all, self.counts)) and all(
+            0 <= sweep.begin < sweep.window and -sweep.stride < sweep.end < sweep.window for sweep in self.sweeps
         )
         """Whether the operator's own padding will do."""
 
-    def axes(self) -> list[tuple[Sweep, range]]:
-        """The windows along the height and the width, and those of them that reach the data."""
-        return [(sweep, sweep.reaching(size)) for sweep, size in zip(self.sweeps, self.sizes, strict=True)]
-
     def emit(self, op_type: str, fill: float, **attributes: Any) -> str:
         """The pooling operator on the input, which is padded with `fill` if the operator cannot do it."""
+        pads = [sweep.begin for sweep in self.sweeps] + [max(0, sweep.end) for sweep in self.sweeps]
         return self.model.emit(
             op_type,
             [self.input if self.fits else self.padded(fill)],
-            kernel_shape=list(self.window),
+            kernel_shape=self.window,
             strides=[sweep.stride for sweep in self.sweeps],
             dilations=[sweep.dilation for sweep in self.sweeps],
-            pads=self.pads if self.fits else None,
+            pads=pads if self.fits else None,
             **attributes,
         )
 
     def padded(self, fill: float) -> str:
-        """The input with all that the windows that reach the data cover, and no more."""
-        begins = [sweep.begin - reached.start * sweep.stride for sweep, reached in self.axes()]
-        ends = [
-            (len(reached) - 1) * sweep.stride + sweep.span - begin - sweep.input
-            for (sweep, reached), begin in zip(self.axes(), begins, strict=True)
-        ]
-        return self._pad(self.input, begins, ends, fill)
+        """The input with all that the windows cover, and no more."""
+        sizes = [sweep.begin + sweep.input + sweep.end for sweep in self.sweeps]
+        if math.prod(sizes) > MAX_DIMENSION:
+            raise NotSupportedError(f"{self.node.where}: windows over {sizes} values of input and padding")
+        return self._pad(self.input, [sweep.begin for sweep in self.sweeps], [sweep.end for sweep in self.sweeps], fill)
 
     def finish(self, result: str, fill: float) -> None:
         """Add the windows that do not reach the data, and give the result the layout of the output."""
-        if not self.fits:
-            reached = [reached for _, reached in self.axes()]
-            after = [size - r.stop for size, r in zip(self.sizes, reached, strict=True)]
-            result = self._pad(result, [r.start for r in reached], after, fill)
+        before = [outputs.start for outputs in self.outputs]
+        after = [size - outputs.stop for size, outputs in zip(self.sizes, self.outputs, strict=True)]
+        result = self._pad(result, before, after, fill)
         self.model.set(self.node.output, self.model.transpose(result, permutation("nchw", self.layout)))
 
     def _pad(self, name: str, before: Sequence[int], after: Sequence[int], fill: float) -> str:

@@ -100,15 +100,25 @@ class Sweep:
         """How many values the transposed sweep writes, where each of the inputs is spread over a window."""
         return (self.input - 1) * self.stride + self.span - self.begin - self.end
 
-    def end_padding(self, outputs: int) -> int:
-        """The padding that the last of so many windows reaches: what `end` comes to when the rounding is settled."""
-        return max(0, (outputs - 1) * self.stride + self.span - self.begin - self.input)
+    def trimmed(self, outputs: int) -> tuple[range, Sweep]:
+        """Those of so many windows that reach the data, at least one, and their sweep without useless taps or padding.
 
-    def reaching(self, outputs: int) -> range:
-        """Those of so many windows that reach the data, without those wholly before or after it; at least one."""
+        `end` is then exact: below 0 where the last values of the input are in no window.
+        """
         last = min(outputs - 1, (self.begin + self.input - 1) // self.stride)
         first = max(0, (self.begin - self.span) // self.stride + 1)
-        return range(min(first, last), last + 1)
+        if first > last:  # none does; this one lies on the padding before the data
+            return range(last, last + 1), Sweep(self.input, 1, 1, 0, self.input + 1, 1)
+        begin = self.begin - first * self.stride
+        way = (last - first) * self.stride
+        data_end = begin + self.input - 1
+        last_tap = min(self.window - 1, max(data_end // self.dilation, -((way - data_end) // self.dilation)))
+        first_tap = max(0, min(-((way - begin) // self.dilation), begin // self.dilation))
+        begin -= first_tap * self.dilation
+        end = way + (last_tap - first_tap) * self.dilation + 1 - begin - self.input
+        return range(first, last + 1), Sweep(
+            self.input, last_tap - first_tap + 1, begin, end, self.stride, self.dilation
+        )
 
     def counts(self, outputs: int) -> list[int]:
         """How many values of the input each of so many windows holds, the padding left out."""
