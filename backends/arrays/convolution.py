@@ -19,7 +19,7 @@ def _in_groups(xp: Any, x: Array, layout: str, groups: int) -> Array:
     n, channels, h, w = x.shape
     if channels % groups:
         raise NotSupportedError(f"{channels} input channels do not make {groups} equal groups")
-    wide = xp.empty(x.shape, dtype=xp.float32)  # and row by row in memory: a transposed view is three times slower
+    wide = xp.empty(x.shape, dtype=xp.float32)  # row by row in memory, where products are fastest
     wide[...] = x
     return xp.reshape(wide, (n, groups, channels // groups, h, w))
 

@@ -33,7 +33,9 @@ def _sum(xp: Any, node: Node, x: Array) -> Array:
 def average_pool2d(xp: Any, node: Node, operands: Arrays) -> Array:
     """The sum of each window, divided by how many values of the input are in it."""
     x = operands["input"]
-    counts = _sum(xp, node, xp.ones(x.shape, dtype=x.dtype))
+    layout: Any = node.attributes["layout"]
+    ones = xp.ones([size if axis in "hw" else 1 for axis, size in zip(layout, x.shape, strict=True)])
+    counts = _sum(xp, node, ones)
     return xp.astype(_sum(xp, node, x) / xp.maximum(counts, xp.ones_like(counts)), x.dtype)
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd
-from typing import Any
+from typing import Any, Final
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
 from webnn.backends.sampling import nearest
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
+
+__all__ = ["EMULATED"]
+
+EMULATED: Final = frozenset({"resample2d"})
+"""`Resize` leaves open how integers are rounded, and misses nearest neighbours for sizes that are not `_is_exact`."""
 
 
 @lowerings.lowers("resample2d")

@@ -16,6 +16,7 @@ __all__ = [
     "axis_of",
     "boolean",
     "double",
+    "double_list",
     "enum_value",
     "number",
     "printable",
@@ -58,19 +59,24 @@ def _integer(name: str, value: object, low: int, high: int) -> int:
 
 def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
     """`sequence<[EnforceRange] unsigned long>`, of exactly `length` items where one is given."""
+    items = _items(name, value, "integers")
+    if type(value) is tuple and all(type(item) is int and 0 <= item <= _UNSIGNED_LONG_MAX for item in value):
+        result = value
+    else:
+        result = tuple(unsigned(f"{name}[{i}]", item) for i, item in enumerate(items))
+    if length is not None and len(result) != length:
+        raise ValidationError(f"{name} must have {length} items, got {list(result)}")
+    return result
+
+
+def _items(name: str, value: object, kind: str) -> Iterable[object]:
     if (
         isinstance(value, str | bytes | Mapping)
         or not isinstance(value, Iterable)
         or getattr(value, "shape", None) == ()
     ):
-        raise ValidationError(f"{name} must be a sequence of integers, got {value!r}")
-    if type(value) is tuple and all(type(item) is int and 0 <= item <= _UNSIGNED_LONG_MAX for item in value):
-        result = value
-    else:
-        result = tuple(unsigned(f"{name}[{i}]", item) for i, item in enumerate(value))
-    if length is not None and len(result) != length:
-        raise ValidationError(f"{name} must have {length} items, got {list(result)}")
-    return result
+        raise ValidationError(f"{name} must be a sequence of {kind}, got {value!r}")
+    return value
 
 
 def axis_of(name: str, value: object, shape: tuple[int, ...]) -> int:
@@ -136,6 +142,14 @@ def double(name: str, value: object) -> float:
         result = math.inf
     if not math.isfinite(result):
         raise ValidationError(f"{name} must be finite, got {value!r}")
+    return result
+
+
+def double_list(name: str, value: object, *, length: int) -> tuple[float, ...]:
+    """`sequence<double>` of exactly `length` items."""
+    result = tuple(double(f"{name}[{i}]", item) for i, item in enumerate(_items(name, value, "numbers")))
+    if len(result) != length:
+        raise ValidationError(f"{name} must have {length} items, got {list(result)}")
     return result
 
 

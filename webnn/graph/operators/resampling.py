@@ -6,11 +6,11 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-resample2d-method
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 from webnn.errors import ValidationError
-from webnn.graph.arguments import axes_of, double, enum_value, unsigned_list
+from webnn.graph.arguments import axes_of, double_list, enum_value, unsigned_list
 from webnn.graph.descriptor import MAX_DIMENSION, MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, cast_number
 from webnn.graph.limits import Limits
@@ -74,7 +74,11 @@ class Resampling(Operators):
         for i, axis in enumerate(dimensions):
             size = targets[i] if targets is not None else math.floor(input.shape[axis] * factors[i])
             if not 1 <= size <= MAX_DIMENSION:
-                origin = f"input {list(input.shape)} scaled by {factors[i]}" if targets is None else "sizes"
+                origin = (
+                    f"input {list(input.shape)}, scales {list(factors)}"
+                    if targets is None
+                    else f"sizes {list(targets)}"
+                )
                 raise ValidationError(f"axis {axis} would have size {size}, not 1 to {MAX_DIMENSION}: {origin}")
             shape[axis] = size
         return self._add(
@@ -90,12 +94,8 @@ class Resampling(Operators):
 
 def _scales(value: object) -> tuple[float, ...]:
     """`sequence<float>`: finite and, here, positive as float32."""
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ValidationError(f"scales must be a sequence of numbers, got {value!r}")
-    given = [double(f"scales[{i}]", item) for i, item in enumerate(value)]
+    given = double_list("scales", value, length=2)
     scales = tuple(float(cast_number(item, "float32")) for item in given)
-    if len(scales) != 2:
-        raise ValidationError(f"scales must have 2 items, got {given}")
     if not all(0 < scale < math.inf for scale in scales):
-        raise ValidationError(f"scales must be above 0 and finite as float32, got {given}")
+        raise ValidationError(f"scales must be above 0 and finite as float32, got {list(given)}")
     return scales
