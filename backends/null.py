@@ -1,7 +1,7 @@
 """A backend that accepts every graph and computes nothing.
 
-With a hand-stepped lane it makes the scheduler's tests deterministic, and in benchmarks it shows the runtime's own cost.
-Outputs have whatever bytes their buffers had.
+With a hand-stepped lane it makes the scheduler's tests deterministic, and in benchmarks it shows the runtime's own
+cost. Outputs have whatever bytes their buffers had.
 """
 
 from __future__ import annotations

@@ -1,19 +1,32 @@
-"""Arrays that are lent out: read-only, without a copy, over memory that comes back when the last of them is gone."""
+"""Arrays that are lent out: read-only, without a copy, over memory that comes back when the last of them is gone.
+
+Very small arrays are copied instead, which costs less than lending.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-__all__ = ["lend"]
+__all__ = ["SMALL", "lend"]
+
+SMALL: Final = 4096
+"""Bytes up to which an array is copied rather than lent."""
+
+
+T = TypeVar("T")
+
+
+class _Lent(np.ndarray[Any, Any]):
+    """What a lease is a view of. NumPy shortens a chain of bases where it meets two of one type; this one it keeps."""
 
 
 class _Lease(np.ndarray[Any, Any]):
     """The base of a lent array. NumPy keeps it alive as long as any view of the array lives."""
 
-    _give_back: Callable[[object], None] | None = None
+    _give_back: Callable[[Any], None] | None = None
     _held: object = None
 
     def __del__(self) -> None:
@@ -22,12 +35,19 @@ class _Lease(np.ndarray[Any, Any]):
             self._give_back(self._held)
 
 
-def lend(array: np.ndarray[Any, Any], held: object, give_back: Callable[[object], None]) -> np.ndarray[Any, Any]:
-    """A read-only view of `array`; `give_back(held)` is called once, when it and all views of it are gone.
+def lend(array: np.ndarray[Any, Any], held: T, give_back: Callable[[T], None]) -> np.ndarray[Any, Any]:
+    """A read-only array with the elements of `array`; `give_back(held)` is called once.
+
+    That is when the array and all views of it are gone; for a very small one, which is copied, it is now.
 
     `give_back` may be called from any thread, also in the middle of anything: it must be as small as `deque.append`.
     """
-    base = array.view(_Lease)
+    if array.nbytes <= SMALL:
+        copy = array.copy()
+        copy.setflags(write=False)
+        give_back(held)
+        return copy
+    base = array.view(_Lent).view(_Lease)
     base._give_back = give_back
     base._held = held
     base.flags.writeable = False

@@ -6,6 +6,7 @@ how to wait, how to let the loop breathe, and how to be called at the end of a t
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
@@ -13,7 +14,7 @@ from asyncio import _get_running_loop as asyncio_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
-__all__ = ["Bridge", "current_bridge", "current_loop"]
+__all__ = ["Bridge", "asyncio_loop", "current_bridge", "current_loop"]
 
 
 class Bridge(ABC):
@@ -96,10 +97,8 @@ class _TrioBridge(Bridge):
         run_sync_soon, finished = self.loop.run_sync_soon, self._trio.RunFinishedError
 
         def wake() -> None:
-            try:
+            with contextlib.suppress(finished):  # the run has ended while we waited: nobody is there to be woken
                 run_sync_soon(event.set)
-            except finished:  # the run has ended while we waited: nobody is there to be woken
-                pass
 
         unsubscribe = subscribe(wake)
         try:

@@ -1,7 +1,8 @@
 """Lanes: where tasks run that are not run by whoever waits for them.
 
-A lane knows nothing about tasks. It is told that there is work (`wake`), and calls `drain`, which runs one task and says
-whether there may be more, until there is none. An idle lane holds no reference to the timeline, so a context that nobody uses any more can go.
+A lane knows nothing about tasks. It is told that there is work (`wake`), and calls `drain`, which runs one task and
+says whether there may be more, until there is none. An idle lane holds no reference to the timeline, so a context that
+nobody uses any more can go.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Lane(ABC):
 
     @abstractmethod
     def wake(self, drain: Drain) -> None:
-        """Call `drain()` soon and elsewhere, until it returns False. Called without the timeline's lock, from any thread."""
+        """Call `drain()` soon and elsewhere, until it returns False. Called from any thread, without locks."""
 
     @abstractmethod
     def close(self, *, wait: bool) -> None:
@@ -89,6 +90,6 @@ class SteppedLane(Lane):
             self._inbox.pop(0)
         return False
 
-    def close(self, *, wait: bool) -> None:  # noqa: ARG002
+    def close(self, *, wait: bool) -> None:
         """Forget what is waiting."""
         self._inbox.clear()

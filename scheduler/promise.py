@@ -95,25 +95,25 @@ class Promise(Generic[T_co]):
 
     # For subclasses that can hurry the result along on the waiter's own thread.
 
-    def _advance(self) -> None:
-        """Do what can be done here and now towards settling, within the small budget of a tick."""
+    def _advance(self) -> bool:
+        """Do what can be done here and now towards settling, within the small budget of a tick.
+
+        Returns:
+            Whether so much was done that the event loop must get a turn before the waiter goes on, or asks again.
+        """
+        return False
 
     def _drive(self, timeout: float | None) -> None:
         """As `_advance`, for a plain thread that is about to block: it may take as long as it takes."""
 
-    def _breath_due(self) -> bool:
-        """Whether so much was done inline that the loop must get a turn before the waiter goes on."""
-        return False
-
     # For those who wait.
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        if self._state is PENDING:
-            self._advance()
-            if self._state is PENDING:
-                yield from self._bridge().wait(self._subscribe)
-            elif self._breath_due():
+        while self._state is PENDING:
+            if self._advance():
                 yield from self._bridge().breathe()
+            elif self._state is PENDING:
+                yield from self._bridge().wait(self._subscribe)
         if self._state is RESOLVED:
             return self._result  # type: ignore[no-any-return]
         raise self._failure()
@@ -232,16 +232,13 @@ class _Then(Promise[T]):
             else:
                 try:
                     self.resolve(function(source.result()))
-                except Exception as error:
-                    self.reject(error)
+                except Exception as failure:
+                    self.reject(failure)
 
         source.add_done_callback(forward)
 
-    def _advance(self) -> None:
-        self._source._advance()
+    def _advance(self) -> bool:
+        return self._source._advance()
 
     def _drive(self, timeout: float | None) -> None:
         self._source._drive(timeout)
-
-    def _breath_due(self) -> bool:
-        return self._source._breath_due()

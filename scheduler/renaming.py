@@ -33,7 +33,7 @@ class Renaming:
 
     def __init__(self, inline_limit: float) -> None:
         self.inline_limit = inline_limit
-        self.inline: OrderedDict[Task, None] = OrderedDict()
+        self.inline: dict[Task, None] = {}
         """Ready tasks that are cheap enough for the thread that wants their result; oldest first."""
         self.lane: OrderedDict[Task, None] = OrderedDict()
         """Ready tasks for a lane; oldest first."""
@@ -121,6 +121,8 @@ class Renaming:
                 self.inline[task] = None
             else:
                 self.lane[task] = None
+        elif self.inline and work.cost >= self.inline_limit:
+            self.hand_over()  # a lane will need what it depends on
 
     def start(self, task: Task) -> list[View]:
         """`task`, which is ready, begins to run; the views of its inputs."""
@@ -130,7 +132,11 @@ class Renaming:
         self.queued_bytes -= task.work.byte_length
         self.running.add(task)
         task.move(RUNNING)
-        return [value.view for value in task.inputs]  # type: ignore[misc]  # ready: they all have one
+        views: list[View] = []
+        for value in task.inputs:
+            assert value.view is not None  # it is ready
+            views.append(value.view)
+        return views
 
     def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
         """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
@@ -142,10 +148,11 @@ class Renaming:
                 value.view = view
             else:
                 value.shelf.put(view)
-        for consumer in task.consumers:
-            consumer.unmet -= 1
-            if consumer.unmet == 0 and consumer.state is QUEUED:
-                self._ready(consumer, on_lane=on_lane)
+        if task.consumers:
+            for consumer in task.consumers:
+                consumer.unmet -= 1
+                if consumer.unmet == 0 and consumer.state is QUEUED:
+                    self._ready(consumer, on_lane=on_lane)
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:

@@ -43,12 +43,11 @@ class Finished(Promise[None]):
         """What was waited for is there: settle."""
         self.resolve(None)
 
-    def _advance(self) -> None:
+    def _advance(self) -> bool:
         if self._task is None:
             self.deliver()
-            self._timeline.look_at_clock()
-        else:
-            self._timeline.advance(self._task)
+            return self._timeline.breath_due(look=True)
+        return self._timeline.advance(self._task)
 
     def _drive(self, timeout: float | None) -> None:
         if self._task is None:
@@ -56,10 +55,8 @@ class Finished(Promise[None]):
         elif timeout is None:
             self._timeline.drive(self._task)
         else:
-            self._timeline.advance(self._task)
-
-    def _breath_due(self) -> bool:
-        return self._timeline.breath_due()
+            while self._timeline.advance(self._task) and self._state is PENDING:
+                pass
 
 
 class Read(Finished):
@@ -83,11 +80,12 @@ class Read(Finished):
             self._deliver_otherwise()
             return
         timeline = self._timeline
+        assert value.view is not None
+        array = timeline.allocator.host_array(value.view)
         with settling:
             if self._state is not PENDING:
                 return
-            assert value.view is not None
-            self._result = lend(timeline.allocator.host_array(value.view), value, timeline.discard)
+            self._result = lend(array, value, timeline.discard)
             self._value = None
             self._state = RESOLVED
             callbacks, self._callbacks = self._callbacks, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import IntEnum
 from typing import Final, Protocol
 
 from webnn.backends.base import Executable
@@ -13,15 +13,15 @@ from webnn.scheduler.value import Value
 __all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
 
 
-class TaskState(Enum):
+class TaskState(IntEnum):
     """Where a task is in its life."""
 
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    DROPPED = "dropped"
-    CANCELLED = "cancelled"
+    QUEUED = 0
+    RUNNING = 1
+    DONE = 2
+    FAILED = 3
+    DROPPED = 4
+    CANCELLED = 5
 
 
 QUEUED, RUNNING, DONE, FAILED, DROPPED, CANCELLED = TaskState
@@ -88,7 +88,9 @@ class Task:
     def __init__(self, work: Work, inputs: Sequence[Value], shelves: Sequence[Shelf]) -> None:
         self.work = work
         self.inputs = inputs
-        self.outputs = [Value(shelf, self, None) for shelf in shelves]
+        self.outputs: list[Value] = []
+        for shelf in shelves:  # a comprehension costs a call more, here where it counts
+            self.outputs.append(Value(shelf, self, None))
         self.state = QUEUED
         self.error: BaseException | None = None
         self.unmet = 0
@@ -99,5 +101,5 @@ class Task:
 
     def move(self, state: TaskState) -> None:
         """Go to `state`; an illegal move is a bug of ours."""
-        assert state in MOVES[self.state], f"a task cannot go from {self.state.value} to {state.value}"
+        assert state in MOVES[self.state], f"a task cannot go from {self.state.name} to {state.name}"
         self.state = state

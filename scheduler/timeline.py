@@ -2,8 +2,8 @@
 
 Where a task runs. A task whose work is known to be cheap waits for whoever wants its result, who runs it on the spot
 (the *inline lane*); if nobody comes, the end of the event loop's tick does. Everything else goes to a worker thread (a
-*lane*) at once. Inline work has a budget per tick: what exceeds it goes to the lane, and a loop of awaits that never
-suspends lets the event loop breathe when the tick has become long.
+*lane*) at once. Inline work has a budget per tick: what exceeds it waits for the next tick, and a loop of awaits that
+never suspends lets the event loop breathe when the tick has become long.
 
 Locks. `_lock` guards all state here and in `Renaming`, and is never held while a backend, a callback or user code
 runs. It is taken before the pool's lock, never after. Finalizers take no lock: they append to `_discarded`, which is
@@ -27,7 +27,7 @@ from webnn.errors import ContextLostError, MLError, UnknownError
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
-from webnn.scheduler.bridge import current_bridge, current_loop
+from webnn.scheduler.bridge import asyncio_loop, current_bridge, current_loop
 from webnn.scheduler.lane import Lane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.renaming import Renaming
@@ -39,16 +39,16 @@ __all__ = ["INLINE_LIMIT", "Dispatch", "Statistics", "Timeline"]
 
 INLINE_LIMIT: Final = 50_000
 """Nanoseconds: a task that costs less runs where its result is awaited, since a thread hop costs about as much."""
-INLINE_BUDGET: Final = 1_000_000
-"""Nanoseconds of inline tasks in one go; the rest goes to a lane."""
 TICK_BUDGET: Final = 1_000_000
-"""Nanoseconds after which awaits that never had to suspend let the event loop's other tasks run."""
+"""Nanoseconds of inline tasks in one go, and of one tick; after that the event loop's other tasks get their turn."""
 INLINE_QUEUE: Final = 16
 """Queued cheap tasks beyond which awaiting a dispatch runs them."""
 MAX_QUEUED: Final = 64
 """Queued tasks beyond which awaiting a dispatch waits."""
 MAX_QUEUED_BYTES: Final = 256 * 1024 * 1024
 """Bytes of queued tasks' outputs beyond which awaiting a dispatch waits."""
+SMALL: Final = 4096
+"""Bytes up to which a write may go over the old value, if nothing but the name can reach that. (Under the lock.)"""
 UNREAD: Final = 16
 """Reads that nobody has waited for, beyond which they are carried out unasked."""
 
@@ -88,7 +88,7 @@ class Dispatch(Task):
         return promise
 
     def __repr__(self) -> str:
-        return f"<Dispatch {self.state.value}>"
+        return f"<Dispatch {self.state.name.lower()}>"
 
 
 class Timeline:
@@ -139,36 +139,49 @@ class Timeline:
 
     def write(self, name: Name, data: np.ndarray[Any, Any]) -> None:
         """Bind `name` to a new value that holds `data`, whose bytes are copied now."""
-        if self._discarded:
-            self._work_off_discarded()
-        value = self._written(name.shelf, data)
         renaming = self._renaming
         with self._lock:
-            if self._lost is None:
-                renaming.bind(name, value)
+            if self._discarded:
+                self._work_off_discarded()
+            old = name.value
+            if old is not None and old.holds == 1 and old.view is not None and data.nbytes <= SMALL and not self._lost:
+                # Only the name can reach the old value, so nobody sees that this one takes its place.
+                self.allocator.write(old.view, data)
             else:
-                renaming.release(value)
-                self._check_not_lost()
+                old = None
+        if old is None:
+            value = self._written(name.shelf, data)
+            with self._lock:
+                if self._lost is None:
+                    renaming.bind(name, value)
+                else:
+                    renaming.release(value)
+                    self._check_not_lost()
         if renaming.ended:
             self._tell_ended()
 
     def dispatch(self, work: Work, inputs: Sequence[Name], outputs: Sequence[Name]) -> Dispatch:
         """Queue a run of `work` on the values that `inputs` have now, and bind `outputs` to what it will make."""
-        if self._discarded:
-            self._work_off_discarded()
         renaming = self._renaming
         with self._lock:
-            self._check_not_lost()
-            if self.pool.budget is not None:
+            if self._discarded:
+                self._work_off_discarded()
+            if self._lost is not None or self.pool.budget is not None:
+                self._check_not_lost()
                 self.pool.check(renaming.queued_bytes + work.byte_length)
-            task = Dispatch(
-                work, [name.value or self._zeros(name) for name in inputs], [name.shelf for name in outputs]
-            )
+            values: list[Value] = []
+            for name in inputs:
+                values.append(name.value or self._zeros(name))
+            shelves: list[Shelf] = []
+            for name in outputs:
+                shelves.append(name.shelf)
+            task = Dispatch(work, values, shelves)
             task._timeline = self
-            self._submit(task)
+            renaming.submit(task)
             for name, value in zip(outputs, task.outputs, strict=True):
                 renaming.bind(name, value)
-        self._after_submit()
+        if renaming.ended or renaming.lane or renaming.queued > self._max_queued or asyncio_loop() is not self._tick_of:
+            self._after_submit()
         return task
 
     def run(
@@ -183,10 +196,9 @@ class Timeline:
 
         With `here` the caller is about to block for the result and runs it on its own thread, whatever it costs.
         """
-        if self._discarded:
-            self._work_off_discarded()
         renaming = self._renaming
         values: list[Value] = []
+        self.tidy()
         try:
             if self.pool.budget is not None:
                 self.pool.check(renaming.queued_bytes + work.byte_length + sum(a.nbytes for _, a in inputs))
@@ -197,7 +209,7 @@ class Timeline:
                 task = Task(work, values, [shelf for _, shelf in outputs])
                 promise = Run(self, [name for name, _ in outputs], task)
                 task.waiters.append(promise)
-                self._submit(task)
+                renaming.submit(task)
         finally:
             with self._lock:
                 for value in values:  # the task holds them, if there is one
@@ -221,7 +233,9 @@ class Timeline:
                 # It is there, but settles after this tick or when it is awaited: `destroy` may still come before.
                 self._unsettled.append(promise)
         if producer is None or producer.state is QUEUED:
-            self._expect_tick()
+            loop = asyncio_loop()
+            if loop is not self._tick_of or loop is None:
+                self._expect_tick()
             if len(name.reads) > UNREAD or len(self._unsettled) > UNREAD:
                 self._settle_unasked()
         return promise
@@ -256,7 +270,7 @@ class Timeline:
     def is_crowded(self) -> bool:
         """Whether so much is queued that awaiting a dispatch should do something about it."""
         renaming = self._renaming
-        return len(renaming.inline) > INLINE_QUEUE or self._is_full
+        return (renaming.queued > INLINE_QUEUE and bool(renaming.inline)) or self._is_full
 
     @property
     def _is_full(self) -> bool:
@@ -265,7 +279,7 @@ class Timeline:
 
     def room(self) -> Promise[None]:
         """Settles when the queue has room again; runs cheap work on the spot to make some."""
-        self._run_inline_queue()
+        self._run_inline_queue(INLINE_QUEUE // 2)
         promise: Promise[None] = Promise()
         with self._lock:
             full = self._is_full and self._lost is None
@@ -280,14 +294,16 @@ class Timeline:
 
     # The inline lane.
 
-    def advance(self, task: Task) -> None:
-        """Run what `task` needs on the caller's thread, if that is cheap; or else see to it that a lane does."""
-        if self._discarded:
-            self._work_off_discarded()
+    def advance(self, task: Task) -> bool:
+        """Run what `task` needs on the caller's thread, if that is cheap; or else see to it that a lane does.
+
+        Returns:
+            Whether the event loop must get a turn now; if `task` has not ended then, call again.
+        """
         renaming = self._renaming
         with self._lock:
             if task.state is not QUEUED:
-                return
+                return False
             if task in renaming.inline:  # the common case: nothing before it
                 inputs = renaming.start(task)
                 self._run_inline += 1
@@ -299,16 +315,15 @@ class Timeline:
                     needed = []
         if needed is None:
             self._execute(task, inputs, on_lane=False)
-            return
+            return self._now - self._tick_began > TICK_BUDGET and self._tick_of is not None
         spent = 0
         for each in needed:
-            if spent > INLINE_BUDGET:
-                with self._lock:
-                    renaming.hand_over()
-                break
+            if spent > TICK_BUDGET:
+                return True
             spent += self._start_inline(each)
         if task.state is QUEUED:
             self._wake_lanes()
+        return self.breath_due()
 
     def drive(self, task: Task) -> None:
         """Run what `task` needs on the caller's thread whatever it costs, unless a lane has begun with it."""
@@ -325,13 +340,14 @@ class Timeline:
                     break
         self._wake_lanes()
 
-    def breath_due(self) -> bool:
-        """Whether the tick has become so long that the event loop must get a turn."""
-        return self._now - self._tick_began > TICK_BUDGET and self._tick_of is not None
+    def breath_due(self, *, look: bool = False) -> bool:
+        """Whether the tick has become so long that the event loop must get a turn.
 
-    def look_at_clock(self) -> None:
-        """Let `breath_due` see the time that has gone by without a task having run."""
-        self._now = self._clock()
+        The end of the last task stands for the time; with `look` the clock is asked.
+        """
+        if look:
+            self._now = self._clock()
+        return self._now - self._tick_began > TICK_BUDGET and self._tick_of is not None
 
     def _start_inline(self, task: Task) -> int:
         """Run `task` here if it is still ready; the nanoseconds that took, or 0 if it was not."""
@@ -342,10 +358,10 @@ class Timeline:
             self._run_inline += 1
         return self._execute(task, inputs, on_lane=False)
 
-    def _run_inline_queue(self) -> None:
-        """Run what is ready for the inline lane, oldest first; past the budget the rest goes to a lane."""
+    def _run_inline_queue(self, leave: int = 0) -> None:
+        """Run what is ready for the inline lane, oldest first, until `leave` tasks are queued or a tick has gone by."""
         renaming, spent = self._renaming, 0
-        while renaming.inline and spent <= INLINE_BUDGET:
+        while renaming.inline and renaming.queued > leave and spent <= TICK_BUDGET:
             with self._lock:
                 if not renaming.inline:
                     return
@@ -353,24 +369,20 @@ class Timeline:
                 inputs = renaming.start(task)
                 self._run_inline += 1
             spent += self._execute(task, inputs, on_lane=False)
-        if renaming.inline:
-            with self._lock:
-                renaming.hand_over()
-            self._wake_lanes()
 
     def _expect_tick(self) -> None:
-        """Have the event loop, if one is running here, call `_end_tick` at the end of its tick."""
+        """Have the event loop that runs the caller, if there is one, call `_end_tick` at the end of its tick."""
         loop = current_loop()
-        if loop is not self._tick_of and loop is not None:
+        if loop is not self._tick_of and (bridge := current_bridge()) is not None:
             self._tick_of = loop
             self._tick_began = self._now = self._clock()
-            bridge = current_bridge()
-            assert bridge is not None
             bridge.call_soon(self._end_tick)
 
     def _end_tick(self) -> None:
         self._tick_of = None
         self._settle_unasked()
+        if self._renaming.inline:
+            self._expect_tick()
 
     def _settle_unasked(self) -> None:
         """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""
@@ -382,12 +394,6 @@ class Timeline:
 
     # Running.
 
-    def _submit(self, task: Task) -> None:
-        renaming = self._renaming
-        renaming.submit(task)
-        if task.unmet and renaming.inline and task.work.cost >= renaming.inline_limit:
-            renaming.hand_over()  # a lane will need what it depends on
-
     def _after_submit(self) -> None:
         renaming = self._renaming
         if renaming.ended:
@@ -395,9 +401,11 @@ class Timeline:
         if renaming.lane:
             self._wake_lanes()
         if renaming.inline:
-            if len(renaming.inline) > self._max_queued:
+            if renaming.queued > self._max_queued:
                 self._run_inline_queue()
-            self._expect_tick()
+            loop = asyncio_loop()
+            if loop is not self._tick_of or loop is None:
+                self._expect_tick()
 
     def _execute(self, task: Task, inputs: Sequence[View], *, on_lane: bool) -> int:
         """Run a task that has been started, and settle what it makes; the nanoseconds that it took."""
@@ -498,16 +506,17 @@ class Timeline:
         return value
 
     def _work_off_discarded(self) -> None:
+        """Release what finalizers have left. Under the lock; tasks may end by it."""
         discarded, renaming = self._discarded, self._renaming
-        with self._lock:
-            while discarded:
-                renaming.release(discarded.popleft())
-        if renaming.ended:
-            self._tell_ended()
+        while discarded:
+            renaming.release(discarded.popleft())
 
     def tidy(self) -> None:
         """Work off what finalizers have left, so that the pool's accounts are of this moment."""
-        self._work_off_discarded()
+        if self._discarded:
+            with self._lock:
+                self._work_off_discarded()
+            self._tell_ended()
 
     # The end.
 
@@ -538,7 +547,7 @@ class Timeline:
             waiter.reject(error)
         for lane in self._lanes:
             lane.close(wait=not busy)
-        self._work_off_discarded()
+        self.tidy()
         self.pool.trim()
 
     def _check_not_lost(self) -> None:

@@ -13,6 +13,7 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions, Executabl
 from webnn.backends.onnx.lowerings import lower
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
 
@@ -30,7 +31,7 @@ class OnnxRuntimeBackend(Backend):
         proto = model.finish()
         settings = native.SessionOptions()
         settings.log_severity_level = 4
-        settings.intra_op_num_threads = options.threads
+        _configure(settings, options, small=work(graph) < SMALL_WORK)
         values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in model.external.items()}
         if values:
             settings.add_external_initializers(list(values), [OrtValue(value) for value in values.values()])
@@ -52,3 +53,15 @@ class OnnxRuntimeBackend(Backend):
             output_names=list(model.output_names.values()),
             weights=[*weights, *values.values()],
         )
+
+
+def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:
+    """Threads, spinning and memory of a session; docs/runtime.md has the measurements behind each line."""
+    settings.intra_op_num_threads = options.threads or (1 if small else 0)
+    if small:
+        # Few and small intermediate results: the arena and the plan for it cost more than they save.
+        settings.enable_cpu_mem_arena = False
+        settings.enable_mem_pattern = False
+    # A pool that goes on spinning takes the core that the next session, or the caller, needs; but between the
+    # operators of one run, and from one run of a loop to the next, spinning is what makes two threads worth it.
+    settings.add_session_config_entry("session.intra_op.spin_duration_us", "300")

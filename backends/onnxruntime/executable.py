@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,13 +18,14 @@ CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_m
 
 
 class _Binding:
-    """An io-binding and what is bound to it now. Used by one run at a time."""
+    """An io-binding and the views that are bound to it now. Used by one run at a time."""
 
-    __slots__ = ("bound", "io")
+    __slots__ = ("inputs", "io", "outputs")
 
-    def __init__(self, session: Any, count: int) -> None:
-        self.io = native.SessionIOBinding(session)
-        self.bound: list[View | None] = [None] * count
+    def __init__(self, executable: OnnxRuntimeExecutable) -> None:
+        self.io = native.SessionIOBinding(executable.session)
+        self.inputs: list[View | None] = [None] * len(executable.inputs)
+        self.outputs: list[View | None] = [None] * len(executable.outputs)
 
 
 @dataclass(slots=True)
@@ -44,26 +45,25 @@ class OnnxRuntimeExecutable(Executable):
         try:
             binding = self._bindings.pop()
         except IndexError:
-            binding = _Binding(self.session, len(inputs) + len(outputs))
-        io, bound = binding.io, binding.bound
-        i = 0
+            binding = _Binding(self)
+        io = binding.io
         try:
-            for view in inputs:
-                if bound[i] is not view:
-                    bound[i] = None
-                    io.bind_ortvalue_input(self.input_names[i], view.handle or _ort_value(view))
-                    bound[i] = view
-                i += 1
-            for view in outputs:
-                if bound[i] is not view:
-                    bound[i] = None
-                    io.bind_ortvalue_output(self.output_names[i - len(inputs)], view.handle or _ort_value(view))
-                    bound[i] = view
-                i += 1
+            if inputs != binding.inputs:
+                _bind(io.bind_ortvalue_input, self.input_names, inputs, binding.inputs)
+            if outputs != binding.outputs:
+                _bind(io.bind_ortvalue_output, self.output_names, outputs, binding.outputs)
             self.session.run_with_iobinding(io, None)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise OperationError(f"onnxruntime: {error}") from error
         self._bindings.append(binding)
+
+
+def _bind(bind: Callable[[str, Any], None], names: Sequence[str], views: Sequence[View], bound: list[View | None]) -> None:
+    """Bind those views that are not bound already."""
+    for i, view in enumerate(views):
+        if view is not bound[i]:
+            bind(names[i], view.handle or _ort_value(view))
+            bound[i] = view
 
 
 def _ort_value(view: View) -> Any:

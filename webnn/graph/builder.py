@@ -116,7 +116,7 @@ class MLGraphBuilder(
         context.check_not_lost()
         self._host: GraphHost[G_co] = context
         self._owner = object()
-        self._inputs: dict[str, MLOperand] = {}
+        self._inputs: list[MLOperand] = []
         self._built = False
 
     def _check_can_build(self) -> None:
@@ -134,12 +134,13 @@ class MLGraphBuilder(
         """An operand whose value is given at each run.
 
         Args:
-            name: not empty, and not the name of another input of this builder.
+            name: not empty. That no two inputs of one graph have the same name is checked by `build`, as browsers and
+                the web platform tests have it; the specification would refuse the second one here.
             shape: the dimensions, each at least 1; or a whole `MLOperandDescriptor`, then without `data_type`.
             data_type: the type of each element.
 
         Raises:
-            ValidationError: the name is empty or taken; the descriptor is not valid.
+            ValidationError: the name is empty; the descriptor is not valid.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-input
         """
@@ -148,14 +149,13 @@ class MLGraphBuilder(
         try:
             if not isinstance(name, str) or not name:
                 raise ValidationError(f"the name must be a string that is not empty, got {name!r}")
-            if name in self._inputs:
-                raise ValidationError(f"this builder has an input of that name already, {self._inputs[name]!r}")
             descriptor = descriptor_from(shape, data_type)
             if descriptor.data_type in ("int4", "uint4"):
                 raise ValidationError(f"{descriptor.data_type} is for constants only")
         except ValidationError as error:
             raise ValidationError(f"{where}: {error}") from None
-        operand = self._inputs[name] = MLOperand(self._owner, descriptor, name=name)
+        operand = MLOperand(self._owner, descriptor, name=name)
+        self._inputs.append(operand)
         return operand
 
     @overload
@@ -213,7 +213,8 @@ class MLGraphBuilder(
                 after those).
 
         Raises:
-            ValidationError: `outputs` is empty, or holds something that cannot be an output.
+            ValidationError: `outputs` is empty, or holds something that cannot be an output; two inputs that the
+                outputs need have the same name.
             InvalidStateError: this builder has built before, or the context is lost.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-build
@@ -237,7 +238,9 @@ class MLGraphBuilder(
                 )
             if operand.data_type in ("int4", "uint4") or (rows is not None and operand.data_type not in rows.allowed):
                 raise ValidationError(f"{where} is {operand.data_type}, which a graph cannot return")
-        graph = Graph(list(self._inputs.values()), outputs)
+        graph = Graph(self._inputs, outputs)
+        if graph.duplicate_input is not None:
+            raise ValidationError(f"build: two inputs that the outputs need are called {graph.duplicate_input!r}")
         result = self._host.compile(graph)
         self._built = True
         return result

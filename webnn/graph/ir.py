@@ -6,6 +6,7 @@ repeats what validation has worked out. A `Graph` holds the nodes that its outpu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -97,9 +98,11 @@ class Graph:
         self.outputs: Mapping[str, MLOperand] = MappingProxyType(dict(outputs))
         self.nodes: tuple[Node, ...] = tuple(_needed(outputs.values()))
         read = {id(operand): operand for node in self.nodes for operand in node.inputs()}
-        self.inputs: Mapping[str, MLOperand] = MappingProxyType(
-            {operand.name: operand for operand in inputs if operand.name is not None and id(operand) in read}
-        )
+        needed = [(operand.name, operand) for operand in inputs if operand.name is not None and id(operand) in read]
+        self.inputs: Mapping[str, MLOperand] = MappingProxyType(dict(needed))
+        repeated = [name for name, count in Counter(name for name, _ in needed).items() if count > 1]
+        self.duplicate_input = repeated[0] if repeated else None
+        """A name that two of the inputs have, if there is one; such a graph cannot be run."""
         self.constants: tuple[MLOperand, ...] = tuple(o for o in read.values() if o.constant is not None)
 
     @property

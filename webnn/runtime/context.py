@@ -19,7 +19,7 @@ from webnn.graph.arguments import boolean, printable
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder, descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import DataType
+from webnn.graph.dtypes import DataType, data_type_of
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.memory.pool import BufferPool, MemoryInfo, Shelf
@@ -180,7 +180,7 @@ class MLContext:
         try:
             if len(args) == 1:
                 array = array_from(args[0])
-                descriptor = MLOperandDescriptor(array.dtype.name, array.shape)  # type: ignore[arg-type]
+                descriptor = MLOperandDescriptor(data_type_of(array.dtype), array.shape)
             elif len(args) in (2, 3):
                 descriptor = descriptor_from(*args[:-1])
                 array = array_from(args[-1], descriptor)
@@ -286,13 +286,13 @@ class MLContext:
             names = []
             for name, key in graph._input_keys:
                 tensor = inputs[name]
-                if tensor.key != key or tensor._context is not self or tensor._destroyed or tensor.constant:
+                if tensor._home is not self or tensor.key != key:
                     raise KeyError
                 names.append(tensor)
             results = []
             for name, key in graph._output_keys:
                 tensor = outputs[name]
-                if tensor.key != key or tensor._context is not self or tensor._destroyed or tensor.constant:
+                if tensor._home is not self or tensor.key != key:
                     raise KeyError
                 results.append(tensor)
             count = len(names) + len(results)
@@ -356,11 +356,13 @@ class MLContext:
     # The end.
 
     def destroy(self) -> None:
-        """Give everything back. What is queued is cancelled, what is running ends, what is pending is rejected with
-        `ContextLostError`, and `lost` resolves. Arrays that were read stay valid. Calling again is fine.
+        """Give everything back.
+
+        What is queued is cancelled, what is running ends, what is pending is rejected with `ContextLostError`, and
+        `lost` resolves. Arrays that were read stay valid. Calling again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-destroy
-        """  # noqa: D205, D415
+        """
         self._lose("destroy() was called")
 
     def _lose(self, message: str) -> None:
@@ -485,8 +487,8 @@ class MLContext:
             for name, descriptor in expected.items():
                 if given[name].descriptor != descriptor:
                     raise ValidationError(
-                        f"dispatch: {kind} {printable(name)!r}: expected {descriptor.data_type} {list(descriptor.shape)},"
-                        f" got {given[name]!r}"
+                        f"dispatch: {kind} {printable(name)!r}: expected {descriptor.data_type}"
+                        f" {list(descriptor.shape)}, got {given[name]!r}"
                     )
         raise AssertionError("a dispatch was refused without a reason")
 

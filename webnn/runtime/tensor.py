@@ -31,7 +31,7 @@ class MLTensor(Name):
     was queued with it before goes on, and arrays that were read from it stay valid.
     """
 
-    __slots__ = ("__weakref__", "_context", "_destroyed", "_writable", "constant", "descriptor", "key", "readable")
+    __slots__ = ("__weakref__", "_context", "_destroyed", "_home", "_writable", "constant", "descriptor", "key", "readable")
 
     def __init__(
         self, context: MLContext, descriptor: MLOperandDescriptor, *, readable: bool, writable: bool, constant: bool
@@ -40,6 +40,7 @@ class MLTensor(Name):
         self.descriptor = descriptor
         self._context = context
         self._destroyed = False
+        self._home = None if constant else context  # where it can be dispatched; None once it cannot be any more
         self._writable = writable
         self.key = descriptor.key
         self.readable = readable
@@ -69,6 +70,7 @@ class MLTensor(Name):
         """
         if not self._destroyed:
             self._destroyed = True
+            self._home = None
             error = InvalidStateError(f"{self!r} was destroyed before it was read")
             self._context._timeline.destroy_name(self, error)
 
