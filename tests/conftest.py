@@ -1,0 +1,64 @@
+"""What every folder of tests shares: hypothesis settings, the loops, and the checks that nothing is left behind."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.leaks import ErrorLog, watched
+from tests.loops import EVENT_LOOPS, LOOPS, Loop, loop_named
+
+# The first import of a backend takes long enough to look like a blocked event loop.
+from webnn.backends.arrays import backend as _arrays  # noqa: F401
+from webnn.backends.onnxruntime import backend as _onnxruntime  # noqa: F401
+
+# Deterministic by default; WEBNN_PROPERTY_PROFILE=thorough looks for what nobody has met yet.
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # a busy machine is no failure
+settings.register_profile(
+    "default", max_examples=20, derandomize=True, database=None, deadline=None, suppress_health_check=_SLOW
+)
+settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True, suppress_health_check=_SLOW)
+settings.load_profile(os.environ.get("WEBNN_PROPERTY_PROFILE", "default"))
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Loop:
+    """Runs a test that is a coroutine function on each kind of loop, and on a plain thread."""
+    return loop_named(request.param)
+
+
+@pytest.fixture(params=EVENT_LOOPS)
+def event_loop(request: pytest.FixtureRequest) -> Loop:
+    """As `loop`, without the plain thread."""
+    return loop_named(request.param)
+
+
+@pytest.fixture
+def error_log() -> ErrorLog:
+    """The errors that were logged and not raised; a test that expects them empties `records`."""
+    return ErrorLog()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(error_log: ErrorLog) -> Iterator[None]:
+    """Fails a test that leaves threads of ours, pending promises or logged errors."""
+    with watched(error_log):
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that are coroutine functions on the loop they ask for."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    kind = "loop" if "loop" in names else "event_loop"
+    chosen = pyfuncitem.funcargs[kind]
+    assert isinstance(chosen, Loop)
+    chosen.run(functools.partial(pyfuncitem.obj, **{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
