@@ -25,7 +25,8 @@ def nearest(inputs: int, outputs: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     ([0, 2], [0, 0, 0, 1, 1])
     """
     indices = -((outputs - _numerators(inputs, outputs)) // (2 * outputs))
-    return np.clip(indices, 0, inputs - 1)
+    clipped: np.ndarray[Any, np.dtype[np.int64]] = np.clip(indices, 0, inputs - 1)
+    return clipped
 
 
 def coordinates(inputs: int, outputs: int) -> np.ndarray[Any, np.dtype[np.float64]]:

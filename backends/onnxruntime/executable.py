@@ -58,7 +58,9 @@ class OnnxRuntimeExecutable(Executable):
         self._bindings.append(binding)
 
 
-def _bind(bind: Callable[[str, Any], None], names: Sequence[str], views: Sequence[View], bound: list[View | None]) -> None:
+def _bind(
+    bind: Callable[[str, Any], None], names: Sequence[str], views: Sequence[View], bound: list[View | None]
+) -> None:
     """Bind those views that are not bound already."""
     for i, view in enumerate(views):
         if view is not bound[i]:

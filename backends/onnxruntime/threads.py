@@ -27,7 +27,7 @@ def _node_work(node: Node) -> int:
         case "conv2d" | "conv_transpose2d":
             depth = math.prod(node["filter"].shape) // max(1, node.output.shape[1])
         case "gru" | "lstm" | "gru_cell" | "lstm_cell":
-            steps = node.attributes.get("steps", 1)
+            steps: int = node.attributes.get("steps", 1)
             return results + steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
         case _:
             depth = 1

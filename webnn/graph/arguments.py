@@ -59,10 +59,16 @@ def _integer(name: str, value: object, low: int, high: int) -> int:
 
 def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
     """`sequence<[EnforceRange] unsigned long>`, of exactly `length` items where one is given."""
-    items = _items(name, value, "integers")
-    if type(value) is tuple and all(type(item) is int and 0 <= item <= _UNSIGNED_LONG_MAX for item in value):
-        result = value
+    plain = type(value) is tuple or type(value) is list
+    if plain:
+        for item in value:  # type: ignore[attr-defined]
+            if type(item) is not int or not 0 <= item <= _UNSIGNED_LONG_MAX:
+                plain = False
+                break
+    if plain:  # the common case, without a call for each item
+        result: tuple[int, ...] = tuple(value)  # type: ignore[arg-type]
     else:
+        items = _items(name, value, "integers")
         result = tuple(unsigned(f"{name}[{i}]", item) for i, item in enumerate(items))
     if length is not None and len(result) != length:
         raise ValidationError(f"{name} must have {length} items, got {list(result)}")

@@ -5,8 +5,8 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, overload, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from webnn.graph.operators.recurrent import Recurrent
 from webnn.graph.operators.reduction import Reduction
 from webnn.graph.operators.resampling import Resampling
 
-__all__ = ["ConstantSource", "GraphHost", "MLGraphBuilder", "descriptor_from"]
+__all__ = ["GraphHost", "MLGraphBuilder", "descriptor_from"]
 
 G_co = TypeVar("G_co", covariant=True)
 
@@ -51,15 +51,6 @@ class GraphHost(Protocol[G_co]):
 
     def compile(self, graph: Graph) -> G_co:
         """Start compiling `graph`; what comes back is usable at once and awaitable."""
-        ...
-
-
-@runtime_checkable
-class ConstantSource(Protocol):
-    """A tensor that can become a constant operand: `MLTensor`, seen from below."""
-
-    def _constant_for(self, host: object) -> np.ndarray[Any, Any]:
-        """Its value for a graph of `host`; raises `ValidationError` if it is not a living constant tensor of `host`."""
         ...
 
 
@@ -193,8 +184,9 @@ class MLGraphBuilder(
             if isinstance(data, str) or data is None:
                 raise ValidationError(f'constant("{value}", number): the value must be a number, got {data!r}')
             return np.array(cast_number(number("value", data), data_type), DATA_TYPES[data_type].dtype)
-        if isinstance(value, ConstantSource):
-            return value._constant_for(self._host)
+        constant_for: Callable[[object], np.ndarray[Any, Any]] | None = getattr(value, "_constant_for", None)
+        if constant_for is not None:  # a tensor of a context, which this floor does not know
+            return constant_for(self._host)
         if isinstance(value, MLOperandDescriptor | Mapping):
             descriptor = descriptor_from(value)
             return array_from(data, descriptor).copy()

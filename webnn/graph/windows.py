@@ -5,9 +5,8 @@ Spec: https://www.w3.org/TR/webnn/#mlgraphbuilder-calculate-conv-output-size
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import unsigned_list
@@ -57,17 +56,16 @@ def window_padding(value: object) -> tuple[int, ...]:
     return (0, 0, 0, 0) if value is None else unsigned_list("padding", value, length=4)
 
 
-def check_output_sizes(sizes: tuple[int, int], derivation: str) -> None:
-    """Check that both are valid dimensions; `derivation` says what they come from."""
+def check_output_sizes(sizes: tuple[int, int], derivation: Callable[[], str]) -> None:
+    """Check that both are valid dimensions; `derivation()` says what they come from."""
     for axis, size in zip(("height", "width"), sizes, strict=True):
         if not 1 <= size <= MAX_DIMENSION:
             raise ValidationError(
-                f"the output {axis} would be {size}, which is not in 1 to {MAX_DIMENSION}: {derivation}"
+                f"the output {axis} would be {size}, which is not in 1 to {MAX_DIMENSION}: {derivation()}"
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(NamedTuple):
     """A window's way along one axis of the input: output `o` reads the inputs `o * stride + tap * dilation - begin`.
 
     Inputs below 0, or from `input` on, are padding.

@@ -31,7 +31,17 @@ class MLTensor(Name):
     was queued with it before goes on, and arrays that were read from it stay valid.
     """
 
-    __slots__ = ("__weakref__", "_context", "_destroyed", "_home", "_writable", "constant", "descriptor", "key", "readable")
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_destroyed",
+        "_home",
+        "_writable",
+        "constant",
+        "descriptor",
+        "key",
+        "readable",
+    )
 
     def __init__(
         self, context: MLContext, descriptor: MLOperandDescriptor, *, readable: bool, writable: bool, constant: bool

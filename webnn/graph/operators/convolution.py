@@ -6,7 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-conv2d and #api-mlgraphbui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import enum_value, unsigned
@@ -29,6 +29,10 @@ __all__ = ["Convolution", "MLConv2dFilterOperandLayout", "MLConvTranspose2dFilte
 
 MLConv2dFilterOperandLayout: TypeAlias = Literal["oihw", "hwio", "ohwi", "ihwo"]
 MLConvTranspose2dFilterOperandLayout: TypeAlias = Literal["iohw", "hwoi", "ohwi"]
+
+_CONV2D_FILTER_OPERAND_LAYOUT: Final = get_args(MLConv2dFilterOperandLayout)
+_CONV_TRANSPOSE2D_FILTER_OPERAND_LAYOUT: Final = get_args(MLConvTranspose2dFilterOperandLayout)
+_INPUT_OPERAND_LAYOUT: Final = get_args(MLInputOperandLayout)
 
 
 def _ordered(shape: Sequence[int], layout: str, order: str) -> list[int]:
@@ -95,8 +99,8 @@ class Convolution(Operators):
         strides = positive_pair("strides", strides, (1, 1))
         dilations = positive_pair("dilations", dilations, (1, 1))
         groups = _positive_groups(groups)
-        layout = enum_value("input_layout", input_layout, get_args(MLInputOperandLayout))
-        filter_order = enum_value("filter_layout", filter_layout, get_args(MLConv2dFilterOperandLayout))
+        layout = enum_value("input_layout", input_layout, _INPUT_OPERAND_LAYOUT)
+        filter_order = enum_value("filter_layout", filter_layout, _CONV2D_FILTER_OPERAND_LAYOUT)
 
         batches, channels, *inputs = _ordered(input.shape, layout, "nchw")
         output_channels, filter_channels, *window = _ordered(filter.shape, filter_order, "oihw")
@@ -120,8 +124,10 @@ class Convolution(Operators):
         sizes = (height.floor_size, width.floor_size)
         check_output_sizes(
             sizes,
-            f"input {inputs} with padding {list(pads)}, filter {window} with dilations {list(dilations)}, "
-            f"strides {list(strides)}",
+            lambda: (
+                f"input {inputs} with padding {list(pads)}, filter {window} with dilations {list(dilations)}, "
+                f"strides {list(strides)}"
+            ),
         )
         shape = _ordered((batches, output_channels, *sizes), "nchw", layout)
         return self._add(
@@ -200,8 +206,8 @@ class Convolution(Operators):
         elif extra[0] >= strides[0] or extra[1] >= strides[1]:
             raise ValidationError(f"output_padding {list(extra)} must be less than strides {list(strides)}")
         groups = _positive_groups(groups)
-        layout = enum_value("input_layout", input_layout, get_args(MLInputOperandLayout))
-        filter_order = enum_value("filter_layout", filter_layout, get_args(MLConvTranspose2dFilterOperandLayout))
+        layout = enum_value("input_layout", input_layout, _INPUT_OPERAND_LAYOUT)
+        filter_order = enum_value("filter_layout", filter_layout, _CONV_TRANSPOSE2D_FILTER_OPERAND_LAYOUT)
 
         batches, channels, *inputs = _ordered(input.shape, layout, "nchw")
         filter_channels, output_channels, *window = _ordered(filter.shape, filter_order, "iohw")
@@ -219,17 +225,22 @@ class Convolution(Operators):
         _check_bias(bias, output_channels)
         height, width = sweeps(inputs, window, pads, strides, dilations)
         least = (height.transposed_size, width.transposed_size)
-        derivation = (
-            f"input {inputs} with strides {list(strides)}, filter {window} with dilations {list(dilations)}, "
-            f"padding {list(pads)}"
-        )
+
+        def derivation() -> str:
+            return (
+                f"input {inputs} with strides {list(strides)}, filter {window} with dilations {list(dilations)}, "
+                f"padding {list(pads)}"
+            )
+
         sizes = (least[0] + extra[0], least[1] + extra[1])
         if output_sizes is not None:
             sizes = (output_sizes[0], output_sizes[1])
             extra = (sizes[0] - least[0], sizes[1] - least[1])
             if not (0 <= extra[0] < strides[0] and 0 <= extra[1] < strides[1]):
                 most = [size + stride - 1 for size, stride in zip(least, strides, strict=True)]
-                raise ValidationError(f"output_sizes must be {list(least)} to {most}, got {list(sizes)}: {derivation}")
+                raise ValidationError(
+                    f"output_sizes must be {list(least)} to {most}, got {list(sizes)}: {derivation()}"
+                )
         check_output_sizes(sizes, derivation)
         shape = _ordered((batches, output_channels, *sizes), "nchw", layout)
         return self._add(

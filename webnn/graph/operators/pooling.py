@@ -32,6 +32,10 @@ MLRoundingType: TypeAlias = Literal["floor", "ceil"]
 _FLOATS_ONLY: Final = {"input": Limits(FLOATS, rank=4), "output": Limits(same_as="input", rank=4)}
 
 
+_INPUT_OPERAND_LAYOUT: Final = get_args(MLInputOperandLayout)
+_ROUNDING_TYPE: Final = get_args(MLRoundingType)
+
+
 class Pooling(Operators):
     """Pooling: one value for each window of the input."""
 
@@ -49,8 +53,8 @@ class Pooling(Operators):
         output_shape_rounding: object,
         output_sizes: object,
     ) -> MLOperand:
-        order = enum_value("layout", layout, get_args(MLInputOperandLayout))
-        rounding = enum_value("output_shape_rounding", output_shape_rounding, get_args(MLRoundingType))
+        order = enum_value("layout", layout, _INPUT_OPERAND_LAYOUT)
+        rounding = enum_value("output_shape_rounding", output_shape_rounding, _ROUNDING_TYPE)
         batches, channels, *inputs = (input.shape[i] for i in permutation(order, "nchw"))
         window = positive_pair("window_dimensions", window_dimensions, (inputs[0], inputs[1]))
         pads = window_padding(padding)
@@ -58,10 +62,13 @@ class Pooling(Operators):
         spread = positive_pair("dilations", dilations, (1, 1))
         height, width = sweeps(inputs, window, pads, steps, spread)
         floor, ceil = (height.floor_size, width.floor_size), (height.ceil_size, width.ceil_size)
-        derivation = (
-            f"input {inputs} with padding {list(pads)}, window {list(window)} with dilations {list(spread)}, "
-            f"strides {list(steps)}"
-        )
+
+        def derivation() -> str:
+            return (
+                f"input {inputs} with padding {list(pads)}, window {list(window)} with dilations {list(spread)}, "
+                f"strides {list(steps)}"
+            )
+
         sizes = floor if rounding == "floor" else ceil
         if output_sizes is not None:
             # The specification's text would drop the padding here, and only let sizes smaller than the strides pass.
@@ -70,7 +77,7 @@ class Pooling(Operators):
             if sizes not in (floor, ceil):
                 raise ValidationError(
                     f"output_sizes must be {list(floor)} (rounded down) or {list(ceil)} (rounded up), "
-                    f"got {list(sizes)}: {derivation}"
+                    f"got {list(sizes)}: {derivation()}"
                 )
         check_output_sizes(sizes, derivation)
         nchw = (batches, channels, *sizes)
