@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from webnn.memory.buffer import View
-from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, TaskState, Work
+from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.value import Name, Value
 
 __all__ = ["Renaming"]
@@ -153,6 +153,7 @@ class Renaming:
                 consumer.unmet -= 1
                 if consumer.unmet == 0 and consumer.state is QUEUED:
                     self._ready(consumer, on_lane=on_lane)
+            task.consumers = []  # whoever keeps this task does not keep all that came after it
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:
@@ -165,10 +166,12 @@ class Renaming:
 
     def cancel_all(self, error: BaseException) -> None:
         """Cancel every queued task, as `error` says; running ones go on."""
-        for task in list(self._all_queued()):
-            if task.state is QUEUED:
-                self._leave_queue(task)
-                self._end_with(task, CANCELLED, error)
+        tasks = [task for task in self._all_queued() if task.state is QUEUED]
+        for task in tasks:
+            self._leave_queue(task)
+            task.move(CANCELLED)  # all of them before the first lets go of its inputs, or others would be dropped
+        for task in tasks:
+            self._end_with(task, error)
 
     def _fail(self, task: Task, error: BaseException) -> None:
         stack = [task]
@@ -178,12 +181,13 @@ class Renaming:
                 self._leave_queue(task)
             elif task.state is not RUNNING:
                 continue
-            self._end_with(task, FAILED, error)
+            task.move(FAILED)
+            self._end_with(task, error)
             stack.extend(task.consumers)
+            task.consumers = []
 
-    def _end_with(self, task: Task, state: TaskState, error: BaseException) -> None:
+    def _end_with(self, task: Task, error: BaseException) -> None:
         task.error = error
-        task.move(state)
         for value in task.outputs:
             value.producer, value.error = None, error
         self.ended.append(task)
