@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -28,7 +30,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._callbacks: list[object] = []
+        self._callbacks: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
         """Ask for the compilation to stop; callbacks run on this thread."""
@@ -38,15 +40,24 @@ class Cancellation:
             self._event.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback()  # type: ignore[operator]
+            callback()
 
-    def on_cancel(self, callback: object) -> None:
+    def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call `callback()` at `cancel`, or now if that has happened."""
         with self._lock:
             if not self._event.is_set():
                 self._callbacks.append(callback)
                 return
-        callback()  # type: ignore[operator]
+        callback()
+
+    def checkpoint(self) -> None:
+        """Raise `CancelledError` if `cancel` was called; else let other threads have the interpreter for a moment.
+
+        A compilation in Python calls it often, so that an event loop on another thread never waits for it.
+        """
+        if self._event.is_set():
+            raise CancelledError
+        time.sleep(0)
 
     @property
     def cancelled(self) -> bool:

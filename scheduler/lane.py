@@ -7,7 +7,9 @@ nobody uses any more can go.
 
 from __future__ import annotations
 
+import atexit
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -32,7 +34,8 @@ class Lane(ABC):
 class ThreadLane(Lane):
     """One worker thread, started when there is something to do for the first time.
 
-    The thread is a daemon so that a forgotten context cannot keep the process; contexts close their lanes at exit.
+    The thread is a daemon, so that a forgotten context cannot keep the process. At exit all threads are ended in good
+    order: one that is inside a backend's native code while the interpreter goes down would take the process with it.
     """
 
     def __init__(self, name: str) -> None:
@@ -41,6 +44,7 @@ class ThreadLane(Lane):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
+        _lanes.add(self)
 
     def wake(self, drain: Drain) -> None:
         """Put `drain` into the thread's inbox."""
@@ -63,6 +67,15 @@ class ThreadLane(Lane):
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=_serve, args=(self._inbox,), name=self._name, daemon=True)
                 self._thread.start()
+
+
+_lanes: weakref.WeakSet[ThreadLane] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for lane in list(_lanes):
+        lane.close(wait=True)
 
 
 def _serve(inbox: SimpleQueue[Drain | None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -85,8 +84,7 @@ class ArraysBackend(Backend):
             mentioned = dict.fromkeys([id(o) for o in step.node.inputs()] + [id(o) for o in step.node.outputs])
             step.last_read = tuple(key for key in mentioned if key not in kept)
             kept.update(step.last_read)
-        if cancellation.cancelled:
-            raise CancelledError
+        cancellation.checkpoint()
         return ArraysExecutable(
             inputs=list(graph.input_descriptors.items()),
             outputs=list(graph.output_descriptors.items()),

@@ -26,13 +26,21 @@ def one_to_one(table: Mapping[str, str]) -> None:
             model.emit(op_type, [model[operand] for operand in node.inputs()], to=node.output)
 
 
-def lower(graph: Graph, kernels: Kernels | None = None) -> Model:
-    """Lower every node of `graph`; `model.finish()` then gives the `ModelProto`."""
+def lower(graph: Graph, kernels: Kernels | None = None, checkpoint: Callable[[], object] | None = None) -> Model:
+    """Lower every node of `graph`; `model.finish()` then gives the `ModelProto`.
+
+    Args:
+        graph: what to lower.
+        kernels: see `Model`.
+        checkpoint: called before each node, e.g. `Cancellation.checkpoint`.
+    """
     # The families register themselves when they are imported.
     from webnn.backends.onnx import families as _families  # noqa: F401, PLC0415
 
     model = Model(graph, kernels)
     for node in graph.nodes:
+        if checkpoint is not None:
+            checkpoint()
         model.begin(node)
         lowerings[node](node, model)
     return model

@@ -27,7 +27,7 @@ class OnnxRuntimeBackend(Backend):
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Lower to ONNX and make a session; large constants are handed over in place."""
-        model = lower(graph, cpu_kernels())
+        model = lower(graph, cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
         settings = native.SessionOptions()
         settings.log_severity_level = 4
