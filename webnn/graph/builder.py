@@ -214,7 +214,6 @@ class MLGraphBuilder(
         self._check_can_build()
         if not isinstance(outputs, Mapping) or not outputs:
             raise ValidationError(f"build: outputs must be a mapping of names to operands, not empty, got {outputs!r}")
-        rows = self._host.limits.get("output", {}).get("output")
         for name, operand in outputs.items():
             if not isinstance(name, str) or not name:
                 raise ValidationError(f"build: the name of an output must be a string that is not empty, got {name!r}")
@@ -228,7 +227,7 @@ class MLGraphBuilder(
                 raise ValidationError(
                     f"{where} is {kind}; put identity() between: build({{{name!r}: builder.identity(...)}})"
                 )
-            if operand.data_type in ("int4", "uint4") or (rows is not None and operand.data_type not in rows.allowed):
+            if operand.data_type in ("int4", "uint4"):
                 raise ValidationError(f"{where} is {operand.data_type}, which a graph cannot return")
         graph = Graph(self._inputs, outputs)
         if graph.duplicate_input is not None:

@@ -22,7 +22,7 @@ MAX_DIMENSION: Final = 2**31 - 1
 MAX_BYTE_LENGTH: Final = 2**31 - 1
 """`opSupportLimits().maxTensorByteLength`."""
 MAX_TENSOR_COUNT: Final = 8192
-"""A "valid tensor count" is 1 to this: inputs of `concat`, outputs of `split`, steps of `gru` and `lstm`."""
+"""A "valid tensor count" is 1 to this: inputs of `concat`, outputs of `split`."""
 
 
 class MLOperandDescriptor:
