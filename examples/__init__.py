@@ -1,0 +1,1 @@
+"""Programs to read and to start from. Each is one file and runs as a script: `python examples/mobilenet.py`."""
