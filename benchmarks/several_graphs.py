@@ -1,0 +1,90 @@
+"""What does it cost to run two graphs in turn, and what does an idle process cost after the last run?
+
+With onnxruntime's defaults each session has threads of its own that spin for a while after every run, in the way of
+the other session's. Raw: two sessions, and one, on arrays that are bound beforehand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+import webnn
+from benchmarks.measure import Report, arguments, bound, in_turn, seconds_per, session
+from benchmarks.models import Model, image_model
+
+FRAMES, ROUNDS = 30, 7
+SETTLE = 0.2
+"""Seconds after a run in which the process should do nothing."""
+
+
+async def measure(models: Sequence[Model], frames: int, report: Report) -> None:
+    """Add the figures of two models of the same kind to `report`."""
+    (name, frame), (output, shape) = models[0].input, models[0].output
+    async with webnn.ML().create_context(accelerated=False) as context:
+        graphs = [await model.build(context.create_graph_builder()) for model in models]
+        x = context.create_tensor(frame.shape, "float32", writable=True)
+        y = context.create_tensor(shape, "float32", readable=True)
+
+        async def ours(graphs: Sequence[webnn.MLGraph]) -> float:
+            started = time.perf_counter()
+            for i in range(frames):
+                context.write_tensor(x, frame)
+                await context.dispatch(graphs[i % len(graphs)], {name: x}, {output: y})
+                await context.read_tensor(y)
+            return (time.perf_counter() - started) / frames
+
+        runs = [
+            bound(session(model.onnx()), {name: frame.copy()}, {output: np.zeros(shape, np.float32)})
+            for model in models
+        ]
+
+        def raw(runs: Sequence[Callable[[], None]]) -> float:
+            turns = itertools.cycle(runs)
+
+            def next_run() -> None:
+                next(turns)()
+
+            return seconds_per(frames, next_run)
+
+        times = await in_turn(
+            ROUNDS,
+            {
+                "ours, one": lambda: ours(graphs[:1]),
+                "ours, in turn": lambda: ours(graphs),
+                "raw, one": lambda: raw(runs[:1]),
+                "raw, in turn": lambda: raw(runs),
+            },
+        )
+        report.times("one graph, per frame", times["ours, one"], times["raw, one"], "ms")
+        report.times("two graphs in turn, per frame", times["ours, in turn"], times["raw, in turn"], "ms")
+        for who in ("ours", "raw"):
+            ratios = [a / b for a, b in zip(times[f"{who}, in turn"], times[f"{who}, one"], strict=True)]
+            spread = f"[{min(ratios):.2f} .. {max(ratios):.2f}]"
+            report.notes.append(f"two in turn / one, {who}: {statistics.median(ratios):.2f} {spread}")
+
+        def idle(run: Callable[[], object]) -> float:
+            run()
+            busy = time.process_time()
+            time.sleep(SETTLE)
+            return time.process_time() - busy
+
+        after = await in_turn(
+            ROUNDS,
+            {"ours": lambda: idle(lambda: context.compute(graphs[0], {name: frame})), "raw": lambda: idle(runs[0])},
+        )
+        report.times(f"processor time in the {SETTLE * 1e3:.0f} ms after a run", after["ours"], after["raw"], "ms")
+    report.notes.append(f"both are {models[0].name}, with weights of their own")
+
+
+if __name__ == "__main__":
+    options = arguments("What does it cost to run two graphs in turn?")
+    report = Report("Two graphs in turn, and the process after the last run; raw is preallocated io-binding")
+    models = [image_model(options.models, variant) for variant in range(2)]
+    asyncio.run(measure(models, 2 * max(2, int(FRAMES * options.scale / 2)), report))
+    report.show(options.json)
