@@ -18,7 +18,6 @@ __all__ = [
     "DATA_TYPES",
     "FLOATS",
     "INDICES",
-    "QUANTIZED",
     "SIGNED",
     "DataType",
     "Number",
@@ -61,7 +60,6 @@ ALL: Final[tuple[DataType, ...]] = cast(tuple[DataType, ...], get_args(DataType)
 FLOATS: Final[tuple[DataType, ...]] = ("float32", "float16")
 SIGNED: Final[tuple[DataType, ...]] = ("float32", "float16", "int32", "int64", "int8")
 INDICES: Final[tuple[DataType, ...]] = ("int32", "uint32", "int64")
-QUANTIZED: Final[tuple[DataType, ...]] = ("int32", "uint32", "int8", "uint8", "int4", "uint4")
 
 _BY_DTYPE: Final[dict[np.dtype[Any], DataType]] = {row.dtype: name for name, row in DATA_TYPES.items()}
 

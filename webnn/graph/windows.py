@@ -6,6 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#mlgraphbuilder-calculate-conv-output-size
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from webnn.errors import ValidationError
@@ -26,6 +27,7 @@ __all__ = [
 MLInputOperandLayout: TypeAlias = Literal["nchw", "nhwc"]
 
 
+@cache
 def permutation(source: str, target: str) -> tuple[int, ...]:
     """The transposition from one layout to another, for `Transpose` and `permute_dims`.
 
