@@ -6,7 +6,12 @@ from typing import Any
 
 from webnn.graph.descriptor import MLOperandDescriptor
 
-__all__ = ["Buffer", "View"]
+__all__ = ["Buffer", "View", "bytes_in_memory"]
+
+
+def bytes_in_memory(descriptor: MLOperandDescriptor) -> int:
+    """What the elements take in a buffer: here, unlike in `byte_length`, 4-bit elements have a byte each."""
+    return descriptor.element_count * descriptor.dtype.itemsize
 
 
 class View:
@@ -37,5 +42,5 @@ class Buffer:
 
     def view(self, descriptor: MLOperandDescriptor) -> View:
         """The buffer's first bytes as an array of `descriptor`."""
-        array = self.memory[: descriptor.byte_length].view(descriptor.dtype).reshape(descriptor.shape)
+        array = self.memory[: bytes_in_memory(descriptor)].view(descriptor.dtype).reshape(descriptor.shape)
         return View(self, array)

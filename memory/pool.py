@@ -18,7 +18,7 @@ from typing import Final
 from webnn.errors import OperationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import ALIGNMENT, Allocator
-from webnn.memory.buffer import Buffer, View
+from webnn.memory.buffer import Buffer, View, bytes_in_memory
 
 __all__ = ["BufferPool", "MemoryInfo", "Shelf", "size_class"]
 
@@ -62,7 +62,7 @@ class Shelf:
     def __init__(self, pool: BufferPool, descriptor: MLOperandDescriptor) -> None:
         self._pool = pool
         self.descriptor = descriptor
-        self.size = size_class(descriptor.byte_length)
+        self.size = size_class(bytes_in_memory(descriptor))
         self.views: list[View] = []
         self._keep = max(2, IDLE_BYTES // self.size)
 

@@ -1,0 +1,165 @@
+"""A timeline whose lanes and clock only the test moves, and graphs that are Python functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from webnn.backends.base import Executable
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.memory.allocator import HostAllocator
+from webnn.memory.buffer import View
+from webnn.memory.pool import BufferPool
+from webnn.scheduler.lane import SteppedLane
+from webnn.scheduler.promise import Promise
+from webnn.scheduler.task import Work
+from webnn.scheduler.timeline import Dispatch, Timeline
+from webnn.scheduler.value import Name
+
+__all__ = ["LARGE", "SMALL", "Clock", "Function", "Rig", "number_in"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+SMALL: Final = MLOperandDescriptor("float32", [4])
+"""Few enough bytes for the timeline to take short cuts: such values may be written in place and read by copying."""
+LARGE: Final = MLOperandDescriptor("float32", [2048])
+"""Too many bytes for that."""
+
+
+class Clock:
+    """Nanoseconds, which go by when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Function(Executable):
+    """An executable that calls a Python function: arrays in, an array or a tuple of arrays or numbers out."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__((), ())
+        self.function = function
+
+    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        results = self.function(*(view.array for view in inputs))
+        for view, result in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
+            view.array[...] = result
+
+
+class Rig:
+    """A timeline to play with.
+
+    Args:
+        lanes: how many stepped lanes it has.
+        inline_limit: by default 0, so that everything runs on the lanes; tests of the inline lane raise it.
+        budget: of the pool.
+        descriptor: of all tensors.
+        options: of the timeline.
+    """
+
+    def __init__(
+        self,
+        lanes: int = 1,
+        *,
+        inline_limit: float = 0,
+        budget: int | None = None,
+        descriptor: MLOperandDescriptor = LARGE,
+        **options: Any,
+    ) -> None:
+        self.clock = Clock()
+        self.pool = BufferPool(HostAllocator(), budget)
+        self.shelf = self.pool.shelf(descriptor)
+        self.lanes = [SteppedLane() for _ in range(lanes)]
+        self.timeline = Timeline(self.pool, self.lanes, clock=self.clock, inline_limit=inline_limit, **options)
+        self.ran: list[str] = []
+        """Which works have run, in order."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of one value, as the pool counts."""
+        return self.shelf.size
+
+    def name(self, number: float | None = None) -> Name:
+        """A tensor, written if a number is given."""
+        name = Name(self.shelf)
+        if number is not None:
+            self.write(name, number)
+        return name
+
+    def work(
+        self,
+        label: str,
+        function: Callable[..., Any] = lambda *inputs: sum(inputs) + 1,
+        *,
+        nanoseconds: int = 1000,
+        cost: float | None = None,
+        compiled: bool = True,
+        outputs: int = 1,
+    ) -> Work:
+        """What the tasks of one graph run; a run takes `nanoseconds` and is expected to take `cost`."""
+
+        def run(*inputs: Array) -> Any:
+            self.ran.append(label)
+            self.clock.now += nanoseconds
+            return function(*inputs)
+
+        work = Work(outputs * self.shelf.descriptor.byte_length)
+        if cost is not None:
+            work.cost = cost
+        if compiled:
+            work.executable = Function(run)
+        else:
+            self._uncompiled[work] = Function(run)
+        return work
+
+    @property
+    def _uncompiled(self) -> dict[Work, Function]:
+        return self.__dict__.setdefault("uncompiled", {})  # type: ignore[no-any-return]
+
+    def compile(self, work: Work, error: BaseException | None = None) -> None:
+        """The compilation of `work` ends, with an executable or with an error."""
+        executable = self._uncompiled.pop(work)
+        if error is None:
+            work.executable = executable
+        else:
+            work.error = error
+        self.timeline.compiled(work)
+
+    def write(self, name: Name, number: float) -> None:
+        descriptor = name.shelf.descriptor
+        self.timeline.write(name, np.full(descriptor.shape, number, descriptor.dtype))
+
+    def dispatch(self, work: Work, inputs: Sequence[Name], outputs: Sequence[Name] | Name) -> Dispatch:
+        return self.timeline.dispatch(work, inputs, [outputs] if isinstance(outputs, Name) else outputs)
+
+    def read(self, name: Name, out: Array | None = None) -> Promise[Any]:
+        return self.timeline.read(name, out)
+
+    def step(self, lane: int = 0) -> bool:
+        """Run one task on a lane, if one is ready."""
+        return self.lanes[lane].step()
+
+    def run_all(self) -> None:
+        """Run tasks on all lanes until none is ready."""
+        while any(lane.step() for lane in self.lanes):
+            pass
+
+    @property
+    def in_use(self) -> int:
+        """How many values the pool counts as in use."""
+        self.timeline.tidy()
+        in_use = self.pool.info().in_use
+        assert in_use % self.size == 0
+        return in_use // self.size
+
+
+def number_in(array: Array) -> float:
+    """The number that an array is full of."""
+    number = float(array.flat[0])
+    assert (array == number).all()
+    return number
