@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
 from asyncio import _get_running_loop as asyncio_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import copy_context
 from typing import Any
 
 __all__ = ["Bridge", "asyncio_loop", "current_bridge", "current_loop"]
@@ -41,7 +42,7 @@ class Bridge(ABC):
 
     @abstractmethod
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-        """Run `function()` as a task of its own, which must not raise; returns what cancels it."""
+        """Run `function()` as a task of its own in the caller's context; it must not raise. Returns what cancels it."""
 
 
 class _AsyncioBridge(Bridge):
@@ -117,7 +118,8 @@ class _TrioBridge(Bridge):
             with scope:
                 await function()
 
-        self._trio.lowlevel.spawn_system_task(scoped)
+        # A system task, since nobody here has a nursery; it sees the caller's context variables all the same.
+        self._trio.lowlevel.spawn_system_task(scoped, context=copy_context())
         return lambda: void(scope.cancel())
 
 

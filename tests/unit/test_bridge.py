@@ -1,0 +1,263 @@
+"""The one door into each event loop: waking, waiting, breathing, spawning."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+import trio
+
+from tests.loops import Loop
+from webnn.scheduler.bridge import Bridge, current_bridge, current_loop
+
+VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
+
+
+class Await:
+    """Something to await that is a generator function of the bridge."""
+
+    def __init__(self, wait: Callable[[Bridge], Generator[Any, Any, None]]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        bridge = current_bridge()
+        assert bridge is not None
+        yield from self._wait(bridge)
+
+
+class Door:
+    """What a waiter subscribes to."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] | None = None
+        self.unsubscribed = 0
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self.wake = wake
+
+        def unsubscribe() -> None:
+            self.unsubscribed += 1
+
+        return unsubscribe
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return Await(lambda bridge: bridge.wait(self.subscribe)).__await__()
+
+
+def bridge_here() -> Bridge:
+    bridge = current_bridge()
+    assert bridge is not None
+    return bridge
+
+
+def test_a_plain_thread_has_no_loop() -> None:
+    assert current_loop() is None
+    assert current_bridge() is None
+
+
+async def test_a_loop_is_told_from_every_other_one(event_loop: Loop) -> None:
+    here = current_loop()
+    assert here is not None
+    assert bridge_here().loop is here
+    seen: list[object] = []
+
+    async def other() -> None:
+        seen.append(current_loop())
+
+    thread = threading.Thread(target=lambda: asyncio.run(other()))
+    thread.start()
+    await event_loop.until(lambda: not thread.is_alive())
+    assert seen[0] is not None
+    assert seen[0] is not here
+    thread = threading.Thread(target=lambda: seen.append(current_loop()))
+    thread.start()
+    await event_loop.until(lambda: not thread.is_alive())
+    assert seen[1] is None
+
+
+async def test_the_loop_stays_the_same_within_one_run(event_loop: Loop) -> None:
+    here = current_loop()
+    await event_loop.pause()
+    assert current_loop() is here
+
+
+async def test_call_soon_calls_at_the_end_of_the_tick(event_loop: Loop) -> None:
+    called: list[object] = []
+    bridge_here().call_soon(lambda: called.append(current_loop()))
+    assert called == []
+    await event_loop.until(lambda: called)
+    assert called == [current_loop()]
+
+
+async def test_a_waiter_is_woken_from_its_own_loop(event_loop: Loop) -> None:
+    door = Door()
+
+    async def wait() -> str:
+        await door
+        return "woken"
+
+    waiter = event_loop.start(wait)
+    await event_loop.until(lambda: door.wake)
+    assert not waiter.done
+    assert door.wake is not None
+    door.wake()
+    assert await event_loop.join(waiter) == "woken"
+    assert door.unsubscribed == 0
+
+
+async def test_a_waiter_is_woken_from_another_thread(event_loop: Loop) -> None:
+    door = Door()
+
+    async def wait() -> None:
+        await door
+
+    waiter = event_loop.start(wait)
+    await event_loop.until(lambda: door.wake)
+    assert door.wake is not None
+    thread = threading.Thread(target=door.wake)
+    thread.start()
+    await event_loop.join(waiter)
+    thread.join()
+
+
+async def test_one_who_is_woken_before_waiting_does_not_wait(event_loop: Loop) -> None:
+    def subscribe(wake: Callable[[], None]) -> Callable[[], None]:
+        wake()
+        return lambda: None
+
+    await Await(lambda bridge: bridge.wait(subscribe))
+    assert event_loop.name in ("asyncio", "uvloop", "trio")
+
+
+async def test_waking_twice_is_waking_once(event_loop: Loop) -> None:
+    door = Door()
+
+    async def wait() -> None:
+        await door
+
+    waiter = event_loop.start(wait)
+    await event_loop.until(lambda: door.wake)
+    assert door.wake is not None
+    door.wake()
+    door.wake()
+    await event_loop.join(waiter)
+    door.wake()
+
+
+async def test_a_cancelled_waiter_unsubscribes(event_loop: Loop) -> None:
+    door = Door()
+
+    async def wait() -> None:
+        await door
+
+    waiter = event_loop.start(wait)
+    await event_loop.until(lambda: door.wake)
+    waiter.cancel()
+    await event_loop.until(lambda: waiter.done)
+    assert door.unsubscribed == 1
+    assert isinstance(waiter.error, asyncio.CancelledError | trio.Cancelled)
+    assert door.wake is not None
+    door.wake()  # too late, and no error
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_waking_one_whose_loop_has_ended_is_no_error(kind: str) -> None:
+    door = Door()
+
+    async def wait() -> None:
+        await door
+
+    async def asyncio_main() -> None:
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+
+    async def trio_main() -> None:
+        with trio.move_on_after(0):
+            await wait()
+
+    if kind == "asyncio":
+        asyncio.run(asyncio_main())
+    else:
+        trio.run(trio_main)
+    assert door.wake is not None
+    door.wake()
+
+
+async def test_breathing_gives_every_other_task_a_turn(event_loop: Loop) -> None:
+    turns: list[str] = []
+
+    async def other(name: str) -> None:
+        turns.append(name)
+
+    started = [event_loop.start(lambda name=name: other(name)) for name in ("a", "b", "c")]  # type: ignore[misc]
+    await Await(lambda bridge: bridge.breathe())
+    if event_loop.name == "trio":  # trio shuffles its tasks, so that one turn may pass before each has had one
+        await Await(lambda bridge: bridge.breathe())
+    assert sorted(turns) == ["a", "b", "c"]
+    for each in started:
+        await event_loop.join(each)
+
+
+async def test_breathing_is_a_cancellation_point(event_loop: Loop) -> None:
+    breaths = 0
+
+    async def breathe_forever() -> None:
+        nonlocal breaths
+        while True:
+            await Await(lambda bridge: bridge.breathe())
+            breaths += 1
+
+    started = event_loop.start(breathe_forever)
+    await event_loop.until(lambda: breaths > 3)
+    started.cancel()
+    await event_loop.until(lambda: started.done)
+    assert isinstance(started.error, asyncio.CancelledError | trio.Cancelled)
+
+
+async def test_a_spawned_task_runs_beside_the_caller(event_loop: Loop) -> None:
+    seen: list[object] = []
+
+    async def work() -> None:
+        seen.append(current_loop())
+        await event_loop.pause()
+        seen.append("done")
+
+    cancel = bridge_here().spawn(work)
+    assert seen == []
+    await event_loop.until(lambda: len(seen) == 2)
+    assert seen == [current_loop(), "done"]
+    cancel()  # too late, and no error
+
+
+async def test_a_spawned_task_can_be_cancelled(event_loop: Loop) -> None:
+    door, ended = Door(), list[BaseException]()
+
+    async def work() -> None:
+        try:
+            await door
+        except BaseException as error:
+            ended.append(error)
+            raise
+
+    cancel = bridge_here().spawn(work)
+    await event_loop.until(lambda: door.wake)
+    cancel()
+    await event_loop.until(lambda: ended)
+    assert isinstance(ended[0], asyncio.CancelledError | trio.Cancelled)
+
+
+async def test_a_spawned_task_sees_the_callers_context_variables(event_loop: Loop) -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        seen.append(VARIABLE.get())
+
+    VARIABLE.set("mine")
+    bridge_here().spawn(work)
+    await event_loop.until(lambda: seen)
+    assert seen == ["mine"]
