@@ -96,12 +96,21 @@ def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...]
     return ins, outs, variadic
 
 
+@cache
+def _standard_types(op_type: str, domain: str, variable: str) -> frozenset[str] | None:
+    """The types that the ONNX standard lets stand for the schema's type `variable`; None if it is not known."""
+    for constraint in onnx.defs.get_schema(op_type, OPSET, domain).type_constraints:
+        if constraint.type_param_str == variable:
+            return frozenset(_BY_STRING[name] for name in constraint.allowed_type_strs if name in _BY_STRING)
+    return None
+
+
 class Model:
     """An ONNX model in the making.
 
     Args:
         graph: what to lower; its inputs and outputs keep their names where ONNX can spell them.
-        kernels: what the runtime can compute; None writes plain standard ONNX without casts.
+        kernels: what the runtime can compute; None writes standard ONNX, with casts only where that asks for them.
     """
 
     def __init__(self, graph: Graph, kernels: Kernels | None = None) -> None:
@@ -125,6 +134,8 @@ class Model:
         for name, operand in graph.inputs.items():
             self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
             self._types[self.input_names[name]] = operand.data_type
+        for name in graph.outputs:  # now, before a value of the lowering's own takes the name
+            self.output_names[name] = self._fresh(_spelled(name) or "output")
 
     def __getitem__(self, operand: MLOperand) -> str:
         """The name of an operand's value in the model."""
@@ -284,11 +295,10 @@ class Model:
         outputs = []
         for name, operand in self.graph.outputs.items():
             self._where = "output"
-            spelled = self._fresh(_spelled(name) or "output")
+            spelled = self.output_names[name]
             self._nodes.append(
                 helper.make_node("Identity", [self[operand]], [spelled], name=f"output#{len(self._nodes)}")
             )
-            self.output_names[name] = spelled
             outputs.append(_value_info(spelled, operand.descriptor))
         inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
         proto = helper.make_graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
@@ -308,7 +318,7 @@ class Model:
 
     def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
         """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
-        types = self.kernels.types(op_type, domain, variable) if self.kernels is not None else None
+        types = (self.kernels.types if self.kernels is not None else _standard_types)(op_type, domain, variable)
         if types is None or data_type in types or not data_type:
             return data_type
         for wider in _WIDER.get(data_type, ()):
@@ -352,4 +362,4 @@ def _value_info(name: str, descriptor: MLOperandDescriptor) -> onnx.ValueInfoPro
 
 def _spelled(name: str) -> str | None:
     """`name` as ONNX can hold it; None if it cannot."""
-    return name if name.isprintable() and name.isascii() else None
+    return name if name.isprintable() else None  # (which unpaired surrogates are not)

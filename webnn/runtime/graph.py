@@ -5,13 +5,17 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Mapping
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from webnn.backends.base import Cancellation
 from webnn.backends.session_cache import Entry, session_cache
-from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError
+from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.scheduler.promise import Promise
@@ -20,7 +24,11 @@ from webnn.scheduler.task import Work
 if TYPE_CHECKING:
     from webnn.runtime.context import MLContext
 
-__all__ = ["MLGraph"]
+__all__ = ["SAVERS", "MLGraph"]
+
+SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"}
+"""File suffix to the function that writes a `Graph` to such a path; other formats register theirs. Imported when asked
+for."""
 
 
 class MLGraph:
@@ -58,6 +66,36 @@ class MLGraph:
     def outputs(self) -> Mapping[str, MLOperandDescriptor]:
         """Name to data type and shape of what a dispatch fills."""
         return self._graph.output_descriptors
+
+    @property
+    def context(self) -> MLContext:
+        """The context that it runs on."""
+        return self._context
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the graph to a file, in the format that its suffix says.
+
+        - `.onnx`: standard ONNX; more than a megabyte of weights goes beside it, into `NAME.onnx.data`.
+        - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"` (as it
+          is unless asked for) makes `STEM.safetensors`, `weights="blob"` `STEM.weights` with `STEM.manifest.json`.
+
+        Files appear at once and whole; what had the name before is replaced.
+
+        Raises:
+            ValidationError: no format has this suffix, or the format cannot hold the graph (a name that it cannot
+                spell); nothing has been written then.
+            NotSupportedError: an operator has no form in the format.
+            InvalidStateError: the graph is destroyed.
+            OSError: a file cannot be written.
+        """
+        if self._destroyed:
+            raise InvalidStateError(f"save: {self!r} was destroyed")
+        path = Path(path)
+        saver = SAVERS.get(path.suffix.lower())
+        if saver is None:
+            raise ValidationError(f"save: the suffix must be one of {', '.join(sorted(SAVERS))}, got {str(path)!r}")
+        module, _, function = saver.partition(":")
+        getattr(import_module(module), function)(self._graph, path, **options)
 
     def destroy(self) -> None:
         """Give its resources back; a compilation that is under way is cancelled. Calling again is fine.
@@ -115,9 +153,13 @@ class MLGraph:
         self._let_go()
 
     def _let_go(self) -> None:
-        entry, self._entry = self._entry, None
-        if entry is not None:
-            session_cache.release(entry)
+        # Tasks that are queued have the work still. Ending a session can take a while, so that is done, with the last
+        # reference to it, where it keeps nobody waiting.
+        held: list[Any] = [self._entry, self._work]
+        if self._entry is not None:
+            self._entry, self._work = None, Work(0)
+            if not self._context._build_lane.call(partial(_release, held)):
+                _release(held)
 
     def __del__(self) -> None:
         if getattr(self, "_entry", None) is not None:
@@ -126,3 +168,9 @@ class MLGraph:
     def __repr__(self) -> str:
         state = " (destroyed)" if self._destroyed else ""
         return f"<MLGraph {list(self.inputs)} -> {list(self.outputs)}{state}>"
+
+
+def _release(held: list[Any]) -> None:
+    entry, _work = held
+    held.clear()
+    session_cache.release(entry)

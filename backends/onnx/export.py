@@ -1,0 +1,80 @@
+"""A graph as an `.onnx` file of standard operators, for any runtime that reads ONNX.
+
+What weighs more than a megabyte together lies in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
+external data. That file takes its name first, so that a model never refers to weights that are not there yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from webnn.backends.files import written_at_once
+from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.model import Model
+from webnn.errors import ValidationError
+from webnn.graph.ir import Graph
+
+__all__ = ["save_onnx"]
+
+TOGETHER_BYTES: Final = 1024 * 1024
+"""Up to this, weights are part of the model's own file."""
+ALIGNMENT: Final = 64
+PAGE: Final = 4096
+"""Where weights of at least `MAPPED_BYTES` begin, so that runtimes can map them into memory one by one."""
+MAPPED_BYTES: Final = 1024 * 1024
+
+
+def save_onnx(graph: Graph, path: Path) -> None:
+    """Write `graph` to `path`; its inputs and outputs keep their names.
+
+    Raises:
+        ValidationError: ONNX cannot have the names of the graph's inputs and outputs.
+        NotSupportedError: an operator has no form in standard ONNX.
+        OSError: a file cannot be written.
+    """
+    model = lower(graph)
+    _check_names(model)
+    proto = model.finish()
+    if sum(array.nbytes for array in model.external.values()) <= TOGETHER_BYTES:
+        for tensor in proto.graph.initializer:
+            if tensor.name in model.external:
+                tensor.CopyFrom(numpy_helper.from_array(model.external[tensor.name], tensor.name))
+    else:
+        data = path.with_name(path.name + ".data")
+        with written_at_once(data) as file:
+            offset = 0
+            for tensor in proto.graph.initializer:
+                if tensor.name not in model.external:
+                    continue
+                array = model.external[tensor.name]
+                padding = -offset % (PAGE if array.nbytes >= MAPPED_BYTES else ALIGNMENT)
+                file.write(b"\0" * padding)
+                file.write(_bytes(array))
+                _refer(tensor, data.name, offset + padding, array.nbytes)
+                offset += padding + array.nbytes
+    with written_at_once(path) as file:
+        file.write(proto.SerializeToString())
+
+
+def _check_names(model: Model) -> None:
+    for kind, names in (("input", model.input_names), ("output", model.output_names)):
+        for name, spelled in names.items():
+            if name != spelled:
+                why = "both an input and an output have it" if name.isprintable() else "it has unprintable characters"
+                raise ValidationError(f"{kind} {name!r}: ONNX cannot have this name, since {why}")
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data
+
+
+def _refer(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
+    del tensor.external_data[:]
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)

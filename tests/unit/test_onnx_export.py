@@ -1,0 +1,106 @@
+"""`graph.save("model.onnx")`: standard ONNX that others read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import webnn
+from webnn.errors import InvalidStateError, ValidationError
+from webnn.graph.builder import MLGraphBuilder
+from webnn.runtime.graph import MLGraph
+
+RNG = np.random.default_rng(1)
+
+
+@pytest.fixture
+def builder() -> Any:
+    with webnn.ML().create_context() as context:
+        yield context.create_graph_builder()
+
+
+def check(graph: MLGraph, path: Path, feeds: dict[str, np.ndarray[Any, Any]]) -> onnx.ModelProto:
+    """Save, and compare what onnxruntime makes of the file with what the graph gives."""
+    graph.save(path)
+    onnx.checker.check_model(path, full_check=True)
+    session = onnxruntime.InferenceSession(path)
+    results = dict(zip((o.name for o in session.get_outputs()), session.run(None, feeds), strict=True))
+    expected = graph.context.compute(graph, feeds)
+    assert set(results) == set(expected)
+    for name, result in expected.items():
+        np.testing.assert_allclose(results[name], result, rtol=1e-5)
+    return onnx.load(path, load_external_data=False)
+
+
+def test_a_small_model_is_one_file(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    x = builder.input("x", [4, 100], "float32")
+    w = builder.constant(RNG.random((100, 100), np.float32))
+    check(builder.build({"y": builder.relu(builder.matmul(x, w))}), tmp_path / "m.onnx", {"x": np.ones((4, 100), "f")})
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_large_weights_go_beside_the_model_where_they_can_be_mapped(
+    builder: MLGraphBuilder[MLGraph], tmp_path: Path
+) -> None:
+    x = builder.input("x", [4, 300], "float32")
+    small = builder.constant(RNG.random((300, 300), np.float32))
+    large = builder.constant(RNG.random((300, 1000), np.float32))
+    graph = builder.build({"y": builder.matmul(builder.matmul(x, small), large)})
+    model = check(graph, tmp_path / "m.onnx", {"x": np.ones((4, 300), "f")})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    places = [{e.key: e.value for e in t.external_data} for t in model.graph.initializer if t.external_data]
+    assert [int(p["length"]) for p in places] == [360_000, 1_200_000]
+    assert {p["location"] for p in places} == {"m.onnx.data"}
+    assert [int(p["offset"]) % alignment for p, alignment in zip(places, (64, 4096), strict=True)] == [0, 0]
+    assert (tmp_path / "m.onnx").stat().st_size < 2000
+
+
+def test_names_are_kept_also_those_that_lowerings_would_take(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    x, y = builder.input("data:0", [2], "float32"), builder.input("größe", [2], "float32")
+    graph = builder.build({"Add0": builder.mul(builder.add(x, y), y), "weight": builder.sub(x, y)})
+    feeds = {"data:0": np.array([1, 2], "f"), "größe": np.array([3, 5], "f")}
+    model = check(graph, tmp_path / "m.onnx", feeds)
+    assert [i.name for i in model.graph.input] == ["data:0", "größe"]
+    assert [o.name for o in model.graph.output] == ["Add0", "weight"]
+
+
+def test_types_that_the_standard_lacks_are_cast(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    x, i = builder.input("x", [4, 3], "float32"), builder.input("i", [2], "uint32")
+    graph = builder.build({"y": builder.gather(x, i)})
+    check(graph, tmp_path / "m.onnx", {"x": RNG.random((4, 3), np.float32), "i": np.array([3, 1], np.uint32)})
+
+
+@pytest.mark.parametrize("name", ["x", "a\nb"])
+def test_a_name_that_onnx_cannot_have_is_refused(builder: MLGraphBuilder[MLGraph], tmp_path: Path, name: str) -> None:
+    graph = builder.build({name: builder.relu(builder.input("x", [2], "float32"))})
+    with pytest.raises(ValidationError, match=r"output .*: ONNX cannot have this name, since"):
+        graph.save(tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_suffix_is_refused_with_those_that_there_are(
+    builder: MLGraphBuilder[MLGraph], tmp_path: Path
+) -> None:
+    graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+    with pytest.raises(ValidationError, match=r"save: the suffix must be one of .*\.onnx.*, got '.*m\.txt'"):
+        graph.save(tmp_path / "m.txt")
+
+
+def test_a_destroyed_graph_is_not_saved(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+    graph.destroy()
+    with pytest.raises(InvalidStateError, match=r"save: .* was destroyed"):
+        graph.save(tmp_path / "m.onnx")
+
+
+def test_a_failed_save_leaves_the_file_that_was_there(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_text("before")
+    graph = builder.build({"x": builder.relu(builder.input("x", [2], "float32"))})
+    with pytest.raises(ValidationError):
+        graph.save(tmp_path / "m.onnx")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("m.onnx", "before")]

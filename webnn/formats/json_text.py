@@ -1,0 +1,42 @@
+"""JSON from files that nobody vouches for: whatever is wrong with it is a `DataError` that says where."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from webnn.errors import DataError
+
+__all__ = ["parse_json"]
+
+
+def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
+    """What `text` says.
+
+    Args:
+        text: UTF-8.
+        where: put in front of messages.
+        unique_keys: refuse an object that has a key twice, of which JSON would take the last.
+
+    Raises:
+        DataError: it is not UTF-8 or no JSON, or is nested too deeply, or has a number of thousands of digits.
+    """
+
+    def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            seen: set[str] = set()
+            repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise DataError(f"{where}: the key {repeated!r:.80} is there twice")
+        return result
+
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=refuse_repeated if unique_keys else None)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}:{error.lineno}:{error.colno}: no JSON: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise DataError(f"{where}: nested too deeply") from None
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise DataError(f"{where}: {error}") from None

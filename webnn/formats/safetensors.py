@@ -1,0 +1,213 @@
+"""SafeTensors: named arrays in one file, mapped into memory and used where they lie.
+
+A file is the length of its header as 8 bytes, the header (JSON: name to type, shape and place), and the bytes of the
+arrays one after the other. Everything in the header is checked before an array is handed out.
+
+Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+from webnn.backends.files import written_at_once
+from webnn.errors import DataError, ValidationError
+from webnn.formats.json_text import parse_json
+
+__all__ = ["SafeTensors", "load_safetensors", "save_safetensors"]
+
+MAX_HEADER: Final = 32 * 1024 * 1024
+"""The longest header that is read: room for a few hundred thousand tensors."""
+MAX_RANK: Final = 64
+"""The most dimensions that a NumPy array has."""
+
+DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "I64": np.dtype("<i8"),
+    "U64": np.dtype("<u8"),
+    "I32": np.dtype("<i4"),
+    "U32": np.dtype("<u4"),
+    "I16": np.dtype("<i2"),
+    "U16": np.dtype("<u2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+_NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
+    """The arrays of a file by name, read-only, in the order in which they lie in it.
+
+    Nothing is read until an array's elements are looked at, and nothing is copied: the arrays are the file, mapped into
+    memory. Only an array that lies at an odd place for its type is copied when it is asked for. The file stays open as
+    long as an array of it lives; do not shorten it meanwhile (replacing it by another is fine).
+    """
+
+    def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str], data: Any) -> None:
+        self._places = places
+        self._data = data
+        self._arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
+        """The strings that the file carries beside the arrays."""
+
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        array = self._arrays.get(name)
+        if array is None:
+            place = self._places[name]
+            array = np.frombuffer(self._data, place.dtype, math.prod(place.shape), place.begin).reshape(place.shape)
+            if not array.flags.aligned:
+                array = array.copy()
+                array.flags.writeable = False
+            self._arrays[name] = array
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __repr__(self) -> str:
+        return f"<SafeTensors of {len(self)} arrays>"
+
+
+def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
+    """The arrays in a SafeTensors file, by name: `builder.constant(load_safetensors(path)[name])` copies nothing.
+
+    BF16 comes as arrays of `ml_dtypes.bfloat16`, F8 likewise. WebNN has no such types: convert what is to become a
+    constant, `array.astype("float32")`.
+
+    Raises:
+        DataError: the file is no whole SafeTensors file; the message names the array that is wrong.
+        OSError: it cannot be read.
+
+    >>> import numpy, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
+    >>> save_safetensors(path, {"w": numpy.ones((2, 3), "float32")})
+    >>> load_safetensors(path)["w"].sum().item()
+    6.0
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        where = os.path.basename(os.fspath(path))
+        if size < 8:
+            raise DataError(f"{where}: {size} bytes are no SafeTensors file, which begins with the size of its header")
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(MAX_HEADER, size - 8):
+            limit = f"at most {MAX_HEADER} are supported" if length > MAX_HEADER else f"the file has {size}"
+            raise DataError(f"{where}: the header claims {length} bytes, {limit}")
+        header = parse_json(file.read(length), f"{where}: header", unique_keys=True)
+        places, metadata = _checked(header, where, 8 + length, size)
+        return SafeTensors(places, metadata, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+
+
+def _checked(header: object, where: str, start: int, size: int) -> tuple[dict[str, _Place], dict[str, str]]:
+    if not isinstance(header, dict):
+        raise DataError(f"{where}: the header must be an object, got {type(header).__name__}")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise DataError(f"{where}: __metadata__ must be an object of strings")
+    places = {name: _place(row, f"{where}: {name!r}", start) for name, row in header.items()}
+    ordered = dict(sorted(places.items(), key=lambda item: (item[1].begin, item[1].end)))
+    end, before = start, "the header"
+    for name, place in ordered.items():
+        if place.end > size:
+            raise DataError(f"{where}: {name!r} ends at byte {place.end}, but the file has {size}")
+        if place.begin != end:
+            what = (
+                f"overlaps {before}"
+                if place.begin < end
+                else f"leaves a hole of {place.begin - end} bytes after {before}"
+            )
+            raise DataError(f"{where}: {name!r} at byte {place.begin} {what}, which ends at {end}")
+        end, before = place.end, repr(name)
+    if end != size:
+        raise DataError(f"{where}: the arrays end at byte {end}, but the file has {size}")
+    return ordered, metadata
+
+
+def _place(row: object, where: str, start: int) -> _Place:
+    if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
+        raise DataError(f"{where} must have exactly dtype, shape and data_offsets")
+    dtype = DTYPES.get(row["dtype"]) if isinstance(row["dtype"], str) else None
+    if dtype is None:
+        raise DataError(f"{where}: unknown dtype {row['dtype']!r:.40}; these are known: {', '.join(DTYPES)}")
+    shape, offsets = row["shape"], row["data_offsets"]
+    if not _are_sizes(shape) or len(shape) > MAX_RANK:
+        raise DataError(f"{where}: shape must be at most {MAX_RANK} integers of 0 to 2**63 - 1, got {shape!r:.80}")
+    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise DataError(f"{where}: data_offsets must be a begin and an end, got {offsets!r:.80}")
+    if math.prod(size or 1 for size in shape) * dtype.itemsize >= 2**63:
+        raise DataError(f"{where}: shape {shape!r:.80} is larger than any memory")
+    begin, end = offsets
+    needed = math.prod(shape) * dtype.itemsize
+    if end - begin != needed:
+        raise DataError(f"{where}: {row['dtype']} {shape} takes {needed} bytes, data_offsets hold {end - begin}")
+    return _Place(dtype, tuple(shape), start + begin, start + end)
+
+
+def _are_sizes(value: object) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def save_safetensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray[Any, Any]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write `tensors` as a SafeTensors file, at once: nobody sees half of it.
+
+    Arrays of the widest types come first, so that each lies at a place that suits its type.
+
+    Raises:
+        ValidationError: the format has no type for an array, or an array is called `__metadata__`.
+        OSError: the file cannot be written.
+    """
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize)
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset = 0
+    for name, array in ordered:
+        dtype = _NAMES.get(array.dtype.newbyteorder("<"))
+        if dtype is None or name == "__metadata__":
+            problem = f"is {array.dtype.name}" if dtype is None else "is a reserved name"
+            raise ValidationError(f"save_safetensors: {name!r} {problem}, which SafeTensors does not have")
+        header[name] = {
+            "dtype": dtype,
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 64)  # 8 bytes more make the data start where every type may
+    with written_at_once(Path(path)) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in ordered:
+            file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
