@@ -1,0 +1,396 @@
+"""Promises settle exactly once, and bring what they have to any number of waiters on any loop or thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+import trio
+
+from tests.leaks import ErrorLog
+from tests.loops import LOOPS, Loop, loop_named
+from webnn import Promise
+from webnn.errors import InvalidStateError, OperationError
+from webnn.scheduler.promise import PENDING
+
+
+def subscribers(promise: Promise[Any]) -> int:
+    """How many are told when it settles."""
+    return len(promise._callbacks or ())
+
+
+def settle_on_a_thread(settle: Callable[[], object]) -> None:
+    thread = threading.Thread(target=settle)
+    thread.start()
+    thread.join()
+
+
+# Settling.
+
+
+def test_it_is_pending_until_it_settles() -> None:
+    promise: Promise[int] = Promise()
+    assert not promise.done()
+    assert repr(promise) == "<Promise pending>"
+    assert promise.resolve(3)
+    assert promise.done()
+    assert promise.result() == 3
+    assert promise.exception() is None
+    assert not promise.cancelled()
+    assert repr(promise) == "<Promise resolved>"
+
+
+def test_a_rejected_one_raises_its_error() -> None:
+    promise: Promise[int] = Promise()
+    error = OperationError("it broke")
+    assert promise.reject(error)
+    with pytest.raises(OperationError, match="it broke") as caught:
+        promise.result()
+    assert caught.value is error
+    assert promise.exception() is error
+    assert repr(promise) == "<Promise rejected>"
+
+
+def test_a_cancelled_one_raises_cancelled_error() -> None:
+    promise: Promise[int] = Promise()
+    assert promise.cancel()
+    assert promise.cancelled()
+    assert promise.done()
+    with pytest.raises(CancelledError):
+        promise.result()
+    with pytest.raises(CancelledError):
+        promise.exception()
+    assert repr(promise) == "<Promise cancelled>"
+
+
+@pytest.mark.parametrize("first", ["resolve", "reject", "cancel"])
+def test_it_settles_only_once(first: str) -> None:
+    promise: Promise[int] = Promise()
+    settle: dict[str, Callable[[], bool]] = {
+        "resolve": lambda: promise.resolve(1),
+        "reject": lambda: promise.reject(OperationError("it broke")),
+        "cancel": promise.cancel,
+    }
+    told: list[Promise[int]] = []
+    promise.add_done_callback(told.append)
+    assert settle[first]()
+    as_it_was = repr(promise)
+    for name, again in settle.items():
+        assert again() is (name == first == "cancel")  # cancelling what is cancelled says that it is
+    assert repr(promise) == as_it_was
+    assert told == [promise]
+
+
+def test_exactly_one_of_many_threads_settles_it() -> None:
+    for _ in range(20):
+        promise: Promise[int] = Promise()
+        barrier, won, told = threading.Barrier(4), list[int](), list[object]()
+        promise.add_done_callback(told.append)
+
+        def settle(
+            number: int,
+            promise: Promise[int] = promise,
+            barrier: threading.Barrier = barrier,
+            won: list[int] = won,
+        ) -> None:
+            barrier.wait()
+            if promise.resolve(number):
+                won.append(number)
+
+        threads = [threading.Thread(target=settle, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert won == [promise.result()]
+        assert told == [promise]
+
+
+# Callbacks.
+
+
+def test_callbacks_are_called_once_in_order_on_the_thread_that_settles() -> None:
+    promise: Promise[int] = Promise()
+    called: list[tuple[int, threading.Thread]] = []
+    for i in range(3):
+        promise.add_done_callback(lambda p, i=i: called.append((i, threading.current_thread())))  # type: ignore[misc]
+    thread = threading.Thread(target=lambda: promise.resolve(1))
+    thread.start()
+    thread.join()
+    assert called == [(0, thread), (1, thread), (2, thread)]
+
+
+def test_a_callback_on_a_settled_promise_is_called_at_once() -> None:
+    promise: Promise[int] = Promise()
+    promise.resolve(1)
+    called: list[Promise[int]] = []
+    promise.add_done_callback(called.append)
+    assert called == [promise]
+
+
+def test_a_callback_that_fails_is_logged_and_the_others_are_called(error_log: ErrorLog) -> None:
+    promise: Promise[int] = Promise()
+    called: list[str] = []
+
+    def fails(_: object) -> None:
+        called.append("first")
+        raise LookupError("my own mistake")
+
+    promise.add_done_callback(fails)
+    promise.add_done_callback(lambda _: called.append("second"))
+    assert promise.resolve(1)
+    assert called == ["first", "second"]
+    (record,) = error_log.records
+    assert "a callback of <Promise resolved> failed" in record.getMessage()
+    assert "my own mistake" in str(record.exc_info)
+    error_log.records.clear()
+
+
+def test_a_callback_may_use_the_promise_and_add_another() -> None:
+    promise: Promise[int] = Promise()
+    seen: list[int] = []
+
+    def callback(settled: Promise[int]) -> None:
+        seen.append(settled.result())
+        if len(seen) == 1:
+            settled.add_done_callback(callback)
+
+    promise.add_done_callback(callback)
+    promise.resolve(5)
+    assert seen == [5, 5]
+
+
+def test_a_settled_promise_lets_its_callbacks_go() -> None:
+    class Callback:
+        def __call__(self, _: object) -> None: ...
+
+    promise: Promise[int] = Promise()
+    callback = Callback()
+    reference = weakref.ref(callback)
+    promise.add_done_callback(callback)
+    promise.resolve(1)
+    del callback
+    assert reference() is None
+
+
+# Waiting.
+
+
+async def test_one_that_is_settled_gives_its_result_at_once(loop: Loop) -> None:
+    promise: Promise[str] = Promise()
+    promise.resolve("there")
+    assert await loop.result(promise) == "there"
+    assert await loop.result(promise) == "there"
+
+
+async def test_a_waiter_gets_what_another_thread_resolves(loop: Loop) -> None:
+    promise: Promise[str] = Promise()
+    waiter = loop.start(lambda: loop.result(promise))
+    await loop.until(lambda: subscribers(promise))
+    settle_on_a_thread(lambda: promise.resolve("there"))
+    assert await loop.join(waiter) == "there"
+
+
+async def test_a_waiter_gets_what_its_own_loop_resolves(loop: Loop) -> None:
+    promise: Promise[str] = Promise()
+    waiter = loop.start(lambda: loop.result(promise))
+    await loop.until(lambda: subscribers(promise))
+    promise.resolve("there")
+    assert await loop.join(waiter) == "there"
+
+
+async def test_a_waiter_gets_the_error(loop: Loop) -> None:
+    promise: Promise[str] = Promise()
+    waiter = loop.start(lambda: loop.result(promise))
+    await loop.until(lambda: subscribers(promise))
+    settle_on_a_thread(lambda: promise.reject(OperationError("it broke")))
+    with pytest.raises(OperationError, match="it broke"):
+        await loop.join(waiter)
+
+
+async def test_a_waiter_of_a_cancelled_promise_is_told(loop: Loop) -> None:
+    promise: Promise[str] = Promise()
+    waiter = loop.start(lambda: loop.result(promise))
+    await loop.until(lambda: subscribers(promise))
+    promise.cancel()
+    with pytest.raises(CancelledError):
+        await loop.join(waiter)
+
+
+async def test_many_may_wait_for_one(loop: Loop) -> None:
+    promise: Promise[int] = Promise()
+    waiters = [loop.start(lambda: loop.result(promise)) for _ in range(5)]
+    await loop.until(lambda: subscribers(promise) == 5)
+    settle_on_a_thread(lambda: promise.resolve(7))
+    assert [await loop.join(waiter) for waiter in waiters] == [7] * 5
+
+
+async def test_cancelling_a_waiter_leaves_the_promise_and_the_others_alone(event_loop: Loop) -> None:
+    promise: Promise[int] = Promise()
+    waiters = [event_loop.start(lambda: event_loop.result(promise)) for _ in range(3)]
+    await event_loop.until(lambda: subscribers(promise) == 3)
+    waiters[1].cancel()
+    await event_loop.until(lambda: waiters[1].done)
+    assert isinstance(waiters[1].error, asyncio.CancelledError | trio.Cancelled)
+    assert promise._state is PENDING
+    assert subscribers(promise) == 2
+    promise.resolve(7)
+    assert await event_loop.join(waiters[0]) == 7
+    assert await event_loop.join(waiters[2]) == 7
+
+
+def test_waiters_on_every_loop_and_thread_at_once_get_the_same() -> None:
+    promise: Promise[object] = Promise()
+    result, got = object(), dict[str, object]()
+
+    def run(name: str) -> None:
+        loop = loop_named(name)
+
+        async def main() -> None:
+            got[name] = await loop.result(promise)
+
+        loop.run(main)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in LOOPS]
+    for thread in threads:
+        thread.start()
+    while subscribers(promise) < len(LOOPS):
+        pass
+    promise.resolve(result)
+    for thread in threads:
+        thread.join()
+    assert got == dict.fromkeys(LOOPS, result)
+
+
+def test_asyncio_gathers_promises() -> None:
+    promises: list[Promise[int]] = [Promise() for _ in range(3)]
+
+    async def main() -> list[int]:
+        for i, promise in enumerate(promises):
+            asyncio.get_running_loop().call_soon(promise.resolve, i)
+        return await asyncio.gather(*promises)
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_giving_up_after_a_time_leaves_the_promise_alone(kind: str) -> None:
+    promise: Promise[int] = Promise()
+
+    async def asyncio_main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(promise, 0.001)
+
+    async def trio_main() -> None:
+        with trio.move_on_after(0.001) as scope:
+            await promise
+        assert scope.cancelled_caught
+
+    if kind == "asyncio":
+        asyncio.run(asyncio_main())
+    else:
+        trio.run(trio_main)
+    assert subscribers(promise) == 0
+    assert promise.resolve(1)
+
+
+def test_a_thread_may_wait_for_a_limited_time() -> None:
+    promise: Promise[int] = Promise()
+    with pytest.raises(TimeoutError, match=r"no result after 0\.001 s"):
+        promise.result(timeout=0.001)
+    with pytest.raises(TimeoutError):
+        promise.exception(timeout=0)
+    assert subscribers(promise) == 0
+    assert promise.resolve(4)
+    assert promise.result(timeout=0) == 4
+
+
+def test_awaiting_a_pending_one_without_a_loop_says_what_to_do() -> None:
+    promise: Promise[int] = Promise()
+    with pytest.raises(InvalidStateError, match=r"in a plain thread use \.result\(\)"):
+        promise.__await__().send(None)
+    promise.cancel()
+
+
+def test_it_has_no_truth_value() -> None:
+    promise: Promise[int] = Promise()
+    promise.resolve(1)
+    with pytest.raises(TypeError, match=r"await it, or ask promise\.done\(\)"):
+        bool(promise)
+
+
+@pytest.mark.xfail(reason="each raise adds to the traceback of the one error", strict=True)
+def test_raising_an_error_many_times_keeps_its_traceback_short() -> None:
+    promise: Promise[int] = Promise()
+    promise.reject(OperationError("it broke"))
+    for _ in range(50):
+        with pytest.raises(OperationError) as caught:
+            promise.result()
+    depth, traceback = 0, caught.value.__traceback__
+    while traceback is not None:
+        depth, traceback = depth + 1, traceback.tb_next
+    assert depth < 10
+
+
+# Then.
+
+
+def test_then_gives_what_the_function_makes_of_the_result() -> None:
+    source: Promise[int] = Promise()
+    derived = source.then(lambda number: f"<{number}>")
+    assert not derived.done()
+    source.resolve(3)
+    assert derived.result() == "<3>"
+
+
+def test_then_fails_with_the_source() -> None:
+    source: Promise[int] = Promise()
+    derived = source.then(str)
+    error = OperationError("it broke")
+    source.reject(error)
+    assert derived.exception() is error
+
+
+def test_then_fails_if_the_function_does() -> None:
+    source: Promise[int] = Promise()
+    derived = source.then(lambda number: 1 // number)
+    source.resolve(0)
+    assert isinstance(derived.exception(), ZeroDivisionError)
+
+
+def test_then_is_cancelled_with_the_source() -> None:
+    source: Promise[int] = Promise()
+    derived = source.then(str)
+    source.cancel()
+    assert derived.cancelled()
+
+
+def test_cancelling_what_then_gave_leaves_the_source_alone() -> None:
+    source: Promise[int] = Promise()
+    derived = source.then(str)
+    assert derived.cancel()
+    assert source.resolve(1)
+    assert derived.cancelled()
+
+
+async def test_then_can_be_awaited(loop: Loop) -> None:
+    source: Promise[int] = Promise()
+    derived = source.then(str)
+    waiter = loop.start(lambda: loop.result(derived))
+    await loop.until(lambda: subscribers(derived))
+    settle_on_a_thread(lambda: source.resolve(12))
+    assert await loop.join(waiter) == "12"
+
+
+def test_a_promise_that_nobody_wants_is_freed() -> None:
+    promise: Promise[int] = Promise()
+    reference = weakref.ref(promise)
+    del promise
+    gc.collect()
+    assert reference() is None
