@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
-from webnn.graph.limits import SPEC_LIMITS, LimitsTable
+from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View
 
@@ -118,7 +118,7 @@ class Backend(ABC):
 
     def support_limits(self) -> LimitsTable:
         """What it can do: the specification's table, or less (`webnn.graph.limits.narrowed`)."""
-        return SPEC_LIMITS
+        return narrowed(ALGORITHM_GAPS)
 
     @property
     def preferred_input_layout(self) -> Literal["nchw", "nhwc"]:

@@ -104,6 +104,7 @@ class SessionCache:
 
     def release(self, entry: Entry) -> None:
         """A graph no longer uses `entry`. May be called from a finalizer."""
+        evicted = []  # these go when the lock is free again: ending a session can take a while
         with self._lock:
             entry.users -= 1
             if entry.users or entry.key is None:
@@ -111,13 +112,14 @@ class SessionCache:
             self._idle[entry] = None
             self._idle_bytes += entry.byte_length
             while self._idle and (self._idle_bytes > self._limit or len(self._idle) > self._limit_entries):
-                self._evict(next(iter(self._idle)))
+                evicted.append(self._evict(next(iter(self._idle))))
 
     def clear(self) -> None:
         """Drop everything that no graph uses."""
+        evicted = []
         with self._lock:
             while self._idle:
-                self._evict(next(iter(self._idle)))
+                evicted.append(self._evict(next(iter(self._idle))))
 
     @property
     def statistics(self) -> CacheStatistics:
@@ -126,7 +128,7 @@ class SessionCache:
             count = sum(map(len, self._entries.values()))
             return CacheStatistics(self._hits, self._misses, self._evictions, count, self._idle_bytes)
 
-    def _evict(self, entry: Entry) -> None:
+    def _evict(self, entry: Entry) -> Entry:
         assert entry.key is not None
         del self._idle[entry]
         self._idle_bytes -= entry.byte_length
@@ -136,6 +138,7 @@ class SessionCache:
         if not entries:
             del self._entries[entry.key]
         entry.key = None
+        return entry
 
 
 session_cache: Final = SessionCache()

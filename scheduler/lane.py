@@ -41,7 +41,7 @@ class ThreadLane(Lane):
     def __init__(self, name: str) -> None:
         self._name = name
         self._inbox: SimpleQueue[Drain | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant: `call` is for finalizers too
         self._thread: threading.Thread | None = None
         self._closed = False
         _lanes.add(self)
@@ -51,6 +51,19 @@ class ThreadLane(Lane):
         if self._thread is None:
             self._start()
         self._inbox.put(drain)
+
+    def call(self, function: Callable[[], object]) -> bool:
+        """Call `function()` once on the thread, after what it has to do; False if it has none (any more)."""
+
+        def once() -> bool:
+            function()
+            return False
+
+        with self._lock:
+            if self._closed or self._thread is None:
+                return False
+            self._inbox.put(once)
+            return True
 
     def close(self, *, wait: bool) -> None:
         """Let the thread end after what it is doing; wait for that, unless called from that thread."""

@@ -7,6 +7,7 @@ argument is not valid, this package raises `ValidationError`.
 __all__ = [
     "ContextLostError",
     "DataError",
+    "DestroyedError",
     "InvalidStateError",
     "MLError",
     "NotSupportedError",
@@ -26,6 +27,10 @@ class ValidationError(MLError, ValueError):
 
 class InvalidStateError(MLError):
     """The object was destroyed, or has been used up: a builder that has built, a tensor after `destroy`."""
+
+
+class DestroyedError(ValidationError, InvalidStateError):
+    """A tensor was used after `destroy`: for the specification a wrong argument, for browsers a wrong state."""
 
 
 class DataError(MLError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from webnn.graph.dtypes import FLOATS, DataType
+from webnn.graph.dtypes import ALL, FLOATS, DataType
 
 __all__ = ["SPEC_LIMITS", "Limits", "LimitsTable", "N", "Rank", "narrowed"]
 
@@ -76,6 +76,14 @@ LimitsTable: TypeAlias = Mapping[str, Mapping[str, Limits]]
 
 SPEC_LIMITS: Final[dict[str, dict[str, Limits]]] = {}
 """The specification's limits, filled by the `operator` decorator as the families are imported."""
+
+
+_NO_FLOATS: Final = tuple(t for t in ALL if t not in FLOATS)
+ALGORITHM_GAPS: Final[dict[str, dict[str, Sequence[DataType]]]] = {
+    "is_nan": {"a": _NO_FLOATS},
+    "is_infinite": {"a": _NO_FLOATS},
+}
+"""What the specification's tables allow and its algorithms refuse: no backend promises it."""
 
 
 def narrowed(

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, overload
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
-from webnn.errors import ContextLostError, InvalidStateError, ValidationError
+from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
 from webnn.graph.arguments import boolean, printable
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder, descriptor_from
@@ -239,7 +239,8 @@ class MLContext:
         Args:
             tensor: a readable tensor of this context.
             out: where the bytes shall go: a writable, C-contiguous array of the tensor's type and shape, or a writable
-                buffer of its size. It may be filled at any time until the promise settles.
+                buffer; of a larger one the first bytes are filled. It may be filled at any time until the promise
+                settles.
 
         Returns:
             A promise of `out` if it was given; else of an array that is read-only and was not copied: it is the
@@ -452,8 +453,8 @@ class MLContext:
             raise ValidationError(f"{call}: {tensor!r} belongs to another context")
         try:
             tensor._check_alive()
-        except ValidationError as error:
-            raise ValidationError(f"{call}: {error}") from None
+        except DestroyedError as error:
+            raise DestroyedError(f"{call}: {error}") from None
         if needed == "writable" and not tensor._writable:
             raise ValidationError(f"{call}: {tensor!r} is not writable: create it with writable=True")
         if needed == "readable" and not tensor.readable:
@@ -474,7 +475,7 @@ class MLContext:
                 if tensor._context is not self:
                     raise ValidationError(f"{where}: {tensor!r} belongs to another context")
                 if tensor._destroyed:
-                    raise ValidationError(f"{where}: {tensor!r} was destroyed")
+                    raise DestroyedError(f"{where}: {tensor!r} was destroyed")
                 if id(tensor) in seen:
                     raise ValidationError(
                         f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; a tensor goes once only"
@@ -527,6 +528,8 @@ def _writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any
             raise ValidationError("out is read-only")
         if not array.flags.c_contiguous:
             raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
+        if array.ndim == 1 and array.nbytes > descriptor.byte_length and len(descriptor.shape) != 1:
+            array = array[: descriptor.byte_length // array.itemsize]  # of a larger buffer, the first bytes
         result = array_from(array, descriptor)
         if not np.shares_memory(result, array):
             raise ValidationError("out cannot be filled in place")

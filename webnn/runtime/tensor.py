@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from webnn.errors import ContextLostError, InvalidStateError, ValidationError
+from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.scheduler.value import Name
@@ -93,7 +93,7 @@ class MLTensor(Name):
         if self._context._lost_message is not None:
             raise ContextLostError(self._context._lost_message)
         if self._destroyed:
-            raise ValidationError(f"{self!r} was destroyed")
+            raise DestroyedError(f"{self!r} was destroyed")
 
     def _constant_for(self, host: object) -> np.ndarray[Any, Any]:
         """Its value as a constant of a graph of `host`; for `MLGraphBuilder.constant`."""
