@@ -20,7 +20,7 @@ from webnn.backends.onnxruntime import backend as _onnxruntime  # noqa: F401
 # Deterministic by default; WEBNN_PROPERTY_PROFILE=thorough looks for what nobody has met yet.
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # a busy machine is no failure
 settings.register_profile(
-    "default", max_examples=20, derandomize=True, database=None, deadline=None, suppress_health_check=_SLOW
+    "default", max_examples=15, derandomize=True, database=None, deadline=None, suppress_health_check=_SLOW
 )
 settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("WEBNN_PROPERTY_PROFILE", "default"))
