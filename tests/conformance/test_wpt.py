@@ -171,6 +171,6 @@ def test_the_summary_counts_each_backend_apart() -> None:
         "xfailed": [report("arrays"), report("arrays", stale=True)],
     }
     assert summary(stats) == [
-        "WPT conformance on arrays: 1 of 2 pass, 1 known failures, of 2 older than the specification 1 pass",
+        "WPT conformance on arrays: 1 of 2 pass, 1 known to fail, of 2 older than the specification 1 pass",
         "WPT conformance on onnxruntime: 1 of 2 pass, 1 FAIL",
     ]

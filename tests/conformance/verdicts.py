@@ -47,7 +47,7 @@ def summary(stats: Mapping[str, Sequence[Any]]) -> list[str]:
         stale = {key[3]: n for key, n in counts.items() if key[:3] == (kind, backend, True)}
         words = [f"{current.get('passed', 0)} of {sum(current.values())} pass"]
         if current.get("xfailed"):
-            words.append(f"{current['xfailed']} known failures")
+            words.append(f"{current['xfailed']} known to fail")
         if failures := current.get("failed", 0) + current.get("error", 0):
             words.append(f"{failures} FAIL")
         if current.get("skipped"):

@@ -13,7 +13,6 @@ from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import ALL, DATA_TYPES, DataType
 from webnn.graph.ir import Graph
-from webnn.graph.limits import Limits, LimitsTable
 from webnn.graph.operand import MLOperand
 
 Builder = MLGraphBuilder[Graph]
@@ -241,15 +240,13 @@ def test_an_output_belongs_to_the_builder(builder: Builder) -> None:
         builder.build({"y": other.relu(other.input("x", [1], "float32"))})
 
 
-def test_a_backend_may_not_be_able_to_return_a_type() -> None:
-    class Host(DirectHost):
-        @property
-        def limits(self) -> LimitsTable:
-            return {**super().limits, "output": {"output": Limits(("float32",))}}
-
-    builder = MLGraphBuilder(Host())
-    with pytest.raises(ValidationError, match="build: output 'y' is int8, which a graph cannot return"):
-        builder.build({"y": builder.identity(builder.input("x", [1], "int8"))})
+def test_four_bit_integers_stay_inside_of_a_graph(builder: Builder) -> None:
+    x = builder.input("x", [2], "float32")
+    q = builder.quantize_linear(
+        x, builder.constant(np.ones(1, np.float32)), builder.constant(np.ones(1, ml_dtypes.int4))
+    )
+    with pytest.raises(ValidationError, match="build: output 'y' is int4, which a graph cannot return"):
+        builder.build({"y": q})
 
 
 def test_a_refused_build_leaves_the_builder_usable(builder: Builder) -> None:
