@@ -1,15 +1,10 @@
-"""Plays WPT's recorded calls against the public API, step by step, and checks what each must give.
-
-One thing is not played as recorded: 58 sequences, none of which builds a graph, give several inputs of one builder the
-same name. The specification has since made that an error, so the player numbers them.
-"""
+"""Plays WPT's recorded calls against the public API, step by step, and checks what each must give."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -42,7 +37,6 @@ class Player:
         self.objects: dict[str, Any] = dict(objects or {})
         self._expected_rejections: list[tuple[dict[str, Any], Any]] = []
         self._buffers: list[Any] = []
-        self._input_names: dict[Any, Counter[str]] = {}
 
     async def play(self, steps: Iterable[dict[str, Any]]) -> None:
         """Make the calls in order; raises AssertionError where one does not do what it must."""
@@ -128,7 +122,7 @@ class Player:
         calls: dict[str, Callable[..., Any]] = {
             "createContext": self._create_context,
             "MLGraphBuilder": webnn.MLGraphBuilder,
-            "input": lambda name, d: on.input(self._free_name(on, name), d["shape"], d["dataType"]),
+            "input": lambda name, d: on.input(name, d["shape"], d["dataType"]),
             "constant": lambda d, buffer: on.constant(
                 {key: d[key] for key in ("dataType", "shape")}, _as_float16(buffer, d["dataType"])
             ),
@@ -145,11 +139,6 @@ class Player:
             for buffer in self._buffers:  # what was in it was taken at the call
                 _scribble(buffer)
         return result
-
-    def _free_name(self, builder: Any, name: str) -> str:
-        taken = self._input_names.setdefault(builder, Counter())
-        taken[name] += 1
-        return name if taken[name] == 1 else f"{name} {taken[name]}"
 
     def _create_context(self, options: dict[str, Any] | None = None) -> webnn.MLContext:
         given = {snake(name): value for name, value in (options or {}).items()}
