@@ -1,13 +1,15 @@
 """The W3C Web Neural Network API for Python: an async, lazily evaluated, pipelined tensor runtime.
 
 The tree, from the ground up: `errors`; `graph` (what a graph is); `memory` (where bytes live); `backends` (how a graph
-runs); `scheduler` (when work runs); `runtime` (what a program holds). Each knows those before it and none after it.
-Importing this package loads no backend.
+runs); `scheduler` (when work runs); `runtime` (what a program holds); `formats` (models in
+and out). Each knows those before it and none after it. Importing this package loads no backend, and no
+library of a format.
 """
 
 from webnn import errors
 from webnn.backends.registry import BackendInfo, available_backends
 from webnn.errors import MLError
+from webnn.formats import import_onnx, load_onnx
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
@@ -40,4 +42,6 @@ __all__ = [
     "Stream",
     "available_backends",
     "errors",
+    "import_onnx",
+    "load_onnx",
 ]

@@ -1,0 +1,111 @@
+"""ONNX models as WebNN graphs.
+
+`reading` turns a file, bytes or a `ModelProto` into a model whose weights stay where they are; `importer` walks its
+nodes, folds what is known already, and calls for each other node the function that `table` has for it; these stand in
+one module per family, listed in `families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.dtypes import DataType
+from webnn.graph.operand import MLOperand
+from webnn.runtime.context import MLContext
+from webnn.runtime.graph import MLGraph
+from webnn.runtime.ml import ML
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["OnnxModel", "import_onnx", "load_onnx"]
+
+OnnxModel: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | ModelProto"
+"""Where a model comes from: a path, the bytes of a file, or a model that is loaded already."""
+
+
+def load_onnx(
+    model: OnnxModel,
+    context: MLContext | None = None,
+    *,
+    shapes: Mapping[str, int | Sequence[int]] | None = None,
+    dtypes: Mapping[str, DataType] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> MLGraph:
+    """The graph of an ONNX model of opset 7 or newer, compiled in the background: usable at once, and awaitable.
+
+    Weights are not copied: those in a file are read from where they lie in it, when they are needed. What the model
+    computes from constants and shapes alone is computed here, once. Types that WebNN lacks are held by their nearest
+    neighbours: bool by uint8 (0 and 1), double and bfloat16 by float32, int16 and uint16 by int32.
+
+    Args:
+        model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must lie in the folder of the model.
+        context: where the graph shall run. Default: a new one, `webnn.ML().create_context()`.
+        shapes: sizes for dimensions that the model leaves open: by the dimension's name, `{"batch": 1}`, or the whole
+            shape by the input's name, `{"x": [1, 3, 224, 224]}`.
+        dtypes: data types in which inputs and outputs shall be presented, by name: `{"input_ids": "int32"}` where the
+            model says int64. They are cast on the way.
+        constants: values for inputs that never change, by name: `{"sr": 16000}`. They are no inputs of the graph then,
+            and an `If` that depends on nothing else is decided here.
+        outputs: the values to return, by name: some of the model's outputs, or any value inside it. Default: all
+            outputs.
+
+    Raises:
+        DataError: the bytes are not a valid ONNX model, or refer to weights that are not there.
+        ValidationError: a dimension has no size, or `shapes`, `dtypes`, `constants` or `outputs` do not fit the model.
+        NotSupportedError: the model has nodes that WebNN cannot express; the message lists all of them, with the
+            reason and the nearest form.
+    """
+    chosen = context if context is not None else ML().create_context()
+    try:
+        builder = chosen.create_graph_builder()
+        return builder.build(
+            import_onnx(model, builder, shapes=shapes, dtypes=dtypes, constants=constants, outputs=outputs)
+        )
+    except BaseException:
+        if context is None:
+            chosen.destroy()
+        raise
+
+
+def import_onnx(
+    model: OnnxModel,
+    builder: MLGraphBuilder[Any],
+    *,
+    shapes: Mapping[str, int | Sequence[int]] | None = None,
+    dtypes: Mapping[str, DataType] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, MLOperand] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> dict[str, MLOperand]:
+    """The outputs of an ONNX model as operands of `builder`, by name, to go on building with.
+
+    Takes and raises what `load_onnx` does, and besides:
+
+    Args:
+        model: as in `load_onnx`.
+        builder: where the operators are added.
+        shapes: as in `load_onnx`.
+        dtypes: as in `load_onnx`.
+        constants: as in `load_onnx`.
+        inputs: operands of `builder` that stand for inputs of the model, by name; the other inputs become inputs of
+            the builder.
+        outputs: as in `load_onnx`.
+    """
+    # Loading the onnx package takes longer than most imports of models; only those who have a model pay for it.
+    from webnn.formats.onnx.importer import Importer  # noqa: PLC0415
+    from webnn.formats.onnx.reading import read_model  # noqa: PLC0415
+
+    importer = Importer(
+        read_model(model),
+        builder,
+        shapes=shapes or {},
+        dtypes=dtypes or {},
+        constants=constants or {},
+        inputs=inputs or {},
+    )
+    return importer.outputs(outputs)

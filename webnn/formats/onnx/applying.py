@@ -1,0 +1,64 @@
+"""Operators of ONNX that are defined through others: the inner one is imported with the function that the table has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from onnx import AttributeProto, helper
+
+from webnn.formats.onnx.table import importer_of
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.graph.operand import MLOperand
+
+__all__ = ["apply", "apply_many"]
+
+_VERSION: Final = 21
+"""That of the standard's operators which `apply` means."""
+
+
+def apply_many(
+    node: OnnxNode,
+    op_type: str,
+    inputs: Sequence[MLOperand | np.ndarray[Any, Any] | None],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    outputs: int,
+    domain: str = "",
+) -> list[MLOperand]:
+    """The first outputs of the operator called `op_type`, on behalf of `node`.
+
+    Attributes are Python values, or as they stand in a model.
+    """
+    version = 1 if domain else _VERSION
+    function = importer_of(domain, op_type, version)
+    if function is None:
+        raise UnsupportedNodeError(f"it is composed of {op_type}, which cannot be expressed")
+    protos = {
+        name: value if isinstance(value, AttributeProto) else helper.make_attribute(name, value)
+        for name, value in (attributes or {}).items()
+    }
+    values = [_value(value) for value in inputs]
+    names = [f"output{i}" for i in range(outputs)]
+    result = function(OnnxNode(node.importer, op_type, domain, version, values, protos, names))
+    results = list(result) if isinstance(result, list | tuple) else [result]
+    return [node.constant(item) if isinstance(item, np.ndarray) else item for item in results[:outputs]]
+
+
+def apply(
+    node: OnnxNode,
+    op_type: str,
+    inputs: Sequence[MLOperand | np.ndarray[Any, Any] | None],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    domain: str = "",
+) -> MLOperand:
+    """The output of the operator called `op_type`, on behalf of `node`."""
+    return apply_many(node, op_type, inputs, attributes, outputs=1, domain=domain)[0]
+
+
+def _value(value: MLOperand | np.ndarray[Any, Any] | None) -> Value | None:
+    if value is None:
+        return None
+    return Value(operand=value) if isinstance(value, MLOperand) else Value(np.asarray(value))

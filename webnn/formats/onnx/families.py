@@ -1,0 +1,28 @@
+"""The modules of importers; importing this one fills the table."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+__all__ = ["FAMILIES"]
+
+FAMILIES: Final = (
+    "activation",
+    "channelwise",
+    "constants",
+    "control",
+    "convolution",
+    "elementwise",
+    "gathering",
+    "logic",
+    "matrix",
+    "movement",
+    "normalization",
+    "pooling",
+    "reduction",
+    "resampling",
+)
+
+for family in FAMILIES:
+    import_module(f"webnn.formats.onnx.{family}")

@@ -1,0 +1,290 @@
+"""A model from a path, bytes or a `ModelProto`, with its weights left where they lie.
+
+The bytes of a file are mapped. Before the protobuf parser sees them, `_without_weights` takes the big `raw_data` fields
+out and leaves a note of where they were, since parsing would copy them twice. `Model.array` views a tensor's bytes in
+place where they are aligned for its type, and copies them where they are not.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from webnn.errors import DataError, ValidationError
+
+__all__ = ["DTYPES", "Model", "read_model"]
+
+DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
+    TensorProto.FLOAT: np.dtype(np.float32),
+    TensorProto.FLOAT16: np.dtype(np.float16),
+    TensorProto.DOUBLE: np.dtype(np.float64),
+    TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    TensorProto.BOOL: np.dtype(np.bool_),
+    TensorProto.INT8: np.dtype(np.int8),
+    TensorProto.INT16: np.dtype(np.int16),
+    TensorProto.INT32: np.dtype(np.int32),
+    TensorProto.INT64: np.dtype(np.int64),
+    TensorProto.UINT8: np.dtype(np.uint8),
+    TensorProto.UINT16: np.dtype(np.uint16),
+    TensorProto.UINT32: np.dtype(np.uint32),
+    TensorProto.UINT64: np.dtype(np.uint64),
+    TensorProto.INT4: np.dtype(ml_dtypes.int4),
+    TensorProto.UINT4: np.dtype(ml_dtypes.uint4),
+}
+"""The element types that the importer knows. Strings, complex numbers and 8-bit floats are not among them."""
+
+_PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
+
+_DENSE_LIMIT: Final = 1 << 26
+"""The most elements that a sparse tensor may have once it is spelled out."""
+
+_FEW: Final = 1024
+"""Bytes of weights that are not worth leaving in the file."""
+
+_PLACE: Final = "webnn.place"
+"""The key of the note that `_without_weights` leaves. A file may hold such notes of its own: like every place they are
+checked against the bounds of the same file, so they reach nothing that `raw_data` could not."""
+
+_RAW_DATA: Final = 9
+
+_INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph"},
+    "tensor": {_RAW_DATA: "raw data"},
+}
+"""The fields on the way from a model to its weights, by number, with the message that each holds."""
+
+_MAX_DEPTH: Final = 64
+
+
+class Model:
+    """A parsed model, and the bytes its weights are read from."""
+
+    def __init__(self, proto: ModelProto, data: memoryview | None, folder: Path | None) -> None:
+        self.proto = proto
+        self._data = data
+        self._folder = folder
+        self._files: dict[str, memoryview] = {}
+
+    def array(self, tensor: TensorProto) -> np.ndarray[Any, Any]:
+        """The value of `tensor`, viewed in place where that is possible.
+
+        Raises:
+            DataError: the tensor does not hold what it declares, or its bytes are not where it says.
+        """
+        where = f"tensor {tensor.name!r}"
+        shape = tuple(tensor.dims)
+        if any(dimension < 0 for dimension in shape):
+            raise DataError(f"{where} has the dimensions {list(shape)}")
+        dtype = DTYPES.get(tensor.data_type)
+        if dtype is None:
+            raise DataError(f"{where} is of type {type_name(tensor.data_type)}, which no WebNN type can hold")
+        count = math.prod(shape)
+        packed = tensor.data_type in _PACKED
+        size = (count + 1) // 2 if packed else count * dtype.itemsize
+        data = self._bytes_of(tensor, where)
+        if data is None:
+            return self._from_fields(tensor, dtype, shape, where)
+        if len(data) != size:
+            raise DataError(f"{where} takes {size} bytes for {dtype.name} {list(shape)}, but has {len(data)}")
+        if packed:
+            array = np.frombuffer(data, np.uint8)
+            nibbles = np.stack([array & 15, array >> 4], axis=-1).reshape(-1)[:count]
+            if tensor.data_type == TensorProto.INT4:
+                nibbles = (nibbles ^ 8).astype(np.int8) - 8
+            return np.asarray(nibbles.astype(dtype).reshape(shape))
+        if dtype == np.bool_:
+            return np.not_equal(np.frombuffer(data, np.uint8), 0).reshape(shape)  # a byte of 2 would be no valid bool
+        array = np.frombuffer(data, dtype.newbyteorder("<"))
+        if not array.flags.aligned or not array.dtype.isnative:
+            array = array.astype(dtype)
+        return array.reshape(shape)
+
+    def _from_fields(
+        self, tensor: TensorProto, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+    ) -> np.ndarray[Any, Any]:
+        held = max(
+            len(tensor.float_data), len(tensor.int32_data), len(tensor.int64_data), len(tensor.double_data),
+            len(tensor.uint64_data),
+        )  # fmt: skip
+        if math.prod(shape) > held * (2 if tensor.data_type in _PACKED else 1):
+            raise DataError(f"{where} has {held} elements, its shape {list(shape)} takes {math.prod(shape)}")
+        try:
+            return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
+        except (ValueError, TypeError, OverflowError, KeyError) as error:
+            raise DataError(f"{where} does not hold {dtype.name} {list(shape)}: {error}") from None
+
+    def dense(self, sparse: onnx.SparseTensorProto) -> np.ndarray[Any, Any]:
+        """The value of a sparse tensor, with its zeros."""
+        values, indices = self.array(sparse.values), self.array(sparse.indices)
+        shape = tuple(sparse.dims)
+        where = f"sparse tensor {sparse.values.name!r}"
+        if any(d < 0 for d in shape) or math.prod(shape) > _DENSE_LIMIT:
+            raise DataError(f"{where} has the shape {list(shape)}; at most {_DENSE_LIMIT} elements are read")
+        result = np.zeros(shape, values.dtype)
+        try:
+            if indices.ndim == 2:
+                indices = np.ravel_multi_index(tuple(indices.T), shape)
+            if indices.size and (indices.min() < 0 or indices.max() >= result.size):
+                raise ValueError("an index is outside of the shape")
+            result.reshape(-1)[indices] = values
+        except (ValueError, TypeError, IndexError) as error:
+            raise DataError(f"{where} of shape {list(shape)}: {error}") from None
+        return result
+
+    def _bytes_of(self, tensor: TensorProto, where: str) -> memoryview | bytes | None:
+        external = tensor.data_location == TensorProto.EXTERNAL
+        if not external and not tensor.external_data:
+            return tensor.raw_data if tensor.HasField("raw_data") else None
+        notes = {entry.key: entry.value for entry in tensor.external_data}
+        try:
+            if not external:
+                offset, length = map(int, notes.get(_PLACE, "").split())
+                data = self._data
+            else:
+                data = self._file(notes.get("location", ""), where)
+                offset = int(notes.get("offset", 0))
+                length = int(notes.get("length", len(data) - offset))
+        except ValueError:
+            raise DataError(f"{where}: {notes} does not say where its data is") from None
+        if data is None or offset < 0 or length < 0 or offset + length > len(data):
+            held = 0 if data is None else len(data)
+            raise DataError(f"{where}: {length} bytes at {offset} are not in the {held} bytes of its data")
+        return data[offset : offset + length]
+
+    def _file(self, location: str, where: str) -> memoryview:
+        """The mapped bytes of a file of weights, which must lie in the folder of the model."""
+        if location not in self._files:
+            if self._folder is None:
+                raise DataError(f"{where} is in the file {location!r}; load the model by its path to have it read")
+            try:
+                path = (self._folder / location).resolve()
+                inside = path.is_relative_to(self._folder.resolve()) and not Path(location).is_absolute()
+            except (OSError, ValueError, RuntimeError) as error:
+                raise DataError(f"{where}: {location!r} is no file name: {error}") from None
+            if not location or not inside:
+                raise DataError(f"{where}: the file {location!r} is not in the folder of the model")
+            self._files[location] = _mapped(path, f"{where}: ")
+        return self._files[location]
+
+
+def type_name(element_type: int) -> str:
+    """ONNX's name of an element type."""
+    names = TensorProto.DataType
+    return names.Name(element_type).lower() if element_type in names.values() else f"number {element_type}"
+
+
+def read_model(source: object) -> Model:
+    """The model that a path, bytes or a `ModelProto` holds.
+
+    Raises:
+        DataError: the file cannot be read or is not an ONNX model.
+        ValidationError: `source` is something else.
+    """
+    if isinstance(source, ModelProto):
+        return Model(source, None, None)
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fspath(source))
+        return _parsed(_mapped(path, ""), path.parent, f"{str(path)!r}")
+    if isinstance(source, bytes | bytearray | memoryview):
+        try:
+            return _parsed(memoryview(source).cast("B"), None, "the bytes")
+        except TypeError as error:
+            raise ValidationError(f"the bytes of a model must be contiguous: {error}") from None
+    raise ValidationError(f"a model is a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
+
+
+def _mapped(path: Path, where: str) -> memoryview:
+    try:
+        if not path.is_file():  # also refuses pipes and devices, which could block or never end
+            raise DataError(f"{where}there is no file {str(path)!r}")
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{where}{str(path)!r} cannot be read: {error}") from None
+
+
+def _parsed(data: memoryview, folder: Path | None, what: str) -> Model:
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(b"".join(_without_weights(data, 0, len(data), "model", 0)))
+    except (DecodeError, RecursionError) as error:
+        raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
+    if not proto.HasField("graph"):
+        raise DataError(f"{what} holds no ONNX graph")
+    return Model(proto, data, folder)
+
+
+def _without_weights(data: memoryview, position: int, end: int, message: str, depth: int) -> Iterator[bytes]:
+    """The message at `position`, in pieces, with notes of their place instead of the large fields of raw data."""
+    inside = _INSIDE[message]
+    kept = position
+    while position < end:
+        field = position
+        tag, position = _varint(data, position, end)
+        wire, number = tag & 7, tag >> 3
+        if wire == 0:
+            _, position = _varint(data, position, end)
+        elif wire == 1:
+            position += 8
+        elif wire == 5:
+            position += 4
+        elif wire == 2:
+            size, start = _varint(data, position, end)
+            position = start + size
+            if position > end:
+                raise DecodeError(f"truncated: {size} bytes are announced at byte {start}, {end - start} are there")
+            if number in inside and size > _FEW and depth < _MAX_DEPTH:
+                yield bytes(data[kept:field])
+                kept = position
+                if message == "tensor":
+                    yield _note(start, size)
+                else:
+                    pieces = list(_without_weights(data, start, position, inside[number], depth + 1))
+                    yield bytes([number << 3 | 2]) if number < 16 else _varint_of(number << 3 | 2)
+                    yield _varint_of(sum(map(len, pieces)))
+                    yield from pieces
+        else:
+            break  # groups, which ONNX does not use: the parser shall say what it thinks of the rest
+    yield bytes(data[kept:end])
+
+
+def _note(offset: int, size: int) -> bytes:
+    entry: bytes = onnx.StringStringEntryProto(key=_PLACE, value=f"{offset} {size}").SerializeToString()
+    return _varint_of(13 << 3 | 2) + _varint_of(len(entry)) + entry
+
+
+def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
+    result = shift = 0
+    while position < end and shift < 70:
+        byte = data[position]
+        position += 1
+        result |= (byte & 127) << shift
+        if byte < 128:
+            return result, position
+        shift += 7
+    raise DecodeError(f"truncated, or no protobuf, at byte {position}")
+
+
+def _varint_of(value: int) -> bytes:
+    result = bytearray()
+    while value > 127:
+        result.append(value & 127 | 128)
+        value >>= 7
+    result.append(value)
+    return bytes(result)
