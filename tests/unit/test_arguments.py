@@ -116,3 +116,24 @@ def test_a_double_is_finite(value: float) -> None:
 
 def test_printing_escapes_what_would_disturb_the_line() -> None:
     assert arguments.printable("stem\n\x00\u202e ü") == "stem\\n\\x00\\u202e ü"
+
+
+class Silent:
+    def __repr__(self) -> str:
+        raise RuntimeError("nobody knows what this is")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("nhcw", "'nhcw'"), ([0] * 100, "[0, 0, 0, 0, 0, 0,..."), (10**5000, "<int>"), (Silent(), "<Silent>")],
+    ids=["short", "long", "too long", "silent"],
+)
+def test_a_message_shows_any_value_and_stays_short(value: Any, text: str) -> None:
+    assert arguments.shown(value, 21) == text
+
+
+@pytest.mark.parametrize("value", [10**5000, [10**5000], Silent(), [Silent()]], ids=["int", "ints", "object", "list"])
+def test_what_cannot_be_printed_is_refused_all_the_same(value: Any) -> None:
+    for take in (arguments.unsigned, arguments.unsigned_list, arguments.boolean, arguments.double):
+        with pytest.raises(ValidationError, match=r"^x(\[0\])? must be .*, got <"):
+            take("x", value)

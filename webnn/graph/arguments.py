@@ -20,6 +20,7 @@ __all__ = [
     "enum_value",
     "number",
     "printable",
+    "shown",
     "signed",
     "unsigned",
     "unsigned_list",
@@ -44,16 +45,16 @@ def _integer(name: str, value: object, low: int, high: int) -> int:
     if type(value) is int:
         result = value
     elif isinstance(value, bool) or value is None:
-        raise ValidationError(f"{name} must be an integer, got {value!r}")
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}")
     elif isinstance(value, float) and value.is_integer():
         result = int(value)
     else:
         try:
             result = _operator.index(value)  # type: ignore[arg-type]
         except TypeError:
-            raise ValidationError(f"{name} must be an integer, got {value!r}") from None
+            raise ValidationError(f"{name} must be an integer, got {shown(value)}") from None
     if not low <= result <= high:
-        raise ValidationError(f"{name} must be an integer of {low} to {high}, got {result}")
+        raise ValidationError(f"{name} must be an integer of {low} to {high}, got {shown(result)}")
     return result
 
 
@@ -81,7 +82,7 @@ def _items(name: str, value: object, kind: str) -> Iterable[object]:
         or not isinstance(value, Iterable)
         or getattr(value, "shape", None) == ()
     ):
-        raise ValidationError(f"{name} must be a sequence of {kind}, got {value!r}")
+        raise ValidationError(f"{name} must be a sequence of {kind}, got {shown(value)}")
     return value
 
 
@@ -112,7 +113,7 @@ def enum_value(name: str, value: object, allowed: Mapping[E, Any] | Sequence[E])
     """A WebIDL enum: `value` if it is one of `allowed`."""
     if isinstance(value, str) and value in allowed:
         return value  # type: ignore[return-value]
-    raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
 
 
 def boolean(name: str, value: object) -> bool:
@@ -121,13 +122,13 @@ def boolean(name: str, value: object) -> bool:
         return value
     if type(value).__name__ in ("bool", "bool_"):
         return bool(value)
-    raise ValidationError(f"{name} must be True or False, got {value!r}")
+    raise ValidationError(f"{name} must be True or False, got {shown(value)}")
 
 
 def number(name: str, value: object) -> Number:
     """`MLNumber`: an int of any size, or a float with NaN and the infinities."""
     if isinstance(value, bool | str | bytes | bytearray):  # float() would parse text
-        raise ValidationError(f"{name} must be a number, got {value!r}")
+        raise ValidationError(f"{name} must be a number, got {shown(value)}")
     if isinstance(value, int | float):
         return value
     try:
@@ -136,8 +137,8 @@ def number(name: str, value: object) -> Number:
         pass
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValidationError(f"{name} must be a number, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValidationError(f"{name} must be a number, got {shown(value)}") from None
 
 
 def double(name: str, value: object) -> float:
@@ -147,7 +148,7 @@ def double(name: str, value: object) -> float:
     except OverflowError:
         result = math.inf
     if not math.isfinite(result):
-        raise ValidationError(f"{name} must be finite, got {value!r}")
+        raise ValidationError(f"{name} must be finite, got {shown(value)}")
     return result
 
 
@@ -157,6 +158,15 @@ def double_list(name: str, value: object, *, length: int) -> tuple[float, ...]:
     if len(result) != length:
         raise ValidationError(f"{name} must have {length} items, got {list(result)}")
     return result
+
+
+def shown(value: object, length: int = 80) -> str:
+    """`value` as a message shows it: its repr, cut short; of what has none, its type."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of thousands of digits, or somebody's own __repr__
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 import numpy as np
 
 from webnn.errors import InvalidStateError, ValidationError
-from webnn.graph.arguments import enum_value, number
+from webnn.graph.arguments import enum_value, number, shown
 from webnn.graph.arrays import array_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType, Number, cast_number, data_type_of
@@ -58,7 +58,7 @@ def descriptor_from(value: object, data_type: object = None) -> MLOperandDescrip
     """A descriptor from a shape and a data type, from a descriptor, or from a mapping with the specification's keys."""
     if isinstance(value, MLOperandDescriptor):
         if data_type is not None and data_type != value.data_type:
-            raise ValidationError(f"the descriptor says {value.data_type}, the argument {data_type!r}")
+            raise ValidationError(f"the descriptor says {value.data_type}, the argument {shown(data_type)}")
         return value
     if isinstance(value, Mapping):
         unknown = set(value) - {"data_type", "dataType", "shape"}
@@ -139,7 +139,7 @@ class MLGraphBuilder(
         where = f"input {name!r}" if isinstance(name, str) else "input"
         try:
             if not isinstance(name, str) or not name:
-                raise ValidationError(f"the name must be a string that is not empty, got {name!r}")
+                raise ValidationError(f"the name must be a string that is not empty, got {shown(name)}")
             descriptor = descriptor_from(shape, data_type)
             if descriptor.data_type in ("int4", "uint4"):
                 raise ValidationError(f"{descriptor.data_type} is for constants only")
@@ -182,7 +182,7 @@ class MLGraphBuilder(
         if isinstance(value, str):
             data_type = enum_value("data type", value, DATA_TYPES)
             if isinstance(data, str) or data is None:
-                raise ValidationError(f'constant("{value}", number): the value must be a number, got {data!r}')
+                raise ValidationError(f'constant("{value}", number): the value must be a number, got {shown(data)}')
             return np.array(cast_number(number("value", data), data_type), DATA_TYPES[data_type].dtype)
         constant_for: Callable[[object], np.ndarray[Any, Any]] | None = getattr(value, "_constant_for", None)
         if constant_for is not None:  # a tensor of a context, which this floor does not know
@@ -213,10 +213,14 @@ class MLGraphBuilder(
         """
         self._check_can_build()
         if not isinstance(outputs, Mapping) or not outputs:
-            raise ValidationError(f"build: outputs must be a mapping of names to operands, not empty, got {outputs!r}")
+            raise ValidationError(
+                f"build: outputs must be a mapping of names to operands, not empty, got {shown(outputs)}"
+            )
         for name, operand in outputs.items():
             if not isinstance(name, str) or not name:
-                raise ValidationError(f"build: the name of an output must be a string that is not empty, got {name!r}")
+                raise ValidationError(
+                    f"build: the name of an output must be a string that is not empty, got {shown(name)}"
+                )
             where = f"build: output {name!r}"
             if not isinstance(operand, MLOperand):
                 raise ValidationError(f"{where} must be an MLOperand, got {type(operand).__name__}")

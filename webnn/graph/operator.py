@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from webnn.errors import ValidationError
-from webnn.graph.arguments import printable
+from webnn.graph.arguments import printable, shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Attribute, Node
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
@@ -112,7 +112,7 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
             label = kwargs.get("label", "")
             try:
                 if not isinstance(label, str):
-                    raise ValidationError(f"label must be a string, got {label!r}")
+                    raise ValidationError(f"label must be a string, got {shown(label)}")
                 self._check_can_build()
                 limits = self._host.limits[op]
                 owner = self._owner
@@ -168,5 +168,4 @@ def _check_descriptor(name: str, descriptor: MLOperandDescriptor, row: Limits) -
 
 
 def _kind(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+    return f"{type(value).__name__} {shown(value, 40)}"

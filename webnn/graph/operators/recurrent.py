@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from webnn.errors import ValidationError
-from webnn.graph.arguments import boolean, enum_value, unsigned
+from webnn.graph.arguments import boolean, enum_value, shown, unsigned
 from webnn.graph.descriptor import MAX_DIMENSION, MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.limits import Limits
@@ -442,7 +442,7 @@ def _activations(
         or not isinstance(value, Iterable)
         or getattr(value, "shape", None) == ()
     ):
-        raise ValidationError(f"activations must be a sequence of {len(default)} names, got {value!r}")
+        raise ValidationError(f"activations must be a sequence of {len(default)} names, got {shown(value)}")
     names = list(value)
     if len(names) != len(default):
         raise ValidationError(f"activations must be {len(default)} names, got {names}")
