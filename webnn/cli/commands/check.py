@@ -1,0 +1,86 @@
+"""`webnn check`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from webnn.cli import options
+from webnn.cli.models import Blueprint
+from webnn.cli.output import console, heading, print_json, table, text
+from webnn.cli.target import Target, problems, recorded_targets, target_named
+from webnn.graph.ir import Graph
+
+__all__ = ["command", "verdict"]
+
+SHOWN = 20
+"""Problems that are printed for a target unless all are asked for."""
+
+
+@click.command("check")
+@options.model
+@options.targets
+@click.option("--all", "everything", is_flag=True, help=f"Print every problem, not only the first {SHOWN}.")
+@options.as_json
+def command(
+    *,
+    model: Path,
+    shapes: Sequence[str],
+    constants: Sequence[str],
+    targets: Sequence[str],
+    everything: bool,
+    as_json: bool,
+) -> int:
+    """Would MODEL build there? If not: which node, for which type or rank, and what would do instead.
+
+    Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and your own
+    browser's: save JSON.stringify(context.opSupportLimits()) to a file.
+
+    Exit code 0 if it builds on all of them, else 1.
+    """
+    chosen = [target_named(name) for name in targets or recorded_targets()]
+    graph = options.read(model, shapes, constants, Blueprint())
+    verdicts = [verdict(graph, target) for target in chosen]
+    if as_json:
+        print_json({"model": str(model), "builds": all(v["builds"] for v in verdicts), "targets": verdicts})
+    else:
+        for one in verdicts:
+            _print(one, everything)
+    return 0 if all(v["builds"] for v in verdicts) else 1
+
+
+def verdict(graph: Graph, target: Target) -> dict[str, Any]:
+    """Whether `target` builds `graph`, and every reason against it."""
+    found = list(problems(graph, target))
+    return {
+        "target": target.name,
+        "description": target.description,
+        "builds": not found,
+        "nodes": len(graph.nodes),
+        "nodes_refused": len({problem.node for problem in found if problem.node is not None}),
+        "problems": [{**asdict(problem), "message": str(problem)} for problem in found],
+        "quirks": list(target.quirks.values()),
+    }
+
+
+def _print(one: dict[str, Any], everything: bool) -> None:
+    found = one["problems"]
+    heading(f"{one['target']} ({one['description']})")
+    if one["builds"]:
+        console().print(f"[green]yes[/green], all {one['nodes']} nodes")
+    else:
+        counts = Counter(problem["kind"] for problem in found)
+        summary = ", ".join(f"{count} of {kind}" for kind, count in counts.most_common())
+        console().print(f"[red]no[/red], {one['nodes_refused']} of {one['nodes']} nodes refused; problems: {summary}")
+        shown = found if everything else found[:SHOWN]
+        rows = [[p["where"], p["operand"], p["given"], p["allowed"], p["help"]] for p in shown]
+        table(["node", "operand", "in the model", "the target", "what would do"], rows)
+        if len(found) > len(shown):
+            console().print(f"... and {len(found) - len(shown)} more: --all")
+    for quirk in one["quirks"]:
+        console().print(f"[dim]note: {text(quirk)}[/dim]")

@@ -1,0 +1,37 @@
+"""`webnn devices`."""
+
+from __future__ import annotations
+
+import click
+
+from webnn.backends.registry import available_backends, preferred_backend
+from webnn.cli import options
+from webnn.cli.output import print_json, table
+
+__all__ = ["command"]
+
+
+@click.command("devices")
+@options.as_json
+def command(as_json: bool) -> int:
+    """The backends that are known here, and why one cannot be used if it cannot."""
+    preferred = preferred_backend().name
+    rows = [
+        {
+            "name": info.name,
+            "available": info.available,
+            "device_type": info.device_type,
+            "preferred": info.name == preferred,
+            "reason": info.reason,
+        }
+        for info in available_backends()
+    ]
+    if as_json:
+        print_json(rows)
+        return 0
+    cells = []
+    for row in rows:
+        state = "preferred" if row["preferred"] else "yes" if row["available"] else "no"
+        cells.append([row["name"], row["device_type"] or "", state, row["reason"]])
+    table(["backend", "device", "available", "why not"], cells)
+    return 0

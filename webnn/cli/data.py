@@ -1,0 +1,223 @@
+"""Arrays on the command line: `@FILE.npy`, `random`, numbers and lists; and how results are told."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.errors import DataError, ValidationError
+from webnn.graph.arrays import array_from
+from webnn.graph.descriptor import MLOperandDescriptor
+
+__all__ = ["Array", "check_outputs", "constant_value", "inputs_from", "random_array", "statistics", "write_outputs"]
+
+Array = np.ndarray[Any, Any]
+
+CHUNK: Final = 1 << 20
+"""Elements that are looked at together, so that statistics of large arrays take little memory."""
+
+
+# In.
+
+
+def inputs_from(
+    words: Sequence[str], descriptors: Mapping[str, MLOperandDescriptor], *, fill: bool, seed: int
+) -> dict[str, Array]:
+    """What `--input` says for each input of a graph.
+
+    Args:
+        words: `NAME=VALUE`, where VALUE is `@FILE.npy`, `@FILE.npz` (the array called NAME), `@FILE` (raw bytes),
+            `random`, `zeros`, `ones`, a number or a JSON list; or `@FILE.npz` alone: all arrays in it.
+        descriptors: of the graph's inputs.
+        fill: whether inputs that no word names are random.
+        seed: of what is random.
+
+    Raises:
+        ValidationError: an input is missing or unknown, or a value does not fit it.
+        DataError: a file does not hold what its name says.
+        OSError: it cannot be read.
+    """
+    values: dict[str, str | Array] = {}
+    for word in words:
+        if word.startswith("@"):
+            values.update({name: array for name, array in _npz(Path(word[1:])).items() if name in descriptors})
+            continue
+        name, equals, value = word.partition("=")
+        while equals and name not in descriptors and "=" in value:  # a name may have an equals sign in it
+            more, _, value = value.partition("=")
+            name = f"{name}={more}"
+        if not equals:
+            raise ValidationError(f"input {word!r}: expected NAME=VALUE, e.g. {_example(descriptors)}")
+        values[name] = value
+    known = ", ".join(map(repr, descriptors))
+    unknown = [name for name in values if name not in descriptors]
+    if unknown:
+        raise ValidationError(f"there is no input {unknown[0]!r}; the model has {known}")
+    missing = [name for name in descriptors if name not in values]
+    if missing and not fill:
+        raise ValidationError(
+            f"no value for input {missing[0]!r}, {_words(descriptors[missing[0]])}: give"
+            f" {_example({missing[0]: descriptors[missing[0]]})}, or --random for all that are left out"
+        )
+    generator = np.random.default_rng(seed)
+    arrays = {}
+    for name, descriptor in descriptors.items():
+        try:
+            arrays[name] = _value(values.get(name, "random"), name, descriptor, generator)
+        except ValidationError as error:
+            raise ValidationError(f"input {name!r}: {error}") from None
+    return arrays
+
+
+def _value(value: str | Array, name: str, descriptor: MLOperandDescriptor, generator: np.random.Generator) -> Array:
+    if isinstance(value, np.ndarray):
+        return array_from(value, descriptor)
+    match value:
+        case "random":
+            return random_array(descriptor, generator)
+        case "zeros":
+            return np.zeros(descriptor.shape, descriptor.dtype)
+        case "ones":
+            return np.ones(descriptor.shape, descriptor.dtype)
+    if not value.startswith("@"):
+        number = _parse(value, _example({name: descriptor}))
+        if isinstance(number, list):
+            return array_from(number, descriptor)
+        return np.broadcast_to(array_from(number, MLOperandDescriptor(descriptor.data_type, [])), descriptor.shape)
+    path = Path(value[1:])
+    if path.suffix == ".npy":
+        return array_from(_npy(path), descriptor)
+    if path.suffix == ".npz":
+        arrays = _npz(path)
+        if name not in arrays:
+            raise ValidationError(f"{path} has no array {name!r}; it has {', '.join(map(repr, arrays))}")
+        return array_from(arrays[name], descriptor)
+    return array_from(path.read_bytes(), descriptor)
+
+
+def constant_value(value: str) -> Any:
+    """What `--constant NAME=VALUE` says: a number, nested lists or an array."""
+    if value.startswith("@"):
+        return _npy(Path(value[1:]))
+    return _parse(value, "sr=16000 or shape=[1,3] or table=@table.npy")
+
+
+def random_array(descriptor: MLOperandDescriptor, generator: np.random.Generator) -> Array:
+    """Floats of the standard normal distribution; integers from 0 to 9, which are indices into most things."""
+    if descriptor.data_type.startswith("float"):
+        return generator.standard_normal(descriptor.shape, np.float32).astype(descriptor.dtype)
+    return generator.integers(0, 10, descriptor.shape).astype(descriptor.dtype)
+
+
+def _parse(value: str, example: str) -> Any:
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, int | float | list):
+        raise ValidationError(f"{value!r} is no number, list, @FILE, random, zeros or ones; e.g. {example}")
+    return parsed
+
+
+def _npy(path: Path) -> Array:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path}: no .npy file: {error}") from None
+    if not isinstance(loaded, np.ndarray):
+        raise DataError(f"{path}: several arrays; give it as @{path} without a name")
+    return loaded
+
+
+def _npz(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except (ValueError, EOFError, AttributeError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: no .npz file: {error}") from None
+
+
+def _words(descriptor: MLOperandDescriptor) -> str:
+    return f"{descriptor.data_type} {list(descriptor.shape)}"
+
+
+def _example(descriptors: Mapping[str, MLOperandDescriptor]) -> str:
+    name = next(iter(descriptors), "x")
+    return f"--input {name}=@{name if name.isidentifier() else 'data'}.npy"
+
+
+# Out.
+
+
+def check_outputs(words: Sequence[str], names: Collection[str]) -> list[tuple[str | None, Path]]:
+    """What each `--output` says: a name, or None for all outputs, and where they go.
+
+    Raises:
+        ValidationError: a word is not `NAME=FILE.npy` or `FILE.npz`, or there is no output of that name.
+    """
+    result: list[tuple[str | None, Path]] = []
+    for word in words:
+        name, equals, target = word.rpartition("=")
+        path = Path(target)
+        if path.suffix != (".npy" if equals else ".npz"):
+            raise ValidationError(f"output {word!r}: expected NAME=FILE.npy, or FILE.npz for all outputs")
+        if equals and name not in names:
+            raise ValidationError(f"there is no output {name!r}; the model has {', '.join(map(repr, names))}")
+        result.append((name if equals else None, path))
+    return result
+
+
+def write_outputs(words: Sequence[str], outputs: Mapping[str, Array]) -> list[Path]:
+    """Write what each `--output` says; the files that were written."""
+    chosen = check_outputs(words, outputs)
+    for name, path in chosen:
+        if name is not None:
+            np.save(path, outputs[name], allow_pickle=False)
+        else:
+            with zipfile.ZipFile(path, "w") as archive:  # np.savez takes no names that are its own parameters'
+                for each, array in outputs.items():
+                    with archive.open(f"{each}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    return [path for _, path in chosen]
+
+
+def statistics(array: Array, bins: int = 0) -> dict[str, Any]:
+    """Smallest, largest, mean and standard deviation of the finite elements, how many are 0 or not finite.
+
+    Args:
+        array: of one of the data types; may be large.
+        bins: of a histogram from the smallest to the largest; 0 for none.
+    """
+    flat = array.reshape(-1)
+    low, high, total, squares, zeros, finite = np.inf, -np.inf, 0.0, 0.0, 0, 0
+    for values in _chunks(flat):
+        zeros += int(np.count_nonzero(values == 0))
+        sound = values[np.isfinite(values)]
+        if sound.size:
+            low, high = min(low, float(sound.min())), max(high, float(sound.max()))
+            total += float(sound.sum())
+            squares += float(np.square(sound).sum())
+            finite += sound.size
+    result: dict[str, Any] = {"zeros": zeros, "not_finite": flat.size - finite}
+    if not finite:
+        return result
+    mean = total / finite
+    deviation = max(0.0, squares / finite - mean * mean) ** 0.5
+    result = {"min": low, "max": high, "mean": mean, "deviation": deviation, **result}
+    if bins and high > low:
+        counts = np.zeros(bins, np.int64)
+        for values in _chunks(flat):
+            counts += np.histogram(values[np.isfinite(values)], bins, (low, high))[0]
+        result["histogram"] = counts.tolist()
+    return result
+
+
+def _chunks(flat: Array) -> Iterator[Array]:
+    """`flat` in float64, piece by piece."""
+    for start in range(0, flat.size, CHUNK):
+        yield flat[start : start + CHUNK].astype(np.float64)

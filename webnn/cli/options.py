@@ -1,0 +1,115 @@
+"""The words that several commands take, and how they are completed in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from webnn.backends.registry import available_backends
+from webnn.cli.data import constant_value
+from webnn.cli.models import Source, load_model
+from webnn.cli.output import progress
+from webnn.cli.target import target_names
+from webnn.errors import ValidationError
+from webnn.graph.builder import GraphHost
+
+__all__ = ["as_json", "backend", "model", "read", "source_of", "targets"]
+
+C = TypeVar("C", bound=Callable[..., Any])
+G = TypeVar("G")
+
+
+def as_json(command: C) -> C:
+    """The option of every command: `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON value, for programs.")(command)
+
+
+def model(command: C) -> C:
+    """The argument MODEL, and the options that say what the file leaves open."""
+    for parameter in (
+        click.option(
+            "--constant",
+            "constants",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A value for an input that never changes: a number, a list or @FILE.npy.",
+        ),
+        click.option(
+            "--shape",
+            "shapes",
+            multiple=True,
+            metavar="NAME=SIZE[,SIZE...]",
+            help="A size for an open dimension (batch=1), or the whole shape of an input (x=1,3,224,224).",
+        ),
+        click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+    ):
+        command = parameter(command)
+    return command
+
+
+def source_of(model: Path, shapes: Sequence[str], constants: Sequence[str]) -> Source:
+    """What the words of `model` say together."""
+    return Source(model, dict(map(_shape, shapes)), dict(map(_constant, constants)))
+
+
+def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: GraphHost[G]) -> G:
+    """What `host` makes of the model, while somebody may watch; raises what `load_model` does."""
+    source = source_of(model, shapes, constants)
+    try:
+        with progress(f"reading {model.name}"):
+            return load_model(source, host)
+    except ValidationError as error:
+        if "shapes=" not in str(error):
+            raise
+        raise ValidationError(f"{error}\nHere that is: --shape batch=1, or --shape x=1,3,224,224") from None
+
+
+def _shape(word: str) -> tuple[str, int | list[int]]:
+    name, equals, sizes = word.rpartition("=")
+    try:
+        numbers = [int(size) for size in sizes.split(",")] if sizes else []
+    except ValueError:
+        equals = ""
+    if not equals or not name:
+        raise click.BadParameter(f"expected NAME=SIZE or NAME=SIZE,SIZE,..., got {word!r}", param_hint="--shape")
+    return name, numbers[0] if len(numbers) == 1 else numbers
+
+
+def _constant(word: str) -> tuple[str, Any]:
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"expected NAME=VALUE, got {word!r}", param_hint="--constant")
+    return name, constant_value(value)
+
+
+def backend(command: C) -> C:
+    """The option `--backend`."""
+    return click.option(
+        "--backend", metavar="NAME", shell_complete=_complete_backend, help="One of `webnn devices`; else the best one."
+    )(command)
+
+
+def targets(command: C) -> C:
+    """The option `--target`, which may be given several times."""
+    return click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=_complete_target,
+        help="A recorded browser or a backend, by the beginning of its name; or a JSON file of opSupportLimits().",
+    )(command)
+
+
+def _complete_backend(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    rows = available_backends()
+    return [CompletionItem(row.name) for row in rows if row.available and row.name.startswith(begun)]
+
+
+def _complete_target(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    files = [CompletionItem(begun, type="file")] if begun and ("/" in begun or begun.endswith(".json")) else []
+    return [*files, *(CompletionItem(name) for name in target_names() if name.startswith(begun))]

@@ -1,0 +1,117 @@
+"""How commands answer: tables for people, one JSON value for programs, progress for those who wait.
+
+A command makes a plain dictionary and prints it, or draws tables from that same dictionary. So both say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from webnn.graph.arguments import printable
+
+__all__ = [
+    "Advance",
+    "amount",
+    "console",
+    "finite",
+    "heading",
+    "print_json",
+    "progress",
+    "shape_text",
+    "size",
+    "table",
+    "text",
+]
+
+Advance: TypeAlias = Callable[[int], None]
+"""Says that so many more steps are done."""
+
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+_STEPS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def console() -> Console:
+    """The standard output, as it is now (tests replace it). Wide when it is a file, so that tables are not cut."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=max(out.width, 160))
+
+
+def print_json(data: object) -> None:
+    """Print `data` as strict JSON: what is not finite becomes a string."""
+    print(json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def finite(data: Any) -> Any:
+    """`data` with strings in place of numbers that JSON does not have."""
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
+    return data
+
+
+def text(value: object) -> str:
+    """`value` for a table: names out of models can neither disturb the terminal nor be taken for markup."""
+    return escape(printable(str(value)))
+
+
+def heading(what: str) -> None:
+    """A line above a table."""
+    console().print(f"\n[bold]{text(what)}[/bold]")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
+    """Print `rows`; the columns in `right` hold numbers. Cells are text, not markup."""
+    drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(text, row))
+    console().print(drawn)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """`1×3×224×224`; a scalar says so."""
+    return TIMES.join(map(str, shape)) if shape else "scalar"
+
+
+def amount(count: float) -> str:
+    """A count in at most four digits: `3.5 M`."""
+    for step, unit in _STEPS:
+        if count >= step:
+            return f"{count / step:.3g} {unit}" if count < 1000 * step else f"{count / step:.0f} {unit}"
+    return f"{count:g}"
+
+
+def size(byte_length: float) -> str:
+    """A size in bytes: `14 MB`."""
+    return f"{amount(byte_length)}B" if byte_length >= 1000 else f"{byte_length:g} B"
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+    """A bar on the standard error, or a spinner where the end is not known, gone when the work is done.
+
+    Nothing is shown where nobody watches.
+    """
+    watched = Console(stderr=True)
+    if not (watched.is_terminal and sys.stderr.isatty()):
+        yield lambda _: None
+        return
+    spinner = [SpinnerColumn(), TextColumn("{task.description}")]
+    columns = spinner if total is None else [*spinner, BarColumn(), TaskProgressColumn()]
+    with Progress(*columns, TimeElapsedColumn(), console=watched, transient=True) as bars:
+        bar = bars.add_task(text(what), total=total)
+        yield lambda steps: bars.advance(bar, steps)

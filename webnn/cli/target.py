@@ -1,0 +1,261 @@
+"""What a browser or a backend takes, and what of a graph it would refuse.
+
+A target is a recorded answer to `opSupportLimits()`. Those that come with the package are in `targets/`, one file each,
+with what is known beside the limits; anybody's own, `JSON.stringify(context.opSupportLimits())`, is read too. The
+backends of this machine are targets like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from webnn.backends.registry import available_backends, backend_named
+from webnn.errors import DataError, NotSupportedError
+from webnn.graph.descriptor import MAX_BYTE_LENGTH, MLOperandDescriptor
+from webnn.graph.dtypes import ALL, DATA_TYPES, DataType
+from webnn.graph.ir import Graph, Node
+from webnn.graph.limits import Limits, LimitsTable
+from webnn.graph.naming import snake
+from webnn.graph.operand import MLOperand
+from webnn.graph.windows import sweeps
+
+__all__ = ["Problem", "Target", "problems", "recorded_targets", "target_named", "target_names"]
+
+MEMBERS: Final = ("input", "constant", "output")
+"""What `opSupportLimits()` limits besides operators."""
+_ANYTHING: Final[Mapping[str, Limits]] = {
+    "input": Limits(ALL),
+    "constant": Limits(ALL, ours=("int4", "uint4")),
+    "output": Limits(ALL),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What graphs can be checked against.
+
+    Attributes:
+        name: what `--target` calls it.
+        description: in words.
+        limits: of the operators; one that is missing there is not supported.
+        members: the limits of a graph's inputs, constants and outputs.
+        largest: the most bytes that one tensor may have.
+        quirks: what it is known to do otherwise than the specification says, by what `_QUIRKS` calls it.
+    """
+
+    name: str
+    description: str
+    limits: LimitsTable
+    members: Mapping[str, Limits] = field(default_factory=lambda: _ANYTHING)
+    largest: int = MAX_BYTE_LENGTH
+    quirks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why a target would not build a graph.
+
+    Attributes:
+        node: its place in the graph's order; None if it is about an input, a constant or an output.
+        where: the node's label and operator, or the input or output, in words.
+        operand: which operand of the operator, in Python's spelling; empty if it is about the operator itself.
+        kind: of what it is: "operator", "type", "rank", "size" or "quirk".
+        given: what the graph has.
+        allowed: what the target takes.
+        help: the nearest thing that would do.
+    """
+
+    node: int | None
+    where: str
+    operand: str
+    kind: str
+    given: str
+    allowed: str
+    help: str
+
+    def __str__(self) -> str:
+        subject = f"{self.where}: {self.operand}" if self.operand else self.where
+        return f"{subject} {self.given}; {self.allowed}"
+
+
+# Finding a target.
+
+
+def recorded_targets() -> list[str]:
+    """The names of the targets that come with the package."""
+    folder = files("webnn.cli").joinpath("targets")
+    return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+
+
+def target_names() -> list[str]:
+    """Everything that `target_named` finds by name: recorded browsers, then this machine's backends."""
+    backends = [info.name for info in available_backends() if info.available and info.name != "null"]
+    return [*recorded_targets(), *backends]
+
+
+def target_named(name: str) -> Target:
+    """The target of that name, or of the only name that begins with it; or from a file of recorded limits.
+
+    Raises:
+        NotSupportedError: there is none, or there are several.
+        DataError: the file does not hold limits.
+    """
+    if name.endswith(".json"):
+        return _read(Path(name).stem, Path(name).read_bytes())
+    names = target_names()
+    found = [name] if name in names else [known for known in names if known.startswith(name)]
+    if len(found) != 1:
+        what = f"{name!r} may be any of {', '.join(found)}" if found else f"there is no target {name!r}"
+        raise NotSupportedError(
+            f"{what}; there are: {', '.join(names)}; or give a JSON file of opSupportLimits() as the browser answers it"
+        )
+    if found[0] in recorded_targets():
+        return _read(found[0], files("webnn.cli").joinpath("targets", f"{found[0]}.json").read_bytes())
+    return Target(found[0], f"the {found[0]} backend on this machine", backend_named(found[0]).support_limits())
+
+
+def _read(name: str, content: bytes) -> Target:
+    """A target from JSON: `{"opSupportLimits": ...}` with what is known beside it, or the limits alone."""
+    try:
+        record = json.loads(content)
+        if not isinstance(record, dict):
+            raise DataError(f"target {name}: expected an object of limits, got {type(record).__name__}")
+        limits = record.get("opSupportLimits", record)
+        operators = {
+            snake(op): {snake(operand): _row(row) for operand, row in rows.items()}
+            for op, rows in limits.items()
+            if isinstance(rows, dict) and op not in MEMBERS
+        }
+        if not operators:
+            raise DataError(f"target {name}: there are no operators in it; expected what opSupportLimits() gives")
+        return Target(
+            name,
+            str(record.get("description", "recorded limits")),
+            operators,
+            {member: _row(limits[member]) if member in limits else _ANYTHING[member] for member in MEMBERS},
+            int(limits.get("maxTensorByteLength", MAX_BYTE_LENGTH)),
+            dict(record.get("quirks", {})),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"target {name}: it does not hold opSupportLimits(): {error!r}") from error
+
+
+def _row(limits: Mapping[str, Any]) -> Limits:
+    types: list[DataType] = [known for known in DATA_TYPES if known in limits["dataTypes"]]
+    ranks = limits.get("rankRange", {"min": 0, "max": 8})
+    return Limits(tuple(types), rank=(int(ranks["min"]), int(ranks["max"])))
+
+
+# Checking a graph.
+
+
+class _Place(NamedTuple):
+    """What a problem is about: the first three fields of `Problem`."""
+
+    node: int | None
+    where: str
+    operand: str = ""
+
+
+def problems(graph: Graph, target: Target) -> Iterator[Problem]:
+    """Every reason why `target` would not build `graph` as it is; none if it would."""
+    for name, operand in graph.inputs.items():
+        yield from _exceeded(target, "input", operand.descriptor, _Place(None, f"input {name!r}"))
+    seen: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        place = _Place(index, node.where if node.label else f"{node.op} (node {index})")
+        for name, operand in _named_operands(node):
+            if operand.constant is not None and id(operand) not in seen:
+                seen.add(id(operand))
+                yield from _exceeded(target, "constant", operand.descriptor, place._replace(operand=f"constant {name}"))
+        rows = target.limits.get(node.op)
+        if rows is None:
+            allowed = f"{target.name} has {len(target.limits)} other operators"
+            yield Problem(*place, "operator", "is not there", allowed, "")
+            continue
+        for name, operand in [*_named_operands(node), *_named_outputs(node)]:
+            row = rows.get(name) or rows.get(name.partition("[")[0])
+            if row is not None:
+                yield from _outside(target, row, operand.descriptor, place._replace(operand=name))
+        for quirk, check in _QUIRKS.items():
+            if quirk in target.quirks:
+                yield from check(node, place._replace(operand="output"))
+    for name, operand in graph.outputs.items():
+        yield from _exceeded(target, "output", operand.descriptor, _Place(None, f"output {name!r}"))
+
+
+def _named_operands(node: Node) -> Iterator[tuple[str, MLOperand]]:
+    for name, operands in node.operands.items():
+        if isinstance(operands, MLOperand):
+            yield name, operands
+        else:
+            yield from ((f"{name}[{i}]", operand) for i, operand in enumerate(operands))
+
+
+def _named_outputs(node: Node) -> Iterator[tuple[str, MLOperand]]:
+    """The outputs under every name that limits may have for them; a table has but one of these."""
+    for i, output in enumerate(node.outputs):
+        yield "output", output
+        yield f"output{i}", output
+        yield f"outputs[{i}]", output
+
+
+def _exceeded(target: Target, member: str, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
+    """What speaks against an input, a constant or an output of the graph."""
+    yield from _outside(target, target.members[member], descriptor, place)
+    if descriptor.byte_length > target.largest:
+        given, allowed = f"has {descriptor.byte_length} bytes", f"{target.name} takes up to {target.largest}"
+        yield Problem(*place, "size", given, allowed, "divide it into parts and concat their results")
+
+
+def _outside(target: Target, row: Limits, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
+    """What of a descriptor is outside a row of the limits."""
+    if descriptor.data_type not in row.allowed:
+        allowed = f"{target.name} takes {' or '.join(row.allowed) or 'nothing'}"
+        nearest = _nearest(descriptor.data_type, row.allowed)
+        advice = f"cast to {nearest} before and back after" if nearest else ""
+        yield Problem(*place, "type", f"is {descriptor.data_type}", allowed, advice)
+    low, high = row.ranks
+    if not low <= descriptor.rank <= high:
+        allowed = f"{target.name} takes rank {low}" + (f" to {high}" if high != low else "")
+        advice = f"reshape to rank {high if descriptor.rank > high else low} before and back after"
+        yield Problem(*place, "rank", f"{list(descriptor.shape)} has rank {descriptor.rank}", allowed, advice)
+
+
+def _nearest(data_type: DataType, allowed: tuple[DataType, ...]) -> DataType | None:
+    """Of `allowed`, the smallest type that holds all values of `data_type`; else the largest of its kind."""
+    kind = "float" if data_type.startswith("float") else "int"
+    bits, signed = DATA_TYPES[data_type].bits, not data_type.startswith("u")
+    alike = sorted((t for t in allowed if kind in t), key=lambda t: DATA_TYPES[t].bits)
+    holds = [
+        t
+        for t in alike
+        if (DATA_TYPES[t].bits > bits and not (signed and t.startswith("u")))
+        or (DATA_TYPES[t].bits == bits and t.startswith("u") != signed)
+    ]
+    return next(iter(holds), alike[-1] if alike else None)
+
+
+def _rounds_up(node: Node, place: _Place) -> Iterator[Problem]:
+    """A pool whose output a browser makes smaller, since it does not know the option that says otherwise."""
+    if not node.op.endswith("pool2d"):
+        return
+    given = node.attributes
+    inputs = [node["input"].shape[given["layout"].index(axis)] for axis in "hw"]
+    swept = sweeps(inputs, given["window_dimensions"], given["padding"], given["strides"], given["dilations"])
+    floor, sizes = [axis.floor_size for axis in swept], list(given["output_sizes"])
+    if given["output_shape_rounding"] == "ceil" and sizes != floor:
+        advice = 'give outputSizes, or roundingType: "ceil" beside it'
+        rounded = f"is rounded up to {sizes} by outputShapeRounding"
+        yield Problem(*place, "quirk", rounded, f"which is ignored there, giving {floor}", advice)
+
+
+_QUIRKS: Final[Mapping[str, Callable[[Node, _Place], Iterator[Problem]]]] = {"output-shape-rounding": _rounds_up}
+"""What of the quirks of a target can be seen in a graph; the others are only told."""

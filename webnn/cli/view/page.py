@@ -1,0 +1,31 @@
+"""One self-contained HTML file: markup, style, script and data; nothing in it is loaded from anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from webnn.cli.output import finite
+
+__all__ = ["page"]
+
+
+def page(drawing: Mapping[str, Any]) -> str:
+    """The page that shows what `webnn.cli.view.drawing` gave."""
+    folder = files("webnn.cli.view")
+    # Within a script element only "<" could end it; JSON has another spelling for that.
+    data = json.dumps(finite(drawing), ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace(
+        "<", "\\u003c"
+    )
+    parts = {
+        "TITLE": escape(str(drawing["title"])),
+        "STYLE": folder.joinpath("page.css").read_text(encoding="utf-8"),
+        "SCRIPT": folder.joinpath("page.js").read_text(encoding="utf-8"),
+        "DATA": data,
+    }
+    markup = folder.joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub("%([A-Z]+)%", lambda place: parts[place[1]], markup)
