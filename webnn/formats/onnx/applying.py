@@ -43,7 +43,7 @@ def apply_many(
     names = [f"output{i}" for i in range(outputs)]
     result = function(OnnxNode(node.importer, op_type, domain, version, values, protos, names))
     results = list(result) if isinstance(result, list | tuple) else [result]
-    return [node.constant(item) if isinstance(item, np.ndarray) else item for item in results[:outputs]]
+    return [node.importer.operand_of(value) for value in map(_value, results[:outputs]) if value is not None]
 
 
 def apply(
@@ -58,7 +58,7 @@ def apply(
     return apply_many(node, op_type, inputs, attributes, outputs=1, domain=domain)[0]
 
 
-def _value(value: MLOperand | np.ndarray[Any, Any] | None) -> Value | None:
-    if value is None:
-        return None
+def _value(value: MLOperand | np.ndarray[Any, Any] | Value | None) -> Value | None:
+    if value is None or isinstance(value, Value):
+        return value
     return Value(operand=value) if isinstance(value, MLOperand) else Value(np.asarray(value))

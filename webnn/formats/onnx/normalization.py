@@ -1,7 +1,7 @@
-"""Normalization: over features, channels, groups of channels and vectors.
+"""Normalization over features, groups of channels, and vectors.
 
-WebNN has `layer_normalization`, `batch_normalization` and `instance_normalization`; what divides by the root mean
-square only is written in the form that onnxruntime and browsers know to be one operator: pow, mean, sqrt, div, mul.
+WebNN has `layer_normalization`; what divides by the root mean square only is written in the form that onnxruntime and
+browsers know to be one operator: pow, mean, sqrt, div, mul.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 
 from webnn.errors import DataError
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.values import OnnxNode
 from webnn.graph.operand import MLOperand
 
 __all__ = ["in_float32", "layer_normalized", "root_mean_square_normalized"]
@@ -33,14 +33,9 @@ def _reads(node: OnnxNode, output: int) -> bool:
 
 
 def layer_normalized(
-    node: OnnxNode,
-    x: MLOperand,
-    scale: MLOperand | None,
-    bias: MLOperand | None,
-    axis: int,
-    epsilon: float,
+    node: OnnxNode, x: MLOperand, scale: MLOperand | None, bias: MLOperand | None, *, axis: int, epsilon: float
 ) -> MLOperand:
-    """`x` normalized over the dimensions from `axis` on; `scale` and `bias` may be of any shape that stretches to it."""
+    """`x` normalized over the dimensions from `axis` on; `scale` and `bias` are of any shape that stretches to it."""
     sizes = x.shape[axis:]
     inside = all(given is None or given.shape == sizes for given in (scale, bias))
     y = node.builder.layer_normalization(
@@ -93,7 +88,7 @@ def layer_normalization(node: OnnxNode) -> Imported:
     """One operator where scale and bias are as large as the normalized dimensions."""
     x, axis = node.operand(0), node.axis(node.get_int("axis", -1), node.rank(0))
     epsilon = node.get_float("epsilon", 1e-5)
-    y = layer_normalized(node, x, node.optional(1), node.optional(2), axis, epsilon)
+    y = layer_normalized(node, x, node.optional(1), node.optional(2), axis=axis, epsilon=epsilon)
     return [y, *_statistics(node, x, axis, epsilon, 1)]
 
 
@@ -127,38 +122,8 @@ def skip_layer_normalization(node: OnnxNode) -> Imported:
     if simplified:
         y, root = root_mean_square_normalized(node, total, node.operand(2), axis, epsilon)
         return [y, None, b.reciprocal(root) if _reads(node, 2) else None, total]
-    y = layer_normalized(node, total, node.operand(2), node.optional(3), axis, epsilon)
+    y = layer_normalized(node, total, node.operand(2), node.optional(3), axis=axis, epsilon=epsilon)
     return [y, *_statistics(node, total, axis, epsilon, 1), total]
-
-
-@imports("BatchNormalization")
-def batch_normalization(node: OnnxNode) -> Imported:
-    """One operator, with the statistics that training has found."""
-    if node.get_int("training_mode", 0) or any(node.outputs[1:]):
-        raise UnsupportedNodeError(
-            "it updates its statistics, which is training", "the same node with training_mode 0 and one output"
-        )
-    if not node.get_int("spatial", 1):
-        raise UnsupportedNodeError("each position has its own statistics (spatial 0)", "statistics of each channel")
-    x = node.operand(0)
-    scale, bias, mean, variance = (_cast_like(node, node.operand(i), x) for i in range(1, 5))
-    axis = min(1, x.rank - 1)
-    return node.builder.batch_normalization(
-        x, mean, variance, scale=scale, bias=bias, axis=axis, epsilon=node.get_float("epsilon", 1e-5)
-    )
-
-
-@imports("InstanceNormalization")
-def instance_normalization(node: OnnxNode) -> Imported:
-    """One operator; images of one or three dimensions are reshaped to two."""
-    b, x = node.builder, node.operand(0)
-    if x.rank < 3:
-        raise DataError(f"input {list(x.shape)} must have a batch, channels and at least one dimension more")
-    images = x if x.rank == 4 else b.reshape(x, [*x.shape[:2], 1, math.prod(x.shape[2:])])
-    y = b.instance_normalization(
-        images, scale=node.operand(1), bias=node.operand(2), epsilon=node.get_float("epsilon", 1e-5)
-    )
-    return y if x.rank == 4 else b.reshape(y, x.shape)
 
 
 def _group_normalized(node: OnnxNode, x: MLOperand, groups: int, epsilon: float) -> MLOperand:
@@ -238,21 +203,9 @@ def lp_normalization(node: OnnxNode) -> Imported:
     axes, p = [node.axis(node.get_int("axis", -1), x.rank)], node.get_int("p", 2)
     if p not in {1, 2}:
         raise DataError(f"p must be 1 or 2, got {p}")
-    norm = (b.reduce_l1 if p == 1 else b.reduce_l2)(x, axes=axes, keep_dimensions=True)
+    if p == 1:
+        norm = b.reduce_l1(x, axes=axes, keep_dimensions=True)
+    else:
+        norm = b.reduce_l2(x, axes=axes, keep_dimensions=True)
     smallest = 1.1754944e-38 if x.data_type == "float32" else 6e-8
     return b.div(x, b.clamp(norm, min_value=smallest))
-
-
-@imports("LRN")
-def local_response_normalization(node: OnnxNode) -> Imported:
-    """Divided by a power of the mean square of neighbouring channels: one pooling over the channels."""
-    b, x = node.builder, node.operand(0)
-    size = node.get_int("size")
-    if x.rank < 2 or size < 1:
-        raise DataError(f"takes [batch, channels, ...] and a size of at least 1, got {list(x.shape)} and {size}")
-    images = b.reshape(b.mul(x, x), [x.shape[0], 1, x.shape[1], math.prod(x.shape[2:])])
-    before = (size - 1) // 2
-    padded = b.pad(images, [0, 0, before, 0], [0, 0, size - 1 - before, 0])
-    mean = b.reshape(b.average_pool2d(padded, window_dimensions=[size, 1]), x.shape)
-    divisor = b.linear(mean, alpha=node.get_float("alpha", 1e-4), beta=node.get_float("bias", 1.0))
-    return b.div(x, b.pow(divisor, node.scalar(x, node.get_float("beta", 0.75))))
