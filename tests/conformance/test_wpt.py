@@ -11,7 +11,7 @@ import pytest
 
 from tests.conformance import wpt
 from tests.conformance.known_failures import KNOWN_FAILURES
-from tests.conformance.verdicts import summary
+from tests.conformance.verdicts import summary, verdict
 
 
 def expectation(data_type: str, data: list[Any] | float, shape: list[int] | None = None) -> dict[str, Any]:
@@ -158,6 +158,42 @@ def test_the_judge_looks_at_the_first_thousand_elements_of_a_fill() -> None:
     assert wpt.problem(actual, expectation("float32", 1.0, [1001]), ulp(0)) is None
     actual[999] = 2
     assert "1 of 1000" in str(wpt.problem(actual, expectation("float32", 1.0, [1001]), ulp(0)))
+
+
+class FakeRequest:
+    def __init__(self) -> None:
+        self.node = SimpleNamespace(user_properties=[])
+        self.markers: list[pytest.MarkDecorator] = []
+
+    def applymarker(self, marker: pytest.MarkDecorator) -> None:
+        self.markers.append(marker)
+
+
+def judged(case: wpt.Case, failure: Exception | None) -> FakeRequest:
+    request = FakeRequest()
+    with verdict(request, "conformance", "arrays", case):  # type: ignore[arg-type]
+        if failure is not None:
+            raise failure
+    return request
+
+
+def test_a_known_failure_may_not_pass_unnoticed() -> None:
+    (file, name, _), reason = next(iter(KNOWN_FAILURES.items()))
+    (marker,) = judged(wpt.Case(file, name, {}), None).markers
+    assert marker.name == "xfail"
+    assert marker.kwargs == {"strict": True, "reason": reason}
+
+
+def test_a_case_older_than_the_specification_may_fail() -> None:
+    case = wpt.Case("softmax", "softmax without axis", {}, stale="softmax has an axis")
+    assert judged(case, None).markers == []
+    with pytest.raises(pytest.xfail.Exception, match="older than the specification: softmax has an axis"):
+        judged(case, AssertionError("0.5"))
+
+
+def test_any_other_case_may_not_fail() -> None:
+    with pytest.raises(AssertionError, match=r"0\.5"):
+        judged(wpt.Case("softmax", "softmax", {}), AssertionError("0.5"))
 
 
 def report(backend: str, when: str = "call", stale: bool = False) -> SimpleNamespace:
