@@ -1,0 +1,64 @@
+# One word per job. Each makes the virtual environment it needs; nothing but Python 3.11+ with pip has to be there.
+#   make test PYTHON=python3.13 VENV=/tmp/venv ARGS="tests/unit -k stream"
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+SCALE ?= 0.1
+
+RUN := $(VENV)/bin/python
+# Its wheel carries the weights of the demo's network; its own dependencies are not needed for that.
+MAGIKA := magika==1.0.3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench docs clean
+# Two pips at once would trip over each other.
+.NOTPARALLEL:
+
+help:
+	@echo "make demo    stream this directory's files (or ARGS=DIRECTORY) through a neural network"
+	@echo "make test    run the tests (ARGS are for pytest)"
+	@echo "make check   format, lint and types"
+	@echo "make format  put the format right, and what the linter can"
+	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
+	@echo "make docs    write docs/operators.md anew, and run the examples in the documentation"
+	@echo "make clean   remove the virtual environment and everything that was generated"
+
+demo: $(VENV)/demo.installed $(VENV)/magika.installed
+	$(RUN) examples/file_types.py $(ARGS)
+
+test: $(VENV)/test.installed $(VENV)/magika.installed
+	$(RUN) -m pytest $(ARGS)
+
+check: $(VENV)/check.installed
+	$(RUN) -m ruff format --check
+	$(RUN) -m ruff check
+	$(RUN) -m mypy
+
+format: $(VENV)/check.installed
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+bench: $(VENV)/bench.installed
+	$(RUN) -m benchmarks --scale $(SCALE) $(ARGS)
+
+docs: $(VENV)/test.installed
+	$(RUN) -m docs.generate_support_table
+	$(RUN) -m pytest tests/integration/test_documentation.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp stands for one set of extras, installed in place; a change of what is needed installs anew.
+$(VENV)/%.installed: pyproject.toml | $(RUN)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/magika.installed: Makefile | $(RUN)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps $(MAGIKA)
+	@touch $@
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "webnn needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
