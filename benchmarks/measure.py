@@ -106,10 +106,17 @@ def run_on(loop: str, function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 # Raw onnxruntime, the peer.
 
 
-def session(model: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A session with onnxruntime's defaults, but for the number of threads."""
+def session(
+    model: bytes, threads: int = 0, *, spin: int | None = None, arena: bool = True
+) -> onnxruntime.InferenceSession:
+    """A session with onnxruntime's defaults, but for what is given; `spin` in microseconds."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    if spin == 0:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    elif spin is not None:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -1,0 +1,88 @@
+"""What do the settings that the onnxruntime backend makes on its sessions give or cost?
+
+Onnxruntime alone, in both columns: with the setting, and with onnxruntime's default. What the backend sets is in
+`backends/onnxruntime/backend.py`; `docs/runtime.md` draws the conclusions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmarks.measure import Report, arguments, bound, in_turn, seconds_per, session
+from benchmarks.models import Model, image_model, tiny
+
+RUNS, FRAMES, ROUNDS = 5000, 30, 7
+SETTLE = 0.2
+
+Run = Callable[[], None]
+
+
+def run_of(model: Model, threads: int = 0, *, spin: int | None = None, arena: bool = True) -> Run:
+    """A run of `model` in a session of its own with these settings."""
+    (name, frame), (output, shape) = model.input, model.output
+    raw = session(model.onnx(), threads, spin=spin, arena=arena)
+    return bound(raw, {name: frame.copy()}, {output: np.zeros(shape, np.float32)})
+
+
+def in_a_row(runs: Sequence[Run]) -> Run:
+    """All of `runs`, as one."""
+
+    def run_all() -> None:
+        for run in runs:
+            run()
+
+    return run_all
+
+
+def with_host_work(run: Run) -> Run:
+    """`run`, and then about 3 ms of NumPy on one thread."""
+    picture = np.random.default_rng(0).random((448, 448, 3), np.float32)
+
+    def run_and_work() -> None:
+        run()
+        picture.reshape(224, 2, 224, 2, 3).mean((1, 3))
+
+    return run_and_work
+
+
+def busy_after(run: Run) -> float:
+    """Seconds of processor time in the `SETTLE` seconds after a run."""
+    run()
+    busy = time.process_time()
+    time.sleep(SETTLE)
+    return time.process_time() - busy
+
+
+async def measure(report: Report, images: Sequence[Model], scale: float) -> None:
+    """Add a row for each setting to `report`."""
+    runs, frames = max(100, int(RUNS * scale)), max(3, int(FRAMES * scale))
+
+    async def row(what: str, ours: Run, default: Run, count: int) -> None:
+        kinds = {"ours": lambda: seconds_per(count, ours), "default": lambda: seconds_per(count, default)}
+        times = await in_turn(ROUNDS, kinds)
+        report.times(what, times["ours"], times["default"], "us" if count == runs else "ms")
+
+    small = tiny()
+    await row(f"{small.name}: one thread", run_of(small, 1), run_of(small), runs)
+    await row(f"{small.name}: and no arena", run_of(small, 1, arena=False), run_of(small, 1), runs)
+    name = images[0].name
+    brief, default = ([run_of(image, spin=spin) for image in images] for spin in (300, None))
+    never = run_of(images[0], spin=0)
+    await row(f"{name}: spin for 300 us", brief[0], default[0], frames)
+    await row(f"{name}: never spin", never, default[0], frames)
+    await row("two sessions in turn: spin for 300 us", in_a_row(brief), in_a_row(default), frames)
+    await row("with host work: spin for 300 us", with_host_work(brief[0]), with_host_work(default[0]), frames)
+    await row("with host work: never spin", with_host_work(never), with_host_work(default[0]), frames)
+    after = await in_turn(3, {"ours": lambda: busy_after(brief[0]), "default": lambda: busy_after(default[0])})
+    report.times("processor time after a run: spin for 300 us", after["ours"], after["default"], "ms")
+
+
+if __name__ == "__main__":
+    options = arguments("What do the session settings give?")
+    report = Report("Settings of onnxruntime's sessions ('webnn') against its defaults ('raw')")
+    asyncio.run(measure(report, [image_model(options.models, variant) for variant in range(2)], options.scale))
+    report.show(options.json)
