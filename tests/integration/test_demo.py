@@ -1,0 +1,153 @@
+"""The demo's job: the right tokens from a file, the right network from the weights, the right words at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from rich.console import Console
+
+import webnn
+from examples import file_types
+
+MAGIKA = file_types.Magika.installed()
+
+pytestmark = pytest.mark.skipif(MAGIKA is None, reason="needs the weights in the package magika: make test installs it")
+
+PAD = 256
+
+
+@pytest.fixture
+def magika() -> file_types.Magika:
+    assert MAGIKA is not None
+    return MAGIKA
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """One file of each kind that is told apart without the network or with it."""
+    contents = {
+        "empty": b"",
+        "blank.txt": b" \n\t" * 3000,
+        "few.bin": b"\xff\xfe\x00",
+        "page.html": b"<!DOCTYPE html>\n<html><head><title>x</title></head><body><p>Hello</p></body></html>\n" * 40,
+        "program.py": Path(__file__).read_bytes(),
+        "picture.png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 40,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return sorted(tmp_path.iterdir())
+
+
+def shown(magika: file_types.Magika, path: Path, content: bytes) -> list[int]:
+    """The tokens of a file with `content`."""
+    path.write_bytes(content)
+    tokens = magika.tokens(path)
+    assert isinstance(tokens, np.ndarray)
+    assert (tokens.shape, tokens.dtype) == ((1, 2048), np.int32)
+    return [int(token) for token in tokens[0]]
+
+
+def test_tokens_are_the_first_and_last_bytes(magika: file_types.Magika, tmp_path: Path) -> None:
+    content = bytes(i % 251 for i in range(10_000))
+    assert shown(magika, tmp_path / "long", content) == [*content[:1024], *content[-1024:]]
+
+
+def test_a_short_file_is_padded_behind_its_begin_and_before_its_end(magika: file_types.Magika, tmp_path: Path) -> None:
+    content = b"0123456789"
+    expected = [*content, *[PAD] * 1014, *[PAD] * 1014, *content]
+    assert shown(magika, tmp_path / "short", content) == expected
+
+
+def test_white_space_is_stripped_from_the_outer_ends_only(magika: file_types.Magika, tmp_path: Path) -> None:
+    tokens = shown(magika, tmp_path / "spaces", b" \n\t some text \r\n")
+    assert tokens[:13] == [*b"some text \r\n", PAD]
+    assert tokens[-14:] == [PAD, *b" \n\t some text"]
+
+
+def test_white_space_is_stripped_within_the_first_block_only(magika: file_types.Magika, tmp_path: Path) -> None:
+    tokens = shown(magika, tmp_path / "block", b" " * 4000 + b"x" * 2000)
+    assert tokens[:1024] == [*b"x" * 96, *[PAD] * 928]
+
+
+@pytest.mark.parametrize(
+    ("content", "label"),
+    [(b"", "empty"), (b"1234567", "txt"), (b" " * 5000 + b"12345678", "txt"), (b"\xff\xff", "unknown")],
+)
+def test_files_with_hardly_any_bytes_are_not_shown(
+    magika: file_types.Magika, tmp_path: Path, content: bytes, label: str
+) -> None:
+    path = tmp_path / "few"
+    path.write_bytes(content)
+    assert magika.tokens(path) == label
+
+
+def test_a_label_that_is_not_sure_becomes_a_general_one(magika: file_types.Magika) -> None:
+    def labelled(name: str, probability: float) -> str:
+        probabilities = np.zeros((1, len(magika.labels)), np.float32)
+        probabilities[0, magika.labels.index(name)] = probability
+        return magika.label(probabilities)
+
+    assert labelled("python", 0.51) == "python"
+    assert labelled("python", 0.49) == "txt"
+    assert labelled("png", 0.49) == "unknown"
+    assert labelled("markdown", 0.74) == "txt"
+    assert labelled("randombytes", 0.9) == "unknown"
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "arrays"])
+def test_the_network_gives_what_onnxruntime_gives_for_the_original_file(
+    magika: file_types.Magika, files: list[Path], backend: str
+) -> None:
+    session = onnxruntime.InferenceSession(magika.file, providers=["CPUExecutionProvider"])
+    with webnn.ML().create_context(backend=backend) as context:
+        graph = file_types.build(context, magika)
+        shown = [tokens for file in files if isinstance(tokens := magika.tokens(file), np.ndarray)]
+        assert len(shown) == 3
+        for tokens in shown:
+            (expected,) = session.run(None, {"bytes": tokens})
+            result = context.compute(graph, {"bytes": tokens})["target_label"]
+            np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
+
+
+def test_the_stream_labels_every_file_as_the_plain_loop_does(magika: file_types.Magika, files: list[Path]) -> None:
+    files = [*files, files[0].parent / "gone"]
+
+    async def main() -> file_types.Found:
+        async with webnn.ML().create_context() as context:
+            return await file_types.stream(context, file_types.build(context, magika), magika, files)
+
+    found = asyncio.run(main())
+    session = onnxruntime.InferenceSession(magika.file, providers=["CPUExecutionProvider"])
+    assert found.labels == file_types.plain_loop(session, magika, files).labels
+    labels = {file.name: label for file, label in found.labels.items()}
+    assert labels == {
+        "empty": "empty",
+        "blank.txt": "txt",
+        "few.bin": "unknown",
+        "page.html": "html",
+        "program.py": "python",
+        "picture.png": "png",
+        "gone": "unreadable",
+    }
+
+
+def test_the_demo_shows_what_it_found(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(file_types, "Console", lambda: Console(width=200))
+    asyncio.run(file_types.main(files[0].parent))
+    printed = capsys.readouterr().out
+    assert "html" in printed
+    assert "both give the same labels" in printed
+    assert "plain onnxruntime loop" in printed
+
+
+def test_weights_have_the_names_that_the_file_gives_them(magika: file_types.Magika) -> None:
+    model = onnx.load(magika.file)
+    network = file_types.Network(webnn.MLGraphBuilder(webnn.ML().create_context(backend="null")), model)
+    assert network.weight("Const:0", (257, 64)).shape == (257, 64)
