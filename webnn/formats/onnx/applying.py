@@ -41,8 +41,18 @@ def apply_many(
     }
     values = [_value(value) for value in inputs]
     names = [f"output{i}" for i in range(outputs)]
-    result = function(OnnxNode(node.importer, op_type, domain, version, values, protos, names))
-    results = list(result) if isinstance(result, list | tuple) else [result]
+    result = function(
+        OnnxNode(
+            node.importer,
+            op_type=op_type,
+            domain=domain,
+            version=version,
+            inputs=values,
+            attributes=protos,
+            outputs=names,
+        )
+    )
+    results: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
     return [node.importer.operand_of(value) for value in map(_value, results[:outputs]) if value is not None]
 
 

@@ -20,6 +20,7 @@ FAMILIES: Final = (
     "movement",
     "normalization",
     "pooling",
+    "recurrent",
     "reduction",
     "resampling",
 )

@@ -1,0 +1,177 @@
+"""LSTM, GRU and RNN of ONNX, against onnxruntime or the standard's reference evaluator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.direct import direct_builder
+from tests.onnx_nodes import Array, Fixed, by_onnxruntime, check_node, computed, node_model, random
+from webnn.backends.base import Backend
+from webnn.errors import NotSupportedError
+from webnn.formats.onnx import import_onnx
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+STEPS, BATCH, INPUT, HIDDEN = 4, 2, 3, 5
+
+Given = Array | Fixed | None
+
+
+def inputs_of(op_type: str, directions: int, *given: str, half: bool = False) -> list[Given]:
+    """Random inputs: X, W, R, and those of B, h, c and P that are given. Weights are constants."""
+    rows = GATES[op_type] * HIDDEN
+    x = random(0, STEPS, BATCH, INPUT)
+    weights = [Fixed(random(i, directions, rows, size) / 2) for i, size in ((1, INPUT), (2, HIDDEN))]
+    bias = Fixed(random(3, directions, 2 * rows)) if "B" in given else None
+    hidden, cell = (random(i, directions, BATCH, HIDDEN) if n in given else None for i, n in ((4, "h"), (5, "c")))
+    peephole = Fixed(random(6, directions, 3 * HIDDEN)) if "P" in given else None
+    inputs: list[Given] = [x, *weights, bias, None, hidden]
+    return [*inputs, cell, peephole] if op_type == "LSTM" else inputs
+
+
+def outputs_of(op_type: str) -> list[bool]:
+    return [True] * (3 if op_type == "LSTM" else 2)
+
+
+def directions_of(direction: str) -> int:
+    return 2 if direction == "bidirectional" else 1
+
+
+def operators(op_type: str, inputs: list[Given], **options: Any) -> list[str]:
+    """The operators that a node becomes."""
+    model, _ = node_model(op_type, inputs, hidden_size=HIDDEN, **options)
+    builder = direct_builder()
+    return [node.op for node in builder.build(import_onnx(model, builder)).nodes]
+
+
+@pytest.mark.parametrize("op_type", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("given", ["", "B", "Bhc"])
+def test_all_directions_with_and_without_bias_and_states(
+    backend: Backend, op_type: str, direction: str, given: str
+) -> None:
+    inputs = inputs_of(op_type, directions_of(direction), *given)
+    check_node(backend, op_type, inputs, outputs=outputs_of(op_type), hidden_size=HIDDEN, direction=direction)
+
+
+@pytest.mark.parametrize("read", [(True, False, False), (False, True, False), (False, False, True)])
+def test_each_output_may_be_the_only_one_that_is_read(backend: Backend, read: tuple[bool, ...]) -> None:
+    check_node(backend, "LSTM", inputs_of("LSTM", 1, "B"), outputs=read, hidden_size=HIDDEN)
+    if any(read[:2]):
+        check_node(backend, "GRU", inputs_of("GRU", 1, "B"), outputs=read[:2], hidden_size=HIDDEN)
+        check_node(backend, "RNN", inputs_of("RNN", 1, "B"), outputs=read[:2], hidden_size=HIDDEN)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_the_reset_gate_of_a_gru_comes_before_or_after(backend: Backend, direction: str) -> None:
+    inputs = inputs_of("GRU", directions_of(direction), "B", "h")
+    for after in (0, 1):
+        options = {"linear_before_reset": after, "hidden_size": HIDDEN, "direction": direction}
+        check_node(backend, "GRU", inputs, outputs=[True, True], **options)
+        check_node(backend, "GRU", inputs, outputs=[True, True], clip=0.4, **options)
+
+
+def test_what_webnn_has_is_one_operator() -> None:
+    assert operators("LSTM", inputs_of("LSTM", 2, "B", "h", "c"), direction="bidirectional") == ["lstm"]
+    assert operators("GRU", inputs_of("GRU", 2, "B", "h"), direction="bidirectional") == ["gru"]
+    assert operators("LSTM", inputs_of("LSTM", 1), activations=["Relu", "Tanh", "Sigmoid"]) == ["lstm"]
+    inputs = inputs_of("LSTM", 1)
+    inputs[4] = Fixed(np.full(BATCH, STEPS, np.int32))
+    assert operators("LSTM", inputs) == ["lstm"]
+    peephole = random(0, 1, 3 * HIDDEN)
+    peephole[:, HIDDEN : 2 * HIDDEN] = 0
+    inputs[7] = Fixed(peephole)
+    assert operators("LSTM", inputs) == ["lstm"]
+
+
+@pytest.mark.parametrize("op_type", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_sequences_of_several_lengths(backend: Backend, op_type: str, direction: str, fixed: bool) -> None:
+    inputs = inputs_of(op_type, directions_of(direction), "B", "h", "c")
+    lengths = np.array([2, 4], np.int32)
+    inputs[4] = Fixed(lengths) if fixed else lengths
+    check_node(backend, op_type, inputs, outputs=outputs_of(op_type), hidden_size=HIDDEN, direction=direction)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_peepholes_see_the_cell_before_the_step_and_the_output_gate_after_it(backend: Backend, direction: str) -> None:
+    directions = directions_of(direction)
+    inputs = inputs_of("LSTM", directions, "B", "h", "c", "P")
+    options = {"outputs": [True] * 3, "hidden_size": HIDDEN, "direction": direction}
+    check_node(backend, "LSTM", inputs, **options)
+    peephole = random(7, directions, 3 * HIDDEN)
+    peephole[:, HIDDEN : 2 * HIDDEN] = 0
+    inputs[7] = Fixed(peephole)
+    check_node(backend, "LSTM", inputs, **options)
+    inputs[7] = peephole
+    check_node(backend, "LSTM", inputs, **options)
+
+
+def test_coupled_gates_and_clipping(backend: Backend) -> None:
+    inputs = inputs_of("LSTM", 1, "B", "h", "c")
+    check_node(backend, "LSTM", inputs, outputs=[True] * 3, hidden_size=HIDDEN, clip=0.5)
+    check_node(backend, "LSTM", inputs, outputs=[True] * 3, hidden_size=HIDDEN, input_forget=1)
+    check_node(backend, "RNN", inputs_of("RNN", 1, "B"), outputs=[True] * 2, hidden_size=HIDDEN, clip=0.5)
+
+
+@pytest.mark.parametrize(
+    ("activation", "parameters"),
+    [
+        ("Relu", {}),
+        ("Sigmoid", {}),
+        ("Affine", {"activation_alpha": [0.5], "activation_beta": [0.1]}),
+        ("LeakyRelu", {"activation_alpha": [0.2]}),
+        ("LeakyRelu", {}),
+        ("ThresholdedRelu", {"activation_alpha": [0.3]}),
+        ("ScaledTanh", {"activation_alpha": [0.7], "activation_beta": [0.4]}),
+        ("HardSigmoid", {"activation_alpha": [0.3], "activation_beta": [0.4]}),
+        ("HardSigmoid", {}),
+        ("Elu", {"activation_alpha": [0.5]}),
+        ("Softsign", {}),
+        ("Softplus", {}),
+    ],
+)
+def test_activations(backend: Backend, activation: str, parameters: dict[str, list[float]]) -> None:
+    options = {"hidden_size": HIDDEN, **parameters}
+    check_node(backend, "RNN", inputs_of("RNN", 1, "B"), activations=[activation], **options)
+    check_node(backend, "GRU", inputs_of("GRU", 1, "B"), activations=["Sigmoid", activation], **options)
+
+
+def test_each_direction_has_its_activations(backend: Backend) -> None:
+    names = ["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Relu", "Tanh"]
+    inputs = inputs_of("LSTM", 2, "B", "h", "c")
+    options = {"hidden_size": HIDDEN, "direction": "bidirectional", "activations": names}
+    check_node(backend, "LSTM", inputs, outputs=[True] * 3, **options)
+    assert operators("LSTM", inputs, direction="bidirectional", activations=names).count("lstm") == 2
+
+
+@pytest.mark.parametrize("op_type", GATES)
+def test_the_batch_may_come_first(backend: Backend, op_type: str) -> None:
+    inputs = inputs_of(op_type, 1, "B", "h", "c")
+    turned = [np.ascontiguousarray(i.swapaxes(0, 1)) if isinstance(i, np.ndarray) else i for i in inputs]
+    results = check_node(
+        backend, op_type, turned, outputs=outputs_of(op_type), hidden_size=HIDDEN, layout=1, expected=_turned(op_type)
+    )
+    assert results[0].shape == (BATCH, STEPS, 1, HIDDEN)
+
+
+def _turned(op_type: str) -> Any:
+    """onnxruntime has no layout 1 and the reference evaluator gets it wrong: layout 0 on the same values."""
+
+    def expected(_model: Any, _feeds: Any) -> list[Array]:
+        inputs = inputs_of(op_type, 1, "B", "h", "c")
+        model, feeds = node_model(op_type, inputs, outputs=outputs_of(op_type), hidden_size=HIDDEN)
+        y, *states = by_onnxruntime(model, feeds)
+        return [y.transpose(2, 0, 1, 3), *(state.swapaxes(0, 1) for state in states)]
+
+    return expected
+
+
+def test_too_many_steps_to_spell_out_are_reported(backend: Backend) -> None:
+    x, weight, recurrent = random(0, 600, 1, 2), Fixed(random(1, 1, 2, 2)), Fixed(random(2, 1, 2, 2))
+    model, feeds = node_model("RNN", [x, weight, recurrent], hidden_size=2)
+    with pytest.raises(NotSupportedError, match="600 steps are too many"):
+        computed(model, feeds, backend)
