@@ -29,10 +29,12 @@ class Renaming:
 
     Args:
         inline_limit: tasks whose work costs less than this many nanoseconds go to `inline` when they are ready.
+        reserving: `queued_bytes` counts running tasks too, until they have `taken` their outputs.
     """
 
-    def __init__(self, inline_limit: float) -> None:
+    def __init__(self, inline_limit: float, *, reserving: bool = False) -> None:
         self.inline_limit = inline_limit
+        self.reserving = reserving
         self.inline: dict[Task, None] = {}
         """Ready tasks that are cheap enough for the thread that wants their result; oldest first."""
         self.lane: OrderedDict[Task, None] = OrderedDict()
@@ -104,7 +106,8 @@ class Renaming:
             value.holds += 1
             if value.view is None:
                 if value.producer is not None:
-                    value.producer.consumers.append(task)
+                    consumers = value.producer.consumers
+                    consumers[task] = consumers.get(task, 0) + 1
                     task.unmet += 1
                 else:
                     error = value.error
@@ -113,7 +116,7 @@ class Renaming:
         if error is not None:
             self._fail(task, error)
         elif work.executable is None:
-            work.waiting.append(task)
+            work.waiting[task] = None
             self._uncompiled.add(work)
             task.unmet += 1
         elif task.unmet == 0:
@@ -129,7 +132,8 @@ class Renaming:
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
         self.queued -= 1
-        self.queued_bytes -= task.work.byte_length
+        if not self.reserving:
+            self.queued_bytes -= task.work.byte_length
         self.running.add(task)
         task.move(RUNNING)
         views: list[View] = []
@@ -137,6 +141,11 @@ class Renaming:
             assert value.view is not None  # it is ready
             views.append(value.view)
         return views
+
+    def taken(self, task: Task) -> None:
+        """`task`, which was started, has its outputs' memory, or will not get it."""
+        if self.reserving:
+            self.queued_bytes -= task.work.byte_length
 
     def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
         """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
@@ -149,11 +158,11 @@ class Renaming:
             else:
                 value.shelf.put(view)
         if task.consumers:
-            for consumer in task.consumers:
-                consumer.unmet -= 1
-                if consumer.unmet == 0 and consumer.state is QUEUED:
+            for consumer, inputs in task.consumers.items():
+                consumer.unmet -= inputs
+                if consumer.unmet == 0:
                     self._ready(consumer, on_lane=on_lane)
-            task.consumers = []  # whoever keeps this task does not keep all that came after it
+            task.consumers = {}  # whoever keeps this task does not keep all that came after it
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:
@@ -184,7 +193,7 @@ class Renaming:
             task.move(FAILED)
             self._end_with(task, error)
             stack.extend(task.consumers)
-            task.consumers = []
+            task.consumers = {}
 
     def _end_with(self, task: Task, error: BaseException) -> None:
         task.error = error
@@ -211,17 +220,15 @@ class Renaming:
 
     def compiled(self, work: Work) -> None:
         """`work` has its executable, or an error in its place: the tasks that waited for it go on."""
-        waiting, work.waiting = work.waiting, []
+        waiting, work.waiting = work.waiting, {}
         self._uncompiled.discard(work)
         for task in waiting:
-            if task.state is not QUEUED:
-                continue
-            if work.error is not None:
+            if work.error is None:
+                task.unmet -= 1
+                if task.unmet == 0:
+                    self._ready(task, on_lane=True)
+            elif task.state is QUEUED:  # not failed already with one of the others
                 self._fail(task, work.error)
-                continue
-            task.unmet -= 1
-            if task.unmet == 0:
-                self._ready(task, on_lane=True)
 
     def needed_for(self, task: Task) -> list[Task] | None:
         """The queued tasks to run for `task`, producers first; None if one of them is running or not compiled."""
@@ -266,3 +273,8 @@ class Renaming:
         self.queued_bytes -= task.work.byte_length
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
+        if task.unmet:  # what it waits for need not remember it
+            task.work.waiting.pop(task, None)
+            for value in task.inputs:
+                if value.producer is not None:
+                    value.producer.consumers.pop(task, None)

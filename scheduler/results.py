@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from webnn.errors import OperationError
+from webnn.graph.arguments import described
 from webnn.memory.lease import lend
 from webnn.scheduler.promise import PENDING, RESOLVED, Promise, settling
 from webnn.scheduler.task import Task
@@ -90,6 +92,8 @@ class Read(Finished):
             self._state = RESOLVED
             callbacks, self._callbacks = self._callbacks, None
         self._name.reads.discard(self)
+        if self._task is None:
+            timeline.unsettled.discard(self)
         if callbacks is not None:
             self._call(callbacks)
 
@@ -102,13 +106,18 @@ class Read(Finished):
             self.reject(value.error)
         elif self._out is not None:
             assert value.view is not None
-            # One who cancels while the bytes are copied has still given `out` for it.
-            np.copyto(self._out, self._timeline.allocator.host_array(value.view))
-            self.resolve(self._out)  # type: ignore[arg-type]
+            try:
+                # One who cancels while the bytes are copied has still given `out` for it.
+                np.copyto(self._out, self._timeline.allocator.host_array(value.view))
+            except Exception as error:
+                self.reject(OperationError(f"read_tensor: out cannot be filled any more: {described(error)}"))
+            else:
+                self.resolve(self._out)  # type: ignore[arg-type]
         self._timeline.discard(value)
 
     def _settled(self) -> None:
         self._name.reads.discard(self)
+        self._timeline.unsettled.discard(self)
         with settling:
             value, self._value = self._value, None
         if value is not None:

@@ -59,14 +59,14 @@ class Work:
 
     def __init__(self, byte_length: int) -> None:
         self.byte_length = byte_length
-        """Bytes of all outputs of one run."""
+        """Bytes of the buffers of all outputs of one run."""
         self.executable: Executable | None = None
         self.error: BaseException | None = None
         """Why there will be no executable."""
         self.cost: float = float("inf")
         """Nanoseconds of one run."""
-        self.waiting: list[Task] = []
-        """Tasks that were queued before the executable was there."""
+        self.waiting: dict[Task, None] = {}
+        """Queued tasks that wait for the executable, oldest first."""
 
     def measured(self, nanoseconds: int) -> None:
         """Take one run's duration into the estimate."""
@@ -95,8 +95,8 @@ class Task:
         self.error: BaseException | None = None
         self.unmet = 0
         """How many of the things it waits for are not there: tasks that make its inputs, and its executable."""
-        self.consumers: list[Task] = []
-        """Tasks that wait for this one, once per input."""
+        self.consumers: dict[Task, int] = {}
+        """Queued tasks that wait for this one, and for how many of their inputs."""
         self.waiters: list[Waiter] = []
 
     def move(self, state: TaskState) -> None:

@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import ContextLostError, MLError, UnknownError
+from webnn.graph.arguments import described
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
@@ -121,7 +122,7 @@ class Timeline:
         self._max_queued_bytes = max_queued_bytes
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
         self._lock = threading.RLock()
-        self._renaming = Renaming(inline_limit)
+        self._renaming = Renaming(inline_limit, reserving=pool.budget is not None)
         self._asleep: set[Lane] = set(lanes)
         self._discarded: deque[Value] = deque()
         self.discard: Callable[[Value], None] = self._discarded.append
@@ -129,7 +130,8 @@ class Timeline:
         self._tick_of: object = None  # the loop that will call `_end_tick`
         self._tick_began = 0
         self._now = 0
-        self._unsettled: list[Read] = []  # reads of values that are there
+        self.unsettled: set[Read] = set()
+        """Reads of values that are there, which settle when somebody asks, or at the end of the tick."""
         self._waiting_for_room: list[Promise[None]] = []
         self._lost: ContextLostError | None = None
         self._run_inline = 0
@@ -180,7 +182,14 @@ class Timeline:
             renaming.submit(task)
             for name, value in zip(outputs, task.outputs, strict=True):
                 renaming.bind(name, value)
-        if renaming.ended or renaming.lane or renaming.queued > self._max_queued or asyncio_loop() is not self._tick_of:
+        loop = asyncio_loop()
+        if (
+            loop is None
+            or loop is not self._tick_of
+            or renaming.ended
+            or renaming.lane
+            or renaming.queued > self._max_queued
+        ):
             self._after_submit()
         return task
 
@@ -231,12 +240,12 @@ class Timeline:
                 producer.waiters.append(promise)
             else:
                 # It is there, but settles after this tick or when it is awaited: `destroy` may still come before.
-                self._unsettled.append(promise)
+                self.unsettled.add(promise)
         if producer is None or producer.state is QUEUED:
             loop = asyncio_loop()
             if loop is not self._tick_of or loop is None:
                 self._expect_tick()
-            if len(name.reads) > UNREAD or len(self._unsettled) > UNREAD:
+            if len(name.reads) > UNREAD or len(self.unsettled) > UNREAD:
                 self._settle_unasked()
         return promise
 
@@ -254,6 +263,8 @@ class Timeline:
             self._renaming.unbind(name)
         for promise in reads:
             promise.reject(error)
+        with self._lock:
+            self._work_off_discarded()
         self._tell_ended()
 
     def watch(self, task: Task, waiter: Waiter) -> None:
@@ -388,7 +399,7 @@ class Timeline:
         """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""
         self._run_inline_queue()
         with self._lock:
-            promises, self._unsettled = self._unsettled, []
+            promises = list(self.unsettled)
         for promise in promises:
             promise.deliver()
 
@@ -413,13 +424,16 @@ class Timeline:
         outputs: list[View] = []
         start = clock()
         try:
-            for value in task.outputs:
-                outputs.append(value.shelf.take())
+            if self.pool.budget is None:
+                for value in task.outputs:
+                    outputs.append(value.shelf.take())
+            else:
+                self._take_reserved(task, outputs)
             work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # ready: it has one
         except BaseException as error:
             self._now = clock()
             self._failed(task, outputs, error)
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception) and not on_lane:
                 raise  # the user's Ctrl-C, which came while the task ran on the user's thread
             return self._now - start or 1
         end = self._now = clock()
@@ -434,9 +448,18 @@ class Timeline:
             self._tell_ended()
         return end - start or 1
 
+    def _take_reserved(self, task: Task, outputs: list[View]) -> None:
+        """Take the memory of the outputs, for which the budget has been asked when the task was queued."""
+        with self._lock:
+            try:
+                for value in task.outputs:
+                    outputs.append(value.shelf.take())
+            finally:
+                self._renaming.taken(task)
+
     def _failed(self, task: Task, outputs: Sequence[View], error: BaseException) -> None:
         if not isinstance(error, MLError):
-            explained = UnknownError(f"the backend failed: {type(error).__name__}: {error}")
+            explained = UnknownError(f"the backend failed: {described(error)}")
             explained.__cause__ = error
             error = explained
         with self._lock:
@@ -451,7 +474,11 @@ class Timeline:
         with self._lock:
             ended, renaming.ended = renaming.ended, []
             room: list[Promise[None]] = []
-            if self._waiting_for_room and renaming.queued <= self._max_queued // 2:
+            if (
+                self._waiting_for_room
+                and renaming.queued <= self._max_queued // 2
+                and renaming.queued_bytes <= self._max_queued_bytes // 2
+            ):
                 room, self._waiting_for_room = self._waiting_for_room, []
         for task in ended:
             waiters, task.waiters = task.waiters, []
@@ -538,9 +565,9 @@ class Timeline:
             pending: list[Waiter] = [waiter for task in renaming.running for waiter in task.waiters]
             for task in renaming.running:
                 task.waiters = []
-            pending += self._unsettled
+            pending += self.unsettled
             pending += self._waiting_for_room  # type: ignore[arg-type]
-            self._unsettled, self._waiting_for_room = [], []
+            self._waiting_for_room = []
             busy = bool(renaming.running)
         self._tell_ended()
         for waiter in pending:

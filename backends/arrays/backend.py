@@ -12,6 +12,7 @@ from webnn.backends.arrays import families as _families  # noqa: F401 (registers
 from webnn.backends.arrays.kernels import Kernel, kernels
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.errors import OperationError
+from webnn.graph.arguments import described
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.memory.buffer import View
@@ -58,7 +59,7 @@ class ArraysExecutable(Executable):
         try:
             results = step.kernel(self.xp, node, operands)
         except Exception as error:
-            raise OperationError(f"{node.where}: {type(error).__name__}: {error}") from error
+            raise OperationError(f"{node.where}: {described(error)}") from error
         results = results if isinstance(results, tuple | list) else (results,)
         for operand, result in zip(node.outputs, results, strict=True):
             expected = operand.descriptor

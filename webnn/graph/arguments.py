@@ -15,6 +15,7 @@ __all__ = [
     "axes_of",
     "axis_of",
     "boolean",
+    "described",
     "double",
     "double_list",
     "enum_value",
@@ -167,6 +168,15 @@ def shown(value: object, length: int = 80) -> str:
     except Exception:  # an integer of thousands of digits, or somebody's own __repr__
         return f"<{type(value).__name__}>"
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def described(error: BaseException) -> str:
+    """The type and text of somebody else's error, for a message of ours; of one that has no text, its type."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def printable(text: str) -> str:

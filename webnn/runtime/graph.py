@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from webnn.backends.base import Cancellation
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
+from webnn.graph.arguments import described
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.scheduler.promise import Promise
@@ -52,10 +53,10 @@ class MLGraph:
         self._output_items = [(name, operand.descriptor) for name, operand in graph.outputs.items()]
         self._input_keys = [(name, descriptor.key) for name, descriptor in self._input_items]
         self._output_keys = [(name, descriptor.key) for name, descriptor in self._output_items]
-        self._work = Work(sum(descriptor.byte_length for _, descriptor in self._output_items))
         pool = context._timeline.pool
         self._input_shelves = [pool.shelf(descriptor) for _, descriptor in self._input_items]
         self._output_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._output_items]
+        self._work = Work(sum(shelf.size for _, shelf in self._output_shelves))
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
@@ -126,9 +127,7 @@ class MLGraph:
             self._fail(error)
             return False
         except Exception as error:
-            failure = OperationError(
-                f"the {context.backend} backend could not compile: {type(error).__name__}: {error}"
-            )
+            failure = OperationError(f"the {context.backend} backend could not compile: {described(error)}")
             failure.__cause__ = error
             self._fail(failure)
             return False
