@@ -15,7 +15,7 @@ from webnn.graph.operand import MLOperand
 __all__ = ["apply", "apply_many"]
 
 _VERSION: Final = 21
-"""That of the standard's operators which `apply` means."""
+"""That of the standard's operators which are meant unless it is said."""
 
 
 def apply_many(
@@ -26,12 +26,13 @@ def apply_many(
     *,
     outputs: int,
     domain: str = "",
+    version: int = _VERSION,
 ) -> list[MLOperand]:
     """The first outputs of the operator called `op_type`, on behalf of `node`.
 
     Attributes are Python values, or as they stand in a model.
     """
-    version = 1 if domain else _VERSION
+    version = 1 if domain else version
     function = importer_of(domain, op_type, version)
     if function is None:
         raise UnsupportedNodeError(f"it is composed of {op_type}, which cannot be expressed")
@@ -63,9 +64,10 @@ def apply(
     attributes: Mapping[str, Any] | None = None,
     *,
     domain: str = "",
+    version: int = _VERSION,
 ) -> MLOperand:
     """The output of the operator called `op_type`, on behalf of `node`."""
-    return apply_many(node, op_type, inputs, attributes, outputs=1, domain=domain)[0]
+    return apply_many(node, op_type, inputs, attributes, outputs=1, domain=domain, version=version)[0]
 
 
 def _value(value: MLOperand | np.ndarray[Any, Any] | Value | None) -> Value | None:

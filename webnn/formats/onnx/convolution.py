@@ -1,1 +1,152 @@
-"""Placeholder."""
+"""Convolutions over one, two or three axes, by WebNN's over two."""
+
+from __future__ import annotations
+
+from webnn.errors import DataError
+from webnn.formats.onnx.movement import pad_or_crop, strided_slice
+from webnn.formats.onnx.table import Imported, imports
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.windows import Windows
+from webnn.graph.operand import MLOperand
+
+__all__ = ["convolve"]
+
+
+@imports("Conv")
+def conv(node: OnnxNode) -> Imported:
+    """A convolution with filters `[output channels, input channels per group, ...]`."""
+    return convolve(node, node.operand(0), node.operand(1), node.optional(2))
+
+
+def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None) -> MLOperand:
+    """What `node`'s attributes make of an input and filters."""
+    if x.rank != filters.rank or not 3 <= x.rank <= 5:
+        raise UnsupportedNodeError(
+            f"a convolution of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes, from which"
+            " those over 1 and 3 are composed"
+        )
+    b = node.builder
+    kernel = node.get_ints("kernel_shape", filters.shape[2:])
+    windows = Windows.of(node, x.shape, kernel)
+    if tuple(kernel) != filters.shape[2:]:
+        raise DataError(f"kernel_shape {kernel} is not that of the filters {list(filters.shape)}")
+    windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    if min(*windows.before, *windows.after) < 0 or x.rank == 5:
+        # Over three axes, the first one is not padded by the convolution below.
+        before, after = list(windows.before), list(windows.after)
+        x = pad_or_crop(b, x, [0, 0, *before], [0, 0, *after])
+        windows.before = windows.after = [0] * len(before)
+    count = len(windows.kernel)
+    if count == 3:
+        x, filters, restored = _stacked(node, x, filters, windows)
+    elif count == 1:
+        x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
+        filters = b.reshape(filters, [*filters.shape[:2], 1, filters.shape[2]])
+    result = b.conv2d(
+        x,
+        filters,
+        padding=_padding(windows),
+        strides=_pair(windows.strides, 1),
+        dilations=_pair(windows.dilations, 1),
+        groups=node.get_int("group", 1),
+        bias=bias,
+    )
+    if count == 1:
+        return b.reshape(result, [*result.shape[:2], result.shape[3]])
+    if count == 3:
+        images = b.reshape(result, [*restored, *result.shape[1:]])
+        return b.transpose(images, permutation=[0, 2, 1, 3, 4])
+    return result
+
+
+def _pair(values: list[int], missing: int) -> list[int]:
+    """The last two of `values`, where there are two."""
+    return [missing, *values][-2:]
+
+
+def _padding(windows: Windows) -> list[int]:
+    top, left = _pair(windows.before, 0)
+    bottom, right = _pair(windows.after, 0)
+    return [top, bottom, left, right]
+
+
+def _stacked(
+    node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows
+) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
+    """A convolution over depth, height and width as one over height and width.
+
+    Each output depth becomes an image of its own, whose channels are those of all the depths that its window has.
+    """
+    b = node.builder
+    n, c, _, h, w = x.shape
+    (count, *_), window = windows.counts(ceil=False), windows.kernel[0]
+    stride, dilation = windows.strides[0], windows.dilations[0]
+    if window > 64:
+        raise UnsupportedNodeError(f"a window {window} deep", "a convolution over 2 axes")
+    layers = [
+        b.reshape(
+            strided_slice(b, x, {2: range(i * dilation, i * dilation + (count - 1) * stride + 1, stride)}),
+            [n, c, 1, count, h, w],
+        )
+        for i in range(window)
+    ]
+    stack = b.concat(layers, 2) if window > 1 else layers[0]
+    images = b.reshape(b.transpose(stack, permutation=[0, 3, 1, 2, 4, 5]), [n * count, c * window, h, w])
+    flat = b.reshape(filters, [filters.shape[0], filters.shape[1] * window, *filters.shape[3:]])
+    return images, flat, (n, count)
+
+
+@imports("ConvTranspose")
+def conv_transpose(node: OnnxNode) -> Imported:
+    """A transposed convolution with filters `[input channels, output channels per group, ...]`."""
+    b = node.builder
+    x, filters = node.operand(0), node.operand(1)
+    if x.rank != filters.rank or not 3 <= x.rank <= 4:
+        raise UnsupportedNodeError(
+            f"a transposed convolution of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes"
+        )
+    kernel = node.get_ints("kernel_shape", filters.shape[2:])
+    windows = Windows.of(node, x.shape, kernel)
+    count = len(kernel)
+    extra = node.get_ints("output_padding", [0] * count)
+    if len(extra) != count:
+        raise DataError(f"output_padding {extra} is not of {count} axes")
+    auto_pad = node.get_string("auto_pad", "NOTSET")
+    full = [
+        (size - 1) * stride + span
+        for size, stride, span in zip(windows.sizes, windows.strides, windows.spans, strict=True)
+    ]
+    wanted = node.find_ints("output_shape")
+    if wanted is None and auto_pad.startswith("SAME"):
+        wanted = [size * stride for size, stride in zip(windows.sizes, windows.strides, strict=True)]
+    if wanted is not None:
+        wanted = wanted[-count:]
+        totals = [size + more - want for size, more, want in zip(full, extra, wanted, strict=True)]
+        windows.share([max(total, 0) for total in totals], lower=auto_pad != "SAME_UPPER")
+        extra = [more - min(total, 0) for more, total in zip(extra, totals, strict=True)]
+    else:
+        windows.pad_automatically(auto_pad)
+    crop = [0, 0, *([0] * count)], [0, 0, *(min(more, 0) for more in extra)]
+    grown = [max(stride, more + 1) for stride, more in zip(windows.strides, extra, strict=True)]
+    if min(*windows.before, *windows.after) < 0 or grown != windows.strides:
+        raise UnsupportedNodeError(
+            f"padding {[*windows.before, *windows.after]} and output_padding {extra} that add to the output more than"
+            " the strides do",
+            "Pad after the transposed convolution",
+        )
+    if count == 1:
+        x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
+        filters = b.reshape(filters, [*filters.shape[:2], 1, filters.shape[2]])
+    result = b.conv_transpose2d(
+        x,
+        filters,
+        padding=_padding(windows),
+        strides=_pair(windows.strides, 1),
+        dilations=_pair(windows.dilations, 1),
+        output_padding=_pair([max(more, 0) for more in extra], 0),
+        groups=node.get_int("group", 1),
+        bias=node.optional(2),
+    )
+    if count == 1:
+        result = b.reshape(result, [*result.shape[:2], result.shape[3]])
+    return pad_or_crop(b, result, *crop) if any(crop[1]) else result

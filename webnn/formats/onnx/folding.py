@@ -242,13 +242,6 @@ def _cast(node: OnnxNode, a: Array) -> Array | None:
 # Movement. Views cost nothing, so they may be of any size.
 
 
-def _list(node: OnnxNode, index: int, attribute: str) -> list[int] | None:
-    """What newer versions give as an input and older ones as an attribute."""
-    if node.has_attribute(attribute):
-        return node.get_ints(attribute)
-    return node.integers(index, attribute) if node.has(index) else None
-
-
 @_folds("Identity", "StopGradient")
 def _identity(node: OnnxNode, a: Array) -> Array:
     return a
@@ -279,13 +272,13 @@ def _flatten(node: OnnxNode, a: Array) -> Array | None:
 
 @_folds("Squeeze")
 def _squeeze(node: OnnxNode, a: Array, *_axes: Array) -> Array:
-    axes = _list(node, 1, "axes")
+    axes = node.find_list(1, "axes")
     return np.squeeze(a, None if axes is None else tuple(axes))
 
 
 @_folds("Unsqueeze")
 def _unsqueeze(node: OnnxNode, a: Array, *_axes: Array) -> Array:
-    return np.expand_dims(a, tuple(_list(node, 1, "axes") or ()))
+    return np.expand_dims(a, tuple(node.find_list(1, "axes") or ()))
 
 
 @_folds("Transpose")
@@ -306,8 +299,8 @@ def _tile(node: OnnxNode, a: Array, _repeats: Array) -> Array | None:
 
 @_folds("Slice")
 def _slice(node: OnnxNode, a: Array, *_bounds: Array) -> Array:
-    starts, ends = _list(node, 1, "starts") or [], _list(node, 2, "ends") or []
-    axes = _list(node, 3, "axes") or range(len(starts))
+    starts, ends = node.find_list(1, "starts") or [], node.find_list(2, "ends") or []
+    axes = node.find_list(3, "axes") or range(len(starts))
     steps = node.integers(4, "steps") if node.has(4) else [1] * len(starts)
     where = [slice(None)] * a.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
@@ -319,7 +312,7 @@ def _slice(node: OnnxNode, a: Array, *_bounds: Array) -> Array:
 @_folds("Split")
 def _split(node: OnnxNode, a: Array, *_sizes: Array) -> list[Array]:
     axis, count = node.get_int("axis", 0), len(node.outputs)
-    sizes = _list(node, 1, "split")
+    sizes = node.find_list(1, "split")
     if sizes is None:
         size = -(-a.shape[axis] // count)
         sizes = [size] * (count - 1) + [a.shape[axis] - size * (count - 1)]
@@ -358,7 +351,7 @@ _REDUCTIONS: Final[dict[str, Callable[..., Any]]] = {
 
 @_folds(*_REDUCTIONS)
 def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
-    axes = _list(node, 1, "axes")
+    axes = node.find_list(1, "axes")
     if a.size > _ELEMENTS:
         return None
     if not axes and node.get_int("noop_with_empty_axes", 0):

@@ -110,6 +110,8 @@ class Importer:
         self.problems: list[Problem] = []
         self.scope = Scope()
         """That of the node which is being imported; changes inside of subgraphs and functions."""
+        self._partial: dict[str, Problem] = {}
+        """Outputs that WebNN cannot compute of nodes that it can: problems as soon as something reads them."""
         self._bound: Mapping[str, AttributeProto] = {}
         """The attributes of the call of a function whose body is being imported."""
         self._graph = model.proto.graph
@@ -293,6 +295,8 @@ class Importer:
 
     def _value(self, name: str) -> Value:
         value = self.scope.find(name)
+        if name in self._partial:
+            self.problems.append(self._partial.pop(name))
         if value is None:
             if name in self._initializers:
                 value = Value(self.model.array(self._initializers[name]))
@@ -367,6 +371,9 @@ class Importer:
             if name:
                 result = results[i] if i < len(results) else None
                 self.scope.values[name] = result if result is not None else Value(missing=True)
+                if result is None and any(results):
+                    reason = f"its output {i} ({printable(name)}) is used, and WebNN cannot compute it"
+                    self._partial[name] = Problem(printable(_label(proto)), _qualified(proto, domain), reason, "")
 
     def _is_importable(self, proto: NodeProto, domain: str) -> bool:
         return (
@@ -378,9 +385,8 @@ class Importer:
         if isinstance(error, OnnxNotSupportedError):
             self.problems += error.problems
             return
-        op_type = f"{domain}.{proto.op_type}" if domain else proto.op_type
         nearest = error.nearest if isinstance(error, UnsupportedNodeError) else ""
-        self.problems.append(Problem(printable(_label(proto)), printable(op_type), str(error), nearest))
+        self.problems.append(Problem(printable(_label(proto)), _qualified(proto, domain), str(error), nearest))
 
     def _results(self, node: OnnxNode, proto: NodeProto) -> Sequence[Value | None]:
         function = self._functions.get((node.domain, proto.op_type, proto.overload))
@@ -486,6 +492,10 @@ def _written(declared: Sequence[tuple[int, str]]) -> str:
 
 def _label(proto: NodeProto) -> str:
     return proto.name or next((name for name in proto.output if name), proto.op_type)
+
+
+def _qualified(proto: NodeProto, domain: str) -> str:
+    return printable(f"{domain}.{proto.op_type}" if domain else proto.op_type)
 
 
 def _where(proto: NodeProto) -> str:

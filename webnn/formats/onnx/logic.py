@@ -1,1 +1,82 @@
-"""Placeholder."""
+"""Comparisons, truth values and bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from webnn.formats.onnx.table import Imported, imports
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+_BINARY: Final[Mapping[str, str]] = {
+    "And": "logical_and",
+    "Equal": "equal",
+    "Greater": "greater",
+    "GreaterOrEqual": "greater_or_equal",
+    "Less": "lesser",
+    "LessOrEqual": "lesser_or_equal",
+    "Or": "logical_or",
+    "Xor": "logical_xor",
+}
+
+
+@imports(*_BINARY)
+def binary(node: OnnxNode) -> Imported:
+    """Two operands that broadcast; truth values are uint8."""
+    result: MLOperand = getattr(node.builder, _BINARY[node.op_type])(node.operand(0), node.operand(1))
+    return result
+
+
+@imports("Not")
+def logical_not(node: OnnxNode) -> Imported:
+    """The other truth value."""
+    return node.builder.logical_not(node.operand(0))
+
+
+@imports("IsNaN")
+def is_nan(node: OnnxNode) -> Imported:
+    """Where there is no number."""
+    return node.builder.is_nan(node.operand(0))
+
+
+@imports("IsInf")
+def is_infinite(node: OnnxNode) -> Imported:
+    """Where the number is infinite, of both signs or of one."""
+    b = node.builder
+    x = node.operand(0)
+    found = b.is_infinite(x)
+    if not node.get_int("detect_negative", 1):
+        found = b.logical_and(found, b.greater(x, node.scalar(x, 0)))
+    if not node.get_int("detect_positive", 1):
+        found = b.logical_and(found, b.lesser(x, node.scalar(x, 0)))
+    return found
+
+
+@imports("Where")
+def where(node: OnnxNode) -> Imported:
+    """One value or the other."""
+    return node.builder.where(node.operand(0), node.operand(1), node.operand(2))
+
+
+@imports("BitShift")
+def bit_shift(node: OnnxNode) -> Imported:
+    """Multiplication by a power of two, or division; the powers wrap to 0 where all bits are shifted out."""
+    b = node.builder
+    x = node.operand(0)
+    power = b.pow(node.scalar(x, 2), node.operand(1))
+    return b.mul(x, power) if node.get_string("direction") == "LEFT" else b.div(x, power)
+
+
+@imports("BitwiseNot")
+def bitwise_not(node: OnnxNode) -> Imported:
+    """What is left of all ones: -1 - x, which wraps for unsigned integers."""
+    b = node.builder
+    x = node.operand(0)
+    if x.data_type in FLOATS:
+        raise UnsupportedNodeError(f"{x.data_type} has no bits to turn")
+    zero = node.scalar(x, 0)
+    return b.sub(b.sub(zero, node.scalar(x, 1)), x)

@@ -1,1 +1,128 @@
-"""Placeholder."""
+"""Poolings over one to three axes, by WebNN's over two."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from webnn.errors import DataError
+from webnn.formats.onnx.movement import pad_or_crop
+from webnn.formats.onnx.table import Imported, imports
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.windows import Windows
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+
+def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
+    if not 3 <= x.rank <= 5:
+        raise UnsupportedNodeError(f"a pooling of {list(x.shape)}; WebNN has those over 2 axes")
+    windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
+    windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    if min(*windows.before, *windows.after) < 0:
+        raise DataError(f"pads {[*windows.before, *windows.after]} are negative")
+    return windows, bool(node.get_int("ceil_mode", 0))
+
+
+def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
+    """Over the last two axes, and then over the one before: maxima, averages and norms of parts are those of all."""
+    pool: Any = getattr(node.builder, op)
+    counts = windows.counts(ceil=ceil)
+    axes = list(range(len(counts)))
+    steps = [(axes[-2:])] if len(axes) > 1 else [axes]
+    steps += [[axis] for axis in axes[:-2]]
+    for step in steps:
+        first = 2 + step[0]
+        if len(step) == 2:
+            shape = [x.shape[0], math.prod(x.shape[1:first]), *x.shape[first:]]
+        else:
+            shape = [x.shape[0], math.prod(x.shape[1:first]), x.shape[first], math.prod(x.shape[first + 1 :])]
+
+        def of_step(values: list[int], missing: int, step: list[int] = step) -> list[int]:
+            return [*(values[axis] for axis in step), missing][:2]
+
+        top, left = of_step(windows.before, 0)
+        bottom, right = of_step(windows.after, 0)
+        sizes = [counts[axis] for axis in step]
+        pooled = pool(
+            x if list(x.shape) == shape else node.builder.reshape(x, shape),
+            window_dimensions=of_step(windows.kernel, 1),
+            padding=[top, bottom, left, right],
+            strides=of_step(windows.strides, 1),
+            dilations=of_step(windows.dilations, 1),
+            output_sizes=sizes if len(step) == 2 else [*sizes, shape[3]],
+        )
+        wanted = [*x.shape[:first], *sizes, *x.shape[first + len(step) :]]
+        x = pooled if list(pooled.shape) == wanted else node.builder.reshape(pooled, wanted)
+    return x
+
+
+@imports("MaxPool")
+def max_pool(node: OnnxNode) -> Imported:
+    """The largest value of each window. Its place, the second output, is not known to WebNN."""
+    x = node.operand(0)
+    windows, ceil = _windows(node, x)
+    return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), None]
+
+
+@imports("AveragePool")
+def average_pool(node: OnnxNode) -> Imported:
+    """The average of each window, of which the padding is a part or not."""
+    x = node.operand(0)
+    windows, ceil = _windows(node, x)
+    if node.get_int("count_include_pad", 0):
+        before, after = [0, 0, *windows.before], [0, 0, *windows.after]
+        x = pad_or_crop(node.builder, x, before, after)
+        padded = Windows.of(node, x.shape, windows.kernel)
+        padded.before = padded.after = [0] * len(windows.kernel)
+        # A window that begins in the padding after the input is none, though here it would be inside.
+        counts = windows.counts(ceil=ceil)
+        if padded.counts(ceil=ceil) != counts:
+            raise UnsupportedNodeError("windows that begin in the padding after the input", "ceil_mode=0")
+        windows = padded
+    return _pooled(node, "average_pool2d", x, windows, ceil=ceil)
+
+
+@imports("LpPool")
+def norm_pool(node: OnnxNode) -> Imported:
+    """The norm of each window: WebNN has that of degree 2; others are roots of averages of powers."""
+    b = node.builder
+    x = node.operand(0)
+    windows, ceil = _windows(node, x)
+    degree = node.get_int("p", 2)
+    if degree == 2:
+        return _pooled(node, "l2_pool2d", x, windows, ceil=ceil)
+    if degree < 1:
+        raise DataError(f"p {degree} is less than 1")
+    x = b.abs(x)
+    powers = x if degree == 1 else b.pow(x, node.scalar(x, degree))
+    padded = pad_or_crop(b, powers, [0, 0, *windows.before], [0, 0, *windows.after])
+    inner = Windows.of(node, padded.shape, windows.kernel)
+    inner.before = inner.after = [0] * len(windows.kernel)
+    if ceil and inner.counts(ceil=True) != inner.counts(ceil=False):
+        raise UnsupportedNodeError(f"windows of degree {degree} that reach over the end", "ceil_mode=0 or p=2")
+    average = _pooled(node, "average_pool2d", padded, inner, ceil=False)
+    total = b.linear(average, alpha=math.prod(windows.kernel))
+    return total if degree == 1 else b.pow(total, node.scalar(x, 1 / degree))
+
+
+@imports("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def global_pool(node: OnnxNode) -> Imported:
+    """One value for each channel."""
+    b = node.builder
+    x = node.operand(0)
+    if x.rank < 3:
+        raise DataError(f"{list(x.shape)} has no spatial axes")
+    axes = list(range(2, x.rank))
+    if node.op_type == "GlobalMaxPool":
+        return b.max_pool2d(x) if x.rank == 4 else b.reduce_max(x, axes=axes, keep_dimensions=True)
+    if node.op_type == "GlobalAveragePool":
+        return b.average_pool2d(x) if x.rank == 4 else b.reduce_mean(x, axes=axes, keep_dimensions=True)
+    degree = node.get_int("p", 2)
+    if degree == 2:
+        return b.reduce_l2(x, axes=axes, keep_dimensions=True)
+    if degree == 1:
+        return b.reduce_l1(x, axes=axes, keep_dimensions=True)
+    total = b.reduce_sum(b.pow(b.abs(x), node.scalar(x, degree)), axes=axes, keep_dimensions=True)
+    return b.pow(total, node.scalar(x, 1 / degree))

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import AttributeProto, TensorProto
 
 from webnn.errors import DataError
-from webnn.formats.onnx.reading import type_name
+from webnn.formats.onnx.reading import DTYPES, type_name
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType, Number, data_type_of
 from webnn.graph.operand import MLOperand
@@ -77,13 +77,18 @@ def held(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 class Value:
     """One value of the ONNX graph: known now (`array`), computed by the WebNN graph (`operand`), or missing.
 
-    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame.
+    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame. `missing` says
+    why, once, for those whose node can be expressed but for this output.
     """
 
     __slots__ = ("array", "missing", "operand")
 
     def __init__(
-        self, array: np.ndarray[Any, Any] | None = None, operand: MLOperand | None = None, *, missing: bool = False
+        self,
+        array: np.ndarray[Any, Any] | None = None,
+        operand: MLOperand | None = None,
+        *,
+        missing: bool = False,
     ) -> None:
         self.array = array
         self.operand = operand
@@ -201,6 +206,12 @@ class OnnxNode:
             raise DataError(f"{what} (input {index}) is {array.dtype} {list(array.shape)}, not a list of integers")
         return [int(item) for item in array.reshape(-1)]
 
+    def find_list(self, index: int, name: str) -> list[int] | None:
+        """A list of integers that newer versions give as input `index` and older ones as the attribute `name`."""
+        if self.has_attribute(name):
+            return self.get_ints(name)
+        return self.integers(index, name) if self.has(index) else None
+
     def number(self, index: int, what: str) -> Number:
         """The value of input `index`, a scalar or an array of one element."""
         array = self.array(index, what)
@@ -208,6 +219,12 @@ class OnnxNode:
             raise DataError(f"{what} (input {index}) must be one number, is of shape {list(array.shape)}")
         item = array.reshape(-1)[0]
         return int(item) if array.dtype.kind in "iub" else float(item)
+
+    @staticmethod
+    def element_dtype(element_type: int) -> np.dtype[Any]:
+        """The NumPy type of ONNX's `element_type`."""
+        data_type_for(element_type)
+        return DTYPES[element_type]
 
     def constant(self, array: np.ndarray[Any, Any]) -> MLOperand:
         """A constant of the graph, in the type that holds the array's."""
