@@ -8,17 +8,18 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.backends.base import Executable
+from webnn.errors import ContextLostError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import HostAllocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
-from webnn.scheduler.lane import SteppedLane
+from webnn.scheduler.lane import SteppedLane, ThreadLane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.task import Work
 from webnn.scheduler.timeline import Dispatch, Timeline
 from webnn.scheduler.value import Name
 
-__all__ = ["LARGE", "SMALL", "Clock", "Function", "Rig", "number_in"]
+__all__ = ["LARGE", "LOST", "SMALL", "Clock", "Function", "Rig", "broken", "now", "number_in"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -26,6 +27,8 @@ SMALL: Final = MLOperandDescriptor("float32", [4])
 """Few enough bytes for the timeline to take short cuts: such values may be written in place and read by copying."""
 LARGE: Final = MLOperandDescriptor("float32", [2048])
 """Too many bytes for that."""
+
+LOST: Final = ContextLostError("the context was lost: a test said so")
 
 
 class Clock:
@@ -51,11 +54,19 @@ class Function(Executable):
             view.array[...] = result
 
 
+class Unmeasured(Work):
+    """Work that is expected to cost what the test says, whatever it takes."""
+
+    def measured(self, nanoseconds: int) -> None:
+        pass
+
+
 class Rig:
     """A timeline to play with.
 
     Args:
         lanes: how many stepped lanes it has.
+        threads: how many lanes it has that are threads, instead of those; `end()` them.
         inline_limit: by default 0, so that everything runs on the lanes; tests of the inline lane raise it.
         budget: of the pool.
         descriptor: of all tensors.
@@ -66,6 +77,7 @@ class Rig:
         self,
         lanes: int = 1,
         *,
+        threads: int = 0,
         inline_limit: float = 0,
         budget: int | None = None,
         descriptor: MLOperandDescriptor = LARGE,
@@ -75,9 +87,13 @@ class Rig:
         self.pool = BufferPool(HostAllocator(), budget)
         self.shelf = self.pool.shelf(descriptor)
         self.lanes = [SteppedLane() for _ in range(lanes)]
-        self.timeline = Timeline(self.pool, self.lanes, clock=self.clock, inline_limit=inline_limit, **options)
+        workers = [ThreadLane(f"webnn-test-{i}") for i in range(threads)]
+        self.timeline = Timeline(
+            self.pool, workers or self.lanes, clock=self.clock, inline_limit=inline_limit, **options
+        )
         self.ran: list[str] = []
         """Which works have run, in order."""
+        self._uncompiled: dict[Work, Function] = {}
 
     @property
     def size(self) -> int:
@@ -98,17 +114,21 @@ class Rig:
         *,
         nanoseconds: int = 1000,
         cost: float | None = None,
+        measured: bool = True,
         compiled: bool = True,
         outputs: int = 1,
     ) -> Work:
-        """What the tasks of one graph run; a run takes `nanoseconds` and is expected to take `cost`."""
+        """What the tasks of one graph run; a run takes `nanoseconds` and is expected to take `cost`.
+
+        Where it is not `measured`, that stays the expectation.
+        """
 
         def run(*inputs: Array) -> Any:
             self.ran.append(label)
             self.clock.now += nanoseconds
             return function(*inputs)
 
-        work = Work(outputs * self.shelf.descriptor.byte_length)
+        work = (Work if measured else Unmeasured)(outputs * self.shelf.size)
         if cost is not None:
             work.cost = cost
         if compiled:
@@ -116,10 +136,6 @@ class Rig:
         else:
             self._uncompiled[work] = Function(run)
         return work
-
-    @property
-    def _uncompiled(self) -> dict[Work, Function]:
-        return self.__dict__.setdefault("uncompiled", {})  # type: ignore[no-any-return]
 
     def compile(self, work: Work, error: BaseException | None = None) -> None:
         """The compilation of `work` ends, with an executable or with an error."""
@@ -149,9 +165,14 @@ class Rig:
         while any(lane.step() for lane in self.lanes):
             pass
 
+    def end(self) -> None:
+        """Destroy the timeline."""
+        self.timeline.destroy(LOST)
+
     @property
     def in_use(self) -> int:
         """How many values the pool counts as in use."""
+        self.timeline._settle_unasked()  # the timeline keeps some reads until they are settled together
         self.timeline.tidy()
         in_use = self.pool.info().in_use
         assert in_use % self.size == 0
@@ -163,3 +184,18 @@ def number_in(array: Array) -> float:
     number = float(array.flat[0])
     assert (array == number).all()
     return number
+
+
+def now(promise: Promise[Any]) -> float:
+    """The number in an array that is there."""
+    assert promise.done()
+    return number_in(promise.result())
+
+
+def broken(error: BaseException) -> Callable[..., Any]:
+    """A function that raises `error`."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail

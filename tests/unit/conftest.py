@@ -1,7 +1,8 @@
-"""What the unit tests of operators share."""
+"""What the unit tests share."""
 
 import pytest
 
+from tests.stepped import LARGE, SMALL, Rig
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -10,3 +11,9 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 @pytest.fixture(params=[ArraysBackend, OnnxRuntimeBackend], ids=["arrays", "onnxruntime"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     return request.param()  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=[LARGE, SMALL], ids=["large", "small"])
+def rig(request: pytest.FixtureRequest) -> Rig:
+    """A timeline that runs everything on one stepped lane."""
+    return Rig(descriptor=request.param)

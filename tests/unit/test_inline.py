@@ -1,0 +1,309 @@
+"""Cheap work runs where its result is wanted, or at the end of the loop's tick, and never for long."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.loops import Loop
+from tests.stepped import LARGE, SMALL, Rig, broken, now, number_in
+from webnn.errors import OperationError, UnknownError
+from webnn.scheduler.promise import PENDING
+from webnn.scheduler.timeline import MAX_QUEUED, TICK_BUDGET, UNREAD
+
+CHEAP = 1_000
+"""Nanoseconds of a task that runs where its result is wanted."""
+LIMIT = 50_000
+
+
+@pytest.fixture(params=[LARGE, SMALL], ids=["large", "small"])
+def inline(request: pytest.FixtureRequest) -> Rig:
+    """Cheap tasks run where their result is wanted."""
+    return Rig(descriptor=request.param, inline_limit=LIMIT)
+
+
+class TestInline:
+    def test_cheap_work_waits_for_whoever_wants_its_result(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
+        read = inline.read(y)
+        assert inline.ran == []
+        assert not inline.step()
+        assert now(read) == 2  # asking ran it, on this thread
+        statistics = inline.timeline.statistics
+        assert (statistics.run_inline, statistics.run_on_lanes) == (1, 0)
+
+    def test_dear_work_goes_to_a_lane_at_once(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        read = inline.read(y)
+        assert not read.done()
+        assert inline.step()
+        assert now(read) == 2
+
+    def test_work_is_measured_on_a_lane_before_it_runs_inline(self, inline: Rig) -> None:
+        x, y, work = inline.name(1), inline.name(), inline.work("new", nanoseconds=CHEAP)
+        inline.dispatch(work, [x], y)
+        assert inline.step()
+        inline.dispatch(work, [x], y)
+        assert not inline.step()
+        assert now(inline.read(y)) == 2
+        assert work.cost == CHEAP
+
+    def test_work_that_turns_out_dear_stays_on_the_lanes(self, inline: Rig) -> None:
+        x, y, work = inline.name(1), inline.name(), inline.work("new", nanoseconds=LIMIT)
+        for _ in range(2):
+            inline.dispatch(work, [x], y)
+            assert inline.step()
+
+    def test_asking_runs_a_cheap_chain_in_order(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        for label in ("first", "second", "third"):
+            inline.dispatch(inline.work(label, cost=CHEAP), [x], x)
+        inline.dispatch(inline.work("last", cost=CHEAP), [x], y)
+        assert now(inline.read(y)) == 5
+        assert inline.ran == ["first", "second", "third", "last"]
+
+    def test_asking_runs_no_more_than_what_was_asked_for(self, inline: Rig) -> None:
+        x, y, z = inline.name(1), inline.name(), inline.name()
+        inline.dispatch(inline.work("wanted", cost=CHEAP), [x], y)
+        inline.dispatch(inline.work("other", cost=CHEAP), [x], z)
+        assert now(inline.read(y)) == 2
+        assert inline.ran == ["wanted"]
+
+    def test_what_dear_work_depends_on_goes_to_the_lane_with_it(self, inline: Rig) -> None:
+        x, y, z = inline.name(1), inline.name(), inline.name()
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
+        inline.dispatch(inline.work("dear", cost=LIMIT), [y], z)
+        read = inline.read(z)
+        assert not read.done()
+        assert inline.ran == []
+        inline.run_all()
+        assert inline.ran == ["cheap", "dear"]
+        assert now(read) == 3
+
+    def test_cheap_work_behind_dear_work_stays_on_the_lane(self, inline: Rig) -> None:
+        x, y, z = inline.name(1), inline.name(), inline.name()
+        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [y], z)
+        read = inline.read(z)
+        assert inline.step()
+        assert inline.step()
+        assert now(read) == 3
+
+    def test_blocking_for_a_result_runs_dear_work_on_this_thread(self, inline: Rig) -> None:
+        x, y, z = inline.name(1), inline.name(), inline.name()
+        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        inline.dispatch(inline.work("new"), [y], z)
+        assert number_in(inline.read(z).result()) == 3
+        assert inline.timeline.statistics.run_inline == 2
+        assert not inline.step()
+
+    def test_blocking_for_a_limited_time_leaves_dear_work_to_the_lane(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        read = inline.read(y)
+        with pytest.raises(TimeoutError):
+            read.result(timeout=0)
+        assert inline.step()
+        assert number_in(read.result(timeout=0)) == 2
+
+    def test_blocking_for_a_limited_time_runs_cheap_work(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
+        assert number_in(inline.read(y).result(timeout=0)) == 2
+
+    def test_asking_for_the_end_of_cheap_work_runs_it(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        end = inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y).finished()
+        assert end.done()
+        assert inline.ran == ["cheap"]
+
+    def test_a_thread_that_never_asks_cannot_queue_without_end(self, inline: Rig) -> None:
+        x, names, work = (
+            inline.name(1),
+            [inline.name() for _ in range(4 * MAX_QUEUED)],
+            inline.work("cheap", cost=CHEAP),
+        )
+        for name in names:
+            inline.dispatch(work, [x], name)
+            assert inline.timeline.statistics.queued <= MAX_QUEUED + 1
+        assert len(inline.ran) >= 2 * MAX_QUEUED
+
+    def test_a_thread_that_never_asks_keeps_few_unsettled_reads(self, inline: Rig) -> None:
+        x = inline.name(1)
+        reads = [inline.read(x) for _ in range(4 * UNREAD)]
+        assert sum(read._state is PENDING for read in reads) <= UNREAD + 1
+        assert {now(read) for read in reads} == {1}
+
+    def test_an_error_inline_is_raised_where_the_result_is_read(self, inline: Rig) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("broken", broken(OperationError("it broke")), cost=CHEAP), [x], y)
+        with pytest.raises(OperationError, match="it broke"):
+            inline.read(y).result()
+
+    def test_the_users_interrupt_during_an_inline_run_reaches_the_user(self, inline: Rig) -> None:
+        x, y, z = inline.name(1), inline.name(), inline.name()
+        inline.dispatch(inline.work("interrupted", broken(KeyboardInterrupt()), cost=CHEAP), [x], y)
+        inline.dispatch(inline.work("behind", cost=CHEAP), [y], z)
+        read = inline.read(z)
+        with pytest.raises(KeyboardInterrupt):
+            read.result()
+        assert isinstance(read.exception(), UnknownError)
+        assert inline.in_use == 1
+        inline.dispatch(inline.work("again", cost=CHEAP), [x], y)
+        assert now(inline.read(y)) == 2
+
+
+class TestOnALoop:
+    @pytest.fixture
+    def inline(self) -> Rig:
+        return Rig(inline_limit=LIMIT)
+
+    async def test_cheap_work_runs_at_the_end_of_the_tick_though_nobody_awaits_it(
+        self, inline: Rig, event_loop: Loop
+    ) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
+        told: list[float] = []
+        inline.read(y).add_done_callback(lambda read: told.append(number_in(read.result())))
+        assert inline.ran == []
+        await event_loop.until(lambda: told)
+        assert told == [2]
+
+    async def test_cheap_work_runs_at_the_end_of_the_tick_though_nobody_reads_it(
+        self, inline: Rig, event_loop: Loop
+    ) -> None:
+        x, y = inline.name(1), inline.name()
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
+        for _ in range(5):
+            await event_loop.pause()
+        assert inline.ran == ["cheap"]
+
+    async def test_a_read_of_what_is_there_settles_after_the_tick(self, inline: Rig, event_loop: Loop) -> None:
+        told: list[float] = []
+        read = inline.read(inline.name(3))
+        read.add_done_callback(lambda settled: told.append(number_in(settled.result())))
+        assert told == []
+        await event_loop.until(lambda: told)
+        assert told == [3]
+
+    async def test_awaiting_cheap_work_runs_it_at_once(self, inline: Rig, event_loop: Loop) -> None:
+        x, y = inline.name(1), inline.name()
+        turns: list[int] = []
+
+        async def other() -> None:
+            turns.append(1)
+
+        started = event_loop.start(other)
+        inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
+        assert number_in(await inline.read(y)) == 2
+        assert turns == []  # it did not suspend
+        await event_loop.join(started)
+
+    async def test_inline_work_beyond_the_budget_of_a_tick_waits_for_the_next(
+        self, inline: Rig, event_loop: Loop
+    ) -> None:
+        work = inline.work("cheap", cost=CHEAP, nanoseconds=TICK_BUDGET // 4, measured=False)
+        x, names = inline.name(1), [inline.name() for _ in range(20)]
+        for name in names:
+            inline.dispatch(work, [x], name)
+        counts = []
+        for _ in range(40):
+            counts.append(len(inline.ran))
+            await event_loop.pause()
+        assert counts[-1] == 20
+        # Five go over the budget. trio shuffles its tasks, so two ticks may pass between two looks.
+        assert max(after - before for before, after in pairwise(counts)) <= 2 * 5
+
+    async def test_a_loop_of_awaits_that_never_suspends_lets_others_breathe(
+        self, inline: Rig, event_loop: Loop
+    ) -> None:
+        x, y = inline.name(1), inline.name()
+        work = inline.work("cheap", cost=CHEAP, nanoseconds=TICK_BUDGET // 10, measured=False)
+        turns = 0
+
+        async def heartbeat() -> None:
+            nonlocal turns
+            while turns < 1000:
+                turns += 1
+                await event_loop.pause()
+
+        beating = event_loop.start(heartbeat)
+        for _ in range(200):
+            await inline.dispatch(work, [x], y)
+            await inline.read(y)
+        assert turns >= 10
+        beating.cancel()
+        await event_loop.until(lambda: beating.done)
+
+    async def test_a_loop_that_reads_what_is_there_lets_others_breathe(self, inline: Rig, event_loop: Loop) -> None:
+        x, turns = inline.name(1), 0
+
+        async def heartbeat() -> None:
+            nonlocal turns
+            while turns < 1000:
+                turns += 1
+                await event_loop.pause()
+
+        beating = event_loop.start(heartbeat)
+        for _ in range(200):
+            inline.clock.now += TICK_BUDGET // 10  # what the program does between
+            await inline.read(x)
+        assert turns >= 10
+        beating.cancel()
+        await event_loop.until(lambda: beating.done)
+
+    async def test_awaiting_dear_work_does_not_hold_up_the_loop(self, event_loop: Loop) -> None:
+        gate, started = threading.Event(), threading.Event()
+        rig = Rig(threads=1)
+
+        def held_up(a: Any) -> Any:
+            started.set()
+            assert gate.wait(5)
+            return a + 1
+
+        x, y = rig.name(1), rig.name()
+        work = rig.work("slow", held_up)
+        rig.dispatch(work, [x], y)
+        waiter = event_loop.start(lambda: event_loop.result(rig.read(y)))
+        await event_loop.until(started.is_set)
+        for _ in range(5):
+            await event_loop.pause()
+        assert not waiter.done
+        gate.set()
+        assert number_in(await event_loop.join(waiter)) == 2
+        rig.end()
+
+    async def test_cancelling_one_who_awaits_leaves_the_work_and_the_others_alone(
+        self, rig: Rig, event_loop: Loop
+    ) -> None:
+        x, y = rig.name(1), rig.name()
+        rig.dispatch(rig.work("plus one"), [x], y)
+        read = rig.read(y)
+        waiters = [event_loop.start(lambda: event_loop.result(read)) for _ in range(2)]
+        await event_loop.until(lambda: len(read._callbacks or ()) == 2)
+        waiters[0].cancel()
+        await event_loop.until(lambda: waiters[0].done)
+        rig.run_all()
+        assert number_in(await event_loop.join(waiters[1])) == 2
+        assert rig.timeline.statistics.dropped == 0
+
+    async def test_another_loop_may_come_after_one_that_ended_in_the_middle_of_a_tick(self, event_loop: Loop) -> None:
+        inline = Rig(inline_limit=LIMIT)
+        x, y, work = inline.name(1), inline.name(), inline.work("cheap", cost=CHEAP)
+        inline.dispatch(work, [x], y)
+
+        async def elsewhere() -> None:
+            inline.dispatch(work, [x], y)
+            told.append(number_in(await inline.read(y)))
+
+        told: list[float] = []
+        thread = threading.Thread(target=lambda: type(event_loop)().run(elsewhere))
+        thread.start()
+        await event_loop.until(lambda: not thread.is_alive())
+        assert told == [2]
+        assert number_in(await inline.read(y)) == 2

@@ -1,0 +1,70 @@
+"""Many threads on one timeline, with lanes that are threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.stepped import Rig, number_in
+from webnn.errors import InvalidStateError
+
+
+class TestThreads:
+    @pytest.mark.parametrize("lanes", [1, 3])
+    def test_many_threads_use_one_timeline_at_once(self, lanes: int) -> None:
+        rig = Rig(threads=lanes)
+        shared, errors = rig.name(1000), list[BaseException]()
+        add, twice = rig.work("add"), rig.work("twice", lambda a: a * 2)
+
+        def use(seed: int) -> None:
+            try:
+                x, y = rig.name(), rig.name()
+                for i in range(30):
+                    rig.write(x, seed + i)
+                    rig.dispatch(add, [x, shared], y)
+                    first = rig.read(y)
+                    rig.dispatch(twice, [y], y)
+                    expected = seed + i + 1001
+                    assert number_in(rig.read(y).result()) == 2 * expected
+                    assert number_in(first.result()) == expected
+                for name in (x, y):
+                    rig.timeline.destroy_name(name, InvalidStateError("gone"))
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=use, args=(100 * i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert rig.in_use == 1
+        statistics = rig.timeline.statistics
+        assert (statistics.queued, statistics.running) == (0, 0)
+        assert statistics.run_inline + statistics.run_on_lanes + statistics.dropped == 240
+        rig.end()
+
+    def test_one_that_blocks_is_woken_by_the_lane_that_has_begun(self) -> None:
+        rig = Rig(threads=1)
+
+        def held_up(a: Any) -> Any:
+            started.set()
+            assert gate.wait(5)
+            return a + 1
+
+        started, gate = threading.Event(), threading.Event()
+        x, y, z = rig.name(1), rig.name(), rig.name()
+        rig.dispatch(rig.work("slow", held_up), [x], y)
+        rig.dispatch(rig.work("behind"), [y], z)
+        assert started.wait(5)
+        read, got = rig.read(z), list[float]()
+        thread = threading.Thread(target=lambda: got.append(number_in(read.result())))
+        thread.start()
+        while not read._callbacks:
+            pass
+        gate.set()
+        thread.join()
+        assert got == [3]
+        rig.end()
