@@ -291,7 +291,7 @@ def test_an_old_task_does_not_keep_those_that_came_after_it(machine: Machine) ->
     second = machine.dispatch([x], [x])
     machine.run(first)
     machine.run(second)
-    assert first.consumers == []
+    assert not first.consumers
 
 
 # Failure.
