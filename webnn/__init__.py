@@ -9,7 +9,14 @@ library of a format.
 from webnn import errors
 from webnn.backends.registry import BackendInfo, available_backends
 from webnn.errors import MLError
-from webnn.formats import import_onnx, load_onnx
+from webnn.formats import (
+    import_onnx,
+    import_webnn,
+    load_onnx,
+    load_safetensors,
+    load_webnn,
+    save_safetensors,
+)
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
@@ -43,5 +50,9 @@ __all__ = [
     "available_backends",
     "errors",
     "import_onnx",
+    "import_webnn",
     "load_onnx",
+    "load_safetensors",
+    "load_webnn",
+    "save_safetensors",
 ]

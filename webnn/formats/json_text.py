@@ -30,8 +30,12 @@ def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
             raise DataError(f"{where}: the key {repeated!r:.80} is there twice")
         return result
 
+    def refuse_constant(name: str) -> None:
+        raise ValueError(f"no JSON: {name} is no number there")
+
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=refuse_repeated if unique_keys else None)
+        hook = refuse_repeated if unique_keys else None
+        return json.loads(text.decode("utf-8"), object_pairs_hook=hook, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}:{error.lineno}:{error.colno}: no JSON: {error.msg}") from None
     except UnicodeDecodeError as error:

@@ -1,0 +1,212 @@
+"""A graph file into a graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.errors import DataError, ValidationError
+from webnn.formats.webnn_text.calls import Scope, call
+from webnn.formats.webnn_text.document import (
+    MAX_FILE,
+    Constant,
+    Document,
+    Dynamic,
+    Inline,
+    Input,
+    Scalar,
+    WeightReference,
+)
+from webnn.formats.webnn_text.json_form import parse_json_form
+from webnn.formats.webnn_text.parser import parse_text
+from webnn.formats.webnn_text.weights import FOUR_BITS, Weights, find_weights, four_bits_from, open_weights
+from webnn.graph.arguments import unsigned
+from webnn.graph.arrays import array_from
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import cast_number
+from webnn.graph.operand import MLOperand
+from webnn.runtime.context import MLContext
+from webnn.runtime.graph import MLGraph
+from webnn.runtime.ml import ML
+
+__all__ = ["import_webnn", "load_webnn", "read_document"]
+
+MAX_FILLED: Final = 256 * 1024 * 1024
+"""How many bytes all constants of a file that hold one value may take: a short line can ask for gigabytes."""
+
+
+def load_webnn(
+    path: str | os.PathLike[str],
+    context: MLContext | None = None,
+    *,
+    shapes: Mapping[str, int] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> MLGraph:
+    """The graph in a `.webnn` file, in its text or its JSON form, compiled in the background.
+
+    Weights are not copied: they are read from where they lie in the file beside it, when they are needed.
+
+    Args:
+        path: the graph file; its content decides which form it is in.
+        context: where the graph shall run. Default: a new one, `webnn.ML().create_context()`.
+        shapes: sizes for the dimensions that the file leaves open, by name: `{"batch": 1}`.
+        weights: the weight file. Default: the first of `STEM.safetensors`, `STEM.weights`, `model.safetensors` and
+            `model.weights` that lies beside the graph file.
+
+    Raises:
+        DataError: the file or its weights are not what they claim to be; the message begins with the place.
+        ValidationError: `shapes` has no size for a dimension, or one that is too large.
+        OSError: a file cannot be read.
+    """
+    chosen = context if context is not None else ML().create_context()
+    try:
+        builder = chosen.create_graph_builder()
+        return builder.build(import_webnn(path, builder, shapes=shapes, weights=weights))
+    except BaseException:
+        if context is None:
+            chosen.destroy()
+        raise
+
+
+def import_webnn(
+    path: str | os.PathLike[str],
+    builder: MLGraphBuilder[Any],
+    *,
+    shapes: Mapping[str, int] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> dict[str, MLOperand]:
+    """The outputs of a graph file as operands of `builder`, by name, to go on building with.
+
+    Takes and raises what `load_webnn` does.
+    """
+    path = Path(path)
+    document = read_document(path)
+    sizes = _sizes(document, shapes or {})
+    scope = Scope(builder, {}, sizes)
+    for name, row in document.inputs.items():
+        _define(scope, name, _input(name, row, builder, sizes), str(row.place))
+    stored = _Stored(document, path, weights)
+    for name, constant in document.constants.items():
+        _define(scope, name, _constant(constant, builder, stored), str(constant.place))
+    ids = set()
+    for node in document.nodes:
+        if node.id in ids:
+            raise DataError(f"{node.place}: two nodes are called {node.id!r:.80}")
+        ids.add(node.id)
+        results = call(node, scope)
+        if len(results) != len(node.values):
+            raise DataError(f"{node.place}: {node.op} gives {len(results)} values, the node names {len(node.values)}")
+        for name, result in zip(node.values, results, strict=True):
+            _define(scope, name, result, str(node.place))
+    if not document.outputs:
+        raise DataError(f"{document.where}: the graph has no outputs")
+    outputs = {name: scope.operand(o.value, str(o.place)) for name, o in document.outputs.items()}
+    return {name: operand if operand.node else builder.identity(operand) for name, operand in outputs.items()}
+
+
+def read_document(path: Path) -> Document:
+    """What the graph file at `path` says, in whichever form.
+
+    Raises:
+        DataError: it is too large, or neither form.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise DataError(f"{path.name}: at most {MAX_FILE} bytes are read, this has more; weights go into another file")
+    if data.lstrip()[:1] == b"{":
+        return parse_json_form(data, path.name)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path.name}:{line}: not UTF-8") from None
+    return parse_text(text.removeprefix("\ufeff"), path.name)
+
+
+def _define(scope: Scope, name: str, operand: MLOperand, where: str) -> None:
+    if name in scope.values:
+        raise DataError(f"{where}: {name!r:.80} is defined twice")
+    scope.values[name] = operand
+
+
+def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
+    limits: dict[str, int] = {}
+    for row in document.inputs.values():
+        for size in row.shape:
+            if isinstance(size, Dynamic):
+                limits[size.name] = min(size.max_size, limits.get(size.name, size.max_size))
+    missing = [f"{name!r} (at most {limit})" for name, limit in limits.items() if name not in given]
+    if missing:
+        raise ValidationError(f"{document.where}: shapes must have a size for {', '.join(missing)}")
+    sizes = {}
+    for name, limit in limits.items():
+        sizes[name] = unsigned(f"shapes[{name!r}]", given[name])
+        if sizes[name] > limit:
+            raise ValidationError(f"{document.where}: {name!r} is at most {limit}, shapes says {sizes[name]}")
+    unknown = [name for name in given if name not in limits]
+    if unknown:
+        raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, which no input has")
+    return sizes
+
+
+def _input(name: str, row: Input, builder: MLGraphBuilder[Any], sizes: Mapping[str, int]) -> MLOperand:
+    shape = [sizes[size.name] if isinstance(size, Dynamic) else size for size in row.shape]
+    try:
+        return builder.input(name, {"data_type": row.data_type, "shape": shape})
+    except ValidationError as error:
+        raise DataError(f"{row.place}: {error}") from None
+
+
+class _Stored:
+    """The weight file, opened when a constant asks for it; and how much has been filled so far."""
+
+    def __init__(self, document: Document, graph: Path, path: str | os.PathLike[str] | None) -> None:
+        self._graph = graph
+        self._path = None if path is None else graph.parent / path
+        self._where = document.where
+        self._opened: Weights | None = None
+        self._filled = 0
+
+    def get(self, key: str, descriptor: MLOperandDescriptor, where: str) -> np.ndarray[Any, Any]:
+        if self._opened is None:
+            path = self._path or find_weights(self._graph)
+            if path is None:
+                raise DataError(
+                    f"{where}: the weight {key!r:.80} is in another file, but there is neither"
+                    f" {self._graph.stem}.safetensors nor {self._graph.stem}.weights beside {self._where}"
+                )
+            self._opened = open_weights(path, self._graph)
+        return self._opened.get(key, descriptor)
+
+    def filled(self, value: int | float, descriptor: MLOperandDescriptor, where: str) -> np.ndarray[Any, Any]:
+        self._filled += descriptor.byte_length
+        if self._filled > MAX_FILLED:
+            raise DataError(
+                f"{where}: constants of one value may take {MAX_FILLED} bytes in a file, this makes it more"
+            )
+        return np.full(descriptor.shape, cast_number(value, descriptor.data_type), descriptor.dtype)
+
+
+def _constant(row: Constant, builder: MLGraphBuilder[Any], stored: _Stored) -> MLOperand:
+    try:
+        descriptor = MLOperandDescriptor(row.data_type, row.shape)  # type: ignore[arg-type]
+        match row.init:
+            case WeightReference(key):
+                array = stored.get(key, descriptor, str(row.place))
+            case Scalar(value):
+                array = stored.filled(value, descriptor, str(row.place))
+            case Inline(data):
+                array = np.frombuffer(data, np.uint8)
+                if descriptor.data_type in FOUR_BITS:
+                    array = four_bits_from(array, descriptor, str(row.place))
+                array = array_from(array, descriptor)
+        return builder.constant(array)
+    except ValidationError as error:
+        raise DataError(f"{row.place}: {error}") from None

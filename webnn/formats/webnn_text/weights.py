@@ -1,0 +1,247 @@
+"""The weight files beside a graph file: found, matched with the graph's constants, checked, and mapped into memory."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+from webnn.backends.files import written_at_once
+from webnn.errors import DataError
+from webnn.formats.json_text import parse_json
+from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safetensors
+from webnn.formats.webnn_text.document import MAX_FILE
+from webnn.graph.arrays import array_from
+from webnn.graph.descriptor import MLOperandDescriptor
+
+__all__ = [
+    "FOUR_BITS",
+    "Weights",
+    "find_weights",
+    "four_bits_from",
+    "four_bits_packed",
+    "open_weights",
+    "save_blob",
+    "save_tensors",
+]
+
+PACKED: Final = "rustnn.webnn.packed4"
+"""The metadata of a SafeTensors file that says that 4-bit constants are stored two to a byte."""
+MAGIC: Final = b"WGWT"
+MANIFEST: Final = "wg-weights-manifest"
+FOUR_BITS: Final = ("int4", "uint4")
+
+Array = np.ndarray[Any, Any]
+
+
+class Weights(ABC):
+    """A weight file, in which constants are looked up by key."""
+
+    def __init__(self, where: str, keys: list[str]) -> None:
+        self.where = where
+        self._by_sanitised: dict[str, list[str]] = {}
+        self._keys = set(keys)
+        for key in keys:
+            self._by_sanitised.setdefault(key.replace("::", "__").replace(".", "_"), []).append(key)
+
+    def get(self, key: str, descriptor: MLOperandDescriptor) -> Array:
+        """The array stored under `key`, or under a name that tools write as `key`; read-only, not copied if possible.
+
+        Raises:
+            DataError: there is none, or more than one, or it is not what `descriptor` says.
+        """
+        if key not in self._keys:
+            similar = self._by_sanitised.get(key, [])
+            if len(similar) != 1:
+                problem = f"could be {' or '.join(map(repr, similar))}" if similar else "is not there"
+                raise DataError(f"{self.where}: the weight {key!r:.80} {problem}")
+            key = similar[0]
+        return self._load(key, descriptor, f"{self.where}: {key!r:.80}")
+
+    @abstractmethod
+    def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
+        """The array stored under exactly `key`."""
+
+
+class _Tensors(Weights):
+    """A SafeTensors file."""
+
+    def __init__(self, path: Path) -> None:
+        self._tensors: SafeTensors = load_safetensors(path)
+        super().__init__(path.name, list(self._tensors))
+
+    def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
+        array = self._tensors[key]
+        if descriptor.data_type in FOUR_BITS:
+            marker = self._tensors.metadata.get(PACKED)
+            if marker != "1":
+                raise DataError(f"{where}: {descriptor.data_type} needs the metadata {PACKED} = '1', got {marker!r}")
+            _agree(array, np.dtype(np.uint8), ((descriptor.element_count + 1) // 2,), descriptor, where)
+            return array_from(array, descriptor)
+        if descriptor.data_type == "float32" and array.dtype == ml_dtypes.bfloat16:
+            array = array.astype(np.float32)
+        _agree(array, descriptor.dtype, descriptor.shape, descriptor, where)
+        return array
+
+
+class _Blob(Weights):
+    """A `.weights` file with its manifest."""
+
+    def __init__(self, path: Path, manifest: Path) -> None:
+        rows = _manifest_rows(manifest)
+        super().__init__(path.name, list(rows))
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            header = file.read(8)
+            self._data: Any = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        self._rows = rows
+        end, before = 0, ""
+        if header[:4] == MAGIC and min((row["byteOffset"] for row in rows.values()), default=8) >= 8:
+            version = int.from_bytes(header[4:], "little")
+            if version != 1:
+                raise DataError(f"{path.name}: the blob's version must be 1, got {version}")
+            end, before = 8, "the header"
+        for key, row in sorted(rows.items(), key=lambda item: (item[1]["byteOffset"], item[1]["byteLength"])):
+            begin, length = row["byteOffset"], row["byteLength"]
+            if begin + length > size:
+                raise DataError(f"{path.name}: {key!r:.80} ends at byte {begin + length}, but the file has {size}")
+            if begin < end and length:
+                raise DataError(f"{path.name}: {key!r:.80} at byte {begin} overlaps {before}, which ends at {end}")
+            end, before = begin + length, repr(key)[:80]
+
+    def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
+        row = self._rows[key]
+        for name, expected in (("dataType", descriptor.data_type), ("shape", list(descriptor.shape))):
+            if row.get(name, expected) != expected:
+                raise DataError(f"{where}: the manifest says {name} {row[name]!r:.80}, the graph says {expected}")
+        begin, length = row["byteOffset"], row["byteLength"]
+        if descriptor.data_type in FOUR_BITS:
+            return four_bits_from(np.frombuffer(self._data, np.uint8, length, begin), descriptor, where)
+        if length != descriptor.byte_length:
+            raise DataError(f"{where}: {_words(descriptor)} takes {descriptor.byte_length} bytes, not {length}")
+        array = np.frombuffer(self._data, descriptor.dtype.newbyteorder("<"), descriptor.element_count, begin)
+        if not array.flags.aligned:
+            array = array.copy()
+            array.flags.writeable = False
+        return array.reshape(descriptor.shape)
+
+
+def _manifest_rows(path: Path) -> dict[str, dict[str, Any]]:
+    with open(path, "rb") as file:
+        text = file.read(MAX_FILE + 1)
+    if len(text) > MAX_FILE:
+        raise DataError(f"{path.name}: at most {MAX_FILE} bytes are read, this has more")
+    root = parse_json(text, path.name, unique_keys=True)
+    rows = root.get("tensors") if isinstance(root, dict) else None
+    if not isinstance(rows, dict):
+        raise DataError(f"{path.name}: expected an object with the key tensors")
+    if root.get("endianness", "little") != "little":
+        raise DataError(f"{path.name}: endianness must be 'little', got {root['endianness']!r:.40}")
+    for key, row in rows.items():
+        for name in ("byteOffset", "byteLength"):
+            value = row.get(name) if isinstance(row, dict) else None
+            if type(value) is not int or not 0 <= value < 2**63:
+                raise DataError(f"{path.name}: tensors.{key:.80}.{name} must be a number of bytes, got {value!r:.40}")
+    return rows
+
+
+def _words(descriptor: MLOperandDescriptor) -> str:
+    return f"{descriptor.data_type} {list(descriptor.shape)}"
+
+
+def _agree(
+    array: Array, dtype: np.dtype[Any], shape: tuple[int, ...], descriptor: MLOperandDescriptor, where: str
+) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        packed = f", packed as {dtype.name} {list(shape)}" if descriptor.data_type in FOUR_BITS else ""
+        raise DataError(
+            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph says {_words(descriptor)}{packed}"
+        )
+
+
+def four_bits_from(data: Array, descriptor: MLOperandDescriptor, where: str) -> Array:
+    """4-bit values from bytes: two in each, or one, which the number of bytes tells.
+
+    Raises:
+        DataError: the number fits neither, or a byte of one value holds more than 4 bits do.
+    """
+    count = descriptor.element_count
+    if data.size == (count + 1) // 2:
+        return array_from(data, descriptor)
+    if data.size != count:
+        raise DataError(f"{where}: {_words(descriptor)} takes {(count + 1) // 2} bytes, or {count}, not {data.size}")
+    values = data if descriptor.data_type == "uint4" else data.view(np.int8)
+    low, high = (0, 15) if descriptor.data_type == "uint4" else (-8, 7)
+    if not low <= int(values.min()) <= int(values.max()) <= high:
+        raise DataError(f"{where}: the bytes of {descriptor.data_type} must be {low} to {high}")
+    return values.astype(descriptor.dtype).reshape(descriptor.shape)
+
+
+def four_bits_packed(array: Array) -> Array:
+    """A 4-bit array as it is stored: two elements to a byte, the first in the low bits."""
+    nibbles = array.reshape(-1).astype(np.int8).view(np.uint8) & 15
+    if nibbles.size % 2:
+        nibbles = np.append(nibbles, np.uint8(0))
+    packed: Array = nibbles[::2] | nibbles[1::2] << 4
+    return packed
+
+
+# Finding and writing them.
+
+
+def find_weights(graph: Path) -> Path | None:
+    """The weight file that belongs to a graph file, if one lies beside it."""
+    names = (f"{graph.stem}.safetensors", f"{graph.stem}.weights", "model.safetensors", "model.weights")
+    return next((path for path in map(graph.with_name, names) if path.is_file()), None)
+
+
+def open_weights(path: Path, graph: Path) -> Weights:
+    """A SafeTensors file, or a blob whose manifest lies beside it.
+
+    Raises:
+        DataError: it is damaged, or has no manifest.
+        OSError: it cannot be read.
+    """
+    if path.suffix != ".weights":
+        return _Tensors(path)
+    names = dict.fromkeys((f"{path.stem}.manifest.json", f"{graph.stem}.manifest.json", "manifest.json"))
+    manifest = next((found for found in map(path.with_name, names) if found.is_file()), None)
+    if manifest is None:
+        raise DataError(f"{path.name}: there is no manifest beside it, neither {' nor '.join(names)}")
+    return _Blob(path, manifest)
+
+
+def save_tensors(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write `arrays` as a SafeTensors file, 4-bit ones packed and marked so."""
+    packed = any(array.dtype.name in FOUR_BITS for array in arrays.values())
+    stored = {k: four_bits_packed(a) if a.dtype.name in FOUR_BITS else a for k, a in arrays.items()}
+    save_safetensors(path, stored, {PACKED: "1"} if packed else None)
+
+
+def save_blob(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write `arrays` as `STEM.weights` and `STEM.manifest.json`, the widest types first so that each is aligned."""
+    tensors: dict[str, Any] = {}
+    offset = 8
+    with written_at_once(path) as file:
+        file.write(MAGIC + (1).to_bytes(4, "little"))
+        for key, array in sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize):
+            stored = four_bits_packed(array) if array.dtype.name in FOUR_BITS else array
+            file.write(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
+            tensors[key] = {
+                "dataType": array.dtype.name,
+                "shape": list(array.shape),
+                "byteOffset": offset,
+                "byteLength": stored.nbytes,
+                "layout": "row-major",
+            }
+            offset += stored.nbytes
+    manifest = {"format": MANIFEST, "version": 1, "endianness": "little", "tensors": tensors}
+    with written_at_once(path.with_name(f"{path.stem}.manifest.json")) as file:
+        file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())
