@@ -1,4 +1,4 @@
-"""Model files of every kind that there is a reader or a writer for, found by the end of their names."""
+"""Model files of every kind that there is a reader or a writer for, by the end of their names."""
 
 from __future__ import annotations
 
@@ -8,25 +8,39 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from webnn.errors import NotSupportedError
+import webnn.formats  # noqa: F401 (its writers put themselves into SAVERS)
+from webnn.errors import NotSupportedError, ValidationError
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
+from webnn.runtime.graph import SAVERS
 
-__all__ = ["READERS", "WRITERS", "Blueprint", "Source", "check_writable", "load_model", "save_model"]
+__all__ = ["READERS", "Blueprint", "Reader", "Source", "check_writable", "load_model", "save_model"]
 
 G = TypeVar("G")
 
-READERS: Final[Mapping[str, str]] = {
-    ".onnx": "webnn.formats:import_onnx",
-}
-"""Suffix -> the function that adds a file's operators to a builder and gives the outputs by name."""
 
-WRITERS: Final[Mapping[str, str]] = {
-    ".onnx": "webnn.backends.onnx.export:save_onnx",
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one kind of file is read.
+
+    Attributes:
+        function: "module:function", imported when it is needed; it is given a path and a builder, adds the operators of
+            the file, and gives the outputs by name.
+        options: what of a `Source` it can be told.
+    """
+
+    function: str
+    options: tuple[str, ...]
+
+
+READERS: Final[dict[str, Reader]] = {
+    ".onnx": Reader("webnn.formats.onnx:import_onnx", ("shapes", "constants")),
+    ".webnn": Reader("webnn.formats.webnn_text:import_webnn", ("shapes",)),
+    ".json": Reader("webnn.formats.webnn_text:import_webnn", ("shapes",)),
 }
-"""Suffix -> the function that writes a graph to a path."""
+"""By the suffix of the file."""
 
 _NO_MODELS: Final[Mapping[str, str]] = {
     ".safetensors": "it holds weights but no graph: give the .webnn or .onnx file that refers to it",
@@ -85,14 +99,24 @@ def load_model(source: Source, host: GraphHost[G]) -> G:
         ValidationError: an open dimension has no size.
         OSError: it cannot be read.
     """
-    read: Callable[..., dict[str, MLOperand]] = _function(source.path, READERS, "read")
-    options: dict[str, Any] = {}
-    if source.shapes:
-        options["shapes"] = source.shapes
-    if source.constants:
-        options["constants"] = source.constants
+    reader = READERS.get(source.path.suffix.lower())
+    if reader is None:
+        reason = _NO_MODELS.get(source.path.suffix.lower(), "")
+        known = f"cannot read this kind of file, only {', '.join(READERS)}"
+        raise NotSupportedError(f"{source.path}: {known}" + (f"; {reason}" if reason else ""))
+    options = {name: value for name, value in (("shapes", source.shapes), ("constants", source.constants)) if value}
+    for name in options:
+        if name not in reader.options:
+            raise ValidationError(f"{source.path}: --{name.removesuffix('s')} means nothing to this kind of file")
+    read: Callable[..., dict[str, MLOperand]] = _function(reader.function)
     builder = MLGraphBuilder(host)
     return builder.build(read(source.path, builder, **options))
+
+
+def check_writable(path: Path) -> None:
+    """Raise `NotSupportedError` if there is no writer for such files."""
+    if path.suffix.lower() not in SAVERS:
+        raise NotSupportedError(f"{path}: cannot write this kind of file, only {', '.join(SAVERS)}")
 
 
 def save_model(graph: Graph, path: Path) -> None:
@@ -102,19 +126,11 @@ def save_model(graph: Graph, path: Path) -> None:
         NotSupportedError: there is no writer for such files, or the format cannot express the graph.
         OSError: it cannot be written.
     """
-    _function(path, WRITERS, "write")(graph, path)
+    check_writable(path)
+    _function(SAVERS[path.suffix.lower()])(graph, path)
 
 
-def check_writable(path: Path) -> None:
-    """Raise `NotSupportedError` if there is no writer for such files."""
-    _function(path, WRITERS, "write")
-
-
-def _function(path: Path, table: Mapping[str, str], verb: str) -> Callable[..., Any]:
-    suffix = path.suffix.lower()
-    if suffix not in table:
-        reason = f"; {_NO_MODELS[suffix]}" if verb == "read" and suffix in _NO_MODELS else ""
-        raise NotSupportedError(f"{path}: cannot {verb} this kind of file, only {', '.join(table)}{reason}")
-    module, _, name = table[suffix].partition(":")
+def _function(where: str) -> Callable[..., Any]:
+    module, _, name = where.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function

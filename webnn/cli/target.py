@@ -7,7 +7,6 @@ backends of this machine are targets like any other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -16,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from webnn.backends.registry import available_backends, backend_named
 from webnn.errors import DataError, NotSupportedError
+from webnn.formats.json_text import parse_json
 from webnn.graph.descriptor import MAX_BYTE_LENGTH, MLOperandDescriptor
 from webnn.graph.dtypes import ALL, DATA_TYPES, DataType
 from webnn.graph.ir import Graph, Node
@@ -121,8 +121,8 @@ def target_named(name: str) -> Target:
 
 def _read(name: str, content: bytes) -> Target:
     """A target from JSON: `{"opSupportLimits": ...}` with what is known beside it, or the limits alone."""
+    record = parse_json(content, f"{name}.json")
     try:
-        record = json.loads(content)
         if not isinstance(record, dict):
             raise DataError(f"target {name}: expected an object of limits, got {type(record).__name__}")
         limits = record.get("opSupportLimits", record)
@@ -142,8 +142,6 @@ def _read(name: str, content: bytes) -> Target:
             dict(record.get("quirks", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"target {name}: it does not hold opSupportLimits(): {error!r}") from error
 
 
@@ -234,13 +232,8 @@ def _nearest(data_type: DataType, allowed: tuple[DataType, ...]) -> DataType | N
     kind = "float" if data_type.startswith("float") else "int"
     bits, signed = DATA_TYPES[data_type].bits, not data_type.startswith("u")
     alike = sorted((t for t in allowed if kind in t), key=lambda t: DATA_TYPES[t].bits)
-    holds = [
-        t
-        for t in alike
-        if (DATA_TYPES[t].bits > bits and not (signed and t.startswith("u")))
-        or (DATA_TYPES[t].bits == bits and t.startswith("u") != signed)
-    ]
-    return next(iter(holds), alike[-1] if alike else None)
+    alike = [t for t in alike if not (signed and t.startswith("u"))] or alike
+    return next((t for t in alike if DATA_TYPES[t].bits > bits), alike[-1] if alike else None)
 
 
 def _rounds_up(node: Node, place: _Place) -> Iterator[Problem]:

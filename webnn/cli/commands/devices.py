@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from webnn.backends.registry import available_backends, preferred_backend
+from webnn.backends.registry import PREFERENCE, available_backends
 from webnn.cli import options
 from webnn.cli.output import print_json, table
 
@@ -15,7 +15,8 @@ __all__ = ["command"]
 @options.as_json
 def command(as_json: bool) -> int:
     """The backends that are known here, and why one cannot be used if it cannot."""
-    preferred = preferred_backend().name
+    known = available_backends()
+    preferred = next((name for name in PREFERENCE if any(i.name == name and i.available for i in known)), None)
     rows = [
         {
             "name": info.name,
@@ -24,7 +25,7 @@ def command(as_json: bool) -> int:
             "preferred": info.name == preferred,
             "reason": info.reason,
         }
-        for info in available_backends()
+        for info in known
     ]
     if as_json:
         print_json(rows)

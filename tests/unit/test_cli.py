@@ -1,0 +1,365 @@
+"""The commands, called as the console script calls them, on graphs that are built here."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("click")
+pytest.importorskip("rich")
+
+from tests.drafts import SUFFIX
+from webnn.cli import main as entry
+from webnn.cli import models
+from webnn.cli.program import COMMANDS, main
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def drafts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A reader of drafts; the current folder is a new one."""
+    monkeypatch.setitem(models.READERS, SUFFIX, models.Reader("tests.drafts:read_draft", ("shapes",)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture
+def draft(tmp_path: Path) -> Callable[[str], str]:
+    def write(name: str) -> str:
+        (tmp_path / f"{name}{SUFFIX}").write_text(name, encoding="utf-8")
+        return f"{name}{SUFFIX}"
+
+    return write
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
+    """What a command says in JSON."""
+    assert main([*words, "--json"]) == code
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+# Help, errors, exit codes.
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    if command != "cache":  # its subcommands have it
+        assert "--json" in text
+    assert f"webnn {command}" in text
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"webnn \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["inf"], "No such command 'inf'. Did you mean info?"),
+        (["info"], "Missing argument 'MODEL'"),
+        (["info", "nowhere.onnx"], "File 'nowhere.onnx' does not exist"),
+        (["info", "."], "'.' is a directory"),
+        (["info", "x.draft", "--shape", "batch"], "expected NAME=SIZE or NAME=SIZE,SIZE,..., got 'batch'"),
+        (["info", "x.draft", "--shape", "batch=big"], "got 'batch=big'"),
+        (["info", "x.draft", "--constant", "sr"], "expected NAME=VALUE, got 'sr'"),
+        (["bench", "x.draft", "--rounds", "0"], "0 is not in the range x>=1"),
+        (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+    ],
+)
+def test_a_wrong_command_line_is_two(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.draft").write_text("perceptron")
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert main([*words, "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["kind"] == "UsageError"
+    assert message in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.txt", b"", "cannot read this kind of file, only .onnx"),
+        ("x.safetensors", b"", "it holds weights but no graph"),
+        ("x.pt", b"", "torch.onnx.export"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_from_a_model(
+    name: str, content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert main(["info", name]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"webnn: {name}: ")
+    assert message in captured.err
+    assert answer(capsys, "info", name, code=1)["error"]["kind"] == "NotSupportedError"
+
+
+def test_no_bytes_of_a_file_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "\x1b[31mred.txt").write_bytes(b"")
+    assert main(["info", "\x1b[31mred.txt"]) == 1
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webnn.cli.commands.devices.available_backends", interrupt)
+    assert main(["devices"]) == 130
+    assert capsys.readouterr().err.strip() == "webnn: interrupted"
+
+
+def test_without_the_extra_it_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webnn.cli.NEEDS", ("click", "no_such_package"))
+    assert entry() == 1
+    assert "pip install 'webnn-runtime[cli]'" in capsys.readouterr().err
+
+
+def test_importing_the_package_loads_nothing_of_the_command_line() -> None:
+    script = "import sys, webnn; print([m for m in ('click', 'rich', 'webnn.cli') if m in sys.modules])"
+    folder = Path(__file__).resolve().parents[2]
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=folder)
+    assert printed.stdout == "[]\n"
+
+
+# info.
+
+
+def test_info_counts_what_is_in_a_model(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    data = answer(capsys, "info", draft("perceptron"), "--shape", "batch=5")
+    assert data["inputs"] == [{"name": "x", "data_type": "float32", "shape": [5, 3]}]
+    assert [row["name"] for row in data["outputs"]] == ["y", "total"]
+    assert data["nodes"] == 3
+    assert data["parameters"] == 12
+    assert data["constant_bytes"] == 48
+    assert data["multiply_adds"] == 5 * 3 * 4
+    assert {row["operator"]: row["count"] for row in data["operators"]} == {"matmul": 1, "relu": 1, "reduce_sum": 1}
+    builds = {row["target"]: row["builds"] for row in data["support"]}
+    assert builds["onnxruntime"]
+    assert builds["chromium-147-linux-litert"]
+
+
+def test_info_for_people_has_the_same_figures(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", draft("wide")]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"input\s+x\s+float32\s+[^ ]{12}2", text)
+    assert re.search(r"chromium-147-linux-litert\s+no\s+", text)
+    assert re.search(r"onnxruntime\s+yes", text)
+
+
+# check.
+
+
+def test_check_says_which_node_for_which_rank_and_type(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = answer(capsys, "check", draft("wide"), "--target", "chromium-147", code=1)
+    (verdict,) = data["targets"]
+    assert not data["builds"]
+    assert (verdict["target"], verdict["nodes"], verdict["nodes_refused"]) == ("chromium-147-linux-litert", 2, 2)
+    messages = [problem["message"] for problem in verdict["problems"]]
+    assert "[wide] add: a [1, 1, 1, 1, 1, 1, 2] has rank 7; chromium-147-linux-litert takes rank 0 to 6" in messages
+    assert any(
+        message.startswith("mul (node 1): a is uint8; chromium-147-linux-litert takes float32") for message in messages
+    )
+    assert {problem["kind"] for problem in verdict["problems"]} == {"rank", "type"}
+
+
+def test_check_is_zero_where_everything_builds(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    name = draft("perceptron")
+    data = answer(capsys, "check", name, "--target", "chromium", "--target", "onnxruntime", "--target", "arrays")
+    assert [verdict["builds"] for verdict in data["targets"]] == [True, True, True]
+    assert main(["check", name]) == 0
+    assert "yes, all 3 nodes" in capsys.readouterr().out
+
+
+def test_check_for_people_says_what_would_do(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", draft("wide"), "--target", "chromium-147"]) == 1
+    text = capsys.readouterr().out
+    assert "no, 2 of 2 nodes refused" in text
+    assert "reshape to rank 6" in " ".join(text.split())
+    assert "note: createConstantTensor is unsupported" in text
+
+
+def test_check_knows_the_quirk_of_rounded_pools(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = answer(capsys, "check", draft("pool"), "--target", "chromium-147", code=1)
+    (problem,) = data["targets"][0]["problems"]
+    assert problem["message"] == (
+        "[up] max_pool2d: output is rounded up to [3, 3] by outputShapeRounding; which is ignored there, giving [2, 2]"
+    )
+
+
+def test_check_names_the_targets_there_are(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", draft("perceptron"), "--target", "netscape"]) == 1
+    assert "there is no target 'netscape'; there are: chromium-147-linux-litert, onnxruntime" in capsys.readouterr().err
+
+
+# run.
+
+
+def test_run_takes_files_and_writes_files(
+    draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.array([[1, -2, 3]], np.float32)
+    np.save(tmp_path / "in.npy", x)
+    data = answer(
+        capsys, "run", draft("perceptron"), "--input", "x=@in.npy", "--output", "y=y.npy", "--output", "a.npz"
+    )
+    expected = np.maximum(x @ np.arange(12, dtype=np.float32).reshape(3, 4), 0)
+    np.testing.assert_allclose(np.load("y.npy"), expected)
+    with np.load("a.npz") as archive:
+        np.testing.assert_allclose(archive["total"], expected.sum())
+    assert data["files"] == ["y.npy", "a.npz"]
+    assert data["outputs"][0]["values"] == expected.tolist()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "arrays"])
+def test_run_gives_the_same_random_inputs_for_the_same_seed(
+    backend: str, draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", draft("perceptron"), "--random", "--backend", backend]
+    first, again, other = (answer(capsys, *words, "--seed", seed)["outputs"][0]["values"] for seed in ("1", "1", "2"))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no value for input 'x', float32 [1, 3]: give --input x=@x.npy, or --random"),
+        (["--input", "z=1"], "there is no input 'z'; the model has 'x'"),
+        (["--input", "x=[1,2]"], "input 'x': expected float32 [1, 3], got"),
+        (["--input", "x=what"], "input 'x': 'what' is no number, list, @FILE"),
+        (["--input", "x"], "input 'x': expected NAME=VALUE"),
+        (["--input", "x=@absent.npy"], "absent.npy: No such file or directory"),
+        (["--input", "x=@broken.npy"], "broken.npy: no .npy file"),
+        (["--input", "@broken.npz"], "broken.npz: no .npz file"),
+        (["--input", "x=@broken.bin"], "input 'x': expected 12 bytes for float32 [1, 3], got 7"),
+        (["--random", "--output", "w=w.npy"], "there is no output 'w'; the model has 'y', 'total'"),
+        (["--random", "--output", "y=y.txt"], "output 'y=y.txt': expected NAME=FILE.npy, or FILE.npz"),
+        (["--random", "--output", "y=nowhere/y.npy"], "nowhere/y.npy: No such file or directory"),
+        (["--random", "--backend", "abacus"], "there is no backend called 'abacus'"),
+    ],
+)
+def test_run_says_what_is_wrong(
+    words: list[str], message: str, draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("broken.npy", "broken.npz", "broken.bin"):
+        (tmp_path / name).write_bytes(b"garbage")
+    assert main(["run", draft("perceptron"), *words]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+
+
+def test_run_for_people_shows_values(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", draft("integers"), "--input", "x=[[1, 2]]"]) == 0
+    assert re.search(r"y\s+int32\s+1.2\s+2\s+3\s+2.5\s+2, 3", capsys.readouterr().out)
+
+
+# bench, convert.
+
+
+def test_bench_gives_ratios_with_their_spread(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    name = draft("perceptron")
+    data = answer(capsys, "bench", name, "--seconds", "0.1", "--rounds", "3")
+    for kind in ("latency", "throughput"):
+        ratio = data["ratios"][kind]
+        assert 0 < ratio["smallest"] <= ratio["median"] <= ratio["largest"]
+        assert len(ratio["rounds"]) == 3
+    assert data["latency_ms"]["onnxruntime"]["median"] > 0
+    assert "exported to ONNX" in data["peer"]
+    assert main(["bench", name, "--seconds", "0.05", "--rounds", "1"]) == 0
+    assert "smallest .. largest" in capsys.readouterr().out
+
+
+def test_convert_writes_onnx_and_replaces_nothing_unasked(
+    draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = draft("perceptron")
+    data = answer(capsys, "convert", name, "model.onnx", "--shape", "batch=2")
+    assert [file["path"] for file in data["files"]] == ["model.onnx"]
+    (x,) = onnx.load("model.onnx").graph.input
+    assert [dimension.dim_value for dimension in x.type.tensor_type.shape.dim] == [2, 3]
+    assert "--force replaces it" in answer(capsys, "convert", name, "model.onnx", code=1)["error"]["message"]
+    assert main(["convert", name, "model.onnx", "--force"]) == 0
+    assert "wrote model.onnx" in capsys.readouterr().out
+    assert "cannot write this kind of file" in answer(capsys, "convert", name, "model.exe", code=1)["error"]["message"]
+    assert answer(capsys, "convert", name, "nowhere/model.onnx", code=1)["error"]["kind"] == "FileNotFoundError"
+
+
+# devices, completion.
+
+
+def test_devices_lists_every_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = answer(capsys, "devices")
+    assert [row["name"] for row in rows][:2] == ["onnxruntime", "arrays"]
+    assert [row["name"] for row in rows if row["preferred"]] == ["onnxruntime"]
+    assert main(["devices"]) == 0
+    assert re.search(r"onnxruntime\s+cpu\s+preferred", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert f"_WEBNN_COMPLETE={shell}_complete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "expected"),
+    [
+        ([], "co", ["convert", "completion"]),
+        (["check", "m", "--target"], "chrom", ["chromium-147-linux-litert"]),
+        (["run", "m", "--backend"], "arr", ["arrays"]),
+        (["run", "m"], "--see", ["--seed"]),
+    ],
+)
+def test_commands_options_and_names_are_completed(words: list[str], begun: str, expected: list[str]) -> None:
+    from click.shell_completion import ShellComplete  # noqa: PLC0415
+
+    from webnn.cli.program import program  # noqa: PLC0415
+
+    found = ShellComplete(program, {}, "webnn", "_WEBNN_COMPLETE").get_completions(words, begun)
+    assert [item.value for item in found] == expected
+
+
+# view.
+
+
+def test_view_writes_one_page_that_needs_nothing_else(
+    draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = answer(capsys, "view", draft("perceptron"))
+    page = (tmp_path / "perceptron.html").read_text(encoding="utf-8")
+    assert data["page"] == "perceptron.html"
+    assert data["bytes"] == len(page.encode())
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(src|href)\s*=\s*["']?(?!data:,)\w""", page.partition("<script id")[0])
+    assert "<b>[red]relu" not in page
+    assert "\\u003cb>[red]relu" in page
+    assert main(["view", "perceptron.draft", "-o", "other.html"]) == 0
+    assert (tmp_path / "other.html").exists()
+    assert main(["view", "perceptron.draft", "-o", "nowhere/other.html"]) == 1
+    assert "nowhere" in capsys.readouterr().err

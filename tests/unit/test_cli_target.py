@@ -1,0 +1,143 @@
+"""Targets: what is recorded of browsers, and what of a graph they would refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("click")
+
+from tests.direct import direct_builder
+from webnn.backends.base import Backend
+from webnn.cli.target import Problem, Target, problems, recorded_targets, target_named
+from webnn.errors import DataError, NotSupportedError
+from webnn.graph.ir import Graph
+from webnn.graph.limits import SPEC_LIMITS, Limits
+from webnn.graph.naming import snake
+from webnn.runtime.limits import op_support_limits
+
+
+def wide_graph() -> Graph:
+    builder = direct_builder()
+    x = builder.input("x", [2, 1, 1, 1, 1], "float16")
+    y = builder.input("y", [2, 2], "int64")
+    parts = builder.split(builder.concat([y, y], 0), 2)
+    packed = builder.constant(np.ones((2, 2), np.uint8))
+    looked_up = builder.gather(packed, builder.cast(parts[1], "int32"))
+    return builder.build({"x": builder.neg(x, label="stem"), "y": looked_up})
+
+
+def found(graph: Graph, target: Target) -> list[Problem]:
+    return list(problems(graph, target))
+
+
+@pytest.mark.parametrize("name", recorded_targets())
+def test_recorded_targets_have_every_operator_and_operand_of_the_specification(name: str) -> None:
+    target = target_named(name)
+    assert {op: set(rows) for op, rows in target.limits.items()} == {op: set(rows) for op, rows in SPEC_LIMITS.items()}
+    assert target.largest > 0
+
+
+@pytest.mark.parametrize("name", recorded_targets())
+def test_recorded_types_are_all_known_and_ranks_are_ranges(name: str) -> None:
+    for rows in target_named(name).limits.values():
+        for row in rows.values():
+            assert row.types
+            assert 0 <= row.ranks[0] <= row.ranks[1] <= 8
+
+
+def test_what_was_recorded_of_chromium_is_what_it_answered() -> None:
+    limits = target_named("chromium-147").limits
+    assert limits["add"]["a"].types == ("float32", "float16", "int32", "int64")
+    assert limits["add"]["a"].ranks == (0, 6)
+    assert limits["equal"]["a"].ranks == (0, 4)
+    assert limits["prelu"]["input"].ranks[1] == 4
+    members = target_named("chromium-147").members
+    assert "int4" in members["constant"].types
+    assert "uint4" not in members["constant"].types
+
+
+def test_the_specification_itself_refuses_nothing() -> None:
+    assert found(wide_graph(), Target("spec", "", SPEC_LIMITS)) == []
+
+
+def test_backends_are_targets_that_build_what_they_support(backend: Backend) -> None:
+    assert found(wide_graph(), target_named(backend.name)) == []
+
+
+def test_every_kind_of_problem_is_found_with_the_node_and_the_operand() -> None:
+    limits = {op: dict(rows) for op, rows in SPEC_LIMITS.items()}
+    del limits["cast"]
+    limits["neg"]["input"] = Limits(("float32", "int8"), rank=(1, 4))
+    limits["concat"]["inputs"] = Limits(("int32", "uint64"), rank=2)
+    limits["split"]["outputs"] = Limits(("int64",), rank=3)
+    members = {"input": Limits(("float16",)), "constant": Limits(("uint8",)), "output": Limits(("uint8",), rank=2)}
+    target = Target("narrow", "", limits, members, largest=20)
+    lines = {(p.node, p.where, p.operand, p.kind, p.given, p.help) for p in found(wide_graph(), target)}
+    assert lines == {
+        (None, "input 'y'", "", "type", "is int64", ""),
+        (None, "input 'y'", "", "size", "has 32 bytes", "divide it into parts and concat their results"),
+        (0, "[stem] neg", "input", "type", "is float16", "cast to float32 before and back after"),
+        (0, "[stem] neg", "input", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 4 before and back after"),
+        (1, "concat (node 1)", "inputs[0]", "type", "is int64", "cast to int32 before and back after"),
+        (1, "concat (node 1)", "inputs[1]", "type", "is int64", "cast to int32 before and back after"),
+        (2, "split (node 2)", "outputs[0]", "rank", "[2, 2] has rank 2", "reshape to rank 3 before and back after"),
+        (2, "split (node 2)", "outputs[1]", "rank", "[2, 2] has rank 2", "reshape to rank 3 before and back after"),
+        (3, "cast (node 3)", "", "operator", "is not there", ""),
+        (None, "output 'x'", "", "type", "is float16", ""),
+        (None, "output 'x'", "", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 2 before and back after"),
+        (None, "output 'y'", "", "rank", "[2, 2, 2] has rank 3", "reshape to rank 2 before and back after"),
+    }
+
+
+def test_a_constant_is_refused_once_however_often_it_is_read() -> None:
+    builder = direct_builder()
+    weight = builder.constant(np.ones((2, 2), np.float32))
+    x = builder.input("x", [2, 2], "float32")
+    graph = builder.build({"y": builder.matmul(builder.matmul(x, weight), weight)})
+    target = Target("t", "", SPEC_LIMITS, {**target_named("arrays").members, "constant": Limits(("float16",))})
+    (problem,) = found(graph, target)
+    assert str(problem) == "matmul (node 0): constant b is float32; t takes float16"
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_limits_that_a_browser_answered_are_read_from_a_file(tmp_path: Path, wrapped: bool) -> None:
+    limits = op_support_limits(SPEC_LIMITS, "nchw")
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"opSupportLimits": limits} if wrapped else limits), encoding="utf-8")
+    target = target_named(str(path))
+    assert target.name == "mine"
+    assert set(target.limits) == set(SPEC_LIMITS)
+    assert found(wide_graph(), target) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "mine.json:1:1: no JSON"),
+        ("[]", "expected an object of limits, got list"),
+        ("{}", "there are no operators in it"),
+        ('{"add": {"a": {}}}', "it does not hold opSupportLimits()"),
+        ('{"add": {"a": {"dataTypes": 3}}}', "it does not hold opSupportLimits()"),
+        ('{"opSupportLimits": 3}', "it does not hold opSupportLimits()"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_holds_no_limits_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match="mine") as caught:
+        target_named(str(path))
+    assert message in str(caught.value)
+
+
+def test_a_name_that_several_begin_with_is_refused() -> None:
+    with pytest.raises(NotSupportedError, match="'' may be any of chromium-147-linux-litert, onnxruntime, arrays"):
+        target_named("")
+
+
+def test_names_of_operators_come_from_the_specification() -> None:
+    assert snake("gatherND") in target_named("chromium-147").limits
