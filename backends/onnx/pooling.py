@@ -113,12 +113,14 @@ class _Pooling:
     def emit(self, op_type: str, fill: float, **attributes: Any) -> str:
         """The pooling operator on the input, which is padded with `fill` if the operator cannot do it."""
         pads = [sweep.begin for sweep in self.sweeps] + [max(0, sweep.end) for sweep in self.sweeps]
+        dilations = [sweep.dilation for sweep in self.sweeps]
         return self.model.emit(
             op_type,
             [self.input if self.fits else self.padded(fill)],
             kernel_shape=self.window,
             strides=[sweep.stride for sweep in self.sweeps],
-            dilations=[sweep.dilation for sweep in self.sweeps],
+            # onnxruntime puts it on a quantized AveragePool, which has no such attribute: only where it must be.
+            dilations=None if dilations == [1, 1] else dilations,
             pads=pads if self.fits else None,
             **attributes,
         )
