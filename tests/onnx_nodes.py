@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -16,7 +16,17 @@ from tests.direct import direct_builder, run_graph
 from webnn.backends.base import Backend
 from webnn.formats.onnx import import_onnx
 
-__all__ = ["Array", "Fixed", "by_onnxruntime", "by_reference", "check_node", "computed", "node_model", "random"]
+__all__ = [
+    "Array",
+    "Fixed",
+    "Given",
+    "by_onnxruntime",
+    "by_reference",
+    "check_node",
+    "computed",
+    "node_model",
+    "random",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +38,7 @@ class Fixed:
     array: Array
 
 
-Given = Array | Fixed | None
+Given: TypeAlias = "Array | Fixed | None"
 """An input of the node: one of the model, an initializer, or left out."""
 
 
@@ -46,16 +56,16 @@ def node_model(
     inputs: Sequence[Given],
     *,
     outputs: Sequence[bool] = (True,),
-    opset: int = 21,
+    version: int = 21,
     domain: str = "",
     **attributes: Any,
 ) -> tuple[ModelProto, dict[str, Array]]:
-    """A model of one node, and what to feed it. `outputs`: which of them are read."""
+    """A model of one node, and what to feed it. `outputs`: which of them are read; `version`: the opset."""
     names, infos, initializers, feeds = [], [], [], {}
     for i, given in enumerate(inputs):
         names.append("" if given is None else f"input{i}")
         if isinstance(given, Fixed):
-            initializers.append(numpy_helper.from_array(np.ascontiguousarray(given.array), f"input{i}"))
+            initializers.append(numpy_helper.from_array(np.asarray(given.array, order="C"), f"input{i}"))
         elif given is not None:
             element_type = helper.np_dtype_to_tensor_dtype(given.dtype)
             infos.append(helper.make_tensor_value_info(f"input{i}", element_type, given.shape))
@@ -64,7 +74,7 @@ def node_model(
     node = helper.make_node(op_type, names, results, domain=domain, **attributes)
     empty = [onnx.ValueInfoProto(name=name) for name in results if name]
     graph = helper.make_graph([node], "node", infos, empty, initializers)
-    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    opsets = [helper.make_opsetid("", version)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     return helper.make_model(graph, opset_imports=opsets, ir_version=10), feeds
 
 

@@ -40,10 +40,10 @@ def test_a_scale_of_another_shape_stretches(backend: Backend, shape: tuple[int, 
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_root_mean_square_normalization(backend: Backend, axis: int) -> None:
     x, scale = random(0, 2, 3, 4), random(1, *(2, 3, 4)[axis % 3 :])
-    check_node(backend, "RMSNormalization", [x, scale], axis=axis, opset=23, expected=by_reference)
+    check_node(backend, "RMSNormalization", [x, scale], axis=axis, version=23, expected=by_reference)
     half = x.astype(np.float16), scale.astype(np.float16)
-    check_node(backend, "RMSNormalization", half, axis=axis, opset=23, expected=by_reference, tolerance=5e-3)
-    check_node(backend, "SimplifiedLayerNormalization", [x, Fixed(scale)], axis=axis, opset=17)
+    check_node(backend, "RMSNormalization", half, axis=axis, version=23, expected=by_reference, tolerance=5e-3)
+    check_node(backend, "SimplifiedLayerNormalization", [x, Fixed(scale)], axis=axis, version=17)
 
 
 @pytest.mark.parametrize("given", [[], ["beta"], ["bias"], ["beta", "bias"]])
@@ -66,7 +66,7 @@ def test_what_is_skipped_may_be_the_same_for_all_samples(backend: Backend, shape
 def test_group_normalization(backend: Backend, groups: int) -> None:
     x = random(0, 2, 4, 3, 2)
     of_groups, of_channels = (random(1, groups), random(2, groups)), (random(1, 4), random(2, 4))
-    check_node(backend, "GroupNormalization", [x, *of_groups], num_groups=groups, opset=20, expected=_by_group)
+    check_node(backend, "GroupNormalization", [x, *of_groups], num_groups=groups, version=20, expected=_by_group)
     check_node(backend, "GroupNormalization", [x, *of_channels], num_groups=groups, epsilon=0.1, expected=by_reference)
 
 

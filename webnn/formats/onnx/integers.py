@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.formats.onnx.applying import apply
-from webnn.formats.onnx.quantization import dequantized, dynamically_quantized
+from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, reshaped
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.graph.operand import MLOperand
@@ -35,26 +35,20 @@ class _Factor:
 
 
 def _factor(node: OnnxNode, index: int, zero_point_index: int, axis: int) -> _Factor:
-    x, zero_point = node.operand(index), node.optional(zero_point_index)
+    """Not dequantized, since onnxruntime would compute with what it takes for quantized, and saturate."""
+    x, known = node.operand(index), _integers(node, index)
     bounds = np.iinfo(x.descriptor.dtype)
-    if zero_point is None:
-        return _Factor(node.builder.cast(x, "float32"), max(bounds.max, -bounds.min), _integers(node, index))
-    one = node.builder.constant("float32", 1.0)
-    # The zero points of a product of stacks may themselves be stacks of rows.
-    whole = zero_point.rank > 1 and zero_point.rank == x.rank
-    if whole:
-        operand = node.builder.sub(node.builder.cast(x, "float32"), node.builder.cast(zero_point, "float32"))
-    else:
-        operand = dequantized(node, x, one, zero_point, axis=axis)
-    zeros, values = _integers(node, zero_point_index), _integers(node, index)
+    low, high = int(bounds.min), int(bounds.max)
+    if not node.has(zero_point_index):
+        return _Factor(node.builder.cast(x, "float32"), max(high, -low), known)
+    zero_point, zeros = node.operand(zero_point_index), _integers(node, zero_point_index)
+    if zero_point.rank == 1 and zero_point.shape[0] > 1:
+        zero_point = reshaped(node, zero_point, [zero_point.shape[0] if i == axis else 1 for i in range(x.rank)])
+    operand = node.builder.sub(node.builder.cast(x, "float32"), node.builder.cast(zero_point, "float32"))
     if zeros is None:
-        return _Factor(operand, bounds.max - bounds.min)
-    largest = max(int(bounds.max - zeros.min()), int(zeros.max() - bounds.min))
-    if values is None:
-        return _Factor(operand, largest)
-    if zeros.size > 1 and not whole:
-        zeros = zeros.reshape([-1 if i == axis % values.ndim else 1 for i in range(values.ndim)])
-    return _Factor(operand, largest, values - (zeros if whole or zeros.size > 1 else zeros.reshape(())))
+        return _Factor(operand, high - low)
+    largest = max(high - int(zeros.min()), int(zeros.max()) - low)
+    return _Factor(operand, largest, None if known is None else known - zeros.reshape(zero_point.shape))
 
 
 def _integers(node: OnnxNode, index: int) -> np.ndarray[Any, Any] | None:

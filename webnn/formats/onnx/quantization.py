@@ -15,6 +15,7 @@ import numpy as np
 from webnn.errors import DataError
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode, data_type_for
+from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.operand import MLOperand
 
 __all__ = ["dequantized", "dynamically_quantized", "quantized", "reshaped", "triple"]
@@ -72,15 +73,10 @@ def dequantized(
     """The floats that `x` stands for. `axis` is that of the scales, if there are several."""
     scale = _aligned(node, scale, x.shape, axis, block)
     if zero_point is None:
-        zero_point = _zeros(node, x, scale)
-    else:
-        zero_point = _aligned(node, zero_point, x.shape, axis, block)
-    scale, zero_point = _same_shape(node, scale, zero_point)
+        zero_point = node.builder.constant(np.zeros(scale.shape, x.descriptor.dtype))
+        return node.builder.dequantize_linear(x, scale, zero_point)
+    scale, zero_point = _same_shape(node, scale, _aligned(node, zero_point, x.shape, axis, block))
     return node.builder.dequantize_linear(x, scale, zero_point)
-
-
-def _zeros(node: OnnxNode, like: MLOperand, scale: MLOperand) -> MLOperand:
-    return node.builder.constant(np.zeros(scale.shape, like.descriptor.dtype))
 
 
 def _same_shape(node: OnnxNode, a: MLOperand, b: MLOperand) -> tuple[MLOperand, MLOperand]:
@@ -151,13 +147,14 @@ def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
     """The type of the model, not that which holds it."""
     known = node.known(2)
     if known is not None:
-        return known.dtype
+        dtype: np.dtype[Any] = known.dtype
+        return dtype
     if node.get_int("output_dtype", 0):
         return node.element_dtype(node.get_int("output_dtype"))
     if not node.has(2):
         return _UINT8
-    held = node.operand(2).descriptor.dtype
-    return held if held != np.int32 else np.dtype(np.int16)
+    held = numpy_dtype(node.data_type(2))
+    return np.dtype(np.int16) if held == np.int32 else held
 
 
 def dynamically_quantized(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, MLOperand, MLOperand]:

@@ -1,0 +1,266 @@
+"""Quantized nodes of ONNX, against onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from tests.direct import direct_builder
+from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, node_model, random
+from webnn.backends.base import Backend
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.table import MICROSOFT
+
+UINT8, INT8 = np.dtype(np.uint8), np.dtype(np.int8)
+
+
+def scale(seed: int, *shape: int, dtype: Any = np.float32) -> Array:
+    return np.asarray(np.random.default_rng(seed).uniform(0.02, 0.1, shape)).astype(dtype)
+
+
+def quantity(seed: int, *shape: int, dtype: Any = np.uint8, size: float = 0.03, zero: int = 3) -> list[Given]:
+    """Integers, their scale and their zero point, the latter two constants."""
+    return [random(seed, *shape, dtype=dtype), Fixed(np.array(size, np.float32)), Fixed(np.array(zero, dtype))]
+
+
+def weights(seed: int, *shape: int) -> Array:
+    """Integers of 7 bits, which onnxruntime can multiply with uint8 without saturation."""
+    return random(seed, *shape, dtype=np.int8) // 2
+
+
+def into(dtype: Any = np.uint8, size: float = 0.05, zero: int = 7) -> list[Given]:
+    return [Fixed(np.array(size, np.float32)), Fixed(np.array(zero, dtype))]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16])
+@pytest.mark.parametrize("per_axis", [None, 0, 1, -1])
+def test_quantizing_and_dequantizing(backend: Backend, dtype: Any, per_axis: int | None) -> None:
+    shape = (2, 3, 4)
+    parameters = () if per_axis is None else (shape[per_axis],)
+    options = {} if per_axis is None else {"axis": per_axis}
+    sizes, zeros = scale(1, *parameters), random(2, *parameters, dtype=dtype)
+    x = random(0, *shape) * 20
+    check_node(backend, "QuantizeLinear", [x, Fixed(sizes), Fixed(zeros)], **options)
+    integers = random(0, *shape, dtype=dtype)
+    check_node(backend, "DequantizeLinear", [integers, sizes, zeros], **options)
+    check_node(backend, "DequantizeLinear", [integers, Fixed(sizes)], **options)
+    if dtype in (np.uint8, np.int8):
+        check_node(backend, "QuantizeLinear", [x, sizes, zeros], **options)
+
+
+def test_without_a_zero_point_it_is_uint8_and_0(backend: Backend) -> None:
+    (result,) = check_node(backend, "QuantizeLinear", [random(0, 5) * 10, scale(1)], version=10)
+    assert result.dtype == UINT8
+    check_node(backend, "DequantizeLinear", [random(0, 5, dtype=np.int32), scale(1)], version=10)
+
+
+def test_the_attribute_names_the_type(backend: Backend) -> None:
+    x = random(0, 5) * 10
+    (result,) = check_node(backend, "QuantizeLinear", [x, scale(1)], output_dtype=TensorProto.INT8)
+    assert result.dtype == INT8
+    check_node(backend, "QuantizeLinear", [x * 1e4, scale(1)], output_dtype=TensorProto.INT16)
+
+
+@pytest.mark.parametrize(("axis", "block"), [(0, 2), (1, 3), (1, 2), (1, 4), (2, 5)])
+def test_blocks_of_which_the_last_may_not_be_whole(backend: Backend, axis: int, block: int) -> None:
+    shape = (4, 6, 5)
+    blocks = [-(-size // block) if i == axis else size for i, size in enumerate(shape)]
+    sizes, zeros = scale(1, *blocks), random(2, *blocks, dtype=np.uint8)
+    whole = shape[axis] % block == 0
+    expected = by_onnxruntime if whole else _by_block(axis, block)
+    options = {"axis": axis, "block_size": block, "expected": expected}
+    x, integers = random(0, *shape), random(0, *shape, dtype=np.uint8)
+    check_node(backend, "DequantizeLinear", [integers, Fixed(sizes), Fixed(zeros)], **options)
+    check_node(backend, "DequantizeLinear", [integers, sizes, zeros], **options)
+    if whole:
+        check_node(backend, "QuantizeLinear", [x, Fixed(sizes), Fixed(zeros)], **options)
+
+
+def _by_block(axis: int, block: int) -> Any:
+    def expected(model: ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+        values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer} | dict(feeds)
+        x, sizes, zeros = (values[f"input{i}"] for i in range(3))
+        sizes, zeros = (np.repeat(p, block, axis).take(range(x.shape[axis]), axis) for p in (sizes, zeros))
+        return [(x.astype(np.float32) - zeros) * sizes]
+
+    return expected
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.int4, ml_dtypes.uint4])
+def test_nibbles(backend: Backend, dtype: Any) -> None:
+    low = 0 if dtype is ml_dtypes.uint4 else -8
+    integers = np.random.default_rng(0).integers(low, low + 16, (4, 6)).astype(dtype)
+    zeros = np.random.default_rng(1).integers(low, low + 16, (2, 6)).astype(dtype)
+    inputs = [Fixed(integers), scale(2, 2, 6), Fixed(zeros)]
+    check_node(backend, "DequantizeLinear", inputs, axis=0, block_size=2)
+
+
+def test_dequantizing_to_another_type(backend: Backend) -> None:
+    integers, half = random(0, 3, 4, dtype=np.int8), scale(1, dtype=np.float16)
+    check_node(backend, "DequantizeLinear", [integers, half], tolerance=2e-3)
+    check_node(
+        backend,
+        "DequantizeLinear",
+        [integers, scale(1)],
+        output_dtype=TensorProto.FLOAT16,
+        version=23,
+        expected=by_reference,
+        tolerance=2e-3,
+    )
+
+
+@pytest.mark.parametrize("offset", [0, 5, -5, 0.25])
+def test_dynamic_quantization(backend: Backend, offset: float) -> None:
+    x = random(0, 3, 4) + np.float32(offset)
+    check_node(backend, "DynamicQuantizeLinear", [x], outputs=[True] * 3)
+    check_node(backend, "DynamicQuantizeLinear", [np.zeros((2, 2), np.float32)], outputs=[True] * 3)
+
+
+@pytest.mark.parametrize("signs", [("uint8", "uint8"), ("uint8", "int8"), ("int8", "int8")])
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("size", [5, 3000])
+def test_products_of_integers_are_exact(backend: Backend, signs: tuple[str, str], fixed: bool, size: int) -> None:
+    a, b = random(0, 3, size, dtype=signs[0]), random(1, size, 4, dtype=signs[1])
+    inputs: list[Given] = [a, Fixed(b) if fixed else b]
+    columns = random(3, 4, dtype=signs[1])
+    check_node(backend, "MatMulInteger", inputs, expected=_product(0, 0))
+    zeros: list[Given] = [Fixed(np.array(100, signs[0])), Fixed(columns)]
+    check_node(backend, "MatMulInteger", [*inputs, *zeros], expected=_product(100, columns))
+    scalars: list[Given] = [np.array(5, sign) for sign in signs]
+    check_node(backend, "MatMulInteger", [*inputs, *scalars], expected=_product(5, 5))
+
+
+def _product(a_zero: int, b_zero: int | Array) -> Any:
+    """onnxruntime itself is not exact: without VNNI instructions it saturates products of uint8 and int8."""
+
+    def expected(model: ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+        values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer} | dict(feeds)
+        a, b = (values[f"input{i}"].astype(np.int64) for i in (0, 1))
+        return [((a - a_zero) @ (b - np.asarray(b_zero, np.int64))).astype(np.int32)]
+
+    return expected
+
+
+def test_the_largest_products_are_exact(backend: Backend) -> None:
+    a, b = np.full((1, 30000), 255, np.uint8), np.full((30000, 1), 255, np.uint8)
+    lowest = np.full((30000, 1), -128, np.int8)
+    for factor in (b, lowest):
+        check_node(backend, "MatMulInteger", [a, Fixed(factor)], expected=_product(0, 0))
+        check_node(backend, "MatMulInteger", [a, factor], expected=_product(0, 0))
+
+
+def test_stacks_of_products(backend: Backend) -> None:
+    inputs = [random(0, 2, 3, 4, dtype=np.uint8), random(1, 2, 4, 5, dtype=np.uint8)]
+    check_node(backend, "MatMulInteger", [*inputs, np.array(3, np.uint8), np.array(200, np.uint8)])
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("channels", [4, 128])
+def test_convolutions_of_integers_are_exact(backend: Backend, groups: int, channels: int) -> None:
+    x, w = random(0, 1, channels, 5, 6, dtype=np.uint8), random(1, 4, channels // groups, 3, 3, dtype=np.uint8)
+    options = {"group": groups, "pads": [1, 1, 0, 1], "strides": [2, 1]}
+    check_node(backend, "ConvInteger", [x, Fixed(w)], **options)
+    check_node(backend, "ConvInteger", [x, w, np.array(100, np.uint8), np.array(7, np.uint8)], **options)
+    zeros = [Fixed(np.array(9, np.uint8)), Fixed(np.array(7, np.uint8))]
+    check_node(backend, "ConvInteger", [x, Fixed(w), *zeros], group=groups)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_products_to_floats(backend: Backend, bias: bool) -> None:
+    a, b = random(0, 3, 8, dtype=np.uint8), weights(1, 8, 4)
+    added = random(5, 4) if bias else None
+    zeros = [np.array(100, np.uint8), random(4, 4, dtype=np.int8)]
+    inputs = [a, Fixed(b), scale(2), Fixed(scale(3, 4)), *zeros, added]
+    check_node(backend, "MatMulIntegerToFloat", inputs, domain=MICROSOFT)
+    check_node(backend, "MatMulIntegerToFloat", [a, b, scale(2), scale(3), None, None, added], domain=MICROSOFT)
+    x = random(6, 2, 3, 8)
+    check_node(backend, "DynamicQuantizeMatMul", [x, Fixed(b), scale(3, 4), None, added], domain=MICROSOFT)
+    check_node(backend, "DynamicQuantizeMatMul", [x, b, scale(3), np.array(3, np.int8), added], domain=MICROSOFT)
+
+
+def test_quantized_products(backend: Backend) -> None:
+    a, y = quantity(0, 2, 3, 8), into(size=0.3)
+    columns: list[Given] = [weights(1, 8, 4), Fixed(scale(2, 4)), Fixed(np.zeros(4, np.int8))]
+    steps = 1 if type(backend).__name__ == "ArraysBackend" else 0
+    check_node(backend, "QLinearMatMul", [*a, *quantity(1, 8, 4), *y], tolerance=steps)
+    check_node(backend, "QLinearMatMul", [*a, *columns, *y], tolerance=steps)
+    check_node(backend, "QLinearMatMul", [*a, Fixed(columns[0]), *columns[1:], *y], tolerance=steps)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_quantized_convolution(backend: Backend, bias: bool, per_channel: bool, groups: int) -> None:
+    channels = (6,) if per_channel else ()
+    w: list[Given] = [
+        Fixed(weights(1, 6, 4 // groups, 3, 3)),
+        Fixed(scale(2, *channels)),
+        Fixed(np.zeros(channels, np.int8)),
+    ]
+    added = [Fixed(random(3, 6, dtype=np.int16).astype(np.int32))] if bias else []
+    options = {"group": groups, "pads": [1, 1, 1, 1], "strides": [1, 2]}
+    check_node(backend, "QLinearConv", [*quantity(0, 2, 4, 5, 6), *w, *into(size=0.2), *added], tolerance=1, **options)
+
+
+@pytest.mark.parametrize("op_type", ["QLinearAdd", "QLinearMul"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_quantized_sums_and_products_of_elements(backend: Backend, op_type: str, dtype: Any) -> None:
+    inputs = [*quantity(0, 2, 3, 4, dtype=dtype), *quantity(1, 4, dtype=dtype, size=0.04), *into(dtype)]
+    check_node(backend, op_type, inputs, domain=MICROSOFT, tolerance=1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_quantized_activations(backend: Backend, dtype: Any) -> None:
+    x = quantity(0, 2, 3, 4, dtype=dtype)
+    check_node(backend, "QLinearSigmoid", [*x, *into(dtype, 1 / 256, 0)], domain=MICROSOFT, tolerance=1)
+    check_node(backend, "QLinearLeakyRelu", [*x, *into(dtype)], domain=MICROSOFT, tolerance=1, alpha=0.2)
+    softmax = [*quantity(0, 2, 3, 4, dtype=np.uint8), *into(np.uint8, 1 / 256, 0)]
+    check_node(backend, "QLinearSoftmax", softmax, domain=MICROSOFT, tolerance=1, opset=13, axis=-1)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_quantized_pooling(backend: Backend, last: int) -> None:
+    x = quantity(0, 2, 5, 6, 4) if last else quantity(0, 2, 4, 5, 6)
+    options = {"domain": MICROSOFT, "channels_last": last, "tolerance": 1}
+    check_node(backend, "QLinearGlobalAveragePool", [*x, *into()], **options)
+    check_node(backend, "QLinearAveragePool", [*x, *into()], kernel_shape=[2, 3], strides=[2, 1], **options)
+    check_node(backend, "QLinearAveragePool", [*x, *into()], kernel_shape=[3, 3], pads=[1, 1, 1, 1], **options)
+
+
+def test_quantized_movement(backend: Backend) -> None:
+    x, y = quantity(0, 2, 3), quantity(1, 2, 4, size=0.04)
+    check_node(backend, "QLinearConcat", [*into(), *x, *y], domain=MICROSOFT, axis=1, tolerance=1)
+    condition = np.array([[True], [False]])
+    inputs = [condition, *x, *quantity(1, 2, 3, size=0.04), *into()]
+    check_node(backend, "QLinearWhere", inputs, domain=MICROSOFT, tolerance=1)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize("output", [True, False])
+def test_quantized_gemm(backend: Backend, transposed: int, output: bool) -> None:
+    shape = (4, 8) if transposed else (8, 4)
+    b: list[Given] = [Fixed(weights(1, *shape)), Fixed(scale(2, 4)), Fixed(np.zeros(4, np.int8))]
+    c = Fixed(random(3, 4, dtype=np.int16).astype(np.int32))
+    y = into(size=0.3) if output else []
+    inputs = [*quantity(0, 3, 8), *b, c, *y]
+    options = {"transB": transposed, "domain": MICROSOFT, "tolerance": 1 if output else 1e-4}
+    check_node(backend, "QGemm", inputs, **options)
+    check_node(backend, "QGemm", inputs, alpha=0.5, **options)
+
+
+def test_what_is_quantized_is_left_to_the_backend() -> None:
+    w: list[Given] = [Fixed(random(1, 6, 4, 3, 3, dtype=np.int8)), Fixed(scale(2, 6)), Fixed(np.zeros(6, np.int8))]
+    model, _ = node_model("QLinearConv", [*quantity(0, 2, 4, 5, 6), *w, *into()])
+    builder = direct_builder()
+    graph = builder.build(import_onnx(model, builder))
+    assert sorted(node.op for node in graph.nodes) == [
+        "conv2d",
+        "dequantize_linear",
+        "dequantize_linear",
+        "quantize_linear",
+    ]
