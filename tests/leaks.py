@@ -25,6 +25,8 @@ __all__ = ["ErrorLog", "Snapshot", "watched"]
 
 PATIENCE: Final = 5.0
 """Seconds that a thread may take to end."""
+BRIEFLY: Final = 0.1
+"""Seconds that most threads take at most."""
 
 _promises: set[weakref.ref[Promise[Any]]] = set()
 _lanes: set[weakref.ref[ThreadLane]] = set()
@@ -75,6 +77,14 @@ class Snapshot:
         return [f"thread {t.name!r} is running" for t in threads] + [f"{p!r} is pending" for p in promises]
 
 
+def _patiently(before: Snapshot, patience: float) -> list[str]:
+    """What is newer, unless it is only threads, and they end soon."""
+    deadline = time.monotonic() + patience
+    while (found := before.newer()) and found[0].startswith("thread") and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return found
+
+
 @contextmanager
 def watched(log: ErrorLog) -> Iterator[None]:
     """Fail if what is done in the block leaves something behind."""
@@ -85,12 +95,10 @@ def watched(log: ErrorLog) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(log)
-    found = before.newer()
+    found = _patiently(before, BRIEFLY)
     if found:  # collecting garbage takes too long to do it after every test
         gc.collect()
-        deadline = time.monotonic() + PATIENCE
-        while (found := before.newer()) and found[0].startswith("thread") and time.monotonic() < deadline:
-            time.sleep(0.002)
+        found = _patiently(before, PATIENCE)
     found += [f"an error was only logged: {record.getMessage()}" for record in log.records]
     if found:
         pytest.fail("the test left something behind: " + "; ".join(found))

@@ -5,6 +5,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,9 +65,13 @@ class MLContext:
         self._timeline = Timeline(
             BufferPool(backend.allocator, memory_budget), [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
         )
+        # What is destroyed with the context. Under the lock either an object is in its set before the context is lost,
+        # or whoever adds it finds the context lost. Reentrant for finalizers, which may run at any allocation.
+        self._lock = threading.RLock()
         self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
+        self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
         self._finalizer = weakref.finalize(
-            self, _destroy, self._timeline, self._build_lane, "the context was forgotten"
+            self, _destroy, self._timeline, self._build_lane, weakref.ref(self._lost), "the context was forgotten"
         )
 
     # What it is.
@@ -154,7 +159,7 @@ class MLContext:
         if self._timeline.pool.budget is not None:
             self._timeline.tidy()
             self._timeline.pool.check(descriptor.byte_length)
-        return MLTensor(self, descriptor, readable=readable, writable=writable, constant=False)
+        return self._keep(MLTensor(self, descriptor, readable=readable, writable=writable, constant=False))
 
     @overload
     def create_constant_tensor(self, data: Any, /) -> MLTensor: ...
@@ -190,12 +195,20 @@ class MLContext:
             raise ValidationError(f"create_constant_tensor: {error}") from None
         tensor = MLTensor(self, descriptor, readable=False, writable=False, constant=True)
         self._timeline.write(tensor, array)
+        return self._keep(tensor)
+
+    def _keep(self, tensor: MLTensor) -> MLTensor:
+        with self._lock:
+            self.check_not_lost()
+            self._tensors.add(tensor)
         return tensor
 
     def compile(self, graph: Graph) -> MLGraph:
         """Start compiling what a builder has built; for `MLGraphBuilder.build`."""
         result = MLGraph(self, graph)
-        self._graphs.add(result)
+        with self._lock:
+            self.check_not_lost()
+            self._graphs.add(result)
         self._build_lane.wake(result._compile)
         return result
 
@@ -367,17 +380,21 @@ class MLContext:
         self._lose("destroy() was called")
 
     def _lose(self, message: str) -> None:
-        if self._lost_message is not None:
-            return
-        self._lost_message = f"the context was lost: {message}"
+        with self._lock:
+            if self._lost_message is not None:
+                return
+            self._lost_message = f"the context was lost: {message}"
+            graphs, tensors = list(self._graphs), list(self._tensors)
         error = ContextLostError(self._lost_message)
         self._finalizer.detach()
-        graphs = list(self._graphs)
         for graph in graphs:
             graph._cancellation.cancel()
         self._timeline.destroy(error)
         for graph in graphs:
             graph._lose(error)
+        for tensor in tensors:
+            tensor.destroy()
+        self._timeline.pool.trim()
         self._build_lane.close(wait=False)
         self._lost.resolve(MLContextLostInfo(message))
 
@@ -494,9 +511,14 @@ class MLContext:
         raise AssertionError("a dispatch was refused without a reason")
 
 
-def _destroy(timeline: Timeline, build_lane: ThreadLane, message: str) -> None:
+def _destroy(
+    timeline: Timeline, build_lane: ThreadLane, lost: weakref.ref[Promise[MLContextLostInfo]], message: str
+) -> None:
     build_lane.close(wait=False)
     timeline.destroy(ContextLostError(f"the context was lost: {message}"))
+    promise = lost()
+    if promise is not None:
+        promise.resolve(MLContextLostInfo(message))
 
 
 def _wrong_names(kind: str, expected: Iterable[str], given: Iterable[Any]) -> str:

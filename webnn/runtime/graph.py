@@ -6,8 +6,8 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Generator, Mapping
-from concurrent.futures import CancelledError
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +46,7 @@ class MLGraph:
         self._context = context
         self._graph = graph
         self._destroyed = False
+        self._lock = threading.RLock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
@@ -107,7 +108,7 @@ class MLGraph:
             self._destroyed = True
             if not self._compiled.done():
                 self._cancellation.cancel()
-                self._fail(InvalidStateError("the graph was destroyed before it was compiled"))
+                self._fail(self._work, InvalidStateError("the graph was destroyed before it was compiled"))
             self._let_go()
 
     def __await__(self) -> Generator[Any, Any, MLGraph]:
@@ -118,30 +119,25 @@ class MLGraph:
         """Compile, on a background thread. False: there is nothing more to do."""
         if self._cancellation.cancelled:
             return False
-        context = self._context
+        context, work = self._context, self._work
         try:
             entry = session_cache.compile(context._backend, self._graph, context._compile_options, self._cancellation)
-        except CancelledError:
+        except BaseException as error:  # nobody else on this thread would tell those who wait
+            if not self._cancellation.cancelled:  # who cancels has told them
+                self._fail(work, _explained(error, context.backend))
             return False
-        except MLError as error:
-            self._fail(error)
-            return False
-        except Exception as error:
-            failure = OperationError(f"the {context.backend} backend could not compile: {described(error)}")
-            failure.__cause__ = error
-            self._fail(failure)
-            return False
-        self._entry = entry
-        if self._destroyed:
-            self._let_go()
-        self._work.executable = entry.executable
-        context._timeline.compiled(self._work)
+        with self._lock:
+            self._entry = entry
+        work.executable = entry.executable
+        context._timeline.compiled(work)
         self._compiled.resolve(None)
+        if self._destroyed:  # while it was compiled
+            self._let_go()
         return False
 
-    def _fail(self, error: MLError) -> None:
-        self._work.error = error
-        self._context._timeline.compiled(self._work)
+    def _fail(self, work: Work, error: MLError) -> None:
+        work.error = error
+        self._context._timeline.compiled(work)
         self._compiled.reject(error)
 
     def _lose(self, error: ContextLostError) -> None:
@@ -154,11 +150,13 @@ class MLGraph:
     def _let_go(self) -> None:
         # Tasks that are queued have the work still. Ending a session can take a while, so that is done, with the last
         # reference to it, where it keeps nobody waiting.
-        held: list[Any] = [self._entry, self._work]
-        if self._entry is not None:
+        with self._lock:
+            held: list[Any] = [self._entry, self._work]
+            if self._entry is None:
+                return
             self._entry, self._work = None, Work(0)
-            if not self._context._build_lane.call(partial(_release, held)):
-                _release(held)
+        if not self._context._build_lane.call(partial(_release, held)):
+            _release(held)
 
     def __del__(self) -> None:
         if getattr(self, "_entry", None) is not None:
@@ -167,6 +165,14 @@ class MLGraph:
     def __repr__(self) -> str:
         state = " (destroyed)" if self._destroyed else ""
         return f"<MLGraph {list(self.inputs)} -> {list(self.outputs)}{state}>"
+
+
+def _explained(error: BaseException, backend: str) -> MLError:
+    if isinstance(error, MLError):
+        return error
+    explained = OperationError(f"the {backend} backend could not compile: {described(error)}")
+    explained.__cause__ = error
+    return explained
 
 
 def _release(held: list[Any]) -> None:

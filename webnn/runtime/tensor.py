@@ -13,6 +13,7 @@ import numpy as np
 from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
+from webnn.scheduler.promise import Promise
 from webnn.scheduler.value import Name
 
 if TYPE_CHECKING:
@@ -102,10 +103,9 @@ class MLTensor(Name):
         self._check_alive()
         if not self.constant:
             raise ValidationError(f"{self!r} is no constant tensor: make one with context.create_constant_tensor")
-        assert self.value is not None
-        view = self.value.view
-        assert view is not None
-        return self._context._timeline.allocator.host_array(view)
+        lent: Promise[Any] = self._context._timeline.read(self)  # the graph may outlive this tensor
+        array: np.ndarray[Any, Any] = lent.result()
+        return array
 
     def __del__(self) -> None:
         value = getattr(self, "value", None)
