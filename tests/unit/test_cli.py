@@ -295,6 +295,27 @@ def test_bench_gives_ratios_with_their_spread(draft: Callable[[str], str], capsy
     assert "smallest .. largest" in capsys.readouterr().out
 
 
+def test_bench_alone_has_no_ratios(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", draft("perceptron"), "--no-peer", "--seconds", "0.05", "--rounds", "2"]
+    data = answer(capsys, *words)
+    assert data["peer"] is None
+    assert "ratios" not in data
+    assert main(words) == 0
+    assert "onnxruntime" not in capsys.readouterr().out.splitlines()[2]
+
+
+def test_bench_says_when_the_peer_cannot_run_the_model(
+    draft: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("webnn.cli.commands.bench.onnxruntime.InferenceSession", refuse)
+    message = answer(capsys, "bench", draft("perceptron"), code=1)["error"]["message"]
+    assert message.startswith("plain onnxruntime cannot run it: no such kernel")
+    assert "--no-peer" in message
+
+
 def test_convert_writes_onnx_and_replaces_nothing_unasked(
     draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

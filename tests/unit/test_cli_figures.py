@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.direct import direct_builder
 from webnn.cli import data
 from webnn.cli.costs import multiply_adds
 from webnn.cli.data import statistics
-from webnn.cli.output import TIMES, amount, print_json, shape_text, size, text
+from webnn.cli.output import TIMES, amount, print_json, progress, shape_text, size, text
 from webnn.cli.timing import percentiles, ratios
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -101,6 +102,20 @@ def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": [float("nan"), float("inf"), -float("inf"), 1.5], "b": ("é",)})
     told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told == {"a": ["NaN", "Infinity", "-Infinity", 1.5], "b": ["é"]}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_to_whoever_watches_and_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        with progress("counting [b]things", 3) as advance:
+            advance(3)
+        assert ("counting [b]things" in stream.getvalue()) == shown
 
 
 def test_counts_are_short() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
@@ -74,7 +73,7 @@ def heading(what: str) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
     """Print `rows`; the columns in `right` hold numbers. Cells are text, not markup."""
-    drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0), show_header=any(columns))
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
@@ -107,7 +106,7 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     Nothing is shown where nobody watches.
     """
     watched = Console(stderr=True)
-    if not (watched.is_terminal and sys.stderr.isatty()):
+    if not watched.is_terminal:
         yield lambda _: None
         return
     spinner = [SpinnerColumn(), TextColumn("{task.description}")]

@@ -19,6 +19,8 @@ from webnn.cli.data import Array, inputs_from
 from webnn.cli.models import Blueprint, save_model
 from webnn.cli.output import console, heading, print_json, progress, table, text
 from webnn.cli.timing import calls_within, in_turn, percentiles, ratios
+from webnn.errors import OperationError
+from webnn.graph.ir import Graph
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
@@ -32,12 +34,17 @@ _TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}
 
 @click.command("bench")
 @options.model
-@click.option("--seconds", default=5.0, type=click.FloatRange(0.05), help="About how long to measure.  [5]")
-@click.option("--rounds", default=7, type=click.IntRange(1), help="How often the two take turns.  [7]")
+@click.option(
+    "--seconds", default=5.0, type=click.FloatRange(0.05), show_default=True, help="About how long to measure."
+)
+@click.option("--rounds", default=7, type=click.IntRange(1), show_default=True, help="How often the two take turns.")
 @click.option("--threads", default=0, type=click.IntRange(0), help="For one run, on both sides; 0 lets each choose.")
-@click.option("--depth", default=4, type=click.IntRange(1), help="Runs under way at once, for the throughput.  [4]")
+@click.option(
+    "--depth", default=4, type=click.IntRange(1), show_default=True, help="Runs under way at once, for the throughput."
+)
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="As for `run`; the others are random.")
 @click.option("--seed", default=0, help="Of what is random.")
+@click.option("--no-peer", is_flag=True, help="Time it alone.")
 @options.backend
 @options.as_json
 def command(
@@ -51,6 +58,7 @@ def command(
     depth: int,
     inputs: Sequence[str],
     seed: int,
+    no_peer: bool,
     backend: str | None,
     as_json: bool,
 ) -> int:
@@ -61,36 +69,23 @@ def command(
     smallest and the largest. A model that is no ONNX file is exported to one for the peer.
     """
     source = options.source_of(model, shapes, constants)
+    blueprint = options.read(model, shapes, constants, Blueprint())  # loads the libraries, and the file into memory
     with ML().create_context(backend=backend, threads=threads) as context:
         started = time.perf_counter()
         graph = options.read(model, shapes, constants, context)
         feeds = inputs_from(inputs, graph.inputs, fill=True, seed=seed)
         context.compute(graph, feeds)
         first = time.perf_counter() - started
-        with _peer_file(model, shapes, constants) as file:
-            started = time.perf_counter()
-            session = _session(file, threads)
-            theirs = _feeds_of(session, {**source.constants, **feeds})
-            session.run(None, theirs)
-            peer_first = time.perf_counter() - started
-            peer = model.name if file == model else f"{model.name}, exported to ONNX"
-        data = {
+        peer = None if no_peer else _Peer(model, blueprint, {**source.constants, **feeds}, threads)
+        data: dict[str, Any] = {
             "model": str(model),
             "backend": context.backend,
-            "peer": f"onnxruntime {onnxruntime.__version__} on {peer}",
+            "peer": peer.description if peer else None,
             "threads": threads,
             "cores": os.cpu_count(),
             "depth": depth,
-            "first_result_seconds": {"webnn": first, PEER: peer_first},
-            **_measure(
-                context=context,
-                graph=graph,
-                feeds=feeds,
-                peer=lambda: session.run(None, theirs),
-                seconds=seconds,
-                rounds=rounds,
-                depth=depth,
-            ),
+            "first_result_seconds": {"webnn": first, **({PEER: peer.first_seconds} if peer else {})},
+            **_measure(context, graph, feeds, peer=peer, seconds=seconds, rounds=rounds, depth=depth),
         }
     if as_json:
         print_json(data)
@@ -99,12 +94,36 @@ def command(
     return 0
 
 
+class _Peer:
+    """Plain onnxruntime on the same model, called the way that people call it."""
+
+    def __init__(self, model: Path, graph: Graph, values: Mapping[str, Any], threads: int) -> None:
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.log_severity_level = 3
+        with _onnx_file(model, graph) as file:
+            started = time.perf_counter()
+            try:
+                self._session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
+                self._feeds = _feeds_of(self._session, values)
+                self()
+            except Exception as error:  # onnxruntime's have no common base
+                reason = f"plain onnxruntime cannot run it: {error}"
+                raise OperationError(f"{reason}\n--no-peer times the model without it") from error
+            self.first_seconds = time.perf_counter() - started
+            exported = "" if file == model else ", exported to ONNX"
+        self.description = f"onnxruntime {onnxruntime.__version__} on {model.name}{exported}"
+
+    def __call__(self) -> object:
+        return self._session.run(None, self._feeds)
+
+
 def _measure(
-    *,
     context: MLContext,
     graph: MLGraph,
     feeds: Mapping[str, Array],
-    peer: Callable[[], object],
+    *,
+    peer: _Peer | None,
     seconds: float,
     rounds: int,
     depth: int,
@@ -112,8 +131,8 @@ def _measure(
     def ours() -> object:
         return context.compute(graph, feeds)
 
-    share = seconds / rounds / 3
-    calls, peer_calls = calls_within(ours, share), calls_within(peer, share)
+    share = seconds / rounds / (3 if peer else 2)
+    calls = calls_within(ours, share)
 
     def stream() -> list[float]:
         started = time.perf_counter()
@@ -121,23 +140,25 @@ def _measure(
             pass
         return [(time.perf_counter() - started) / calls]
 
-    kinds = {
-        "webnn": lambda: _each(ours, calls),
-        PEER: lambda: _each(peer, peer_calls),
-        "stream": stream,
-    }
+    kinds: dict[str, Callable[[], list[float]]] = {"webnn": lambda: _each(ours, calls), "stream": stream}
+    if peer is not None:
+        peer_calls = calls_within(peer, share)
+        kinds[PEER] = lambda: _each(peer, peer_calls)
     with progress("measuring", rounds * len(kinds)) as advance:
         times = in_turn(rounds, kinds, advance)
-    return {
+    streamed = times.pop("stream")
+    data: dict[str, Any] = {
         "rounds": rounds,
-        "calls": {"webnn": calls * rounds, PEER: peer_calls * rounds},
-        "latency_ms": {name: percentiles(times[name]) for name in ("webnn", PEER)},
-        "throughput_per_second": {"webnn": _rate(times["stream"]), PEER: _rate(times[PEER])},
-        "ratios": {
-            "latency": ratios(times["webnn"], times[PEER], rate=False),
-            "throughput": ratios(times["stream"], times[PEER], rate=True),
-        },
+        "calls": {name: sum(map(len, each)) for name, each in times.items()},
+        "latency_ms": {name: percentiles(each) for name, each in times.items()},
+        "throughput_per_second": {name: _rate(streamed if name == "webnn" else each) for name, each in times.items()},
     }
+    if peer is not None:
+        data["ratios"] = {
+            "latency": ratios(times["webnn"], times[PEER], rate=False),
+            "throughput": ratios(streamed, times[PEER], rate=True),
+        }
+    return data
 
 
 def _each(function: Callable[[], object], calls: int) -> list[float]:
@@ -157,22 +178,15 @@ def _rate(times: Sequence[Sequence[float]]) -> float:
 
 
 @contextmanager
-def _peer_file(model: Path, shapes: Sequence[str], constants: Sequence[str]) -> Iterator[Path]:
+def _onnx_file(model: Path, graph: Graph) -> Iterator[Path]:
     """The ONNX file that the peer is given: the model itself, or an export that lasts as long as the block."""
     if model.suffix.lower() == ".onnx":
         yield model
         return
     with TemporaryDirectory(prefix="webnn-bench-") as folder:
         file = Path(folder) / "model.onnx"
-        save_model(options.read(model, shapes, constants, Blueprint()), file)
+        save_model(graph, file)
         yield file
-
-
-def _session(file: Path, threads: int) -> Any:
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3
-    return onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
 
 
 def _feeds_of(session: Any, values: Mapping[str, Any]) -> dict[str, Array]:
@@ -186,21 +200,25 @@ def _feeds_of(session: Any, values: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def _print(data: dict[str, Any]) -> None:
-    heading(f"{data['model']} on {data['backend']}, beside {data['peer']}")
+    heading(f"{data['model']} on {data['backend']}" + (f", beside {data['peer']}" if data["peer"] else ""))
+    names = list(data["latency_ms"])
     rows: list[list[str]] = []
-    latency, rate, first = data["latency_ms"], data["throughput_per_second"], data["first_result_seconds"]
     for key, what in (("median", "latency, median"), ("p95", "95 %"), ("p99", "99 %")):
-        spread = _spread(data["ratios"]["latency"]) if key == "median" else ["", ""]
-        rows.append([what, *(f"{latency[name][key]:.4g} ms" for name in ("webnn", PEER)), *spread])
-    spread = _spread(data["ratios"]["throughput"])
-    rows.append(["throughput", *(f"{rate[name]:.4g} /s" for name in ("webnn", PEER)), *spread])
-    ratio = f"{first['webnn'] / first[PEER]:.2f}"
-    rows.append(["file to first result", *(f"{first[name] * 1e3:.4g} ms" for name in ("webnn", PEER)), ratio, "once"])
-    columns = ["", "webnn", PEER, "ratio", "smallest .. largest"]
+        spread = _spread(data, "latency") if key == "median" else ["", ""]
+        rows.append([what, *(f"{data['latency_ms'][name][key]:.4g} ms" for name in names), *spread])
+    rates = [f"{data['throughput_per_second'][name]:.4g} /s" for name in names]
+    rows.append(["throughput", *rates, *_spread(data, "throughput")])
+    first = data["first_result_seconds"]
+    once = [f"{first['webnn'] / first[PEER]:.2f}", "once"] if data["peer"] else ["", ""]
+    rows.append(["file to first result", *(f"{first[name] * 1e3:.4g} ms" for name in names), *once])
+    columns = ["", *names, "ratio", "smallest .. largest"]
     table(columns, rows, right=columns[1:])
     note = f"{data['rounds']} rounds, {data['calls']['webnn']} calls; {data['depth']} runs under way for the throughput"
     console().print(f"[dim]{text(note)}[/dim]")
 
 
-def _spread(ratio: Mapping[str, float]) -> list[str]:
+def _spread(data: Mapping[str, Any], kind: str) -> list[str]:
+    if "ratios" not in data:
+        return ["", ""]
+    ratio = data["ratios"][kind]
     return [f"{ratio['median']:.2f}", f"{ratio['smallest']:.2f} .. {ratio['largest']:.2f}"]

@@ -80,13 +80,13 @@ function place() {
   if (!moved) moved = requestAnimationFrame(() => ((moved = 0), drawMap()));
 }
 function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
-  const to = Math.min(4, Math.max(0.01, scale * factor));
+  const to = Math.min(4, Math.max(0.002, scale * factor));
   left = x - ((x - left) * to) / scale;
   top_ = y - ((y - top_) * to) / scale;
   scale = to;
   place();
 }
-function fit(smallest = 0.01) {
+function fit(smallest = 0.002) {
   const [w, h] = [canvas.clientWidth, canvas.clientHeight];
   scale = Math.max(smallest, Math.min(1, (w - 40) / data.width, (h - 40) / data.height));
   left = (w - data.width * scale) / 2;

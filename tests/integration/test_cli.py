@@ -1,0 +1,249 @@
+"""The command line from outside: processes, real files, and the drawn page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+pytest.importorskip("click")
+pytest.importorskip("rich")
+
+from tests.browser import Browser, find_browser
+from tests.drafts import SUFFIX
+from webnn.cli import models
+from webnn.cli.program import main
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+def webnn(*words: str, folder: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `python -m webnn` as a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::ResourceWarning"}
+    done = subprocess.run(
+        [sys.executable, "-m", "webnn", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=50,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file with an open batch dimension: convolution, relu, mean over the image."""
+    generator = np.random.default_rng(0)
+    weight = generator.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["image", "weight"], ["features"], name="stem", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["features"], ["active"], name="stem/relu"),
+        helper.make_node("GlobalAveragePool", ["active"], ["scores"], name="pool"),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 8, 8])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 4, 1, 1])
+    graph = helper.make_graph(nodes, "network", [image], [scores], [numpy_helper.from_array(weight, "weight")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    path = tmp_path_factory.mktemp("network") / "network.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_info_of_an_onnx_file(network: Path) -> None:
+    data = json.loads(webnn("info", network.name, "--shape", "batch=2", "--json", folder=network.parent).stdout)
+    assert data["inputs"] == [{"name": "image", "data_type": "float32", "shape": [2, 3, 8, 8]}]
+    assert data["parameters"] == 4 * 3 * 3 * 3
+    assert data["multiply_adds"] == 2 * 4 * 8 * 8 * 3 * 3 * 3
+    assert all(row["builds"] for row in data["support"])
+
+
+def test_an_open_dimension_is_asked_for_in_the_words_of_the_command_line(network: Path) -> None:
+    done = webnn("info", network.name, folder=network.parent, code=1)
+    assert "batch" in done.stderr
+    assert "--shape batch=1" in done.stderr
+
+
+def test_run_gives_what_onnxruntime_gives(network: Path, tmp_path: Path) -> None:
+    import onnxruntime  # noqa: PLC0415
+
+    image = np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "image.npy", image)
+    words = ["--shape", "batch=1", "--input", "image=@image.npy", "--output", "scores=scores.npy"]
+    webnn("run", str(network), *words, folder=tmp_path)
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"image": image})
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_bench_uses_the_same_file_for_the_peer(network: Path) -> None:
+    words = ["--shape", "batch=1", "--seconds", "0.2", "--rounds", "3", "--json"]
+    data = json.loads(webnn("bench", network.name, *words, folder=network.parent).stdout)
+    assert data["peer"].endswith("on network.onnx")
+    assert data["ratios"]["latency"]["median"] > 0
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".webnn", ".json"])
+def test_a_converted_model_gives_the_same_numbers(network: Path, tmp_path: Path, suffix: str) -> None:
+    target = f"other{suffix}"
+    webnn("convert", str(network), target, "--shape", "batch=1", folder=tmp_path)
+    first = webnn("run", str(network), "--shape", "batch=1", "--random", "--json", folder=tmp_path)
+    second = webnn("run", target, "--random", "--json", folder=tmp_path)
+    values = [json.loads(done.stdout)["outputs"][0]["values"] for done in (first, second)]
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["empty.onnx", "garbage.onnx", "garbage.webnn", "garbage.json", "cut.onnx"])
+def test_a_file_that_is_no_model_is_one_line_and_no_traceback(network: Path, tmp_path: Path, name: str) -> None:
+    content = {"empty": b"", "garbage": bytes(range(256)), "cut": network.read_bytes()[:200]}
+    (tmp_path / name).write_bytes(content[name.partition(".")[0]])
+    done = webnn("info", name, folder=tmp_path, code=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("webnn: ")
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_error(network: Path) -> None:
+    command = f"{sys.executable} -m webnn info {network.name} --shape batch=1 --json | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, shell=True, check=True, capture_output=True, text=True, cwd=network.parent, env=environment
+    )
+    assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    environment = {"COMP_WORDS": "webnn chec", "COMP_CWORD": "1", "_WEBNN_COMPLETE": "bash_complete"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['webnn']; from webnn.cli import main; main()"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == "plain,check\n"
+
+
+# The drawn page.
+
+
+@pytest.fixture(scope="module")
+def browser_program() -> str:
+    program = find_browser()
+    if program is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    return program
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a graph of over a thousand nodes."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / f"deep{SUFFIX}").write_text("deep", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.READERS, SUFFIX, models.Reader("tests.drafts:read_draft", ("shapes",)))
+        assert main(["view", str(folder / f"deep{SUFFIX}"), "-o", str(folder / "deep.html"), "--json"]) == 0
+    return folder / "deep.html"
+
+
+@pytest.fixture
+def browser(browser_program: str, tmp_path: Path) -> Iterator[Browser]:
+    with Browser(browser_program, tmp_path / "profile") as opened:
+        yield opened
+
+
+def middle(browser: Browser, selector: str) -> tuple[float, float]:
+    """The middle of an element on the screen."""
+    box: dict[str, Any] = browser.value(
+        f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+    )
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_page_draws_every_node_and_asks_for_nothing_else(browser: Browser, page: Path) -> None:
+    browser.open(page.as_uri())
+    drawn = browser.value("document.querySelectorAll('.box').length")
+    told = browser.value("document.getElementById('figures').textContent")
+    assert drawn > 1000
+    assert told.startswith(f"{drawn - 3} nodes, ")  # two inputs and an output are drawn too
+    assert browser.value(
+        "[...document.querySelectorAll('.box rect')].every((r) => r.getBoundingClientRect().width > 0)"
+    )
+    assert {address for address in browser.requests if not address.startswith("data:")} == {page.as_uri()}
+    assert browser.complaints == []
+    shot = os.environ.get("WEBNN_SCREENSHOTS")  # for whoever wants to look
+    if shot:
+        browser.screenshot(Path(shot) / "view.png")
+
+
+def test_typing_searches_and_enter_goes_from_match_to_match(browser: Browser, page: Path) -> None:
+    browser.open(page.as_uri())
+    browser.key("/")
+    browser.type("block1 gelu")
+    assert browser.value("document.getElementById('count').textContent") == "11 found"
+    assert browser.value("document.querySelectorAll('.box.match').length") == 11
+    browser.key("Enter")
+    browser.key("Enter")
+    assert browser.value("document.getElementById('count').textContent") == "2 of 11"
+    assert browser.value("document.querySelector('#panel p').textContent") == "block10/gelu"
+    x, y = middle(browser, ".box.selected")
+    assert 0 < x < browser.value("innerWidth")
+    assert 0 < y < browser.value("innerHeight")
+    assert "search=block1+gelu" in browser.value("location.hash")
+    browser.click(*middle(browser, "#search"))
+    browser.key("Escape")
+    assert browser.value("document.querySelectorAll('.box.match').length") == 0
+    assert browser.complaints == []
+
+
+def test_a_click_tells_about_a_node_and_its_constants(browser: Browser, page: Path) -> None:
+    browser.open(page.as_uri() + "#search=op%3Amatmul")
+    found = browser.value("document.querySelector('[data-result]').dataset.result")
+    browser.click(*middle(browser, "[data-result]"))
+    assert browser.value("document.querySelector('.box.selected').dataset.node") == found
+    told = browser.value("document.getElementById('panel').textContent")
+    for part in ("matmul", "float32 [1, 4, 8]", "float32 [8, 8]", "constant, 256B", "min .. max", "read by"):
+        assert part in told.replace(" B", "B")
+    assert browser.value("document.querySelectorAll('#panel .histogram i').length") == 24
+    browser.click(*middle(browser, "#panel .operand .link"))  # where its first operand comes from
+    assert browser.value("document.querySelector('#panel h2').textContent") == "layer_normalization"
+    browser.key("ArrowUp")
+    assert browser.value("document.querySelector('#panel h2').textContent") == "input"
+    assert browser.complaints == []
+
+
+def test_dragging_moves_and_the_wheel_zooms_around_the_pointer(browser: Browser, page: Path) -> None:
+    browser.open(page.as_uri())
+    before = middle(browser, ".box")
+    browser.drag((200, 300), (260, 340))
+    after = middle(browser, ".box")
+    assert (after[0] - before[0], after[1] - before[1]) == pytest.approx((60, 40), abs=0.5)
+    width = "document.querySelector('.box').getBoundingClientRect().width"
+    narrow = browser.value(width)
+    browser.scroll(*after, -300)
+    browser.wait_for(f"{width} > {narrow * 1.2}")
+    assert middle(browser, ".box") == pytest.approx(after, abs=1)
+    browser.key("0")
+    height = "document.getElementById('boxes').getBoundingClientRect().height"
+    assert browser.value(height) < browser.value("document.getElementById('canvas').clientHeight")
+
+
+def test_the_page_is_dark_where_the_browser_is(browser_program: str, page: Path, tmp_path: Path) -> None:
+    with Browser(browser_program, tmp_path / "dark", dark=True) as browser:
+        browser.open(page.as_uri())
+        paper = "getComputedStyle(document.body).backgroundColor"
+        assert browser.value(paper) == "rgb(22, 24, 28)"
+        browser.click(*middle(browser, "#theme"))
+        assert browser.value(paper) == "rgb(251, 251, 250)"
