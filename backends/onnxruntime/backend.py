@@ -65,3 +65,5 @@ def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:
     # A pool that goes on spinning takes the core that the next session, or the caller, needs; but between the
     # operators of one run, and from one run of a loop to the next, spinning is what makes two threads worth it.
     settings.add_session_config_entry("session.intra_op.spin_duration_us", "300")
+    # Products with dequantized weights are floats times floats: by default the other factor would be rounded to int8.
+    settings.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
