@@ -15,15 +15,16 @@ from typing import Any, Self, TypeVar, overload
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
-from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
-from webnn.graph.arguments import boolean, printable
+from webnn.errors import ContextLostError, ValidationError
+from webnn.graph.arguments import boolean
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder, descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType, data_type_of
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
-from webnn.memory.pool import BufferPool, MemoryInfo, Shelf
+from webnn.memory.pool import BufferPool, MemoryInfo
+from webnn.runtime.checks import feeds, refuse_dispatch, refuse_graph, refuse_tensor, writable_array
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.stream import Stream
@@ -233,7 +234,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
         """
         if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor._writable:
-            self._refuse("write_tensor", tensor, "writable")
+            refuse_tensor(self, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -266,10 +267,10 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-readtensor
         """
         if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor.readable:
-            self._refuse("read_tensor", tensor, "readable")
+            refuse_tensor(self, "read_tensor", tensor, "readable")
         if out is None:
             return self._timeline.read(tensor)
-        target = _writable_array(out, tensor.descriptor)
+        target = writable_array(out, tensor.descriptor)
         promise = self._timeline.read(tensor, target)
         return promise if target is out else promise.then(lambda _: out)
 
@@ -295,7 +296,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
         """
         if graph.__class__ is not MLGraph or graph._context is not self or graph._destroyed:
-            self._refuse_graph("dispatch", graph)
+            refuse_graph(self, "dispatch", graph)
         try:
             names = []
             for name, key in graph._input_keys:
@@ -313,7 +314,7 @@ class MLContext:
             if count != len(inputs) + len(outputs) or count != len({*names, *results}):
                 raise KeyError
         except (KeyError, TypeError, AttributeError):
-            self._refuse_dispatch(graph, inputs, outputs)
+            refuse_dispatch(self, graph, inputs, outputs)
         return self._timeline.dispatch(graph._work, names, results)
 
     def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
@@ -329,15 +330,15 @@ class MLContext:
         Raises:
             As `write_tensor` and `dispatch` do.
         """
-        return self._timeline.run(graph._work, self._feeds("run", graph, inputs), graph._output_shelves)  # type: ignore[return-value]
+        return self._timeline.run(graph._work, feeds(self, "run", graph, inputs), graph._output_shelves)  # type: ignore[return-value]
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and wait for the outputs, blocking this thread; `run` is the one for event loops.
 
         Where nothing else is queued the graph runs on this very thread.
         """
-        feeds = self._feeds("compute", graph, inputs)
-        return self._timeline.run(graph._work, feeds, graph._output_shelves, here=True).result()  # type: ignore[return-value]
+        given = feeds(self, "compute", graph, inputs)
+        return self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()  # type: ignore[return-value]
 
     def stream(
         self,
@@ -364,7 +365,7 @@ class MLContext:
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        self._refuse_graph("stream", graph)
+        refuse_graph(self, "stream", graph)
         return Stream(lambda item: self.run(graph, item), source, depth=depth, before=before, after=after)
 
     # The end.
@@ -432,84 +433,6 @@ class MLContext:
     def __repr__(self) -> str:
         return f"<MLContext on {self.backend}{' (lost)' if self._lost_message is not None else ''}>"
 
-    # Saying what is wrong.
-
-    def _feeds(self, call: str, graph: MLGraph, inputs: Mapping[str, Any]) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
-        self._refuse_graph(call, graph)
-        feeds = []
-        try:
-            if not isinstance(inputs, Mapping):
-                raise ValidationError(f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}")
-            if len(inputs) != len(graph._input_items) or any(name not in inputs for name, _ in graph._input_items):
-                raise ValidationError(_wrong_names("input", graph.inputs, inputs))
-            for (name, descriptor), shelf in zip(graph._input_items, graph._input_shelves, strict=True):
-                data = inputs[name]
-                if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
-                    try:
-                        data = array_from(data, descriptor)
-                    except ValidationError as error:
-                        raise ValidationError(f"input {printable(name)!r}: {error}") from None
-                feeds.append((shelf, data))
-        except ValidationError as error:
-            raise ValidationError(f"{call}: {error}") from None
-        return feeds
-
-    def _refuse_graph(self, call: str, graph: object) -> None:
-        if not isinstance(graph, MLGraph):
-            raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
-        if graph._context is not self:
-            raise ValidationError(f"{call}: {graph!r} belongs to another context")
-        self.check_not_lost()
-        if graph._destroyed:
-            raise InvalidStateError(f"{call}: {graph!r} was destroyed")
-
-    def _refuse(self, call: str, tensor: object, needed: str) -> None:
-        if not isinstance(tensor, MLTensor):
-            raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")
-        if tensor._context is not self:
-            raise ValidationError(f"{call}: {tensor!r} belongs to another context")
-        try:
-            tensor._check_alive()
-        except DestroyedError as error:
-            raise DestroyedError(f"{call}: {error}") from None
-        if needed == "writable" and not tensor._writable:
-            raise ValidationError(f"{call}: {tensor!r} is not writable: create it with writable=True")
-        if needed == "readable" and not tensor.readable:
-            raise ValidationError(f"{call}: {tensor!r} is not readable: create it with readable=True")
-
-    def _refuse_dispatch(self, graph: MLGraph, inputs: object, outputs: object) -> None:
-        self.check_not_lost()
-        seen: dict[int, str] = {}
-        for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
-            if not isinstance(given, Mapping):
-                raise ValidationError(
-                    f"dispatch: {kind}s must be a mapping of names to tensors, got {type(given).__name__}"
-                )
-            for name, tensor in given.items():
-                where = f"dispatch: {kind} {printable(str(name))!r}"
-                if not isinstance(tensor, MLTensor):
-                    raise ValidationError(f"{where}: expected an MLTensor, got {type(tensor).__name__}")
-                if tensor._context is not self:
-                    raise ValidationError(f"{where}: {tensor!r} belongs to another context")
-                if tensor._destroyed:
-                    raise DestroyedError(f"{where}: {tensor!r} was destroyed")
-                if id(tensor) in seen:
-                    raise ValidationError(
-                        f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; a tensor goes once only"
-                    )
-                seen[id(tensor)] = f"{kind} {printable(str(name))!r}"
-                if tensor.constant:
-                    raise ValidationError(f"{where}: {tensor!r} cannot be dispatched, it is for builder.constant")
-            if set(given) != set(expected):
-                raise ValidationError(f"dispatch: {_wrong_names(kind, expected, given)}")
-            for name, descriptor in expected.items():
-                if given[name].descriptor != descriptor:
-                    raise ValidationError(
-                        f"dispatch: {kind} {printable(name)!r}: expected {descriptor.data_type}"
-                        f" {list(descriptor.shape)}, got {given[name]!r}"
-                    )
-        raise AssertionError("a dispatch was refused without a reason")
-
 
 def _destroy(
     timeline: Timeline, build_lane: ThreadLane, lost: weakref.ref[Promise[MLContextLostInfo]], message: str
@@ -519,42 +442,3 @@ def _destroy(
     promise = lost()
     if promise is not None:
         promise.resolve(MLContextLostInfo(message))
-
-
-def _wrong_names(kind: str, expected: Iterable[str], given: Iterable[Any]) -> str:
-    expected, given = list(expected), list(given)
-    missing = [printable(name) for name in expected if name not in given]
-    unknown = [printable(str(name)) for name in given if name not in expected]
-    problems = []
-    if missing:
-        problems.append(f"missing {', '.join(map(repr, missing))}")
-    if unknown:
-        problems.append(f"unknown {', '.join(map(repr, unknown))}")
-    names = ", ".join(repr(printable(name)) for name in expected) or "none"
-    return f"{' and '.join(problems)} among the {kind}s; the graph has {names}"
-
-
-def _writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any, Any]:
-    """`out` as an array of `descriptor` over the same memory."""
-    try:
-        if isinstance(out, np.ndarray):
-            array = out
-        else:
-            try:
-                array = np.frombuffer(out, np.uint8)
-            except (TypeError, ValueError, BufferError) as error:
-                raise ValidationError(
-                    f"out must be an array or a writable buffer, got {type(out).__name__}: {error}"
-                ) from None
-        if not array.flags.writeable:
-            raise ValidationError("out is read-only")
-        if not array.flags.c_contiguous:
-            raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
-        if array.ndim == 1 and array.nbytes > descriptor.byte_length and len(descriptor.shape) != 1:
-            array = array[: descriptor.byte_length // array.itemsize]  # of a larger buffer, the first bytes
-        result = array_from(array, descriptor)
-        if not np.shares_memory(result, array):
-            raise ValidationError("out cannot be filled in place")
-    except ValidationError as error:
-        raise ValidationError(f"read_tensor: {error}") from None
-    return result

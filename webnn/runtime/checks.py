@@ -1,0 +1,149 @@
+"""What is wrong with the arguments of a context's methods, said at the call.
+
+The methods themselves only find out *that* something is wrong, as fast as they can; what it is gets worked out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+
+from webnn.errors import DestroyedError, InvalidStateError, ValidationError
+from webnn.graph.arguments import printable
+from webnn.graph.arrays import array_from
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.memory.pool import Shelf
+from webnn.runtime.graph import MLGraph
+from webnn.runtime.tensor import MLTensor
+
+if TYPE_CHECKING:
+    from webnn.runtime.context import MLContext
+
+__all__ = ["feeds", "refuse_dispatch", "refuse_graph", "refuse_tensor", "writable_array"]
+
+
+def feeds(
+    context: MLContext, call: str, graph: MLGraph, inputs: Mapping[str, Any]
+) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
+    """What `run` and `compute` are given, as an array for each of the graph's inputs, in its order."""
+    refuse_graph(context, call, graph)
+    found = []
+    try:
+        if not isinstance(inputs, Mapping):
+            raise ValidationError(f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}")
+        if len(inputs) != len(graph._input_items) or any(name not in inputs for name, _ in graph._input_items):
+            raise ValidationError(_wrong_names("input", graph.inputs, inputs))
+        for (name, descriptor), shelf in zip(graph._input_items, graph._input_shelves, strict=True):
+            data = inputs[name]
+            if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
+                try:
+                    data = array_from(data, descriptor)
+                except ValidationError as error:
+                    raise ValidationError(f"input {printable(name)!r}: {error}") from None
+            found.append((shelf, data))
+    except ValidationError as error:
+        raise ValidationError(f"{call}: {error}") from None
+    return found
+
+
+def refuse_graph(context: MLContext, call: str, graph: object) -> None:
+    """Raise if `graph` cannot be run on `context`."""
+    if not isinstance(graph, MLGraph):
+        raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
+    if graph._context is not context:
+        raise ValidationError(f"{call}: {graph!r} belongs to another context")
+    context.check_not_lost()
+    if graph._destroyed:
+        raise InvalidStateError(f"{call}: {graph!r} was destroyed")
+
+
+def refuse_tensor(context: MLContext, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
+    """Raise if `tensor` cannot be read or written on `context`."""
+    if not isinstance(tensor, MLTensor):
+        raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")
+    if tensor._context is not context:
+        raise ValidationError(f"{call}: {tensor!r} belongs to another context")
+    try:
+        tensor._check_alive()
+    except DestroyedError as error:
+        raise DestroyedError(f"{call}: {error}") from None
+    if needed == "writable" and not tensor._writable:
+        raise ValidationError(f"{call}: {tensor!r} is not writable: create it with writable=True")
+    if needed == "readable" and not tensor.readable:
+        raise ValidationError(f"{call}: {tensor!r} is not readable: create it with readable=True")
+
+
+def refuse_dispatch(context: MLContext, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
+    """Raise what is wrong with the tensors of a dispatch, of which something is."""
+    context.check_not_lost()
+    seen: dict[int, str] = {}
+    for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
+        if not isinstance(given, Mapping):
+            raise ValidationError(
+                f"dispatch: {kind}s must be a mapping of names to tensors, got {type(given).__name__}"
+            )
+        for name, tensor in given.items():
+            where = f"dispatch: {kind} {printable(str(name))!r}"
+            if not isinstance(tensor, MLTensor):
+                raise ValidationError(f"{where}: expected an MLTensor, got {type(tensor).__name__}")
+            if tensor._context is not context:
+                raise ValidationError(f"{where}: {tensor!r} belongs to another context")
+            if tensor._destroyed:
+                raise DestroyedError(f"{where}: {tensor!r} was destroyed")
+            if id(tensor) in seen:
+                raise ValidationError(
+                    f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; a tensor goes once only"
+                )
+            seen[id(tensor)] = f"{kind} {printable(str(name))!r}"
+            if tensor.constant:
+                raise ValidationError(f"{where}: {tensor!r} cannot be dispatched, it is for builder.constant")
+        if set(given) != set(expected):
+            raise ValidationError(f"dispatch: {_wrong_names(kind, expected, given)}")
+        for name, descriptor in expected.items():
+            if given[name].descriptor != descriptor:
+                raise ValidationError(
+                    f"dispatch: {kind} {printable(name)!r}: expected {descriptor.data_type}"
+                    f" {list(descriptor.shape)}, got {given[name]!r}"
+                )
+    raise AssertionError("a dispatch was refused without a reason")
+
+
+def _wrong_names(kind: str, expected: Iterable[str], given: Iterable[Any]) -> str:
+    expected, given = list(expected), list(given)
+    missing = [printable(name) for name in expected if name not in given]
+    unknown = [printable(str(name)) for name in given if name not in expected]
+    problems = []
+    if missing:
+        problems.append(f"missing {', '.join(map(repr, missing))}")
+    if unknown:
+        problems.append(f"unknown {', '.join(map(repr, unknown))}")
+    names = ", ".join(repr(printable(name)) for name in expected) or "none"
+    return f"{' and '.join(problems)} among the {kind}s; the graph has {names}"
+
+
+def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any, Any]:
+    """`out` as an array of `descriptor` over the same memory."""
+    try:
+        if isinstance(out, np.ndarray):
+            array = out
+        else:
+            try:
+                array = np.frombuffer(out, np.uint8)
+            except (TypeError, ValueError, BufferError) as error:
+                raise ValidationError(
+                    f"out must be an array or a writable buffer, got {type(out).__name__}: {error}"
+                ) from None
+        if not array.flags.writeable:
+            raise ValidationError("out is read-only")
+        if not array.flags.c_contiguous:
+            raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
+        if array.ndim == 1 and array.nbytes > descriptor.byte_length and len(descriptor.shape) != 1:
+            array = array[: descriptor.byte_length // array.itemsize]  # of a larger buffer, the first bytes
+        result = array_from(array, descriptor)
+        if not np.shares_memory(result, array):
+            raise ValidationError("out cannot be filled in place")
+    except ValidationError as error:
+        raise ValidationError(f"read_tensor: {error}") from None
+    return result
