@@ -1,0 +1,254 @@
+"""Tensors as programs see them: what they say of themselves, what they refuse, how they end, constant ones."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import webnn
+from tests.loops import Loop
+from tests.scripted import Gate, double, filled, scripted_context
+from tests.stepped import number_in
+from webnn.errors import DestroyedError, InvalidStateError, OperationError, ValidationError
+from webnn.graph.dtypes import DATA_TYPES
+
+LARGE = (2048,)
+WRITABLE = [data_type for data_type in DATA_TYPES if data_type not in ("int4", "uint4")]
+
+
+@pytest.fixture
+def context() -> Iterator[webnn.MLContext]:
+    with webnn.ML().create_context(backend="arrays") as context:
+        yield context
+
+
+def test_it_says_what_it_is(context: webnn.MLContext) -> None:
+    tensor = context.create_tensor([2, 3], "float16")
+    assert (tensor.shape, tensor.data_type) == ((2, 3), "float16")
+    assert (tensor.readable, tensor.writable, tensor.constant) == (False, False, False)
+    assert repr(tensor) == "<MLTensor float16 [2, 3]>"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ([2, 3], "int32"),
+        ((2, 3), "int32"),
+        (np.array([2, 3]), "int32"),
+        (webnn.MLOperandDescriptor("int32", [2, 3]),),
+        ({"shape": [2, 3], "data_type": "int32"},),
+        ({"shape": [2, 3], "dataType": "int32"},),
+    ],
+)
+def test_there_are_several_ways_to_say_what_it_is(context: webnn.MLContext, arguments: Any) -> None:
+    tensor = context.create_tensor(*arguments)
+    assert tensor.descriptor == webnn.MLOperandDescriptor("int32", [2, 3])
+
+
+def test_a_descriptor_may_say_how_it_is_used(context: webnn.MLContext) -> None:
+    tensor = context.create_tensor({"shape": [2], "dataType": "int32", "readable": True, "writable": True})
+    assert (tensor.readable, tensor.writable) == (True, True)
+
+
+@pytest.mark.parametrize("data_type", WRITABLE)
+@pytest.mark.parametrize("shape", [[], [1], [3], [2, 1, 2], [1, 1, 1, 1, 1, 1, 1, 2]])
+def test_every_type_and_rank_comes_back_as_it_was_written(
+    context: webnn.MLContext, data_type: Any, shape: list[int]
+) -> None:
+    tensor = context.create_tensor(shape, data_type, readable=True, writable=True)
+    limits = np.finfo(data_type) if data_type.startswith("float") else np.iinfo(data_type)
+    data = np.resize(np.array([limits.max, limits.min, 0, 1], DATA_TYPES[tensor.data_type].dtype), shape)
+    context.write_tensor(tensor, data)
+    read = context.read_tensor(tensor).result()
+    assert (read.dtype, read.shape) == (data.dtype, data.shape)
+    assert read.tobytes() == data.tobytes()
+
+
+def test_a_tensor_that_was_never_written_reads_as_zeros(context: webnn.MLContext) -> None:
+    dirty = context.create_tensor(LARGE, "float32", writable=True)
+    context.write_tensor(dirty, filled(9, LARGE))
+    dirty.destroy()
+    tensor = context.create_tensor(LARGE, "float32", readable=True)
+    assert number_in(context.read_tensor(tensor).result()) == 0
+
+
+@pytest.mark.parametrize("ask", [bool, len, np.asarray, np.array, list, float], ids=lambda ask: ask.__name__)
+def test_asking_it_for_data_says_what_to_do(context: webnn.MLContext, ask: Any) -> None:
+    tensor = context.create_tensor([2], "float32", readable=True)
+    with pytest.raises(TypeError) as caught:
+        ask(tensor)
+    if ask in (bool, len, np.asarray, np.array):
+        assert "read it first: await context.read_tensor(tensor)" in str(caught.value)
+
+
+class TestDestroying:
+    async def test_pending_reads_are_rejected(self, loop: Loop) -> None:
+        gate = Gate()
+        context, _ = scripted_context(on_run=gate)
+        with context:
+            graph = double(context)
+            x, y = context.create_tensor([4], "float32"), context.create_tensor([4], "float32", readable=True)
+            context.dispatch(graph, {"x": x}, {"y": y})
+            read = context.read_tensor(y)
+            y.destroy()
+            with pytest.raises(InvalidStateError, match=r"<MLTensor float32 \[4\] \(destroyed\)> was destroyed before"):
+                await loop.result(read)
+            gate.open()
+
+    def test_afterwards_it_cannot_be_used(self, context: webnn.MLContext) -> None:
+        graph, tensor = double(context), context.create_tensor([4], "float32", readable=True, writable=True)
+        other = context.create_tensor([4], "float32")
+        tensor.destroy()
+        tensor.destroy()
+        calls: list[Any] = [
+            lambda: context.write_tensor(tensor, filled(1)),
+            lambda: context.read_tensor(tensor),
+            lambda: context.dispatch(graph, {"x": tensor}, {"y": other}),
+            lambda: context.dispatch(graph, {"x": other}, {"y": tensor}),
+            lambda: tensor.__await__().send(None),
+        ]
+        for call in calls:
+            with pytest.raises(DestroyedError, match=r"\(destroyed\)> was destroyed"):
+                call()
+
+    def test_it_is_a_wrong_argument_and_a_wrong_state(self) -> None:
+        assert issubclass(DestroyedError, ValidationError)
+        assert issubclass(DestroyedError, InvalidStateError)
+
+    def test_work_that_was_queued_with_it_goes_on(self) -> None:
+        gate = Gate()
+        context, _ = scripted_context(on_run=gate)
+        with context:
+            x = context.create_tensor([4], "float32", writable=True)
+            y = context.create_tensor([4], "float32", readable=True)
+            context.write_tensor(x, filled(3))
+            context.dispatch(double(context), {"x": x}, {"y": y})
+            x.destroy()
+            gate.open()
+            assert number_in(context.read_tensor(y).result()) == 6
+
+    def test_what_was_read_from_it_stays(self, context: webnn.MLContext) -> None:
+        tensor = context.create_tensor(LARGE, "float32", readable=True, writable=True)
+        context.write_tensor(tensor, filled(3, LARGE))
+        array = context.read_tensor(tensor).result()
+        tensor.destroy()
+        context.write_tensor(context.create_tensor(LARGE, "float32", writable=True), filled(4, LARGE))
+        assert number_in(array) == 3
+
+
+def test_a_forgotten_tensor_leaves_pending_reads_alone() -> None:
+    gate = Gate()
+    context, _ = scripted_context(on_run=gate)
+    with context:
+        y = context.create_tensor([4], "float32", readable=True)
+        context.dispatch(double(context), {"x": context.create_tensor([4], "float32")}, {"y": y})
+        read = context.read_tensor(y)
+        del y
+        gc.collect()
+        gate.open()
+        assert number_in(read.result()) == 0
+        del read
+        assert context.memory_info().in_use == 0
+
+
+class TestConstantTensors:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            (np.array([[1, 2]], np.int8),),
+            (webnn.MLOperandDescriptor("int8", [1, 2]), np.array([[1, 2]], np.int8)),
+            ({"shape": [1, 2], "dataType": "int8"}, b"\x01\x02"),
+            ([1, 2], "int8", [[1, 2]]),
+            ([1, 2], "int8", bytearray(b"\x01\x02")),
+        ],
+    )
+    def test_it_becomes_a_constant(self, context: webnn.MLContext, arguments: Any) -> None:
+        tensor = context.create_constant_tensor(*arguments)
+        assert (tensor.constant, tensor.readable, tensor.writable) == (True, False, False)
+        assert repr(tensor) == "<MLTensor constant int8 [1, 2]>"
+        builder = context.create_graph_builder()
+        graph = builder.build({"y": builder.identity(builder.constant(tensor))})
+        assert context.compute(graph, {})["y"].tolist() == [[1, 2]]
+
+    def test_its_bytes_are_copied_at_the_call(self, context: webnn.MLContext) -> None:
+        data = filled(1)
+        tensor = context.create_constant_tensor(data)
+        data[:] = 2
+        builder = context.create_graph_builder()
+        graph = builder.build({"y": builder.identity(builder.constant(tensor))})
+        assert number_in(context.compute(graph, {})["y"]) == 1
+
+    @pytest.mark.parametrize("shape", [(4,), LARGE], ids=["small", "large"])
+    @pytest.mark.parametrize("ending", ["destroyed", "forgotten"])
+    def test_a_graph_keeps_what_it_was_built_from(self, backend: Any, shape: Any, ending: str) -> None:
+        with webnn.ML().create_context(backend=backend.name) as context:
+            tensor = context.create_constant_tensor(filled(1, shape))
+            builder = context.create_graph_builder()
+            graph = builder.build({"y": builder.add(builder.input("x", shape, "float32"), builder.constant(tensor))})
+            if ending == "destroyed":
+                tensor.destroy()
+            del tensor, builder
+            gc.collect()
+            others = [context.create_tensor(shape, "float32", writable=True) for _ in range(4)]
+            for other in others:  # these would get the constant's buffer if it were free
+                context.write_tensor(other, filled(50, shape))
+            assert number_in(context.compute(graph, {"x": filled(2, shape)})["y"]) == 3
+
+    @pytest.mark.parametrize("dtype", [ml_dtypes.int4, ml_dtypes.uint4])
+    def test_it_may_have_four_bit_elements(self, context: webnn.MLContext, dtype: Any) -> None:
+        tensor = context.create_constant_tensor(np.array([1, 2, 7], dtype))
+        assert tensor.data_type == np.dtype(dtype).name
+        packed = context.create_constant_tensor([3], tensor.data_type, b"\x21\x07")
+        builder = context.create_graph_builder()
+        scale = builder.constant(filled(1, (1,)))
+        zero_point = builder.constant(np.zeros(1, dtype))
+        outputs = {
+            name: builder.dequantize_linear(builder.constant(each), scale, zero_point)
+            for name, each in (("array", tensor), ("packed", packed))
+        }
+        results = context.compute(builder.build(outputs), {})
+        assert {name: array.tolist() for name, array in results.items()} == {"array": [1, 2, 7], "packed": [1, 2, 7]}
+
+    def test_it_cannot_be_written_read_or_dispatched(self, context: webnn.MLContext) -> None:
+        tensor, other = context.create_constant_tensor(filled(1)), context.create_tensor([4], "float32")
+        graph = double(context)
+        with pytest.raises(ValidationError, match="is not writable"):
+            context.write_tensor(tensor, filled(2))
+        with pytest.raises(ValidationError, match="is not readable"):
+            context.read_tensor(tensor)
+        with pytest.raises(ValidationError, match=r"input 'x': <MLTensor constant .*> cannot be dispatched"):
+            context.dispatch(graph, {"x": tensor}, {"y": other})
+        with pytest.raises(ValidationError, match=r"output 'y': <MLTensor constant .*> cannot be dispatched"):
+            context.dispatch(graph, {"x": other}, {"y": tensor})
+
+    def test_a_destroyed_one_or_one_of_another_context_is_no_constant(self, context: webnn.MLContext) -> None:
+        tensor, plain = context.create_constant_tensor(filled(1)), context.create_tensor([4], "float32")
+        builder = context.create_graph_builder()
+        with pytest.raises(ValidationError, match=r"constant: <MLTensor float32 \[4\]> is no constant tensor"):
+            builder.constant(plain)
+        with webnn.ML().create_context(backend="arrays") as other:
+            elsewhere = other.create_graph_builder()
+            with pytest.raises(ValidationError, match=r"constant: <MLTensor .*> belongs to another context"):
+                elsewhere.constant(tensor)
+        tensor.destroy()
+        with pytest.raises(ValidationError, match=r"constant: <MLTensor .*> was destroyed"):
+            builder.constant(tensor)
+
+    def test_the_budget_counts_it(self) -> None:
+        with webnn.ML().create_context(backend="arrays", memory_budget=10_000) as context:
+            tensor = context.create_constant_tensor(filled(1, LARGE))
+            assert context.memory_info().in_use == 8192
+            with pytest.raises(OperationError, match="the memory budget of 10000 bytes does not hold 8192 more"):
+                context.create_constant_tensor(filled(1, LARGE))
+            tensor.destroy()
+            assert context.memory_info().in_use == 0
+
+    @pytest.mark.parametrize("arguments", [(), (1, 2, 3, 4)])
+    def test_it_takes_one_to_three_arguments(self, context: webnn.MLContext, arguments: Any) -> None:
+        with pytest.raises(ValidationError, match="create_constant_tensor: takes an array, a descriptor and data, or"):
+            context.create_constant_tensor(*arguments)
