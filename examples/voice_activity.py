@@ -1,0 +1,163 @@
+"""Where somebody speaks in a recording: Silero VAD, streamed frame by frame with its memory kept on the device.
+
+  python examples/voice_activity.py [FILE.wav] [--weights WEIGHTS]
+
+FILE.wav has 16 kHz, one channel, 16 bits. Each frame of 32 ms is written into one tensor and the probability that it
+holds speech is read from another; what the network remembers of the frames before, the state of its LSTM, goes from one
+dispatch to the next and never comes to the host.
+
+WEIGHTS are `silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors` of the PyPI package `silero-vad`. They are of
+two trainings: the network is the same, the probabilities differ a little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+import wave
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+
+import webnn
+
+MODEL: Final = Path(__file__).resolve().parents[2] / "shared" / "models" / "silero_vad"
+"""Where the weights are if nothing else is said: beside the repository."""
+WEIGHTS: Final = MODEL / "silero_vad_op18_ifless.onnx"
+NAMES: Final = {
+    "stft_conv.weight": "stft.forward_basis_buffer",
+    **{f"conv{i}.{part}": f"encoder.{i - 1}.reparam_conv.{part}" for i in (1, 2, 3, 4) for part in ("weight", "bias")},
+    **{f"lstm_cell.{part}": f"decoder.rnn.{part}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
+    **{f"final_conv.{part}": f"decoder.decoder.2.{part}" for part in ("weight", "bias")},
+}
+"""What the weights are called in the SafeTensors file and, after `model.`, in the ONNX file."""
+RATE: Final = 16_000
+NEW: Final = 512
+"""Samples in a frame that no frame before has had."""
+OLD: Final = 64
+"""Samples of the frame before that are shown to the network again."""
+HIDDEN: Final = 128
+
+Array = np.ndarray[Any, Any]
+
+
+def load(path: Path) -> Mapping[str, Array]:
+    """The weights for 16 kHz by the names of the SafeTensors file."""
+    if path.suffix == ".safetensors":
+        return webnn.load_safetensors(path)
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    return {name: arrays[f"model.{other}"] for name, other in NAMES.items()}
+
+
+def build(context: webnn.MLContext, weights: Path) -> webnn.MLGraph:
+    """The network: `samples` and the state `h`, `c` to `speech`, a probability, and the state `next_h`, `next_c`."""
+    builder = context.create_graph_builder()
+    constant = {name: builder.constant(array) for name, array in load(weights).items()}
+
+    def convolve(x: webnn.MLOperand, name: str, *, stride: int, padding: int) -> webnn.MLOperand:
+        """One-dimensional, as a picture of height 1."""
+        weight = constant[f"{name}.weight"]
+        return builder.conv2d(
+            x,
+            builder.reshape(weight, [*weight.shape[:2], 1, weight.shape[2]]),
+            bias=constant.get(f"{name}.bias"),
+            strides=[1, stride],
+            padding=[0, 0, padding, padding],
+            label=name,
+        )
+
+    x = builder.input("samples", [1, OLD + NEW], "float32")
+    h, c = (builder.input(name, [1, HIDDEN], "float32") for name in ("h", "c"))
+    x = builder.pad(x, [0, 0], [0, OLD], mode="reflection")
+    # The spectrum: a convolution with waves, cosines first and sines after them.
+    x = convolve(builder.reshape(x, [1, 1, 1, 2 * OLD + NEW]), "stft_conv", stride=128, padding=0)
+    real, imaginary = builder.split(x, 2, axis=1)
+    x = builder.sqrt(builder.add(builder.mul(real, real), builder.mul(imaginary, imaginary)))
+    for name, stride in (("conv1", 1), ("conv2", 2), ("conv3", 2), ("conv4", 1)):
+        x = builder.relu(convolve(x, name, stride=stride, padding=1))
+    next_h, next_c = builder.lstm_cell(
+        builder.reshape(x, [1, HIDDEN]),
+        constant["lstm_cell.weight_ih"],
+        constant["lstm_cell.weight_hh"],
+        h,
+        c,
+        HIDDEN,
+        bias=constant["lstm_cell.bias_ih"],
+        recurrent_bias=constant["lstm_cell.bias_hh"],
+        layout="ifgo",
+    )
+    last = builder.reshape(constant["final_conv.weight"], [1, HIDDEN])
+    speech = builder.sigmoid(builder.gemm(builder.relu(next_h), last, b_transpose=True, c=constant["final_conv.bias"]))
+    return builder.build({"speech": speech, "next_h": next_h, "next_c": next_c})
+
+
+def read(path: Path) -> Array:
+    """The samples of a recording, -1 to 1."""
+    with wave.open(str(path)) as file:
+        found = (file.getframerate(), file.getnchannels(), file.getsampwidth())
+        if found != (RATE, 1, 2):
+            raise ValueError(f"{path.name} must have {RATE} Hz, 1 channel and 2 bytes, it has {found}")
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+
+
+def frames(samples: Array) -> Iterator[Array]:
+    """What the network is shown: each frame after the end of the one before."""
+    padded = np.concatenate([np.zeros(OLD, np.float32), samples])
+    for start in range(0, samples.size - NEW + 1, NEW):
+        yield padded[None, start : start + OLD + NEW]
+
+
+async def probabilities(context: webnn.MLContext, graph: webnn.MLGraph, samples: Array) -> AsyncIterator[float]:
+    """How likely each frame is to hold speech, in order."""
+    window = context.create_tensor([1, OLD + NEW], "float32", writable=True)
+    speech = context.create_tensor([1, 1], "float32", readable=True)
+    # A dispatch cannot write the tensor that it reads, so there are two of each and they change places.
+    states = [[context.create_tensor([1, HIDDEN], "float32") for _ in ("h", "c")] for _ in range(2)]
+    for frame in frames(samples):
+        (h, c), (next_h, next_c) = states
+        context.write_tensor(window, frame)
+        await context.dispatch(
+            graph, {"samples": window, "h": h, "c": c}, {"speech": speech, "next_h": next_h, "next_c": next_c}
+        )
+        yield (await context.read_tensor(speech)).item()
+        states.reverse()
+
+
+def spoken(found: Array, threshold: float = 0.5) -> Iterator[tuple[float, float]]:
+    """From when to when somebody speaks, in seconds."""
+    speaks = np.concatenate([[False], found > threshold, [False]])
+    edges = np.flatnonzero(speaks[1:] != speaks[:-1]) * NEW / RATE
+    yield from zip(edges[::2], edges[1::2], strict=True)
+
+
+async def listen(context: webnn.MLContext, graph: webnn.MLGraph, samples: Array) -> tuple[Array, float]:
+    """The probabilities of all frames, and how much of the recording's length that took: the real-time factor."""
+    started = time.perf_counter()
+    found = [probability async for probability in probabilities(context, graph, samples)]
+    return np.array(found, np.float32), (time.perf_counter() - started) * RATE / samples.size
+
+
+async def main(path: Path, weights: Path) -> None:
+    samples = read(path)
+    async with webnn.ML().create_context(accelerated=False) as context:
+        graph = await build(context, weights)
+        await listen(context, graph, samples[: 10 * NEW])  # the first runs make buffers that the others reuse
+        found, factor = await listen(context, graph, samples)
+        for begin, end in spoken(found):
+            print(f"{begin:6.2f} s to {end:6.2f} s: speech, {found[int(begin * RATE) // NEW :][0]:.2f} at first")
+        print(f"{samples.size / RATE:.1f} s of sound, {len(found)} frames, real-time factor {factor:.4f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Find speech in a recording with Silero VAD.")
+    parser.add_argument("file", nargs="?", type=Path, help="16 kHz, mono, 16 bit; default: the model's speech_16k.wav")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help=f"{WEIGHTS.name} or a .safetensors file")
+    arguments = parser.parse_args()
+    if not arguments.weights.exists():
+        sys.exit(f"there is no {arguments.weights}; say where the weights are with --weights FILE")
+    asyncio.run(main(arguments.file or arguments.weights.with_name("speech_16k.wav"), arguments.weights))
