@@ -13,6 +13,7 @@ from typing import Final
 
 from webnn.backends.base import Backend, DeviceType
 from webnn.errors import NotSupportedError
+from webnn.graph.arguments import described
 
 __all__ = ["BackendInfo", "available_backends", "backend_named", "preferred_backend"]
 
@@ -57,17 +58,27 @@ def _load(name: str) -> type[Backend]:
                 known = ", ".join(sorted({*BUILT_IN, *plugins}))
                 raise NotSupportedError(f"there is no backend called {name!r}; there are: {known}")
             loaded = plugins[name].load()
-    except ImportError as error:
-        raise NotSupportedError(f"the {name} backend cannot be imported: {error}") from error
+    except NotSupportedError:
+        raise
+    except Exception as error:  # a plugin may fail in any way; the others are there all the same
+        raise NotSupportedError(f"the {name} backend cannot be imported: {described(error)}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
         raise NotSupportedError(f"the entry point {name!r} is {loaded!r}, which is no subclass of Backend")
     return loaded
 
 
+def _unavailable(backend: type[Backend]) -> str | None:
+    """Why this machine cannot use `backend`; None if it can."""
+    try:
+        return backend.unavailable()
+    except Exception as error:
+        return f"it cannot say whether it is: {described(error)}"
+
+
 def backend_named(name: str) -> Backend:
     """The backend called `name`; raises `NotSupportedError`, with the reason, if this machine cannot use it."""
     backend = _load(name)
-    reason = backend.unavailable()
+    reason = _unavailable(backend)
     if reason is not None:
         raise NotSupportedError(f"the {name} backend is not available: {reason}")
     return backend()
@@ -76,7 +87,7 @@ def backend_named(name: str) -> Backend:
 def preferred_backend() -> Backend:
     """The first backend in order of preference that this machine can use."""
     reasons = []
-    for name in PREFERENCE:
+    for name in dict.fromkeys([*PREFERENCE, *sorted(_entry_points())]):
         try:
             return backend_named(name)
         except NotSupportedError as error:
@@ -94,7 +105,7 @@ def available_backends() -> list[BackendInfo]:
     for name in dict.fromkeys([*BUILT_IN, *sorted(_entry_points())]):
         try:
             backend = _load(name)
-            reason = backend.unavailable()
+            reason = _unavailable(backend)
             rows.append(BackendInfo(name, reason is None, reason or "", backend.device_type))
         except NotSupportedError as error:
             rows.append(BackendInfo(name, False, str(error), None))

@@ -1,0 +1,68 @@
+"""Where a program begins: creating contexts, and what that refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import webnn
+from tests.scripted import double, filled
+from webnn.errors import NotSupportedError, ValidationError
+
+
+def test_without_any_wish_it_is_the_first_backend_there_is() -> None:
+    with webnn.ML().create_context() as context:
+        assert context.backend == next(info.name for info in webnn.available_backends() if info.available)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"power_preference": "low-power"},
+        {"power_preference": "high-performance", "accelerated": True},
+        {"accelerated": False},
+        {"device_type": "cpu"},
+        {"device_type": "npu"},
+        {"threads": 1},
+        {"lanes": 3},
+        {"memory_budget": 1 << 20},
+    ],
+)
+def test_preferences_are_hints_and_the_context_works(options: dict[str, Any]) -> None:
+    with webnn.ML().create_context(backend="arrays", **options) as context:
+        assert context.compute(double(context), {"x": filled(1)})["y"].tolist() == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"power_preference": "fast"}, "power_preference must be one of 'default', .*, got 'fast'"),
+        ({"power_preference": None}, "power_preference must be one of .*, got None"),
+        ({"accelerated": "yes"}, "accelerated must be True or False, got 'yes'"),
+        ({"accelerated": 1}, "accelerated must be True or False, got 1"),
+        ({"device_type": "tpu"}, "device_type must be one of 'cpu', 'gpu', 'npu', got 'tpu'"),
+        ({"backend": 3}, "backend must be a name, got 3"),
+        ({"lanes": 0}, "lanes must be at least 1, got 0"),
+        ({"lanes": -1}, "lanes must be an integer of 0 to .*, got -1"),
+        ({"lanes": "two"}, "lanes must be an integer, got 'two'"),
+        ({"threads": 1.5}, "threads must be an integer, got 1.5"),
+        ({"memory_budget": -1}, "memory_budget must be a number of bytes, got -1"),
+        ({"memory_budget": "1 GB"}, "memory_budget must be a number of bytes, got '1 GB'"),
+    ],
+)
+def test_what_is_no_option_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=f"create_context: {message}"):
+        webnn.ML().create_context(**options)
+
+
+def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
+    with pytest.raises(NotSupportedError, match=r"no backend called 'quantum'; there are: arrays, .*onnxruntime"):
+        webnn.ML().create_context(backend="quantum")
+
+
+def test_a_refusal_starts_nothing() -> None:
+    """That no thread is left is checked after every test."""
+    for _ in range(3):
+        with pytest.raises(NotSupportedError):
+            webnn.ML().create_context(backend="quantum")

@@ -1,0 +1,297 @@
+"""Compiled graphs are found again by structure and by the content of their constants, and never by mistake."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.direct import direct_builder
+from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.null import NullBackend
+from webnn.backends.session_cache import SESSION_BYTES, Entry, SessionCache
+from webnn.errors import OperationError
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.ir import Graph
+from webnn.graph.operand import MLOperand
+
+OPTIONS = CompileOptions()
+
+
+class CountingBackend(NullBackend):
+    """Counts what it compiles."""
+
+    name = "counting"
+
+    def __init__(self, before: Callable[[], object] = lambda: None) -> None:
+        self.compiled = 0
+        self._before = before
+
+    def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        self.compiled += 1
+        self._before()
+        return super().compile(graph, options, cancellation)
+
+
+@pytest.fixture
+def backend() -> CountingBackend:
+    return CountingBackend()
+
+
+@pytest.fixture
+def cache() -> SessionCache:
+    return SessionCache()
+
+
+def graph_of(build: Callable[[MLGraphBuilder[Graph], MLOperand], MLOperand], shape: tuple[int, ...] = (4,)) -> Graph:
+    builder = direct_builder()
+    return builder.build({"y": build(builder, builder.input("x", shape, "float32"))})
+
+
+def adding(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]], label: str = "") -> Graph:
+    return graph_of(lambda b, x: b.add(x, b.constant(array), label=label), array.shape)
+
+
+def compile(cache: SessionCache, backend: Backend, graph: Graph, options: CompileOptions = OPTIONS) -> Entry:
+    return cache.compile(backend, graph, options, Cancellation())
+
+
+def ones(count: int = 4) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.ones(count, np.float32)
+
+
+# What is the same.
+
+
+def test_two_equal_graphs_compile_once(cache: SessionCache, backend: CountingBackend) -> None:
+    first = compile(cache, backend, graph_of(lambda b, x: b.relu(x)))
+    second = compile(cache, backend, graph_of(lambda b, x: b.relu(x)))
+    assert first is second
+    assert backend.compiled == 1
+    assert first.users == 2
+    assert (cache.statistics.hits, cache.statistics.misses, cache.statistics.entries) == (1, 1, 1)
+
+
+def test_one_array_given_twice_is_the_same_and_so_is_a_copy(cache: SessionCache, backend: CountingBackend) -> None:
+    weights = ones()
+    first = compile(cache, backend, adding(weights))
+    assert compile(cache, backend, adding(weights)) is first
+    assert compile(cache, backend, adding(weights.copy())) is first
+    assert backend.compiled == 1
+    assert first.constants[0] is weights  # kept once, and not copied
+
+
+def test_labels_make_no_difference(cache: SessionCache, backend: CountingBackend) -> None:
+    assert compile(cache, backend, adding(ones(), "a")) is compile(cache, backend, adding(ones(), "b"))
+
+
+def test_the_order_in_which_constants_were_made_makes_no_difference(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
+    def in_order(b: MLGraphBuilder[Graph], x: MLOperand) -> MLOperand:
+        one, two = b.constant(ones()), b.constant(2 * ones())
+        return b.add(b.mul(x, one), two)
+
+    def reversed_order(b: MLGraphBuilder[Graph], x: MLOperand) -> MLOperand:
+        two, one = b.constant(2 * ones()), b.constant(ones())
+        return b.add(b.mul(x, one), two)
+
+    assert compile(cache, backend, graph_of(in_order)) is compile(cache, backend, graph_of(reversed_order))
+
+
+# What is not.
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda b, x: b.sigmoid(x),
+        lambda b, x: b.clamp(x, min_value=0),
+        lambda b, x: b.relu(b.relu(x)),
+        lambda b, x: b.reshape(b.relu(x), [2, 2]),
+    ],
+)
+def test_other_structures_are_other_entries(cache: SessionCache, backend: CountingBackend, other: object) -> None:
+    first = compile(cache, backend, graph_of(lambda b, x: b.relu(x)))
+    assert compile(cache, backend, graph_of(other)) is not first  # type: ignore[arg-type]
+
+
+def test_other_shapes_names_options_and_backends_are_other_entries(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
+    builder = direct_builder()
+    renamed = builder.build({"z": builder.relu(builder.input("x", [4], "float32"))})
+    entries = [
+        compile(cache, backend, graph_of(lambda b, x: b.relu(x))),
+        compile(cache, backend, graph_of(lambda b, x: b.relu(x), (5,))),
+        compile(cache, backend, renamed),
+        compile(cache, backend, graph_of(lambda b, x: b.relu(x)), CompileOptions(threads=1)),
+        compile(cache, backend, graph_of(lambda b, x: b.relu(x)), CompileOptions(power_preference="low-power")),
+        compile(cache, NullBackend(), graph_of(lambda b, x: b.relu(x))),
+    ]
+    assert len(set(map(id, entries))) == len(entries)
+
+
+def test_other_constants_are_other_entries(cache: SessionCache, backend: CountingBackend) -> None:
+    first = compile(cache, backend, adding(ones()))
+    assert compile(cache, backend, adding(2 * ones())) is not first
+    swapped = np.array([2, 1, 1, 1], np.float32)  # the same words in another order have the same sum
+    assert compile(cache, backend, adding(swapped)) is not compile(cache, backend, adding(swapped[::-1].copy()))
+
+
+def test_negative_zero_is_not_zero(cache: SessionCache, backend: CountingBackend) -> None:
+    assert compile(cache, backend, adding(0 * ones())) is not compile(cache, backend, adding(-0.0 * ones()))
+
+
+def test_nans_are_equal_to_themselves(cache: SessionCache, backend: CountingBackend) -> None:
+    nans = np.nan * ones()
+    assert compile(cache, backend, adding(nans)) is compile(cache, backend, adding(nans.copy()))
+
+
+@pytest.mark.parametrize("index", [0, 6, 7, -1])
+@pytest.mark.parametrize("count", [8, 11])
+def test_an_array_that_was_changed_since_is_not_what_was_compiled(
+    cache: SessionCache, backend: CountingBackend, index: int, count: int
+) -> None:
+    weights = ones(count)
+    first = compile(cache, backend, adding(weights))
+    weights[index] = 5
+    assert compile(cache, backend, adding(weights)) is not first
+    assert compile(cache, backend, adding(ones(count))) is not first  # the entry's own array has changed
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.float16, ml_dtypes.int4, ml_dtypes.uint4])
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5)])
+def test_constants_of_every_type_and_rank_are_compared(
+    cache: SessionCache, backend: CountingBackend, dtype: type, shape: tuple[int, ...]
+) -> None:
+    def build(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Graph:
+        builder = direct_builder()
+        operand = builder.constant(array)
+        if array.dtype.name in ("int4", "uint4"):
+            scale = builder.constant(np.ones([1] * array.ndim, np.float32))
+            zero_point = builder.constant(np.zeros([1] * array.ndim, array.dtype))
+            return builder.build({"y": builder.dequantize_linear(operand, scale, zero_point)})
+        return builder.build({"y": builder.identity(operand)})
+
+    first = compile(cache, backend, build(np.ones(shape, dtype)))
+    assert compile(cache, backend, build(np.ones(shape, dtype))) is first
+    assert compile(cache, backend, build(np.zeros(shape, dtype))) is not first
+
+
+# How long they stay.
+
+
+def test_an_entry_that_nobody_uses_is_found_again(cache: SessionCache, backend: CountingBackend) -> None:
+    entry = compile(cache, backend, adding(ones()))
+    cache.release(entry)
+    assert cache.statistics.idle_bytes == entry.byte_length
+    assert compile(cache, backend, adding(ones())) is entry
+    assert cache.statistics.idle_bytes == 0
+    assert backend.compiled == 1
+
+
+def test_the_least_recently_used_goes_first_by_bytes(backend: CountingBackend) -> None:
+    cache = SessionCache(idle_bytes=3 * SESSION_BYTES)
+    entries = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 5)]  # type: ignore[misc]
+    for entry in entries[:3]:
+        cache.release(entry)
+    again = compile(cache, backend, graph_of(lambda b, x: b.pad(x, [1], [0])))
+    assert again is entries[0]
+    cache.release(again)
+    cache.release(entries[3])  # one too many: the second one has been idle longest
+    assert [entry.key is None for entry in entries] == [False, True, False, False]
+    assert cache.statistics.evictions == 1
+    assert cache.statistics.idle_bytes == 3 * SESSION_BYTES
+
+
+def test_no_more_than_so_many_stay(backend: CountingBackend) -> None:
+    cache = SessionCache(idle_entries=2)
+    entries = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 5)]  # type: ignore[misc]
+    for entry in entries:
+        cache.release(entry)
+    assert [entry.key is None for entry in entries] == [True, True, False, False]
+
+
+def test_what_is_used_stays_whatever_it_takes(backend: CountingBackend) -> None:
+    cache = SessionCache(idle_bytes=SESSION_BYTES, idle_entries=1)
+    entries = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 9)]  # type: ignore[misc]
+    assert cache.statistics.entries == 8
+    assert cache.statistics.idle_bytes == 0
+    assert all(entry.users == 1 for entry in entries)
+
+
+def test_one_of_two_users_may_go(cache: SessionCache, backend: CountingBackend) -> None:
+    entry = compile(cache, backend, adding(ones()))
+    compile(cache, backend, adding(ones()))
+    cache.release(entry)
+    assert (entry.users, cache.statistics.idle_bytes) == (1, 0)
+    cache.release(entry)
+    assert cache.statistics.idle_bytes == entry.byte_length
+
+
+def test_clearing_drops_what_nobody_uses(cache: SessionCache, backend: CountingBackend) -> None:
+    used, idle = compile(cache, backend, adding(ones())), compile(cache, backend, adding(2 * ones()))
+    cache.release(idle)
+    cache.clear()
+    assert (used.key is None, idle.key is None) == (False, True)
+    assert (cache.statistics.entries, cache.statistics.idle_bytes) == (1, 0)
+
+
+def test_what_is_larger_than_the_cache_does_not_go_through_it(backend: CountingBackend) -> None:
+    cache = SessionCache(idle_bytes=64)
+    graphs = [adding(ones(100)) for _ in range(2)]
+    entries = [compile(cache, backend, graph) for graph in graphs]
+    assert entries[0] is not entries[1]
+    assert cache.statistics.entries == 0
+    for entry in entries:
+        cache.release(entry)
+    assert cache.statistics.idle_bytes == 0
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("error", [OperationError("no kernel"), CancelledError(), MemoryError()])
+def test_a_failed_compilation_leaves_nothing(cache: SessionCache, error: BaseException) -> None:
+    def fail() -> None:
+        if failing.compiled == 1:
+            raise error
+
+    failing = CountingBackend(fail)
+    with pytest.raises(type(error)):
+        compile(cache, failing, adding(ones()))
+    assert cache.statistics.entries == 0
+    assert compile(cache, failing, adding(ones())).users == 1
+    assert failing.compiled == 2
+
+
+def test_many_threads_use_one_cache_at_once(backend: CountingBackend) -> None:
+    cache, errors = SessionCache(idle_entries=3), list[BaseException]()
+
+    def use(seed: int) -> None:
+        try:
+            random = np.random.default_rng(seed)
+            for _ in range(40):
+                number = int(random.integers(5))
+                entry = compile(cache, backend, adding(number * ones()))
+                assert (entry.constants[0] == number).all()
+                cache.release(entry)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    cache.clear()
+    statistics = cache.statistics
+    assert (statistics.entries, statistics.idle_bytes) == (0, 0)
+    assert statistics.hits + statistics.misses == 160
+    assert statistics.misses == backend.compiled
