@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
+from docs.run_examples import PAGE, answered
 from tests.browser import Browser, find_browser
 from tests.drafts import SUFFIX
 from webnn.cli import models
@@ -121,6 +122,11 @@ def test_output_that_nobody_reads_to_the_end_is_no_error(network: Path) -> None:
         command, shell=True, check=True, capture_output=True, text=True, cwd=network.parent, env=environment
     )
     assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_the_answers_in_the_documentation_are_those_of_the_commands() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert answered(page) == page, "python -m docs.run_examples writes them anew"
 
 
 def test_bash_completes(tmp_path: Path) -> None:

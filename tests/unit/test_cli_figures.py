@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("click")
 
@@ -116,6 +119,13 @@ def test_progress_is_shown_to_whoever_watches_and_to_nobody_else(monkeypatch: py
         with progress("counting [b]things", 3) as advance:
             advance(3)
         assert ("counting [b]things" in stream.getvalue()) == shown
+
+
+@given(st.recursive(st.integers() | st.text() | st.none(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
+def test_json_is_the_same_however_it_is_laid_out(data: Any) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        print_json(data)
+    assert json.loads(printed.getvalue()) == data
 
 
 def test_counts_are_short() -> None:

@@ -100,7 +100,7 @@ def test_a_constant_is_refused_once_however_often_it_is_read() -> None:
     graph = builder.build({"y": builder.matmul(builder.matmul(x, weight), weight)})
     target = Target("t", "", SPEC_LIMITS, {**target_named("arrays").members, "constant": Limits(("float16",))})
     (problem,) = found(graph, target)
-    assert str(problem) == "matmul (node 0): constant b is float32; t takes float16"
+    assert problem.message("t") == "matmul (node 0): constant b is float32; t takes float16"
 
 
 @pytest.mark.parametrize("wrapped", [True, False])

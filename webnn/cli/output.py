@@ -35,6 +35,8 @@ __all__ = [
 Advance: TypeAlias = Callable[[int], None]
 """Says that so many more steps are done."""
 
+LINE: Final = 100
+"""Up to how many characters a value of JSON stays on one line."""
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _STEPS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -46,8 +48,24 @@ def console() -> Console:
 
 
 def print_json(data: object) -> None:
-    """Print `data` as strict JSON: what is not finite becomes a string."""
-    print(json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False))
+    """Print `data` as strict JSON: what is not finite becomes a string. What is short stays on one line."""
+    print(_laid_out(finite(data)))
+
+
+def _laid_out(data: Any, indent: str = "") -> str:
+    line = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    inner = indent + "  "
+    if len(line) + len(indent) <= LINE or not isinstance(data, dict | list):
+        return line
+    if isinstance(data, dict):
+        members = [f"{json.dumps(key, ensure_ascii=False)}: {_laid_out(value, inner)}" for key, value in data.items()]
+    elif any(isinstance(value, dict | list) for value in data):
+        members = [_laid_out(value, inner) for value in data]
+    else:  # numbers, which nobody reads one by one
+        return line
+    opening, closing = "{}" if isinstance(data, dict) else "[]"
+    lines = f",\n{inner}".join(members)
+    return f"{opening}\n{inner}{lines}\n{indent}{closing}"
 
 
 def finite(data: Any) -> Any:

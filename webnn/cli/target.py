@@ -66,7 +66,7 @@ class Problem:
         operand: which operand of the operator, in Python's spelling; empty if it is about the operator itself.
         kind: of what it is: "operator", "type", "rank", "size" or "quirk".
         given: what the graph has.
-        allowed: what the target takes.
+        allowed: what the target does instead: "takes float32".
         help: the nearest thing that would do.
     """
 
@@ -78,9 +78,10 @@ class Problem:
     allowed: str
     help: str
 
-    def __str__(self) -> str:
+    def message(self, target: str) -> str:
+        """The whole in one line, for a target of that name."""
         subject = f"{self.where}: {self.operand}" if self.operand else self.where
-        return f"{subject} {self.given}; {self.allowed}"
+        return f"{subject} {self.given}; {target} {self.allowed}"
 
 
 # Finding a target.
@@ -175,13 +176,13 @@ def problems(graph: Graph, target: Target) -> Iterator[Problem]:
                 yield from _exceeded(target, "constant", operand.descriptor, place._replace(operand=f"constant {name}"))
         rows = target.limits.get(node.op)
         if rows is None:
-            allowed = f"{target.name} has {len(target.limits)} other operators"
+            allowed = f"has {len(target.limits)} other operators"
             yield Problem(*place, "operator", "is not there", allowed, "")
             continue
         for name, operand in [*_named_operands(node), *_named_outputs(node)]:
             row = rows.get(name) or rows.get(name.partition("[")[0])
             if row is not None:
-                yield from _outside(target, row, operand.descriptor, place._replace(operand=name))
+                yield from _outside(row, operand.descriptor, place._replace(operand=name))
         for quirk, check in _QUIRKS.items():
             if quirk in target.quirks:
                 yield from check(node, place._replace(operand="output"))
@@ -207,22 +208,22 @@ def _named_outputs(node: Node) -> Iterator[tuple[str, MLOperand]]:
 
 def _exceeded(target: Target, member: str, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
     """What speaks against an input, a constant or an output of the graph."""
-    yield from _outside(target, target.members[member], descriptor, place)
+    yield from _outside(target.members[member], descriptor, place)
     if descriptor.byte_length > target.largest:
-        given, allowed = f"has {descriptor.byte_length} bytes", f"{target.name} takes up to {target.largest}"
+        given, allowed = f"has {descriptor.byte_length} bytes", f"takes up to {target.largest}"
         yield Problem(*place, "size", given, allowed, "divide it into parts and concat their results")
 
 
-def _outside(target: Target, row: Limits, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
+def _outside(row: Limits, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
     """What of a descriptor is outside a row of the limits."""
     if descriptor.data_type not in row.allowed:
-        allowed = f"{target.name} takes {' or '.join(row.allowed) or 'nothing'}"
+        allowed = f"takes {' or '.join(row.allowed) or 'nothing'}"
         nearest = _nearest(descriptor.data_type, row.allowed)
         advice = f"cast to {nearest} before and back after" if nearest else ""
         yield Problem(*place, "type", f"is {descriptor.data_type}", allowed, advice)
     low, high = row.ranks
     if not low <= descriptor.rank <= high:
-        allowed = f"{target.name} takes rank {low}" + (f" to {high}" if high != low else "")
+        allowed = f"takes rank {low}" + (f" to {high}" if high != low else "")
         advice = f"reshape to rank {high if descriptor.rank > high else low} before and back after"
         yield Problem(*place, "rank", f"{list(descriptor.shape)} has rank {descriptor.rank}", allowed, advice)
 
@@ -247,7 +248,7 @@ def _rounds_up(node: Node, place: _Place) -> Iterator[Problem]:
     if given["output_shape_rounding"] == "ceil" and sizes != floor:
         advice = 'give outputSizes, or roundingType: "ceil" beside it'
         rounded = f"is rounded up to {sizes} by outputShapeRounding"
-        yield Problem(*place, "quirk", rounded, f"which is ignored there, giving {floor}", advice)
+        yield Problem(*place, "quirk", rounded, f"ignores that and gives {floor}", advice)
 
 
 _QUIRKS: Final[Mapping[str, Callable[[Node, _Place], Iterator[Problem]]]] = {"output-shape-rounding": _rounds_up}

@@ -63,7 +63,7 @@ def verdict(graph: Graph, target: Target) -> dict[str, Any]:
         "builds": not found,
         "nodes": len(graph.nodes),
         "nodes_refused": len({problem.node for problem in found if problem.node is not None}),
-        "problems": [{**asdict(problem), "message": str(problem)} for problem in found],
+        "problems": [{**asdict(problem), "message": problem.message(target.name)} for problem in found],
         "quirks": list(target.quirks.values()),
     }
 
@@ -75,10 +75,14 @@ def _print(one: dict[str, Any], everything: bool) -> None:
         console().print(f"[green]yes[/green], all {one['nodes']} nodes")
     else:
         counts = Counter(problem["kind"] for problem in found)
-        summary = ", ".join(f"{count} of {kind}" for kind, count in counts.most_common())
+        summary = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
         console().print(f"[red]no[/red], {one['nodes_refused']} of {one['nodes']} nodes refused; problems: {summary}")
         shown = found if everything else found[:SHOWN]
-        rows = [[p["where"], p["operand"], p["given"], p["allowed"], p["help"]] for p in shown]
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for problem in shown:
+            row = tuple(problem[key] for key in ("where", "given", "allowed", "help"))
+            alike.setdefault(row, []).append(problem["operand"])
+        rows = [[where, " ".join(operands), *rest] for (where, *rest), operands in alike.items()]
         table(["node", "operand", "in the model", "the target", "what would do"], rows)
         if len(found) > len(shown):
             console().print(f"... and {len(found) - len(shown)} more: --all")

@@ -56,7 +56,7 @@ def summary(graph: Graph) -> dict[str, Any]:
                 "description": target.description,
                 "builds": not found,
                 "problems": len(found),
-                "first": str(found[0]) if found else None,
+                "first": found[0].message(name) if found else None,
             }
         )
     return {

@@ -330,8 +330,9 @@ document.getElementById("zoom-in").onclick = () => zoom(1.25);
 document.getElementById("zoom-out").onclick = () => zoom(0.8);
 document.getElementById("fit").onclick = () => fit();
 
-// A tall graph has a narrow map.
-map.width = Math.max(56, Math.min(160, Math.ceil(220 * (data.width / data.height) + 24)));
+// The map of a tall graph is as tall as the page, and narrow.
+if (data.height > 6 * data.width) map.height = Math.max(220, canvas.clientHeight - 22);
+map.width = Math.max(56, Math.min(160, Math.ceil(map.height * (data.width / data.height) + 24)));
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function colour(mode) {
