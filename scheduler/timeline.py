@@ -210,7 +210,7 @@ class Timeline:
         self.tidy()
         try:
             if self.pool.budget is not None:
-                self.pool.check(renaming.queued_bytes + work.byte_length + sum(a.nbytes for _, a in inputs))
+                self.pool.check(renaming.queued_bytes + work.byte_length + sum(shelf.size for shelf, _ in inputs))
             for shelf, array in inputs:
                 values.append(self._written(shelf, array))
             with self._lock:
@@ -516,7 +516,7 @@ class Timeline:
 
     def _written(self, shelf: Shelf, data: np.ndarray[Any, Any]) -> Value:
         """A new value with the bytes of `data`; the caller has its first hold."""
-        view = shelf.take()
+        view = self._unreserved(shelf)
         try:
             self.allocator.write(view, data)
         except BaseException:
@@ -524,9 +524,17 @@ class Timeline:
             raise
         return Value(shelf, None, view)
 
+    def _unreserved(self, shelf: Shelf) -> View:
+        """Memory that no queued task has been promised."""
+        if self.pool.budget is None:
+            return shelf.take()
+        with self._lock:
+            self.pool.check(self._renaming.queued_bytes + shelf.size)
+            return shelf.take()
+
     def _zeros(self, name: Name) -> Value:
         """Bind a name that was never written to zeros. Under the lock."""
-        view = name.shelf.take()
+        view = self._unreserved(name.shelf)
         self.allocator.clear(view)
         value = Value(name.shelf, None, view)
         self._renaming.bind(name, value)

@@ -137,7 +137,6 @@ class TestBudget:
         rig.run_all()
         assert number_in(rig.read(z, np.empty(2048, np.float32)).result()) == 2
 
-    @pytest.mark.xfail(reason="a write does not count what queued tasks will take", strict=True)
     def test_a_write_does_not_take_what_a_queued_dispatch_was_promised(self, rig: Rig) -> None:
         x, y, z = rig.name(1), rig.name(), rig.name(3)
         rig.dispatch(rig.work("plus one"), [x], y)
