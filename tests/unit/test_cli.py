@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -57,8 +58,7 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> An
 def test_every_command_has_help_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
-    if command != "cache":  # its subcommands have it
-        assert "--json" in text
+    assert "--json" in text
     assert f"webnn {command}" in text
 
 
@@ -166,6 +166,19 @@ def test_info_for_people_has_the_same_figures(draft: Callable[[str], str], capsy
     assert re.search(r"input\s+x\s+float32\s+[^ ]{12}2", text)
     assert re.search(r"chromium-147-linux-litert\s+no\s+", text)
     assert re.search(r"onnxruntime\s+yes", text)
+
+
+def test_a_name_that_is_no_text_does_no_harm(
+    draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"\xff\xe9.draft")
+    try:
+        (tmp_path / draft("perceptron")).rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert answer(capsys, "info", name)["model"] == name
+    assert main(["info", name]) == 0
+    assert main(["view", name, "-o", "page.html"]) == 0
 
 
 # check.

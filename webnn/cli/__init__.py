@@ -5,6 +5,7 @@ It stands on everything else and nothing stands on it. What it needs beyond the 
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,5 +24,8 @@ def main() -> int:
             f"webnn: the command line needs {' and '.join(missing)}: pip install 'webnn-runtime[cli]'", file=sys.stderr
         )
         return 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
     exit_code: int = import_module("webnn.cli.program").main()
     return exit_code

@@ -53,12 +53,12 @@ def print_json(data: object) -> None:
 
 
 def _laid_out(data: Any, indent: str = "") -> str:
-    line = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    line = json.dumps(data, allow_nan=False)
     inner = indent + "  "
     if len(line) + len(indent) <= LINE or not isinstance(data, dict | list):
         return line
     if isinstance(data, dict):
-        members = [f"{json.dumps(key, ensure_ascii=False)}: {_laid_out(value, inner)}" for key, value in data.items()]
+        members = [f"{json.dumps(key)}: {_laid_out(value, inner)}" for key, value in data.items()]
     elif any(isinstance(value, dict | list) for value in data):
         members = [_laid_out(value, inner) for value in data]
     else:  # numbers, which nobody reads one by one

@@ -35,7 +35,7 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], out
     graph = options.read(model, shapes, constants, Blueprint())
     with progress("looking at constants", len(graph.constants)) as advance:
         drawn = drawing(graph, model.name, advance)
-    content = page(drawn).encode()
+    content = page(drawn).encode(errors="replace")  # of a file's name that is no text
     with written_at_once(target, durable=False) as file:
         file.write(content)
     if as_json:

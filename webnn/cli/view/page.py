@@ -18,9 +18,7 @@ def page(drawing: Mapping[str, Any]) -> str:
     """The page that shows what `webnn.cli.view.drawing` gave."""
     folder = files("webnn.cli.view")
     # Within a script element only "<" could end it; JSON has another spelling for that.
-    data = json.dumps(finite(drawing), ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace(
-        "<", "\\u003c"
-    )
+    data = json.dumps(finite(drawing), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "TITLE": escape(str(drawing["title"])),
         "STYLE": folder.joinpath("page.css").read_text(encoding="utf-8"),
