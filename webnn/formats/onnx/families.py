@@ -9,6 +9,7 @@ __all__ = ["FAMILIES"]
 
 FAMILIES: Final = (
     "activation",
+    "attention",
     "channelwise",
     "constants",
     "contrib",
@@ -16,6 +17,7 @@ FAMILIES: Final = (
     "convolution",
     "elementwise",
     "gathering",
+    "grouped_attention",
     "integers",
     "logic",
     "matrix",
