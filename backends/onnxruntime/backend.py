@@ -14,6 +14,7 @@ from webnn.backends.onnx.lowerings import lower
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
+from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
 
@@ -26,13 +27,16 @@ class OnnxRuntimeBackend(Backend):
     name: ClassVar[str] = "onnxruntime"
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """Lower to ONNX and make a session; large constants are handed over in place."""
+        """Lower to ONNX and make a session; large constants are handed over in place, or stay in their files."""
         model = lower(graph, cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
         settings = native.SessionOptions()
         settings.log_severity_level = 4
         _configure(settings, options, small=work(graph) < SMALL_WORK)
-        values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in model.external.items()}
+        folder, arrays = leave_in_files(proto, model.external)
+        if folder is not None:
+            settings.add_session_config_entry(FOLDER, str(folder))
+        values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
         if values:
             settings.add_external_initializers(list(values), [OrtValue(value) for value in values.values()])
         cancellation.on_cancel(lambda: settings.set_load_cancellation_flag(True))
@@ -43,11 +47,11 @@ class OnnxRuntimeBackend(Backend):
             if cancellation.cancelled:
                 raise CancelledError from error
             raise OperationError(f"onnxruntime: {error}") from error
-        weights: list[np.ndarray[Any, Any]] = list(model.external.values())
+        weights: list[np.ndarray[Any, Any]] = list(arrays.values())
         return OnnxRuntimeExecutable(
             inputs=list(graph.input_descriptors.items()),
             outputs=list(graph.output_descriptors.items()),
-            byte_length=sum(w.nbytes for w in weights),
+            byte_length=sum(array.nbytes for array in model.external.values()),
             session=session,
             input_names=list(model.input_names.values()),
             output_names=list(model.output_names.values()),

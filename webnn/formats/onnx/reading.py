@@ -8,11 +8,10 @@ place where they are aligned for its type, and copies them where they are not.
 from __future__ import annotations
 
 import math
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -21,8 +20,11 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from webnn.errors import DataError, ValidationError
+from webnn.memory.mapped import MappedArray, map_file, unmap
 
 __all__ = ["DTYPES", "Model", "read_model"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
     TensorProto.FLOAT: np.dtype(np.float32),
@@ -51,6 +53,9 @@ _DENSE_LIMIT: Final = 1 << 26
 _FEW: Final = 1024
 """Bytes of weights that are not worth leaving in the file."""
 
+_MUCH: Final = 1 << 16
+"""Bytes of weights that are copied where they are not aligned for their type, though they lie in a file."""
+
 _PLACE: Final = "webnn.place"
 """The key of the note that `_without_weights` leaves. A file may hold such notes of its own: like every place they are
 checked against the bounds of the same file, so they reach nothing that `raw_data` could not."""
@@ -73,13 +78,13 @@ _MAX_DEPTH: Final = 64
 class Model:
     """A parsed model, and the bytes its weights are read from."""
 
-    def __init__(self, proto: ModelProto, data: memoryview | None, folder: Path | None) -> None:
+    def __init__(self, proto: ModelProto, data: Array | None, folder: Path | None) -> None:
         self.proto = proto
         self._data = data
         self._folder = folder
-        self._files: dict[str, memoryview] = {}
+        self._files: dict[str, Array] = {}
 
-    def array(self, tensor: TensorProto) -> np.ndarray[Any, Any]:
+    def array(self, tensor: TensorProto) -> Array:
         """The value of `tensor`, viewed in place where that is possible.
 
         Raises:
@@ -101,21 +106,20 @@ class Model:
         if len(data) != size:
             raise DataError(f"{where} takes {size} bytes for {dtype.name} {list(shape)}, but has {len(data)}")
         if packed:
-            array = np.frombuffer(data, np.uint8)
-            nibbles = np.stack([array & 15, array >> 4], axis=-1).reshape(-1)[:count]
+            nibbles = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count]
             if tensor.data_type == TensorProto.INT4:
                 nibbles = (nibbles ^ 8).astype(np.int8) - 8
             return np.asarray(nibbles.astype(dtype).reshape(shape))
         if dtype == np.bool_:
-            return np.not_equal(np.frombuffer(data, np.uint8), 0).reshape(shape)  # a byte of 2 would be no valid bool
-        array = np.frombuffer(data, dtype.newbyteorder("<"))
-        if not array.flags.aligned or not array.dtype.isnative:
-            array = array.astype(dtype)
+            return np.not_equal(data, 0).reshape(shape)  # a byte of 2 would be no valid bool
+        array = data.view(dtype.newbyteorder("<"))
+        # Large ones of a file may lie at any offset: backends read them from the file, or copy them if they must.
+        in_place = array.flags.aligned or (isinstance(array, MappedArray) and array.nbytes > _MUCH)
+        if not in_place or not array.dtype.isnative:
+            array = np.array(array, dtype, subok=False)
         return array.reshape(shape)
 
-    def _from_fields(
-        self, tensor: TensorProto, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
-    ) -> np.ndarray[Any, Any]:
+    def _from_fields(self, tensor: TensorProto, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> Array:
         held = max(
             len(tensor.float_data), len(tensor.int32_data), len(tensor.int64_data), len(tensor.double_data),
             len(tensor.uint64_data),
@@ -127,7 +131,7 @@ class Model:
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             raise DataError(f"{where} does not hold {dtype.name} {list(shape)}: {error}") from None
 
-    def dense(self, sparse: onnx.SparseTensorProto) -> np.ndarray[Any, Any]:
+    def dense(self, sparse: onnx.SparseTensorProto) -> Array:
         """The value of a sparse tensor, with its zeros."""
         values, indices = self.array(sparse.values), self.array(sparse.indices)
         shape = tuple(sparse.dims)
@@ -145,10 +149,10 @@ class Model:
             raise DataError(f"{where} of shape {list(shape)}: {error}") from None
         return result
 
-    def _bytes_of(self, tensor: TensorProto, where: str) -> memoryview | bytes | None:
+    def _bytes_of(self, tensor: TensorProto, where: str) -> Array | None:
         external = tensor.data_location == TensorProto.EXTERNAL
         if not external and not tensor.external_data:
-            return tensor.raw_data if tensor.HasField("raw_data") else None
+            return np.frombuffer(tensor.raw_data, np.uint8) if tensor.HasField("raw_data") else None
         notes = {entry.key: entry.value for entry in tensor.external_data}
         try:
             if not external:
@@ -165,7 +169,7 @@ class Model:
             raise DataError(f"{where}: {length} bytes at {offset} are not in the {held} bytes of its data")
         return data[offset : offset + length]
 
-    def _file(self, location: str, where: str) -> memoryview:
+    def _file(self, location: str, where: str) -> Array:
         """The mapped bytes of a file of weights, which must lie in the folder of the model."""
         if location not in self._files:
             if self._folder is None:
@@ -201,32 +205,28 @@ def read_model(source: object) -> Model:
         return _parsed(_mapped(path, ""), path.parent, f"{str(path)!r}")
     if isinstance(source, bytes | bytearray | memoryview):
         try:
-            return _parsed(memoryview(source).cast("B"), None, "the bytes")
+            return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the bytes")
         except TypeError as error:
             raise ValidationError(f"the bytes of a model must be contiguous: {error}") from None
     raise ValidationError(f"a model is a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
 
 
-def _mapped(path: Path, where: str) -> memoryview:
+def _mapped(path: Path, where: str) -> MappedArray:
     try:
-        if not path.is_file():  # also refuses pipes and devices, which could block or never end
-            raise DataError(f"{where}there is no file {str(path)!r}")
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return memoryview(b"")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:
+        return map_file(path)
+    except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{where}{str(path)!r} cannot be read: {error}") from None
 
 
-def _parsed(data: memoryview, folder: Path | None, what: str) -> Model:
+def _parsed(data: Array, folder: Path | None, what: str) -> Model:
     proto = ModelProto()
     try:
-        proto.ParseFromString(b"".join(_without_weights(data, 0, len(data), "model", 0)))
+        proto.ParseFromString(b"".join(_without_weights(data.data, 0, len(data), "model", 0)))
     except (DecodeError, RecursionError) as error:
         raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
     if not proto.HasField("graph"):
         raise DataError(f"{what} holds no ONNX graph")
+    unmap(data)
     return Model(proto, data, folder)
 
 

@@ -1,0 +1,88 @@
+"""Arrays whose elements lie in a file: mapped, and able to say where, for those who would rather read it themselves."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+__all__ = ["MappedArray", "map_file", "place_in_file", "unmap"]
+
+_Identity: TypeAlias = tuple[int, int, int, int]
+
+
+class MappedArray(np.ndarray[Any, Any]):
+    """Read-only elements of a mapped file. What is made from it by slicing and viewing still lies in the file."""
+
+    path: Path | None = None
+    """Absolute, without links."""
+    _identity: _Identity | None = None
+    _address: int = 0
+
+    def __array_finalize__(self, source: object) -> None:
+        """Take over where the file is; called by NumPy for every array that is made from another."""
+        if isinstance(source, MappedArray):
+            self.path, self._identity, self._address = source.path, source._identity, source._address
+
+    def __array_wrap__(self, array: np.ndarray[Any, Any], context: object = None, return_scalar: bool = False) -> Any:
+        """Results of computations are plain arrays."""
+        plain = np.asarray(array)
+        return plain[()] if return_scalar else plain
+
+
+def map_file(path: str | os.PathLike[str]) -> MappedArray:
+    """The bytes of a file. Its pages are read when they are looked at, and can be dropped when memory is short.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, or it is something else, such as a folder or a pipe.
+    """
+    resolved = Path(path).resolve(strict=True)
+    if not resolved.is_file():  # a pipe could block for ever
+        raise OSError(f"{str(path)!r} is not a file")
+    with resolved.open("rb") as file:
+        status = os.fstat(file.fileno())
+        data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
+    array = np.frombuffer(data, np.uint8).view(MappedArray)
+    array.path, array._identity, array._address = resolved, _identity(status), array.ctypes.data
+    return array
+
+
+def place_in_file(array: np.ndarray[Any, Any]) -> tuple[Path, int] | None:
+    """The file and the offset at which the elements of a C-contiguous array lie, if it was made from a mapped file.
+
+    None if it lies in memory of its own, or if the file is no longer the one that was mapped.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray) and not isinstance(base, MappedArray):
+        base = base.base
+    if not isinstance(base, MappedArray) or base.path is None or not array.flags.c_contiguous:
+        return None
+    offset = array.ctypes.data - base._address
+    try:
+        same = base._identity is not None and _identity(os.stat(base.path)) == base._identity
+    except OSError:
+        return None
+    inside = same and base._identity is not None and 0 <= offset <= base._identity[2] - array.nbytes
+    return (base.path, offset) if inside else None
+
+
+def unmap(array: np.ndarray[Any, Any]) -> None:
+    """Let go of the memory that the pages of `array` take: they come back from the file when they are read."""
+    root: object = array
+    while isinstance(root, np.ndarray):
+        root = root.base
+    mapped = root.obj if isinstance(root, memoryview) else root
+    if isinstance(mapped, mmap.mmap) and _DONT_NEED is not None and array.nbytes >= mmap.PAGESIZE:
+        start = array.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+        page = start - start % mmap.PAGESIZE
+        mapped.madvise(_DONT_NEED, page, start + array.nbytes - page)
+
+
+_DONT_NEED: Final = getattr(mmap, "MADV_DONTNEED", None)
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
