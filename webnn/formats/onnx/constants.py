@@ -56,3 +56,10 @@ def shape(node: OnnxNode) -> Imported:
 def size(node: OnnxNode) -> Imported:
     """The number of elements."""
     return np.array(math.prod(node.shape(0)), np.int64)
+
+
+@imports("Range")
+def places(node: OnnxNode) -> Imported:
+    """Numbers in equal steps. When all of it is known, it is folded away before it comes here."""
+    start, limit, delta = (node.number(i, what) for i, what in enumerate(("the start", "the limit", "the step")))
+    raise UnsupportedNodeError(f"from {start} to {limit} in steps of {delta} there are none, or too many")

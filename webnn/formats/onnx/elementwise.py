@@ -109,7 +109,13 @@ def modulo(node: OnnxNode) -> Imported:
     if x.data_type in FLOATS:
         quotient = b.div(x, y)
         if not node.get_int("fmod", 0):
-            return b.sub(x, b.mul(b.floor(quotient), y))
+            # By an infinite divisor nothing is divided: what has its sign stays, anything else becomes the divisor.
+            remainder = b.sub(x, b.mul(b.floor(quotient), y))
+            zero = node.scalar(x, 0)
+            stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
+            numbers = b.logical_not(b.logical_or(b.is_infinite(x), b.is_nan(x)))
+            endless = b.logical_and(b.is_infinite(y), numbers)
+            return b.where(endless, b.where(stays, x, y), remainder)
         truncated = b.mul(b.sign(quotient), b.floor(b.abs(quotient)))
         return b.sub(x, b.mul(truncated, y))
     remainder = b.sub(x, b.mul(b.div(x, y), y))  # division of integers truncates

@@ -600,6 +600,9 @@ def _standard_function(node: OnnxNode, outputs: Sequence[str]) -> FunctionProto 
         return None
     function = FunctionProto()
     function.ParseFromString(body)
+    for name, row in schema.attributes.items():
+        if row.default_value.name:
+            function.attribute_proto.append(row.default_value)
     return function
 
 

@@ -68,7 +68,14 @@ def bit_shift(node: OnnxNode) -> Imported:
     b = node.builder
     x = node.operand(0)
     power = b.pow(node.scalar(x, 2), node.operand(1))
-    return b.mul(x, power) if node.get_string("direction") == "LEFT" else b.div(x, power)
+    if node.get_string("direction") == "LEFT":
+        return b.mul(x, power)
+    if not x.data_type.startswith("u"):
+        # Division rounds to zero, shifting down: what is below zero is divided as what is left of all ones.
+        turned = b.sub(node.scalar(x, -1), x)
+        beyond = b.sub(node.scalar(x, -1), b.div(turned, b.abs(power)))
+        return b.where(b.lesser(x, node.scalar(x, 0)), beyond, b.div(x, b.abs(power)))
+    return b.div(x, power)
 
 
 @imports("BitwiseNot")

@@ -252,7 +252,8 @@ def space_to_depth(node: OnnxNode) -> Imported:
     if block < 1 or h % block or w % block:
         raise DataError(f"{h} x {w} is not made of blocks of {block} x {block}")
     parts = b.reshape(x, [n, c, h // block, block, w // block, block])
-    return b.reshape(b.transpose(parts, permutation=[0, 3, 5, 1, 2, 4]), [n, c * block * block, h // block, w // block])
+    order = [0, 3, 5, 1, 2, 4] if node.get_string("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4]
+    return b.reshape(b.transpose(parts, permutation=order), [n, c * block * block, h // block, w // block])
 
 
 def _image(x: MLOperand) -> tuple[int, int, int, int]:

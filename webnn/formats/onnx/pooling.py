@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from webnn.errors import DataError
-from webnn.formats.onnx.movement import pad_or_crop
+from webnn.formats.onnx.movement import pad_or_crop, strided_slice
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.formats.onnx.windows import Windows
@@ -78,9 +78,8 @@ def average_pool(node: OnnxNode) -> Imported:
         padded.before = padded.after = [0] * len(windows.kernel)
         # A window that begins in the padding after the input is none, though here it would be inside.
         counts = windows.counts(ceil=ceil)
-        if padded.counts(ceil=ceil) != counts:
-            raise UnsupportedNodeError("windows that begin in the padding after the input", "ceil_mode=0")
-        windows = padded
+        result = _pooled(node, "average_pool2d", x, padded, ceil=ceil)
+        return strided_slice(node.builder, result, {2 + i: range(count) for i, count in enumerate(counts)})
     return _pooled(node, "average_pool2d", x, windows, ceil=ceil)
 
 

@@ -110,7 +110,7 @@ class _Way:
         first = np.floor(places).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
         values = self.kernel((first - places[:, None]) * shrink)
         inside = (first >= 0) & (first < axis.size)
-        if self.exclude_outside or self.antialias:
+        if self.exclude_outside:
             values = np.where(inside, values, 0)
         values /= values.sum(axis=1, keepdims=True)
         matrix = np.zeros((axis.target, axis.size))
