@@ -7,8 +7,10 @@ never waits for the next item to arrive.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from webnn.errors import InvalidStateError, ValidationError
@@ -16,7 +18,9 @@ from webnn.graph.arguments import unsigned
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.promise import Promise
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "StreamResults"]
+
+_log = logging.getLogger("webnn")
 
 
 class Stream:
@@ -44,11 +48,11 @@ class Stream:
         self._after = after
         self._started = False
 
-    def __aiter__(self) -> AsyncGenerator[Any]:
+    def __aiter__(self) -> StreamResults:
         self._start()
         if isinstance(self._source, AsyncIterable):
-            return self._from_async(self._source)
-        return self._from_sync(self._source)
+            return StreamResults(self._from_async(self._source))
+        return StreamResults(self._from_sync(self._source))
 
     def __iter__(self) -> Generator[Any]:
         self._start()
@@ -67,113 +71,160 @@ class Stream:
     def _finish(self, outputs: Any) -> Any:
         return outputs if self._after is None else self._after(outputs)
 
-    def _fill(self, under_way: deque[Promise[Any]], items: Any) -> BaseException | None:
-        """Take items until `depth` are under way; what ended the source, which is raised after what is under way."""
-        while len(under_way) < self._depth:
-            try:
-                under_way.append(self._submit(next(items)))
-            except BaseException as error:
-                return error
-        return None
-
     async def _from_sync(self, source: Iterable[Any]) -> AsyncGenerator[Any]:
-        under_way: deque[Promise[Any]] = deque()
-        items = iter(source)
-        end: BaseException | None = None
+        window, items = _Window(self._depth), iter(source)
         try:
-            while True:
-                if end is None:
-                    end = self._fill(under_way, items)
-                if not under_way:
-                    break
-                yield self._finish(await under_way.popleft())
-            _raise_unless_exhausted(end)
+            while window.fill(items, self._submit):
+                outputs = await window.runs[0]
+                window.runs.popleft()
+                yield self._finish(outputs)
+            window.raise_error()
         finally:
-            _give_up(under_way)
+            window.give_up()
             _close(items)
 
     def _blocking(self, source: Iterable[Any]) -> Generator[Any]:
-        under_way: deque[Promise[Any]] = deque()
-        items = iter(source)
-        end: BaseException | None = None
+        window, items = _Window(self._depth), iter(source)
         try:
-            while True:
-                if end is None:
-                    end = self._fill(under_way, items)
-                if not under_way:
-                    break
-                yield self._finish(under_way.popleft().result())
-            _raise_unless_exhausted(end)
+            while window.fill(items, self._submit):
+                outputs = window.runs[0].result()
+                window.runs.popleft()
+                yield self._finish(outputs)
+            window.raise_error()
         finally:
-            _give_up(under_way)
+            window.give_up()
             _close(items)
 
     async def _from_async(self, source: AsyncIterable[Any]) -> AsyncGenerator[Any]:
-        under_way: deque[Promise[Any]] = deque()
-        state = _Pump()
+        window = _Window(self._depth)
+        bridge = current_bridge()
+        assert bridge is not None
+        cancel = bridge.spawn(lambda: self._pump(source, window))
+        try:
+            while True:
+                while not window.runs and not window.ended:
+                    await window.changed()
+                if not window.runs:
+                    break
+                outputs = await window.runs[0]
+                window.runs.popleft()
+                window.change()
+                yield self._finish(outputs)
+            window.raise_error()
+        finally:
+            window.give_up()
+            cancel()
 
-        async def pump() -> None:
+    async def _pump(self, source: AsyncIterable[Any], window: _Window) -> None:
+        """Run what `source` yields, never more than the window holds."""
+        try:
             items = aiter(source)
             try:
                 async for item in items:
-                    while len(under_way) >= self._depth:
-                        await state.changed()
-                    under_way.append(self._submit(item))
-                    state.change()
-                state.end = StopAsyncIteration()
-            except BaseException as error:
-                state.end = error
-                if not isinstance(error, Exception):  # cancellation is the loop's business
-                    raise
+                    while window.is_full:
+                        await window.changed()
+                    window.runs.append(self._submit(item))
+                    window.change()
             finally:
-                state.change()
                 if hasattr(items, "aclose"):
                     await items.aclose()
-
-        bridge = current_bridge()
-        assert bridge is not None
-        cancel = bridge.spawn(pump)
-        try:
-            while True:
-                while not under_way and state.end is None:
-                    await state.changed()
-                if not under_way:
-                    break
-                outputs = await under_way[0]
-                under_way.popleft()
-                state.change()
-                yield self._finish(outputs)
-            _raise_unless_exhausted(state.end)
-        finally:
-            cancel()
-            _give_up(under_way)
+            window.end(None)
+        except Exception as error:
+            if window.given_up:  # it failed while it was closed, and nobody is there to be told
+                _log.exception("the source of a stream failed while it was closed")
+            window.end(error)
+        except BaseException as error:  # cancellation is the loop's business
+            window.end(error)
+            raise
 
 
-class _Pump:
-    """What the task that advances an async source and its consumer tell each other."""
+class StreamResults:
+    """Goes through the results of a stream, as `async for` does.
 
-    def __init__(self) -> None:
-        self.end: BaseException | None = None
-        self._next: Promise[None] = Promise()
+    It ends with its last reference, so that after `break` nothing is left to be closed; `aclose()` ends it earlier.
+    """
+
+    def __init__(self, results: AsyncGenerator[Any]) -> None:
+        self._results = results
+
+    def __aiter__(self) -> StreamResults:
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._results.__anext__()
+
+    def aclose(self) -> Awaitable[None]:
+        """Give up what is under way and close the source."""
+        return self._results.aclose()
+
+    def __del__(self) -> None:
+        # Nothing in the generators awaits anything once they are closed, so this takes one step. It cannot be taken if
+        # the loop was closed in the middle of the stream.
+        with contextlib.suppress(StopIteration, RuntimeError):
+            self._results.aclose().send(None)
+
+
+class _Window:
+    """The runs that are under way, oldest first, and how their source has ended."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self.runs: deque[Promise[Any]] = deque()
+        self.ended = False
+        self.given_up = False
+        self._error: BaseException | None = None
+        self._change: Promise[None] | None = None  # there is one while somebody waits for it
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no other run may begin."""
+        return len(self.runs) >= self._depth
+
+    def fill(self, items: Iterator[Any], submit: Callable[[Any], Promise[Any]]) -> bool:
+        """Take items until it is full or they have ended; whether a run is under way."""
+        while not self.ended and not self.is_full:
+            try:
+                item = next(items)
+            except StopIteration:
+                self.end(None)
+                break
+            except Exception as error:  # raised after the results of the items before; an interrupt is raised now
+                self.end(error)
+                break
+            try:
+                self.runs.append(submit(item))
+            except Exception as error:
+                self.end(error)
+        return bool(self.runs)
+
+    def end(self, error: BaseException | None) -> None:
+        """The source is exhausted, or has failed."""
+        self.ended, self._error = True, error
+        self.change()
+
+    def raise_error(self) -> None:
+        """Raise what ended the source, if it has failed."""
+        if self._error is not None:
+            raise self._error
+
+    def give_up(self) -> None:
+        """Nobody wants the results any more."""
+        self.given_up = True
+        for run in self.runs:
+            run.cancel()
+        self.change()
 
     def change(self) -> None:
-        """Something has changed."""
-        changed, self._next = self._next, Promise()
-        changed.resolve(None)
+        """Tell whoever waits for it that something has changed."""
+        change, self._change = self._change, None
+        if change is not None:
+            change.resolve(None)
 
     def changed(self) -> Promise[None]:
         """Settles at the next `change`."""
-        return self._next
-
-
-def _raise_unless_exhausted(end: BaseException | None) -> None:
-    if end is not None and not isinstance(end, StopIteration | StopAsyncIteration):
-        raise end
-
-
-def _give_up(under_way: deque[Promise[Any]]) -> None:
-    for promise in under_way:
-        promise.cancel()
+        if self._change is None:
+            self._change = Promise()
+        return self._change
 
 
 def _close(items: Any) -> None:
