@@ -76,10 +76,10 @@ def prelu(node: Node, model: Model) -> None:
 
 @lowerings.lowers("relu")
 def relu(node: Node, model: Model) -> None:
-    """`Relu`; in int64 `Max`, since few runtimes have a kernel of the former."""
-    x = model[node["input"]]
-    if node.output.data_type == "int64":
-        model.emit("Max", [x, model.constant(0, "int64")], to=node.output)
+    """`Relu`; of integers `Max`: int64 has few kernels, and onnxruntime fails where it fuses others with a `Clip`."""
+    x, data_type = model[node["input"]], node.output.data_type
+    if data_type not in FLOATS:
+        model.emit("Max", [x, model.constant(0, data_type)], to=node.output)
     else:
         model.emit("Relu", [x], to=node.output)
 

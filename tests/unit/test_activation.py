@@ -102,6 +102,14 @@ def test_integers_rectify_exactly(backend: Backend, data_type: DataType) -> None
 
 
 @pytest.mark.parametrize("data_type", SIGNED)
+def test_a_clamp_may_follow_a_relu(backend: Backend, data_type: DataType) -> None:
+    """Which onnxruntime fuses, and fails to for small integers."""
+    x = np.array([-1, 2, 8], numpy_dtype(data_type))
+    result = compute(backend, lambda b, x: b.clamp(b.relu(x), min_value=0, max_value=6), x)
+    assert result.tolist() == [0, 2, 6]
+
+
+@pytest.mark.parametrize("data_type", SIGNED)
 @pytest.mark.parametrize(
     ("shape", "slope_shape"),
     [((2, 3), (3,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((), ()), ((), (2,)), ((2, 1, 1, 1, 1, 1, 2, 1), (3, 1, 1))],
