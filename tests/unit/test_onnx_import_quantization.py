@@ -11,8 +11,9 @@ import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from tests.direct import direct_builder
-from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, node_model, random
+from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
+from webnn.errors import NotSupportedError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.table import MICROSOFT
 
@@ -51,6 +52,13 @@ def test_quantizing_and_dequantizing(backend: Backend, dtype: Any, per_axis: int
     check_node(backend, "DequantizeLinear", [integers, Fixed(sizes)], **options)
     if dtype in (np.uint8, np.int8):
         check_node(backend, "QuantizeLinear", [x, sizes, zeros], **options)
+
+
+def test_a_zero_point_of_16_bits_must_be_known(backend: Backend) -> None:
+    inputs: list[Given] = [random(0, 5), scale(1), np.array(3, np.uint16)]
+    model, feeds = node_model("QuantizeLinear", inputs)
+    with pytest.raises(NotSupportedError, match="16 bits are signed is not known"):
+        computed(model, feeds, backend)
 
 
 def test_without_a_zero_point_it_is_uint8_and_0(backend: Backend) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.values import OnnxNode, data_type_for
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, data_type_for
 from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.operand import MLOperand
 
@@ -153,8 +153,12 @@ def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
         return node.element_dtype(node.get_int("output_dtype"))
     if not node.has(2):
         return _UINT8
-    held = numpy_dtype(node.data_type(2))
-    return np.dtype(np.int16) if held == np.int32 else held
+    if node.data_type(2) == "int32":
+        raise UnsupportedNodeError(
+            "the zero point is computed when the model runs, and whether its 16 bits are signed is not known",
+            "a zero point that is an initializer, or the attribute output_dtype",
+        )
+    return numpy_dtype(node.data_type(2))
 
 
 def dynamically_quantized(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, MLOperand, MLOperand]:
