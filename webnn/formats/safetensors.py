@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from webnn.backends.files import written_at_once
 from webnn.errors import DataError, ValidationError
 from webnn.formats.json_text import parse_json
+from webnn.memory.mapped import MappedArray, map_file
 
 __all__ = ["SafeTensors", "load_safetensors", "save_safetensors"]
 
@@ -68,7 +68,7 @@ class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
     long as an array of it lives; do not shorten it meanwhile (replacing it by another is fine).
     """
 
-    def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str], data: Any) -> None:
+    def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str], data: MappedArray) -> None:
         self._places = places
         self._data = data
         self._arrays: dict[str, np.ndarray[Any, Any]] = {}
@@ -79,7 +79,8 @@ class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
         array = self._arrays.get(name)
         if array is None:
             place = self._places[name]
-            array = np.frombuffer(self._data, place.dtype, math.prod(place.shape), place.begin).reshape(place.shape)
+            # (as a plain array, which goes on knowing that it lies in the file)
+            array = np.asarray(self._data[place.begin : place.end]).view(place.dtype).reshape(place.shape)
             if not array.flags.aligned:
                 array = array.copy()
                 array.flags.writeable = False
@@ -115,18 +116,16 @@ def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
     >>> load_safetensors(path)["w"].sum().item()
     6.0
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        where = os.path.basename(os.fspath(path))
-        if size < 8:
-            raise DataError(f"{where}: {size} bytes are no SafeTensors file, which begins with the size of its header")
-        length = int.from_bytes(file.read(8), "little")
-        if length > min(MAX_HEADER, size - 8):
-            limit = f"at most {MAX_HEADER} are supported" if length > MAX_HEADER else f"the file has {size}"
-            raise DataError(f"{where}: the header claims {length} bytes, {limit}")
-        header = parse_json(file.read(length), f"{where}: header", unique_keys=True)
-        places, metadata = _checked(header, where, 8 + length, size)
-        return SafeTensors(places, metadata, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+    data = map_file(path)
+    where, size = os.path.basename(os.fspath(path)), data.size
+    if size < 8:
+        raise DataError(f"{where}: {size} bytes are no SafeTensors file, which begins with the size of its header")
+    length = int.from_bytes(data[:8].tobytes(), "little")
+    if length > min(MAX_HEADER, size - 8):
+        limit = f"at most {MAX_HEADER} are supported" if length > MAX_HEADER else f"the file has {size}"
+        raise DataError(f"{where}: the header claims {length} bytes, {limit}")
+    header = parse_json(data[8 : 8 + length].tobytes(), f"{where}: header", unique_keys=True)
+    return SafeTensors(*_checked(header, where, 8 + length, size), data)
 
 
 def _checked(header: object, where: str, start: int, size: int) -> tuple[dict[str, _Place], dict[str, str]]:

@@ -5,6 +5,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from webnn.memory.pool import BufferPool, MemoryInfo
 from webnn.runtime.checks import feeds, refuse_dispatch, refuse_graph, refuse_tensor, writable_array
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
+from webnn.runtime.saving import Draft, SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.lane import ThreadLane
@@ -56,13 +58,22 @@ class MLContext:
     when nobody refers to it or to its tensors any more, or at exit.
     """
 
-    def __init__(self, backend: Backend, options: CompileOptions, *, lanes: int, memory_budget: int | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        options: CompileOptions,
+        *,
+        lanes: int,
+        memory_budget: int | None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
         self._backend = backend
         self._compile_options = options
         self._limits = backend.support_limits()
         self._lost_message: str | None = None
         self._lost: Promise[MLContextLostInfo] = Promise()
         self._build_lane = ThreadLane("webnn-build")
+        self._saved = SavedGraphs(cache_dir)
         self._timeline = Timeline(
             BufferPool(backend.allocator, memory_budget), [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
         )
@@ -204,9 +215,9 @@ class MLContext:
             self._tensors.add(tensor)
         return tensor
 
-    def compile(self, graph: Graph) -> MLGraph:
-        """Start compiling what a builder has built; for `MLGraphBuilder.build`."""
-        result = MLGraph(self, graph)
+    def compile(self, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
+        """Start compiling what a builder has built, after `check`; for `MLGraphBuilder.build`."""
+        result = MLGraph(self, graph, check)
         with self._lock:
             self.check_not_lost()
             self._graphs.add(result)
@@ -368,6 +379,61 @@ class MLContext:
         refuse_graph(self, "stream", graph)
         return Stream(lambda item: self.run(graph, item), source, depth=depth, before=before, after=after)
 
+    # Graphs that are kept between programs.
+
+    def save_graph(self, key: str, graph: MLGraph) -> Promise[None]:
+        """Keep `graph` under `key`, for `load_graph` in this program or another one; what was there is replaced.
+
+        It is written in the background, to the folder that `create_context(cache_dir=...)` says. Other processes see it
+        whole or not at all. What is kept is the graph and its weights: any backend can load it.
+
+        Args:
+            key: not empty.
+            graph: a graph of this context.
+
+        Raises:
+            ValidationError: the key is empty; the graph is of another context.
+            InvalidStateError: the graph is destroyed.
+            OSError: (where the promise is awaited) it could not be written.
+
+        Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
+        """
+        check_key("save_graph", key)
+        refuse_graph(self, "save_graph", graph)
+        kept = graph._graph
+        return self._saved.submit(lambda store: store.save(key, kept))
+
+    def load_graph(self, key: str) -> MLGraph:
+        """The graph that was saved under `key`, compiled in the background: usable at once, and awaitable.
+
+        Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and compared
+        with their checksum before they are used: a damaged entry is removed, and awaiting the graph, or reading what
+        it computes, raises `DataError`.
+
+        Raises:
+            ValidationError: there is no such graph.
+            DataError: it is damaged; it has been removed.
+            ContextLostError: the context is destroyed.
+        """
+        self.check_not_lost()
+        builder: MLGraphBuilder[Graph] = MLGraphBuilder(Draft(self._limits))
+        try:
+            saved = self._saved.store.load(check_key("load_graph", key), builder)
+        except ValidationError as error:
+            raise ValidationError(f"load_graph: {error}") from None
+        return self.compile(builder.build(saved.outputs), saved.check)
+
+    def list_graphs(self) -> Promise[list[str]]:
+        """The keys of all graphs that are saved, sorted."""
+        self.check_not_lost()
+        return self._saved.submit(lambda store: store.keys())
+
+    def delete_graph(self, key: str) -> Promise[None]:
+        """Remove the graph that was saved under `key`, if there is one. Graphs that were loaded from it go on."""
+        self.check_not_lost()
+        check_key("delete_graph", key)
+        return self._saved.submit(lambda store: store.delete(key))
+
     # The end.
 
     def destroy(self) -> None:
@@ -397,6 +463,7 @@ class MLContext:
             tensor.destroy()
         self._timeline.pool.trim()
         self._build_lane.close(wait=False)
+        self._saved.lose(error)
         self._lost.resolve(MLContextLostInfo(message))
 
     def check_not_lost(self) -> None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from webnn.backends.base import Cancellation
 from webnn.backends.session_cache import Entry, session_cache
@@ -19,17 +18,14 @@ from webnn.errors import ContextLostError, InvalidStateError, MLError, Operation
 from webnn.graph.arguments import described
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
+from webnn.runtime.saving import SAVERS, registered
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.task import Work
 
 if TYPE_CHECKING:
     from webnn.runtime.context import MLContext
 
-__all__ = ["SAVERS", "MLGraph"]
-
-SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"}
-"""File suffix to the function that writes a `Graph` to such a path; other formats register theirs. Imported when asked
-for."""
+__all__ = ["MLGraph"]
 
 
 class MLGraph:
@@ -42,9 +38,10 @@ class MLGraph:
     were queued before go on.
     """
 
-    def __init__(self, context: MLContext, graph: Graph) -> None:
+    def __init__(self, context: MLContext, graph: Graph, check: Callable[[], None] | None = None) -> None:
         self._context = context
         self._graph = graph
+        self._check = check
         self._destroyed = False
         self._lock = threading.RLock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
@@ -96,8 +93,7 @@ class MLGraph:
         saver = SAVERS.get(path.suffix.lower())
         if saver is None:
             raise ValidationError(f"save: the suffix must be one of {', '.join(sorted(SAVERS))}, got {str(path)!r}")
-        module, _, function = saver.partition(":")
-        getattr(import_module(module), function)(self._graph, path, **options)
+        registered(saver)(self._graph, path, **options)
 
     def destroy(self) -> None:
         """Give its resources back; a compilation that is under way is cancelled. Calling again is fine.
@@ -121,6 +117,8 @@ class MLGraph:
             return False
         context, work = self._context, self._work
         try:
+            if self._check is not None:
+                self._check()
             entry = session_cache.compile(context._backend, self._graph, context._compile_options, self._cancellation)
         except BaseException as error:  # nobody else on this thread would tell those who wait
             if not self._cancellation.cancelled:  # who cancels has told them

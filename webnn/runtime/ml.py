@@ -5,6 +5,8 @@ Spec: https://www.w3.org/TR/webnn/#api-ml
 
 from __future__ import annotations
 
+import os
+
 from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
 from webnn.backends.registry import backend_named, preferred_backend
 from webnn.errors import ValidationError
@@ -27,6 +29,7 @@ class ML:
         threads: int = 0,
         lanes: int = 1,
         memory_budget: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
     ) -> MLContext:
         """A context on the device that fits the preferences best. Usable at once, and awaitable.
 
@@ -39,6 +42,8 @@ class ML:
             threads: for one run of a graph; 0 lets the backend choose.
             lanes: worker threads that run graphs side by side.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
+            cache_dir: where `save_graph` keeps graphs. Default: the folder in the environment variable
+                `WEBNN_CACHE_DIR`, or else `webnn` in the user's cache folder.
 
         Raises:
             ValidationError: an option is not one of its values.
@@ -60,7 +65,9 @@ class ML:
             options = CompileOptions(power_preference=power, threads=unsigned("threads", threads))
             if memory_budget is not None and (not isinstance(memory_budget, int) or memory_budget < 0):
                 raise ValidationError(f"memory_budget must be a number of bytes, got {memory_budget!r}")
+            if not isinstance(cache_dir, str | os.PathLike | None):
+                raise ValidationError(f"cache_dir must be a path, got {cache_dir!r}")
         except ValidationError as error:
             raise ValidationError(f"create_context: {error}") from None
         chosen = backend_named(backend) if backend is not None else preferred_backend()
-        return MLContext(chosen, options, lanes=lanes, memory_budget=memory_budget)
+        return MLContext(chosen, options, lanes=lanes, memory_budget=memory_budget, cache_dir=cache_dir)

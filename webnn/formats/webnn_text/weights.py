@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safete
 from webnn.formats.webnn_text.document import MAX_FILE
 from webnn.graph.arrays import array_from
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.memory.mapped import map_file
 
 __all__ = [
     "FOUR_BITS",
@@ -97,11 +96,9 @@ class _Blob(Weights):
     def __init__(self, path: Path, manifest: Path) -> None:
         rows = _manifest_rows(manifest)
         super().__init__(path.name, list(rows))
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            header = file.read(8)
-            self._data: Any = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        self._data = map_file(path)
         self._rows = rows
+        size, header = self._data.size, self._data[:8].tobytes()
         end, before = 0, ""
         if header[:4] == MAGIC and min((row["byteOffset"] for row in rows.values()), default=8) >= 8:
             version = int.from_bytes(header[4:], "little")
@@ -122,11 +119,12 @@ class _Blob(Weights):
             if row.get(name, expected) != expected:
                 raise DataError(f"{where}: the manifest says {name} {row[name]!r:.80}, the graph says {expected}")
         begin, length = row["byteOffset"], row["byteLength"]
+        data = np.asarray(self._data[begin : begin + length])
         if descriptor.data_type in FOUR_BITS:
-            return four_bits_from(np.frombuffer(self._data, np.uint8, length, begin), descriptor, where)
+            return four_bits_from(data, descriptor, where)
         if length != descriptor.byte_length:
             raise DataError(f"{where}: {_words(descriptor)} takes {descriptor.byte_length} bytes, not {length}")
-        array = np.frombuffer(self._data, descriptor.dtype.newbyteorder("<"), descriptor.element_count, begin)
+        array = data.view(descriptor.dtype.newbyteorder("<"))
         if not array.flags.aligned:
             array = array.copy()
             array.flags.writeable = False

@@ -1,0 +1,240 @@
+"""Entries on disk that several processes may write, read and remove at the same time, and that survive being cut short.
+
+An entry is a folder of files and, beside it, a manifest that names the folder, the files, their sizes and checksums.
+What must stay true:
+- the manifest appears last and in one step, so an entry is there whole or not at all; replacing it replaces the entry;
+- a folder is never changed once a manifest names it, so whoever has read the manifest reads what it describes, or finds
+  files missing because the entry was replaced meanwhile, and reads the manifest again;
+- nothing is used before its size and checksum were compared with the manifest; what differs is removed;
+- folders that no manifest names (a crash left them, or two processes wrote one key) go after an hour.
+No process ever waits for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.backends.files import written_at_once
+from webnn.errors import DataError
+from webnn.memory.mapped import map_file
+
+__all__ = ["DiskStore", "Entry"]
+
+VERSION: Final = 1
+MAX_MANIFEST: Final = 1024 * 1024
+ABANDONED: Final = 3600.0
+"""Seconds after which a folder that no manifest names is nobody's any more."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a manifest says. A file is what was written once `verify` has returned for it, and not before."""
+
+    key: str
+    facts: Mapping[str, Any]
+    """What the writer noted about the entry."""
+    folder: Path
+    files: Mapping[str, tuple[int, str]]
+    """Name to size and SHA-256."""
+
+    @property
+    def byte_length(self) -> int:
+        """The size of all files together."""
+        return sum(size for size, _ in self.files.values())
+
+    def path(self, name: str) -> Path:
+        """Where the file called `name` is; raises `DataError` if it is not there, or not as long as it should be."""
+        if name not in self.files:
+            raise DataError(f"the entry {self.key!r:.80} has no file {name}")
+        path = self.folder / name
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise DataError(f"the entry {self.key!r:.80} is damaged: {name}: {error.strerror}") from None
+        if size != self.files[name][0]:
+            raise DataError(
+                f"the entry {self.key!r:.80} is damaged: {name} has {size} bytes, not {self.files[name][0]}"
+            )
+        return path
+
+    def verify(self, name: str, data: np.ndarray[Any, Any] | None = None) -> None:
+        """Compare a file with the manifest, or `data` that was mapped from it before.
+
+        Raises:
+            DataError: it is not what was written.
+        """
+        content = map_file(self.path(name)) if data is None else data
+        if hashlib.sha256(content.data).hexdigest() != self.files[name][1]:
+            raise DataError(f"the entry {self.key!r:.80} is damaged: {name} is not what was written")
+
+
+class DiskStore:
+    """Entries by key in a folder, which is made when it is first written to.
+
+    Args:
+        folder: of this store alone.
+        limit: the most bytes that all entries may take; those that were used least recently go first. None: no limit.
+    """
+
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def entries(self) -> list[Entry]:
+        """What is there, by key. Damaged manifests are left out."""
+        found = []
+        for path in self._manifests():
+            with suppress(DataError, OSError):
+                found.append(self._read(path))
+        return sorted(found, key=lambda entry: entry.key)
+
+    def find(self, key: str) -> Entry | None:
+        """The entry called `key`; None if there is none. Counts as a use of it.
+
+        Raises:
+            DataError: its manifest is damaged; it has been removed.
+        """
+        path = self._manifest(key)
+        try:
+            entry = self._read(path)
+        except FileNotFoundError:
+            return None
+        except DataError:
+            path.unlink(missing_ok=True)
+            raise
+        with suppress(OSError):
+            os.utime(path)
+        return entry if entry.key == key else None
+
+    def write(self, key: str, facts: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
+        """Make an entry, or replace it, of the files that `fill` puts into the folder it is given.
+
+        Raises what `fill` raises, and OSError; there is no trace of the attempt then.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        manifest = self._manifest(key)
+        folder = Path(mkdtemp(prefix=f"{manifest.stem}.", dir=self.folder))
+        try:
+            fill(folder)
+            files = {}
+            for path in sorted(folder.iterdir()):
+                with open(path, "rb") as file:
+                    files[path.name] = (path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+            said = {"key": key, "facts": dict(facts), "folder": folder.name, "files": files}
+            before = self._folder_named_by(manifest)
+            with written_at_once(manifest) as file:
+                file.write(json.dumps({"version": VERSION, "digest": _digest(said), **said}).encode())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if before is not None and before != folder:
+            shutil.rmtree(before, ignore_errors=True)
+        self._tidy(keep=manifest)
+
+    def remove(self, key: str) -> bool:
+        """Remove an entry; whether there was one."""
+        return self._remove(self._manifest(key))
+
+    def discard(self, entry: Entry) -> None:
+        """Remove an entry that turned out damaged, unless another has taken its place meanwhile."""
+        manifest = self._manifest(entry.key)
+        if self._folder_named_by(manifest) == entry.folder:
+            self._remove(manifest)
+
+    def clear(self) -> int:
+        """Remove all entries; how many bytes they took."""
+        freed = sum(entry.byte_length for entry in self.entries())
+        for manifest in list(self._manifests()):
+            self._remove(manifest)
+        self._tidy()
+        return freed
+
+    def _remove(self, manifest: Path) -> bool:
+        folder = self._folder_named_by(manifest)
+        try:
+            manifest.unlink()
+        except FileNotFoundError:
+            return False
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+    def _manifest(self, key: str) -> Path:
+        """Readable for people, and different for different keys whatever characters they have."""
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", key)[:40].strip("-")
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        return self.folder / f"{readable}_{digest}.json"
+
+    def _manifests(self) -> Iterator[Path]:
+        with suppress(FileNotFoundError):
+            yield from (path for path in self.folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+
+    def _folder_named_by(self, manifest: Path) -> Path | None:
+        with suppress(DataError, OSError):
+            return self._read(manifest).folder
+        return None
+
+    def _read(self, path: Path) -> Entry:
+        with open(path, "rb") as file:
+            text = file.read(MAX_MANIFEST + 1)
+        damaged = DataError(f"the manifest {path.name} is damaged")
+        try:
+            root = json.loads(text) if len(text) <= MAX_MANIFEST else None
+        except (ValueError, RecursionError):
+            raise damaged from None
+        if (
+            not isinstance(root, dict)
+            or root.pop("version", None) != VERSION
+            or root.pop("digest", None) != _digest(root)
+        ):
+            raise damaged
+        try:
+            files = {str(name): (int(size), str(digest)) for name, (size, digest) in root["files"].items()}
+            entry = Entry(str(root["key"]), dict(root["facts"]), self.folder / str(root["folder"]), files)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise damaged from None
+        if not all(_PLAIN.fullmatch(name) for name in (root["folder"], *files)):  # it may not point elsewhere
+            raise damaged
+        return entry
+
+    def _tidy(self, keep: Path | None = None) -> None:
+        """Remove what is over the limit, and what nobody names any more."""
+        named = set()
+        used = []
+        for manifest in list(self._manifests()):
+            with suppress(DataError, OSError):
+                entry = self._read(manifest)
+                named.add(entry.folder.name)
+                used.append((manifest.stat().st_mtime, manifest, entry.byte_length))
+        total = sum(size for _, _, size in used)
+        for _, manifest, size in sorted(used):
+            if self.limit is None or total <= self.limit:
+                break
+            if manifest != keep:
+                self._remove(manifest)
+                total -= size
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                old = time.time() - path.stat().st_mtime > ABANDONED
+                if old and path.name not in named and path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif old and path.name.endswith(".part"):
+                    path.unlink(missing_ok=True)
+
+
+def _digest(said: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

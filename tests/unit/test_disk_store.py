@@ -1,0 +1,214 @@
+"""Entries on disk: whole or not there, compared before use, shared between processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from webnn.backends import disk_store
+from webnn.backends.disk_store import DiskStore, Entry
+from webnn.errors import DataError
+
+
+def filled(content: bytes, name: str = "data") -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return fill
+
+
+def content(store: DiskStore, key: str) -> bytes:
+    entry = found(store, key)
+    entry.verify("data")
+    return entry.path("data").read_bytes()
+
+
+def found(store: DiskStore, key: str) -> Entry:
+    entry = store.find(key)
+    assert entry is not None
+    return entry
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path / "store")
+
+
+def test_a_store_that_nobody_has_written_to_is_empty_and_makes_no_folder(store: DiskStore) -> None:
+    assert store.entries() == []
+    assert store.find("a") is None
+    assert not store.remove("a")
+    assert store.clear() == 0
+    assert not store.folder.exists()
+
+
+def test_an_entry_is_found_as_it_was_written(store: DiskStore) -> None:
+    store.write("a", {"made": "today"}, filled(b"123"))
+    entry = found(store, "a")
+    assert (entry.key, entry.facts, entry.byte_length) == ("a", {"made": "today"}, 3)
+    assert content(store, "a") == b"123"
+    with pytest.raises(DataError, match="has no file other"):
+        entry.path("other")
+
+
+@pytest.mark.parametrize("key", ["../../etc/passwd", "a/b\\c", "ä ö\n\0", ".", "CON", "x" * 5000, "\udc80", "A", "a"])
+def test_any_key_stays_inside_the_folder(store: DiskStore, key: str) -> None:
+    store.write(key, {}, filled(b"1"))
+    store.write("other", {}, filled(b"2"))
+    assert content(store, key) == b"1"
+    assert sorted(entry.key for entry in store.entries()) == sorted([key, "other"])
+    assert sorted(path.name for path in store.folder.parent.iterdir()) == ["store"]
+    assert store.remove(key)
+    assert store.find(key) is None
+    assert content(store, "other") == b"2"
+
+
+def test_writing_again_replaces_the_entry_and_its_files(store: DiskStore) -> None:
+    store.write("a", {}, filled(b"old"))
+    before = found(store, "a")
+    store.write("a", {}, filled(b"new"))
+    assert content(store, "a") == b"new"
+    assert len(list(store.folder.iterdir())) == 2
+    with pytest.raises(DataError, match="damaged: data: No such file"):
+        before.path("data")
+    store.discard(before)  # another has taken its place: nothing happens
+    assert content(store, "a") == b"new"
+
+
+def test_what_fails_while_it_is_written_leaves_what_was_there(store: DiskStore) -> None:
+    store.write("a", {}, filled(b"old"))
+
+    def fail(folder: Path) -> None:
+        filled(b"half")(folder)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        store.write("a", {}, fail)
+    assert content(store, "a") == b"old"
+    assert len(list(store.folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.write_bytes(b"1234567"), "data has 7 bytes, not 8"),
+        (lambda path: path.write_bytes(b""), "data has 0 bytes, not 8"),
+        (lambda path: path.write_bytes(b"1234567x"), "data is not what was written"),
+        (lambda path: path.unlink(), "data: No such file"),
+    ],
+)
+def test_a_damaged_file_is_found(store: DiskStore, change: Callable[[Path], None], message: str) -> None:
+    store.write("a", {}, filled(b"12345678"))
+    entry = found(store, "a")
+    change(entry.folder / "data")
+    with pytest.raises(DataError, match=message):
+        entry.verify("data")
+    store.discard(entry)
+    assert store.find("a") is None
+    assert list(store.folder.iterdir()) == []
+
+
+def manifest_of(store: DiskStore) -> Path:
+    return next(store.folder.glob("*.json"))
+
+
+def test_every_changed_byte_of_a_manifest_is_found(store: DiskStore) -> None:
+    store.write("a", {}, filled(b"1"))
+    text = manifest_of(store).read_bytes()
+    for i in range(len(text)):
+        manifest_of(store).write_bytes(text[:i] + bytes([text[i] ^ 1]) + text[i + 1 :])
+        assert store.entries() == []
+    for i in range(len(text)):
+        manifest_of(store).write_bytes(text[:i])
+        assert store.entries() == []
+    with pytest.raises(DataError, match=r"the manifest .* is damaged"):
+        store.find("a")
+    assert store.find("a") is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"folder": "../../elsewhere"},
+        {"folder": "/etc"},
+        {"files": {"../data": [1, "0"]}},
+        {"files": {"data": "no list"}},
+        {"files": []},
+        {"facts": 1},
+    ],
+)
+def test_a_manifest_cannot_point_elsewhere(store: DiskStore, said: dict[str, Any]) -> None:
+    store.write("a", {}, filled(b"1"))
+    path = manifest_of(store)
+    root = {**json.loads(path.read_bytes()), **said}
+    digest = disk_store._digest({k: v for k, v in root.items() if k not in ("version", "digest")})
+    path.write_text(json.dumps({**root, "digest": digest}))
+    with pytest.raises(DataError, match="is damaged"):
+        store.find("a")
+
+
+def test_the_least_recently_used_go_when_the_limit_is_reached(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path, limit=25)
+    for i, key in enumerate("abc"):
+        store.write(key, {}, filled(b"x" * 10))
+        for path in store.folder.glob("*.json"):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10 * (i + 1)))
+        if key == "b":
+            store.find("a")  # used now: b is older
+    assert [entry.key for entry in store.entries()] == ["a", "c"]
+    store.write("big", {}, filled(b"x" * 100))
+    assert [entry.key for entry in store.entries()] == ["big"]
+    assert store.clear() == 100
+    assert list(store.folder.iterdir()) == []
+
+
+def test_what_a_crash_left_goes_after_an_hour(store: DiskStore) -> None:
+    store.write("a", {}, filled(b"1"))
+    for name, age in (("left_1.abc", 4000), ("writing_1.abc", 10)):
+        (store.folder / name).mkdir()
+        (store.folder / name / "data").write_bytes(b"half")
+        os.utime(store.folder / name, (time.time() - age,) * 2)
+    store.write("b", {}, filled(b"2"))
+    assert not (store.folder / "left_1.abc").exists()
+    assert (store.folder / "writing_1.abc").exists()
+    assert content(store, "a") == b"1"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from webnn.backends.disk_store import DiskStore
+from webnn.errors import DataError
+store, mine = DiskStore(Path(sys.argv[1])), sys.argv[2].encode() * 5000
+def fill(folder):
+    (folder / "data").write_bytes(mine)
+for _ in range(40):
+    store.write("shared", {}, fill)
+    entry = store.find("shared")
+    try:
+        entry.verify("data")
+        data = entry.path("data").read_bytes()
+    except (DataError, OSError):
+        continue  # replaced meanwhile
+    assert len(set(data)) == 1 and len(data) == 5000, data[:9]
+"""
+
+
+def test_processes_that_write_one_key_never_see_each_others_halves(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "store")]
+    running = [subprocess.Popen([*command, name], env=environment, stderr=subprocess.PIPE) for name in "ab"]
+    for process in running:
+        _, errors = process.communicate(timeout=50)
+        assert process.returncode == 0, errors.decode()
+    store = DiskStore(tmp_path / "store")
+    assert content(store, "shared")[:1] in (b"a", b"b")

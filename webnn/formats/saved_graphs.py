@@ -1,0 +1,90 @@
+"""Saved graphs: what `context.save_graph` keeps and `context.load_graph` finds again, in this program or the next.
+
+An entry holds the graph in its JSON form and its weights as SafeTensors. The graph is small and is checked at once; the
+weights are mapped, and compared with their checksum in the background, before the graph is compiled.
+
+Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from webnn.backends.disk_store import DiskStore, Entry
+from webnn.errors import DataError, ValidationError
+from webnn.formats.webnn_text.loading import import_webnn
+from webnn.formats.webnn_text.saving import save_json
+from webnn.graph.arguments import printable
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.ir import Graph
+from webnn.memory.mapped import map_file
+from webnn.runtime.saving import Saved
+
+__all__ = ["SavedGraphs"]
+
+GRAPH: Final = "graph.json"
+ATTEMPTS: Final = 3
+"""How often an entry is looked up that another process replaces at the same time."""
+
+
+class SavedGraphs:
+    """Graphs by key, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.entries = DiskStore(folder)
+
+    def keys(self) -> list[str]:
+        """Every key, sorted."""
+        return [entry.key for entry in self.entries.entries()]
+
+    def save(self, key: str, graph: Graph) -> None:
+        """Keep `graph` under `key`, in place of what is there."""
+        facts = {"structure": graph.structure_hash}
+        self.entries.write(key, facts, lambda folder: save_json(graph, folder / GRAPH))
+
+    def load(self, key: str, builder: MLGraphBuilder[Any]) -> Saved:
+        """Make the graph again on `builder`; its weights stay in the file."""
+        for attempt in range(ATTEMPTS):
+            entry = self._find(key)
+            try:
+                return self._make(entry, builder)
+            except (DataError, OSError) as error:
+                self.entries.discard(entry)
+                if attempt == ATTEMPTS - 1 or key not in self.keys():
+                    raise _damaged(key, error) from None
+        raise AssertionError("the last attempt raises")
+
+    def _make(self, entry: Entry, builder: MLGraphBuilder[Any]) -> Saved:
+        entry.verify(GRAPH)
+        # Mapped now, since the entry may be replaced, and these files removed, before they are compared.
+        weights = {name: map_file(entry.path(name)) for name in entry.files if name != GRAPH}
+        outputs = import_webnn(entry.folder / GRAPH, builder)
+
+        def check() -> None:
+            try:
+                for name, data in weights.items():
+                    entry.verify(name, data)
+            except DataError as error:
+                self.entries.discard(entry)
+                raise _damaged(entry.key, error) from None
+
+        return Saved(outputs, check)
+
+    def delete(self, key: str) -> None:
+        """Remove it, if it is there."""
+        self.entries.remove(key)
+
+    def _find(self, key: str) -> Entry:
+        try:
+            entry = self.entries.find(key)
+        except DataError as error:
+            raise _damaged(key, error) from None
+        if entry is None:
+            known = ", ".join(repr(printable(other)) for other in self.keys()[:20]) or "none"
+            raise ValidationError(f"there is no saved graph {printable(key)!r:.80}; there are: {known}")
+        return entry
+
+
+def _damaged(key: str, error: Exception) -> DataError:
+    return DataError(f"the saved graph {printable(key)!r:.80} could not be trusted and was removed: {error}")

@@ -1,0 +1,155 @@
+"""Where graphs are saved to: files of several formats, and the store behind `context.save_graph`.
+
+The formats stand above the runtime and register themselves here, as `module:name` that is imported when asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import platformdirs
+
+from webnn.errors import ContextLostError, ValidationError
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.ir import Graph
+from webnn.graph.limits import LimitsTable
+from webnn.graph.operand import MLOperand
+from webnn.scheduler.lane import ThreadLane
+from webnn.scheduler.promise import Promise
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "SAVERS",
+    "STORES",
+    "Draft",
+    "GraphStore",
+    "Saved",
+    "SavedGraphs",
+    "cache_folder",
+    "check_key",
+    "registered",
+]
+
+SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"}
+"""File suffix to the function that writes a `Graph` to such a path."""
+
+STORES: Final[dict[str, str]] = {}
+"""Under `"graphs"`, the `GraphStore`."""
+
+CACHE_VARIABLE: Final = "WEBNN_CACHE_DIR"
+"""The environment variable that says where saved graphs go."""
+
+T = TypeVar("T")
+
+
+def registered(name: str) -> Any:
+    """What `module:name` stands for."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of everything that is kept between programs: as given, or as the environment says, or the user's."""
+    chosen = given or os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("webnn", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A graph as a store gives it back."""
+
+    outputs: Mapping[str, MLOperand]
+    check: Callable[[], None]
+    """Compares the weights, which have not been read yet, with what was saved; raises `DataError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a builder builds for that only makes the graph, without compiling it."""
+
+    limits: LimitsTable
+
+    def check_not_lost(self) -> None:
+        """It cannot be."""
+
+    def compile(self, graph: Graph) -> Graph:
+        """The graph itself."""
+        return graph
+
+
+class GraphStore(Protocol):
+    """Keeps graphs under keys. Called from several threads, and beside other processes."""
+
+    def __init__(self, folder: Path) -> None: ...
+
+    def keys(self) -> list[str]:
+        """Every key, sorted."""
+        ...
+
+    def save(self, key: str, graph: Graph) -> None:
+        """Keep `graph` under `key`, in place of what is there."""
+        ...
+
+    def load(self, key: str, builder: MLGraphBuilder[Any]) -> Saved:
+        """Make the graph again on `builder`.
+
+        Raises:
+            ValidationError: there is none.
+            DataError: it is damaged; it has been removed.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove it, if it is there."""
+        ...
+
+
+class SavedGraphs:
+    """The store of one context, and the thread on which it works: in the order of the calls, off the event loop."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self._folder = folder
+        self._lane = ThreadLane("webnn-files")
+        self._pending: weakref.WeakSet[Promise[Any]] = weakref.WeakSet()
+        weakref.finalize(self, self._lane.close, wait=False)
+
+    @property
+    def store(self) -> GraphStore:
+        """The store, at the place that the option or the environment says now."""
+        store: GraphStore = registered(STORES["graphs"])(cache_folder(self._folder) / "graphs")
+        return store
+
+    def submit(self, work: Callable[[GraphStore], T]) -> Promise[T]:
+        """Let the thread do `work` on the store."""
+        promise: Promise[T] = Promise()
+        store = self.store
+        self._pending.add(promise)
+
+        def once() -> bool:
+            try:
+                promise.resolve(work(store))
+            except BaseException as error:  # nobody else on this thread would tell those who wait
+                promise.reject(error)
+            return False
+
+        self._lane.wake(once)
+        return promise
+
+    def lose(self, error: ContextLostError) -> None:
+        """The context is gone. What is being written is still finished."""
+        self._lane.close(wait=False)
+        for promise in list(self._pending):
+            promise.reject(error)
+
+
+def check_key(call: str, key: object) -> str:
+    """`key` if it can be one: a string that is not empty."""
+    if not isinstance(key, str) or not key:
+        raise ValidationError(f"{call}: key must be a string that is not empty, got {key!r:.80}")
+    return key
