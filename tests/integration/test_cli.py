@@ -77,6 +77,20 @@ def test_an_open_dimension_is_asked_for_in_the_words_of_the_command_line(network
     assert "--shape batch=1" in done.stderr
 
 
+def test_so_is_one_of_the_text_format(tmp_path: Path) -> None:
+    text = """webnn_graph "open" v2 {
+      inputs { x: f32[dyn("batch", 8), 2]; }
+      nodes { y = relu(x); }
+      outputs { y; }
+    }"""
+    (tmp_path / "open.webnn").write_text(text)
+    assert "--shape batch=1" in webnn("info", "open.webnn", folder=tmp_path, code=1).stderr
+    data = json.loads(webnn("info", "open.webnn", "--shape", "batch=3", "--json", folder=tmp_path).stdout)
+    assert data["inputs"][0]["shape"] == [3, 2]
+    done = webnn("info", "open.webnn", "--shape", "batch=3", "--constant", "x=1", folder=tmp_path, code=1)
+    assert "--constant means nothing to this kind of file" in done.stderr
+
+
 def test_run_gives_what_onnxruntime_gives(network: Path, tmp_path: Path) -> None:
     import onnxruntime  # noqa: PLC0415
 

@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
+import webnn
 from tests.drafts import SUFFIX
 from webnn.cli import main as entry
 from webnn.cli import models
@@ -58,7 +59,7 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> An
 def test_every_command_has_help_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
-    assert "--json" in text
+    assert "--json" in text or command == "cache"  # whose own commands have it
     assert f"webnn {command}" in text
 
 
@@ -378,6 +379,43 @@ def test_commands_options_and_names_are_completed(words: list[str], begun: str, 
 
     found = ShellComplete(program, {}, "webnn", "_WEBNN_COMPLETE").get_completions(words, begun)
     assert [item.value for item in found] == expected
+
+
+# cache.
+
+
+def test_the_cache_is_listed_and_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEBNN_CACHE_DIR", str(tmp_path / "cache"))
+    assert answer(capsys, "cache", "list") == {"folder": str(tmp_path / "cache"), "bytes": 0, "entries": []}
+    with webnn.ML().create_context() as context:
+        for key in ("small", "net/[red]v1"):
+            builder = context.create_graph_builder()
+            graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+            context.save_graph(key, graph).result()
+    entries = answer(capsys, "cache", "list")["entries"]
+    assert [(entry["kind"], entry["key"]) for entry in entries] == [("graphs", "net/[red]v1"), ("graphs", "small")]
+    assert all(entry["bytes"] > 0 for entry in entries)
+    assert main(["cache", "list", "--dir", "cache"]) == 0
+    assert re.search(r"graphs\s+net/\[red\]v1\s+\d+ B\s+20\d\d-", capsys.readouterr().out)
+    assert (
+        "there is no entry 'absent'" in answer(capsys, "cache", "clear", "small", "absent", code=1)["error"]["message"]
+    )
+    assert answer(capsys, "cache", "clear", "small")["removed"] == ["small"]
+    assert main(["cache", "clear"]) == 0
+    assert "removed 1 entries" in capsys.readouterr().out
+    assert answer(capsys, "cache", "list")["entries"] == []
+
+
+def test_clearing_the_cache_touches_nothing_that_is_not_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    for name in ("settings.json", "data/values.json", "notes.txt"):
+        (tmp_path / "project" / name).write_text("{}")
+    assert answer(capsys, "cache", "clear", "--dir", str(tmp_path))["removed"] == []
+    assert len([path for path in (tmp_path / "project").rglob("*") if path.is_file()]) == 3
 
 
 # view.

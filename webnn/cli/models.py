@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,11 +11,11 @@ import webnn.formats  # noqa: F401 (its writers put themselves into SAVERS)
 from webnn.errors import NotSupportedError, ValidationError
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
-from webnn.graph.limits import SPEC_LIMITS, LimitsTable
+from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.operand import MLOperand
-from webnn.runtime.graph import SAVERS
+from webnn.runtime.saving import SAVERS, Draft, registered
 
-__all__ = ["READERS", "Blueprint", "Reader", "Source", "check_writable", "load_model", "save_model"]
+__all__ = ["READERS", "Reader", "Source", "blueprint", "check_writable", "load_model", "save_model"]
 
 G = TypeVar("G")
 
@@ -71,27 +70,13 @@ class Source:
     constants: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Blueprint:
-    """A builder's host that compiles nothing: `build` gives the graph as backends see it.
-
-    It holds graphs to the specification's limits and to nobody else's.
-    """
-
-    @property
-    def limits(self) -> LimitsTable:
-        """The specification's."""
-        return SPEC_LIMITS
-
-    def check_not_lost(self) -> None:
-        """It never is."""
-
-    def compile(self, graph: Graph) -> Graph:
-        """The graph itself."""
-        return graph
+def blueprint() -> Draft:
+    """A builder's host that compiles nothing: `build` gives the graph, held to the specification's limits alone."""
+    return Draft(SPEC_LIMITS)
 
 
 def load_model(source: Source, host: GraphHost[G]) -> G:
-    """What `host` makes of the model: a compiled graph of a context, or the bare graph of a `Blueprint`.
+    """What `host` makes of the model: a compiled graph of a context, or the bare graph of a `blueprint()`.
 
     Raises:
         NotSupportedError: there is no reader for such files, or WebNN cannot express the model.
@@ -108,7 +93,7 @@ def load_model(source: Source, host: GraphHost[G]) -> G:
     for name in options:
         if name not in reader.options:
             raise ValidationError(f"{source.path}: --{name.removesuffix('s')} means nothing to this kind of file")
-    read: Callable[..., dict[str, MLOperand]] = _function(reader.function)
+    read: Callable[..., dict[str, MLOperand]] = registered(reader.function)
     builder = MLGraphBuilder(host)
     return builder.build(read(source.path, builder, **options))
 
@@ -127,10 +112,4 @@ def save_model(graph: Graph, path: Path) -> None:
         OSError: it cannot be written.
     """
     check_writable(path)
-    _function(SAVERS[path.suffix.lower()])(graph, path)
-
-
-def _function(where: str) -> Callable[..., Any]:
-    module, _, name = where.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    return function
+    registered(SAVERS[path.suffix.lower()])(graph, path)

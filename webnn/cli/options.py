@@ -63,7 +63,7 @@ def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: Gra
         with progress(f"reading {model.name}"):
             return load_model(source, host)
     except ValidationError as error:
-        if "shapes=" not in str(error):
+        if "shapes" not in str(error):
             raise
         raise ValidationError(f"{error}\nHere that is: --shape batch=1, or --shape x=1,3,224,224") from None
 

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "convert": "Write a model in another format.",
     "view": "Draw a model as one HTML page.",
     "devices": "The backends of this machine.",
+    "cache": "List or clear the graphs that are kept on disk.",
     "completion": "Print the script that completes commands in a shell.",
 }
 """Every command in the order of the help; each is the `command` of a module of its name, loaded when it is called."""

@@ -16,7 +16,7 @@ import onnxruntime
 
 from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
-from webnn.cli.models import Blueprint, save_model
+from webnn.cli.models import blueprint, save_model
 from webnn.cli.output import console, heading, print_json, progress, table, text
 from webnn.cli.timing import calls_within, in_turn, percentiles, ratios
 from webnn.errors import OperationError
@@ -69,14 +69,14 @@ def command(
     smallest and the largest. A model that is no ONNX file is exported to one for the peer.
     """
     source = options.source_of(model, shapes, constants)
-    blueprint = options.read(model, shapes, constants, Blueprint())  # loads the libraries, and the file into memory
+    bare = options.read(model, shapes, constants, blueprint())  # loads the libraries, and the file into memory
     with ML().create_context(backend=backend, threads=threads) as context:
         started = time.perf_counter()
         graph = options.read(model, shapes, constants, context)
         feeds = inputs_from(inputs, graph.inputs, fill=True, seed=seed)
         context.compute(graph, feeds)
         first = time.perf_counter() - started
-        peer = None if no_peer else _Peer(model, blueprint, {**source.constants, **feeds}, threads)
+        peer = None if no_peer else _Peer(model, bare, {**source.constants, **feeds}, threads)
         data: dict[str, Any] = {
             "model": str(model),
             "backend": context.backend,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from webnn.cli import options
-from webnn.cli.models import Blueprint
+from webnn.cli.models import blueprint
 from webnn.cli.output import console, heading, print_json, table, text
 from webnn.cli.target import Target, problems, recorded_targets, target_named
 from webnn.graph.ir import Graph
@@ -44,7 +44,7 @@ def command(
     Exit code 0 if it builds on all of them, else 1.
     """
     chosen = [target_named(name) for name in targets or recorded_targets()]
-    graph = options.read(model, shapes, constants, Blueprint())
+    graph = options.read(model, shapes, constants, blueprint())
     verdicts = [verdict(graph, target) for target in chosen]
     if as_json:
         print_json({"model": str(model), "builds": all(v["builds"] for v in verdicts), "targets": verdicts})

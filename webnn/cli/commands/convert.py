@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from webnn.cli import options
-from webnn.cli.models import Blueprint, check_writable, save_model
+from webnn.cli.models import blueprint, check_writable, save_model
 from webnn.cli.output import console, print_json, progress, size, text
 from webnn.errors import OperationError
 
@@ -31,7 +31,7 @@ def command(
     check_writable(target)
     if target.exists() and not force:
         raise OperationError(f"{target} is there already: --force replaces it")
-    graph = options.read(model, shapes, constants, Blueprint())
+    graph = options.read(model, shapes, constants, blueprint())
     before = {path: path.stat().st_mtime_ns for path in _beside(target)}
     with progress(f"writing {target.name}"):
         save_model(graph, target)

@@ -11,7 +11,7 @@ import click
 
 from webnn.cli import options
 from webnn.cli.costs import multiply_adds
-from webnn.cli.models import Blueprint
+from webnn.cli.models import blueprint
 from webnn.cli.output import amount, heading, print_json, shape_text, size, table
 from webnn.cli.target import problems, target_named, target_names
 from webnn.graph.ir import Graph
@@ -27,7 +27,7 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
 
     Multiply-adds count convolution, matrices and recurrent networks; the rest is little beside them.
     """
-    graph = options.read(model, shapes, constants, Blueprint())
+    graph = options.read(model, shapes, constants, blueprint())
     data = {"model": str(model), **summary(graph)}
     if as_json:
         print_json(data)

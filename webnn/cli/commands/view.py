@@ -9,7 +9,7 @@ import click
 
 from webnn.backends.files import written_at_once
 from webnn.cli import options
-from webnn.cli.models import Blueprint
+from webnn.cli.models import blueprint
 from webnn.cli.output import console, print_json, progress, size, text
 from webnn.cli.view.drawing import drawing
 from webnn.cli.view.page import page
@@ -32,8 +32,8 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], out
     Drag and scroll to move and zoom; / searches; a click tells everything about a node.
     """
     target = output if output is not None else Path(f"{model.stem}.html")
-    graph = options.read(model, shapes, constants, Blueprint())
-    with progress("looking at constants", len(graph.constants)) as advance:
+    graph = options.read(model, shapes, constants, blueprint())
+    with progress("drawing", len(graph.constants) + 1) as advance:
         drawn = drawing(graph, model.name, advance)
     content = page(drawn).encode(errors="replace")  # of a file's name that is no text
     with written_at_once(target, durable=False) as file:

@@ -39,7 +39,7 @@ def drawing(graph: Graph, title: str, advance: Callable[[int], object] = lambda 
     Args:
         graph: what is drawn.
         title: what it is called.
-        advance: called for each constant looked at.
+        advance: called for each constant looked at, and once for finding the places.
     """
     boxes: list[dict[str, Any]] = []
     sources: list[list[int]] = []
@@ -75,6 +75,7 @@ def drawing(graph: Graph, title: str, advance: Callable[[int], object] = lambda 
         box["lines"] = _lines(box)
     widths = [max(len(line) for line in box["lines"]) * CHARACTER + 26 for box in boxes]
     placed = layout(widths, sources)
+    advance(1)
     for i, box in enumerate(boxes):
         box.update(x=placed.x[i], y=placed.y[i], w=round(widths[i], 1), trunk=placed.trunks[i], reads=sources[i])
     return {
