@@ -253,6 +253,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"softcap": 2.0},
     {"local_window_size": 2},
     {"smooth_softmax": 1},
+    {"causal": 0},
     {"do_rotary": 1},
     {"do_rotary": 1, "rotary_interleaved": 1},
 ]

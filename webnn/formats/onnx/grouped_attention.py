@@ -158,16 +158,23 @@ def _parts(node: OnnxNode, heads: int, groups: int) -> list[MLOperand]:
     return [in_heads(node, x, count) for x, count in zip(parts, (heads, groups, groups), strict=True)]
 
 
+def _last(node: OnnxNode) -> _Offsets:
+    """For each sequence, the position of its last key."""
+    known, shape = node.known(5), (node.shape(0)[0], 1)
+    if known is not None:
+        return known.reshape(shape).astype(np.int32)
+    return node.builder.reshape(node.builder.cast(node.operand(5), "int32"), shape)
+
+
 def _offsets(node: OnnxNode, queries: int) -> _Offsets:
     """The position of the first query: 0 in the first run, where all that there is comes in at once."""
-    lengths, total = node.known(5), node.known(6)
-    batch = node.shape(0)[0]
+    b, last, total = node.builder, _last(node), node.known(6)
     if total is not None and int(total.reshape(-1)[0]) == queries:
-        return np.zeros((batch, 1), np.int32)
-    if lengths is not None and total is not None:
-        return lengths.reshape(batch, 1).astype(np.int32) + (1 - queries)
-    b = node.builder
-    last = b.reshape(b.cast(node.operand(5), "int32"), [batch, 1])
+        return np.zeros((node.shape(0)[0], 1), np.int32)
+    if not isinstance(last, MLOperand):
+        if total is not None or queries == 1:
+            return last + (1 - queries)
+        last = node.constant(last)
     offsets = b.add(last, node.scalar(last, 1 - queries))
     if queries == 1 or total is not None:
         return offsets
@@ -214,18 +221,18 @@ def _mask(node: OnnxNode, query: MLOperand, keys: int, offsets: _Offsets) -> Mas
     queries = query.shape[2]
     window = node.get_int("local_window_size", -1)
     i, j = np.arange(queries, dtype=np.int32)[:, None], np.arange(keys, dtype=np.int32)
-    # Without causality all keys of the sequence are seen: those up to the position of its last query.
-    i = i if node.get_int("causal", 1) else np.full_like(i, queries - 1)
+    if not node.get_int("causal", 1):  # all keys that are there, whose number less 1 is the input
+        i, offsets = np.zeros_like(i), _last(node)
     if isinstance(offsets, MLOperand):
         at = b.add(b.reshape(offsets, [*offsets.shape, 1, 1]), node.constant(i))
         mask.allow(b.lesser_or_equal(node.constant(j), at), query)
         if window > 0:
             mask.allow(b.greater(node.constant(j + window), at), query)
     else:
-        at_known = offsets[:, :, None, None] + i
-        mask.allow(j <= at_known, query)
+        known = offsets[:, :, None, None] + i
+        mask.allow(j <= known, query)
         if window > 0:
-            mask.allow(j + window > at_known, query)
+            mask.allow(j + window > known, query)
     if node.has(10):
         bias = node.operand(10)
         missing = keys - bias.shape[3]

@@ -51,6 +51,7 @@ def _aligned(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis:
 
 def _spread(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
     """One value for each element, for blocks of which the last is not whole."""
+    block = min(block, shape[axis])
     if x.constant is not None:
         where = (*(slice(None) for _ in range(axis)), slice(shape[axis]))
         return node.builder.constant(np.ascontiguousarray(np.repeat(x.constant, block, axis)[where]))
