@@ -126,7 +126,7 @@ def fold(node: OnnxNode, proto: NodeProto, budget: Budget) -> list[Array] | None
                 result = folder(node, *(None if value is None else value.array for value in node.inputs))
             else:
                 result = _by_reference(node, proto)
-    except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError):
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return None  # it is not valid: the function of the table has the words for it
     if result is None:
         return None

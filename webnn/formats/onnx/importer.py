@@ -34,12 +34,12 @@ __all__ = ["Importer", "OnnxNotSupportedError", "Problem"]
 
 OLDEST_OPSET: Final = 7
 
-_MAX_NODES: Final = 500_000
+_MAX_NODES: Final = 250_000
 """Functions that call functions can announce any number of nodes in a few bytes."""
 _MAX_DEPTH: Final = 24
 """Subgraphs in subgraphs, functions in functions."""
 _FILL: Final = 16 << 20
-"""Bytes of one repeated number up to which it is spelled out as a constant; above, the graph expands it."""
+"""Bytes up to which numbers that are repeated are spelled out as a constant; above, the graph expands them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Importer:
                 raise ValidationError(f"{option} must be a mapping of names, got {type(given).__name__}")
             for name in given:
                 if name not in allowed:
-                    has = ", ".join(sorted(map(printable, allowed))[:20])
+                    has = ", ".join(sorted(map(_text, allowed))[:20])
                     raise ValidationError(f"{option}: the model has no {what} {name!r}; it has {has or 'none'}")
 
     # From the model to its outputs.
@@ -162,7 +162,7 @@ class Importer:
         producers = _producers(self._graph.node)
         for name in wanted:
             if name not in producers and not self._is_given(name):
-                has = ", ".join(printable(info.name) for info in self._graph.output)
+                has = ", ".join(_text(info.name) for info in self._graph.output)
                 raise ValidationError(f"outputs: the model computes no {name!r}; its outputs are {has}")
         order = _needed(producers, wanted)
         self._declare(order, wanted)
@@ -327,19 +327,16 @@ class Importer:
             raise UnsupportedNodeError(
                 f"a value of shape {list(array.shape)} has no elements, which no WebNN operand can be"
             )
-        repeated = array.ndim > 0 and array.size > 1 and not any(array.strides)
-        if repeated and (array.nbytes > _FILL or not self.budget.take(array.nbytes)):
-            first = held(array[(0,) * array.ndim])
-            return self.builder.expand(self.builder.constant(first), array.shape)
+        repeated = [size > 1 and stride == 0 for size, stride in zip(array.shape, array.strides, strict=True)]
+        if any(repeated) and (array.nbytes > _FILL or not self.budget.take(array.nbytes)):
+            once = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)]
+            return self.builder.expand(self.builder.constant(held(once)), array.shape)
         return self.builder.constant(held(array))
 
     # Nodes.
 
     def _import_node(self, proto: NodeProto) -> None:
         """Give values to the outputs of a node."""
-        self._nodes += 1
-        if self._nodes > _MAX_NODES:
-            raise DataError(f"the functions of the model spell out more than {_MAX_NODES} nodes")
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         inputs = [self._read(name) for name in proto.input]
         if any(value.missing for value in inputs if value is not None):
@@ -367,13 +364,16 @@ class Importer:
                 self._report(proto, domain, error)
             except DataError as error:
                 raise DataError(f"{_where(proto)}: {error}") from None
+            except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                # Numbers that no valid model has; each kind could be checked for, at the cost of what is readable.
+                raise DataError(f"{_where(proto)} is not valid: {error}") from error
         for i, name in enumerate(proto.output):
             if name:
                 result = results[i] if i < len(results) else None
                 self.scope.values[name] = result if result is not None else Value(missing=True)
                 if result is None and any(results):
-                    reason = f"its output {i} ({printable(name)}) is used, and WebNN cannot compute it"
-                    self._partial[name] = Problem(printable(_label(proto)), _qualified(proto, domain), reason, "")
+                    reason = f"its output {i} ({_text(name)}) is used, and WebNN cannot compute it"
+                    self._partial[name] = Problem(_text(_label(proto)), _qualified(proto, domain), reason, "")
 
     def _is_importable(self, proto: NodeProto, domain: str) -> bool:
         return (
@@ -386,7 +386,7 @@ class Importer:
             self.problems += error.problems
             return
         nearest = error.nearest if isinstance(error, UnsupportedNodeError) else ""
-        self.problems.append(Problem(printable(_label(proto)), _qualified(proto, domain), str(error), nearest))
+        self.problems.append(Problem(_text(_label(proto)), _qualified(proto, domain), str(error), nearest))
 
     def _results(self, node: OnnxNode, proto: NodeProto) -> Sequence[Value | None]:
         function = self._functions.get((node.domain, proto.op_type, proto.overload))
@@ -401,6 +401,9 @@ class Importer:
             return self._decomposed(node)
         imported = import_function(node)
         results = list(imported) if isinstance(imported, list | tuple) else [imported]
+        made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
+        if node.op_type != "Constant" and not self.budget.take(made):
+            raise UnsupportedNodeError("the constants to spell out take too much memory")
         _put_label(self._label or _label(proto), results, {id(v.operand) for v in node.inputs if v is not None})
         return [_as_value(result) for result in results]
 
@@ -446,9 +449,12 @@ class Importer:
         return [found.get(name) for name in function.output]
 
     def _run(
-        self, scope: Scope, nodes: Iterable[NodeProto], wanted: Sequence[str], bound: Mapping[str, AttributeProto]
+        self, scope: Scope, nodes: Sequence[NodeProto], wanted: Sequence[str], bound: Mapping[str, AttributeProto]
     ) -> list[Value]:
         """The values called `wanted` that `nodes` compute in a scope of their own."""
+        self._nodes += len(nodes)
+        if self._nodes > _MAX_NODES:
+            raise DataError(f"the functions of the model spell out more than {_MAX_NODES} nodes")
         if self._depth == _MAX_DEPTH:
             raise DataError(f"graphs and functions are nested more than {_MAX_DEPTH} deep")
         outer, outer_bound = self.scope, self._bound
@@ -482,24 +488,30 @@ def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
 def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
     if not info.type.HasField("tensor_type"):
         kind = info.type.WhichOneof("value") or "nothing"
-        raise OnnxNotSupportedError([Problem(printable(info.name), "input", f"is no tensor but {kind}", "")])
+        raise OnnxNotSupportedError([Problem(_text(info.name), "input", f"is no tensor but {kind}", "")])
     return info.type.tensor_type
 
 
 def _written(declared: Sequence[tuple[int, str]]) -> str:
-    return "[" + ", ".join(str(size) if size > 0 else printable(symbol or "?") for size, symbol in declared) + "]"
+    return "[" + ", ".join(str(size) if size > 0 else _text(symbol or "?") for size, symbol in declared) + "]"
+
+
+def _text(name: object) -> str:
+    """A name for a message; protobuf gives bytes where a file has a name that is no UTF-8."""
+    return printable(name if isinstance(name, str) else repr(name))
 
 
 def _label(proto: NodeProto) -> str:
-    return proto.name or next((name for name in proto.output if name), proto.op_type)
+    label: object = proto.name or next((name for name in proto.output if name), proto.op_type)
+    return label if isinstance(label, str) else repr(label)
 
 
 def _qualified(proto: NodeProto, domain: str) -> str:
-    return printable(f"{domain}.{proto.op_type}" if domain else proto.op_type)
+    return _text(f"{domain}.{proto.op_type}" if domain else proto.op_type)
 
 
 def _where(proto: NodeProto) -> str:
-    return f"node {printable(_label(proto))} ({printable(proto.op_type)})"
+    return f"node {_text(_label(proto))} ({_text(proto.op_type)})"
 
 
 def _unknown(domain: str, op_type: str) -> tuple[str, str]:
@@ -536,7 +548,7 @@ def _producers(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
         for name in node.output:
             if name:
                 if name in producers:
-                    raise DataError(f"{_where(node)} and {_where(producers[name])} both compute {printable(name)}")
+                    raise DataError(f"{_where(node)} and {_where(producers[name])} both compute {_text(name)}")
                 producers[name] = node
     return producers
 
@@ -584,7 +596,7 @@ def _standard_function(node: OnnxNode, outputs: Sequence[str]) -> FunctionProto 
     """The standard's own decomposition of a node, for operators that the table does not have."""
     try:
         schema: Any = onnx.defs.get_schema(node.op_type, node.version, node.domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # the latter for versions beyond 32 bits
         return None
     plain, dependent = schema.function_opset_versions, schema.context_dependent_function_opset_versions
     if dependent:
@@ -600,7 +612,7 @@ def _standard_function(node: OnnxNode, outputs: Sequence[str]) -> FunctionProto 
         return None
     function = FunctionProto()
     function.ParseFromString(body)
-    for name, row in schema.attributes.items():
+    for row in schema.attributes.values():
         if row.default_value.name:
             function.attribute_proto.append(row.default_value)
     return function

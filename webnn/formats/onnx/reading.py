@@ -47,8 +47,11 @@ DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
 
 _PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
 
-_DENSE_LIMIT: Final = 1 << 26
-"""The most elements that a sparse tensor may have once it is spelled out."""
+_DENSE_LIMIT: Final = 1 << 25
+"""The most elements that the sparse tensors of a model may have once they are spelled out."""
+
+_MAX_FIELDS: Final = 2_000_000
+"""The most entries of a graph: in memory each takes a hundred times what it takes in a file."""
 
 _FEW: Final = 1024
 """Bytes of weights that are not worth leaving in the file."""
@@ -83,6 +86,7 @@ class Model:
         self._data = data
         self._folder = folder
         self._files: dict[str, Array] = {}
+        self._dense_left = _DENSE_LIMIT
 
     def array(self, tensor: TensorProto) -> Array:
         """The value of `tensor`, viewed in place where that is possible.
@@ -136,8 +140,10 @@ class Model:
         values, indices = self.array(sparse.values), self.array(sparse.indices)
         shape = tuple(sparse.dims)
         where = f"sparse tensor {sparse.values.name!r}"
-        if any(d < 0 for d in shape) or math.prod(shape) > _DENSE_LIMIT:
-            raise DataError(f"{where} has the shape {list(shape)}; at most {_DENSE_LIMIT} elements are read")
+        count = math.prod(shape)
+        if any(d < 0 for d in shape) or count > self._dense_left:
+            raise DataError(f"{where} has the shape {list(shape)}; {self._dense_left} more elements are read")
+        self._dense_left -= count
         result = np.zeros(shape, values.dtype)
         try:
             if indices.ndim == 2:
@@ -234,8 +240,12 @@ def _without_weights(data: memoryview, position: int, end: int, message: str, de
     """The message at `position`, in pieces, with notes of their place instead of the large fields of raw data."""
     inside = _INSIDE[message]
     kept = position
+    fields = 0
     while position < end:
         field = position
+        fields += 1
+        if fields > _MAX_FIELDS:
+            raise DataError(f"a {message} of more than {_MAX_FIELDS} entries")
         tag, position = _varint(data, position, end)
         wire, number = tag & 7, tag >> 3
         if wire == 0:

@@ -228,6 +228,8 @@ class OnnxNode:
 
     def constant(self, array: np.ndarray[Any, Any]) -> MLOperand:
         """A constant of the graph, in the type that holds the array's."""
+        if not self.importer.budget.take(array.nbytes):
+            raise UnsupportedNodeError("the constants to spell out take too much memory")
         return self.importer.operand_of(Value(array))
 
     def scalar(self, like: MLOperand, number: Number) -> MLOperand:
