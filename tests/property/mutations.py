@@ -43,7 +43,7 @@ WRONG: Final[dict[str, tuple[Any, ...]]] = {
     "[EnforceRange] long": (2**31, *_NO_INTEGER),
     "sequence<[EnforceRange] unsigned long>": (*_NO_LIST, None),
     "sequence<unsigned long>": (*_NO_LIST, None),
-    "([EnforceRange] unsigned long or sequence<[EnforceRange] unsigned long>)": (0, -1, [], [0], *_NO_LIST[1:], None),
+    "([EnforceRange] unsigned long or sequence<[EnforceRange] unsigned long>)": (0, -1, [], [0], *_NO_LIST[1:-1], None),
     "sequence<float>": (5, "12", ["a", 1], [math.nan, 1], [math.inf, 1], [-1, 1], [0, 1], [None, 1], [1], None),
     "boolean": (0, 1, "true", [], None),
     "double": (math.nan, math.inf, 10**400, "1", [], True, None),
