@@ -24,8 +24,6 @@ from webnn.cli import main as entry
 from webnn.cli import models
 from webnn.cli.program import COMMANDS, main
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
 
 @pytest.fixture(autouse=True)
 def drafts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
