@@ -36,6 +36,7 @@ def layer_normalized(
     node: OnnxNode, x: MLOperand, scale: MLOperand | None, bias: MLOperand | None, *, axis: int, epsilon: float
 ) -> MLOperand:
     """`x` normalized over the dimensions from `axis` on; `scale` and `bias` are of any shape that stretches to it."""
+    scale, bias = (None if given is None else _cast_like(node, given, x) for given in (scale, bias))
     sizes = x.shape[axis:]
     inside = all(given is None or given.shape == sizes for given in (scale, bias))
     y = node.builder.layer_normalization(
