@@ -38,6 +38,10 @@ MAX_MANIFEST: Final = 1024 * 1024
 ABANDONED: Final = 3600.0
 """Seconds after which a folder that no manifest names is nobody's any more."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_MANIFEST: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]{24}\.json")
+_FOLDER: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]{24}\.[a-z0-9_]{8}")
+_PART: Final = re.compile(r"\.[A-Za-z0-9-]*_[0-9a-f]{20,24}[.json]*\.[a-z0-9_]{8}\.part")
+"""How we spell our names: whatever else a user keeps in the same place is never touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ class DiskStore:
 
     def _manifests(self) -> Iterator[Path]:
         with suppress(FileNotFoundError):
-            yield from (path for path in self.folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+            yield from (path for path in self.folder.iterdir() if _MANIFEST.fullmatch(path.name))
 
     def _folder_named_by(self, manifest: Path) -> Path | None:
         with suppress(DataError, OSError):
@@ -230,9 +234,9 @@ class DiskStore:
         with suppress(OSError):
             for path in self.folder.iterdir():
                 old = time.time() - path.stat().st_mtime > ABANDONED
-                if old and path.name not in named and path.is_dir():
+                if old and path.name not in named and path.is_dir() and _FOLDER.fullmatch(path.name):
                     shutil.rmtree(path, ignore_errors=True)
-                elif old and path.name.endswith(".part"):
+                elif old and _PART.fullmatch(path.name):
                     path.unlink(missing_ok=True)
 
 

@@ -172,13 +172,14 @@ def test_the_least_recently_used_go_when_the_limit_is_reached(tmp_path: Path) ->
 
 def test_what_a_crash_left_goes_after_an_hour(store: DiskStore) -> None:
     store.write("a", {}, filled(b"1"))
-    for name, age in (("left_1.abc", 4000), ("writing_1.abc", 10)):
+    left, writing = f"left_{'0' * 24}.abcdefgh", f"writing_{'0' * 24}.abcdefgh"
+    for name, age in ((left, 4000), (writing, 10)):
         (store.folder / name).mkdir()
         (store.folder / name / "data").write_bytes(b"half")
         os.utime(store.folder / name, (time.time() - age,) * 2)
     store.write("b", {}, filled(b"2"))
-    assert not (store.folder / "left_1.abc").exists()
-    assert (store.folder / "writing_1.abc").exists()
+    assert not (store.folder / left).exists()
+    assert (store.folder / writing).exists()
     assert content(store, "a") == b"1"
 
 
@@ -212,3 +213,16 @@ def test_processes_that_write_one_key_never_see_each_others_halves(tmp_path: Pat
         assert process.returncode == 0, errors.decode()
     store = DiskStore(tmp_path / "store")
     assert content(store, "shared")[:1] in (b"a", b"b")
+
+
+def test_what_a_user_keeps_in_the_same_place_is_never_touched(store: DiskStore) -> None:
+    store.write("a", {}, filled(b"1"))
+    (store.folder / "settings.json").write_text("{}")
+    (store.folder / "notes").mkdir()
+    (store.folder / "notes" / "mine.txt").write_text("mine")
+    (store.folder / "download.part").write_text("half")
+    for path in store.folder.iterdir():
+        os.utime(path, (0, 0))
+    store.clear()
+    assert sorted(path.name for path in store.folder.iterdir()) == ["download.part", "notes", "settings.json"]
+    assert (store.folder / "notes" / "mine.txt").read_text() == "mine"
