@@ -483,7 +483,7 @@ def test_weights_that_are_missing_are_told(tmp_path: Path) -> None:
         (graph_text(consts='c: f32[dyn("n", 3)];').replace("v1", "v2"), "3:13: a constant cannot have a dynamic"),
         (graph_text(consts="c: f32[2] @bytes([1, 2]);"), "3:10: .*expected 8 bytes for float32"),
         (graph_text(consts="c: f32[2] @bytes([256]);"), "3:20: @bytes takes integers of 0 to 255"),
-        (graph_text(consts="c: f32[2] @bytes([1 2]);"), "3:20: @bytes takes integers of 0 to 255"),
+        (graph_text(consts="c: f32[2] @bytes([1 2]);"), "3:30: expected ',', got '2'"),
         (graph_text(consts="c: f32[2] @bytes([1, # one\n -1]);"), "3:20: @bytes takes integers of 0 to 255"),
         (graph_text(consts="c: f32[2] @zeros(1);"), "3:20: expected @weights, @scalar or @bytes, got '@zeros'"),
         (graph_text(consts="c: u4[3] @bytes([1, 2, 3, 4]);"), r"uint4 \[3\] takes 2 bytes, or 3, not 4"),

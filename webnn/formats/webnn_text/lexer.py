@@ -15,16 +15,21 @@ __all__ = ["IDENTIFIER", "Lexer", "Token"]
 IDENTIFIER: Final = re.compile(r"[A-Za-z_/$][A-Za-z0-9_./]*")
 """A name as the text form can spell it."""
 
-_SKIPPED: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+MAX_TOKENS: Final = 1_000_000
+"""More than the largest graphs have (lists of bytes do not count), and read within seconds."""
+
+# Repetitions are possessive (*+), since remembering where to go back to takes more memory than the text.
+_SKIPPED: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*+)*+")
 _TOKEN: Final = re.compile(
     rf"""(?P<word>%?{IDENTIFIER.pattern})          # old files have a % in front of operands
     |(?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
-    |(?P<string>"(?:[^"\\]+|\\.)*")
+    |(?P<string>"(?:[^"\\]++|\\.)*+")
     |(?P<annotation>@[a-z]+)
     |(?P<punctuation>[{{}}\[\]():;,=])""",
     re.VERBOSE | re.DOTALL,
 )
-_BYTES: Final = re.compile(r"[ \t\r\n]*\([ \t\r\n]*\[([0-9 \t\r\n,]*)\][ \t\r\n]*\)")
+_SPACE: Final = r"[ \t\r\n]*+"
+_BYTES: Final = re.compile(rf"\({_SPACE}\[{_SPACE}((?:[0-9]++{_SPACE}(?:,{_SPACE}[0-9]++{_SPACE})*+)?)\]{_SPACE}\)")
 
 
 class Token(NamedTuple):
@@ -42,6 +47,7 @@ class Lexer:
         self._text = text
         self._where = where
         self._end = 0
+        self._count = 0
         self.peek = self._scan()
 
     def next(self) -> Token:
@@ -63,14 +69,18 @@ class Lexer:
             raise self.error(f"expected {what if len(what) > 1 else repr(what)}, got {self.found()}")
         return self.next()
 
-    def byte_list(self) -> list[str] | None:
-        """Read off a whole `([1, 2, 3])`, of which there may be megabytes; None if it is not as plain as that."""
+    def byte_list(self) -> bytes | None:
+        """Read off a whole `([1, 2, 3])`, of which there may be megabytes; None if it is not as plain as that.
+
+        Raises:
+            ValueError: a number is too large for a byte.
+        """
         matched = _BYTES.match(self._text, self.peek.offset)
         if matched is None:
             return None
         self._end = matched.end()
         self.peek = self._scan()
-        return matched[1].split(",") if matched[1].strip() else []
+        return bytes(int(item[0]) for item in re.finditer("[0-9]+", matched[1]))
 
     def place(self, token: Token) -> str:
         """Where a token stands: file, line, column."""
@@ -102,4 +112,7 @@ class Lexer:
             )
             raise self.error(what, Token("", "", start))
         self._end = matched.end()
+        self._count += 1
+        if self._count > MAX_TOKENS:
+            raise self.error(f"more than {MAX_TOKENS} tokens", Token("", "", start))
         return Token(matched.lastgroup or "", matched[0], start)

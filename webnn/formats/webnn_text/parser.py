@@ -39,6 +39,8 @@ SHORT_TYPES: Final = {
 }
 MAX_DEPTH: Final = 32
 """How deeply arrays and objects may be nested in an option."""
+MAX_DIMENSIONS: Final = 64
+"""More than the operators take, so that they can say how many they take."""
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
@@ -118,24 +120,19 @@ class _Parser:
                 lexer.expect("(")
                 init = Scalar(self._number())
             case "@bytes":
-                items = lexer.byte_list()
-                if items is not None:
-                    return Inline(self._bytes(items, annotation))
-                lexer.expect("(")
-                value = self._value(MAX_DEPTH - 1) if lexer.peek.text == "[" else None
-                if not isinstance(value, list):
-                    raise lexer.error("@bytes takes an array of bytes", annotation)
-                init = Inline(self._bytes(value, annotation))
+                try:
+                    data = lexer.byte_list()
+                    if data is not None:
+                        return Inline(data)
+                    lexer.expect("(")
+                    init = Inline(bytes(self._value(MAX_DEPTH - 1) if lexer.peek.text == "[" else [-1]))
+                except (ValueError, TypeError):
+                    message = "@bytes takes integers of 0 to 255 with commas between them"
+                    raise lexer.error(message, annotation) from None
             case other:
                 raise lexer.error(f"expected @weights, @scalar or @bytes, got {other!r}", annotation)
         lexer.expect(")")
         return init
-
-    def _bytes(self, items: list[Any], at: Token) -> bytes:
-        try:
-            return bytes([int(item) if isinstance(item, int | str) else 256 for item in items])
-        except ValueError:
-            raise self._lexer.error("@bytes takes integers of 0 to 255 with commas between them", at) from None
 
     def _node(self) -> None:
         lexer = self._lexer
@@ -208,6 +205,8 @@ class _Parser:
         while not lexer.accept("]"):
             if shape:
                 lexer.expect(",")
+            if len(shape) == MAX_DIMENSIONS:
+                raise lexer.error(f"a shape of more than {MAX_DIMENSIONS} dimensions")
             shape.append(self._dimension())
         return SHORT_TYPES[name.text], shape
 
