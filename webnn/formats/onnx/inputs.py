@@ -1,0 +1,160 @@
+"""The inputs of a model: which sizes their dimensions have, and what stands for them in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, TypeProto, ValueInfoProto
+
+from webnn.errors import ValidationError
+from webnn.formats.onnx.problems import OnnxNotSupportedError, Problem, text
+from webnn.formats.onnx.reading import DTYPES
+from webnn.formats.onnx.values import UnsupportedNodeError, Value, data_type_for
+from webnn.graph.arguments import enum_value, unsigned, unsigned_list
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.dtypes import ALL, DataType
+from webnn.graph.operand import MLOperand
+
+__all__ = ["Inputs"]
+
+
+class Inputs:
+    """What the caller says about the inputs of a graph, checked against what the graph says."""
+
+    def __init__(
+        self,
+        graph: GraphProto,
+        builder: MLGraphBuilder[Any],
+        *,
+        shapes: Mapping[str, int | Sequence[int]],
+        dtypes: Mapping[str, DataType],
+        constants: Mapping[str, Any],
+        operands: Mapping[str, MLOperand],
+    ) -> None:
+        self.names = {info.name for info in graph.input}
+        self._builder = builder
+        self._shapes = shapes
+        self._dtypes = dtypes
+        self._constants = constants
+        self._operands = operands
+        outputs = {info.name for info in graph.output}
+        symbols = {d.dim_param for info in graph.input for d in info.type.tensor_type.shape.dim if d.dim_param}
+        for option, given, allowed, what in (
+            ("shapes", shapes, self.names | symbols, "input or dimension"),
+            ("dtypes", dtypes, self.names | outputs, "input or output"),
+            ("constants", constants, self.names, "input"),
+            ("inputs", operands, self.names, "input"),
+        ):
+            if not isinstance(given, Mapping):
+                raise ValidationError(f"{option} must be a mapping of names, got {type(given).__name__}")
+            for name in given:
+                if name not in allowed:
+                    has = ", ".join(sorted(map(text, allowed))[:20])
+                    raise ValidationError(f"{option}: the model has no {what} {name!r}; it has {has or 'none'}")
+
+    def values(self, infos: Sequence[ValueInfoProto]) -> dict[str, Value]:
+        """What stands for each of these inputs. All dimensions without a size are reported together."""
+        sizes = self._sizes(infos)
+        values: dict[str, Value] = {}
+        open_dimensions: list[str] = []
+        for info in infos:
+            value = self._given(info)
+            if value is None:
+                shape = self._shape(info, sizes)
+                if isinstance(shape, str):
+                    open_dimensions.append(shape)
+                    continue
+                value = self._input(info, shape)
+            values[info.name] = value
+        if open_dimensions:
+            raise ValidationError(
+                f"the model leaves dimensions open: {'; '.join(open_dimensions)}. "
+                "Give them sizes, by name or for a whole input: shapes={'batch': 1, 'x': [1, 3, 224, 224]}"
+            )
+        return values
+
+    def _given(self, info: ValueInfoProto) -> Value | None:
+        """The value of an input that the caller has fixed, or an operand that stands for it."""
+        name = info.name
+        if name in self._constants:
+            dtype = DTYPES.get(_tensor_type(info).elem_type)
+            try:
+                return Value(np.asarray(self._constants[name], dtype))
+            except (ValueError, TypeError, OverflowError) as error:
+                raise ValidationError(f"constants[{name!r}] is no {dtype} array: {error}") from None
+        if name in self._operands:
+            operand = self._operands[name]
+            if not isinstance(operand, MLOperand):
+                raise ValidationError(f"inputs[{name!r}] must be an MLOperand, got {type(operand).__name__}")
+            wanted = self._held_type(info)
+            return Value(operand=operand if operand.data_type == wanted else self._builder.cast(operand, wanted))
+        return None
+
+    def _held_type(self, info: ValueInfoProto) -> DataType:
+        try:
+            return data_type_for(_tensor_type(info).elem_type)
+        except UnsupportedNodeError as error:
+            raise OnnxNotSupportedError([Problem(info.name, "input", error.reason, error.nearest)]) from None
+
+    def _input(self, info: ValueInfoProto, shape: tuple[int, ...]) -> Value:
+        held_type = self._held_type(info)
+        name = info.name
+        wanted = enum_value(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
+        operand = self._builder.input(name, shape, wanted)
+        return Value(operand=operand if wanted == held_type else self._builder.cast(operand, held_type))
+
+    def _sizes(self, infos: Sequence[ValueInfoProto]) -> dict[str, int]:
+        """The size of each named dimension, given by its name or by the shape of an input that has it."""
+        sizes: dict[str, int] = {}
+        for name, given in self._shapes.items():
+            if name not in self.names:
+                sizes[name] = unsigned(f"shapes[{name!r}]", given)
+        for info in infos:
+            dims = _tensor_type(info).shape.dim
+            shape: Any = self._shapes.get(info.name)
+            if info.name in self._operands:
+                shape = self._operands[info.name].shape
+            elif info.name in self._constants:
+                shape = np.shape(self._constants[info.name])
+            if shape is None:
+                continue
+            for dim, size in zip(dims, unsigned_list(f"shapes[{info.name!r}]", shape), strict=False):
+                if dim.dim_param and sizes.setdefault(dim.dim_param, size) != size:
+                    raise ValidationError(
+                        f"shapes[{info.name!r}] {list(shape)}: dimension {dim.dim_param!r} is {sizes[dim.dim_param]}"
+                    )
+        return sizes
+
+    def _shape(self, info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...] | str:
+        """The shape of an input, or a word on what is open in it."""
+        tensor = _tensor_type(info)
+        declared = [(d.dim_value if d.HasField("dim_value") else 0, d.dim_param) for d in tensor.shape.dim]
+        given = self._shapes.get(info.name)
+        if given is not None:
+            shape = unsigned_list(f"shapes[{info.name!r}]", given)
+            fits = not tensor.HasField("shape") or (
+                len(shape) == len(declared)
+                and all(size <= 0 or size == s for (size, _), s in zip(declared, shape, strict=True))
+            )
+            if not fits:
+                raise ValidationError(f"shapes[{info.name!r}] is {list(shape)}, the model says {_written(declared)}")
+            return shape
+        if not tensor.HasField("shape"):
+            return f"input {info.name!r} has no shape at all"
+        shape = tuple(size if size > 0 else sizes.get(symbol, 0) for size, symbol in declared)
+        if any(size <= 0 for size in shape):
+            return f"input {info.name!r} {_written(declared)}"
+        return shape
+
+
+def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
+    if not info.type.HasField("tensor_type"):
+        kind = info.type.WhichOneof("value") or "nothing"
+        raise OnnxNotSupportedError([Problem(text(info.name), "input", f"is no tensor but {kind}", "")])
+    return info.type.tensor_type
+
+
+def _written(declared: Sequence[tuple[int, str]]) -> str:
+    return "[" + ", ".join(str(size) if size > 0 else text(symbol or "?") for size, symbol in declared) + "]"

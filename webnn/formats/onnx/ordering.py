@@ -1,0 +1,70 @@
+"""The nodes of a graph that something needs, in an order in which they can be imported.
+
+No function here calls itself, since hostile graphs are deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from onnx import NodeProto
+
+from webnn.errors import DataError
+from webnn.formats.onnx.problems import text, where
+
+__all__ = ["MAX_DEPTH", "needed", "producers_of", "reads"]
+
+MAX_DEPTH: Final = 24
+"""Subgraphs in subgraphs, functions in functions."""
+
+
+def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
+    """Each value's node; a value has one."""
+    producers: dict[str, NodeProto] = {}
+    for node in nodes:
+        for name in node.output:
+            if name:
+                if name in producers:
+                    raise DataError(f"{where(node)} and {where(producers[name])} both compute {text(name)}")
+                producers[name] = node
+    return producers
+
+
+def reads(node: NodeProto) -> Iterator[str]:
+    """The names that a node reads, also inside of its graphs (and there also some that are not from outside)."""
+    yield from (name for name in node.input if name)
+    graphs = [(a.g, 0) for a in node.attribute if a.HasField("g")]
+    while graphs:
+        graph, depth = graphs.pop()
+        if depth > MAX_DEPTH:
+            raise DataError(f"graphs are nested more than {MAX_DEPTH} deep")
+        yield from (info.name for info in graph.output)
+        for inner in graph.node:
+            yield from (name for name in inner.input if name)
+            graphs += [(a.g, depth + 1) for a in inner.attribute if a.HasField("g")]
+
+
+def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+    """The nodes behind `wanted`, each after those that it reads from."""
+    order: list[NodeProto] = []
+    done: dict[int, bool] = {}  # False: what the node reads is being looked at; met again like this, it is a cycle
+    for name in wanted:
+        stack = [producers[name]] if name in producers else []
+        while stack:
+            node = stack[-1]
+            if done.get(id(node)):
+                stack.pop()
+                continue
+            missing = [producers[read] for read in reads(node) if read in producers]
+            missing = [producer for producer in missing if not done.get(id(producer))]
+            if not missing:
+                stack.pop()
+                done[id(node)] = True
+                order.append(node)
+            elif id(node) in done:
+                raise DataError(f"{where(node)} needs what is computed from its own output")
+            else:
+                done[id(node)] = False
+                stack.extend(reversed(missing))
+    return order

@@ -1,0 +1,87 @@
+"""What stands in the way of an import: told in words that name the node, and all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from onnx import NodeProto
+
+from webnn.errors import NotSupportedError
+from webnn.graph.arguments import printable
+
+__all__ = ["OnnxNotSupportedError", "Problem", "label_of", "qualified", "text", "unknown", "where"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One node that WebNN cannot express."""
+
+    node: str
+    """Its name, or that of its first output."""
+    op_type: str
+    """With the domain in front, unless it is the standard's own."""
+    reason: str
+    nearest: str
+    """What could be used in its place; "" if nothing is known."""
+
+    def __str__(self) -> str:
+        return f"{self.node} ({self.op_type}): {self.reason}" + (f"; nearest: {self.nearest}" if self.nearest else "")
+
+
+class OnnxNotSupportedError(NotSupportedError):
+    """A model has nodes that WebNN cannot express: all of them are in `problems`."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        many = "1 node" if len(problems) == 1 else f"{len(problems)} nodes"
+        super().__init__(f"{many} of the ONNX model cannot be expressed in WebNN:\n{lines}")
+        self.problems = tuple(problems)
+
+
+def text(name: object) -> str:
+    """A name for a message; protobuf gives bytes where a file has a name that is no UTF-8."""
+    return printable(name if isinstance(name, str) else repr(name))
+
+
+def label_of(proto: NodeProto) -> str:
+    """The name of a node, or of what it computes."""
+    label: object = proto.name or next((name for name in proto.output if name), proto.op_type)
+    return label if isinstance(label, str) else repr(label)
+
+
+def qualified(proto: NodeProto, domain: str) -> str:
+    """The type of a node, with its domain unless that is the standard's."""
+    return text(f"{domain}.{proto.op_type}" if domain else proto.op_type)
+
+
+def where(proto: NodeProto) -> str:
+    """A node at the beginning of a message."""
+    return f"node {text(label_of(proto))} ({text(proto.op_type)})"
+
+
+def unknown(domain: str, op_type: str) -> tuple[str, str]:
+    """Why an operator that nothing knows cannot be expressed, and the nearest form."""
+    if domain:
+        return f"the importer knows no {op_type} of the domain {domain}", ""
+    return f"WebNN has no {op_type}, and it cannot be composed of what it has", _NEAREST.get(op_type, "")
+
+
+_NEAREST: Final[Mapping[str, str]] = {
+    "Loop": "unroll it when exporting the model",
+    "Scan": "unroll it when exporting the model, or use LSTM, GRU or RNN",
+    "NonMaxSuppression": "take the boxes and scores as outputs=[...] and select outside of the graph",
+    "TopK": "take its input as outputs=[...] and sort outside of the graph, or ArgMax for k = 1",
+    "NonZero": "Where with a mask",
+    "Compress": "Where with a mask, or Gather with constant indices",
+    "RandomNormal": "an input that is given random numbers",
+    "RandomUniform": "an input that is given random numbers",
+    "RandomNormalLike": "an input that is given random numbers",
+    "RandomUniformLike": "an input that is given random numbers",
+    "Multinomial": "take the logits as outputs=[...] and draw outside of the graph",
+    "Bernoulli": "an input that is given random numbers, and Less",
+    "StringNormalizer": "prepare text outside of the graph",
+    "TfIdfVectorizer": "prepare text outside of the graph",
+    "ImageDecoder": "decode images outside of the graph",
+}
