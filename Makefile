@@ -9,9 +9,11 @@ SCALE ?= 0.1
 RUN := $(VENV)/bin/python
 # Its wheel carries the weights of the demo's network; its own dependencies are not needed for that.
 MAGIKA := magika==1.0.3
+# Where `make chromium` puts a browser, outside of this directory.
+CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check format bench docs chromium clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -22,6 +24,7 @@ help:
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
 	@echo "make docs    write docs/operators.md anew, and run the examples in the documentation"
+	@echo "make chromium  install a Chromium with Node, outside of this directory, and compare random graphs with it"
 	@echo "make clean   remove the virtual environment and everything that was generated"
 
 demo: $(VENV)/demo.installed $(VENV)/magika.installed
@@ -45,6 +48,12 @@ bench: $(VENV)/bench.installed
 docs: $(VENV)/test.installed
 	$(RUN) -m docs.generate_support_table
 	$(RUN) -m pytest tests/integration/test_documentation.py
+
+chromium: $(VENV)/test.installed
+	mkdir -p $(CHROMIUM)
+	cp tests/conformance/chromium/package.json $(CHROMIUM)
+	npm install --prefix $(CHROMIUM) --no-package-lock --no-audit --no-fund
+	WEBNN_CHROMIUM=$(CHROMIUM) $(RUN) -m pytest tests/conformance/chromium $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
