@@ -35,6 +35,7 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         # Over three axes, the first one is not padded by the convolution below.
         before, after = list(windows.before), list(windows.after)
         x = pad_or_crop(b, x, [0, 0, *before], [0, 0, *after])
+        windows.sizes = list(x.shape[2:])
         windows.before = windows.after = [0] * len(before)
     count = len(windows.kernel)
     if count == 3:

@@ -54,6 +54,10 @@ class Inputs:
                     has = ", ".join(sorted(map(text, allowed))[:20])
                     raise ValidationError(f"{option}: the model has no {what} {name!r}; it has {has or 'none'}")
 
+        for name, operand in operands.items():
+            if not isinstance(operand, MLOperand):
+                raise ValidationError(f"inputs[{name!r}] must be an MLOperand, got {type(operand).__name__}")
+
     def values(self, infos: Sequence[ValueInfoProto]) -> dict[str, Value]:
         """What stands for each of these inputs. All dimensions without a size are reported together."""
         sizes = self._sizes(infos)
@@ -86,8 +90,6 @@ class Inputs:
                 raise ValidationError(f"constants[{name!r}] is no {dtype} array: {error}") from None
         if name in self._operands:
             operand = self._operands[name]
-            if not isinstance(operand, MLOperand):
-                raise ValidationError(f"inputs[{name!r}] must be an MLOperand, got {type(operand).__name__}")
             wanted = self._held_type(info)
             return Value(operand=operand if operand.data_type == wanted else self._builder.cast(operand, wanted))
         return None

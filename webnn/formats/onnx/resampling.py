@@ -52,24 +52,25 @@ class _Way:
     antialias: bool
     extrapolation: float
 
-    def places(self, axis: _Axis) -> Array:
+    def places(self, axis: _Axis, dtype: Any = np.float64) -> Array:
         """Where each output lies in the input."""
-        out = np.arange(axis.target, dtype=np.float64)
+        out = np.arange(axis.target, dtype=dtype)
+        scale = dtype(axis.scale)
         match self.coordinates:
             case "half_pixel":
-                return np.asarray((out + 0.5) / axis.scale - 0.5)
+                return np.asarray((out + 0.5) / scale - 0.5)
             case "half_pixel_symmetric":
                 # The output would be this long if it were not rounded; what the rounding takes is shared by both ends.
                 adjustment = axis.target / (axis.scale * axis.size)
-                return np.asarray(axis.size / 2 * (1 - adjustment) + (out + 0.5) / axis.scale - 0.5)
+                return np.asarray(axis.size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5)
             case "pytorch_half_pixel":
-                return (out + 0.5) / axis.scale - 0.5 if axis.target > 1 else np.zeros_like(out)
+                return (out + 0.5) / scale - 0.5 if axis.target > 1 else np.zeros_like(out)
             case "align_corners":
                 return out * (axis.size - 1) / (axis.target - 1) if axis.target > 1 else np.zeros_like(out)
             case "asymmetric":
-                return np.asarray(out / axis.scale)
+                return np.asarray(out / scale)
             case "tf_half_pixel_for_nn":
-                return np.asarray((out + 0.5) / axis.scale)
+                return np.asarray((out + 0.5) / scale)
             case "tf_crop_and_resize":
                 last = axis.size - 1
                 if axis.target == 1:
@@ -132,8 +133,8 @@ class _Way:
         """The one input that each output takes."""
         if axis.target > _WEIGHTS:
             raise UnsupportedNodeError(f"an axis resized to {axis.target} takes too many indices")
-        # Scales are float32: what is meant to be half way between two inputs may be a little off.
-        places = np.round(self.places(axis), 6)
+        # In float32, as runtimes have it: which input is the nearest may depend on the last bit.
+        places = self.places(axis, np.float32)
         return np.asarray(np.clip(self.rounded(places), 0, axis.size - 1), np.int64)
 
 

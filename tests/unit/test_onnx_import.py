@@ -1,0 +1,363 @@
+"""Importing ONNX: shapes, constants, what is folded, what is reported, and files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+import webnn
+from tests.direct import direct_builder, run_graph
+from webnn.backends.base import Backend
+from webnn.errors import DataError, NotSupportedError, ValidationError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.graph.ir import Graph
+from webnn.memory.mapped import place_in_file
+
+FLOAT, INT64, BOOL, DOUBLE = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL, TensorProto.DOUBLE
+
+
+def value(name: str, shape: Sequence[Any] | None, element_type: int = FLOAT) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, element_type, shape)
+
+
+def model_of(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[str],
+    constants: dict[str, Any] | None = None,
+    *,
+    opset: int = 17,
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> ModelProto:
+    initializers = [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()]
+    graph = helper.make_graph(nodes, "g", inputs, [ValueInfoProto(name=name) for name in outputs], initializers)
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("local", 1)]
+    return helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9)
+
+
+def imported(model: Any, **options: Any) -> Graph:
+    builder = direct_builder()
+    return builder.build(import_onnx(model, builder, **options))
+
+
+def ops(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes]
+
+
+node = helper.make_node
+RELU = model_of([node("Relu", ["x"], ["y"], name="act")], [value("x", ["batch", 3])], ["y"])
+
+
+# Sizes.
+
+
+def test_a_named_dimension_takes_its_size_from_shapes() -> None:
+    graph = imported(RELU, shapes={"batch": 2})
+    assert graph.inputs["x"].shape == (2, 3)
+    assert graph.outputs["y"].shape == (2, 3)
+
+
+def test_a_whole_shape_is_given_by_the_inputs_name_and_names_the_dimensions_of_the_others() -> None:
+    two = model_of(
+        [node("Add", ["x", "z"], ["y"])], [value("x", ["batch", 3]), value("z", ["batch", 1])], ["y"]
+    )  # fmt: skip
+    graph = imported(two, shapes={"x": [4, 3]})
+    assert graph.inputs["z"].shape == (4, 1)
+
+
+def test_all_open_dimensions_are_reported_together() -> None:
+    model = model_of([node("Add", ["x", "z"], ["y"])], [value("x", ["batch", None]), value("z", None)], ["y"])
+    with pytest.raises(ValidationError, match=r"input 'x' \[batch, \?\]; input 'z' has no shape at all"):
+        imported(model)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shapes": {"x": [2, 4]}}, r"shapes\['x'\] is \[2, 4\], the model says \[batch, 3\]"),
+        ({"shapes": {"x": [2]}}, r"shapes\['x'\] is \[2\], the model says"),
+        ({"shapes": {"w": 2}}, "shapes: the model has no input or dimension 'w'; it has batch, x"),
+        ({"shapes": {"x": [2, 3], "batch": 3}}, "dimension 'batch' is 3"),
+        ({"shapes": {"batch": -1}}, r"shapes\['batch'\] must be an integer of 0"),
+        ({"shapes": [1, 2]}, "shapes must be a mapping of names, got list"),
+        ({"constants": {"y": 1}}, "constants: the model has no input 'y'"),
+        ({"constants": {"x": "a"}}, r"constants\['x'\] is no float32 array"),
+        ({"shapes": {"batch": 1}, "dtypes": {"x": "bool"}}, r"dtypes\['x'\] must be one of"),
+        ({"outputs": ["z"]}, "the model computes no 'z'; its outputs are y"),
+        ({"outputs": "y"}, "outputs must be a list of names, got 'y'"),
+        ({"outputs": []}, "outputs must not be empty"),
+        ({"inputs": {"x": 3}}, r"inputs\['x'\] must be an MLOperand, got int"),
+    ],
+)
+def test_options_that_do_not_fit_the_model_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        imported(RELU, **options)
+
+
+def test_inputs_that_nothing_needs_take_no_shape() -> None:
+    model = model_of([node("Relu", ["x"], ["y"])], [value("x", [2]), value("unused", ["n"])], ["y"])
+    assert list(imported(model).inputs) == ["x"]
+
+
+# What is known is folded away.
+
+
+def test_shape_arithmetic_folds_away(backend: Backend) -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "zero"], ["n"]),
+        node("Unsqueeze", ["n", "first"], ["n1"]),
+        node("Concat", ["n1", "rest"], ["target"], axis=0),
+        node("Reshape", ["x", "target"], ["flat"]),
+        node("Range", ["zero", "n", "one"], ["r"]),
+        node("Cast", ["r"], ["rf"], to=FLOAT),
+        node("Unsqueeze", ["rf", "last"], ["column"]),
+        node("ConstantOfShape", ["s"], ["ones"], value=numpy_helper.from_array(np.ones(1, np.float32))),
+        node("ReduceSum", ["ones"], ["count"], keepdims=0),
+        node("Div", ["flat", "count"], ["mean"]),
+        node("Add", ["mean", "column"], ["y"]),
+    ]
+    constants = {
+        "zero": np.int64(0),
+        "one": np.int64(1),
+        "first": np.array([0]),
+        "last": np.array([1]),
+        "rest": np.array([-1]),
+    }
+    graph = imported(model_of(nodes, [value("x", ["n", 2, 3])], ["y"], constants), shapes={"n": 2})
+    assert ops(graph) == ["reshape", "div", "add"]
+    x = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    result = run_graph(graph, {"x": x}, backend)["y"]
+    np.testing.assert_allclose(result, x.reshape(2, 6) / 12 + [[0], [1]], rtol=1e-6)
+
+
+def test_an_if_with_a_known_condition_becomes_one_of_its_branches() -> None:
+    then = helper.make_graph([node("Relu", ["x"], ["a"])], "then", [], [value("a", None)])
+    other = helper.make_graph([node("Loop", ["x"], ["b"])], "else", [], [value("b", None)])
+    nodes = [
+        node("Equal", ["rate", "sixteen"], ["c"]),
+        node("If", ["c"], ["y"], then_branch=then, else_branch=other, name="choice"),
+    ]
+    inputs = [value("x", [2]), value("rate", [], INT64)]
+    model = model_of(nodes, inputs, ["y"], {"sixteen": np.int64(16000)})
+    graph = imported(model, constants={"rate": 16000})
+    assert ops(graph) == ["relu"]
+    assert list(graph.inputs) == ["x"]
+    with pytest.raises(
+        NotSupportedError, match=r"choice \(If\): the condition is computed when the model runs.*constants="
+    ):
+        imported(model)
+
+
+def test_functions_of_the_model_are_imported_with_their_attributes() -> None:
+    slope = onnx.AttributeProto(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="slope")
+    inner = node("LeakyRelu", ["a"], ["b"])
+    inner.attribute.append(slope)
+    function = helper.make_function(
+        "local", "Leaky", ["a", "absent"], ["b"], [inner], [helper.make_opsetid("", 17)], ["slope"]
+    )
+    call = node("Leaky", ["x"], ["y"], domain="local", slope=0.25)
+    graph = imported(model_of([call], [value("x", [2])], ["y"], functions=[function]))
+    assert graph.nodes[0].op == "leaky_relu"
+    assert graph.nodes[0].attributes["alpha"] == 0.25
+
+
+def test_operators_without_a_function_of_ours_follow_the_standards_own_definition(backend: Backend) -> None:
+    model = model_of([node("MeanVarianceNormalization", ["x"], ["y"])], [value("x", [2, 3, 4, 5])], ["y"])
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    result = run_graph(imported(model), {"x": x}, backend)["y"]
+    expected = (x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+# What comes out.
+
+
+def test_operators_carry_the_names_of_their_nodes() -> None:
+    nodes = [node("Mish", ["x"], ["m"], name="/block/act"), node("Relu", ["m"], ["y"])]
+    graph = imported(model_of(nodes, [value("x", [2])], ["y"], opset=18))
+    assert [n.label for n in graph.nodes] == ["/block/act"] * 3 + ["y"]
+
+
+def test_types_that_webnn_lacks_are_held_by_their_neighbours() -> None:
+    nodes = [node("Not", ["b"], ["nb"]), node("Add", ["d", "half"], ["y"]), node("Cast", ["nb"], ["z"], to=DOUBLE)]
+    inputs = [value("b", [2], BOOL), value("d", [2], DOUBLE)]
+    graph = imported(model_of(nodes, inputs, ["nb", "y", "z"], {"half": np.float64(0.5)}))
+    assert {name: operand.data_type for name, operand in graph.inputs.items()} == {"b": "uint8", "d": "float32"}
+    assert [o.data_type for o in graph.outputs.values()] == ["uint8", "float32", "float32"]
+
+
+def test_inputs_and_outputs_are_presented_in_the_data_types_asked_for() -> None:
+    model = model_of([node("Gather", ["table", "ids"], ["y"])], [value("ids", [2], INT64)], ["y"], {"table": np.eye(3)})
+    graph = imported(model, dtypes={"ids": "int32", "y": "float16"})
+    assert graph.inputs["ids"].data_type == "int32"
+    assert graph.outputs["y"].data_type == "float16"
+
+
+def test_outputs_may_be_values_inside_of_the_model_inputs_and_constants(backend: Backend) -> None:
+    nodes = [node("Relu", ["x"], ["m"]), node("Loop", ["m"], ["y"])]
+    graph = imported(model_of(nodes, [value("x", [2])], ["y"], {"c": np.float32([1, 2])}), outputs=["m", "x", "c"])
+    results = run_graph(graph, {"x": np.float32([-1, 1])}, backend)
+    assert {name: array.tolist() for name, array in results.items()} == {"m": [0, 1], "x": [-1, 1], "c": [1, 2]}
+
+
+def test_building_goes_on_after_an_import_and_before_it(backend: Backend) -> None:
+    builder = direct_builder(backend)
+    x = builder.input("image", [2, 3], "float16")
+    outputs = import_onnx(RELU, builder, inputs={"x": builder.neg(x)})
+    graph = builder.build({"z": builder.neg(outputs["y"])})
+    x_data = np.float16([[1, -2, 3], [-4, 5, -6]])
+    assert run_graph(graph, {"image": x_data}, backend)["z"].tolist() == np.minimum(x_data, 0).tolist()
+
+
+def test_load_onnx_gives_a_graph_that_runs() -> None:
+    with webnn.ML().create_context() as context:
+        graph = webnn.load_onnx(RELU.SerializeToString(), context, shapes={"batch": 1})
+        assert context.compute(graph, {"x": [[-1, 0, 2]]})["y"].tolist() == [[0, 0, 2]]
+
+
+def test_a_context_made_for_a_model_that_cannot_be_loaded_is_destroyed() -> None:
+    with pytest.raises(ValidationError, match="leaves dimensions open"):
+        webnn.load_onnx(RELU)
+
+
+# What cannot be expressed.
+
+
+def test_all_that_cannot_be_expressed_is_reported_at_once() -> None:
+    nodes = [
+        node("NonZero", ["x"], ["a"], name="first"),
+        node("Loop", ["a"], ["b"], name="second"),
+        node("Relu", ["b"], ["c"], name="innocent"),
+        node("Reshape", ["x", "shape"], ["d"], name="third"),
+        node("Conv", ["x", "w"], ["e"], name="fourth"),
+        node("MaxPool", ["x4"], ["f", "places"], name="fifth", kernel_shape=[2, 2]),
+    ]
+    inputs = [value("x", [2, 2]), value("shape", [1], INT64), value("w", [1, 1]), value("x4", [1, 1, 4, 4])]
+    with pytest.raises(OnnxNotSupportedError) as caught:
+        imported(model_of(nodes, inputs, ["c", "d", "e", "places"]))
+    problems = {problem.node: problem for problem in caught.value.problems}
+    assert list(problems) == ["first", "second", "third", "fourth", "fifth"]
+    assert "Where with a mask" in problems["first"].nearest
+    assert "shape (input 1) is computed when the model runs" in problems["third"].reason
+    assert "output 1 (places) is used" in problems["fifth"].reason
+    assert "5 nodes of the ONNX model cannot be expressed" in str(caught.value)
+
+
+def test_an_output_that_is_not_asked_for_may_be_out_of_reach() -> None:
+    nodes = [node("NonZero", ["x"], ["a"]), node("Relu", ["x"], ["y"])]
+    assert ops(imported(model_of(nodes, [value("x", [2])], ["a", "y"]), outputs=["y"])) == ["relu"]
+
+
+def test_models_older_than_opset_7_are_refused() -> None:
+    with pytest.raises(
+        NotSupportedError, match=r"written in opset 6, the oldest that is read is 7; nearest: .*convert_version"
+    ):
+        imported(model_of([node("Relu", ["x"], ["y"])], [value("x", [2])], ["y"], opset=6))
+
+
+# Files.
+
+
+WEIGHT = np.arange(20000, dtype=np.float32).reshape(100, 200)
+MATMUL = model_of([node("MatMul", ["x", "w"], ["y"])], [value("x", [1, 100])], ["y"], {"w": WEIGHT})
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_weights_stay_in_their_file(tmp_path: Path, backend: Backend, external: bool) -> None:
+    path = tmp_path / "model.onnx"
+    model = ModelProto()
+    model.CopyFrom(MATMUL)
+    onnx.save(model, path, save_as_external_data=external, location="weights.bin", size_threshold=0)
+    graph = imported(str(path))
+    (constant,) = graph.constants
+    assert constant.constant is not None
+    np.testing.assert_array_equal(constant.constant, WEIGHT)
+    place = place_in_file(constant.constant)
+    assert place is not None
+    assert place[0] == (tmp_path / ("weights.bin" if external else "model.onnx")).resolve()
+    assert place[0].read_bytes()[place[1] :].startswith(WEIGHT.tobytes())
+    x = np.ones((1, 100), np.float32)
+    np.testing.assert_allclose(run_graph(graph, {"x": x}, backend)["y"], x @ WEIGHT, rtol=1e-5)
+
+
+def test_a_file_that_changed_after_it_was_mapped_is_not_read_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(MATMUL, path)
+    (constant,) = imported(path).constants
+    assert constant.constant is not None
+    other = tmp_path / "other"
+    onnx.save(MATMUL, other)
+    other.replace(path)
+    assert place_in_file(constant.constant) is None
+
+
+def test_bytes_and_protos_are_read_too() -> None:
+    for source in (MATMUL, MATMUL.SerializeToString(), bytearray(MATMUL.SerializeToString())):
+        (constant,) = imported(source).constants
+        np.testing.assert_array_equal(constant.constant, WEIGHT)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/../../secret", "link", "", "\0", "missing", "."])
+def test_external_data_outside_of_the_folder_is_refused(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(80000))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    model = ModelProto()
+    model.CopyFrom(MATMUL)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match=r"not in the folder of the model|cannot be read|no file name"):
+        imported(folder / "model.onnx")
+    with pytest.raises(DataError, match="load the model by its path"):
+        imported(model)
+
+
+@pytest.mark.parametrize(("offset", "length"), [("0", "79996"), ("8", "80000"), ("-4", "80000"), ("x", "80000")])
+def test_external_data_must_be_where_it_is_said_to_be(tmp_path: Path, offset: str, length: str) -> None:
+    (tmp_path / "weights").write_bytes(bytes(80000))
+    model = ModelProto()
+    model.CopyFrom(MATMUL)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, text in (("location", "weights"), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=text)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="tensor 'w'"):
+        imported(tmp_path / "model.onnx")
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"a model is a path, bytes or an onnx\.ModelProto, got int"):
+        imported(3)
+    with pytest.raises(DataError, match="cannot be read"):
+        imported(tmp_path / "nothing.onnx")
+    with pytest.raises(DataError, match="cannot be read"):
+        imported(tmp_path)
+    with pytest.raises(DataError, match="holds no ONNX graph"):
+        imported(b"")
+    with pytest.raises(DataError, match="cannot be read as an ONNX model"):
+        imported(b"not a model at all")
+
+
+def test_importing_the_package_does_not_load_onnx() -> None:
+    script = "import sys, webnn; webnn.load_onnx; print({'onnx', 'onnxruntime'} & set(sys.modules))"
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout.strip() == "set()"

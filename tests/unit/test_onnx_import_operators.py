@@ -1,0 +1,296 @@
+"""Single nodes of ONNX, against onnxruntime: shapes and options that the standard's own tests leave out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.direct import direct_builder
+from tests.onnx_nodes import Fixed, Given, by_reference, check_node, node_model, random
+from webnn.backends.base import Backend
+from webnn.errors import DataError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.problems import OnnxNotSupportedError
+
+
+def fixed(*numbers: int) -> Fixed:
+    return Fixed(np.array(numbers, np.int64))
+
+
+IMAGE = random(0, 2, 4, 7, 9)
+
+
+@pytest.mark.parametrize("version", [7, 13])
+@pytest.mark.parametrize("op_type", ["Softmax", "LogSoftmax", "Hardmax"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_softmax_before_version_13_is_over_all_axes_from_its_axis_on(
+    backend: Backend, op_type: str, axis: int, version: int
+) -> None:
+    check_node(backend, op_type, [random(0, 2, 3, 4)], version=version, axis=axis)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "options"),
+    [
+        ("Gelu", {"approximate": "tanh", "version": 20}),
+        ("Shrink", {"lambd": 0.7, "bias": 0.2}),
+        ("ThresholdedRelu", {"alpha": 0.3}),
+        ("Celu", {"alpha": 2.0}),
+        ("Selu", {}),
+        ("Mish", {}),
+        ("HardSwish", {}),
+        ("Clip", {"min": -0.5, "max": 0.25, "version": 8}),
+        ("Asinh", {}),
+        ("Atanh", {}),
+        ("Cosh", {}),
+        ("Round", {}),
+    ],
+)
+def test_activations(backend: Backend, op_type: str, options: dict[str, Any]) -> None:
+    check_node(backend, op_type, [np.clip(random(0, 3, 5), -0.9, 0.9)], **options)
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_convolutions_over_one_to_three_axes(backend: Backend, auto_pad: str, rank: int) -> None:
+    x = random(0, 1, 4, *(7, 6, 5)[:rank])
+    filters, bias = random(1, 6, 2, *(3, 2, 2)[:rank]), random(2, 6)
+    pads = {"pads": [1, 0, 2][:rank] + [0, 1, 1][:rank]} if auto_pad == "NOTSET" else {"auto_pad": auto_pad}
+    strides = [2, 1, 2][:rank]
+    check_node(backend, "Conv", [x, Fixed(filters), Fixed(bias)], group=2, strides=strides, **pads)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": [2, 3], "output_padding": [1, 2], "pads": [1, 0, 0, 1]},
+        {"strides": [2, 2], "output_shape": [13, 18]},
+        {"strides": [2, 3], "auto_pad": "SAME_UPPER"},
+        {"strides": [2, 2], "auto_pad": "SAME_LOWER"},
+        {"dilations": [2, 1], "group": 2},
+    ],
+)
+def test_transposed_convolutions(backend: Backend, options: dict[str, Any]) -> None:
+    check_node(
+        backend,
+        "ConvTranspose",
+        [IMAGE, Fixed(random(1, 4, 3, 3, 3)), random(2, 3 * options.get("group", 1))],
+        **options,
+    )
+
+
+def test_transposed_convolutions_over_one_axis(backend: Backend) -> None:
+    check_node(backend, "ConvTranspose", [random(0, 1, 4, 7), Fixed(random(1, 4, 3, 3))], strides=[2], pads=[1, 0])
+
+
+@pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"ceil_mode": 1, "version": 19}, {"auto_pad": "SAME_LOWER"}])
+def test_poolings_over_one_to_three_axes(backend: Backend, op_type: str, rank: int, options: dict[str, Any]) -> None:
+    if op_type == "LpPool" and options:
+        options = {}
+    x = random(0, 1, 3, *(7, 6, 8)[:rank])
+    pads = {} if "auto_pad" in options else {"pads": [1] * (2 * rank)}
+    check_node(backend, op_type, [x], kernel_shape=[3] * rank, strides=[2] * rank, **pads, **options)
+
+
+def test_padding_counts_in_averages_if_asked_to(backend: Backend) -> None:
+    check_node(
+        backend, "AveragePool", [IMAGE], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2], count_include_pad=1
+    )
+
+
+@pytest.mark.parametrize("op_type", ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"])
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5), (2, 3, 4, 5, 2)])
+def test_global_poolings(backend: Backend, op_type: str, shape: tuple[int, ...]) -> None:
+    check_node(backend, op_type, [random(0, *shape)])
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_local_response_is_over_channels_around(backend: Backend, size: int) -> None:
+    check_node(backend, "LRN", [IMAGE], size=size, alpha=0.5, beta=0.6, bias=2.0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 2, 5)])
+def test_instance_normalization_of_any_rank(backend: Backend, shape: tuple[int, ...]) -> None:
+    check_node(backend, "InstanceNormalization", [random(0, *shape), random(1, 3), random(2, 3)], epsilon=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 1, 2, 3), (5, 3, 4)), ((3,), (5, 3, 2))]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64])
+def test_products_of_vectors_and_stacks(backend: Backend, a: tuple[int, ...], b: tuple[int, ...], dtype: Any) -> None:
+    x, y = (random(i, *shape, dtype=dtype) for i, shape in enumerate((a, b)))
+    if dtype != np.float32:
+        x, y = x % 1000, y % 1000
+    check_node(backend, "MatMul", [x, y])
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("ij,jk->ik", [(2, 3), (3, 4)]),
+        ("bhqd,bhkd->bhqk", [(2, 2, 3, 4), (2, 2, 5, 4)]),
+        ("bij,bjk", [(2, 3, 4), (2, 4, 5)]),
+        ("ii->i", [(3, 3)]),
+        ("iji->j", [(3, 2, 3)]),
+        ("...ij->...ji", [(2, 3, 4)]),
+        ("...i,...i->...", [(2, 3, 4), (3, 4)]),
+        ("i,j,k->kij", [(2,), (3,), (4,)]),
+        ("ij->", [(2, 3)]),
+        ("abc,cd,be->aed", [(2, 3, 4), (4, 5), (3, 2)]),
+        ("ij,kj->i", [(2, 3), (4, 3)]),
+    ],
+)
+def test_einsum(backend: Backend, equation: str, shapes: list[tuple[int, ...]]) -> None:
+    check_node(
+        backend,
+        "Einsum",
+        [random(i, *shape) for i, shape in enumerate(shapes)],
+        equation=equation,
+        expected=by_reference,
+    )
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "axes", "steps"),
+    [
+        ((1, -3), (2**62, -1), (-1, 1), (3, 1)),
+        ((-1,), (-(2**63),), (2,), (-2,)),
+        ((100,), (-100,), (3,), (-1,)),
+        ((2, 1), (3, 3), (0, 1), (1, 1)),
+    ],
+)
+def test_slices_in_both_directions(backend: Backend, starts: Any, ends: Any, axes: Any, steps: Any) -> None:
+    x = random(0, 3, 4, 7, 9)
+    check_node(backend, "Slice", [x, fixed(*starts), fixed(*ends), fixed(*axes), fixed(*steps)])
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+@pytest.mark.parametrize("pads", [(0, 0, 1, 2, 0, 0, 2, 0), (0, 0, -1, 2, 0, -1, 0, -2)])
+def test_pad_in_all_modes_also_cuts_off(backend: Backend, mode: str, pads: tuple[int, ...]) -> None:
+    check_node(backend, "Pad", [IMAGE, fixed(*pads)], mode=mode, version=19)
+
+
+def test_pad_of_some_axes_with_a_value(backend: Backend) -> None:
+    check_node(backend, "Pad", [IMAGE, fixed(1, 2), Fixed(np.float32(3.5)), fixed(-1)], version=19)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("target", [(2, 4, 14, 18), (2, 4, 5, 3), (2, 4, 7, 13)])
+def test_resize(backend: Backend, mode: str, coordinates: str, target: tuple[int, ...]) -> None:
+    options = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    check_node(backend, "Resize", [IMAGE, None, None, fixed(*target)], version=19, **options)
+
+
+@pytest.mark.parametrize("nearest", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+def test_resize_to_the_nearest(backend: Backend, nearest: str) -> None:
+    scales = Fixed(np.float32([1, 1, 1.7, 0.6]))
+    options = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": nearest}
+    check_node(backend, "Resize", [IMAGE, None, scales], version=13, **options)
+
+
+@pytest.mark.parametrize("version", [7, 9])
+def test_upsample(backend: Backend, version: int) -> None:
+    scales = [1.0, 1.0, 2.0, 3.0]
+    inputs: list[Given] = [IMAGE] if version == 7 else [IMAGE, Fixed(np.float32(scales))]
+    check_node(backend, "Upsample", inputs, version=version, **({"scales": scales} if version == 7 else {}))
+
+
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("k", [1, 3, 6])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_top_k_with_ties(backend: Backend, largest: int, k: int, dtype: Any) -> None:
+    x = np.random.default_rng(0).integers(0, 4, (2, 6, 3)).astype(dtype)
+    check_node(backend, "TopK", [x, fixed(k)], axis=1, largest=largest, outputs=[True, True])
+
+
+def test_top_k_of_a_long_axis_is_out_of_reach() -> None:
+    model, _ = node_model("TopK", [random(0, 1, 25200), fixed(300)], outputs=[True, True])
+    with pytest.raises(OnnxNotSupportedError, match=r"WebNN cannot sort.*sort outside of the graph"):
+        import_onnx(model, direct_builder())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_one_hot(backend: Backend, dtype: Any, axis: int) -> None:
+    indices = np.array([[0, 2], [1, 7]]).astype(dtype)
+    values = np.float32([-1, 5])
+    check_node(backend, "OneHot", [indices, Fixed(np.array(4)), values], axis=axis, expected=by_reference)
+
+
+@pytest.mark.parametrize("op_type", ["ArgMax", "ArgMin"])
+def test_the_last_of_equal_places(backend: Backend, op_type: str) -> None:
+    x = np.float32([[2, 2, 1], [1, 1, 1]])
+    check_node(backend, op_type, [x], axis=1, select_last_index=1, keepdims=0)
+
+
+@pytest.mark.parametrize("reduction", ["add", "mul"])
+def test_scattering_that_combines_at_known_places(backend: Backend, reduction: str) -> None:
+    x, updates = random(0, 4, 3), random(1, 2, 3)
+    check_node(
+        backend,
+        "ScatterND",
+        [x, Fixed(np.array([[2], [0]])), updates],
+        reduction=reduction,
+    )
+    model, _ = node_model("ScatterND", [x, Fixed(np.array([[2], [-2]])), updates], reduction=reduction)
+    with pytest.raises(OnnxNotSupportedError, match="meet one place twice"):
+        import_onnx(model, direct_builder())
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint8, np.uint32])
+@pytest.mark.parametrize("fmod", [0, 1])
+def test_remainders_of_integers(backend: Backend, dtype: Any, fmod: int) -> None:
+    x, y = random(0, 40, dtype=dtype), random(1, 40, dtype=dtype)
+    check_node(backend, "Mod", [x, np.where(y == 0, 1, y).astype(dtype)], fmod=fmod)
+
+
+@pytest.mark.parametrize("axes", [(1,), (-1, 0), ()])
+@pytest.mark.parametrize("op_type", ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceL2", "ReduceLogSumExp"])
+def test_reductions_with_axes_as_an_input(backend: Backend, op_type: str, axes: tuple[int, ...]) -> None:
+    x = random(0, 2, 3, 4)
+    check_node(backend, op_type, [x, fixed(*axes)], keepdims=0, version=18)
+    check_node(backend, op_type, [x, fixed(*axes)], noop_with_empty_axes=1, version=18)
+
+
+def test_uneven_parts(backend: Backend) -> None:
+    check_node(backend, "Split", [random(0, 7, 2)], num_outputs=3, outputs=[True] * 3, version=18)
+    check_node(backend, "Split", [random(0, 7, 2), fixed(1, 6)], outputs=[True] * 2, version=13)
+    check_node(backend, "Split", [random(0, 2, 7)], split=[3, 4], axis=-1, outputs=[True] * 2, version=11)
+
+
+def test_reversed_beginnings_of_sequences(backend: Backend) -> None:
+    check_node(backend, "ReverseSequence", [random(0, 5, 3, 2), np.array([5, 1, 3])], time_axis=0, batch_axis=1)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "options", "message"),
+    [
+        ("Reshape", [IMAGE, fixed(5, -2)], {}, r"shape \[5, -2\] has a negative dimension"),
+        ("Squeeze", [IMAGE, fixed(1)], {}, "are not all of one element"),
+        ("Unsqueeze", [IMAGE, fixed(0, 0)], {}, "has one twice"),
+        ("Transpose", [IMAGE], {"perm": [0, 1, 2, 9]}, "perm 9 is no axis of 4 dimensions"),
+        ("Split", [IMAGE, fixed(1, 2)], {"outputs": [True, True]}, r"cannot be split into \[1, 2\]"),
+        ("Expand", [IMAGE, fixed(3, 3)], {}, "do not broadcast"),
+        ("DepthToSpace", [IMAGE], {"blocksize": 3}, "4 channels are no blocks of 3 x 3"),
+        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"strides": [0, 1]}, "must be at least 1"),
+        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"pads": [1]}, "are not of 2 axes"),
+        ("MaxPool", [IMAGE], {}, "attribute kernel_shape is missing"),
+        ("MaxPool", [IMAGE], {"kernel_shape": 3}, "attribute kernel_shape is not of the type INTS"),
+        ("MaxPool", [IMAGE], {"kernel_shape": [3, 3], "auto_pad": "SOME"}, "auto_pad 'SOME' is none of"),
+        ("Resize", [IMAGE, None, Fixed(np.float32([1, 1, -1, 1]))], {}, "must be above 0"),
+        ("Einsum", [IMAGE], {"equation": "ij->i"}, "does not fit input 0 of 4 dimensions"),
+        ("Add", [IMAGE], {}, "input 1 is missing"),
+    ],
+)
+def test_nodes_that_no_valid_model_has_are_named(
+    op_type: str, inputs: list[Given], options: dict[str, Any], message: str
+) -> None:
+    model, _ = node_model(op_type, inputs, **options)
+    with pytest.raises(DataError, match=rf"node output0 \({op_type}\).*{message}"):
+        import_onnx(model, direct_builder())
