@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -133,3 +134,19 @@ class Backend(ABC):
             OperationError: it failed; the message names the operator and its label where it can.
             CancelledError: (`concurrent.futures.CancelledError`) `cancellation` was set.
         """
+
+    def stored_version(self) -> str | None:
+        """What its stored form depends on besides the graph and the options; None if it has no stored form."""
+        return None
+
+    def compile_to(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        """As `compile`, and put files into the folder `store` from which `load` makes the same again."""
+        raise NotImplementedError
+
+    def load(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        """As `compile`, from the files that `compile_to` has put there.
+
+        Raises:
+            OperationError: it cannot be loaded.
+        """
+        raise NotImplementedError

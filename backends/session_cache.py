@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.disk_cache import DiskCache
 from webnn.graph.ir import Graph
 
 __all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
@@ -71,8 +72,15 @@ class SessionCache:
         self._idle_bytes = 0
         self._hits = self._misses = self._evictions = 0
 
-    def compile(self, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Entry:
-        """An entry for `graph`, which the caller gives back with `release`.
+    def compile(
+        self,
+        backend: Backend,
+        graph: Graph,
+        options: CompileOptions,
+        cancellation: Cancellation,
+        disk: DiskCache | None = None,
+    ) -> Entry:
+        """An entry for `graph`, which the caller gives back with `release`; from `disk`, if there is one, or for it.
 
         Raises what the backend's `compile` raises.
         """
@@ -80,7 +88,7 @@ class SessionCache:
         if graph.constant_bytes > self._limit:
             with self._lock:
                 self._misses += 1
-            return Entry(None, backend.compile(graph, options, cancellation), constants, ())
+            return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, ())
         key = (backend.name, options, graph.structure_hash)
         checksums = [_checksum(constant) for constant in constants]
         with self._lock:
@@ -95,7 +103,7 @@ class SessionCache:
                     if self._idle.pop(entry, entry) is None:
                         self._idle_bytes -= entry.byte_length
                     return entry
-        executable = backend.compile(graph, options, cancellation)
+        executable = _compiled(backend, graph, options, cancellation, disk)
         entry = Entry(key, executable, constants, checksums)
         with self._lock:
             self._misses += 1
@@ -143,6 +151,14 @@ class SessionCache:
 
 session_cache: Final = SessionCache()
 """The cache that all contexts of the process share."""
+
+
+def _compiled(
+    backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation, disk: DiskCache | None
+) -> Executable:
+    if disk is None:
+        return backend.compile(graph, options, cancellation)
+    return disk.compile(backend, graph, options, cancellation)
 
 
 def _checksum(array: np.ndarray[Any, Any]) -> int:

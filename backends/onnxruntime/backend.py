@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 from concurrent.futures import CancelledError
-from typing import Any, ClassVar
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
 import numpy as np
+import onnx
+import onnxruntime
 from onnxruntime import OrtValue
 from onnxruntime.capi import _pybind_state as native
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.disk_cache import sources_digest
+from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
@@ -20,6 +29,10 @@ from webnn.graph.ir import Graph
 
 __all__ = ["OnnxRuntimeBackend"]
 
+STORED: Final = "model.onnx"
+"""The file that an optimised model is stored in; its weights are beside it."""
+_STORED_WEIGHTS: Final = "session.optimized_model_external_initializers"
+
 
 class OnnxRuntimeBackend(Backend):
     """ONNX Runtime on the CPU."""
@@ -28,35 +41,84 @@ class OnnxRuntimeBackend(Backend):
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Lower to ONNX and make a session; large constants are handed over in place, or stay in their files."""
+        return self._compile(graph, options, cancellation)
+
+    def compile_to(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        """As `compile`; onnxruntime stores the model as it has optimised it."""
+        return self._compile(graph, options, cancellation, store)
+
+    def _compile(
+        self, graph: Graph, options: CompileOptions, cancellation: Cancellation, store: Path | None = None
+    ) -> Executable:
         model = lower(graph, cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
-        settings = native.SessionOptions()
-        settings.log_severity_level = 4
-        _configure(settings, options, small=work(graph) < SMALL_WORK)
+        settings = _settings(graph, options)
         folder, arrays = leave_in_files(proto, model.external)
         if folder is not None:
             settings.add_session_config_entry(FOLDER, str(folder))
         values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
         if values:
             settings.add_external_initializers(list(values), [OrtValue(value) for value in values.values()])
-        cancellation.on_cancel(lambda: settings.set_load_cancellation_flag(True))
-        try:
-            session: Any = native.InferenceSession(settings, proto.SerializeToString(), False, False)
-            session.initialize_session(["CPUExecutionProvider"], [{}], set())
-        except Exception as error:  # onnxruntime's exceptions have no common base
-            if cancellation.cancelled:
-                raise CancelledError from error
-            raise OperationError(f"onnxruntime: {error}") from error
-        weights: list[np.ndarray[Any, Any]] = list(arrays.values())
-        return OnnxRuntimeExecutable(
-            inputs=list(graph.input_descriptors.items()),
-            outputs=list(graph.output_descriptors.items()),
-            byte_length=sum(array.nbytes for array in model.external.values()),
-            session=session,
-            input_names=list(model.input_names.values()),
-            output_names=list(model.output_names.values()),
-            weights=[*weights, *values.values()],
-        )
+        if store is not None:
+            settings.optimized_model_filepath = str(store / STORED)
+            settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
+            settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
+        session = _session(settings, proto.SerializeToString(), cancellation)
+        return _executable(graph, model, session, [*arrays.values(), *values.values()])
+
+    def stored_version(self) -> str | None:
+        """The sources of the lowering and of this backend, what they stand on, and the processor."""
+        return _stored_version()
+
+    def load(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        """A session from the model that onnxruntime had optimised for this processor; its weights stay in the file."""
+        settings = _settings(graph, options)
+        settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = _session(settings, store / STORED, cancellation)
+        return _executable(graph, Model(graph), session, [])
+
+
+def _session(settings: Any, model: bytes | Path, cancellation: Cancellation) -> Any:
+    cancellation.on_cancel(lambda: settings.set_load_cancellation_flag(True))
+    is_path = isinstance(model, Path)
+    try:
+        session: Any = native.InferenceSession(settings, str(model) if is_path else model, is_path, False)
+        session.initialize_session(["CPUExecutionProvider"], [{}], set())
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        if cancellation.cancelled:
+            raise CancelledError from error
+        raise OperationError(f"onnxruntime: {error}") from error
+    return session
+
+
+def _executable(graph: Graph, model: Model, session: Any, weights: list[Any]) -> OnnxRuntimeExecutable:
+    return OnnxRuntimeExecutable(
+        inputs=list(graph.input_descriptors.items()),
+        outputs=list(graph.output_descriptors.items()),
+        byte_length=graph.constant_bytes,
+        session=session,
+        input_names=list(model.input_names.values()),
+        output_names=list(model.output_names.values()),
+        weights=weights,
+    )
+
+
+@cache
+def _stored_version() -> str:
+    processor = platform.processor()
+    with suppress(OSError):  # the instructions that it has decide on the layout of weights
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next((line for line in lines if line.startswith(("flags", "Features"))), processor)
+    sources = sources_digest(Path(__file__).parent, Path(lowerings.__file__).parent)
+    versions = (onnxruntime.__version__, onnx.__version__, np.__version__, platform.machine(), processor)
+    return f"{sources} {versions}"
+
+
+def _settings(graph: Graph, options: CompileOptions) -> Any:
+    settings = native.SessionOptions()
+    settings.log_severity_level = 4
+    _configure(settings, options, small=work(graph) < SMALL_WORK)
+    return settings
 
 
 def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:

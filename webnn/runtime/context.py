@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar, overload
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
+from webnn.backends.disk_cache import DiskCache
 from webnn.errors import ContextLostError, ValidationError
 from webnn.graph.arguments import boolean
 from webnn.graph.arrays import array_from
@@ -66,9 +67,11 @@ class MLContext:
         lanes: int,
         memory_budget: int | None,
         cache_dir: str | os.PathLike[str] | None = None,
+        disk: DiskCache | None = None,
     ) -> None:
         self._backend = backend
         self._compile_options = options
+        self._disk = disk
         self._limits = backend.support_limits()
         self._lost_message: str | None = None
         self._lost: Promise[MLContextLostInfo] = Promise()

@@ -119,7 +119,9 @@ class MLGraph:
         try:
             if self._check is not None:
                 self._check()
-            entry = session_cache.compile(context._backend, self._graph, context._compile_options, self._cancellation)
+            entry = session_cache.compile(
+                context._backend, self._graph, context._compile_options, self._cancellation, context._disk
+            )
         except BaseException as error:  # nobody else on this thread would tell those who wait
             if not self._cancellation.cancelled:  # who cancels has told them
                 self._fail(work, _explained(error, context.backend))

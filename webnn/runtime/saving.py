@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import platformdirs
 
+from webnn.backends.disk_cache import LIMIT, DiskCache
 from webnn.errors import ContextLostError, ValidationError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
@@ -33,6 +34,7 @@ __all__ = [
     "SavedGraphs",
     "cache_folder",
     "check_key",
+    "disk_cache",
     "registered",
 ]
 
@@ -41,6 +43,12 @@ SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"
 
 STORES: Final[dict[str, str]] = {}
 """Under `"graphs"`, the `GraphStore`."""
+
+SESSIONS_VARIABLE: Final = "WEBNN_SESSION_CACHE"
+"""The environment variable that switches the cache of compiled graphs on: "on", "off" or a folder."""
+
+LIMIT_VARIABLE: Final = "WEBNN_SESSION_CACHE_BYTES"
+"""The environment variable that says how large it may become."""
 
 CACHE_VARIABLE: Final = "WEBNN_CACHE_DIR"
 """The environment variable that says where saved graphs go."""
@@ -58,6 +66,29 @@ def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
     """The folder of everything that is kept between programs: as given, or as the environment says, or the user's."""
     chosen = given or os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("webnn", appauthor=False)
+
+
+def disk_cache(
+    given: bool | str | os.PathLike[str] | None, limit: int | None, folder: str | os.PathLike[str] | None
+) -> DiskCache | None:
+    """The cache of compiled graphs that the options, or else the environment, ask for; None if it is off.
+
+    Raises:
+        ValidationError: they are not what they can be.
+    """
+    chosen = given if given is not None else os.environ.get(SESSIONS_VARIABLE, "off")
+    if not isinstance(chosen, bool | str | os.PathLike):
+        raise ValidationError(f"session_cache must be True, False or a folder, got {chosen!r}")
+    if limit is None:
+        said = os.environ.get(LIMIT_VARIABLE, str(LIMIT))
+        limit = int(said) if said.isdecimal() else -1
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise ValidationError(f"session_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes")
+    if isinstance(chosen, bool):
+        chosen = "on" if chosen else "off"
+    if chosen in ("", "off"):
+        return None
+    return DiskCache(cache_folder(folder) / "sessions" if chosen == "on" else Path(chosen).expanduser(), limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,100 @@
+"""Compiled graphs on disk, found again by the next program: off unless it is asked for.
+
+It is off because of what it costs: the key needs a digest of all constants and the entry one of all that was stored.
+On a CPU most graphs are compiled in less time than that; `benchmarks/disk_cache.py` says for which it pays.
+
+The key says all that a compiled graph depends on: the graph with its labels and constants, the options, the backend and
+the versions of everything that made it. An entry that cannot be trusted is removed, and the graph compiled anew; a disk
+that is full or cannot be written to is as if there was no cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.disk_store import DiskStore
+from webnn.errors import DataError, OperationError
+from webnn.graph.ir import Graph
+
+__all__ = ["LIMIT", "DiskCache", "sources_digest"]
+
+LIMIT: Final = 1024**3
+"""Bytes that all entries may take, unless said otherwise."""
+
+_log = logging.getLogger("webnn")
+
+
+class DiskCache:
+    """Compiles graphs, or finds what was compiled before.
+
+    Args:
+        folder: of this cache alone; shared between processes.
+        limit: the most bytes that it may take.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        self._store = DiskStore(folder, limit)
+
+    def compile(
+        self, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
+    ) -> Executable:
+        """Raises what the backend's `compile` raises."""
+        version = backend.stored_version()
+        if version is None:
+            return backend.compile(graph, options, cancellation)
+        key = _key(backend, version, graph, options)
+        found = self._find(key, lambda folder: backend.load(folder, graph, options, cancellation))
+        return found if found is not None else self._make(key, backend, graph, options, cancellation)
+
+    def _find(self, key: str, load: Callable[[Path], Executable]) -> Executable | None:
+        with suppress(DataError, OSError):  # a damaged manifest, which is removed; a folder that is none
+            entry = self._store.find(key)
+            if entry is None:
+                return None
+            try:
+                for name in entry.files:
+                    entry.verify(name)
+                return load(entry.folder)
+            except (DataError, OperationError, OSError) as error:
+                _log.warning("a stored graph is compiled anew: %s", error)
+                self._store.discard(entry)
+        return None
+
+    def _make(
+        self, key: str, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
+    ) -> Executable:
+        made: list[Executable] = []
+        try:
+            self._store.write(
+                key, {}, lambda folder: made.append(backend.compile_to(folder, graph, options, cancellation))
+            )
+        except (OSError, OperationError) as error:  # the latter also when onnxruntime cannot write its file
+            _log.warning("a compiled graph could not be stored: %s", error)
+        return made[0] if made else backend.compile(graph, options, cancellation)
+
+
+def _key(backend: Backend, version: str, graph: Graph, options: CompileOptions) -> str:
+    digest = hashlib.sha256(f"{version} {options} {graph.structure_hash}".encode())
+    digest.update(repr([node.label for node in graph.nodes]).encode("utf-8", "backslashreplace"))
+    for operand in graph.constants:
+        assert operand.constant is not None
+        digest.update(operand.constant.reshape(-1).view(np.uint8).data)
+    return f"{backend.name} {digest.hexdigest()}"
+
+
+def sources_digest(*folders: str | os.PathLike[str]) -> str:
+    """A digest of the modules in `folders`: what they make changes with them, without a number to remember."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(Path(folder).glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
