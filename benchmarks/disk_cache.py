@@ -1,0 +1,55 @@
+"""For which graphs is it worth keeping what was compiled on disk?
+
+The time until a graph can run: found in the disk cache ('webnn'), with all that it takes to be sure of the entry, and
+compiled ('raw'). Below 1 it pays. The arrays backend has no stored form: it compiles nothing. `docs/caching.md` draws
+the conclusions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import webnn
+from benchmarks.measure import Report, arguments, in_turn, seconds_per
+from benchmarks.models import image_model, mlp, tiny
+from webnn.backends.base import Cancellation, CompileOptions
+from webnn.backends.disk_cache import DiskCache
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.graph.ir import Graph
+
+ROUNDS, COUNT = 7, 5
+
+
+def graphs(models: Path | None) -> Iterator[tuple[str, Graph]]:
+    """Graphs from small to large, with the size of their weights in their names."""
+    with webnn.ML().create_context(backend="null") as context:
+        sized = [tiny(), mlp("MLP", [256, 256, 10]), image_model(models), mlp("MLP", [2048, 2048, 2048, 2048])]
+        for model in sized:
+            graph = model.build(context.create_graph_builder())._graph
+            yield f"{model.name}, {graph.constant_bytes / 1e6:.3g} MB", graph
+
+
+async def measure(report: Report, models: Path | None, scale: float) -> None:
+    """Add a row for each graph to `report`."""
+    backend, options = OnnxRuntimeBackend(), CompileOptions()
+    count = max(1, int(COUNT * scale))
+    with tempfile.TemporaryDirectory() as folder:
+        cache = DiskCache(Path(folder))
+        for name, graph in graphs(models):
+            compiled = partial(backend.compile, graph, options, Cancellation())
+            found = partial(cache.compile, backend, graph, options, Cancellation())
+            found()
+            kinds = {"found": partial(seconds_per, count, found), "compiled": partial(seconds_per, count, compiled)}
+            times = await in_turn(ROUNDS, kinds)
+            report.times(name, times["found"], times["compiled"], "ms")
+
+
+if __name__ == "__main__":
+    options = arguments("For which graphs does the disk cache pay?")
+    report = Report("Ready to run: found in the disk cache ('webnn') against compiled ('raw')")
+    asyncio.run(measure(report, options.models, options.scale))
+    report.show(options.json)

