@@ -173,7 +173,7 @@ class MLContext:
             raise ValidationError(f"create_tensor: {error}") from None
         if self._timeline.pool.budget is not None:
             self._timeline.tidy()
-            self._timeline.pool.check(descriptor.byte_length)
+            self._timeline.pool.check(self._timeline.pool.shelf(descriptor).size)
         return self._keep(MLTensor(self, descriptor, readable=readable, writable=writable, constant=False))
 
     @overload
@@ -327,7 +327,7 @@ class MLContext:
             count = len(names) + len(results)
             if count != len(inputs) + len(outputs) or count != len({*names, *results}):
                 raise KeyError
-        except (KeyError, TypeError, AttributeError):
+        except (LookupError, TypeError, AttributeError):
             refuse_dispatch(self, graph, inputs, outputs)
         return self._timeline.dispatch(graph._work, names, results)
 
@@ -344,7 +344,8 @@ class MLContext:
         Raises:
             As `write_tensor` and `dispatch` do.
         """
-        return self._timeline.run(graph._work, feeds(self, "run", graph, inputs), graph._output_shelves)  # type: ignore[return-value]
+        given = feeds(self, "run", graph, inputs)
+        return self._timeline.run(graph._work, given, graph._output_shelves)  # type: ignore[return-value]
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and wait for the outputs, blocking this thread; `run` is the one for event loops.

@@ -155,6 +155,8 @@ class MLGraph:
             if self._entry is None:
                 return
             self._entry, self._work = None, Work(0)
+            # For a dispatch on another thread that found the graph alive a moment ago.
+            self._work.error = InvalidStateError(f"{self!r} was destroyed")
         if not self._context._build_lane.call(partial(_release, held)):
             _release(held)
 
