@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -55,12 +55,15 @@ def node_model(
     op_type: str,
     inputs: Sequence[Given],
     *,
-    outputs: Sequence[bool] = (True,),
-    version: int = 21,
-    domain: str = "",
+    outputs: Any = (True,),
+    version: Any = 21,
+    domain: Any = "",
     **attributes: Any,
 ) -> tuple[ModelProto, dict[str, Array]]:
-    """A model of one node, and what to feed it. `outputs`: which of them are read; `version`: the opset."""
+    """A model of one node, and what to feed it. `outputs`: which of them are read; `version`: the opset.
+
+    Options and attributes come in one dictionary of a test case, hence their types.
+    """
     names, infos, initializers, feeds = [], [], [], {}
     for i, given in enumerate(inputs):
         names.append("" if given is None else f"input{i}")
@@ -104,8 +107,8 @@ def check_node(
     op_type: str,
     inputs: Sequence[Given],
     *,
-    tolerance: float = 1e-4,
-    expected: Callable[[ModelProto, Mapping[str, Array]], Sequence[Array]] = by_onnxruntime,
+    tolerance: Any = 1e-4,
+    expected: Any = by_onnxruntime,
     **options: Any,
 ) -> list[Array]:
     """Check the outputs of a node, within `tolerance` of the largest value, or of the size of a step for integers."""
