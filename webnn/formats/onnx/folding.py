@@ -378,14 +378,18 @@ def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.version)], ir_version=10)
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
-        for info in inferred:
-            sizes = [dim.dim_value for dim in info.type.tensor_type.shape.dim]
-            if math.prod(sizes) > _REFERENCE_ELEMENTS:
-                return None
+        shapes = {info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim] for info in inferred}
+        if any(math.prod(sizes) > _REFERENCE_ELEMENTS for sizes in shapes.values()):
+            return None
         # It takes a third of a second to load, and few models need it.
         from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
 
         found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
     except Exception:  # of any kind: the evaluator does not document what it raises
         return None
-    return [np.asarray(found[name]) if name else np.empty(0) for name in outputs]
+    # The evaluator gives some scalars a dimension.
+    results = [np.asarray(found[name]) if name else np.empty(0) for name in outputs]
+    return [
+        array.reshape(()) if name and not shapes[name] and array.size == 1 else array
+        for name, array in zip(outputs, results, strict=True)
+    ]

@@ -98,11 +98,14 @@ class Inputs:
         try:
             return data_type_for(_tensor_type(info).elem_type)
         except UnsupportedNodeError as error:
-            raise OnnxNotSupportedError([Problem(info.name, "input", error.reason, error.nearest)]) from None
+            raise OnnxNotSupportedError([Problem(text(info.name), "input", error.reason, error.nearest)]) from None
 
     def _input(self, info: ValueInfoProto, shape: tuple[int, ...]) -> Value:
         held_type = self._held_type(info)
         name = info.name
+        if held_type in ("int4", "uint4"):
+            problem = Problem(text(name), "input", f"{held_type} is for constants only", "int8 or uint8, and a Cast")
+            raise OnnxNotSupportedError([problem])
         wanted = enum_value(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
         operand = self._builder.input(name, shape, wanted)
         return Value(operand=operand if wanted == held_type else self._builder.cast(operand, held_type))

@@ -1,0 +1,172 @@
+"""The ONNX standard's own backend tests of single nodes, imported and run.
+
+Each case has a model of one node and inputs with their outputs. What WebNN takes when a graph is built (axes, shapes,
+sizes) is fixed for the import where the model has it as an input; the first input always stays one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.backend.test.case.test_case import TestCase
+from onnx.backend.test.loader import load_model_tests
+
+from tests.direct import direct_builder, run_graph
+from webnn.backends.base import Backend
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.errors import MLError
+from webnn.formats import import_onnx
+from webnn.formats.onnx.values import HELD_AS
+
+__all__ = ["TABLE", "cases", "outcome", "row", "table"]
+
+TABLE: Final = Path(__file__).with_name("onnx_backend.md")
+
+DIFFERENT: Final = "other numbers"
+
+_LEAST_RTOL: Final = 1e-3
+"""Some expectations are computed in float64, or written with four digits."""
+
+_REASONS: Final = {
+    r"no WebNN type holds (\w+)": "no WebNN type for {}",
+    r"of type (\w+), which no WebNN type can hold": "no WebNN type for {}",
+    r"is for constants only": "a 4-bit input",
+    r"is no tensor but": "no tensors: sequences, optionals",
+    r"dimension 0 is not in 1 to|has no elements|leave some without elements": "an input without elements",
+    r"WebNN has no (\w+), and it cannot": "no {}",
+    r"knows no (\w+) of the domain": "no {}",
+    r"is computed when the model runs": "a parameter that is computed when the model runs",
+    r"drops at random|statistics of the batch": "training",
+    r"its output \d \(.*\) is used": "an output that WebNN does not compute",
+    r"written in opset": "an opset before 7",
+    r"a transposed convolution of \[\d+, \d+, \d+, \d+, \d+\]": "transposed convolution over 3 axes",
+}
+"""What the importer says, as a pattern, to the words of the table."""
+
+
+@functools.cache
+def cases() -> Mapping[str, Sequence[TestCase]]:
+    """The cases by the type of their last node."""
+    found: dict[str, list[TestCase]] = defaultdict(list)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case in load_model_tests(kind="node"):
+            if case.model is not None and case.data_sets:
+                domain, op_type = case.model.graph.node[-1].domain, case.model.graph.node[-1].op_type
+                found[f"{domain}.{op_type}" if domain else op_type].append(case)
+    return dict(sorted(found.items()))
+
+
+def outcome(case: TestCase, backend: Backend) -> str:
+    """An empty string when all outputs are as expected; else what is in the way."""
+    assert case.model is not None
+    assert case.data_sets is not None
+    for given, expected in case.data_sets:
+        names = [info.name for info in case.model.graph.input]
+        values, results = [_array(value) for value in given], [_array(value) for value in expected]
+        problem = ""
+        if any(value is None for value in [*values, *results]):
+            problem = "no tensors: sequences, optionals"
+        elif any(np.size(value) == 0 for value in results if value is not None):
+            problem = "a result without elements"
+        else:
+            problem = _run(case, dict(zip(names, values, strict=False)), results, backend)
+        if problem:
+            return problem
+    return ""
+
+
+def _array(value: object) -> np.ndarray[Any, Any] | None:
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None
+
+
+def _run(case: TestCase, feeds: Mapping[str, Any], expected: Sequence[Any], backend: Backend) -> str:
+    assert case.model is not None
+    names = list(feeds)
+    first = next((name for name in names if np.size(feeds[name])), None)
+    problem = ""
+    for fixed in ([], [name for name in names if name != first], names):
+        constants = {name: feeds[name] for name in fixed}
+        builder = direct_builder(backend)
+        shapes = {name: np.shape(feeds[name]) for name in names if name not in fixed}
+        try:
+            outputs = import_onnx(case.model, builder, shapes=shapes, constants=constants)
+            graph = builder.build(outputs)
+        except MLError as error:
+            problem = problem or reason_of(str(error))
+            continue
+        results = run_graph(graph, {name: _held(feeds[name]) for name in graph.inputs}, backend)
+        for name, value in zip(outputs, expected, strict=False):
+            if not _is_close(results[name], value, case):
+                return DIFFERENT
+        return ""
+    return problem
+
+
+def _is_close(result: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], case: TestCase) -> bool:
+    wanted = _held(expected)
+    rtol, atol = max(case.rtol, _LEAST_RTOL), case.atol
+    if wanted.dtype == np.float16 or expected.dtype == ml_dtypes.bfloat16:
+        rtol = atol = 1e-3 if wanted.dtype == np.float16 else 1e-2
+    if result.dtype != wanted.dtype or result.shape != wanted.shape:
+        return False
+    return np.allclose(result, wanted, rtol, atol, equal_nan=True)
+
+
+def _held(value: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(value)
+    return array.astype(HELD_AS.get(array.dtype, array.dtype))
+
+
+def reason_of(message: str) -> str:
+    """The reason in an error of the importer, without the names and numbers of the case."""
+    for pattern, reason in _REASONS.items():
+        found = re.search(pattern, message)
+        if found:
+            return reason.format(*found.groups())
+    return message.splitlines()[-1].strip()
+
+
+def row(op_type: str, backend: Backend) -> str:
+    """One line of the table: how many cases of an operator pass, and what is in the way of the others."""
+    outcomes = Counter(outcome(case, backend) for case in cases()[op_type])
+    passed = outcomes.pop("", 0)
+    ways = "; ".join(f"{reason} ({count})" for reason, count in sorted(outcomes.items()))
+    return f"| {op_type} | {passed} of {passed + outcomes.total()} | {ways} |"
+
+
+def table(backend: Backend) -> str:
+    """The table of all operators, as it is committed."""
+    rows = [row(op_type, backend) for op_type in cases()]
+    passed = sum(int(line.split("|")[2].split()[0]) for line in rows)
+    total = sum(len(group) for group in cases().values())
+    return "\n".join(
+        [
+            f"# The ONNX standard's backend tests of nodes: {passed} of {total} pass",
+            "",
+            f"onnx {onnx.__version__}, on both backends. `python -m tests.conformance.onnx_backend` writes this table.",
+            "Other numbers: Resize with align_corners to sizes that are rounded (ours are those of onnxruntime), and",
+            "the bits of uint16, which int32 holds.",
+            "",
+            "| operator | passed | in the way of the others |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table(OnnxRuntimeBackend()), encoding="utf-8")
