@@ -387,9 +387,9 @@ def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
         found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
     except Exception:  # of any kind: the evaluator does not document what it raises
         return None
-    # The evaluator gives some scalars a dimension.
-    results = [np.asarray(found[name]) if name else np.empty(0) for name in outputs]
-    return [
-        array.reshape(()) if name and not shapes[name] and array.size == 1 else array
-        for name, array in zip(outputs, results, strict=True)
-    ]
+    return [_shaped(np.asarray(found[name]), shapes[name]) if name else np.empty(0) for name in outputs]
+
+
+def _shaped(array: Array, shape: Sequence[int]) -> Array:
+    """The evaluator gives some scalars a dimension."""
+    return array.reshape(()) if not shape and array.size == 1 else array
