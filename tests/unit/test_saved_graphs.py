@@ -15,7 +15,8 @@ import pytest
 
 import webnn
 from tests.loops import Loop
-from webnn.errors import ContextLostError, DataError, InvalidStateError, ValidationError
+from webnn.errors import ContextLostError, DataError, InvalidStateError, NotSupportedError, ValidationError
+from webnn.graph.limits import narrowed
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.saving import cache_folder
 
@@ -133,6 +134,15 @@ def test_a_damaged_graph_is_removed_and_never_used(tmp_path: Path, name: str, ch
         with pytest.raises(DataError, match="the saved graph 'mine' could not be trusted and was removed"):
             context.load_graph("mine")
         assert context.list_graphs().result() == []
+
+
+def test_a_graph_that_this_backend_cannot_run_is_kept(tmp_path: Path) -> None:
+    with webnn.ML().create_context(cache_dir=tmp_path) as context:
+        context.save_graph("mine", built(context)).result()
+        context._limits = narrowed({"matmul": {"a": ["float32"]}}, context.limits)
+        with pytest.raises(NotSupportedError, match=r"cannot run the saved graph: .*matmul: a is float32"):
+            context.load_graph("mine")
+        assert context.list_graphs().result() == ["mine"]
 
 
 async def test_damaged_weights_are_found_in_the_background_before_they_are_used(

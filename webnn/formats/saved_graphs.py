@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from webnn.backends.disk_store import DiskStore, Entry
-from webnn.errors import DataError, ValidationError
+from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.webnn_text.loading import import_webnn
 from webnn.formats.webnn_text.saving import save_json
 from webnn.graph.arguments import printable
@@ -50,6 +50,8 @@ class SavedGraphs:
             try:
                 return self._make(entry, builder)
             except (DataError, OSError) as error:
+                if _is_intact(entry):  # it is what was saved, but this backend has narrower limits
+                    raise NotSupportedError(f"this context cannot run the saved graph: {error}") from None
                 self.entries.discard(entry)
                 if attempt == ATTEMPTS - 1 or key not in self.keys():
                     raise _damaged(key, error) from None
@@ -84,6 +86,15 @@ class SavedGraphs:
             known = ", ".join(repr(printable(other)) for other in self.keys()[:20]) or "none"
             raise ValidationError(f"there is no saved graph {printable(key)!r:.80}; there are: {known}")
         return entry
+
+
+def _is_intact(entry: Entry) -> bool:
+    try:
+        for name in entry.files:
+            entry.verify(name)
+    except (DataError, OSError):
+        return False
+    return True
 
 
 def _damaged(key: str, error: Exception) -> DataError:

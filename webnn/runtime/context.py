@@ -417,6 +417,7 @@ class MLContext:
         Raises:
             ValidationError: there is no such graph.
             DataError: it is damaged; it has been removed.
+            NotSupportedError: this context's backend cannot run it; it stays where it is.
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()

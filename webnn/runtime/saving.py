@@ -1,6 +1,7 @@
 """Where graphs are saved to: files of several formats, and the store behind `context.save_graph`.
 
-The formats stand above the runtime and register themselves here, as `module:name` that is imported when asked for.
+The formats stand above the runtime and register themselves here; those that need other libraries as `module:name`,
+which is imported when asked for.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ __all__ = [
 SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"}
 """File suffix to the function that writes a `Graph` to such a path."""
 
-STORES: Final[dict[str, str]] = {}
-"""Under `"graphs"`, the `GraphStore`."""
+STORES: Final[dict[str, Callable[[Path], GraphStore]]] = {}
+"""Under `"graphs"`, what makes the `GraphStore` in a folder."""
 
 SESSIONS_VARIABLE: Final = "WEBNN_SESSION_CACHE"
 """The environment variable that switches the cache of compiled graphs on: "on", "off" or a folder."""
@@ -117,8 +118,6 @@ class Draft:
 class GraphStore(Protocol):
     """Keeps graphs under keys. Called from several threads, and beside other processes."""
 
-    def __init__(self, folder: Path) -> None: ...
-
     def keys(self) -> list[str]:
         """Every key, sorted."""
         ...
@@ -133,6 +132,7 @@ class GraphStore(Protocol):
         Raises:
             ValidationError: there is none.
             DataError: it is damaged; it has been removed.
+            NotSupportedError: the builder's limits are narrower than those it was saved with.
         """
         ...
 
@@ -153,8 +153,7 @@ class SavedGraphs:
     @property
     def store(self) -> GraphStore:
         """The store, at the place that the option or the environment says now."""
-        store: GraphStore = registered(STORES["graphs"])(cache_folder(self._folder) / "graphs")
-        return store
+        return STORES["graphs"](cache_folder(self._folder) / "graphs")
 
     def submit(self, work: Callable[[GraphStore], T]) -> Promise[T]:
         """Let the thread do `work` on the store."""
