@@ -379,6 +379,7 @@ def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
         shapes = {info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim] for info in inferred}
+        scalars = {info.name for info in inferred if info.type.tensor_type.HasField("shape") and not shapes[info.name]}
         if any(math.prod(sizes) > _REFERENCE_ELEMENTS for sizes in shapes.values()):
             return None
         # It takes a third of a second to load, and few models need it.
@@ -387,9 +388,9 @@ def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
         found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
     except Exception:  # of any kind: the evaluator does not document what it raises
         return None
-    return [_shaped(np.asarray(found[name]), shapes[name]) if name else np.empty(0) for name in outputs]
+    return [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
 
 
-def _shaped(array: Array, shape: Sequence[int]) -> Array:
+def _shaped(array: Array, scalar: bool) -> Array:
     """The evaluator gives some scalars a dimension."""
-    return array.reshape(()) if not shape and array.size == 1 else array
+    return array.reshape(()) if scalar and array.size == 1 else array
