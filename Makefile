@@ -23,7 +23,7 @@ help:
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
-	@echo "make docs    write docs/operators.md anew, and run the examples in the documentation"
+	@echo "make docs    write anew what is generated in docs/, and run the examples in the documentation"
 	@echo "make chromium  install a Chromium with Node, outside of this directory, and compare random graphs with it"
 	@echo "make clean   remove the virtual environment and everything that was generated"
 
@@ -47,6 +47,7 @@ bench: $(VENV)/bench.installed
 
 docs: $(VENV)/test.installed
 	$(RUN) -m docs.generate_support_table
+	$(RUN) -m docs.run_examples
 	$(RUN) -m pytest tests/integration/test_documentation.py
 
 chromium: $(VENV)/test.installed
