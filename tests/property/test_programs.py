@@ -5,6 +5,7 @@ The model is a dictionary: name to number. Values are small whole numbers, so fl
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -243,12 +244,15 @@ class Programs(RuleBasedStateMachine):
         self.check_all(timeout=0)
         for name in self.model:
             self.rig.timeline.destroy_name(name, InvalidStateError("it was destroyed"))
-        self.readings.clear()
-        assert self.rig.in_use == 0
         ends = [handle.state for handle in self.handles]
+        never = sum(h.state is TaskState.FAILED and h.work.error is not None for h in self.handles)
+        self.readings.clear()
+        self.handles.clear()
+        if self.rig.in_use:  # the traceback of an error keeps the frames in which a task ran, and what they hold
+            gc.collect()
+        assert self.rig.in_use == 0
         assert not {QUEUED, RUNNING} & set(ends)
         assert self.rig.timeline.statistics.dropped == ends.count(TaskState.DROPPED)
-        never = sum(h.state is TaskState.FAILED and h.work.error is not None for h in self.handles)
         assert len(self.rig.ran) <= len(ends) - ends.count(TaskState.DROPPED) - ends.count(TaskState.CANCELLED) - never
 
 

@@ -1,0 +1,133 @@
+"""A small soak: many round trips and many builds leave the process as it was. `make soak` does it for longer."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+
+import webnn
+from tests.loops import Loop
+from tests.scripted import double, filled
+from tests.stepped import number_in
+from webnn.backends.session_cache import session_cache
+
+ROUND_TRIPS: Final = 20_000
+BUILDS: Final = 300
+GROWTH: Final = 8 * 1024 * 1024
+"""Bytes by which the resident memory may have grown after the first tenth."""
+
+OURS: Final = ("webnn.scheduler", "webnn.memory", "webnn.runtime")
+
+
+def resident_bytes() -> int:
+    """What the process has in memory now; the test is skipped where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        pytest.skip("this system has no /proc/self/statm")
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def growth(step: Callable[[int], None], count: int) -> int:
+    """By how many bytes the process grows while `step` is called `count` times, after a tenth of it for warming up."""
+    for i in range(count // 10):
+        step(i)
+    gc.collect()
+    before = resident_bytes()
+    for i in range(count):
+        step(i)
+    gc.collect()
+    return resident_bytes() - before
+
+
+def objects() -> dict[str, int]:
+    """How many objects of each class of ours are alive."""
+    gc.collect()
+    counts: dict[str, int] = {}
+    for each in gc.get_objects():
+        module = type(each).__module__
+        if isinstance(module, str) and module.startswith(OURS):
+            counts[type(each).__name__] = counts.get(type(each).__name__, 0) + 1
+    return counts
+
+
+def more_than(before: dict[str, int]) -> dict[str, int]:
+    """How many more objects there are now, where it is more than a few that are on their way."""
+    more = {name: count - before.get(name, 0) for name, count in objects().items()}
+    return {name: count for name, count in more.items() if count > 4}
+
+
+def test_round_trips_leave_nothing_behind(event_loop: Loop) -> None:
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+        graph = double(context)
+        x = context.create_tensor([4], "float32", writable=True)
+        y = context.create_tensor([4], "float32", readable=True)
+        data = [filled(i) for i in range(10)]
+
+        async def round_trips(count: int) -> None:
+            for i in range(count):
+                context.write_tensor(x, data[i % 10])
+                context.dispatch(graph, {"x": x}, {"y": y})
+                result = await context.read_tensor(y)
+                assert result[0] == 2 * (i % 10)
+
+        event_loop.run(lambda: round_trips(ROUND_TRIPS // 30))
+        before, resident = objects(), resident_bytes()
+        event_loop.run(lambda: round_trips(ROUND_TRIPS // 3))
+        assert resident_bytes() - resident < GROWTH
+        assert more_than(before) == {}
+        assert context.memory_info().peak <= 64 * 8
+        assert context.statistics().queued == 0
+
+
+def test_round_trips_on_a_plain_thread_leave_nothing_behind() -> None:
+    with webnn.ML().create_context(backend="arrays") as context:
+        graph = double(context, (2048,))
+        data = filled(1, (2048,))
+
+        def round_trip(_: int) -> None:
+            assert context.compute(graph, {"x": data})["y"][0] == 2
+
+        assert growth(round_trip, ROUND_TRIPS // 10) < GROWTH
+        assert context.memory_info().in_use == 0
+
+
+def test_builds_leave_nothing_behind() -> None:
+    threads = threading.active_count()
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+
+        def build(i: int) -> None:
+            builder = context.create_graph_builder()
+            x = builder.input("x", [4], "float32")
+            weights = builder.constant(np.full(4, i, np.float32))
+            for _ in range(1 + i % 3):
+                x = builder.add(x, weights)
+            graph = builder.build({"y": x})
+            if i % 2:
+                assert number_in(context.compute(graph, {"x": filled(0)})["y"]) == i * (1 + i % 3)
+            graph.destroy()
+
+        assert growth(build, BUILDS) < GROWTH
+        assert session_cache.statistics.entries <= 64
+        assert context.memory_info().in_use == 0
+    context._build_lane.close(wait=True)
+    assert threading.active_count() <= threads
+
+
+def test_contexts_leave_nothing_behind() -> None:
+    def use(i: int) -> None:
+        with webnn.ML().create_context(backend="arrays", lanes=1 + i % 2) as context:
+            graph = double(context)
+            assert number_in(context.compute(graph, {"x": filled(i)})["y"]) == 2 * i
+
+    use(0)
+    before = objects()
+    assert growth(use, 100) < GROWTH
+    assert more_than(before) == {}
