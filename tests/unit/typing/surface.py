@@ -1,0 +1,123 @@
+"""What type checkers see of the public surface: each line is checked by mypy and pyright, none is run.
+
+The types that users rely on without writing them down: what calls give, and what awaiting gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+from concurrent.futures import CancelledError
+from typing import Any, assert_type
+
+import numpy as np
+
+import webnn
+from webnn import (
+    ML,
+    BackendInfo,
+    Dispatch,
+    MemoryInfo,
+    MLContext,
+    MLContextLostInfo,
+    MLGraph,
+    MLGraphBuilder,
+    MLOperand,
+    MLOperandDescriptor,
+    MLTensor,
+    Promise,
+    Statistics,
+    Stream,
+)
+from webnn.runtime.stream import StreamResults
+
+Array = np.ndarray[Any, Any]
+
+
+def contexts(ml: ML) -> None:
+    context = ml.create_context(power_preference="low-power", accelerated=False, backend="arrays", device_type="cpu")
+    assert_type(context, MLContext)
+    assert_type(context.lost, Promise[MLContextLostInfo])
+    assert_type(context.accelerated, bool)
+    assert_type(context.memory_info(), MemoryInfo)
+    assert_type(context.memory_info().budget, int | None)
+    assert_type(context.statistics(), Statistics)
+    assert_type(webnn.available_backends(), list[BackendInfo])
+    with context as entered:
+        assert_type(entered, MLContext)
+    ml.create_context(power_preference="fast")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    ml.create_context(lanes="two")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+async def awaiting(ml: ML, builder: MLGraphBuilder[MLGraph], operand: MLOperand, tensor: MLTensor) -> None:
+    async with ml.create_context() as context:
+        assert_type(context, MLContext)
+    assert_type(await ml.create_context(), MLContext)
+    assert_type(await builder.build({"y": operand}), MLGraph)
+    assert_type(await context.create_tensor([2], "float32"), MLTensor)
+    assert_type(await context.read_tensor(tensor), Array)
+    assert_type(await context.lost, MLContextLostInfo)
+
+
+def tensors(context: MLContext, descriptor: MLOperandDescriptor) -> None:
+    tensor = context.create_tensor([2, 3], "float32", readable=True, writable=True)
+    assert_type(tensor, MLTensor)
+    assert_type(tensor.shape, tuple[int, ...])
+    assert_type(context.create_tensor(descriptor), MLTensor)
+    assert_type(context.create_tensor({"dataType": "int8", "shape": [1]}), MLTensor)
+    assert_type(context.create_constant_tensor(np.zeros(3)), MLTensor)
+    assert_type(context.create_constant_tensor([2], "int8", b"\0\0"), MLTensor)
+    assert_type(context.read_tensor(tensor), Promise[Array])
+    assert_type(context.read_tensor(tensor, bytearray(24)), Promise[bytearray])
+    assert_type(context.read_tensor(tensor, out=memoryview(bytearray(24))).result(), memoryview)
+    context.create_tensor([2], "float64")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    context.read_tensor([1, 2])  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
+
+
+def graphs(context: MLContext) -> None:
+    builder = context.create_graph_builder()
+    assert_type(builder, MLGraphBuilder[MLGraph])
+    assert_type(MLGraphBuilder(context), MLGraphBuilder[MLGraph])
+    x = builder.input("x", [2, 3], "float32")
+    assert_type(x, MLOperand)
+    assert_type(builder.constant("float32", 0.5), MLOperand)
+    assert_type(builder.constant(np.zeros(3, np.float32)), MLOperand)
+    assert_type(builder.gemm(x, x, c=x, alpha=2, a_transpose=True, label="here"), MLOperand)
+    assert_type(builder.conv2d(x, x, padding=[1, 1, 1, 1], input_layout="nhwc"), MLOperand)
+    assert_type(builder.split(x, 3, axis=1), list[MLOperand])
+    assert_type(builder.relu(x).shape, tuple[int, ...])
+    graph = builder.build({"y": builder.relu(x)})
+    assert_type(graph, MLGraph)
+    assert_type(graph.inputs, Mapping[str, MLOperandDescriptor])
+    builder.relu()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    builder.relu(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    builder.gemm(x, x, x)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    builder.conv2d(x, x, input_layout="whcn")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def running(context: MLContext, graph: MLGraph, tensor: MLTensor, data: Array) -> None:
+    assert_type(context.compute(graph, {"x": data}), dict[str, Array])
+    assert_type(context.run(graph, {"x": data}), Promise[dict[str, Array]])
+    handle = context.dispatch(graph, {"x": tensor}, {"y": tensor})
+    assert_type(handle, Dispatch)
+    assert_type(handle.finished(), Promise[None])
+    context.dispatch(graph, {"x": data}, {})  # type: ignore[dict-item] # pyright: ignore[reportArgumentType]
+
+
+async def streaming(context: MLContext, graph: MLGraph, frames: AsyncIterator[Mapping[str, Array]]) -> None:
+    stream = context.stream(graph, frames, depth=2)
+    assert_type(stream, Stream)
+    assert_type(aiter(stream), StreamResults)
+    async for outputs in stream:
+        assert_type(outputs, Any)
+    assert_type(iter(context.stream(graph, [])), Generator[Any, None, None])
+
+
+def promises(promise: Promise[int]) -> None:
+    awaitable: Awaitable[int] = promise
+    wider: Promise[float] = promise
+    assert_type(promise.result(timeout=1), int)
+    assert_type(promise.exception(), BaseException | None)
+    assert_type(promise.done(), bool)
+    assert_type(promise.then(str), Promise[str])
+    promise.add_done_callback(lambda settled: print(settled.result() + 1))
+    print(awaitable, wider, CancelledError)
