@@ -55,8 +55,6 @@ _BY_REFERENCE: Final = frozenset(
         "Elu",
         "Erf",
         "EyeLike",
-        "GatherElements",
-        "GatherND",
         "Gelu",
         "Gemm",
         "HardSigmoid",
@@ -67,7 +65,6 @@ _BY_REFERENCE: Final = frozenset(
         "LogSoftmax",
         "MatMul",
         "Mish",
-        "NonZero",
         "OneHot",
         "PRelu",
         "Pad",
@@ -78,8 +75,6 @@ _BY_REFERENCE: Final = frozenset(
         "ReduceSumSquare",
         "Relu",
         "Round",
-        "ScatterElements",
-        "ScatterND",
         "Selu",
         "Shrink",
         "Sigmoid",
@@ -97,7 +92,7 @@ _BY_REFERENCE: Final = frozenset(
 )
 """What the reference evaluator is trusted with: its work grows with the size of what goes in and comes out."""
 _REFERENCE_ELEMENTS: Final = 1 << 18
-_QUADRATIC: Final = frozenset({"MatMul", "Gemm", "Unique", "TopK"})
+_QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
 _QUADRATIC_ELEMENTS: Final = 1 << 14
 
 
@@ -332,6 +327,63 @@ def _gather(node: OnnxNode, a: Array, indices: Array) -> Array | None:
     if not a.shape[axis] or indices.size * (a.size // a.shape[axis]) > _ELEMENTS:
         return None
     return np.asarray(np.take(a, indices.astype(np.int64), axis))
+
+
+@_folds("GatherElements")
+def _gather_elements(node: OnnxNode, a: Array, indices: Array) -> Array | None:
+    axis = node.get_int("axis", 0)
+    inside = all(
+        n <= size for i, (n, size) in enumerate(zip(indices.shape, a.shape, strict=True)) if i != axis % a.ndim
+    )
+    if not inside or indices.size > _ELEMENTS:
+        return None
+    part = a[tuple(slice(None) if i == axis % a.ndim else slice(n) for i, n in enumerate(indices.shape))]
+    return np.take_along_axis(part, indices.astype(np.int64), axis)
+
+
+@_folds("GatherND")
+def _gather_nd(node: OnnxNode, a: Array, indices: Array) -> Array | None:
+    if node.get_int("batch_dims", 0) or indices.shape[-1] > a.ndim:
+        return None
+    count = math.prod(indices.shape[:-1]) * math.prod(a.shape[indices.shape[-1] :])
+    return np.asarray(a[tuple(np.moveaxis(indices, -1, 0))]) if count <= _ELEMENTS else None
+
+
+_COMBINED: Final[dict[str, np.ufunc]] = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+
+
+def _scattered(node: OnnxNode, a: Array, places: tuple[Array, ...], updates: Array) -> Array:
+    reduction = node.get_string("reduction", "none")
+    result = a.copy()
+    if reduction == "none":
+        result[places] = updates
+    else:
+        _COMBINED[reduction].at(result, places, updates)
+    return result
+
+
+@_folds("ScatterND")
+def _scatter_nd(node: OnnxNode, a: Array, indices: Array, updates: Array) -> Array | None:
+    if a.size > _ELEMENTS or updates.size > _ELEMENTS or indices.shape[-1] > a.ndim:
+        return None
+    if updates.shape != indices.shape[:-1] + a.shape[indices.shape[-1] :]:
+        return None
+    return _scattered(node, a, tuple(np.moveaxis(indices, -1, 0)), updates)
+
+
+@_folds("Scatter", "ScatterElements")
+def _scatter_elements(node: OnnxNode, a: Array, indices: Array, updates: Array) -> Array | None:
+    if a.size > _ELEMENTS or indices.size > _ELEMENTS >> 3 or updates.shape != indices.shape:
+        return None
+    axis = node.axis(node.get_int("axis", 0), a.ndim)
+    places: list[Array] = list(np.indices(indices.shape))
+    places[axis] = indices
+    return _scattered(node, a, tuple(places), updates)
+
+
+@_folds("NonZero")
+def _nonzero(node: OnnxNode, a: Array) -> Array | None:
+    return np.array(np.nonzero(np.atleast_1d(a)), np.int64) if a.size <= _ELEMENTS else None
 
 
 @_folds("Range")
