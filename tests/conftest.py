@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import os
 from collections.abc import Iterator
@@ -49,6 +50,15 @@ def nothing_left(error_log: ErrorLog) -> Iterator[None]:
     """Fails a test that leaves threads of ours, pending promises or logged errors."""
     with watched(error_log):
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look no more at what importing and collecting has made.
+
+    There is so much of it that collections would hold up the event loops that the tests watch.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,6 +6,7 @@ The model is a dictionary: name to number. Values are small whole numbers, so fl
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -362,7 +363,10 @@ def test_programs_on_threads_give_what_doing_it_at_once_gives(
 ) -> None:
     loop = loop_named(kind)
     loop.run(lambda: play(graphs, operations, loop))
-    assert graphs.context.memory_info().in_use == 0
+    context, deadline = graphs.context, time.monotonic() + 10
+    while context.memory_info().in_use and time.monotonic() < deadline:
+        time.sleep(0.001)  # a lane may be running what nobody has read
+    assert context.memory_info().in_use == 0
 
 
 async def play(graphs: Graphs, operations: Sequence[Write | Run | Read | Destroy], loop: Loop) -> None:

@@ -41,8 +41,10 @@ def run(*command: str) -> str:
 
 
 def mypy(folder: Path) -> list[str]:
-    found = run("mypy", *map(str, folder.glob("*.py"))).splitlines()
-    return [line for line in found if line.startswith(str(folder)) and ": error:" in line]
+    paths = sorted(folder.glob("*.py"))
+    found = run("mypy", *map(str, paths)).splitlines()
+    # By name, since what comes out of its cache may have the path of the last time.
+    return [line for line in found if line.partition(".py:")[0].endswith(tuple(f"/{path.stem}" for path in paths))]
 
 
 def pyright(folder: Path) -> list[str]:
