@@ -22,6 +22,7 @@ from webnn.backends.onnx.lowerings import lower
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files
 from webnn.errors import OperationError
@@ -35,12 +36,6 @@ _LAID_OUT_ANEW: Final = frozenset(
     {"conv2d", "conv_transpose2d", "average_pool2d", "max_pool2d", "dequantize_linear", "quantize_linear"}
 )
 """Operators that onnxruntime's higher levels of optimisation make faster: up to 2.5 times for convolutions."""
-
-_MAY_VANISH: Final = frozenset(
-    {"Add", "Cast", "Concat", "Div", "Expand", "Identity", "Mul", "Pad", "Reshape", "Slice", "Squeeze", "Sub"}
-    | {"Transpose", "Unsqueeze"}
-)
-"""What onnxruntime drops where it does nothing, such as adding 0; and those that `_harmful_optimizers` looks for."""
 
 STORED: Final = "model.onnx"
 """The file that an optimised model is stored in; its weights are beside it."""
@@ -76,7 +71,7 @@ class OnnxRuntimeBackend(Backend):
             settings.optimized_model_filepath = str(store / STORED)
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
-        session = _session(settings, proto.SerializeToString(), cancellation, _harmful_optimizers(proto))
+        session = _session(settings, proto.SerializeToString(), cancellation, harmful_optimizers(proto))
         return _executable(graph, model, session, [*arrays.values(), *values.values()])
 
     def stored_version(self) -> str | None:
@@ -104,27 +99,6 @@ def _session(
             raise CancelledError from error
         raise OperationError(f"onnxruntime: {error}") from error
     return session
-
-
-def _harmful_optimizers(proto: onnx.ModelProto) -> frozenset[str]:
-    """Optimizers of onnxruntime that `proto` must be kept from, or the process ends.
-
-    Looking for a `Transpose` that a `MatMul` can take over, 1.32 crashes if a `Cast` lies between them and the batch is
-    among the axes that move.
-    """
-    made_by = {output: node for node in proto.graph.node for output in node.output}
-    seen = set()
-    ahead = [(name, False) for node in proto.graph.node if node.op_type == "MatMul" for name in node.input]
-    while ahead:
-        name, past_cast = ahead.pop()
-        node = made_by.get(name)
-        if node is None or (name, past_cast) in seen or node.op_type not in _MAY_VANISH:
-            continue
-        if node.op_type == "Transpose" and past_cast:
-            return frozenset({"MatmulTransposeFusion"})
-        seen.add((name, past_cast))
-        ahead += [(before, past_cast or node.op_type == "Cast") for before in node.input]
-    return frozenset()
 
 
 def _executable(graph: Graph, model: Model, session: Any, weights: list[Any]) -> OnnxRuntimeExecutable:

@@ -138,23 +138,3 @@ def test_what_does_not_multiply_is_refused(
 
     with pytest.raises(ValidationError, match=message):
         call(builder, operand)
-
-
-@pytest.mark.parametrize(
-    "between",
-    [lambda b, x: x, lambda b, x: b.add(x, b.constant("float32", 0)), lambda b, x: b.identity(b.identity(x))],
-    ids=["nothing", "a sum that vanishes", "identities"],
-)
-@pytest.mark.parametrize("permutation", [(1, 0, 2), (1, 2, 0), (0, 2, 1)], ids=str)
-def test_a_product_may_follow_a_transposed_cast(
-    backend: Backend, permutation: tuple[int, ...], between: Callable[..., MLOperand]
-) -> None:
-    """Which onnxruntime tries to fuse, and crashes."""
-    x = random(1, (2, 3, 4), "float16")
-    w = random(2, (x.transpose(permutation).shape[2], 5))
-
-    def build(b: Builder, x: MLOperand, w: MLOperand) -> MLOperand:
-        return b.matmul(between(b, b.cast(b.transpose(x, permutation=permutation), "float32")), w)
-
-    expected = x.transpose(permutation).astype(np.float64) @ w
-    np.testing.assert_allclose(compute(backend, build, x, w), expected, rtol=1e-5, atol=1e-5)

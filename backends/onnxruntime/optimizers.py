@@ -1,0 +1,59 @@
+"""Which of onnxruntime's optimizers a model must be kept from: those that fail on it, or end the process.
+
+Found in 1.32; each has a test that builds such a model, and fails if the optimizer is let loose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import onnx
+
+__all__ = ["harmful_optimizers"]
+
+_MAY_VANISH: Final = frozenset(
+    {"Add", "Cast", "Concat", "Div", "Expand", "Identity", "Mul", "Pad", "Reshape", "Slice", "Squeeze", "Sub"}
+    | {"Transpose", "Unsqueeze"}
+)
+"""What onnxruntime drops where it does nothing, such as adding 0; and what `_has_product_behind_cast` looks for."""
+
+
+def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
+    """The names of the optimizers that must not see `model`."""
+    nodes = model.graph.node
+    found = set()
+    if _has_product_behind_cast(nodes):
+        found.add("MatmulTransposeFusion")
+    if _has_padded_output(nodes):
+        found.add("Pad_Fusion")
+    return frozenset(found)
+
+
+def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:
+    """A `Transpose`, a `Cast`, a `MatMul`, with nothing between them that stays.
+
+    Where the permutation moves the batch, the fusion of the first with the last follows a pointer to freed memory.
+    """
+    made_by = {output: node for node in nodes for output in node.output}
+    seen = set()
+    ahead = [(name, False) for node in nodes if node.op_type == "MatMul" for name in node.input]
+    while ahead:
+        name, past_cast = ahead.pop()
+        node = made_by.get(name)
+        if node is None or (name, past_cast) in seen or node.op_type not in _MAY_VANISH:
+            continue
+        if node.op_type == "Transpose" and past_cast:
+            return True
+        seen.add((name, past_cast))
+        ahead += [(before, past_cast or node.op_type == "Cast") for before in node.input]
+    return False
+
+
+def _has_padded_output(nodes: Sequence[onnx.NodeProto]) -> bool:
+    """A `Pad` of a value that is an output too, through an `Identity`.
+
+    The fusion of the `Pad` with what follows then reads the value under a name that another optimizer has taken away.
+    """
+    returned = {node.input[0] for node in nodes if node.op_type == "Identity"}
+    return any(node.op_type == "Pad" and node.input[0] in returned for node in nodes)

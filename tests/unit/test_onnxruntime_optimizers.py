@@ -1,0 +1,71 @@
+"""Graphs on which an optimizer of onnxruntime fails, or ends the process, unless it is kept from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.direct import compute, direct_builder, run_graph
+from webnn.backends.base import Backend
+from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnxruntime.optimizers import harmful_optimizers
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.operand import MLOperand
+
+Builder = MLGraphBuilder[Any]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [lambda b, x: x, lambda b, x: b.add(x, b.constant("float32", 0)), lambda b, x: b.identity(b.identity(x))],
+    ids=["nothing", "a sum that vanishes", "identities"],
+)
+@pytest.mark.parametrize("permutation", [(1, 0, 2), (1, 2, 0), (0, 2, 1)], ids=str)
+def test_a_product_may_follow_a_cast_of_a_transposition(
+    backend: Backend, permutation: tuple[int, ...], between: Callable[..., MLOperand]
+) -> None:
+    x = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    moved = x.transpose(permutation)
+    w = np.ones((moved.shape[2], 5), np.float32)
+
+    def build(b: Builder, x: MLOperand, w: MLOperand) -> MLOperand:
+        return b.matmul(between(b, b.cast(b.transpose(x, permutation=permutation), "float32")), w)
+
+    assert compute(backend, build, x, w).tolist() == (moved @ w).tolist()
+
+
+@pytest.mark.parametrize("names", [("y", "z"), ("z", "y")])
+def test_a_value_may_be_returned_and_padded(backend: Backend, names: tuple[str, str]) -> None:
+    builder = direct_builder(backend)
+    y = builder.relu(builder.input("x", [1, 1, 2, 2], "float32"))
+    padded = builder.pad(y, [0, 0, 1, 0], [0, 0, 0, 0])
+    z = builder.conv2d(padded, builder.constant(np.ones((1, 1, 2, 2), np.float32)))
+    graph = builder.build({name: {"y": y, "z": z}[name] for name in names})
+    outputs = run_graph(graph, {"x": np.array([[[[1, 2], [3, -4]]]])}, backend)
+    assert outputs["y"].tolist() == [[[[1, 2], [3, 0]]]]
+    assert outputs["z"].tolist() == [[[[3], [6]]]]
+
+
+def optimizers_kept_from(build: Callable[[Builder, MLOperand], dict[str, MLOperand]]) -> frozenset[str]:
+    builder = direct_builder()
+    return harmful_optimizers(lower(builder.build(build(builder, builder.input("x", [2, 3, 4], "float32")))).finish())
+
+
+def test_graphs_that_do_no_harm_keep_every_optimizer() -> None:
+    def attention(b: Builder, x: MLOperand) -> dict[str, MLOperand]:
+        scores = b.softmax(b.matmul(x, b.transpose(x, permutation=[0, 2, 1])), 2)
+        return {"y": b.pad(b.matmul(b.cast(b.cast(scores, "float16"), "float32"), x), [0, 0, 1], [0, 0, 1])}
+
+    assert optimizers_kept_from(attention) == frozenset()
+
+
+def test_a_graph_with_both_loses_both() -> None:
+    def both(b: Builder, x: MLOperand) -> dict[str, MLOperand]:
+        y = b.relu(x)
+        cast = b.cast(b.cast(b.transpose(b.pad(y, [0, 0, 1], [0, 0, 1])), "float16"), "float32")
+        return {"y": y, "z": b.matmul(cast, b.constant(np.ones((2, 5), np.float32)))}
+
+    assert optimizers_kept_from(both) == {"MatmulTransposeFusion", "Pad_Fusion"}
