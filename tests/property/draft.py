@@ -85,6 +85,11 @@ def _is_unsigned(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "u" or dtype.name == "uint4"
 
 
+def _is_small(operand: MLOperand) -> bool:
+    """Whether operators that make more of it can follow each other without filling the memory."""
+    return operand.descriptor.element_count <= 4096
+
+
 class Draft:
     """A builder with the inputs it was given, and what hypothesis chooses for it.
 
@@ -151,13 +156,17 @@ class Draft:
 
     def operand(self, op: str, name: str, shape: Shape | None = None, values: Values | None = None) -> MLOperand:
         """An operand that the limits of `op` allow as `name`."""
-        row = self._host.limits[op][name]
-        if shape is None and values is None:
-            low, high = row.ranks
-            known = [o for o in self.pool if o.data_type in row.allowed and low <= o.rank <= high]
-            if known and self.integer(0, 4):
-                return self.pick(known)
+        known = self.known(op, name) if shape is None and values is None else None
+        if known is not None:
+            return known
         return self.make(self.type_of(op, name), self.shape_for(op, name) if shape is None else shape, values)
+
+    def known(self, op: str, name: str) -> MLOperand | None:
+        """Now and then, an operand of the pool that the limits of `op` allow as `name`."""
+        row = self._host.limits[op][name]
+        low, high = row.ranks
+        fitting = [o for o in self.pool if o.data_type in row.allowed and low <= o.rank <= high and _is_small(o)]
+        return self.pick(fitting) if fitting and self.integer(0, 4) else None
 
     def make(self, data_type: DataType, shape: Shape, values: Values | None = None) -> MLOperand:
         """An input, a constant, or one of them moved around."""

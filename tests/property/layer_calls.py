@@ -7,17 +7,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.property.draft import Draft, Shape, between, ordered, positive
+from tests.property.draft import Draft, Shape, Values, between, ordered, positive
 from tests.property.registry import Arguments, axes_of, draws, number
 from webnn.graph.operand import MLOperand
 
 
 @draws("gemm")
 def gemm(draft: Draft, op: str) -> Arguments:
-    data_type = draft.type_of(op, "a")
-    m, k, n = (draft.integer(1, 5) for _ in range(3))
     across, down = draft.flag(), draft.flag()
-    a = draft.make(data_type, (k, m) if across else (m, k))
+    a = draft.operand(op, "a")
+    data_type, (m, k), n = a.data_type, a.shape[:: -1 if across else 1], draft.integer(1, 5)
     b = draft.make(data_type, (n, k) if down else (k, n))
     options = draft.options(
         c=lambda: draft.make(data_type, draft.stretchable((m, n))),
@@ -29,10 +28,13 @@ def gemm(draft: Draft, op: str) -> Arguments:
 
 @draws("matmul")
 def matmul(draft: Draft, op: str) -> Arguments:
-    data_type, batch = draft.type_of(op, "a"), draft.shape(0, 6)
-    m, k, n = (draft.integer(1, 5) for _ in range(3))
-    batches = draft.draw(st.permutations([batch, draft.stretchable(batch)]))
-    return [draft.make(data_type, (*batches[0], m, k)), draft.make(data_type, (*batches[1], k, n))], {}
+    a, size = draft.operand(op, "a"), draft.integer(1, 5)
+    *own, m, k = a.shape
+    more = draft.shape(0, 8 - a.rank) if draft.flag() else ()
+    batch = (*more, *draft.stretchable(tuple(own), lowest_rank=len(own) if more else 0))
+    if draft.flag():
+        return [a, draft.make(a.data_type, (*batch, k, size))], {}
+    return [draft.make(a.data_type, (*batch, size, m)), a], {}
 
 
 def _arranged(layout: str, **sizes: int) -> Shape:
@@ -40,20 +42,35 @@ def _arranged(layout: str, **sizes: int) -> Shape:
     return tuple(sizes[letter] for letter in layout)
 
 
-def _image(draft: Draft, layout: str, channels: int, height: int, width: int) -> Shape:
-    return _arranged(layout, n=draft.integer(1, 2), c=channels, h=height, w=width)
+def _image(
+    draft: Draft, op: str, layout: str, values: Values | None = None, highest: int = 6
+) -> tuple[MLOperand, int, list[int]]:
+    """An input, its channels, and its height and width."""
+    x = draft.known(op, "input") if values is None else None
+    if x is None:
+        sizes = {"n": draft.integer(1, 2), "c": draft.integer(1, 6)}
+        sizes |= {"h": draft.integer(1, highest), "w": draft.integer(1, highest)}
+        x = draft.operand(op, "input", _arranged(layout, **sizes), values)
+    of = dict(zip(layout, x.shape, strict=True))
+    return x, of["c"], [of["h"], of["w"]]
+
+
+def _window(draft: Draft, size: list[int], padding: list[int]) -> tuple[list[int], list[int]]:
+    """Sizes and dilations of a window that fits into the padded input."""
+    padded = [size[i] + padding[2 * i] + padding[2 * i + 1] for i in range(2)]
+    window = [draft.integer(1, min(3, whole)) for whole in padded]
+    most = [3 if window[i] == 1 else (padded[i] - 1) // (window[i] - 1) for i in range(2)]
+    return window, [draft.integer(1, high) for high in most]
 
 
 @draws("conv2d")
 def conv2d(draft: Draft, op: str) -> Arguments:
-    data_type, groups = draft.type_of(op, "input"), draft.integer(1, 3)
-    into, out = draft.integer(1, 2), draft.integer(1, 2) * groups
-    kernel, strides, dilations = ([draft.integer(1, 3) for _ in range(2)] for _ in range(3))
-    padding = [draft.integer(0, 2) for _ in range(4)]
-    least = [(kernel[i] - 1) * dilations[i] + 1 - padding[2 * i] - padding[2 * i + 1] for i in range(2)]
-    height, width = (draft.integer(max(1, size), max(1, size) + 4) for size in least)
     layout, filters = draft.pick(["nchw", "nhwc"]), draft.pick(["oihw", "hwio", "ohwi", "ihwo"])
-    x = draft.make(data_type, _image(draft, layout, into * groups, height, width))
+    x, channels, size = _image(draft, op, layout)
+    groups = draft.pick([n for n in range(1, channels + 1) if channels % n == 0])
+    data_type, into, out = x.data_type, channels // groups, draft.integer(1, 2) * groups
+    padding, strides = [draft.integer(0, 2) for _ in range(4)], [draft.integer(1, 3) for _ in range(2)]
+    kernel, dilations = _window(draft, size, padding)
     weight = draft.make(data_type, _arranged(filters, o=out, i=into, h=kernel[0], w=kernel[1]))
     options = draft.options(bias=lambda: draft.make(data_type, (out,)))
     return [x, weight], {
@@ -69,17 +86,17 @@ def conv2d(draft: Draft, op: str) -> Arguments:
 
 @draws("conv_transpose2d")
 def conv_transpose2d(draft: Draft, op: str) -> Arguments:
-    data_type, groups = draft.type_of(op, "input"), draft.integer(1, 3)
-    into, out = draft.integer(1, 2) * groups, draft.integer(1, 2)
-    sizes, kernel, strides, dilations = ([draft.integer(1, 3) for _ in range(2)] for _ in range(4))
+    layout, filters = draft.pick(["nchw", "nhwc"]), draft.pick(["iohw", "hwoi", "ohwi"])
+    x, into, sizes = _image(draft, op, layout)
+    groups = draft.pick([n for n in range(1, into + 1) if into % n == 0])
+    data_type, out = x.data_type, draft.integer(1, 2)
+    kernel, strides, dilations = ([draft.integer(1, 3) for _ in range(2)] for _ in range(3))
     full = [(sizes[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 for i in range(2)]
     padding = []
     for size in full:
         before = draft.integer(0, min(2, size - 1))
         padding += [before, draft.integer(0, min(2, size - 1 - before))]
     extra = [draft.integer(0, strides[i] - 1) for i in range(2)]
-    layout, filters = draft.pick(["nchw", "nhwc"]), draft.pick(["iohw", "hwoi", "ohwi"])
-    x = draft.make(data_type, _image(draft, layout, into, *sizes))
     weight = draft.make(data_type, _arranged(filters, i=into, o=out, h=kernel[0], w=kernel[1]))
     options = draft.options(bias=lambda: draft.make(data_type, (out * groups,)))
     match draft.integer(0, 2):
@@ -101,16 +118,12 @@ def conv_transpose2d(draft: Draft, op: str) -> Arguments:
 @draws("average_pool2d", "l2_pool2d", "max_pool2d")
 def pooling(draft: Draft, op: str) -> Arguments:
     layout = draft.pick(["nchw", "nhwc"])
-    size = [draft.integer(1, 6) for _ in range(2)]
-    padding = [draft.integer(0, 2) for _ in range(4)]
-    padded = [size[i] + padding[2 * i] + padding[2 * i + 1] for i in range(2)]
-    shape = _image(draft, layout, draft.integer(1, 3), *size)
-    x = draft.operand(op, "input", shape, draft.pick([None, ordered]) if op == "max_pool2d" else None)
+    x, _, size = _image(draft, op, layout, draft.pick([None, ordered]) if op == "max_pool2d" else None)
     if draft.integer(0, 5) == 0:
         return [x], {"layout": layout}
-    window = [draft.integer(1, min(3, padded[i])) for i in range(2)]
-    dilations = [1 if window[i] == 1 else draft.integer(1, (padded[i] - 1) // (window[i] - 1)) for i in range(2)]
-    strides = [draft.integer(1, 3) for _ in range(2)]
+    padding, strides = [draft.integer(0, 2) for _ in range(4)], [draft.integer(1, 3) for _ in range(2)]
+    window, dilations = _window(draft, size, padding)
+    padded = [size[i] + padding[2 * i] + padding[2 * i + 1] for i in range(2)]
     steps = [(padded[i] - (window[i] - 1) * dilations[i] - 1) / strides[i] for i in range(2)]
     rounding = draft.pick([math.floor, math.ceil])
     options = draft.options(
@@ -146,8 +159,8 @@ def batch_normalization(draft: Draft, op: str) -> Arguments:
 
 @draws("instance_normalization")
 def instance_normalization(draft: Draft, op: str) -> Arguments:
-    layout, channels = draft.pick(["nchw", "nhwc"]), draft.integer(1, 3)
-    x = draft.operand(op, "input", _image(draft, layout, channels, 2, draft.integer(1, 3)))
+    layout = draft.pick(["nchw", "nhwc"])
+    x, channels, _ = _image(draft, op, layout, highest=3)
     options = draft.options(
         scale=lambda: draft.make(x.data_type, (channels,)),
         bias=lambda: draft.make(x.data_type, (channels,)),
