@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.leaks import ErrorLog, watched
-from tests.loops import Loop, PlainThread
+from tests.loops import Companion, Loop, PlainThread
 from webnn import Promise
 from webnn.scheduler.lane import ThreadLane
 
@@ -21,6 +21,29 @@ def test_a_blocked_event_loop_is_noticed(event_loop: Loop) -> None:
 
     with pytest.raises(pytest.fail.Exception, match=r"the event loop was blocked for \d+ ms"):
         event_loop.run(blocks)
+
+
+def test_an_event_loop_that_computes_for_long_is_noticed(event_loop: Loop) -> None:
+    async def computes() -> None:
+        await event_loop.pause()
+        deadline = time.thread_time() + 0.25
+        while time.thread_time() < deadline:
+            pass
+
+    with pytest.raises(pytest.fail.Exception, match=r"the event loop was blocked for \d+ ms"):
+        event_loop.run(computes)
+
+
+def test_a_process_that_stood_still_as_a_whole_is_not_complained_about(
+    event_loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Companion, "stood_still", lambda *_: 0.25)
+
+    async def stands_still() -> None:
+        await event_loop.pause()
+        time.sleep(0.25)  # noqa: ASYNC251 (the companion says that it was nobody's fault)
+
+    event_loop.run(stands_still)
 
 
 def test_a_free_event_loop_is_not_complained_about(event_loop: Loop) -> None:
