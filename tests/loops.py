@@ -32,7 +32,7 @@ Main: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 PERIOD: Final = 0.005
 LATE: Final = 0.1
-"""Seconds by which a heartbeat may be late before the test fails."""
+"""Seconds by which a heartbeat may be late before a test fails."""
 PATIENCE: Final = 10.0
 """Seconds after which waiting for something that must happen is given up."""
 
@@ -94,8 +94,9 @@ def companion() -> Companion:
 class Heartbeat:
     """Notices when the loop's other tasks do not get their turn for long."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float) -> None:
         companion()
+        self._limit = limit
         self._last = time.perf_counter()
         self._worst = 0.0
 
@@ -109,7 +110,7 @@ class Heartbeat:
         """The loop is alive now."""
         now = time.perf_counter()
         late = now - self._last - PERIOD
-        if late > LATE:
+        if late > self._limit:
             late -= companion().stood_still(self._last, now)
             now = time.perf_counter()
         self._last = now
@@ -118,7 +119,7 @@ class Heartbeat:
     def check(self) -> None:
         """Fail if there was a long gap, up to now."""
         self.look()
-        if self._worst > LATE:
+        if self._worst > self._limit:
             pytest.fail(f"the event loop was blocked for {self._worst * 1e3:.0f} ms")
 
 
@@ -128,8 +129,8 @@ class Loop(ABC):
     name: str
 
     @abstractmethod
-    def run(self, main: Main) -> None:
-        """Run a test's body on a new loop."""
+    def run(self, main: Main, *, late: float = LATE) -> None:
+        """Run a test's body on a new loop; fail if its heartbeat is more than so many seconds late."""
 
     @abstractmethod
     async def pause(self) -> None:
@@ -171,9 +172,9 @@ class Asyncio(Loop):
         self._factory = new_event_loop
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def run(self, main: Main) -> None:
+    def run(self, main: Main, *, late: float = LATE) -> None:
         async def watched() -> None:
-            heart = Heartbeat()
+            heart = Heartbeat(late)
             beating = asyncio.create_task(heart.beat(asyncio.sleep))
             try:
                 await main()
@@ -211,9 +212,9 @@ class Trio(Loop):
 
     name = "trio"
 
-    def run(self, main: Main) -> None:
+    def run(self, main: Main, *, late: float = LATE) -> None:
         async def watched() -> None:
-            heart = Heartbeat()
+            heart = Heartbeat(late)
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(heart.beat, trio.sleep)
                 await main()
@@ -248,7 +249,7 @@ class PlainThread(Loop):
 
     name = "thread"
 
-    def run(self, main: Main) -> None:
+    def run(self, main: Main, *, late: float = LATE) -> None:
         _finish(main())
 
     async def pause(self) -> None:

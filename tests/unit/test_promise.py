@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -255,13 +256,13 @@ def test_waiters_on_every_loop_and_thread_at_once_get_the_same() -> None:
         async def main() -> None:
             got[name] = await loop.result(promise)
 
-        loop.run(main)
+        loop.run(main, late=5)  # they take turns with the interpreter
 
     threads = [threading.Thread(target=run, args=(name,)) for name in LOOPS]
     for thread in threads:
         thread.start()
     while subscribers(promise) < len(LOOPS):
-        pass
+        time.sleep(0.001)
     promise.resolve(result)
     for thread in threads:
         thread.join()
