@@ -246,16 +246,8 @@ class Model:
             self._types[name] = made
             names.append(name)
             results.append((name, made, final))
-        node = helper.make_node(
-            op_type,
-            cast_inputs,
-            names,
-            name=f"{_spelled(self._where) or op_type}#{len(self._nodes)}",
-            domain=domain,
-            **{k: v for k, v in attributes.items() if v is not None},
-        )
+        self._node(op_type, cast_inputs, names, domain, attributes)
         self._domains.add(domain)
-        self._nodes.append(node)
         finished = [name if made == final else self.cast(name, final) for name, made, final in results]
         for operand, name in zip(outputs, finished, strict=True):
             if isinstance(operand, MLOperand):
@@ -274,8 +266,7 @@ class Model:
         if source is not None and self._types[source] == data_type and self._types[name] in _WIDER.get(data_type, ()):
             return source
         result = self._fresh(f"Cast{len(self._nodes)}")
-        where = f"{_spelled(self._where) or 'Cast'}#{len(self._nodes)}"
-        self._nodes.append(helper.make_node("Cast", [name], [result], name=where, to=onnx_type(data_type)))
+        self._node("Cast", [name], [result], "", {"to": onnx_type(data_type)})
         self._types[result] = data_type
         self._cast_from[result] = name
         return result
@@ -296,14 +287,22 @@ class Model:
         for name, operand in self.graph.outputs.items():
             self._where = "output"
             spelled = self.output_names[name]
-            self._nodes.append(
-                helper.make_node("Identity", [self[operand]], [spelled], name=f"output#{len(self._nodes)}")
-            )
+            self._node("Identity", [self[operand]], [spelled], "", {})
             outputs.append(_value_info(spelled, operand.descriptor))
         inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
         proto = helper.make_graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
         opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in sorted(self._domains - {""}))]
         return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="webnn-runtime")
+
+    def _node(
+        self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], domain: str, attributes: Mapping[str, Any]
+    ) -> None:
+        name = f"{_spelled(self._where) or op_type}#{len(self._nodes)}"
+        node = onnx.NodeProto(op_type=op_type, input=inputs, output=outputs, name=name, domain=domain)
+        for key in sorted(attributes):
+            if attributes[key] is not None:
+                node.attribute.append(helper.make_attribute(key, attributes[key]))
+        self._nodes.append(node)
 
     def _nodes_read(self) -> list[onnx.NodeProto]:
         """The nodes that an output depends on: runtimes compute the others too, such as casts that nobody needs."""
@@ -342,10 +341,9 @@ class Model:
         if inline or array.nbytes <= INLINE_BYTES or data_type in ("int4", "uint4"):
             self._inline(name, array, data_type)
             return name
-        tensor = TensorProto(name=name, data_type=onnx_type(data_type), dims=array.shape)
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", "weights"), ("offset", "0"), ("length", str(array.nbytes))):
-            tensor.external_data.add(key=key, value=value)
+        tensor = TensorProto(
+            name=name, data_type=onnx_type(data_type), dims=array.shape, data_location=TensorProto.EXTERNAL
+        )
         self._initializers.append(tensor)
         self.external[name] = array
         self._types[name] = data_type

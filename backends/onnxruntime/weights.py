@@ -32,24 +32,25 @@ def leave_in_files(
     """
     places = {name: place for name, array in external.items() if (place := place_in_file(array)) is not None}
     folders = Counter[Path]()
-    for name, (path, _) in places.items():
-        folders[path.parent] += external[name].nbytes
-    if not folders:
-        return None, {name: _aligned(array) for name, array in external.items()}
-    (folder, _), *_ = folders.most_common(1)
+    for path, count in Counter(path for path, _ in places.values()).items():
+        folders[path.parent] += count
+    folder = folders.most_common(1)[0][0] if folders else None
+    locations = {path: path.name for path, _ in places.values() if path.parent == folder}
     rest = {}
     for tensor in model.graph.initializer:
         if tensor.name not in external:
             continue
-        place = places.get(tensor.name)
-        if place is None or place[0].parent != folder:
-            rest[tensor.name] = _aligned(external[tensor.name])
-            continue
-        path, offset = place
-        del tensor.external_data[:]
-        for key, value in (("location", path.name), ("offset", offset), ("length", external[tensor.name].nbytes)):
-            tensor.external_data.add(key=key, value=str(value))
+        array, (path, offset) = external[tensor.name], places.get(tensor.name, _NOWHERE)
+        if path in locations:
+            entries = (("location", locations[path]), ("offset", str(offset)), ("length", str(array.nbytes)))
+        else:
+            rest[tensor.name] = _aligned(array)
+            entries = (("location", "memory"),)
+        tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries)
     return folder, rest
+
+
+_NOWHERE: Final = (None, 0)
 
 
 def _aligned(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
