@@ -8,7 +8,7 @@ type that it does have, and the outputs back. 32- and 64-bit integers are never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal, Protocol
 

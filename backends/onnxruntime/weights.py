@@ -35,22 +35,19 @@ def leave_in_files(
     for path, count in Counter(path for path, _ in places.values()).items():
         folders[path.parent] += count
     folder = folders.most_common(1)[0][0] if folders else None
-    locations = {path: path.name for path, _ in places.values() if path.parent == folder}
+    locations = {path: path.name for path in {path for path, _ in places.values()} if path.parent == folder}
     rest = {}
     for tensor in model.graph.initializer:
         if tensor.name not in external:
             continue
-        array, (path, offset) = external[tensor.name], places.get(tensor.name, _NOWHERE)
-        if path in locations:
-            entries = (("location", locations[path]), ("offset", str(offset)), ("length", str(array.nbytes)))
+        array, place = external[tensor.name], places.get(tensor.name)
+        if place is not None and place[0] in locations:
+            entries = {"location": locations[place[0]], "offset": str(place[1]), "length": str(array.nbytes)}
         else:
             rest[tensor.name] = _aligned(array)
-            entries = (("location", "memory"),)
-        tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries)
+            entries = {"location": "memory"}
+        tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries.items())
     return folder, rest
-
-
-_NOWHERE: Final = (None, 0)
 
 
 def _aligned(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
