@@ -209,6 +209,10 @@ def test_graphs_inside_of_graphs_are_followed_to_a_limit() -> None:
 
 
 def test_names_that_are_no_text_are_told_all_the_same() -> None:
-    data = model_of([node("Loop", ["x"], ["y"], name="NAME")]).SerializeToString().replace(b"NAME", b"\xff\xfe\x00\n")
+    data = (
+        model_of([node("NonMaxSuppression", ["x"], ["y"], name="NAME")])
+        .SerializeToString()
+        .replace(b"NAME", b"\xff\xfe\x00\n")
+    )
     with pytest.raises((DataError, OnnxNotSupportedError)):
         read(data)

@@ -237,7 +237,7 @@ def test_a_context_made_for_a_model_that_cannot_be_loaded_is_destroyed() -> None
 def test_all_that_cannot_be_expressed_is_reported_at_once() -> None:
     nodes = [
         node("NonZero", ["x"], ["a"], name="first"),
-        node("Loop", ["a"], ["b"], name="second"),
+        node("NonMaxSuppression", ["a"], ["b"], name="second"),
         node("Relu", ["b"], ["c"], name="innocent"),
         node("Reshape", ["x", "shape"], ["d"], name="third"),
         node("Conv", ["x", "w"], ["e"], name="fourth"),

@@ -164,9 +164,14 @@ def cast(node: OnnxNode) -> Imported:
     else:
         to = node.get_int("to")
         to_bool, data_type = to == TensorProto.BOOL, data_type_for(to)
+    if data_type in {"int4", "uint4"}:
+        raise UnsupportedNodeError(
+            f"WebNN casts nothing to {data_type}, whose constants DequantizeLinear takes",
+            "Cast to int8, or QuantizeLinear",
+        )
     if to_bool:
         return b.not_equal(x, node.scalar(x, 0))
-    if x.data_type in FLOATS and data_type not in FLOATS and data_type not in {"int64", "int4", "uint4"}:
+    if x.data_type in FLOATS and data_type not in FLOATS and data_type != "int64":
         # The cast of integers wraps as it does in ONNX Runtime, that of floats would saturate at the narrow bounds.
         return b.cast(b.cast(x, "int64"), data_type) if data_type != "int32" else b.cast(x, data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)

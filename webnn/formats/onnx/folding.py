@@ -18,7 +18,7 @@ from onnx import NodeProto, helper
 from webnn.formats.onnx.reading import DTYPES
 from webnn.formats.onnx.values import OnnxNode
 
-__all__ = ["Budget", "fold"]
+__all__ = ["SPELLED_OUT", "Budget", "fold"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Folder: TypeAlias = Callable[..., Array | list[Array] | None]
@@ -27,6 +27,8 @@ _ELEMENTS: Final = 1 << 22
 """The most elements of one result."""
 _BYTES: Final = 256 << 20
 """The most bytes that all results of one import may take together."""
+SPELLED_OUT: Final = 1 << 15
+"""The most nodes that the iterations of all loops of a model may have together."""
 
 _FOLDERS: Final[dict[str, Folder]] = {}
 
@@ -92,15 +94,19 @@ _BY_REFERENCE: Final = frozenset(
 )
 """What the reference evaluator is trusted with: its work grows with the size of what goes in and comes out."""
 _REFERENCE_ELEMENTS: Final = 1 << 18
+_EVALUATIONS: Final = 4096
+"""How often it is asked in one import: about a millisecond each time, and loops and functions may ask without end."""
 _QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
 _QUADRATIC_ELEMENTS: Final = 1 << 14
 
 
 class Budget:
-    """The bytes that one import may still spell out in memory."""
+    """What one import may still spell out: bytes in memory, and nodes of loops."""
 
     def __init__(self) -> None:
         self._left = _BYTES
+        self._nodes = SPELLED_OUT
+        self._evaluations = _EVALUATIONS
 
     def take(self, size: int) -> bool:
         """Whether `size` more bytes are fine; if so they are counted."""
@@ -108,6 +114,18 @@ class Budget:
             return False
         self._left -= size
         return True
+
+    def take_nodes(self, count: int) -> bool:
+        """Whether iterations of `count` more nodes are fine; if so they are counted."""
+        if count > self._nodes:
+            return False
+        self._nodes -= count
+        return True
+
+    def take_evaluation(self) -> bool:
+        """Whether the reference evaluator may be asked once more; if so that is counted."""
+        self._evaluations -= 1
+        return self._evaluations >= 0
 
 
 def fold(node: OnnxNode, proto: NodeProto, budget: Budget) -> list[Array] | None:
@@ -119,8 +137,10 @@ def fold(node: OnnxNode, proto: NodeProto, budget: Budget) -> list[Array] | None
         with np.errstate(all="ignore"):
             if folder is not None:
                 result = folder(node, *(None if value is None else value.array for value in node.inputs))
-            else:
+            elif node.op_type in _BY_REFERENCE and budget.take_evaluation():
                 result = _by_reference(node, proto)
+            else:
+                return None
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return None  # it is not valid: the function of the table has the words for it
     if result is None:
@@ -224,9 +244,9 @@ def _where(node: OnnxNode, condition: Array, a: Array, b: Array) -> Array | None
     return np.where(condition, a, b) if _fits(condition.shape, a.shape, b.shape) else None
 
 
-@_folds("Cast")
-def _cast(node: OnnxNode, a: Array) -> Array | None:
-    dtype = DTYPES.get(node.get_int("to"))
+@_folds("Cast", "CastLike")
+def _cast(node: OnnxNode, a: Array, like: Array | None = None) -> Array | None:
+    dtype = DTYPES.get(node.get_int("to")) if like is None else like.dtype
     if dtype is None or a.size > _ELEMENTS:
         return None
     if dtype.kind in "iu" and a.dtype.kind == "f" and not (np.isfinite(a).all() and (abs(a) < 2**31).all()):
@@ -418,7 +438,7 @@ def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
 def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
     arrays = {f"i{i}": value.array for i, value in enumerate(node.inputs) if value is not None}
     limit = _QUADRATIC_ELEMENTS if node.op_type in _QUADRATIC else _REFERENCE_ELEMENTS
-    if node.op_type not in _BY_REFERENCE or sum(a.size for a in arrays.values() if a is not None) > limit:
+    if sum(a.size for a in arrays.values() if a is not None) > limit:
         return None
     names = [f"i{i}" if value is not None else "" for i, value in enumerate(node.inputs)]
     outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]

@@ -46,7 +46,7 @@ __all__ = ["Importer"]
 OLDEST_OPSET: Final = 7
 
 _MAX_NODES: Final = 250_000
-"""Functions that call functions can announce any number of nodes in a few bytes."""
+"""Functions that call functions, and loops in loops, can announce any number of nodes in a few bytes."""
 _FILL: Final = 16 << 20
 """Bytes up to which numbers that are repeated are spelled out as a constant; above, the graph expands them."""
 
@@ -106,6 +106,10 @@ class Importer:
         self._inputs = Inputs(self._graph, builder, shapes=shapes, dtypes=dtypes, constants=constants, operands=inputs)
         self._depth = 0
         self._nodes = 0
+        self._bodies: dict[int, tuple[GraphProto, list[NodeProto], dict[str, Value]]] = {}
+        """What is the same in each run of a graph: its nodes in order, and its weights, which are constants once."""
+        self._literals: dict[int, tuple[NodeProto, list[Value | None]]] = {}
+        """The nodes that hold a constant: in the body of a loop they are met many times."""
         self._label: str | None = None
         """That of the node whose decomposition is being imported."""
 
@@ -280,10 +284,15 @@ class Importer:
         imported = import_function(node)
         results = list(imported) if isinstance(imported, list | tuple) else [imported]
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
+        if id(proto) in self._literals:
+            return self._literals[id(proto)][1]
         if node.op_type != "Constant" and not self.budget.take(made):
             raise UnsupportedNodeError("the constants to spell out take too much memory")
         _put_label(self._label or label_of(proto), results, {id(v.operand) for v in node.inputs if v is not None})
-        return [_as_value(result) for result in results]
+        values = [_as_value(result) for result in results]
+        if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
+            self._literals[id(proto)] = proto, values
+        return values
 
     def _decomposed(self, node: OnnxNode) -> Sequence[Value | None]:
         """The outputs of a node by the standard's own definition of its operator in terms of others."""
@@ -301,14 +310,19 @@ class Importer:
                 reasons = "; ".join(sorted({f"{p.op_type}: {p.reason}" for p in inside}))
                 raise UnsupportedNodeError(f"it is composed of operators of which some cannot be expressed: {reasons}")
 
-    def run_graph(self, graph: GraphProto) -> list[Value]:
-        """The outputs of a graph inside of a node, which sees the values around it."""
-        if graph.input:
-            raise DataError(f"the graph {graph.name!r} of a branch has inputs")
+    def run_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:
+        """The outputs for these inputs of a graph inside of a node, which sees the values around it."""
+        if len(graph.input) != len(inputs):
+            raise DataError(f"the graph {text(graph.name)} takes {len(graph.input)} inputs, is given {len(inputs)}")
+        wanted = [info.name for info in graph.output]
+        if id(graph) not in self._bodies:
+            weights = {tensor.name: Value(self.model.array(tensor)) for tensor in graph.initializer}
+            self._bodies[id(graph)] = graph, needed(producers_of(graph.node), wanted), weights
+        _, order, weights = self._bodies[id(graph)]
         scope = Scope(self.scope)
-        for tensor in graph.initializer:
-            scope.values[tensor.name] = Value(self.model.array(tensor))
-        return self._run(scope, graph.node, [info.name for info in graph.output], self._bound)
+        scope.values.update(weights)
+        scope.values.update((info.name, value) for info, value in zip(graph.input, inputs, strict=True))
+        return self._run(scope, order, wanted, self._bound)
 
     def _call(self, function: FunctionProto, node: OnnxNode) -> list[Value | None]:
         """The outputs of a function, whose body sees nothing but its inputs."""
@@ -321,25 +335,26 @@ class Importer:
         wanted = [name for name, given in zip(function.output, node.outputs, strict=False) if given]
         caller_versions, self._versions = self._versions, {**self._versions, **_versions(function.opset_import)}
         try:
-            found = dict(zip(wanted, self._run(scope, function.node, wanted, bound), strict=True))
+            order = needed(producers_of(function.node), wanted)
+            found = dict(zip(wanted, self._run(scope, order, wanted, bound), strict=True))
         finally:
             self._versions = caller_versions
         return [found.get(name) for name in function.output]
 
     def _run(
-        self, scope: Scope, nodes: Sequence[NodeProto], wanted: Sequence[str], bound: Mapping[str, AttributeProto]
+        self, scope: Scope, order: Sequence[NodeProto], wanted: Sequence[str], bound: Mapping[str, AttributeProto]
     ) -> list[Value]:
-        """The values called `wanted` that `nodes` compute in a scope of their own."""
-        self._nodes += len(nodes)
+        """The values called `wanted` that the nodes in `order` compute in a scope of their own."""
+        self._nodes += len(order)
         if self._nodes > _MAX_NODES:
-            raise DataError(f"the functions of the model spell out more than {_MAX_NODES} nodes")
+            raise DataError(f"the functions and loops of the model spell out more than {_MAX_NODES} nodes")
         if self._depth == MAX_DEPTH:
             raise DataError(f"graphs and functions are nested more than {MAX_DEPTH} deep")
         outer, outer_bound = self.scope, self._bound
         self.scope, self._bound = scope, bound
         self._depth += 1
         try:
-            for proto in needed(producers_of(nodes), wanted):
+            for proto in order:
                 self._import_node(proto)
             return [self._value(name) for name in wanted]
         finally:

@@ -104,7 +104,12 @@ class Inputs:
         held_type = self._held_type(info)
         name = info.name
         if held_type in ("int4", "uint4"):
-            problem = Problem(text(name), "input", f"{held_type} is for constants only", "int8 or uint8, and a Cast")
+            problem = Problem(
+                text(name),
+                "input",
+                f"{held_type} is a type of constants only: a WebNN graph is given no 4-bit numbers when it runs",
+                f"give its value as constants={{{name!r}: ...}}, or make it an initializer of the model",
+            )
             raise OnnxNotSupportedError([problem])
         wanted = enum_value(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
         operand = self._builder.input(name, shape, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -176,14 +177,31 @@ def pad(node: OnnxNode) -> Imported:
         pads, value = node.get_ints("pads"), node.get_float("value", 0.0)
     else:
         pads = node.integers(1, "pads")
-        value = node.number(2, "the value") if node.has(2) else 0
+        value = node.number(2, "the value") if node.known(2) is not None else 0
     axes = node.axes(node.integers(3, "axes") if node.has(3) else list(range(x.rank)), x.rank)
     if len(pads) != 2 * len(axes):
         raise DataError(f"{len(pads)} numbers of elements do not go with {len(axes)} axes")
     before, after = [0] * x.rank, [0] * x.rank
     for i, axis in enumerate(axes):
         before[axis], after[axis] = pads[i], pads[len(axes) + i]
-    return pad_or_crop(node.builder, x, before, after, mode=node.get_string("mode", "constant"), value=value)
+    mode = node.get_string("mode", "constant")
+    padded = pad_or_crop(node.builder, x, before, after, mode=mode, value=value)
+    if node.version < 11 or not node.has(2) or node.known(2) is not None or mode != "constant":
+        return padded
+    return _filled(node, padded, before, after)
+
+
+def _filled(node: OnnxNode, padded: MLOperand, before: Sequence[int], after: Sequence[int]) -> MLOperand:
+    """With the value, which is computed when the model runs, in place of what was added."""
+    b = node.builder
+    inside: MLOperand | None = None
+    for axis, (first, last) in enumerate(zip(before, after, strict=True)):
+        if first > 0 or last > 0:
+            size = padded.shape[axis]
+            places = np.arange(size).reshape([-1 if i == axis else 1 for i in range(padded.rank)])
+            mask = node.constant((places >= max(first, 0)) & (places < size - max(last, 0)))
+            inside = mask if inside is None else b.logical_and(inside, mask)
+    return padded if inside is None else b.where(inside, padded, b.reshape(node.operand(2), []))
 
 
 def pad_or_crop(

@@ -69,10 +69,7 @@ def unknown(domain: str, op_type: str) -> tuple[str, str]:
 
 
 _NEAREST: Final[Mapping[str, str]] = {
-    "Loop": "unroll it when exporting the model",
-    "Scan": "unroll it when exporting the model, or use LSTM, GRU or RNN",
     "NonMaxSuppression": "take the boxes and scores as outputs=[...] and select outside of the graph",
-    "TopK": "take its input as outputs=[...] and sort outside of the graph, or ArgMax for k = 1",
     "NonZero": "Where with a mask",
     "Compress": "Where with a mask, or Gather with constant indices",
     "RandomNormal": "an input that is given random numbers",

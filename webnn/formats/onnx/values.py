@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ml_dtypes
 import numpy as np
-from onnx import AttributeProto, TensorProto
+from onnx import AttributeProto, GraphProto, TensorProto
 
 from webnn.errors import DataError
 from webnn.formats.onnx.reading import DTYPES, type_name
@@ -292,6 +292,12 @@ class OnnxNode:
         found = self._attribute(name, AttributeProto.TENSOR, True)
         assert found is not None
         return self.importer.model.array(found.t)
+
+    def get_graph(self, name: str) -> GraphProto:
+        """A graph, which must be there."""
+        found = self._attribute(name, AttributeProto.GRAPH, True)
+        assert found is not None
+        return found.g
 
     # What many functions need.
 
