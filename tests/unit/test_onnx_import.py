@@ -75,6 +75,33 @@ def test_a_whole_shape_is_given_by_the_inputs_name_and_names_the_dimensions_of_t
     assert graph.inputs["z"].shape == (4, 1)
 
 
+def test_one_name_for_dimensions_that_differ_only_leaves_open_what_it_means_elsewhere() -> None:
+    two = model_of(
+        [node("Relu", ["x"], ["y"]), node("Add", ["x", "z"], ["s"])],
+        [value("x", ["size", 3, "size"]), value("z", ["size", 1, 1])],
+        ["y", "s"],
+    )
+    graph = imported(two, shapes={"x": [2, 3, 5], "z": [2, 1, 1]})
+    assert graph.inputs["x"].shape == (2, 3, 5)
+    with pytest.raises(ValidationError, match=r"input 'z' \[size, 1, 1\]\. .* shapes=\{'size': \.\.\.\}"):
+        imported(two, shapes={"x": [2, 3, 5]})
+
+
+@pytest.mark.parametrize("symbol", ["?", "-1"])
+def test_names_that_stand_for_any_dimension_are_not_carried_from_one_input_to_another(symbol: str) -> None:
+    two = model_of([node("Add", ["x", "z"], ["y"])], [value("x", [symbol, 3]), value("z", [symbol, 1])], ["y"])
+    assert imported(two, shapes={"x": [4, 3], "z": [1, 1]}).outputs["y"].shape == (4, 3)
+    with pytest.raises(ValidationError, match=r"shapes=\{'z': \[\.\.\., 1\]\}"):
+        imported(two, shapes={"x": [4, 3]})
+
+
+def test_a_message_on_open_dimensions_has_what_to_write() -> None:
+    inputs = [value("x", ["batch", "width"]), value("y", [None, "batch", 3]), value("z", None)]
+    model = model_of([node("Sum", ["x", "y", "z"], ["s"])], inputs, ["s"])
+    with pytest.raises(ValidationError, match=r"shapes=\{'width': \.\.\., 'y': \[\.\.\., 2, 3\], 'z': \[\.\.\.\]\}$"):
+        imported(model, shapes={"batch": 2})
+
+
 def test_all_open_dimensions_are_reported_together() -> None:
     model = model_of([node("Add", ["x", "z"], ["y"])], [value("x", ["batch", None]), value("z", None)], ["y"])
     with pytest.raises(ValidationError, match=r"input 'x' \[batch, \?\]; input 'z' has no shape at all"):
@@ -252,6 +279,22 @@ def test_all_that_cannot_be_expressed_is_reported_at_once() -> None:
     assert "shape (input 1) is computed when the model runs" in problems["third"].reason
     assert "output 1 (places) is used" in problems["fifth"].reason
     assert "5 nodes of the ONNX model cannot be expressed" in str(caught.value)
+
+
+def test_what_cannot_be_expressed_says_where_to_cut_the_model() -> None:
+    """A detector, as exporters write it: boxes are selected at the end."""
+    nodes = [
+        node("Sigmoid", ["x"], ["scores"]),
+        node("Relu", ["x"], ["boxes"]),
+        node("NonMaxSuppression", ["boxes", "scores", "most"], ["chosen"]),
+        node("Gather", ["boxes", "chosen"], ["found"]),
+        node("Neg", ["x"], ["mask"]),
+    ]
+    model = model_of(nodes, [value("x", [1, 4, 4])], ["found", "mask"], {"most": np.array([3])})
+    with pytest.raises(OnnxNotSupportedError, match=r"outputs=\['boxes', 'scores', 'mask'\]$") as caught:
+        imported(model)
+    assert caught.value.reachable == ("boxes", "scores", "mask")
+    assert list(imported(model, outputs=caught.value.reachable).outputs) == ["boxes", "scores", "mask"]
 
 
 def test_an_output_that_is_not_asked_for_may_be_out_of_reach() -> None:

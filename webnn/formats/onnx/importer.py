@@ -95,6 +95,8 @@ class Importer:
         """That of the node which is being imported; changes inside of subgraphs and functions."""
         self._partial: dict[str, Problem] = {}
         """Outputs that WebNN cannot compute of nodes that it can: problems as soon as something reads them."""
+        self._before: list[str] = []
+        """The values that nodes which cannot be expressed would read: what the model can be cut at."""
         self._bound: Mapping[str, AttributeProto] = {}
         """The attributes of the call of a function whose body is being imported."""
         self._graph = model.proto.graph
@@ -104,12 +106,12 @@ class Importer:
         self._initializers = {tensor.name: tensor for tensor in self._graph.initializer}
         self._sparse = {tensor.values.name: tensor for tensor in self._graph.sparse_initializer}
         self._inputs = Inputs(self._graph, builder, shapes=shapes, dtypes=dtypes, constants=constants, operands=inputs)
-        self._depth = 0
-        self._nodes = 0
         self._bodies: dict[int, tuple[GraphProto, list[NodeProto], dict[str, Value]]] = {}
         """What is the same in each run of a graph: its nodes in order, and its weights, which are constants once."""
         self._literals: dict[int, tuple[NodeProto, list[Value | None]]] = {}
         """The nodes that hold a constant: in the body of a loop they are met many times."""
+        self._depth = 0
+        self._nodes = 0
         self._label: str | None = None
         """That of the node whose decomposition is being imported."""
 
@@ -140,7 +142,9 @@ class Importer:
             self._import_node(node)
         results = [self._output(name) for name in wanted]
         if None in results:
-            raise OnnxNotSupportedError(self.problems)
+            reached = [name for name, operand in zip(wanted, results, strict=True) if operand is not None]
+            before = [name for name in self._before if name in producers]
+            raise OnnxNotSupportedError(self.problems, list(dict.fromkeys([*before, *reached])))
         return {name: operand for name, operand in zip(wanted, results, strict=True) if operand is not None}
 
     def _output(self, name: str) -> MLOperand | None:
@@ -234,6 +238,12 @@ class Importer:
             except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
                 # Numbers that no valid model has; each kind could be checked for, at the cost of what is readable.
                 raise DataError(f"{where(proto)} is not valid: {error}") from error
+        if results is None and not self._depth:
+            self._before += [
+                name
+                for name, value in zip(proto.input, inputs, strict=True)
+                if value is not None and not value.missing and value.array is None
+            ]
         for i, name in enumerate(proto.output):
             if name:
                 result = results[i] if results is not None and i < len(results) else None
@@ -274,6 +284,8 @@ class Importer:
         function = self._functions.get((node.domain, proto.op_type, proto.overload))
         if function is not None:  # a model's own function hides an operator of the same name
             return self._call(function, node)
+        if id(proto) in self._literals:
+            return self._literals[id(proto)][1]
         if all(value is None or value.array is not None for value in node.inputs):
             folded = fold(node, proto, self.budget)
             if folded is not None:
@@ -284,8 +296,6 @@ class Importer:
         imported = import_function(node)
         results = list(imported) if isinstance(imported, list | tuple) else [imported]
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
-        if id(proto) in self._literals:
-            return self._literals[id(proto)][1]
         if node.op_type != "Constant" and not self.budget.take(made):
             raise UnsupportedNodeError("the constants to spell out take too much memory")
         _put_label(self._label or label_of(proto), results, {id(v.operand) for v in node.inputs if v is not None})

@@ -75,7 +75,8 @@ class Inputs:
         if open_dimensions:
             raise ValidationError(
                 f"the model leaves dimensions open: {'; '.join(open_dimensions)}. "
-                "Give them sizes, by name or for a whole input: shapes={'batch': 1, 'x': [1, 3, 224, 224]}"
+                "Give each a size, by its name or with the whole shape of an input: "
+                f"shapes={{{self._missing(infos, sizes)}}}"
             )
         return values
 
@@ -116,11 +117,15 @@ class Inputs:
         return Value(operand=operand if wanted == held_type else self._builder.cast(operand, held_type))
 
     def _sizes(self, infos: Sequence[ValueInfoProto]) -> dict[str, int]:
-        """The size of each named dimension, given by its name or by the shape of an input that has it."""
-        sizes: dict[str, int] = {}
-        for name, given in self._shapes.items():
-            if name not in self.names:
-                sizes[name] = unsigned(f"shapes[{name!r}]", given)
+        """The size of each named dimension, given by its name or by the shape of an input that has it.
+
+        Exporters use one name for dimensions that differ, and "?" for all: the shapes of inputs do not contradict each
+        other, they only leave open what such a name means elsewhere.
+        """
+        named = {
+            name: unsigned(f"shapes[{name!r}]", given) for name, given in self._shapes.items() if name not in self.names
+        }
+        found: dict[str, set[int]] = {}
         for info in infos:
             dims = _tensor_type(info).shape.dim
             shape: Any = self._shapes.get(info.name)
@@ -131,16 +136,35 @@ class Inputs:
             if shape is None:
                 continue
             for dim, size in zip(dims, unsigned_list(f"shapes[{info.name!r}]", shape), strict=False):
-                if dim.dim_param and sizes.setdefault(dim.dim_param, size) != size:
+                if named.get(dim.dim_param, size) != size:
                     raise ValidationError(
-                        f"shapes[{info.name!r}] {list(shape)}: dimension {dim.dim_param!r} is {sizes[dim.dim_param]}"
+                        f"shapes[{info.name!r}] {list(shape)}: dimension {dim.dim_param!r} is {named[dim.dim_param]}"
                     )
-        return sizes
+                if _is_name(dim.dim_param):
+                    found.setdefault(dim.dim_param, set()).add(size)
+        return {**{name: min(sizes) for name, sizes in found.items() if len(sizes) == 1}, **named}
+
+    def _missing(self, infos: Sequence[ValueInfoProto], sizes: Mapping[str, int]) -> str:
+        """What to write into `shapes`, with dots for each size: names, and whole shapes where something has none."""
+        wanted: dict[str, str] = {}
+        for info in infos:
+            if info.name in self._shapes or info.name in self._constants or info.name in self._operands:
+                continue
+            dims = _declared(info)
+            unsized = [symbol for size, symbol in dims if size <= 0 and symbol not in sizes]
+            if not _tensor_type(info).HasField("shape"):
+                wanted[info.name] = "[...]"
+            elif all(map(_is_name, unsized)):
+                wanted |= dict.fromkeys(unsized, "...")
+            else:
+                known = [size if size > 0 else sizes.get(symbol, "...") for size, symbol in dims]
+                wanted[info.name] = f"[{', '.join(map(str, known))}]"
+        return ", ".join(f"{text(name)!r}: {size}" for name, size in wanted.items())
 
     def _shape(self, info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...] | str:
         """The shape of an input, or a word on what is open in it."""
         tensor = _tensor_type(info)
-        declared = [(d.dim_value if d.HasField("dim_value") else 0, d.dim_param) for d in tensor.shape.dim]
+        declared = _declared(info)
         given = self._shapes.get(info.name)
         if given is not None:
             shape = unsigned_list(f"shapes[{info.name!r}]", given)
@@ -164,6 +188,16 @@ def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
         kind = info.type.WhichOneof("value") or "nothing"
         raise OnnxNotSupportedError([Problem(text(info.name), "input", f"is no tensor but {kind}", "")])
     return info.type.tensor_type
+
+
+def _declared(info: ValueInfoProto) -> list[tuple[int, str]]:
+    """The size of each dimension, 0 or less if it is open, and its name."""
+    return [(d.dim_value if d.HasField("dim_value") else 0, d.dim_param) for d in _tensor_type(info).shape.dim]
+
+
+def _is_name(symbol: str) -> bool:
+    """Whether `symbol` means one dimension: "?" and "-1" stand for any."""
+    return any(map(str.isalpha, symbol))
 
 
 def _written(declared: Sequence[tuple[int, str]]) -> str:

@@ -14,6 +14,10 @@ from webnn.graph.arguments import printable
 __all__ = ["OnnxNotSupportedError", "Problem", "label_of", "qualified", "text", "unknown", "where"]
 
 
+_MOST_NAMES: Final = 12
+"""Values that a message names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One node that WebNN cannot express."""
@@ -31,13 +35,21 @@ class Problem:
 
 
 class OnnxNotSupportedError(NotSupportedError):
-    """A model has nodes that WebNN cannot express: all of them are in `problems`."""
+    """A model has nodes that WebNN cannot express: all of them are in `problems`.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        lines = "\n".join(f"  {problem}" for problem in problems)
+    `reachable` are the values that can be computed all the same: outputs, and what those nodes would have read.
+    """
+
+    def __init__(self, problems: Sequence[Problem], reachable: Sequence[str] = ()) -> None:
+        lines = [f"  {problem}" for problem in problems]
         many = "1 node" if len(problems) == 1 else f"{len(problems)} nodes"
-        super().__init__(f"{many} of the ONNX model cannot be expressed in WebNN:\n{lines}")
+        if reachable:
+            names = ", ".join(f"{text(name)!r}" for name in reachable[:_MOST_NAMES])
+            more = ", ..." if len(reachable) > _MOST_NAMES else ""
+            lines.append(f"The rest can be loaded, to go on outside of the graph: outputs=[{names}{more}]")
+        super().__init__("\n".join([f"{many} of the ONNX model cannot be expressed in WebNN:", *lines]))
         self.problems = tuple(problems)
+        self.reachable = tuple(reachable)
 
 
 def text(name: object) -> str:
@@ -69,14 +81,14 @@ def unknown(domain: str, op_type: str) -> tuple[str, str]:
 
 
 _NEAREST: Final[Mapping[str, str]] = {
-    "NonMaxSuppression": "take the boxes and scores as outputs=[...] and select outside of the graph",
+    "NonMaxSuppression": "select boxes outside of the graph",
     "NonZero": "Where with a mask",
     "Compress": "Where with a mask, or Gather with constant indices",
     "RandomNormal": "an input that is given random numbers",
     "RandomUniform": "an input that is given random numbers",
     "RandomNormalLike": "an input that is given random numbers",
     "RandomUniformLike": "an input that is given random numbers",
-    "Multinomial": "take the logits as outputs=[...] and draw outside of the graph",
+    "Multinomial": "draw outside of the graph",
     "Bernoulli": "an input that is given random numbers, and Less",
     "StringNormalizer": "prepare text outside of the graph",
     "TfIdfVectorizer": "prepare text outside of the graph",
