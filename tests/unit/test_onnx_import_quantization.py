@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
-from webnn.errors import NotSupportedError
+from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.table import MICROSOFT
 
@@ -272,3 +272,28 @@ def test_what_is_quantized_is_left_to_the_backend() -> None:
         "dequantize_linear",
         "quantize_linear",
     ]
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("each_gate", [False, True])
+def test_lstms_with_quantized_weights(backend: Backend, direction: str, each_gate: bool) -> None:
+    count, gates, hidden = 2 if direction == "bidirectional" else 1, 20, 5
+    w, r = weights(1, count, 3, gates), weights(2, count, hidden, gates)
+    scales = (scale(3, count, gates), scale(4, count, gates)) if each_gate else (scale(3, count), scale(4, count))
+    zeros = [np.zeros(s.shape, np.int8) for s in scales]
+    inputs: list[Given] = [random(0, 4, 2, 3), Fixed(w), Fixed(r), Fixed(random(5, count, 2 * gates)), None]
+    inputs += [random(6, count, 2, hidden), None, None, *map(Fixed, (scales[0], zeros[0], scales[1], zeros[1]))]
+    options: dict[str, Any] = {"outputs": [True] * 3, "hidden_size": hidden, "direction": direction}
+    # The hidden states are not rounded to 8 bits after each step, as onnxruntime does.
+    check_node(backend, "DynamicQuantizeLSTM", inputs, domain=MICROSOFT, tolerance=0.02, **options)
+
+
+def test_weights_of_lstms_that_are_not_known_or_do_not_fit_are_refused(backend: Backend) -> None:
+    w, r, one = weights(1, 1, 3, 20), weights(2, 1, 5, 20), [Fixed(scale(3, 1)), Fixed(np.zeros(1, np.int8))]
+    options: dict[str, Any] = {"domain": MICROSOFT, "hidden_size": 5}
+    rest: list[Given] = [Fixed(r), None, None, None, None, None, *one, *one]
+    with pytest.raises(NotSupportedError, match=r"the weights \(input 1\) is computed when the model runs"):
+        computed(*node_model("DynamicQuantizeLSTM", [random(0, 4, 2, 3), w, *rest], **options), backend)
+    rest[-2] = Fixed(scale(3, 7))
+    with pytest.raises(DataError, match=r"scales \[7\] and \[1\] do not fit weights \[1, 5, 20\]"):
+        computed(*node_model("DynamicQuantizeLSTM", [random(0, 4, 2, 3), Fixed(w), *rest], **options), backend)

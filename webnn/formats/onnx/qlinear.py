@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.applying import apply, apply_many
-from webnn.formats.onnx.quantization import dequantized, quantized, reshaped, triple
+from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, quantized, reshaped, triple
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode
 from webnn.graph.operand import MLOperand
@@ -146,3 +146,27 @@ def qattention(node: OnnxNode) -> Imported:
     w = dequantized(node, node.operand(1), node.operand(4), node.optional(7), axis=1)
     inputs = [x, w, node.optional(2), node.optional(5), node.optional(8)]
     return apply_many(node, "Attention", inputs, node.attributes, outputs=len(node.outputs), domain=MICROSOFT)
+
+
+@imports("DynamicQuantizeLSTM", domain=MICROSOFT)
+def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
+    """One operator on floats: on those that the weights stand for, and on the input as it is rounded to 8 bits.
+
+    The hidden state, which onnxruntime rounds after each step, keeps its digits.
+    """
+    x, scale, zero_point = dynamically_quantized(node, node.operand(0))
+    weights = [_floats_of_weights(node, 1, 8), _floats_of_weights(node, 2, 10)]
+    others = [node.optional(i) if node.known(i) is None else node.known(i) for i in range(3, 8)]
+    inputs = [dequantized(node, x, scale, zero_point), *weights, *others]
+    return apply_many(node, "LSTM", inputs, node.attributes, outputs=len(node.outputs))
+
+
+def _floats_of_weights(node: OnnxNode, index: int, scale: int) -> MLOperand:
+    """Input `index`, `[directions, inputs, gates]`, as floats, `[directions, gates, inputs]`."""
+    weight = node.array(index, "the weights")
+    scales, zeros = node.array(scale, "the scale of the weights"), node.array(scale + 1, "their zero point")
+    if weight.ndim != 3 or any(a.shape not in ((1,), weight.shape[:1], weight.shape[::2]) for a in (scales, zeros)):
+        raise DataError(f"scales {list(scales.shape)} and {list(zeros.shape)} do not fit weights {list(weight.shape)}")
+    spread = [a.reshape(a.shape[0], 1, -1).astype(np.float32) for a in (scales, zeros)]
+    floats = (weight.astype(np.float32) - spread[1]) * spread[0]
+    return node.constant(np.ascontiguousarray(floats.transpose(0, 2, 1)))
