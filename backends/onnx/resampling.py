@@ -27,7 +27,7 @@ def resample2d(node: Node, model: Model) -> None:
     x = model[node["input"]]
     if options["mode"] == "nearest-neighbor":
         if all(_is_exact(shape[axis], size) for axis, size in zip(axes, sizes, strict=True)):
-            x = _resize(model, x, node.output.shape, "nearest", nearest_mode="round_prefer_floor")
+            x = _nearest(model, x, shape, node.output.shape)
         else:
             for axis, size in zip(axes, sizes, strict=True):
                 x = model.emit("Gather", [x, model.constant(nearest(shape[axis], size))], axis=axis)
@@ -48,13 +48,22 @@ def resample2d(node: Node, model: Model) -> None:
     return model.set(node.output, x if is_float else model.emit("Round", [x]))
 
 
-def _resize(model: Model, x: str, shape: Sequence[int], mode: str, **attributes: Any) -> str:
+def _nearest(model: Model, x: str, shape: Sequence[int], wanted: Sequence[int]) -> str:
+    if all(size % before == 0 for before, size in zip(shape, wanted, strict=True)):
+        # Each element so many times: in these words onnxruntime leaves it in the layout of convolutions.
+        return _resize(model, x, wanted, "nearest", nearest_mode="floor", coordinates="asymmetric")
+    return _resize(model, x, wanted, "nearest", nearest_mode="round_prefer_floor")
+
+
+def _resize(
+    model: Model, x: str, shape: Sequence[int], mode: str, *, coordinates: str = "half_pixel", **attributes: Any
+) -> str:
     # Without the attribute `axes`, which onnxruntime's transpose optimizer does not know.
     return model.emit(
         "Resize",
         [x, "", "", model.constant(shape)],
         mode=mode,
-        coordinate_transformation_mode="half_pixel",
+        coordinate_transformation_mode=coordinates,
         **attributes,
     )
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.direct import compute, direct_builder
@@ -108,6 +109,18 @@ def test_resize_is_used_where_its_floats_are_exact() -> None:
     assert operators(10, 3) == ["Gather", "Gather"]
     assert operators(10, 3, mode="linear") == ["Resize"]
     assert operators(10, 3, mode="linear", axes=[2, 1]) == ["Resize"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "coordinates"), [((6, 9), "asymmetric"), ((3, 3), "half_pixel"), ((6, 4), "half_pixel")]
+)
+def test_repeating_each_element_is_written_as_onnxruntime_knows_it(sizes: tuple[int, int], coordinates: str) -> None:
+    builder = direct_builder()
+    x = builder.input("x", [1, 1, 3, 9], "float32")
+    model = lower(builder.build({"y": builder.resample2d(x, sizes=sizes)})).finish()
+    (resize,) = (node for node in model.graph.node if node.op_type == "Resize")
+    written = {a.name: onnx.helper.get_attribute_value(a) for a in resize.attribute}
+    assert written["coordinate_transformation_mode"] == coordinates.encode()
 
 
 @pytest.mark.parametrize(
