@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,6 +22,9 @@ Drain = Callable[[], bool]
 
 class Lane(ABC):
     """A place where work runs, one piece at a time."""
+
+    latency: float = 0.0
+    """Nanoseconds from `wake` to the first call of `drain`, as seen lately; 0 before it is known."""
 
     @abstractmethod
     def wake(self, drain: Drain) -> None:
@@ -50,7 +54,24 @@ class ThreadLane(Lane):
         """Put `drain` into the thread's inbox."""
         if self._thread is None:
             self._start()
-        self._inbox.put(drain)
+            self._inbox.put(drain)
+        else:
+            self._inbox.put(self._timed(drain))
+
+    def _timed(self, drain: Drain) -> Drain:
+        """`drain`, which measures at its first call how long it took to come to it."""
+        called = time.perf_counter_ns()
+
+        def timed() -> bool:
+            nonlocal called
+            if called:
+                latency, called = time.perf_counter_ns() - called, 0
+                # Falls at once and rises slowly, since what delays it beyond the hop is other work.
+                known = self.latency
+                self.latency = known + min(latency - known, known) / 8 if 0 < known < latency else latency
+            return drain()
+
+        return timed
 
     def call(self, function: Callable[[], object]) -> bool:
         """Call `function()` once on the thread, after what it has to do; False if it has none (any more)."""

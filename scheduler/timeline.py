@@ -40,6 +40,10 @@ __all__ = ["INLINE_LIMIT", "Dispatch", "Statistics", "Timeline"]
 
 INLINE_LIMIT: Final = 50_000
 """Nanoseconds: a task that costs less runs where its result is awaited, since a thread hop costs about as much."""
+INLINE_LIMIT_OF_SLOW_LANES: Final = 250_000
+"""As `INLINE_LIMIT`, where waking a thread takes so long that the hop costs this and more, as on virtual machines."""
+HOP: Final = 4
+"""A hop to a lane and back, in times that waking the lane takes: two wakings, and the interpreter's way to each."""
 TICK_BUDGET: Final = 1_000_000
 """Nanoseconds of inline tasks in one go, and of one tick; after that the event loop's other tasks get their turn."""
 INLINE_QUEUE: Final = 16
@@ -99,7 +103,7 @@ class Timeline:
         pool: where values live.
         lanes: where tasks run that are not run inline.
         clock: nanoseconds; measures what tasks cost.
-        inline_limit: see `INLINE_LIMIT`; 0 runs everything on the lanes.
+        inline_limit: see `INLINE_LIMIT`; lanes that are slow to wake raise it. 0 runs everything on the lanes.
         max_queued: tasks beyond which awaiting a dispatch waits.
         max_queued_bytes: bytes of their outputs beyond which it does.
     """
@@ -122,6 +126,7 @@ class Timeline:
         self._max_queued_bytes = max_queued_bytes
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
         self._lock = threading.RLock()
+        self._inline_limit = inline_limit
         self._renaming = Renaming(inline_limit, reserving=pool.budget is not None)
         self._asleep: set[Lane] = set(lanes)
         self._discarded: deque[Value] = deque()
@@ -507,6 +512,9 @@ class Timeline:
             task = next(iter(renaming.lane))
             inputs = renaming.start(task)
             self._run_on_lanes += 1
+            if self._inline_limit:
+                hop = min(HOP * lane.latency, INLINE_LIMIT_OF_SLOW_LANES)
+                renaming.inline_limit = max(self._inline_limit, hop)
         if len(self._lanes) > 1:
             self._wake_lanes()
         self._execute(task, inputs, on_lane=True)
