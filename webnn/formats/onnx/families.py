@@ -30,6 +30,7 @@ FAMILIES: Final = (
     "recurrent",
     "reduction",
     "resampling",
+    "sampling",
 )
 
 for family in FAMILIES:
