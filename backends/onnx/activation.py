@@ -88,10 +88,12 @@ def relu(node: Node, model: Model) -> None:
 def sigmoid(node: Node, model: Model) -> None:
     """`Sigmoid`; where we know the kernels, `1 / (exp(-x) + 1)`.
 
-    The CPU kernel of onnxruntime is only good to 1e-7: of values near 0 that leaves few digits or none.
+    The CPU kernel of onnxruntime is only good to 1e-7: of values near 0 that leaves few digits or none. As a factor,
+    in gates and in `x * sigmoid(x)`, that is good enough, and onnxruntime fuses it.
     """
     x = model[node["input"]]
-    if model.kernels is None:
+    readers = model.readers(node.output)
+    if model.kernels is None or (readers and all(reader.op == "mul" for reader in readers)):
         model.emit("Sigmoid", [x], to=node.output)
         return
     power = model.emit("Exp", [model.emit("Neg", [model.cast(x, "float32")])])

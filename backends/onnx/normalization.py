@@ -15,13 +15,14 @@ from webnn.graph.ir import Node
 def batch_normalization(node: Node, model: Model) -> None:
     """One BatchNormalization, with the features at axis 1.
 
-    onnxruntime computes `a * input + b`, which loses the digits that `input - mean` would keep. So float32 inputs get
-    the mean taken off first, except those that come out of a convolution: into that it folds the whole operator.
+    onnxruntime computes `a * input + b`, which loses the digits that `input - mean` would keep. So float32 inputs of
+    the graph get the mean taken off first. What operators computed has been rounded to as many digits already, and
+    onnxruntime folds the whole normalization into convolutions before it or behind it.
     """
     operand, axis = node["input"], node.attributes["axis"]
     name, mean = model[operand], model[node["mean"]]
     features = operand.shape[axis]
-    if operand.data_type == "float32" and (operand.node is None or operand.node.op != "conv2d"):
+    if operand.data_type == "float32" and operand.node is None:
         name = model.emit("Sub", [name, model.reshape(mean, (features, *[1] * (operand.rank - axis - 1)))])
         mean = _full(0, (features,), node, model)
     order = list(range(operand.rank))

@@ -10,6 +10,7 @@ import pytest
 from tests.direct import compute, direct_builder
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType, numpy_dtype
 
@@ -88,6 +89,16 @@ def test_a_sigmoid_is_one_node_where_the_kernels_are_not_known() -> None:
     builder = direct_builder()
     graph = builder.build({"y": builder.sigmoid(builder.input("x", [2], "float16"))})
     assert [node.op_type for node in lower(graph).finish().graph.node] == ["Sigmoid", "Identity"]
+
+
+def test_a_sigmoid_is_one_node_where_it_is_only_a_factor() -> None:
+    """The runtime fuses it then; what the caller or another operator sees has all its digits."""
+    builder = direct_builder()
+    x = builder.input("x", [2], "float32")
+    gate, seen, added = (builder.sigmoid(builder.linear(x, alpha=alpha)) for alpha in (2, 3, 4))
+    graph = builder.build({"y": builder.mul(x, gate), "seen": seen, "z": builder.mul(seen, builder.add(added, added))})
+    found = [node.op_type for node in lower(graph, cpu_kernels()).finish().graph.node]
+    assert (found.count("Sigmoid"), found.count("Exp")) == (1, 2)
 
 
 @pytest.mark.parametrize("data_type", ["int32", "int64", "int8"])
