@@ -31,6 +31,7 @@ FAMILIES: Final = (
     "reduction",
     "resampling",
     "sampling",
+    "signal",
 )
 
 for family in FAMILIES:

@@ -1,0 +1,95 @@
+"""Spectra against NumPy, onnxruntime and the reference evaluator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.direct import direct_builder
+from tests.onnx_nodes import Array, Fixed, Given, by_reference, check_node, node_model, random
+from webnn.backends.base import Backend
+from webnn.errors import DataError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.problems import OnnxNotSupportedError
+
+
+def scalar(number: float, dtype: Any = np.int64) -> Fixed:
+    return Fixed(np.array(number, dtype))
+
+
+def by_numpy(x: Array, axis: int, length: int | None, *, inverse: int = 0, onesided: int = 0) -> Array:
+    signal = x[..., 0] + 1j * x[..., 1] if x.shape[-1] == 2 else x[..., 0]
+    if inverse and onesided:
+        return np.fft.irfft(signal, length, axis)[..., None]
+    result = np.fft.ifft(signal, length, axis) if inverse else np.fft.fft(signal, length, axis)
+    if onesided:
+        result = np.take(result, range(result.shape[axis] // 2 + 1), axis)
+    return np.stack([result.real, result.imag], axis=-1)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("axis", [0, 1, -2])
+@pytest.mark.parametrize("length", [None, 7, 4, 16])
+@pytest.mark.parametrize("options", [{}, {"onesided": 1}, {"inverse": 1}, {"onesided": 1, "inverse": 1}])
+def test_transforms_along_any_axis(
+    backend: Backend, parts: int, axis: int, length: int | None, options: dict[str, Any]
+) -> None:
+    x = random(0, 5, 7, 6, parts)
+    wanted = by_numpy(x, axis % 4, length, **options)
+    given: list[Given] = [x, None if length is None else scalar(length), scalar(axis)]
+    options = {**options, "expected": lambda *_: [wanted]}
+    check_node(backend, "DFT", given, version=20, **options)
+    check_node(backend, "DFT", given[:2], version=17, axis=axis, **options)
+
+
+@pytest.mark.parametrize("onesided", [0, 1])
+@pytest.mark.parametrize("windowed", [None, "fixed", "computed"])
+@pytest.mark.parametrize(("length", "step"), [(16, 8), (9, 4), (50, 1)])
+def test_spectra_of_frames(backend: Backend, onesided: int, windowed: str | None, length: int, step: int) -> None:
+    window = random(1, length)
+    given: dict[str | None, Given] = {None: None, "fixed": Fixed(window), "computed": window}
+    inputs: list[Given] = [random(0, 2, 50, 1), scalar(step), given[windowed], scalar(length)]
+    check_node(backend, "STFT", inputs, onesided=onesided, version=17)
+
+
+def test_spectra_of_a_complex_signal(backend: Backend) -> None:
+    x, window = random(0, 2, 30, 2), np.hanning(8).astype(np.float32)
+    inputs: list[Given] = [x, scalar(3), Fixed(window), None]
+    check_node(backend, "STFT", inputs, onesided=0, version=17, expected=by_reference)
+
+
+@pytest.mark.parametrize("numbers", [(20, 400, 16000, 20, 7600), (80, 512, 22050, 0, 8000), (40, 64, 8000, 0, 4000)])
+def test_the_weights_of_mel_bins(backend: Backend, numbers: tuple[int, ...]) -> None:
+    inputs = [*map(scalar, numbers[:3]), *(scalar(edge, np.float32) for edge in numbers[3:])]
+    check_node(backend, "MelWeightMatrix", inputs, version=17, tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs"),
+    [
+        ("DFT", [random(0, 2, 4, 3)]),
+        ("DFT", [random(0, 2, 4, 1), scalar(0)]),
+        ("STFT", [random(0, 1, 8, 1), scalar(0), None, scalar(4)]),
+        ("STFT", [random(0, 1, 8, 1), scalar(2), None, scalar(9)]),
+        ("STFT", [random(0, 1, 8, 1), scalar(2), random(1, 5), scalar(4)]),
+        ("MelWeightMatrix", [scalar(8), scalar(16), scalar(8000), scalar(100.0, np.float32), scalar(1.0, np.float32)]),
+    ],
+)
+def test_lengths_that_do_not_go_together_are_refused(op_type: str, inputs: list[Given]) -> None:
+    with pytest.raises(DataError, match=rf"\({op_type}\)"):
+        import_onnx(node_model(op_type, inputs, version=17)[0], direct_builder())
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs"),
+    [
+        ("DFT", [random(0, 1, 40, 1), scalar(2**40)]),
+        ("STFT", [random(0, 1, 40000, 1), scalar(1), None, scalar(20000)]),
+        ("MelWeightMatrix", [scalar(2**40), scalar(2**40), scalar(8000), scalar(1, np.float32), scalar(9, np.float32)]),
+    ],
+)
+def test_spectra_of_any_length_take_no_memory(op_type: str, inputs: list[Given]) -> None:
+    with pytest.raises(OnnxNotSupportedError, match="too many"):
+        import_onnx(node_model(op_type, inputs, version=17)[0], direct_builder())
