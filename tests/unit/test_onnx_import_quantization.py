@@ -7,8 +7,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
@@ -165,6 +166,24 @@ def test_the_largest_products_are_exact(backend: Backend) -> None:
 def test_stacks_of_products(backend: Backend) -> None:
     inputs = [random(0, 2, 3, 4, dtype=np.uint8), random(1, 2, 4, 5, dtype=np.uint8)]
     check_node(backend, "MatMulInteger", [*inputs, np.array(3, np.uint8), np.array(200, np.uint8)])
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_products_that_become_floats_at_once_are_never_integers(backend: Backend, both: bool) -> None:
+    model, feeds = node_model("MatMulInteger", [random(0, 3, 5, dtype=np.uint8), Fixed(weights(1, 5, 4))])
+    (product,) = model.graph.node
+    product.name = "product"
+    model.graph.node.append(helper.make_node("Cast", ["output0"], ["floats"], to=TensorProto.FLOAT))
+    if not both:
+        del model.graph.output[:]
+    model.graph.output.append(onnx.ValueInfoProto(name="floats"))
+    builder = direct_builder()
+    nodes = builder.build(import_onnx(model, builder)).nodes
+    assert [node.op for node in nodes if node.op not in ("cast", "identity")] == ["matmul"]
+    assert [node.label for node in nodes if node.op == "matmul"] == ["product"]
+    assert sum(node.output.data_type == "int32" for node in nodes) == both
+    for result, wanted in zip(computed(model, feeds, backend), by_onnxruntime(model, feeds), strict=True):
+        np.testing.assert_array_equal(result, wanted)
 
 
 @pytest.mark.parametrize("groups", [1, 2])

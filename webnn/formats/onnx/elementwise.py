@@ -171,6 +171,9 @@ def cast(node: OnnxNode) -> Imported:
         )
     if to_bool:
         return b.not_equal(x, node.scalar(x, 0))
+    floats = node.value(0).floats
+    if floats is not None and floats.data_type == data_type:
+        return b.identity(floats)
     if x.data_type in FLOATS and data_type not in FLOATS and data_type != "int64":
         # The cast of integers wraps as it does in ONNX Runtime, that of floats would saturate at the narrow bounds.
         return b.cast(b.cast(x, "int64"), data_type) if data_type != "int32" else b.cast(x, data_type)

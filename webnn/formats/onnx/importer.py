@@ -396,7 +396,8 @@ def _as_value(result: object) -> Value | None:
 
 def _put_label(label: str, results: Iterable[object], known: set[int]) -> None:
     """Put `label` on the operators that were added for one node: those behind its results without a label."""
-    stack = [result for result in results if isinstance(result, MLOperand)]
+    operands = (result.operand if isinstance(result, Value) else result for result in results)
+    stack = [operand for operand in operands if isinstance(operand, MLOperand)]
     while stack:
         operand = stack.pop()
         if operand.node is not None and not operand.node.label and id(operand) not in known:

@@ -16,7 +16,7 @@ import numpy as np
 from webnn.formats.onnx.applying import apply
 from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, reshaped
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -64,16 +64,18 @@ def _exact(
     *,
     terms: int,
     summed: tuple[int, ...],
-) -> MLOperand:
+) -> Value:
     """The product of `a`, which `product` knows, and `b`, as int32. `summed`: the axes of `b` that it sums over."""
     builder = node.builder
 
     def is_exact(largest: int, known: np.ndarray[Any, Any] | None) -> bool:
-        sums = terms * largest if known is None else int(np.abs(known).astype(np.int64).sum(summed).max(initial=0))
-        return a.largest * sums <= _EXACT
+        if a.largest * terms * largest <= _EXACT:
+            return True  # whatever the elements are: large weights need no look
+        return known is not None and a.largest * int(np.abs(known).sum(summed, np.int64).max(initial=0)) <= _EXACT
 
     if is_exact(b.largest, b.known):
-        return builder.cast(product(b.operand), "int32")
+        floats = product(b.operand)
+        return Value(operand=builder.cast(floats, "int32"), floats=floats)
     bits = (_EXACT // max(a.largest * terms, 1)).bit_length() - 1
     if bits < 1:
         raise UnsupportedNodeError(f"sums of {terms} products of integers are too large to be computed exactly")
@@ -95,7 +97,7 @@ def _exact(
         part = part if weight == 1 else builder.mul(part, node.scalar(part, weight))
         total = part if total is None else builder.add(total, part)
         if last:
-            return total
+            return Value(operand=total)
         largest, weight = -(-largest // base), weight * base
 
 
@@ -114,23 +116,27 @@ def matmul_integer(node: OnnxNode) -> Imported:
     a = _factor(node, 0, 2, axis=max(node.rank(0) - 2, 0))
     b = _factor(node, 1, 3, axis=max(node.rank(1) - 1, 0))
     summed = (max(node.rank(1) - 2, 0),)
-    return _exact(
-        node, a, b, lambda digit: apply(node, "MatMul", [a.operand, digit]), terms=node.shape(0)[-1], summed=summed
-    )
+    return [
+        _exact(
+            node, a, b, lambda digit: apply(node, "MatMul", [a.operand, digit]), terms=node.shape(0)[-1], summed=summed
+        )
+    ]
 
 
 @imports("ConvInteger")
 def conv_integer(node: OnnxNode) -> Imported:
     """Exact, in int32. What is padded stands for 0, as the zero point does."""
     x, w = _factor(node, 0, 2, axis=1), _factor(node, 1, 3, axis=0)
-    return _exact(
-        node,
-        x,
-        w,
-        lambda digit: apply(node, "Conv", [x.operand, digit], node.attributes),
-        terms=math.prod(node.shape(1)[1:]),
-        summed=tuple(range(1, node.rank(1))),
-    )
+    return [
+        _exact(
+            node,
+            x,
+            w,
+            lambda digit: apply(node, "Conv", [x.operand, digit], node.attributes),
+            terms=math.prod(node.shape(1)[1:]),
+            summed=tuple(range(1, node.rank(1))),
+        )
+    ]
 
 
 @imports("MatMulIntegerToFloat", domain=MICROSOFT)

@@ -81,18 +81,21 @@ class Value:
     why, once, for those whose node can be expressed but for this output.
     """
 
-    __slots__ = ("array", "missing", "operand")
+    __slots__ = ("array", "floats", "missing", "operand")
 
     def __init__(
         self,
         array: np.ndarray[Any, Any] | None = None,
         operand: MLOperand | None = None,
         *,
+        floats: MLOperand | None = None,
         missing: bool = False,
     ) -> None:
         self.array = array
         self.operand = operand
         """For a known value: the constant that it became, once a node needed it in the graph."""
+        self.floats = floats
+        """Of integers that were computed as floats: these, for a cast back."""
         self.missing = missing
 
     @property
