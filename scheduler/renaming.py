@@ -1,8 +1,8 @@
 """Renaming: which value each name has, who can reach which value, what may run, and what need not.
 
 As registers are renamed in a processor, a write or a dispatch binds a name to a *new* value, so that the only order
-left is a value after what makes it. This module is pure: no threads, no loop, no clock. `Timeline` calls it under its
-lock, takes tasks from `inline` and `lane`, and tells those who wait for the tasks in `ended`.
+left is a value after what makes it. This module is pure: no threads, no loop, no clock. `Timeline` and its parts
+call it under their lock, take tasks from `inline` and `lane`, and tell those who wait for the tasks in `ended`.
 
 What must stay true:
 - `value.holds` is the number of names, queued or running readers, promises and lent arrays that can reach the value.

@@ -1,12 +1,12 @@
-"""The promises that a timeline gives: a read, a run, the end of a dispatch.
+"""What a timeline gives back: the handle of a dispatch, and the promises of its end, of a read and of a run.
 
-Each waits for at most one task. It can hurry that task along on the waiter's own thread, if the task is cheap.
+Each promise waits for at most one task. It can hurry that task along on the waiter's own thread, if the task is cheap.
 A result that is lent takes over the promise's hold on the value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from webnn.errors import OperationError
 from webnn.graph.arguments import described
 from webnn.memory.lease import lend
+from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.promise import PENDING, RESOLVED, Promise, settling
 from webnn.scheduler.task import Task
 from webnn.scheduler.value import Name, Value
@@ -21,7 +22,34 @@ from webnn.scheduler.value import Name, Value
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["Finished", "Read", "Run"]
+__all__ = ["Dispatch", "Finished", "Read", "Run"]
+
+
+class Dispatch(Task):
+    """What `dispatch` gives back: await it for room in the queue, or `finished()` for the end of the work."""
+
+    __slots__ = ("_timeline",)
+
+    _timeline: Timeline
+
+    def __await__(self) -> Generator[Any, Any, Dispatch]:
+        timeline = self._timeline
+        if timeline.room.is_crowded:
+            yield from timeline.make_room().__await__()
+        if timeline.inline.breath_due():
+            bridge = current_bridge()
+            if bridge is not None:
+                yield from bridge.breathe()
+        return self
+
+    def finished(self) -> Promise[None]:
+        """Settles when the work has ended: with its error if it failed; at once if it was not worth running."""
+        promise = Finished(self._timeline, self)
+        self._timeline.watch(self, promise)
+        return promise
+
+    def __repr__(self) -> str:
+        return f"<Dispatch {self.state.name.lower()}>"
 
 
 class Finished(Promise[None]):
@@ -48,16 +76,16 @@ class Finished(Promise[None]):
     def _advance(self) -> bool:
         if self._task is None:
             self.deliver()
-            return self._timeline.breath_due(look=True)
-        return self._timeline.advance(self._task)
+            return self._timeline.inline.breath_due(look=True)
+        return self._timeline.inline.advance(self._task)
 
     def _drive(self, timeout: float | None) -> None:
         if self._task is None:
             self.deliver()
         elif timeout is None:
-            self._timeline.drive(self._task)
+            self._timeline.inline.drive(self._task)
         else:
-            while self._timeline.advance(self._task) and self._state is PENDING:
+            while self._timeline.inline.advance(self._task) and self._state is PENDING:
                 pass
 
 
@@ -93,7 +121,7 @@ class Read(Finished):
             callbacks, self._callbacks = self._callbacks, None
         self._name.reads.discard(self)
         if self._task is None:
-            timeline.unsettled.discard(self)
+            timeline.inline.unsettled.discard(self)
         if callbacks is not None:
             self._call(callbacks)
 
@@ -117,7 +145,7 @@ class Read(Finished):
 
     def _settled(self) -> None:
         self._name.reads.discard(self)
-        self._timeline.unsettled.discard(self)
+        self._timeline.inline.unsettled.discard(self)
         with settling:
             value, self._value = self._value, None
         if value is not None:

@@ -15,8 +15,9 @@ from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import SteppedLane, ThreadLane
 from webnn.scheduler.promise import Promise
+from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import Work
-from webnn.scheduler.timeline import Dispatch, Timeline
+from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.value import Name
 
 __all__ = ["LARGE", "LOST", "SMALL", "Clock", "Function", "Rig", "broken", "now", "number_in"]
@@ -172,7 +173,7 @@ class Rig:
     @property
     def in_use(self) -> int:
         """How many values the pool counts as in use."""
-        self.timeline._settle_unasked()  # the timeline keeps some reads until they are settled together
+        self.timeline.inline.settle_unasked()  # the timeline keeps some reads until they are settled together
         self.timeline.tidy()
         in_use = self.pool.info().in_use
         assert in_use % self.size == 0

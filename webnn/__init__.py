@@ -27,7 +27,8 @@ from webnn.runtime.ml import ML
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise
-from webnn.scheduler.timeline import Dispatch, Statistics
+from webnn.scheduler.results import Dispatch
+from webnn.scheduler.statistics import Statistics
 
 __version__ = "0.1.0"
 

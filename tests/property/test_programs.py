@@ -22,8 +22,8 @@ from tests.loops import Loop, loop_named
 from tests.stepped import LARGE, SMALL, Rig, number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError
 from webnn.scheduler.promise import PENDING, Promise
+from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import QUEUED, RUNNING, TaskState, Work
-from webnn.scheduler.timeline import Dispatch
 from webnn.scheduler.value import Name, Value
 
 MODULUS: Final = 1009

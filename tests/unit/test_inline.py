@@ -11,8 +11,10 @@ import pytest
 from tests.loops import Loop
 from tests.stepped import LARGE, SMALL, Rig, broken, now, number_in
 from webnn.errors import OperationError, UnknownError
+from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import PENDING
-from webnn.scheduler.timeline import MAX_QUEUED, TICK_BUDGET, UNREAD
+from webnn.scheduler.room import MAX_QUEUED
+from webnn.scheduler.timeline import UNREAD
 
 CHEAP = 1_000
 """Nanoseconds of a task that runs where its result is wanted."""

@@ -34,7 +34,9 @@ from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise
-from webnn.scheduler.timeline import Dispatch, Statistics, Timeline
+from webnn.scheduler.results import Dispatch
+from webnn.scheduler.statistics import Statistics
+from webnn.scheduler.timeline import Timeline
 
 __all__ = ["MLContext", "MLContextLostInfo"]
 

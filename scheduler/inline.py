@@ -1,0 +1,159 @@
+"""The inline lane: cheap tasks run on the thread that wants their result, or else at the end of the event loop's tick.
+
+Who wants a result asks for it (`advance`, from a promise that is awaited) and runs what that takes on the spot. What
+nobody has asked for by the end of the tick is run then, and reads whose value was there all along settle with it.
+
+Inline work has a budget per tick: what exceeds it waits for the next tick, and a loop of awaits that never suspends
+lets the event loop breathe when the tick has become long.
+
+Locks. Tasks are chosen and started under the timeline's lock, and run without it. The tick (`tick_of`, and the time at
+which it began) is not guarded: where threads with loops of their own take it from each other, a loop breathes too early
+or too late, or is called at the end of its tick once more than needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from webnn.scheduler.bridge import current_bridge, current_loop
+from webnn.scheduler.execution import Execution
+from webnn.scheduler.renaming import Renaming
+from webnn.scheduler.results import Read
+from webnn.scheduler.task import QUEUED, Task
+from webnn.scheduler.workers import Workers
+
+__all__ = ["TICK_BUDGET", "InlineLane"]
+
+TICK_BUDGET: Final = 1_000_000
+"""Nanoseconds of inline tasks in one go, and of one tick; after that the event loop's other tasks get their turn."""
+
+
+class InlineLane:
+    """Runs cheap tasks on the caller's thread, whichever that is; no `Lane`, since nobody needs to wake it.
+
+    Args:
+        lock: the timeline's.
+        renaming: its state, which `lock` guards; what is ready and cheap is taken from there.
+        execution: runs what was taken.
+        workers: get what turns out not to be cheap.
+    """
+
+    def __init__(self, lock: threading.RLock, renaming: Renaming, execution: Execution, workers: Workers) -> None:
+        self._lock = lock
+        self._renaming = renaming
+        self._execution = execution
+        self._workers = workers
+        self.tick_of: object = None
+        """The event loop that will call at the end of its tick; `expect_tick` has been called for it."""
+        self._tick_began = 0
+        self.unsettled: set[Read] = set()
+        """Reads of values that are there, which settle when somebody asks, or at the end of the tick.
+
+        They come in under the lock; one that settles leaves without it, in one atomic step."""
+        self.ran = 0
+        """How many tasks have begun here."""
+
+    # For whoever wants a result.
+
+    def advance(self, task: Task) -> bool:
+        """Run what `task` needs on the caller's thread, if that is cheap; or else see to it that a lane does.
+
+        Returns:
+            Whether the event loop must get a turn now; if `task` has not ended then, call again.
+        """
+        renaming = self._renaming
+        with self._lock:
+            if task.state is not QUEUED:
+                return False
+            if task in renaming.inline:  # the common case: nothing before it
+                inputs = renaming.start(task)
+                self.ran += 1
+                needed = None
+            else:
+                needed = renaming.needed_for(task)
+                if needed is None or not renaming.cheap(needed):
+                    renaming.hand_over()
+                    needed = []
+        if needed is None:
+            execution = self._execution
+            execution.run(task, inputs, on_lane=False)
+            return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+        spent = 0
+        for each in needed:
+            if spent > TICK_BUDGET:
+                return True
+            spent += self._run_if_ready(each)
+        if task.state is QUEUED:
+            self._workers.wake()
+        return self.breath_due()
+
+    def drive(self, task: Task) -> None:
+        """Run what `task` needs on the caller's thread whatever it costs, unless a lane has begun with it."""
+        while True:
+            with self._lock:
+                if task.state is not QUEUED:
+                    break
+                needed = self._renaming.needed_for(task)
+                if needed is None:
+                    self._renaming.hand_over()
+                    break
+            for each in needed:
+                if not self._run_if_ready(each):
+                    break
+        self._workers.wake()
+
+    def breath_due(self, *, look: bool = False) -> bool:
+        """Whether the tick has become so long that the event loop must get a turn.
+
+        The end of the last task stands for the time; with `look` the clock is asked.
+        """
+        execution = self._execution
+        if look:
+            execution.now = execution.clock()
+        return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+
+    def _run_if_ready(self, task: Task) -> int:
+        """Run `task` here if it is still ready; the nanoseconds that took, or 0 if it was not."""
+        with self._lock:
+            if task.state is not QUEUED or task.unmet:
+                return 0
+            inputs = self._renaming.start(task)
+            self.ran += 1
+        return self._execution.run(task, inputs, on_lane=False)
+
+    # For what nobody has asked for.
+
+    def run_ready(self, leave: int = 0) -> None:
+        """Run what is ready and cheap, oldest first, until `leave` tasks are queued or a tick has gone by."""
+        renaming, spent = self._renaming, 0
+        while renaming.inline and renaming.queued > leave and spent <= TICK_BUDGET:
+            with self._lock:
+                if not renaming.inline:
+                    return
+                task = next(iter(renaming.inline))
+                inputs = renaming.start(task)
+                self.ran += 1
+            spent += self._execution.run(task, inputs, on_lane=False)
+
+    def settle_unasked(self) -> None:
+        """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""
+        self.run_ready()
+        with self._lock:
+            promises = list(self.unsettled)
+        for promise in promises:
+            promise.deliver()
+
+    def expect_tick(self) -> None:
+        """Have the event loop that runs the caller, if there is one, settle what is unasked at the end of its tick."""
+        loop = current_loop()
+        if loop is not self.tick_of and (bridge := current_bridge()) is not None:
+            self.tick_of = loop
+            self._tick_began = self._execution.now = self._execution.clock()
+            bridge.call_soon(self._end_tick)
+
+    def _end_tick(self) -> None:
+        self.tick_of = None
+        self.settle_unasked()
+        if self._renaming.inline:
+            self.expect_tick()

@@ -1,0 +1,57 @@
+"""Room in the queue: how much may be queued before one who awaits a dispatch waits.
+
+As `Renaming`, this is pure and knows no lock: the timeline's is held by whoever adds to `waiting` or calls `freed`.
+The properties are asked without it, since their answer may be a moment old.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from webnn.scheduler.promise import Promise
+from webnn.scheduler.renaming import Renaming
+
+__all__ = ["INLINE_QUEUE", "MAX_QUEUED", "MAX_QUEUED_BYTES", "Room"]
+
+INLINE_QUEUE: Final = 16
+"""Queued cheap tasks beyond which awaiting a dispatch runs them."""
+MAX_QUEUED: Final = 64
+"""Queued tasks beyond which awaiting a dispatch waits."""
+MAX_QUEUED_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of queued tasks' outputs beyond which awaiting a dispatch waits."""
+
+
+class Room:
+    """What there is of it, and who waits for more.
+
+    Args:
+        renaming: whose queue it is.
+        max_queued: tasks beyond which awaiting a dispatch waits.
+        max_queued_bytes: bytes of their outputs beyond which it does.
+    """
+
+    def __init__(self, renaming: Renaming, max_queued: int, max_queued_bytes: int) -> None:
+        self._renaming = renaming
+        self.max_queued = max_queued
+        self._max_queued_bytes = max_queued_bytes
+        self.waiting: list[Promise[None]] = []
+        """Those to resolve when half of the queue is empty."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is queued that awaiting a dispatch should do something about it."""
+        renaming = self._renaming
+        return (renaming.queued > INLINE_QUEUE and bool(renaming.inline)) or self.is_full
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is queued that awaiting a dispatch waits."""
+        renaming = self._renaming
+        return renaming.queued > self.max_queued or renaming.queued_bytes > self._max_queued_bytes
+
+    def freed(self) -> list[Promise[None]]:
+        """Those who wait, if half of the queue is empty by now; the caller resolves them, without the lock."""
+        renaming, freed = self._renaming, list[Promise[None]]()
+        if renaming.queued <= self.max_queued // 2 and renaming.queued_bytes <= self._max_queued_bytes // 2:
+            freed, self.waiting = self.waiting, freed
+        return freed
