@@ -1,19 +1,22 @@
-"""What is wrong with the arguments of a context's methods, said at the call.
+"""The arguments of a context's methods: what they mean where they come in several forms, and what is wrong with them.
 
-The methods themselves only find out *that* something is wrong, as fast as they can; what it is gets worked out here.
+Methods that are called often only find out *that* something is wrong, as fast as they can; what it is gets worked out
+here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
 from webnn.errors import DestroyedError, InvalidStateError, ValidationError
-from webnn.graph.arguments import printable
+from webnn.graph.arguments import boolean, printable
 from webnn.graph.arrays import array_from
+from webnn.graph.builder import descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType, data_type_of
 from webnn.memory.pool import Shelf
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.tensor import MLTensor
@@ -21,7 +24,52 @@ from webnn.runtime.tensor import MLTensor
 if TYPE_CHECKING:
     from webnn.runtime.context import MLContext
 
-__all__ = ["feeds", "refuse_dispatch", "refuse_graph", "refuse_tensor", "writable_array"]
+__all__ = [
+    "constant_arguments",
+    "feeds",
+    "refuse_dispatch",
+    "refuse_graph",
+    "refuse_tensor",
+    "tensor_arguments",
+    "writable_array",
+]
+
+
+def tensor_arguments(
+    shape: Sequence[int] | MLOperandDescriptor | Mapping[str, Any],
+    data_type: DataType | None,
+    readable: bool,
+    writable: bool,
+) -> tuple[MLOperandDescriptor, bool, bool]:
+    """What `create_tensor` is given, as a descriptor and whether it is to be readable and writable."""
+    try:
+        if isinstance(shape, Mapping):  # the specification's form, with everything in one dictionary
+            shape = dict(shape)
+            readable, writable = shape.pop("readable", readable), shape.pop("writable", writable)
+        descriptor = descriptor_from(shape, data_type)
+        if descriptor.data_type in ("int4", "uint4"):
+            raise ValidationError(f"{descriptor.data_type} is for constants only")
+        boolean("readable", readable)
+        boolean("writable", writable)
+    except ValidationError as error:
+        raise ValidationError(f"create_tensor: {error}") from None
+    return descriptor, readable, writable
+
+
+def constant_arguments(args: Sequence[Any]) -> tuple[MLOperandDescriptor, np.ndarray[Any, Any]]:
+    """What `create_constant_tensor` is given, as a descriptor and an array of it."""
+    try:
+        if len(args) == 1:
+            array = array_from(args[0])
+            descriptor = MLOperandDescriptor(data_type_of(array.dtype), array.shape)
+        elif len(args) in (2, 3):
+            descriptor = descriptor_from(*args[:-1])
+            array = array_from(args[-1], descriptor)
+        else:
+            raise ValidationError("takes an array, a descriptor and data, or a shape, a data type and data")
+    except ValidationError as error:
+        raise ValidationError(f"create_constant_tensor: {error}") from None
+    return descriptor, array
 
 
 def feeds(

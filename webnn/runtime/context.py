@@ -18,15 +18,14 @@ import numpy as np
 from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.disk_cache import DiskCache
 from webnn.errors import ContextLostError, ValidationError
-from webnn.graph.arguments import boolean
 from webnn.graph.arrays import array_from
-from webnn.graph.builder import MLGraphBuilder, descriptor_from
+from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import DataType, data_type_of
+from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.memory.pool import BufferPool, MemoryInfo
-from webnn.runtime.checks import feeds, refuse_dispatch, refuse_graph, refuse_tensor, writable_array
+from webnn.runtime import checks
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.saving import Draft, SavedGraphs, check_key
@@ -162,17 +161,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createtensor
         """
         self.check_not_lost()
-        try:
-            if isinstance(shape, Mapping):
-                shape = dict(shape)
-                readable, writable = shape.pop("readable", readable), shape.pop("writable", writable)
-            descriptor = descriptor_from(shape, data_type)
-            if descriptor.data_type in ("int4", "uint4"):
-                raise ValidationError(f"{descriptor.data_type} is for constants only")
-            boolean("readable", readable)
-            boolean("writable", writable)
-        except ValidationError as error:
-            raise ValidationError(f"create_tensor: {error}") from None
+        descriptor, readable, writable = checks.tensor_arguments(shape, data_type, readable, writable)
         if self._timeline.pool.budget is not None:
             self._timeline.tidy()
             self._timeline.pool.check(self._timeline.pool.shelf(descriptor).size)
@@ -199,17 +188,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createconstanttensor
         """
         self.check_not_lost()
-        try:
-            if len(args) == 1:
-                array = array_from(args[0])
-                descriptor = MLOperandDescriptor(data_type_of(array.dtype), array.shape)
-            elif len(args) in (2, 3):
-                descriptor = descriptor_from(*args[:-1])
-                array = array_from(args[-1], descriptor)
-            else:
-                raise ValidationError("takes an array, a descriptor and data, or a shape, a data type and data")
-        except ValidationError as error:
-            raise ValidationError(f"create_constant_tensor: {error}") from None
+        descriptor, array = checks.constant_arguments(args)
         tensor = MLTensor(self, descriptor, readable=False, writable=False, constant=True)
         self._timeline.write(tensor, array)
         return self._keep(tensor)
@@ -250,7 +229,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
         """
         if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor._writable:
-            refuse_tensor(self, "write_tensor", tensor, "writable")
+            checks.refuse_tensor(self, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -283,10 +262,10 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-readtensor
         """
         if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor.readable:
-            refuse_tensor(self, "read_tensor", tensor, "readable")
+            checks.refuse_tensor(self, "read_tensor", tensor, "readable")
         if out is None:
             return self._timeline.read(tensor)
-        target = writable_array(out, tensor.descriptor)
+        target = checks.writable_array(out, tensor.descriptor)
         promise = self._timeline.read(tensor, target)
         return promise if target is out else promise.then(lambda _: out)
 
@@ -312,7 +291,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
         """
         if graph.__class__ is not MLGraph or graph._context is not self or graph._destroyed:
-            refuse_graph(self, "dispatch", graph)
+            checks.refuse_graph(self, "dispatch", graph)
         try:
             names = []
             for name, key in graph._input_keys:
@@ -330,7 +309,7 @@ class MLContext:
             if count != len(inputs) + len(outputs) or count != len({*names, *results}):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
-            refuse_dispatch(self, graph, inputs, outputs)
+            checks.refuse_dispatch(self, graph, inputs, outputs)
         return self._timeline.dispatch(graph._work, names, results)
 
     def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
@@ -346,7 +325,7 @@ class MLContext:
         Raises:
             As `write_tensor` and `dispatch` do.
         """
-        given = feeds(self, "run", graph, inputs)
+        given = checks.feeds(self, "run", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves)  # type: ignore[return-value]
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
@@ -354,7 +333,7 @@ class MLContext:
 
         Where nothing else is queued the graph runs on this very thread.
         """
-        given = feeds(self, "compute", graph, inputs)
+        given = checks.feeds(self, "compute", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()  # type: ignore[return-value]
 
     def stream(
@@ -382,7 +361,7 @@ class MLContext:
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        refuse_graph(self, "stream", graph)
+        checks.refuse_graph(self, "stream", graph)
         return Stream(lambda item: self.run(graph, item), source, depth=depth, before=before, after=after)
 
     # Graphs that are kept between programs.
@@ -405,7 +384,7 @@ class MLContext:
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
         check_key("save_graph", key)
-        refuse_graph(self, "save_graph", graph)
+        checks.refuse_graph(self, "save_graph", graph)
         kept = graph._graph
         return self._saved.submit(lambda store: store.save(key, kept))
 
