@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from webnn.formats.onnx.movement import strided_slice
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
@@ -78,6 +80,34 @@ def cumulative_sum(node: OnnxNode) -> Imported:
     axis = node.axis(int(node.number(1, "axis")), x.rank)
     exclusive, backwards = bool(node.get_int("exclusive", 0)), bool(node.get_int("reverse", 0))
     return node.builder.cumulative_sum(x, axis, exclusive=exclusive, reversed=backwards)
+
+
+@imports("CumProd")
+def cumulative_product(node: OnnxNode) -> Imported:
+    """Products of all elements so far: of 2, of 4, of 8..., each of two that are known already."""
+    b = node.builder
+    x = node.operand(0)
+    axis = node.axis(int(node.number(1, "axis")), x.rank)
+    size = x.shape[axis]
+
+    def shifted(by: int) -> MLOperand:
+        """By some places, with ones at the start."""
+        rest = strided_slice(b, x, {axis: range(size - by)}) if by < size else None
+        ones = node.constant(
+            np.ones([min(by, size) if i == axis else n for i, n in enumerate(x.shape)], x.descriptor.dtype)
+        )
+        return ones if rest is None else b.concat([ones, rest], axis)
+
+    backwards = bool(node.get_int("reverse", 0))
+    if backwards:
+        x = b.reverse(x, axes=[axis])
+    if node.get_int("exclusive", 0):
+        x = shifted(1)
+    by = 1
+    while by < size:
+        x = b.mul(x, shifted(by))
+        by *= 2
+    return b.reverse(x, axes=[axis]) if backwards else b.identity(x)
 
 
 @imports("Compress")
