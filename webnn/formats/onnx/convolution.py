@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.movement import pad_or_crop, strided_slice
+from webnn.formats.onnx.quantization import reshaped
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.formats.onnx.windows import Windows
@@ -52,7 +53,7 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         x, filters, restored = _stacked(node, x, filters, windows)
     elif count == 1:
         x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
-        filters = b.reshape(filters, [*filters.shape[:2], 1, filters.shape[2]])
+        filters = _over_two_axes(node, filters)
     result = b.conv2d(
         x,
         filters,
@@ -68,6 +69,19 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         images = b.reshape(result, [*restored, *result.shape[1:]])
         return b.transpose(images, permutation=[0, 2, 1, 3, 4])
     return result
+
+
+def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
+    """Filters over one axis. Those that are dequantized stay so, since runtimes fuse that with the convolution."""
+
+    def reshape(x: MLOperand) -> MLOperand:
+        return reshaped(node, x, [*x.shape[:2], 1, x.shape[2]])
+
+    made_by = filters.node
+    if made_by is None or made_by.op != "dequantize_linear" or made_by["input"].constant is None:
+        return reshape(filters)
+    integers, scale, zero_point = (reshape(made_by[name]) for name in ("input", "scale", "zero_point"))
+    return node.builder.dequantize_linear(integers, scale, zero_point)
 
 
 def _pair(values: list[int], missing: int) -> list[int]:
@@ -148,7 +162,7 @@ def conv_transpose(node: OnnxNode) -> Imported:
         )
     if count == 1:
         x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
-        filters = b.reshape(filters, [*filters.shape[:2], 1, filters.shape[2]])
+        filters = _over_two_axes(node, filters)
     elif count == 3:
         x, filters, restored = _spread(node, x, filters, windows, max(extra[0], 0))
     result = b.conv_transpose2d(
