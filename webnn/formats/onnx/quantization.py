@@ -121,7 +121,8 @@ def dequantize_linear(node: OnnxNode) -> Imported:
     x, scale, zero_point = node.operand(0), node.operand(1), node.optional(2)
     axis, block, floats = node.get_int("axis", 1), node.get_int("block_size", 0), node.value(0).floats
     if floats is not None and scale.data_type == floats.data_type:
-        y = _add_zero(node, floats, zero_point, axis, block, sign=-1)
+        zero = _zero(node, floats, zero_point, axis, block)
+        y = floats if zero is None else node.builder.sub(floats, zero)
         y = node.builder.mul(y, _aligned(node, scale, x.shape, axis, block))
     else:
         y = dequantized(node, x, scale, zero_point, axis=axis, block=block)
@@ -144,23 +145,21 @@ def quantize_linear(node: OnnxNode) -> Imported:
     if dtype.itemsize == 2:
         bounds = np.iinfo(dtype)
         levels = b.round_even(b.div(x, _aligned(node, scale, x.shape, axis, block)))
-        levels = _add_zero(node, levels, zero_point, axis, block)
+        zero = _zero(node, levels, zero_point, axis, block)
+        levels = levels if zero is None else b.add(levels, zero)
         levels = b.clamp(levels, min_value=float(bounds.min), max_value=float(bounds.max))
         return [Value(operand=b.cast(levels, "int32"), floats=levels)]
     return quantized(node, x, scale, zero_point, axis=axis, block=block)
 
 
-def _add_zero(
-    node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int, block: int, sign: int = 1
-) -> MLOperand:
-    """`x`, floats, plus a zero point; or less it."""
-    b = node.builder
+def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int, block: int) -> MLOperand | None:
+    """The zero point of `x`, floats, in its type; None if it changes nothing."""
     if zero_point is None or (zero_point.constant is not None and not zero_point.constant.any()):
-        return x
+        return None
     zero = _aligned(node, zero_point, x.shape, axis, block)
-    known = zero.constant
-    floats = b.cast(zero, x.data_type) if known is None else b.constant(known.astype(x.descriptor.dtype))
-    return b.add(x, floats) if sign > 0 else b.sub(x, floats)
+    if zero.constant is None:
+        return node.builder.cast(zero, x.data_type)
+    return node.builder.constant(zero.constant.astype(x.descriptor.dtype))
 
 
 def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
