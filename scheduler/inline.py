@@ -50,7 +50,8 @@ class InlineLane:
         self.unsettled: set[Read] = set()
         """Reads of values that are there, which settle when somebody asks, or at the end of the tick.
 
-        They come in under the lock; one that settles leaves without it, in one atomic step."""
+        They come in under the lock; one that settles leaves without it, in one atomic step.
+        """
         self.ran = 0
         """How many tasks have begun here."""
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 Main: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 PERIOD: Final = 0.005
-LATE: Final = 0.1
+LATE: Final = 0.25
 """Seconds by which a heartbeat may be late before a test fails."""
 PATIENCE: Final = 10.0
 """Seconds after which waiting for something that must happen is given up."""

@@ -13,6 +13,9 @@ __all__ = ["EMULATED"]
 EMULATED: Final = frozenset({"linear", "prelu", "sigmoid"})
 """ONNX has no affine function of scalars, and runtimes no `PRelu` of integers. For `sigmoid` see there."""
 
+_FORGIVING: Final = frozenset({"conv2d", "gemm", "matmul", "mul", "quantize_linear"})
+"""What does not ask for the last digits of a `sigmoid` near 0."""
+
 one_to_one(
     {
         "gelu": "Gelu",
@@ -89,11 +92,11 @@ def sigmoid(node: Node, model: Model) -> None:
     """`Sigmoid`; where we know the kernels, `1 / (exp(-x) + 1)`.
 
     The CPU kernel of onnxruntime is only good to 1e-7: of values near 0 that leaves few digits or none. As a factor,
-    in gates and in `x * sigmoid(x)`, that is good enough, and onnxruntime fuses it.
+    in gates and in `x * sigmoid(x)`, and before quantization that is good enough, and onnxruntime fuses it.
     """
     x = model[node["input"]]
     readers = model.readers(node.output)
-    if model.kernels is None or (readers and all(reader.op == "mul" for reader in readers)):
+    if model.kernels is None or (readers and all(reader.op in _FORGIVING for reader in readers)):
         model.emit("Sigmoid", [x], to=node.output)
         return
     power = model.emit("Exp", [model.emit("Neg", [model.cast(x, "float32")])])

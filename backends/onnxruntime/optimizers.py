@@ -17,6 +17,10 @@ _MAY_VANISH: Final = frozenset(
     | {"Transpose", "Unsqueeze"}
 )
 """What onnxruntime drops where it does nothing, such as adding 0; and what `_has_product_behind_cast` looks for."""
+_PROPAGATED_THROUGH: Final = frozenset({"MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+"""What onnxruntime moves a `DequantizeLinear` past, by a `QuantizeLinear` behind it."""
+_NOT_PROPAGATED: Final = frozenset({onnx.TensorProto.INT8, onnx.TensorProto.INT32})
+"""For int8 it writes that node such that its own type inference refuses it, and for int32 there is no such node."""
 
 
 def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
@@ -27,6 +31,8 @@ def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
         found.add("MatmulTransposeFusion")
     if _has_padded_output(nodes):
         found.add("Pad_Fusion")
+    if _moves_dequantized(model.graph):
+        found.add("QDQPropagationTransformer")
     return frozenset(found)
 
 
@@ -57,3 +63,24 @@ def _has_padded_output(nodes: Sequence[onnx.NodeProto]) -> bool:
     """
     returned = {node.input[0] for node in nodes if node.op_type == "Identity"}
     return any(node.op_type == "Pad" and node.input[0] in returned for node in nodes)
+
+
+def _moves_dequantized(graph: onnx.GraphProto) -> bool:
+    """A value of a type in `_NOT_PROPAGATED` is dequantized, and then moved without being quantized again.
+
+    Its type is that of the zero point, which only int32 goes without.
+    """
+    fixed = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    dequantized = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0] not in fixed
+        and (len(node.input) < 3 or fixed.get(node.input[2]) in _NOT_PROPAGATED)
+    }
+    if not dequantized:
+        return False
+    moved = {
+        node.output[0] for node in graph.node if node.op_type in _PROPAGATED_THROUGH and node.input[0] in dequantized
+    }
+    return any(node.op_type != "QuantizeLinear" and not moved.isdisjoint(node.input) for node in graph.node)

@@ -17,7 +17,7 @@ from webnn.scheduler.lane import ThreadLane
 def test_a_blocked_event_loop_is_noticed(event_loop: Loop) -> None:
     async def blocks() -> None:
         await event_loop.pause()
-        time.sleep(0.25)  # noqa: ASYNC251 (what must not be done)
+        time.sleep(0.5)  # noqa: ASYNC251 (what must not be done)
 
     with pytest.raises(pytest.fail.Exception, match=r"the event loop was blocked for \d+ ms"):
         event_loop.run(blocks)
@@ -26,7 +26,7 @@ def test_a_blocked_event_loop_is_noticed(event_loop: Loop) -> None:
 def test_an_event_loop_that_computes_for_long_is_noticed(event_loop: Loop) -> None:
     async def computes() -> None:
         await event_loop.pause()
-        deadline = time.thread_time() + 0.25
+        deadline = time.thread_time() + 0.5
         while time.thread_time() < deadline:
             pass
 
@@ -37,11 +37,11 @@ def test_an_event_loop_that_computes_for_long_is_noticed(event_loop: Loop) -> No
 def test_a_process_that_stood_still_as_a_whole_is_not_complained_about(
     event_loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Companion, "stood_still", lambda *_: 0.25)
+    monkeypatch.setattr(Companion, "stood_still", lambda *_: 0.5)
 
     async def stands_still() -> None:
         await event_loop.pause()
-        time.sleep(0.25)  # noqa: ASYNC251 (the companion says that it was nobody's fault)
+        time.sleep(0.5)  # noqa: ASYNC251 (the companion says that it was nobody's fault)
 
     event_loop.run(stands_still)
 

@@ -49,6 +49,29 @@ def test_a_value_may_be_returned_and_padded(backend: Backend, names: tuple[str, 
     assert outputs["z"].tolist() == [[[[3], [6]]]]
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int32], ids=["int8", "int32"])
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda b, x: b.max_pool2d(x, window_dimensions=[1, 1]),
+        lambda b, x: b.reshape(x, [3, 2]),
+        lambda b, x: b.slice(x, [0, 0, 0, 0], [1, 1, 1, 3]),
+        lambda b, x: b.transpose(x),
+    ],
+    ids=["max_pool2d", "reshape", "slice", "transpose"],
+)
+def test_what_is_dequantized_may_be_moved(backend: Backend, move: Callable[..., MLOperand], dtype: Any) -> None:
+    x, scale = np.arange(-3, 3, dtype=dtype).reshape(1, 1, 2, 3), np.full((1, 1, 1, 1), 0.5, np.float32)
+
+    def build(b: Builder, x: MLOperand) -> MLOperand:
+        return b.relu(move(b, b.dequantize_linear(x, b.constant(scale), b.constant(scale.astype(dtype)))))
+
+    def expected(b: Builder, x: MLOperand) -> MLOperand:
+        return b.relu(move(b, x))
+
+    np.testing.assert_array_equal(compute(backend, build, x), compute(backend, expected, x.astype(np.float32) / 2))
+
+
 def optimizers_kept_from(build: Callable[[Builder, MLOperand], dict[str, MLOperand]]) -> frozenset[str]:
     builder = direct_builder()
     return harmful_optimizers(lower(builder.build(build(builder, builder.input("x", [2, 3, 4], "float32")))).finish())
@@ -57,7 +80,10 @@ def optimizers_kept_from(build: Callable[[Builder, MLOperand], dict[str, MLOpera
 def test_graphs_that_do_no_harm_keep_every_optimizer() -> None:
     def attention(b: Builder, x: MLOperand) -> dict[str, MLOperand]:
         scores = b.softmax(b.matmul(x, b.transpose(x, permutation=[0, 2, 1])), 2)
-        return {"y": b.pad(b.matmul(b.cast(b.cast(scores, "float16"), "float32"), x), [0, 0, 1], [0, 0, 1])}
+        y = b.pad(b.matmul(b.cast(b.cast(scores, "float16"), "float32"), x), [0, 0, 1], [0, 0, 1])
+        scale, zero = b.constant("float32", 0.5), b.constant("int8", 3)
+        quantized = b.quantize_linear(y, b.reshape(scale, [1, 1, 1]), b.reshape(zero, [1, 1, 1]))
+        return {"y": b.dequantize_linear(quantized, b.reshape(scale, [1, 1, 1]), b.reshape(zero, [1, 1, 1]))}
 
     assert optimizers_kept_from(attention) == frozenset()
 

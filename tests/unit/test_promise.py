@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
+import anyio
 import pytest
 import trio
 
@@ -280,7 +281,7 @@ def test_asyncio_gathers_promises() -> None:
     assert asyncio.run(main()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "anyio"])
 def test_giving_up_after_a_time_leaves_the_promise_alone(kind: str) -> None:
     promise: Promise[int] = Promise()
 
@@ -293,11 +294,32 @@ def test_giving_up_after_a_time_leaves_the_promise_alone(kind: str) -> None:
             await promise
         assert scope.cancelled_caught
 
-    if kind == "asyncio":
-        asyncio.run(asyncio_main())
-    else:
+    async def anyio_main() -> None:
+        with anyio.move_on_after(0.001) as scope:
+            await promise
+        assert scope.cancelled_caught
+
+    if kind == "trio":
         trio.run(trio_main)
+    else:
+        asyncio.run(asyncio_main() if kind == "asyncio" else anyio_main())
     assert subscribers(promise) == 0
+
+
+def test_what_a_task_was_cancelled_with_is_what_it_sees() -> None:
+    promise: Promise[int] = Promise()
+
+    async def wait() -> None:
+        await promise
+
+    async def main() -> None:
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel("for a reason")
+        with pytest.raises(asyncio.CancelledError, match="for a reason"):
+            await task
+
+    asyncio.run(main())
     assert promise.resolve(1)
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
+import numpy as np
+
 from webnn.errors import DataError
 from webnn.formats.onnx.movement import pad_or_crop, strided_slice
+from webnn.formats.onnx.quantization import reshaped
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.formats.onnx.windows import Windows
 from webnn.graph.operand import MLOperand
 
 __all__ = ["convolve"]
+
+_DEPTH: Final = 1 << 12
+"""The most layers of what is transposed over three axes."""
+_WEIGHTS: Final = 1 << 24
+"""The most numbers of a matrix that puts blocks in their places."""
 
 
 @imports("Conv")
@@ -42,7 +53,7 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         x, filters, restored = _stacked(node, x, filters, windows)
     elif count == 1:
         x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
-        filters = b.reshape(filters, [*filters.shape[:2], 1, filters.shape[2]])
+        filters = _over_two_axes(node, filters)
     result = b.conv2d(
         x,
         filters,
@@ -58,6 +69,19 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         images = b.reshape(result, [*restored, *result.shape[1:]])
         return b.transpose(images, permutation=[0, 2, 1, 3, 4])
     return result
+
+
+def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
+    """Filters over one axis. Those that are dequantized stay so, since runtimes fuse that with the convolution."""
+
+    def reshape(x: MLOperand) -> MLOperand:
+        return reshaped(node, x, [*x.shape[:2], 1, x.shape[2]])
+
+    made_by = filters.node
+    if made_by is None or made_by.op != "dequantize_linear" or made_by["input"].constant is None:
+        return reshape(filters)
+    integers, scale, zero_point = (reshape(made_by[name]) for name in ("input", "scale", "zero_point"))
+    return node.builder.dequantize_linear(integers, scale, zero_point)
 
 
 def _pair(values: list[int], missing: int) -> list[int]:
@@ -102,9 +126,10 @@ def conv_transpose(node: OnnxNode) -> Imported:
     """A transposed convolution with filters `[input channels, output channels per group, ...]`."""
     b = node.builder
     x, filters = node.operand(0), node.operand(1)
-    if x.rank != filters.rank or not 3 <= x.rank <= 4:
+    if x.rank != filters.rank or not 3 <= x.rank <= 5:
         raise UnsupportedNodeError(
-            f"a transposed convolution of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes"
+            f"a transposed convolution of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes, from"
+            " which those over 1 and 3 are composed"
         )
     kernel = node.get_ints("kernel_shape", filters.shape[2:])
     windows = Windows.of(node, x.shape, kernel)
@@ -137,7 +162,9 @@ def conv_transpose(node: OnnxNode) -> Imported:
         )
     if count == 1:
         x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
-        filters = b.reshape(filters, [*filters.shape[:2], 1, filters.shape[2]])
+        filters = _over_two_axes(node, filters)
+    elif count == 3:
+        x, filters, restored = _spread(node, x, filters, windows, max(extra[0], 0))
     result = b.conv_transpose2d(
         x,
         filters,
@@ -150,4 +177,62 @@ def conv_transpose(node: OnnxNode) -> Imported:
     )
     if count == 1:
         result = b.reshape(result, [*result.shape[:2], result.shape[3]])
+    elif count == 3:
+        images = b.reshape(result, [*restored, *result.shape[1:]])
+        result = b.transpose(images, permutation=[0, 2, 1, 3, 4])
     return pad_or_crop(b, result, *crop) if any(crop[1]) else result
+
+
+def _spread(
+    node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows, extra: int
+) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
+    """A transposed convolution over depth, height and width as one over height and width.
+
+    Over the depth it is a convolution with the filters backwards, of the input with zeros between its layers.
+    """
+    b = node.builder
+    n, c, depth, h, w = x.shape
+    stride, span = windows.strides[0], windows.spans[0]
+    if depth * stride > _DEPTH:
+        raise UnsupportedNodeError(f"a depth of {depth} with strides of {stride}", "a convolution over 2 axes")
+    if stride > 1:
+        layers = b.pad(b.reshape(x, [n, c, depth, 1, h * w]), [0] * 5, [0, 0, 0, stride - 1, 0])
+        x = b.reshape(layers, [n, c, depth * stride, h, w])
+    after = span - 1 - windows.after[0] + extra - (stride - 1)
+    x = pad_or_crop(b, x, [0, 0, span - 1 - windows.before[0], 0, 0], [0, 0, after, 0, 0])
+    kernel, dilation = windows.kernel[0], windows.dilations[0]
+    over_depth = Windows([x.shape[2], h, w], [kernel, 1, 1], [1] * 3, [dilation, 1, 1], [0] * 3, [0] * 3)
+    backwards = b.transpose(b.reverse(filters, axes=[2]), permutation=[0, 2, 1, 3, 4])
+    images, _, restored = _stacked(node, x, filters, over_depth)
+    return images, b.reshape(backwards, [c * kernel, filters.shape[1], *filters.shape[3:]]), restored
+
+
+@imports("Col2Im")
+def columns_to_images(node: OnnxNode) -> Imported:
+    """Sums of blocks that overlap, each a column: along one axis after the other, by products with ones and zeros."""
+    b = node.builder
+    x = node.operand(0)
+    sizes, kernel = node.integers(1, "the shape of the images"), node.integers(2, "the shape of the blocks")
+    elements = math.prod(kernel)
+    if x.rank != 3 or not kernel or min(kernel) < 1 or x.shape[1] % elements:
+        raise DataError(f"{list(x.shape)} are no columns of blocks of {kernel}")
+    windows = Windows.of(node, [*x.shape[:2], *sizes], kernel)
+    counts = windows.counts(ceil=False)
+    if math.prod(counts) != x.shape[2]:
+        raise DataError(f"{x.shape[2]} blocks of {kernel} are not the {counts} of images of {sizes}")
+    axes = len(kernel)
+    result = b.reshape(x, [x.shape[0] * (x.shape[1] // elements), *kernel, *counts])
+    for axis, size in enumerate(sizes):
+        if kernel[axis] * counts[axis] * size > _WEIGHTS:
+            raise UnsupportedNodeError(f"{counts[axis]} blocks of {kernel[axis]} in {size}", "ConvTranspose")
+        starts = np.arange(counts[axis]) * windows.strides[axis] - windows.before[axis]
+        places = np.arange(kernel[axis])[:, None] * windows.dilations[axis] + starts
+        weights = (places.reshape(-1, 1) == np.arange(size)).astype(x.descriptor.dtype)
+        # The axes that are done are last; before them, those of the blocks and of their elements that are left.
+        left = axes - axis
+        order = [0, *range(2, 1 + left), *range(2 + left, result.rank), 1, 1 + left]
+        moved = b.transpose(result, permutation=order)
+        shape = moved.shape[:-2]
+        flat = b.reshape(moved, [math.prod(shape), kernel[axis] * counts[axis]])
+        result = b.reshape(b.matmul(flat, node.constant(weights)), [*shape, size])
+    return b.reshape(result, [x.shape[0], x.shape[1] // elements, *sizes])

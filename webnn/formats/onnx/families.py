@@ -31,7 +31,9 @@ FAMILIES: Final = (
     "reduction",
     "resampling",
     "sampling",
+    "scattering",
     "signal",
+    "sorting",
 )
 
 for family in FAMILIES:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from webnn.errors import DataError
 from webnn.formats.onnx.movement import strided_slice
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
@@ -24,9 +24,13 @@ def gather(node: OnnxNode) -> Imported:
 
 @imports("GatherElements")
 def gather_elements(node: OnnxNode) -> Imported:
-    """One element for each index."""
-    x = node.operand(0)
-    return node.builder.gather_elements(x, node.operand(1), axis=node.axis(node.get_int("axis", 0), x.rank))
+    """One element for each index, of which there may be fewer than the input has along the other axes."""
+    x, indices = node.operand(0), node.operand(1)
+    axis = node.axis(node.get_int("axis", 0), x.rank)
+    if indices.rank == x.rank:
+        touched = [size if i == axis else min(size, indices.shape[i]) for i, size in enumerate(x.shape)]
+        x = node.builder.slice(x, [0] * x.rank, touched) if touched != list(x.shape) else x
+    return node.builder.gather_elements(x, indices, axis=axis)
 
 
 @imports("GatherND")
@@ -48,59 +52,6 @@ def _along(shape: tuple[int, ...], axis: int) -> np.ndarray[Any, Any]:
     """Each place's coordinate along `axis`."""
     sizes = [size if i == axis else 1 for i, size in enumerate(shape)]
     return np.broadcast_to(np.arange(shape[axis]).reshape(sizes), shape)
-
-
-_COMBINED = {"add": "add", "mul": "mul", "max": "max", "min": "min"}
-
-
-@imports("ScatterElements", "Scatter")
-def scatter_elements(node: OnnxNode) -> Imported:
-    """Elements put in place of others, or combined with them."""
-    b = node.builder
-    x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
-    axis = node.axis(node.get_int("axis", 0), x.rank)
-    reduction = node.get_string("reduction", "none")
-    if reduction != "none":
-        known = node.known(1)
-        places = None if known is None else _element_places(known, x.shape, axis)
-        _check_combined(reduction, places)
-        updates = getattr(b, _COMBINED[reduction])(b.gather_elements(x, indices, axis=axis), updates)
-    return b.scatter_elements(x, indices, updates, axis=axis)
-
-
-@imports("ScatterND")
-def scatter_nd(node: OnnxNode) -> Imported:
-    """Slices put in place of others, or combined with them."""
-    b = node.builder
-    x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
-    reduction = node.get_string("reduction", "none")
-    if reduction != "none":
-        known = node.known(1)
-        places = None
-        if known is not None and known.shape[-1] <= x.rank:
-            sizes = np.array(x.shape[: known.shape[-1]])
-            places = np.where(known < 0, known + sizes, known).reshape(-1, known.shape[-1])
-        _check_combined(reduction, places)
-        updates = getattr(b, _COMBINED[reduction])(b.gather_nd(x, indices), updates)
-    return b.scatter_nd(x, indices, updates)
-
-
-def _element_places(indices: np.ndarray[Any, Any], shape: tuple[int, ...], axis: int) -> np.ndarray[Any, Any]:
-    coordinates = [_along(indices.shape, i) for i in range(indices.ndim)]
-    coordinates[axis] = np.where(indices < 0, indices + shape[axis], indices)
-    return np.stack([c.reshape(-1) for c in coordinates], axis=-1)
-
-
-def _check_combined(reduction: str, places: np.ndarray[Any, Any] | None) -> None:
-    if reduction not in _COMBINED:
-        raise DataError(f"reduction {reduction!r} is none of none, add, mul, max and min")
-    if places is None:
-        raise UnsupportedNodeError(
-            f"reduction {reduction!r} with indices that are computed when the model runs and may meet one place twice",
-            "constant indices, or MatMul with OneHot",
-        )
-    if len(np.unique(places, axis=0)) != len(places):
-        raise UnsupportedNodeError(f"reduction {reduction!r} with indices that meet one place twice")
 
 
 @imports("OneHot")
@@ -129,6 +80,34 @@ def cumulative_sum(node: OnnxNode) -> Imported:
     axis = node.axis(int(node.number(1, "axis")), x.rank)
     exclusive, backwards = bool(node.get_int("exclusive", 0)), bool(node.get_int("reverse", 0))
     return node.builder.cumulative_sum(x, axis, exclusive=exclusive, reversed=backwards)
+
+
+@imports("CumProd")
+def cumulative_product(node: OnnxNode) -> Imported:
+    """Products of all elements so far: of 2, of 4, of 8..., each of two that are known already."""
+    b = node.builder
+    x = node.operand(0)
+    axis = node.axis(int(node.number(1, "axis")), x.rank)
+    size = x.shape[axis]
+
+    def shifted(by: int) -> MLOperand:
+        """By some places, with ones at the start."""
+        rest = strided_slice(b, x, {axis: range(size - by)}) if by < size else None
+        ones = node.constant(
+            np.ones([min(by, size) if i == axis else n for i, n in enumerate(x.shape)], x.descriptor.dtype)
+        )
+        return ones if rest is None else b.concat([ones, rest], axis)
+
+    backwards = bool(node.get_int("reverse", 0))
+    if backwards:
+        x = b.reverse(x, axes=[axis])
+    if node.get_int("exclusive", 0):
+        x = shifted(1)
+    by = 1
+    while by < size:
+        x = b.mul(x, shifted(by))
+        by *= 2
+    return b.reverse(x, axes=[axis]) if backwards else b.identity(x)
 
 
 @imports("Compress")
@@ -162,38 +141,3 @@ def reverse_sequence(node: OnnxNode) -> Imported:
     mirrored = b.sub(b.sub(lengths, node.scalar(lengths, 1)), places)
     indices = b.where(b.lesser(places, lengths), mirrored, places)
     return b.gather_elements(x, b.expand(indices, x.shape), axis=time)
-
-
-@imports("TopK")
-def top_k(node: OnnxNode) -> Imported:
-    """The largest elements, by the rank of each: how many are before it. Quadratic, so only for short axes."""
-    b = node.builder
-    x = node.operand(0)
-    k = int(node.number(1, "k")) if node.version >= 10 else node.get_int("k")
-    axis = node.axis(node.get_int("axis", -1), x.rank)
-    largest = bool(node.get_int("largest", 1))
-    size = x.shape[axis]
-    if not 1 <= k <= size:
-        raise DataError(f"the {k} largest of {size}")
-    if k == 1:
-        choose, reduce = (b.arg_max, b.reduce_max) if largest else (b.arg_min, b.reduce_min)
-        place = choose(x, axis, keep_dimensions=True, output_data_type="int64")
-        return [reduce(x, axes=[axis], keep_dimensions=True), place]
-    if size * math.prod(x.shape) > 1 << 24:
-        raise UnsupportedNodeError(
-            f"WebNN cannot sort, and comparing {size} elements with each other, {math.prod(x.shape) // size} times,"
-            " is too much",
-            "take its input as outputs=[...] and sort outside of the graph",
-        )
-    rank = x.rank
-    one, other = [*x.shape[:axis], size, 1, *x.shape[axis + 1 :]], [*x.shape[:axis], 1, size, *x.shape[axis + 1 :]]
-    mine, theirs = b.reshape(x, one), b.reshape(x, other)
-    places = np.arange(size)
-    earlier = (places[None, :] < places[:, None]).astype(np.uint8).reshape([size, size] + [1] * (rank - axis - 1))
-    ahead = b.greater(theirs, mine) if largest else b.lesser(theirs, mine)
-    before = b.logical_or(ahead, b.logical_and(b.equal(theirs, mine), node.constant(earlier)))
-    ranks = b.reduce_sum(b.cast(before, "int32"), axes=[axis + 1])
-    index = node.constant(np.ascontiguousarray(_along(x.shape, axis), np.int32))
-    sorted_index = b.scatter_elements(index, ranks, index, axis=axis)
-    chosen = strided_slice(b, sorted_index, {axis: range(k)})
-    return [b.gather_elements(x, chosen, axis=axis), b.cast(chosen, "int64")]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.movement import pad_or_crop, strided_slice
@@ -13,6 +15,11 @@ from webnn.formats.onnx.windows import Windows
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
+
+_PLACES: Final = 1 << 24
+"""The most places of elements of windows that are spelled out."""
+_ELEMENTS: Final = 1 << 10
+"""The most elements of a window of which the largest one's place is found."""
 
 
 def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
@@ -60,10 +67,72 @@ def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bo
 
 @imports("MaxPool")
 def max_pool(node: OnnxNode) -> Imported:
-    """The largest value of each window. Its place, the second output, is not known to WebNN."""
+    """The largest value of each window, and where that is."""
     x = node.operand(0)
     windows, ceil = _windows(node, x)
-    return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), None]
+    places = _largest_places(node, x, windows, ceil=ceil) if len(node.outputs) > 1 and node.outputs[1] else None
+    return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), places]
+
+
+def _largest_places(node: OnnxNode, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
+    """The number of each window's largest element among all elements of the input.
+
+    The elements of the windows that have the same place there are a slice each; the largest of the slices is found.
+    """
+    b = node.builder
+    counts = windows.counts(ceil=ceil)
+    total, elements = math.prod(counts), math.prod(windows.kernel)
+    if elements > _ELEMENTS or elements * total > _PLACES:
+        raise UnsupportedNodeError(f"where the largest of {elements} elements is, {total} times, takes too much")
+    rows = zip(windows.sizes, windows.spans, windows.strides, windows.before, counts, strict=True)
+    after = [max((count - 1) * stride + span - size - before, 0) for size, span, stride, before, count in rows]
+    dtype = x.descriptor.dtype
+    lowest = -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+    padded = pad_or_crop(b, x, [0, 0, *windows.before], [0, 0, *after], value=lowest)
+    backwards = bool(node.get_int("storage_order", 0))
+    slices, places = [], []
+    for element in np.ndindex(*windows.kernel):
+        starts = [i * dilation for i, dilation in zip(element, windows.dilations, strict=True)]
+        ranges = [
+            range(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, windows.strides, strict=True)
+        ]
+        part = strided_slice(b, padded, {2 + axis: along for axis, along in enumerate(ranges)})
+        slices.append(b.reshape(part, [*x.shape[:2], 1, total]))
+        numbers = [
+            np.clip(np.array(r) - w, 0, n - 1) for r, w, n in zip(ranges, windows.before, windows.sizes, strict=True)
+        ]
+        grid = np.meshgrid(*numbers, indexing="ij")
+        grid, sizes = (grid[::-1], windows.sizes[::-1]) if backwards else (grid, windows.sizes)
+        places.append(np.ravel_multi_index(tuple(grid), sizes).reshape(-1))
+    stack = b.concat(slices, 2) if len(slices) > 1 else slices[0]
+    chosen = b.arg_max(stack, 2, output_data_type="int32")
+    row = b.add(b.mul(chosen, b.constant("int32", total)), node.constant(np.arange(total, dtype=np.int32)))
+    number = b.gather(node.constant(np.concatenate(places).astype(np.int64)), row)
+    images = np.arange(math.prod(x.shape[:2])).reshape([*x.shape[:2], 1]) * math.prod(windows.sizes)
+    return b.reshape(b.add(number, node.constant(images.astype(np.int64))), [*x.shape[:2], *counts])
+
+
+@imports("MaxUnpool")
+def max_unpool(node: OnnxNode) -> Imported:
+    """Values put back where a MaxPool found them, among zeros."""
+    b = node.builder
+    x, indices = node.operand(0), node.operand(1)
+    windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
+    rows = zip(windows.sizes, windows.strides, windows.kernel, windows.before, windows.after, strict=True)
+    sizes = [(size - 1) * stride + kernel - before - after for size, stride, kernel, before, after in rows]
+    if indices.shape != x.shape or min(sizes) < 1:
+        raise DataError(f"places {list(indices.shape)} of {list(x.shape)} in {sizes}")
+    count = math.prod(x.shape)
+    zeros = b.expand(b.constant(x.data_type, 0), [math.prod(x.shape[:2]) * math.prod(sizes)])
+    put = b.scatter_elements(zeros, b.reshape(indices, [count]), b.reshape(x, [count]), axis=0)
+    result = b.reshape(put, [*x.shape[:2], *sizes])
+    wanted = node.integers(2, "the shape of the output") if node.has(2) else list(result.shape)
+    if wanted == list(result.shape):
+        return result
+    if len(wanted) != x.rank or any(size < has for size, has in zip(wanted, result.shape, strict=True)):
+        raise DataError(f"an output of {wanted} that is smaller than {list(result.shape)}")
+    return b.pad(result, [0] * x.rank, [size - has for size, has in zip(wanted, result.shape, strict=True)])
 
 
 @imports("AveragePool")

@@ -1,7 +1,7 @@
 """Quantizing and dequantizing, by tensor, by axis and by block.
 
-WebNN's scales and zero points have the rank of what they hold for, so ONNX's are reshaped. 16-bit integers are held by
-int32, and are clamped to their range where floats become one.
+WebNN's scales and zero points have the rank of what they hold for, so ONNX's are reshaped. 16-bit integers, which it
+lacks, are computed as floats, which hold them exactly, and held by int32 where another operator reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, data_type_for
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value, data_type_for
 from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.operand import MLOperand
 
@@ -119,8 +119,13 @@ def triple(node: OnnxNode, index: int, *, axis: int = 0) -> MLOperand:
 def dequantize_linear(node: OnnxNode) -> Imported:
     """One operator; without a zero point, with zeros."""
     x, scale, zero_point = node.operand(0), node.operand(1), node.optional(2)
-    block = node.get_int("block_size", 0)
-    y = dequantized(node, x, scale, zero_point, axis=node.get_int("axis", 1), block=block)
+    axis, block, floats = node.get_int("axis", 1), node.get_int("block_size", 0), node.value(0).floats
+    if floats is not None and scale.data_type == floats.data_type:
+        zero = _zero(node, floats, zero_point, axis, block)
+        y = floats if zero is None else node.builder.sub(floats, zero)
+        y = node.builder.mul(y, _aligned(node, scale, x.shape, axis, block))
+    else:
+        y = dequantized(node, x, scale, zero_point, axis=axis, block=block)
     wanted = node.get_int("output_dtype", 0)
     return node.builder.cast(y, data_type_for(wanted)) if wanted and data_type_for(wanted) != y.data_type else y
 
@@ -128,7 +133,7 @@ def dequantize_linear(node: OnnxNode) -> Imported:
 @imports("QuantizeLinear")
 @imports("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(node: OnnxNode) -> Imported:
-    """One operator, and a clamp for 16-bit integers."""
+    """One operator, but for 16-bit integers."""
     b, x, scale = node.builder, node.operand(0), node.operand(1)
     if x.data_type != scale.data_type:
         x, scale = (v if v.data_type == "float32" else b.cast(v, "float32") for v in (x, scale))
@@ -137,11 +142,24 @@ def quantize_linear(node: OnnxNode) -> Imported:
     zero_point = node.optional(2)
     if zero_point is None:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
-    y = quantized(node, x, scale, zero_point, axis=axis, block=block)
-    if y.data_type == "int32":
+    if dtype.itemsize == 2:
         bounds = np.iinfo(dtype)
-        y = b.clamp(y, min_value=int(bounds.min), max_value=int(bounds.max))
-    return y
+        levels = b.round_even(b.div(x, _aligned(node, scale, x.shape, axis, block)))
+        zero = _zero(node, levels, zero_point, axis, block)
+        levels = levels if zero is None else b.add(levels, zero)
+        levels = b.clamp(levels, min_value=float(bounds.min), max_value=float(bounds.max))
+        return [Value(operand=b.cast(levels, "int32"), floats=levels)]
+    return quantized(node, x, scale, zero_point, axis=axis, block=block)
+
+
+def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int, block: int) -> MLOperand | None:
+    """The zero point of `x`, floats, in its type; None if it changes nothing."""
+    if zero_point is None or (zero_point.constant is not None and not zero_point.constant.any()):
+        return None
+    zero = _aligned(node, zero_point, x.shape, axis, block)
+    if zero.constant is None:
+        return node.builder.cast(zero, x.data_type)
+    return node.builder.constant(zero.constant.astype(x.descriptor.dtype))
 
 
 def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
