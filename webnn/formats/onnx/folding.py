@@ -444,7 +444,7 @@ def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
     outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
     inner = helper.make_node(node.op_type, names, outputs)
     inner.attribute.extend(node.attributes.values())
-    constants = [onnx.numpy_helper.from_array(np.ascontiguousarray(a), name) for name, a in arrays.items()]
+    constants = [onnx.numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
     results = [onnx.ValueInfoProto(name=name) for name in outputs if name]
     graph = helper.make_graph([inner], "node", [], results, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.version)], ir_version=10)
