@@ -42,7 +42,6 @@ _BY_REFERENCE: Final = frozenset(
         "Asinh",
         "Atan",
         "Atanh",
-        "BitCast",
         "BitShift",
         "BitwiseAnd",
         "BitwiseNot",
@@ -252,6 +251,12 @@ def _cast(node: OnnxNode, a: Array, like: Array | None = None) -> Array | None:
     if dtype.kind in "iu" and a.dtype.kind == "f" and not (np.isfinite(a).all() and (abs(a) < 2**31).all()):
         return None
     return a.astype(dtype)
+
+
+@_folds("BitCast")
+def _bit_cast(node: OnnxNode, a: Array) -> Array | None:
+    dtype = DTYPES.get(node.get_int("to"))
+    return a.view(dtype) if dtype is not None and dtype.itemsize == a.itemsize else None
 
 
 # Movement. Views cost nothing, so they may be of any size.
