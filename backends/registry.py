@@ -6,6 +6,7 @@ the entry-point group `webnn.backends`. A backend's module is imported when it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -15,7 +16,7 @@ from webnn.backends.base import Backend, DeviceType
 from webnn.errors import NotSupportedError
 from webnn.graph.arguments import described
 
-__all__ = ["BackendInfo", "available_backends", "backend_named", "preferred_backend"]
+__all__ = ["ACCELERATORS", "BackendInfo", "available_backends", "backend_named", "preference", "preferred_backend"]
 
 BUILT_IN: Final[dict[str, str]] = {
     "onnxruntime": "webnn.backends.onnxruntime.backend:OnnxRuntimeBackend",
@@ -23,7 +24,9 @@ BUILT_IN: Final[dict[str, str]] = {
     "null": "webnn.backends.null:NullBackend",
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")
-"""What `create_context` tries when no backend is named, first to last. Entry points come after these, by name."""
+"""What is tried when no backend is named, first to last; entry points come after these, by name."""
+ACCELERATORS: Final[tuple[DeviceType, ...]] = ("gpu", "npu")
+"""The devices that are preferred to all others unless a program asks for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,25 @@ def backend_named(name: str) -> Backend:
     return backend()
 
 
-def preferred_backend() -> Backend:
-    """The first backend in order of preference that this machine can use."""
+def preference(device_types: Sequence[DeviceType] = ACCELERATORS) -> list[str]:
+    """The names of the backends to try, first to last: those of `device_types`, in that order, before all others."""
+
+    def place(name: str) -> int:
+        try:
+            return device_types.index(_load(name).device_type)
+        except (NotSupportedError, ValueError):
+            return len(device_types)
+
+    names = list(dict.fromkeys([*PREFERENCE, *sorted(_entry_points())]))
+    if not BUILT_IN.keys() >= set(names):  # ours are all for the CPU, and need not be imported to know it
+        names.sort(key=place)
+    return names
+
+
+def preferred_backend(device_types: Sequence[DeviceType] = ACCELERATORS) -> Backend:
+    """The first backend in the order of `preference` that this machine can use."""
     reasons = []
-    for name in dict.fromkeys([*PREFERENCE, *sorted(_entry_points())]):
+    for name in preference(device_types):
         try:
             return backend_named(name)
         except NotSupportedError as error:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from enum import Enum
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from webnn.errors import InvalidStateError
 from webnn.scheduler.bridge import Bridge, current_bridge
@@ -212,6 +212,12 @@ class Promise(Generic[T_co]):
 
     def __bool__(self) -> bool:
         raise TypeError("a promise has no truth value: await it, or ask promise.done()")
+
+    def __len__(self) -> int:
+        raise TypeError("a promise has no length: await it, or call promise.result()")
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a promise has no data: await it, or call promise.result()")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.value}>"

@@ -1,7 +1,7 @@
 """The ONNX standard's own backend tests of single nodes, imported and run.
 
 Each case has a model of one node and inputs with their outputs. What WebNN takes when a graph is built (axes, shapes,
-sizes) is fixed for the import where the model has it as an input; the first input always stays one.
+sizes) is fixed for the import where the model has it as an input; if that is not enough, all inputs are.
 """
 
 from __future__ import annotations
@@ -33,23 +33,25 @@ __all__ = ["TABLE", "cases", "outcome", "row", "table"]
 TABLE: Final = Path(__file__).with_name("onnx_backend.md")
 
 DIFFERENT: Final = "other numbers"
+KNOWN: Final = "known"
+"""Passed, but only with all inputs known when the model is imported."""
 
 _LEAST_RTOL: Final = 1e-3
 """Some expectations are computed in float64, or written with four digits."""
+_ROUNDING: Final = 1e-6
+"""Of the largest number of a result: what is left in float32 of numbers that cancel out."""
 
 _REASONS: Final = {
     r"no WebNN type holds (\w+)": "no WebNN type for {}",
     r"of type (\w+), which no WebNN type can hold": "no WebNN type for {}",
-    r"is for constants only": "a 4-bit input",
+    r"a type of constants only|casts nothing to u?int4|which a graph cannot return": "4-bit numbers, no constants",
     r"is no tensor but": "no tensors: sequences, optionals",
     r"dimension 0 is not in 1 to|has no elements|leave some without elements": "an input without elements",
+    r"Random\w+|drops at random": "random numbers",
     r"WebNN has no (\w+), and it cannot": "no {}",
     r"knows no (\w+) of the domain": "no {}",
     r"is computed when the model runs": "a parameter that is computed when the model runs",
-    r"drops at random|statistics of the batch": "training",
-    r"its output \d \(.*\) is used": "an output that WebNN does not compute",
     r"written in opset": "an opset before 7",
-    r"a transposed convolution of \[\d+, \d+, \d+, \d+, \d+\]": "transposed convolution over 3 axes",
 }
 """What the importer says, as a pattern, to the words of the table."""
 
@@ -68,9 +70,10 @@ def cases() -> Mapping[str, Sequence[TestCase]]:
 
 
 def outcome(case: TestCase, backend: Backend) -> str:
-    """An empty string when all outputs are as expected; else what is in the way."""
+    """An empty string when all outputs are as expected, or `KNOWN`; else what is in the way."""
     assert case.model is not None
     assert case.data_sets is not None
+    result = ""
     for given, expected in case.data_sets:
         names = [info.name for info in case.model.graph.input]
         values, results = [_array(value) for value in given], [_array(value) for value in expected]
@@ -81,9 +84,10 @@ def outcome(case: TestCase, backend: Backend) -> str:
             problem = "a result without elements"
         else:
             problem = _run(case, dict(zip(names, values, strict=False)), results, backend)
-        if problem:
+        if problem not in {"", KNOWN}:
             return problem
-    return ""
+        result = result or problem
+    return result
 
 
 def _array(value: object) -> np.ndarray[Any, Any] | None:
@@ -111,13 +115,15 @@ def _run(case: TestCase, feeds: Mapping[str, Any], expected: Sequence[Any], back
         for name, value in zip(outputs, expected, strict=False):
             if not _is_close(results[name], value, case):
                 return DIFFERENT
-        return ""
+        return KNOWN if fixed and fixed == names else ""
     return problem
 
 
 def _is_close(result: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], case: TestCase) -> bool:
     wanted = _held(expected)
     rtol, atol = max(case.rtol, _LEAST_RTOL), case.atol
+    if wanted.dtype.kind == "f":
+        atol = max(atol, _ROUNDING * float(np.max(np.abs(wanted), initial=0, where=np.isfinite(wanted))))
     if wanted.dtype == np.float16 or expected.dtype == ml_dtypes.bfloat16:
         rtol = atol = 1e-3 if wanted.dtype == np.float16 else 1e-2
     if result.dtype != wanted.dtype or result.shape != wanted.shape:
@@ -142,9 +148,10 @@ def reason_of(message: str) -> str:
 def row(op_type: str, backend: Backend) -> str:
     """One line of the table: how many cases of an operator pass, and what is in the way of the others."""
     outcomes = Counter(outcome(case, backend) for case in cases()[op_type])
-    passed = outcomes.pop("", 0)
+    known = outcomes.pop(KNOWN, 0)
+    passed = outcomes.pop("", 0) + known
     ways = "; ".join(f"{reason} ({count})" for reason, count in sorted(outcomes.items()))
-    return f"| {op_type} | {passed} of {passed + outcomes.total()} | {ways} |"
+    return f"| {op_type} | {passed} of {passed + outcomes.total()} | {known or ''} | {ways} |"
 
 
 def table(backend: Backend) -> str:
@@ -157,11 +164,13 @@ def table(backend: Backend) -> str:
             f"# The ONNX standard's backend tests of nodes: {passed} of {total} pass",
             "",
             f"onnx {onnx.__version__}, on both backends. `python -m tests.conformance.onnx_backend` writes this table.",
-            "Other numbers: Resize with align_corners to sizes that are rounded (ours are those of onnxruntime), and",
-            "the bits of uint16, which int32 holds.",
+            "Known: so many of those that pass do so only with all inputs known when the model is imported. They are",
+            "computed then: the sizes of their results depend on numbers, or what ONNX has as inputs are no operands.",
+            "Other numbers: Resize with align_corners by scales whose sizes are rounded, where ours are onnxruntime's;",
+            "and BitwiseNot of uint16, which int32 holds: the bits that it has more are inverted too.",
             "",
-            "| operator | passed | in the way of the others |",
-            "| --- | --- | --- |",
+            "| operator | passed | known | in the way of the others |",
+            "| --- | --- | --- | --- |",
             *rows,
             "",
         ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ml_dtypes
@@ -21,6 +22,12 @@ Builder = MLGraphBuilder[Graph]
 @pytest.fixture
 def builder() -> Builder:
     return direct_builder()
+
+
+def test_a_builder_takes_a_context_only() -> None:
+    nothing: Any = None
+    with pytest.raises(ValidationError, match="MLGraphBuilder: context must be an MLContext, got None"):
+        MLGraphBuilder(nothing)
 
 
 # Inputs
@@ -149,6 +156,9 @@ def test_a_numpy_scalar_is_a_constant_of_its_type(builder: Builder) -> None:
         ({"data_type": "int32", "shape": [2, 1]}, [[1], [2]], [[1], [2]]),
         ({"data_type": "int4", "shape": [3]}, b"\xf1\x07", [1, -1, 7]),
         ({"data_type": "uint4", "shape": [3]}, b"\xf1\x07", [1, 15, 7]),
+        ({"data_type": "int8", "shape": [3]}, [1.0, True, np.int64(-3)], [1, 1, -3]),
+        ({"data_type": "float16", "shape": [3]}, (1e40, 2**70, 0.1), [math.inf, math.inf, float(np.float16(0.1))]),
+        ({"data_type": "uint64", "shape": [1]}, [2**64 - 1], [2**64 - 1]),
         ({"data_type": "float32", "shape": []}, b"\0\0\x80\x3f", 1.0),
     ],
 )
@@ -181,7 +191,7 @@ def released() -> memoryview:
         ((np.array(["a"]),), "is no WebNN data type"),
         ((ml_dtypes.bfloat16(1),), "dtype 'bfloat16' is no WebNN data type"),
         ((object(),), "expected an array or a buffer, got object"),
-        (([1.0, 2.0],), "expected an array or a buffer, got list"),
+        (([1.0, 2.0],), r"expected an array or a buffer, got list: say of which data type: np.array\("),
         ((None,), "got NoneType"),
         (("float32",), "the value must be a number, got None"),
         (("float32", "1"), "the value must be a number, got '1'"),
@@ -193,7 +203,12 @@ def released() -> memoryview:
         ((MLOperandDescriptor("int32", [2]), np.zeros((1, 2), np.int32)), r"expected int32 \[2\], got shape \[1, 2\]"),
         ((MLOperandDescriptor("int32", [2]), np.zeros(2, np.uint32)), r"got uint32 \[2\]; convert it: array.astype"),
         ((MLOperandDescriptor("int32", [2]), [1, "x"]), r"expected int32 \[2\], got list"),
-        ((MLOperandDescriptor("int8", [1]), [300]), r"expected int8 \[1\], got list"),
+        ((MLOperandDescriptor("int8", [1]), [300]), r"expected int8 \[1\], got list: 300 is no int8"),
+        ((MLOperandDescriptor("int4", [2]), [8, 0]), r"expected int4 \[2\], got list: 8 is no int4"),
+        ((MLOperandDescriptor("int32", [2]), [1, 2.5]), r"expected int32 \[2\], got list: 2.5 is no int32"),
+        ((MLOperandDescriptor("int64", [1]), [2.0**63]), r"expected int64 \[1\], got list: 9.*e\+18 is no int64"),
+        ((MLOperandDescriptor("uint8", [1]), [math.nan]), r"expected uint8 \[1\], got list: nan is no uint8"),
+        ((MLOperandDescriptor("int8", [1]), [np.array(300)]), r"expected int8 \[1\], got list: 300 is no int8"),
         ((MLOperandDescriptor("int32", [2]), None), r"expected int32 \[2\], got NoneType"),
         ((MLOperandDescriptor("int32", [2]), released()), r"expected int32 \[2\], got memoryview: .*released"),
     ],

@@ -194,6 +194,15 @@ class TestDestroying:
                 with pytest.raises(InvalidStateError, match=rf"{name}: <MLGraph .* \(destroyed\)> was destroyed"):
                     call()
 
+    @pytest.mark.parametrize("what", ["graph", "context"])
+    async def test_awaiting_it_afterwards_says_so(self, event_loop: Loop, what: str) -> None:
+        with webnn.ML().create_context(backend="arrays") as context:
+            graph = await double(context)
+            victims: dict[str, Any] = {"graph": graph, "context": context}
+            victims[what].destroy()
+            with pytest.raises(InvalidStateError, match=f"was {'destroyed' if what == 'graph' else 'lost'}"):
+                await graph
+
     def test_a_backend_stops_compiling_when_it_is_told_to(self, backend: Backend) -> None:
         builder = direct_builder()
         graph = builder.build({"y": builder.relu(builder.input("x", [4], "float32"))})

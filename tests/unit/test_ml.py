@@ -48,6 +48,7 @@ def test_preferences_are_hints_and_the_context_works(options: dict[str, Any]) ->
         ({"lanes": "two"}, "lanes must be an integer, got 'two'"),
         ({"threads": 1.5}, "threads must be an integer, got 1.5"),
         ({"memory_budget": -1}, "memory_budget must be a number of bytes, got -1"),
+        ({"memory_budget": True}, "memory_budget must be a number of bytes, got True"),
         ({"memory_budget": "1 GB"}, "memory_budget must be a number of bytes, got '1 GB'"),
     ],
 )

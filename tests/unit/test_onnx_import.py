@@ -268,11 +268,11 @@ def test_all_that_cannot_be_expressed_is_reported_at_once() -> None:
         node("Relu", ["b"], ["c"], name="innocent"),
         node("Reshape", ["x", "shape"], ["d"], name="third"),
         node("Conv", ["x", "w"], ["e"], name="fourth"),
-        node("BatchNormalization", ["x4", "c", "c", "c", "c"], ["f", "mean"], name="fifth"),
+        node("BatchNormalization", ["x4", "k", "k", "k", "k"], ["f", "mean"], name="fifth"),
     ]
     inputs = [value("x", [2, 2]), value("shape", [1], INT64), value("w", [1, 1]), value("x4", [1, 1, 4, 4])]
     with pytest.raises(OnnxNotSupportedError) as caught:
-        imported(model_of(nodes, inputs, ["c", "d", "e", "mean"], {"c": np.ones(1, np.float32)}))
+        imported(model_of(nodes, inputs, ["c", "d", "e", "mean"], {"k": np.ones(1, np.float32)}))
     problems = {problem.node: problem for problem in caught.value.problems}
     assert list(problems) == ["first", "second", "third", "fourth", "fifth"]
     assert "Where with a mask" in problems["first"].nearest

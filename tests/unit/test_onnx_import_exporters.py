@@ -66,3 +66,28 @@ def test_quantized_filters_over_one_axis_stay_next_to_their_convolution(backend:
     check(backend, proto, random(1, 1, 4, 9))
     last = operators(proto)[-3:]
     assert (last[0], last[2]) == ("dequantize_linear", "reshape")
+
+
+def test_same_padding_that_torchscript_computes_from_the_shape_folds_away(backend: Backend) -> None:
+    """`Clip` of a scalar, without an upper bound, is a scalar."""
+    nodes = """
+        size = Shape (x)
+        last = Gather (size, two)
+        width = Cast <to = 1> (last)
+        missing = Sub (width, four)
+        extra = Clip (missing, zero, )
+        half = Div (extra, factor)
+        before = Cast <to = 7> (half)
+        each = Unsqueeze (before, first)
+        pads = Concat <axis = 0> (nothing, each, nothing, each)
+        y = Pad (x, pads)
+    """
+    weights = {
+        "two": np.array(2),
+        "first": np.array([0]),
+        "nothing": np.array([0, 0]),
+        "zero": np.array(0, np.float32),
+        "four": np.array(4, np.float32),
+        "factor": np.array(2, np.float32),
+    }
+    check(backend, model("(float[1, 2, 7] x) => (y)", nodes, weights, version=13), random(0, 1, 2, 7))

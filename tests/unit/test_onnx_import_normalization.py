@@ -128,3 +128,11 @@ def test_lp_normalization_keeps_vectors_of_length_zero(backend: Backend, p: int,
     x = random(0, 2, 3, 4)
     x[:, 1] = 0
     check_node(backend, "LpNormalization", [x], p=p, axis=axis)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 3, 5), (2, 3, 4, 5)])
+def test_batches_are_normalized_by_their_own_statistics_in_training(backend: Backend, shape: tuple[int, ...]) -> None:
+    x, variance = random(0, *shape), np.abs(random(4, 3))
+    given = [x, random(1, 3), random(2, 3), random(3, 3), variance]
+    options = {"training_mode": 1, "momentum": 0.7, "epsilon": 1e-3, "outputs": [True] * 3, "version": 15}
+    check_node(backend, "BatchNormalization", given, **options, expected=by_reference)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.direct import direct_builder
-from tests.onnx_nodes import Fixed, Given, by_reference, check_node, node_model, random
+from tests.onnx_nodes import Fixed, Given, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
@@ -49,6 +49,27 @@ def test_softmax_before_version_13_is_over_all_axes_from_its_axis_on(
 )
 def test_activations(backend: Backend, op_type: str, options: dict[str, Any]) -> None:
     check_node(backend, op_type, [np.clip(random(0, 3, 5), -0.9, 0.9)], **options)
+
+
+@pytest.mark.parametrize("op_type", ["Asin", "Acos", "Atan"])
+def test_arcs_are_exact_where_they_begin_and_end(backend: Backend, op_type: str) -> None:
+    x = np.linspace(-1, 1, 2001, dtype=np.float32)
+    small = np.float32([0, 1e-30, -1e-8, 1e-3, 1 - 2**-24, -1 + 2**-24])
+    x = np.concatenate([x, small, np.float32([100, -3, np.inf, -np.inf, 2.5]) if op_type == "Atan" else small])
+    (result,) = computed(*node_model(op_type, [x]), backend)
+    with np.errstate(all="ignore"):
+        wanted = getattr(np, {"Asin": "arcsin", "Acos": "arccos", "Atan": "arctan"}[op_type])(x.astype(np.float64))
+    np.testing.assert_allclose(result, wanted, rtol=5e-7, atol=2e-7 if op_type == "Acos" else 0)
+
+
+@pytest.mark.parametrize("op_type", ["BitwiseAnd", "BitwiseOr", "BitwiseXor"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32, np.int64, np.uint64])
+def test_bits_of_integers_that_broadcast(backend: Backend, op_type: str, dtype: Any) -> None:
+    bounds = np.iinfo(dtype)
+    edges = np.array([0, 1, bounds.min, bounds.max], dtype)
+    x, y = np.concatenate([random(0, 20, dtype=dtype), edges]), random(1, 3, 24, dtype=dtype)
+    check_node(backend, op_type, [x, y], tolerance=0)
+    check_node(backend, op_type, [edges, Fixed(edges[:, None])], tolerance=0)
 
 
 @pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])

@@ -88,6 +88,9 @@ def test_blocks_of_which_the_last_may_not_be_whole(backend: Backend, axis: int, 
     check_node(backend, "DequantizeLinear", [integers, sizes, zeros], **options)
     if whole:
         check_node(backend, "QuantizeLinear", [x, Fixed(sizes), Fixed(zeros)], **options)
+        wide = Fixed(random(2, *blocks, dtype=np.int16))
+        check_node(backend, "QuantizeLinear", [x, Fixed(sizes), wide], **options)
+        check_node(backend, "QuantizeLinear", [x, sizes], output_dtype=TensorProto.INT16, **options)
 
 
 def _by_block(axis: int, block: int) -> Any:

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 import trio
 
@@ -69,6 +70,16 @@ def test_a_cancelled_one_raises_cancelled_error() -> None:
     with pytest.raises(CancelledError):
         promise.exception()
     assert repr(promise) == "<Promise cancelled>"
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [(bool, "no truth value: await it"), (len, "no length: await it"), (np.asarray, "no data: await")],
+)
+def test_one_that_was_not_awaited_says_so(use: Callable[[Any], object], message: str) -> None:
+    promise: Promise[int] = Promise()
+    with pytest.raises(TypeError, match=message):
+        use(promise)
 
 
 @pytest.mark.parametrize("first", ["resolve", "reject", "cancel"])

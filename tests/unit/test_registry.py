@@ -132,6 +132,39 @@ def test_where_none_of_ours_can_be_used_a_plugin_is_preferred(
     assert preferred_backend().name == "plugged"
 
 
+class AcceleratedBackend(NullBackend):
+    """One for a device that is not the CPU."""
+
+    name: ClassVar[str] = "accelerated"
+    device_type = "gpu"
+
+
+class NeuralBackend(NullBackend):
+    """One for another such device."""
+
+    name: ClassVar[str] = "neural"
+    device_type = "npu"
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "accelerated"),
+        ({"power_preference": "high-performance"}, "accelerated"),
+        ({"power_preference": "low-power"}, "neural"),
+        ({"device_type": "npu"}, "neural"),
+        ({"device_type": "cpu"}, "onnxruntime"),
+        ({"accelerated": False}, "onnxruntime"),
+        ({"backend": "arrays"}, "arrays"),
+    ],
+)
+def test_a_device_is_preferred_as_the_program_asks(plugins: dict[str, Any], options: dict[str, Any], name: str) -> None:
+    plugins.update(accelerated=AcceleratedBackend, neural=NeuralBackend, absent=AbsentBackend)
+    with webnn.ML().create_context(**options) as context:
+        assert context.backend == name
+        assert context.accelerated is (name in ("accelerated", "neural"))
+
+
 def test_where_there_is_none_at_all_every_reason_is_told(
     plugins: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from webnn.errors import ValidationError
+from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import data_type_of, numpy_dtype
+from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
 __all__ = ["array_from"]
 
@@ -32,7 +33,7 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
     if array.dtype == np.uint8 and array.ndim <= 1 and descriptor.data_type != "uint8":
         array = _from_bytes(array, descriptor)
     elif array.dtype != descriptor.dtype or not array.dtype.isnative:
-        given = data_type_of(array.dtype)
+        given = array.dtype.name if array.dtype.isnative else f"{array.dtype.str!r}, which has the other byte order,"
         raise ValidationError(
             f"expected {descriptor.data_type} {list(descriptor.shape)}, got {given} {list(array.shape)};"
             f" convert it: array.astype({descriptor.dtype.name!r})"
@@ -58,12 +59,32 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
             return np.asarray(data)
         if hasattr(data, "__dlpack__"):
             return np.from_dlpack(data)
-        if descriptor is not None and isinstance(data, list | tuple | int | float | bool):
-            return np.asarray(data, dtype=descriptor.dtype)
+        if isinstance(data, list | tuple | int | float):
+            if descriptor is None:
+                raise TypeError("say of which data type: np.array(..., 'float32')")
+            return _from_numbers(data, descriptor.data_type)
         return np.asarray(memoryview(data))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
         wanted = "an array or a buffer" if descriptor is None else f"{descriptor.data_type} {list(descriptor.shape)}"
         raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}") from None
+
+
+def _from_numbers(data: object, data_type: DataType) -> np.ndarray[Any, Any]:
+    """Nested lists of numbers. Floats are rounded to the type, integers must be in it."""
+    given, dtype = np.asarray(data), numpy_dtype(data_type)
+    if given.dtype == dtype:
+        return given
+    if given.dtype.kind not in "biuf" and not all(isinstance(item, int | float) for item in given.flat):
+        raise TypeError("it holds what is no number")  # NumPy would parse text, and take None for NaN
+    if data_type in FLOATS:
+        with np.errstate(over="ignore"):
+            return given.astype(dtype)
+    low, high = integer_range(data_type)
+    integers = given.dtype.kind in "biu" and given.size > 0
+    for item in (int(given.min()), int(given.max())) if integers else given.ravel().tolist():
+        if not low <= item <= high or item != int(item):
+            raise ValueError(f"{shown(item)} is no {data_type}")
+    return given.astype(dtype)
 
 
 def _from_bytes(array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) -> np.ndarray[Any, Any]:

@@ -104,6 +104,8 @@ class MLGraphBuilder(
 
     def __init__(self, context: GraphHost[G_co]) -> None:
         """A builder for graphs of `context`. Raises `InvalidStateError` if the context is lost."""
+        if not callable(getattr(context, "check_not_lost", None)):
+            raise ValidationError(f"MLGraphBuilder: context must be an MLContext, got {shown(context)}")
         context.check_not_lost()
         self._host: GraphHost[G_co] = context
         self._owner = object()

@@ -24,6 +24,7 @@ __all__ = [
     "cast_number",
     "data_type_of",
     "element_bits",
+    "integer_range",
     "numpy_dtype",
 ]
 
@@ -85,7 +86,15 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
         return found
     if not dtype.isnative:
         raise ValidationError(f"dtype {dtype.str!r} has the other byte order; convert it: array.astype({dtype.name!r})")
-    raise ValidationError(f"dtype {dtype.name!r} is no WebNN data type; these are: {', '.join(DATA_TYPES)}")
+    raise ValidationError(
+        f"dtype {dtype.name!r} is no WebNN data type; these are: {', '.join(DATA_TYPES)}; array.astype converts"
+    )
+
+
+def integer_range(data_type: DataType) -> tuple[int, int]:
+    """The lowest and the highest value of an integer type."""
+    bits = element_bits(data_type)
+    return (0, (1 << bits) - 1) if data_type.startswith("u") else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
 def cast_number(value: Number, data_type: DataType) -> Number:
@@ -106,6 +115,5 @@ def cast_number(value: Number, data_type: DataType) -> Number:
                 return math.inf if value > 0 else -math.inf
     if isinstance(value, float) and math.isnan(value):
         return 0
-    bits, signed = element_bits(data_type), not data_type.startswith("u")
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    low, high = integer_range(data_type)
     return round(min(max(value, low), high))

@@ -109,6 +109,9 @@ class MLGraph:
 
     def __await__(self) -> Generator[Any, Any, MLGraph]:
         yield from self._compiled.__await__()
+        if self._destroyed:
+            self._context.check_not_lost()
+            raise InvalidStateError(f"{self!r} was destroyed")
         return self
 
     def _compile(self) -> bool:

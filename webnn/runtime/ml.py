@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 
 from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
-from webnn.backends.registry import backend_named, preferred_backend
+from webnn.backends.registry import ACCELERATORS, backend_named, preferred_backend
 from webnn.errors import ValidationError
-from webnn.graph.arguments import boolean, enum_value, unsigned
+from webnn.graph.arguments import boolean, enum_value, shown, unsigned
 from webnn.runtime.context import MLContext
 from webnn.runtime.saving import disk_cache
 
@@ -66,16 +66,21 @@ class ML:
             if device_type is not None:
                 enum_value("device_type", device_type, ("cpu", "gpu", "npu"))
             if backend is not None and not isinstance(backend, str):
-                raise ValidationError(f"backend must be a name, got {backend!r}")
+                raise ValidationError(f"backend must be a name, got {shown(backend)}")
             if unsigned("lanes", lanes) == 0:
                 raise ValidationError("lanes must be at least 1, got 0")
             options = CompileOptions(power_preference=power, threads=unsigned("threads", threads))
-            if memory_budget is not None and (not isinstance(memory_budget, int) or memory_budget < 0):
-                raise ValidationError(f"memory_budget must be a number of bytes, got {memory_budget!r}")
+            if isinstance(memory_budget, bool) or not isinstance(memory_budget, int | None) or (memory_budget or 0) < 0:
+                raise ValidationError(f"memory_budget must be a number of bytes, got {shown(memory_budget)}")
             if not isinstance(cache_dir, str | os.PathLike | None):
                 raise ValidationError(f"cache_dir must be a path, got {cache_dir!r}")
             disk = disk_cache(session_cache, session_cache_bytes, cache_dir)
         except ValidationError as error:
             raise ValidationError(f"create_context: {error}") from None
-        chosen = backend_named(backend) if backend is not None else preferred_backend()
+        if backend is not None:
+            chosen = backend_named(backend)
+        elif device_type is not None or not accelerated:
+            chosen = preferred_backend([device_type or "cpu"])
+        else:
+            chosen = preferred_backend(ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS)
         return MLContext(chosen, options, lanes=lanes, memory_budget=memory_budget, cache_dir=cache_dir, disk=disk)

@@ -18,6 +18,7 @@ import platformdirs
 
 from webnn.backends.disk_cache import LIMIT, DiskCache
 from webnn.errors import ContextLostError, ValidationError
+from webnn.graph.arguments import shown
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
@@ -84,7 +85,9 @@ def disk_cache(
         said = os.environ.get(LIMIT_VARIABLE, str(LIMIT))
         limit = int(said) if said.isdecimal() else -1
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise ValidationError(f"session_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes")
+        raise ValidationError(
+            f"session_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes, got {shown(limit)}"
+        )
     if isinstance(chosen, bool):
         chosen = "on" if chosen else "off"
     if chosen in ("", "off"):

@@ -35,7 +35,7 @@ class Stream:
         before: Callable[[Any], Any] | None,
         after: Callable[[Any], Any] | None,
     ) -> None:
-        if unsigned("depth", depth) == 0:
+        if unsigned("stream: depth", depth) == 0:
             raise ValidationError("stream: depth must be at least 1, got 0")
         if not isinstance(source, Iterable | AsyncIterable):
             raise ValidationError(

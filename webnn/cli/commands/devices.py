@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from webnn.backends.registry import PREFERENCE, available_backends
+from webnn.backends.registry import available_backends, preference
 from webnn.cli import options
 from webnn.cli.output import print_json, table
 
@@ -16,7 +16,7 @@ __all__ = ["command"]
 def command(as_json: bool) -> int:
     """The backends that are known here, and why one cannot be used if it cannot."""
     known = available_backends()
-    preferred = next((name for name in PREFERENCE if any(i.name == name and i.available for i in known)), None)
+    preferred = next((name for name in preference() if any(i.name == name and i.available for i in known)), None)
     rows = [
         {
             "name": info.name,

@@ -7,6 +7,7 @@ import math
 from webnn.errors import DataError
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
@@ -16,18 +17,30 @@ def batch_normalization(node: OnnxNode) -> Imported:
     """By a mean and a variance for each channel."""
     b = node.builder
     x = node.operand(0)
-    if node.get_int("training_mode", 0) or not node.get_int("spatial", 1):
-        raise UnsupportedNodeError("statistics of the batch itself", "export the model for inference")
+    if not node.get_int("spatial", 1):
+        raise UnsupportedNodeError("statistics of each element (spatial=0)", "those of each channel")
     if x.rank < 2:
         raise DataError(f"{list(x.shape)} has no channels")
     scale, bias, mean, variance = (
         operand if operand.data_type == x.data_type else b.cast(operand, x.data_type)
         for operand in map(node.operand, range(1, 5))
     )
+    running: list[MLOperand] = []
+    if node.get_int("training_mode", 0):  # by those of the batch itself, which change the ones given a little
+        axes = [axis for axis in range(x.rank) if axis != 1]
+        found = b.reduce_mean(x, axes=axes, keep_dimensions=True)
+        difference = b.sub(x, found)
+        spread = b.reduce_mean(b.mul(difference, difference), axes=axes)
+        found, kept = b.reshape(found, [x.shape[1]]), node.get_float("momentum", 0.9)
+        running = [
+            b.add(b.linear(before, alpha=kept), b.linear(now, alpha=1 - kept))
+            for before, now in ((mean, found), (variance, spread))
+        ]
+        mean, variance = found, spread
     result = b.batch_normalization(
         x, mean, variance, scale=scale, bias=bias, axis=1, epsilon=node.get_float("epsilon", 1e-5)
     )
-    return [result, None, None, None, None]
+    return [result, *running] if running else [result, None, None, None, None]
 
 
 @imports("InstanceNormalization")

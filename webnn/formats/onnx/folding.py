@@ -42,7 +42,6 @@ _BY_REFERENCE: Final = frozenset(
         "Asinh",
         "Atan",
         "Atanh",
-        "BitCast",
         "BitShift",
         "BitwiseAnd",
         "BitwiseNot",
@@ -254,6 +253,12 @@ def _cast(node: OnnxNode, a: Array, like: Array | None = None) -> Array | None:
     return a.astype(dtype)
 
 
+@_folds("BitCast")
+def _bit_cast(node: OnnxNode, a: Array) -> Array | None:
+    dtype = DTYPES.get(node.get_int("to"))
+    return a.view(dtype) if dtype is not None and dtype.itemsize == a.itemsize else None
+
+
 # Movement. Views cost nothing, so they may be of any size.
 
 
@@ -444,7 +449,7 @@ def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
     outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
     inner = helper.make_node(node.op_type, names, outputs)
     inner.attribute.extend(node.attributes.values())
-    constants = [onnx.numpy_helper.from_array(np.ascontiguousarray(a), name) for name, a in arrays.items()]
+    constants = [onnx.numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
     results = [onnx.ValueInfoProto(name=name) for name in outputs if name]
     graph = helper.make_graph([inner], "node", [], results, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.version)], ir_version=10)

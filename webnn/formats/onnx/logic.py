@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
+
+import numpy as np
 
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
@@ -11,6 +14,9 @@ from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
+
+_BITS: Final = 1 << 26
+"""The most bits that are spelled out, as an integer each."""
 
 _BINARY: Final[Mapping[str, str]] = {
     "And": "logical_and",
@@ -87,3 +93,41 @@ def bitwise_not(node: OnnxNode) -> Imported:
         raise UnsupportedNodeError(f"{x.data_type} has no bits to turn")
     zero = node.scalar(x, 0)
     return b.sub(b.sub(zero, node.scalar(x, 1)), x)
+
+
+@imports("BitwiseAnd", "BitwiseOr", "BitwiseXor")
+def bitwise(node: OnnxNode) -> Imported:
+    """Bit by bit, in a new axis: the sum of the bits that both have. The others follow from it, and from the sum."""
+    b = node.builder
+    x, y = node.operand(0), node.operand(1)
+    data_type = x.data_type
+    if data_type in FLOATS:
+        raise UnsupportedNodeError(f"{data_type} has no bits")
+    if data_type in {"int8", "uint8"}:
+        x, y = b.cast(x, "int32"), b.cast(y, "int32")
+    dtype = x.descriptor.dtype
+    signed = dtype.kind == "i"
+    count = 8 * dtype.itemsize - signed
+    if math.prod(np.broadcast_shapes(x.shape, y.shape)) * count > _BITS:
+        raise UnsupportedNodeError(f"{list(x.shape)} and {list(y.shape)} have too many bits", "Mod by a power of 2")
+    powers = node.constant(np.array([2**i for i in range(count)], dtype))
+    zero, two, lowest = node.scalar(x, 0), node.scalar(x, 2), node.scalar(x, int(np.iinfo(dtype).min))
+
+    def bits(a: MLOperand) -> MLOperand:
+        """Without the one for the sign."""
+        rest = b.where(b.lesser(a, zero), b.sub(a, lowest), a) if signed else a
+        quotients = b.div(b.reshape(rest, [*a.shape, 1]), powers)
+        return b.sub(quotients, b.mul(b.div(quotients, two), two))
+
+    both = b.reduce_sum(b.mul(b.mul(bits(x), bits(y)), powers), axes=[max(x.rank, y.rank)])
+    if signed:
+        negative = b.logical_and(b.lesser(x, zero), b.lesser(y, zero))
+        both = b.where(negative, b.add(both, lowest), both)
+    match node.op_type:
+        case "BitwiseAnd":
+            result = both
+        case "BitwiseOr":
+            result = b.sub(b.add(x, y), both)
+        case _:
+            result = b.sub(b.add(x, y), b.add(both, both))
+    return result if result.data_type == data_type else b.cast(result, data_type)

@@ -62,6 +62,15 @@ def _spread(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axis: int, blo
     return b.slice(whole, [0] * len(shape), shape)
 
 
+def _broadcasting(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
+    """A scale or zero point for arithmetic, which knows no blocks."""
+    aligned = _aligned(node, parameter, shape, axis, block)
+    if not block or math.prod(aligned.shape) == 1:
+        return aligned
+    axis = node.axis(axis, len(shape))
+    return aligned if aligned.shape[axis] == shape[axis] else _spread(node, aligned, shape, axis, block)
+
+
 def dequantized(
     node: OnnxNode,
     x: MLOperand,
@@ -123,7 +132,7 @@ def dequantize_linear(node: OnnxNode) -> Imported:
     if floats is not None and scale.data_type == floats.data_type:
         zero = _zero(node, floats, zero_point, axis, block)
         y = floats if zero is None else node.builder.sub(floats, zero)
-        y = node.builder.mul(y, _aligned(node, scale, x.shape, axis, block))
+        y = node.builder.mul(y, _broadcasting(node, scale, x.shape, axis, block))
     else:
         y = dequantized(node, x, scale, zero_point, axis=axis, block=block)
     wanted = node.get_int("output_dtype", 0)
@@ -144,7 +153,7 @@ def quantize_linear(node: OnnxNode) -> Imported:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
     if dtype.itemsize == 2:
         bounds = np.iinfo(dtype)
-        levels = b.round_even(b.div(x, _aligned(node, scale, x.shape, axis, block)))
+        levels = b.round_even(b.div(x, _broadcasting(node, scale, x.shape, axis, block)))
         zero = _zero(node, levels, zero_point, axis, block)
         levels = levels if zero is None else b.add(levels, zero)
         levels = b.clamp(levels, min_value=float(bounds.min), max_value=float(bounds.max))
@@ -156,7 +165,7 @@ def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int,
     """The zero point of `x`, floats, in its type; None if it changes nothing."""
     if zero_point is None or (zero_point.constant is not None and not zero_point.constant.any()):
         return None
-    zero = _aligned(node, zero_point, x.shape, axis, block)
+    zero = _broadcasting(node, zero_point, x.shape, axis, block)
     if zero.constant is None:
         return node.builder.cast(zero, x.data_type)
     return node.builder.constant(zero.constant.astype(x.descriptor.dtype))
