@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import typing
@@ -149,9 +150,15 @@ def test_only_four_bit_types_are_allowed_beyond_the_specification() -> None:
 
 @pytest.mark.parametrize("op", BY_NAME)
 def test_every_operator_is_documented_and_linked_to_the_specification(op: str) -> None:
-    first, *rest = (getattr(MLGraphBuilder, op).__doc__ or "").splitlines()
+    text = inspect.cleandoc(getattr(MLGraphBuilder, op).__doc__ or "")
+    first, *rest = text.splitlines()
     assert first.endswith(".")
-    assert re.fullmatch(r"Spec: https://www\.w3\.org/TR/webnn/#api-mlgraphbuilder-[a-z0-9-]+", rest[-2].strip())
+    described = re.findall(
+        r"^    (\w+): ", text[text.index("\nArgs:\n") : text.index("\nReturns:\n    ")], re.MULTILINE
+    )
+    assert described == list(OPERATORS[op].parameters)[1:]
+    assert ("\nRaises:\n    " in text) is (op != "identity")
+    assert re.fullmatch(r"Spec: https://www\.w3\.org/TR/webnn/#api-mlgraphbuilder-[a-z0-9-]+", rest[-1])
 
 
 @pytest.mark.parametrize("table", [lowerings, kernels], ids=["onnx", "arrays"])

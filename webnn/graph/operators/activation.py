@@ -50,6 +50,9 @@ class Activation(Operators):
             max_value: likewise. Default: no upper limit.
             label: shown in errors.
 
+        Returns:
+            An operand of `input`'s shape and data type.
+
         Raises:
             ValidationError: a bound is no number; as values of the type, `min_value` is greater than `max_value`.
 
@@ -66,6 +69,17 @@ class Activation(Operators):
     def elu(self, input: MLOperand, *, alpha: float = 1.0, label: str = "") -> MLOperand:
         """`max(0, x) + alpha * (exp(min(0, x)) - 1)` of each element of a float `input`.
 
+        Args:
+            input: float32 or float16, any rank.
+            alpha: a factor for negative elements.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type; `alpha` is not finite.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-elu
         """
         return self._activation("elu", input, label, alpha=alpha)
@@ -73,6 +87,16 @@ class Activation(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def gelu(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`0.5 * x * (1 + erf(x / sqrt(2)))` of each element of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gelu-method
         """
@@ -82,6 +106,18 @@ class Activation(Operators):
     def hard_sigmoid(self, input: MLOperand, *, alpha: float = 0.2, beta: float = 0.5, label: str = "") -> MLOperand:
         """`max(0, min(1, alpha * x + beta))` of each element of a float `input`.
 
+        Args:
+            input: float32 or float16, any rank.
+            alpha: the slope.
+            beta: the value at 0.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type; `alpha` or `beta` is not finite.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-hard-sigmoid
         """
         return self._activation("hard_sigmoid", input, label, alpha=alpha, beta=beta)
@@ -89,6 +125,16 @@ class Activation(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def hard_swish(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`x * max(0, min(6, x + 3)) / 6` of each element of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-hard-swish
         """
@@ -98,6 +144,17 @@ class Activation(Operators):
     def leaky_relu(self, input: MLOperand, *, alpha: float = 0.01, label: str = "") -> MLOperand:
         """`max(0, x) + alpha * min(0, x)` of each element of a float `input`.
 
+        Args:
+            input: float32 or float16, any rank.
+            alpha: the slope for negative elements.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type; `alpha` is not finite.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-leakyrelu
         """
         return self._activation("leaky_relu", input, label, alpha=alpha)
@@ -105,6 +162,18 @@ class Activation(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def linear(self, input: MLOperand, *, alpha: float = 1.0, beta: float = 0.0, label: str = "") -> MLOperand:
         """`alpha * x + beta` of each element of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            alpha: the slope.
+            beta: the value at 0.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type; `alpha` or `beta` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-linear
         """
@@ -119,6 +188,9 @@ class Activation(Operators):
             slope: same data type; its shape and `input`'s broadcast to each other, as the result's does.
             label: shown in errors.
 
+        Returns:
+            An operand of the broadcast shape and `input`'s data type.
+
         Raises:
             ValidationError: the data types differ, or the shapes do not broadcast.
 
@@ -131,6 +203,16 @@ class Activation(Operators):
     def relu(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`max(0, x)` of each element of a float or signed `input`.
 
+        Args:
+            input: a float or signed integer type, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-relu-method
         """
         return self._activation("relu", input, label)
@@ -138,6 +220,16 @@ class Activation(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def sigmoid(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`1 / (exp(-x) + 1)` of each element of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-sigmoid-method
         """
@@ -151,6 +243,9 @@ class Activation(Operators):
             input: a float type, rank at least 1.
             axis: less than the rank of `input`. Unlike in NumPy, it is not counted from the end.
             label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
 
         Raises:
             ValidationError: there is no such axis.
@@ -166,6 +261,16 @@ class Activation(Operators):
     def softplus(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`log(1 + exp(x))` of each element of a float `input`.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-softplus-method
         """
         return self._activation("softplus", input, label)
@@ -174,6 +279,16 @@ class Activation(Operators):
     def softsign(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`x / (1 + abs(x))` of each element of a float `input`.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-softsign-method
         """
         return self._activation("softsign", input, label)
@@ -181,6 +296,16 @@ class Activation(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def tanh(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The hyperbolic tangent of each element of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-tanh-method
         """

@@ -62,7 +62,18 @@ class Elementwise(Operators):
 
     @operator(a=_A, b=_B, output=_BINARY_OUTPUT)
     def sub(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """`a - b`, element by element, with shapes as for `add`. Integers wrap around, also below an unsigned 0.
+        """`a - b`, element by element. Integers wrap around, also below an unsigned 0.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `a`'s data type.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary
         """
@@ -70,7 +81,18 @@ class Elementwise(Operators):
 
     @operator(a=_A, b=_B, output=_BINARY_OUTPUT)
     def mul(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """`a * b`, element by element, with shapes as for `add`. Integers wrap around.
+        """`a * b`, element by element. Integers wrap around.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `a`'s data type.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary
         """
@@ -78,9 +100,20 @@ class Elementwise(Operators):
 
     @operator(a=_A, b=_B, output=_BINARY_OUTPUT)
     def div(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """`a / b`, element by element, with shapes as for `add`.
+        """`a / b`, element by element.
 
         Integers truncate toward zero. Divided by zero they give 0, and the lowest one divided by -1 stays itself.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `a`'s data type.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary
         """
@@ -88,7 +121,18 @@ class Elementwise(Operators):
 
     @operator(a=_A, b=_B, output=_BINARY_OUTPUT)
     def max(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """The greater of `a` and `b`, element by element, with shapes as for `add`. NaN if either is NaN.
+        """The greater of `a` and `b`, element by element. NaN if either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `a`'s data type.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary
         """
@@ -96,7 +140,18 @@ class Elementwise(Operators):
 
     @operator(a=_A, b=_B, output=_BINARY_OUTPUT)
     def min(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """The lesser of `a` and `b`, element by element, with shapes as for `add`. NaN if either is NaN.
+        """The lesser of `a` and `b`, element by element. NaN if either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `a`'s data type.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary
         """
@@ -104,10 +159,21 @@ class Elementwise(Operators):
 
     @operator(a=_A, b=_B, output=_BINARY_OUTPUT)
     def pow(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """`a` to the power of `b`, element by element, with shapes as for `add`.
+        """`a` to the power of `b`, element by element.
 
         Integers are exact and wrap around; a negative exponent truncates the real result toward zero, so that only 1
         and -1 stay themselves (and zero gives 0).
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `a`'s data type.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary
         """
@@ -117,6 +183,16 @@ class Elementwise(Operators):
     def abs(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The absolute value of each element of a float or signed `input`. The lowest integer stays itself.
 
+        Args:
+            input: a float or signed integer type, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("abs", input, label)
@@ -124,6 +200,16 @@ class Elementwise(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def ceil(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """Each element of a float `input`, rounded up to an integer.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -133,6 +219,16 @@ class Elementwise(Operators):
     def cos(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The cosine of each element of a float `input`, in radians.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("cos", input, label)
@@ -140,6 +236,16 @@ class Elementwise(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def erf(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The Gauss error function of each element of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -149,6 +255,16 @@ class Elementwise(Operators):
     def exp(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The exponential of each element of a float `input`.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("exp", input, label)
@@ -156,6 +272,16 @@ class Elementwise(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def floor(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """Each element of a float `input`, rounded down to an integer.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -165,6 +291,13 @@ class Elementwise(Operators):
     def identity(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The values of `input`, of any data type: what makes an input or a constant an output of the graph.
 
+        Args:
+            input: any data type, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("identity", input, label)
@@ -172,6 +305,16 @@ class Elementwise(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def log(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The natural logarithm of each element of a float `input`: -infinity of 0, NaN of negative values.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -181,6 +324,16 @@ class Elementwise(Operators):
     def neg(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The negative of each element of a float or signed `input`. The lowest integer stays itself.
 
+        Args:
+            input: a float or signed integer type, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("neg", input, label)
@@ -188,6 +341,16 @@ class Elementwise(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def reciprocal(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """`1 / input`, element by element, of a float `input`.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -197,6 +360,16 @@ class Elementwise(Operators):
     def round_even(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """Each element of a float `input`, rounded to the nearest integer, and halves to the even one.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("round_even", input, label)
@@ -204,6 +377,16 @@ class Elementwise(Operators):
     @operator(input=_SIGNED, output=_OUTPUT)
     def sign(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """1, -1 or 0 for each element of a float or signed `input`, as it is above, below or neither (zero or NaN).
+
+        Args:
+            input: a float or signed integer type, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -213,6 +396,16 @@ class Elementwise(Operators):
     def sin(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The sine of each element of a float `input`, in radians.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("sin", input, label)
@@ -221,6 +414,16 @@ class Elementwise(Operators):
     def sqrt(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The square root of each element of a float `input`: NaN of negative values.
 
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
         return self._unary("sqrt", input, label)
@@ -228,6 +431,16 @@ class Elementwise(Operators):
     @operator(input=_FLOAT, output=_OUTPUT)
     def tan(self, input: MLOperand, *, label: str = "") -> MLOperand:
         """The tangent of each element of a float `input`, in radians.
+
+        Args:
+            input: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and data type.
+
+        Raises:
+            ValidationError: `input` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -245,6 +458,9 @@ class Elementwise(Operators):
             input: any data type and rank.
             data_type: what to cast to, any of the specification's eight.
             label: shown in errors.
+
+        Returns:
+            An operand of `input`'s shape and `data_type`.
 
         Raises:
             ValidationError: `data_type` is none of these.

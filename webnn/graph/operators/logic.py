@@ -59,7 +59,18 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def not_equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a != b`, with operands as for `equal`. True where either is NaN.
+        """Where `a != b`. True where either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -67,7 +78,18 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def greater(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a > b`, with operands as for `equal`. False where either is NaN.
+        """Where `a > b`. False where either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -75,7 +97,18 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def greater_or_equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a >= b`, with operands as for `equal`. False where either is NaN.
+        """Where `a >= b`. False where either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -83,7 +116,18 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def lesser(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a < b`, with operands as for `equal`. False where either is NaN.
+        """Where `a < b`. False where either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -91,7 +135,18 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def lesser_or_equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a <= b`, with operands as for `equal`. False where either is NaN.
+        """Where `a <= b`. False where either is NaN.
+
+        Args:
+            a: any data type and rank.
+            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: the data types differ, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -101,13 +156,34 @@ class Logic(Operators):
     def logical_not(self, a: MLOperand, *, label: str = "") -> MLOperand:
         """Where `a`, a `uint8` operand, is 0.
 
+        Args:
+            a: `uint8`, any rank.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of `a`'s shape.
+
+        Raises:
+            ValidationError: `a` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
         return self._add("logical_not", {"a": a}, a.descriptor, label=label)
 
     @operator(a=_TRUTH, b=_SAME, output=_TRUTH)
     def logical_and(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where neither of `a` and `b`, which are `uint8`, is 0. Their shapes broadcast to each other.
+        """Where neither of `a` and `b`, which are `uint8`, is 0.
+
+        Args:
+            a: `uint8`, any rank; every value but 0 is true.
+            b: `uint8`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: another data type, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -115,7 +191,18 @@ class Logic(Operators):
 
     @operator(a=_TRUTH, b=_SAME, output=_TRUTH)
     def logical_or(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where not both of `a` and `b`, which are `uint8`, are 0. Their shapes broadcast to each other.
+        """Where not both of `a` and `b`, which are `uint8`, are 0.
+
+        Args:
+            a: `uint8`, any rank; every value but 0 is true.
+            b: `uint8`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: another data type, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -123,7 +210,18 @@ class Logic(Operators):
 
     @operator(a=_TRUTH, b=_SAME, output=_TRUTH)
     def logical_xor(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where exactly one of `a` and `b`, which are `uint8`, is 0. Their shapes broadcast to each other.
+        """Where exactly one of `a` and `b`, which are `uint8`, is 0.
+
+        Args:
+            a: `uint8`, any rank; every value but 0 is true.
+            b: `uint8`; its shape and `a`'s broadcast to each other.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of the broadcast shape.
+
+        Raises:
+            ValidationError: another data type, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -133,6 +231,16 @@ class Logic(Operators):
     def is_nan(self, a: MLOperand, *, label: str = "") -> MLOperand:
         """Where `a`, a float operand, is NaN.
 
+        Args:
+            a: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of `a`'s shape.
+
+        Raises:
+            ValidationError: `a` is of another data type.
+
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
         return self._check("is_nan", a, label)
@@ -140,6 +248,16 @@ class Logic(Operators):
     @operator(a=_CHECKED, output=_TRUTH)
     def is_infinite(self, a: MLOperand, *, label: str = "") -> MLOperand:
         """Where `a`, a float operand, is infinite, with either sign.
+
+        Args:
+            a: float32 or float16, any rank.
+            label: shown in errors.
+
+        Returns:
+            A `uint8` operand of `a`'s shape.
+
+        Raises:
+            ValidationError: `a` is of another data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -158,6 +276,9 @@ class Logic(Operators):
             true_value: any data type and rank.
             false_value: same data type as `true_value`. All three shapes broadcast to each other.
             label: shown in errors.
+
+        Returns:
+            An operand of the broadcast shape and `true_value`'s data type.
 
         Raises:
             ValidationError: the data types of the values differ, or the shapes do not broadcast.

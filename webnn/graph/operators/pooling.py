@@ -161,7 +161,24 @@ class Pooling(Operators):
     ) -> MLOperand:
         """The square root of the sum of squares of each window of `input`. A window of padding only gives 0.
 
-        Arguments, result and errors are those of `average_pool2d`.
+        Args:
+            input: float32 or float16, `[batch, channels, height, width]`, or as `layout` orders them.
+            window_dimensions: `[height, width]` of the window. Default: all of the input.
+            padding: added around the input, `[top, bottom, left, right]`. Default: none.
+            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the distance of neighbouring values of a window in the input, likewise. Default: `[1, 1]`.
+            layout: the order of the axes of the input and the output.
+            output_shape_rounding: whether the output has a value for the last window if only a part of it fits.
+            output_sizes: `[height, width]` of the output; one of the two roundings, the option for which it replaces.
+            label: shown in errors.
+
+        Returns:
+            `[batch, channels, height, width]` in the order of `layout`, where each size is
+            `1 + (size + padding - dilation * (window size - 1) - 1) / stride`, rounded.
+
+        Raises:
+            ValidationError: the window does not fit into the padded input; `output_sizes` is neither rounding; a list
+                has the wrong length, or a window dimension, a stride or a dilation is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-pool2d-l2
         """
@@ -194,8 +211,26 @@ class Pooling(Operators):
     ) -> MLOperand:
         """The largest value of each window of `input`, of any data type.
 
-        A window of padding only gives the smallest value of the type, which is minus infinity for floats. The other
-        arguments, the result and the errors are those of `average_pool2d`.
+        A window of padding only gives the smallest value of the type, which is minus infinity for floats.
+
+        Args:
+            input: any data type, `[batch, channels, height, width]`, or as `layout` orders them.
+            window_dimensions: `[height, width]` of the window. Default: all of the input.
+            padding: added around the input, `[top, bottom, left, right]`. Default: none.
+            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the distance of neighbouring values of a window in the input, likewise. Default: `[1, 1]`.
+            layout: the order of the axes of the input and the output.
+            output_shape_rounding: whether the output has a value for the last window if only a part of it fits.
+            output_sizes: `[height, width]` of the output; one of the two roundings, the option for which it replaces.
+            label: shown in errors.
+
+        Returns:
+            `[batch, channels, height, width]` in the order of `layout`, where each size is
+            `1 + (size + padding - dilation * (window size - 1) - 1) / stride`, rounded.
+
+        Raises:
+            ValidationError: the window does not fit into the padded input; `output_sizes` is neither rounding; a list
+                has the wrong length, or a window dimension, a stride or a dilation is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-pool2d-max
         """
