@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
@@ -57,25 +56,19 @@ NAMES = [type(error).__name__ + (" with text" if error.args else "") for error i
 
 
 class Failing:
-    """What a backend does when it runs: it fails as long as `error` is set.
+    """What a backend does when it runs: it fails as long as `error` is set."""
 
-    With `slow` it takes so long that it runs on a lane: what ends a program would, on the user's thread, be the user's.
-    """
-
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self) -> None:
         self.error: BaseException | None = None
-        self._slow = slow
 
     def __call__(self) -> None:
-        if self._slow:
-            time.sleep(0.001)
         if self.error is not None:
             raise self.error
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
 async def test_whatever_a_run_raises_is_raised_where_its_result_is_read(loop: Loop, error: BaseException) -> None:
-    failing = Failing(slow=True)
+    failing = Failing()
     context, _ = scripted_context(on_run=failing)
     with context:
         graph = double(context, LARGE)
