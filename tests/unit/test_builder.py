@@ -282,6 +282,8 @@ def test_a_builder_builds_once(builder: Builder) -> None:
     ):
         with pytest.raises(InvalidStateError, match=r"make another with context.create_graph_builder\(\)"):
             call()
+    with pytest.raises(InvalidStateError, match=r"^\[late\] relu: this builder has built its graph"):
+        builder.relu(y, label="late")
 
 
 def test_a_builder_of_a_lost_context_refuses_everything() -> None:

@@ -11,7 +11,7 @@
 
 The decorator checks before the method runs: the builder can still build; every operand is an operand of this builder;
 its data type and rank are within the limits of the builder's backend; types that must be the same are. It puts
-`[label] operator: ` in front of every `ValidationError`, so the method's messages only say what is wrong.
+`[label] operator: ` in front of every error, so the method's messages only say what is wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from webnn.errors import ValidationError
+from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import printable, shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Attribute, Node
@@ -134,9 +134,9 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
                         expected = "a list of MLOperands" if name == "inputs" else "an MLOperand"
                         raise ValidationError(f"{name} must be {expected}, got {_kind(value)}")
                 return method(self, *args, **kwargs)
-            except ValidationError as error:
+            except (ValidationError, InvalidStateError) as error:
                 where = f"[{printable(label)}] {op}" if isinstance(label, str) and label else op
-                raise ValidationError(f"{where}: {error}") from None
+                raise type(error)(f"{where}: {error}") from None
 
         return call
 
