@@ -14,7 +14,7 @@ from onnx import AttributeProto, FunctionProto, ModelProto, TensorProto, helper,
 
 from tests.direct import direct_builder
 from webnn.errors import DataError, MLError
-from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx import folding, import_onnx
 from webnn.formats.onnx.problems import OnnxNotSupportedError
 from webnn.graph.operand import MLOperand
 
@@ -107,6 +107,18 @@ def test_structures_that_changed_give_an_error_or_a_graph(data: st.DataObject) -
                     "TopK",
                     "EyeLike",
                     "If",
+                    "Loop",
+                    "Scan",
+                    "GridSample",
+                    "ScatterND",
+                    "ScatterElements",
+                    "MaxUnpool",
+                    "Col2Im",
+                    "STFT",
+                    "DFT",
+                    "Det",
+                    "CumProd",
+                    "BitwiseAnd",
                 ]
                 chosen.op_type = data.draw(st.sampled_from(types))
             case "input":
@@ -127,6 +139,36 @@ def test_structures_that_changed_give_an_error_or_a_graph(data: st.DataObject) -
                 chosen.output[:] = data.draw(st.lists(st.sampled_from(["y", "m", "s", "new"]), max_size=2))
     with contextlib.suppress(MLError):
         read(model.SerializeToString())
+
+
+def repeated(*inner: Any) -> Any:
+    """A loop of 1000 iterations, which collects what the nodes inside make of constants."""
+    infos = [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("c", 9, [])]
+    results = [helper.make_tensor_value_info("d", 9, []), helper.make_tensor_value_info("part", 1, None)]
+    body = helper.make_graph([node("Identity", ["c"], ["d"]), *inner], "body", infos, results)
+    return node("Loop", ["count", ""], ["y"], body=body)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        repeated(node("Expand", ["one", "huge"], ["part"])),
+        repeated(node("Expand", ["one", "shape"], ["e"]), node("Exp", ["e"], ["part"])),
+        repeated(node("CumSum", ["one", "zero"], ["part"])),
+        repeated(node("Tile", ["one", "shape"], ["part"])),
+    ],
+)
+def test_loops_are_spelled_out_in_bounded_memory(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "_BYTES", LIMIT // 4)
+    constants = {
+        "count": np.array(1_000),
+        "one": np.ones((1, 1), np.float32),
+        "huge": np.array([20000, 20000]),
+        "shape": np.array([200, 200]),
+        "zero": np.array(0),
+    }
+    with contextlib.suppress(MLError):
+        read(model_of([loop], constants))
 
 
 def test_a_node_that_needs_its_own_output_is_named() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from onnx import GraphProto, ValueInfoProto
@@ -13,9 +13,13 @@ from webnn.errors import DataError
 from webnn.formats.onnx.folding import SPELLED_OUT
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.graph.descriptor import MAX_TENSOR_COUNT
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
+
+_JOINED: Final = 1024
+"""The most operands that are joined at once."""
 
 
 @imports("If")
@@ -202,7 +206,7 @@ def _slices(node: OnnxNode, value: Value, axis: int) -> list[Value]:
         return [Value(part) for part in np.moveaxis(value.array, axis, 0)]
     b = node.builder
     x = node.importer.operand_of(value)
-    if x.shape[axis] > SPELLED_OUT:
+    if x.shape[axis] > MAX_TENSOR_COUNT:
         raise UnsupportedNodeError(f"{x.shape[axis]} slices are too many to spell out")
     parts = b.split(x, x.shape[axis], axis=axis) if x.shape[axis] > 1 else [x]
     return [Value(operand=b.reshape(part, [*x.shape[:axis], *x.shape[axis + 1 :]])) for part in parts]
@@ -229,4 +233,7 @@ def _stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfo
         return Value(np.stack(arrays, axis))
     b = node.builder
     operands = [b.reshape(node.importer.operand_of(value), [*shape[:axis], 1, *shape[axis:]]) for value in values]
-    return Value(operand=b.concat(operands, axis) if len(operands) > 1 else operands[0])
+    while len(operands) > 1:
+        groups = [operands[i : i + _JOINED] for i in range(0, len(operands), _JOINED)]
+        operands = [b.concat(group, axis) if len(group) > 1 else group[0] for group in groups]
+    return Value(operand=operands[0])

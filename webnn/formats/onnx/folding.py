@@ -93,8 +93,8 @@ _BY_REFERENCE: Final = frozenset(
 )
 """What the reference evaluator is trusted with: its work grows with the size of what goes in and comes out."""
 _REFERENCE_ELEMENTS: Final = 1 << 18
-_EVALUATIONS: Final = 4096
-"""How often it is asked in one import: about a millisecond each time, and loops and functions may ask without end."""
+_EVALUATIONS: Final = 1024
+"""How often it is asked in one import: some milliseconds each time, and loops and functions may ask without end."""
 _QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
 _QUADRATIC_ELEMENTS: Final = 1 << 14
 
@@ -145,7 +145,8 @@ def fold(node: OnnxNode, proto: NodeProto, budget: Budget) -> list[Array] | None
     if result is None:
         return None
     arrays = result if isinstance(result, list) else [result]
-    if not budget.take(sum(a.nbytes for a in arrays if a.base is None)):
+    given = [value.array for value in node.inputs if value is not None and value.array is not None]
+    if not budget.take(sum(a.nbytes for a in arrays if not any(np.may_share_memory(a, one) for one in given))):
         return None
     return arrays
 
