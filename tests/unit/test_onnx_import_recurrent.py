@@ -88,12 +88,41 @@ def test_what_webnn_has_is_one_operator() -> None:
 
 @pytest.mark.parametrize("op_type", GATES)
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("given", ["Bhc", "Bc"])
 @pytest.mark.parametrize("fixed", [True, False])
-def test_sequences_of_several_lengths(backend: Backend, op_type: str, direction: str, fixed: bool) -> None:
-    inputs = inputs_of(op_type, directions_of(direction), "B", "h", "c")
+def test_sequences_of_several_lengths(backend: Backend, op_type: str, direction: str, given: str, fixed: bool) -> None:
+    inputs = inputs_of(op_type, directions_of(direction), *given)
     lengths = np.array([2, 4], np.int32)
     inputs[4] = Fixed(lengths) if fixed else lengths
-    check_node(backend, op_type, inputs, outputs=outputs_of(op_type), hidden_size=HIDDEN, direction=direction)
+    options = {"outputs": outputs_of(op_type), "hidden_size": HIDDEN, "direction": direction}
+    check_node(backend, op_type, inputs, **options)
+    if given == "Bc":
+        found = operators(op_type, inputs, outputs=outputs_of(op_type), direction=direction)
+        assert found.count({"RNN": "gru"}.get(op_type, op_type.lower())) == 1
+        assert {"gemm", "tanh"}.isdisjoint(found)
+
+
+@pytest.mark.parametrize("op_type", GATES)
+def test_what_lies_beyond_the_end_of_a_sequence_does_not_matter(backend: Backend, op_type: str) -> None:
+    inputs = inputs_of(op_type, 2, "B")
+    x = inputs[0]
+    assert isinstance(x, np.ndarray)
+    x[2:, 0] = 0
+    inputs[4] = np.array([2, 4], np.int32)
+    options = {"outputs": outputs_of(op_type), "hidden_size": HIDDEN, "direction": "bidirectional"}
+    expected = check_node(backend, op_type, inputs, **options)
+    x[2:, 0] = np.nan
+    check_node(backend, op_type, inputs, expected=lambda _model, _feeds: expected, **options)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("given", ["", "Bh"])
+def test_an_rnn_is_a_gru_with_constant_gates(backend: Backend, direction: str, given: str) -> None:
+    inputs = inputs_of("RNN", directions_of(direction), *given)
+    assert operators("RNN", inputs, direction=direction) == ["gru"]
+    computed_weights = [i.array if isinstance(i, Fixed) else i for i in inputs]
+    check_node(backend, "RNN", computed_weights, outputs=[True] * 2, hidden_size=HIDDEN, direction=direction)
+    check_node(backend, "RNN", [random(0, 600, BATCH, INPUT), *inputs[1:]], hidden_size=HIDDEN, direction=direction)
 
 
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
@@ -172,6 +201,6 @@ def _turned(op_type: str) -> Any:
 
 def test_too_many_steps_to_spell_out_are_reported(backend: Backend) -> None:
     x, weight, recurrent = random(0, 600, 1, 2), Fixed(random(1, 1, 2, 2)), Fixed(random(2, 1, 2, 2))
-    model, feeds = node_model("RNN", [x, weight, recurrent], hidden_size=2)
+    model, feeds = node_model("RNN", [x, weight, recurrent], hidden_size=2, clip=0.5)
     with pytest.raises(NotSupportedError, match="600 steps are too many"):
         computed(model, feeds, backend)

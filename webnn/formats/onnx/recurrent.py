@@ -1,7 +1,8 @@
 """Recurrent networks: one operator where WebNN has it, or else one step after the other.
 
-WebNN has `lstm` and `gru` with the activations relu, sigmoid and tanh, over whole sequences. Networks with other
-activations, with clipping, coupled gates or sequences of several lengths are spelled out, and so are all of RNN.
+WebNN has `lstm` and `gru` with the activations relu, sigmoid and tanh, over whole sequences. An RNN is a GRU whose
+gates are constant, and sequences of several lengths are made with gates that hold the state beyond the end of each.
+Networks with other activations, with clipping or coupled gates are spelled out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__: list[str] = []
 
 _MAX_STEPS: Final = 512
 """Steps that are spelled out; each takes about twenty operators."""
+_SATURATED: Final = 1e4
+"""Where a sigmoid is 1, whatever else a gate adds; and float16 has it."""
 
 _Builder: TypeAlias = Any
 _Apply: TypeAlias = Callable[[_Builder, MLOperand, float, float], MLOperand]
@@ -115,6 +118,8 @@ class _Network:
         self.activations = _activations(node, activations, self.directions)
         self.clip = node.get_float("clip", 0.0)
         self.lengths = self._lengths()
+        self._beyond: MLOperand | None = None
+        """Where steps are beyond the end of their sequence, `[steps, batch, 1]`; once `hold` was called."""
 
     def _lengths(self) -> MLOperand | None:
         """How long each sequence is, or None if all of them are as long as the input."""
@@ -134,13 +139,57 @@ class _Network:
 
     @property
     def reads_sequence(self) -> bool:
-        """Whether the hidden state after each step is read."""
-        return bool(self.node.outputs and self.node.outputs[0])
+        """Whether the hidden state after each step is read, by the model or to find the last one."""
+        return bool(self.node.outputs and self.node.outputs[0]) or self.lengths is not None
 
     @property
     def is_plain(self) -> bool:
-        """Whether WebNN has all that the attributes and lengths ask for."""
-        return not self.clip and self.lengths is None and all(a.name in _NATIVE for d in self.activations for a in d)
+        """Whether WebNN has what the attributes ask for, with gates that `hold` can set where there are lengths."""
+        return (
+            not self.clip
+            and all(a.name in _NATIVE for each in self.activations for a in each)
+            and (self.lengths is None or self.gates == 1 or all(each[0].name == "sigmoid" for each in self.activations))
+        )
+
+    def become_gru(self) -> None:
+        """Put two gates in front that are as `rnn` needs them; "relu" makes 0 and 1 of these numbers exactly."""
+        size, directions = self.hidden, self.directions
+        self.weight, self.recurrent = (
+            self.joined(x, np.zeros((directions, 2 * size, x.shape[2]), self._dtype), 1, before=True)
+            for x in (self.weight, self.recurrent)
+        )
+        constant = np.repeat(np.array([[0, 1]] * directions, self._dtype), size, 1)
+        zeros = np.zeros_like(constant)
+        bias, recurrent = self.biases
+        nothing = np.zeros((directions, size), self._dtype)
+        bias = self.node.constant(nothing) if bias is None else bias
+        self.biases = [
+            self.joined(bias, constant, 1, before=True),
+            None if recurrent is None else self.joined(recurrent, zeros, 1, before=True),
+        ]
+        self.activations = [[_Activation("relu", ()), *each] for each in self.activations]
+
+    def hold(self, *gates: float) -> None:
+        """Set the gates to sums of at least `gates` in steps beyond the lengths, where nothing else comes in.
+
+        That is one more number of each step, 1 there, and its weights.
+        """
+        if self.lengths is None:
+            return
+        b, x = self.node.builder, self.x
+        steps = self.node.constant(np.arange(self.steps, dtype=self.lengths.descriptor.dtype).reshape(-1, 1, 1))
+        self._beyond = b.greater_or_equal(steps, b.reshape(self.lengths, [1, self.batch, 1]))
+        self.x = b.concat([b.where(self._beyond, self.node.scalar(x, 0), x), b.cast(self._beyond, x.data_type)], 2)
+        weights = np.repeat(np.array(gates, self._dtype), self.hidden).reshape(1, -1, 1)
+        self.weight = self.joined(self.weight, np.repeat(weights, self.directions, 0), 2)
+
+    def joined(self, x: MLOperand, array: np.ndarray[Any, Any], axis: int, *, before: bool = False) -> MLOperand:
+        """`x` with more behind it, or before it; of a constant, a constant."""
+        if x.constant is not None:
+            parts = [array, x.constant] if before else [x.constant, array]
+            return self.node.builder.constant(np.concatenate(parts, axis))
+        more = self.node.constant(array)
+        return self.node.builder.concat([more, x] if before else [x, more], axis)
 
     def native(
         self, run: Callable[[MLRecurrentNetworkDirection, list[MLRecurrentNetworkActivation], Cut], list[MLOperand]]
@@ -172,10 +221,30 @@ class _Network:
         """The node's outputs from WebNN's: the last states, then the sequence if it was asked for."""
         b = self.node.builder
         sequence = found.pop() if self.reads_sequence else None
+        if self._beyond is not None and sequence is not None:
+            beyond = b.reshape(self._beyond, [self.steps, 1, self.batch, 1])
+            sequence = b.where(beyond, self.node.scalar(sequence, 0), sequence)
+            if len(found) == 2:
+                found[0] = self._last_of(sequence, found[0])
         if self.batch_first:
             found = [b.transpose(state, permutation=[1, 0, 2]) for state in found]
             sequence = None if sequence is None else b.transpose(sequence, permutation=[2, 0, 1, 3])
         return [sequence, *found]
+
+    def _last_of(self, sequence: MLOperand, final: MLOperand) -> MLOperand:
+        """The last hidden states of an LSTM: held gates let nothing out, so forward ones are those at the lengths."""
+        b = self.node.builder
+        assert self.lengths is not None
+        last = b.sub(b.reshape(self.lengths, [1, self.batch, 1]), self.node.scalar(self.lengths, 1))
+        steps = self.node.constant(np.arange(self.steps, dtype=self.lengths.descriptor.dtype).reshape(-1, 1, 1))
+        chosen = b.reshape(b.cast(b.equal(steps, last), sequence.data_type), [self.steps, 1, self.batch, 1])
+        parts = [
+            _part(self.node, final, 0, i, 1)
+            if back
+            else b.reduce_sum(b.mul(_part(self.node, sequence, 1, i, 1), chosen), axes=[0])
+            for i, back in enumerate(self.reversed)
+        ]
+        return b.concat(parts, 0) if len(parts) > 1 else parts[0]
 
     def spelled_out(self, step: Step, states: Sequence[MLOperand | None]) -> Imported:
         """One step after the other, each direction for itself."""
@@ -263,13 +332,18 @@ Step: TypeAlias = Callable[[_Cell, MLOperand, list[MLOperand]], list[MLOperand]]
 
 @imports("RNN")
 def rnn(node: OnnxNode) -> Imported:
-    """Spelled out, since WebNN has no operator for it."""
+    """A GRU, as far as it has the activation: one whose update gate is always 0, and whose reset gate is always 1."""
     network = _Network(node, 1, ["Tanh"])
+    initial = network.state(5)
 
     def step(cell: _Cell, x: MLOperand, states: list[MLOperand]) -> list[MLOperand]:
         return [cell.activate(0, cell.builder.add(x, cell.recur(states[0], 0, 1)))]
 
-    return network.spelled_out(step, [network.state(5)])
+    if not network.is_plain:
+        return network.spelled_out(step, [initial])
+    network.become_gru()
+    network.hold(1, 0, 0)
+    return _native_gru(network, initial, reset_after=True)
 
 
 @imports("GRU")
@@ -280,6 +354,12 @@ def gru(node: OnnxNode) -> Imported:
     initial = network.state(5)
     if not network.is_plain:
         return network.spelled_out(_gru_step_after if reset_after else _gru_step_before, [initial])
+    network.hold(_SATURATED, 0, 0)
+    return _native_gru(network, initial, reset_after=reset_after)
+
+
+def _native_gru(network: _Network, initial: MLOperand | None, *, reset_after: bool) -> Imported:
+    node = network.node
 
     def run(
         direction: MLRecurrentNetworkDirection, activations: list[MLRecurrentNetworkActivation], cut: Cut
@@ -340,8 +420,10 @@ def lstm(node: OnnxNode) -> Imported:
     looks_ahead = peephole is not None and (
         peephole.constant is None or bool(peephole.constant[:, size : 2 * size].any())
     )
-    if not network.is_plain or coupled or looks_ahead:
+    forgets = network.lengths is not None and any(network.reversed) and not _is_zero(hidden)
+    if not network.is_plain or coupled or looks_ahead or forgets:
         return network.spelled_out(_lstm_step(peephole, coupled), [hidden, cell])
+    network.hold(-_SATURATED, -_SATURATED, _SATURATED, 0)
 
     def run(
         direction: MLRecurrentNetworkDirection, activations: list[MLRecurrentNetworkActivation], cut: Cut
@@ -364,6 +446,10 @@ def lstm(node: OnnxNode) -> Imported:
         )
 
     return network.native(run)
+
+
+def _is_zero(x: MLOperand | None) -> bool:
+    return x is None or (x.constant is not None and not x.constant.any())
 
 
 def _lstm_step(peephole: MLOperand | None, coupled: bool) -> Step:
