@@ -41,7 +41,12 @@ class Room:
     def is_crowded(self) -> bool:
         """Whether so much is queued that awaiting a dispatch should do something about it."""
         renaming = self._renaming
-        return (renaming.queued > INLINE_QUEUE and bool(renaming.inline)) or self.is_full
+        queued = renaming.queued
+        return (
+            queued > self.max_queued
+            or renaming.queued_bytes > self._max_queued_bytes
+            or (queued > INLINE_QUEUE and bool(renaming.inline))
+        )
 
     @property
     def is_full(self) -> bool:

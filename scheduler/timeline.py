@@ -177,7 +177,8 @@ class Timeline:
         """The value that `name` has now, as an array, once it is there."""
         inline = self.inline
         with self._lock:
-            self._check_not_lost()
+            if self._lost is not None:
+                self._check_not_lost()
             value = name.value or self._zeros(name)
             value.holds += 1
             promise = Read(self, name, value, out)
