@@ -178,17 +178,20 @@ def test_whatever_holds_numbers_can_be_written(context: webnn.MLContext, data: A
     assert context.compute(graph, {"x": data})["y"].tolist() == [[1, 2], [3, 4]]
 
 
+class Speaker:
+    """An array of another library: all that it has is DLPack."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+
 def test_whatever_speaks_dlpack_can_be_written(context: webnn.MLContext) -> None:
-    class Speaker:
-        def __init__(self, array: np.ndarray[Any, Any]) -> None:
-            self._array = array
-
-        def __dlpack__(self, **options: Any) -> Any:
-            return self._array.__dlpack__(**options)
-
-        def __dlpack_device__(self) -> Any:
-            return self._array.__dlpack_device__()
-
     tensor = context.create_tensor([4], "float32", readable=True, writable=True)
     context.write_tensor(tensor, Speaker(filled(7)))
     assert number_in(context.read_tensor(tensor).result()) == 7
@@ -211,6 +214,28 @@ async def test_read_fills_what_it_is_given(context: webnn.MLContext, loop: Loop,
     out = make()
     assert await loop.result(context.read_tensor(tensor, out)) is out
     assert np.frombuffer(out, np.float32)[:4].tolist() == [1, 2, 3, 4]
+
+
+def test_whatever_speaks_dlpack_can_be_read_into(context: webnn.MLContext) -> None:
+    tensor = context.create_tensor([4], "float32", readable=True, writable=True)
+    context.write_tensor(tensor, filled(7))
+    array = filled(0)
+    out = Speaker(array)
+    assert context.read_tensor(tensor, out).result() is out
+    assert array.tolist() == [7, 7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: np.zeros(6, np.float32), lambda: np.zeros(24, np.uint8), lambda: bytearray(24)]
+)
+@pytest.mark.parametrize("shape", [[], [4], [2, 2]])
+def test_the_first_bytes_of_a_larger_buffer_are_filled(context: webnn.MLContext, make: Any, shape: list[int]) -> None:
+    out = make()
+    tensor = context.create_tensor(shape, "float32", readable=True, writable=True)
+    context.write_tensor(tensor, np.full(shape, 7, np.float32))
+    context.read_tensor(tensor, out).result()
+    count = tensor.descriptor.element_count
+    assert np.frombuffer(out, np.float32).tolist()[: count + 1] == [7] * count + [0]
 
 
 def test_a_memoryview_can_be_read_into(context: webnn.MLContext) -> None:

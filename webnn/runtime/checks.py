@@ -178,8 +178,8 @@ def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any,
             array = out
         else:
             try:
-                array = np.frombuffer(out, np.uint8)
-            except (TypeError, ValueError, BufferError) as error:
+                array = np.from_dlpack(out) if hasattr(out, "__dlpack__") else np.frombuffer(out, np.uint8)
+            except (TypeError, ValueError, BufferError, RuntimeError) as error:
                 raise ValidationError(
                     f"out must be an array or a writable buffer, got {type(out).__name__}: {error}"
                 ) from None
@@ -187,7 +187,7 @@ def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any,
             raise ValidationError("out is read-only")
         if not array.flags.c_contiguous:
             raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
-        if array.ndim == 1 and array.nbytes > descriptor.byte_length and len(descriptor.shape) != 1:
+        if array.ndim == 1 and array.nbytes > descriptor.byte_length:
             array = array[: descriptor.byte_length // array.itemsize]  # of a larger buffer, the first bytes
         result = array_from(array, descriptor)
         if not np.shares_memory(result, array):

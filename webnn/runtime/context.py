@@ -247,9 +247,9 @@ class MLContext:
 
         Args:
             tensor: a readable tensor of this context.
-            out: where the bytes shall go: a writable, C-contiguous array of the tensor's type and shape, or a writable
-                buffer; of a larger one the first bytes are filled. It may be filled at any time until the promise
-                settles.
+            out: where the bytes shall go: a writable, C-contiguous array of the tensor's type and shape (NumPy's, or
+                any other with `__dlpack__` in host memory), or a writable buffer; of a larger one the first bytes are
+                filled. It may be filled at any time until the promise settles.
 
         Returns:
             A promise of `out` if it was given; else of an array that is read-only and was not copied: it is the
