@@ -89,14 +89,15 @@ def relu(node: Node, model: Model) -> None:
 
 @lowerings.lowers("sigmoid")
 def sigmoid(node: Node, model: Model) -> None:
-    """`Sigmoid`; where we know the kernels, `1 / (exp(-x) + 1)`.
+    """`Sigmoid`; where its kernel is rough, `1 / (exp(-x) + 1)`.
 
     The CPU kernel of onnxruntime is only good to 1e-7: of values near 0 that leaves few digits or none. As a factor,
     in gates and in `x * sigmoid(x)`, and before quantization that is good enough, and onnxruntime fuses it.
     """
     x = model[node["input"]]
     readers = model.readers(node.output)
-    if model.kernels is None or (readers and all(reader.op in _FORGIVING for reader in readers)):
+    is_rough = model.kernels is not None and model.kernels.is_rough("Sigmoid")
+    if not is_rough or (readers and all(reader.op in _FORGIVING for reader in readers)):
         model.emit("Sigmoid", [x], to=node.output)
         return
     power = model.emit("Exp", [model.emit("Neg", [model.cast(x, "float32")])])

@@ -22,7 +22,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "onnx_type"]
+__all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "onnx_type", "standard_types"]
 
 OPSET: Final = 21
 """The ONNX operator set that the lowerings speak: the first with 4-bit types, and widely read."""
@@ -80,6 +80,10 @@ class Kernels(Protocol):
         """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
         ...
 
+    def is_rough(self, op_type: str) -> bool:
+        """Whether the kernel of an operator loses digits, so that it is better written out."""
+        ...
+
 
 @cache
 def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...], bool] | None:
@@ -97,7 +101,7 @@ def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...]
 
 
 @cache
-def _standard_types(op_type: str, domain: str, variable: str) -> frozenset[str] | None:
+def standard_types(op_type: str, domain: str, variable: str) -> frozenset[str] | None:
     """The types that the ONNX standard lets stand for the schema's type `variable`; None if it is not known."""
     for constraint in onnx.defs.get_schema(op_type, OPSET, domain).type_constraints:
         if constraint.type_param_str == variable:
@@ -331,7 +335,7 @@ class Model:
 
     def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
         """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
-        types = (self.kernels.types if self.kernels is not None else _standard_types)(op_type, domain, variable)
+        types = (self.kernels.types if self.kernels is not None else standard_types)(op_type, domain, variable)
         if types is None or data_type in types or not data_type:
             return data_type
         for wider in _WIDER.get(data_type, ()):
