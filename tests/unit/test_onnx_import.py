@@ -253,6 +253,21 @@ def test_load_onnx_gives_a_graph_that_runs() -> None:
         assert context.compute(graph, {"x": [[-1, 0, 2]]})["y"].tolist() == [[0, 0, 2]]
 
 
+def test_a_builder_in_place_of_a_context_is_refused_with_the_function_that_takes_one() -> None:
+    with pytest.raises(ValidationError, match=r"takes a context; import_onnx\(model, builder\) gives"):
+        webnn.load_onnx(RELU, direct_builder())
+
+
+@pytest.mark.parametrize("shapes", [{"past": 0}, {"cache": [1, 0]}])
+def test_an_input_without_elements_can_only_be_a_constant(shapes: dict[str, Any]) -> None:
+    inputs = [value("x", [1, 3]), value("cache", [1, "past"])]
+    model = model_of([node("Concat", ["cache", "x"], ["y"], axis=1)], inputs, ["y"])
+    with pytest.raises(ValidationError, match=r"has the size 0, .*: constants={'cache': numpy\.zeros\(\.\.\.\)}"):
+        imported(model, shapes=shapes)
+    graph = imported(model, constants={"cache": np.zeros((1, 0), np.float32)})
+    assert graph.outputs["y"].shape == (1, 3)
+
+
 def test_a_context_made_for_a_model_that_cannot_be_loaded_is_destroyed() -> None:
     with pytest.raises(ValidationError, match="leaves dimensions open"):
         webnn.load_onnx(RELU)
@@ -370,6 +385,23 @@ def test_external_data_outside_of_the_folder_is_refused(tmp_path: Path, location
         imported(model)
 
 
+def test_a_model_that_is_a_link_may_have_its_weights_beside_what_it_links_to(tmp_path: Path) -> None:
+    """As models of Hugging Face lie in their cache."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    onnx.save(MATMUL, tmp_path / "blobs" / "1", save_as_external_data=True, location="weights", size_threshold=0)
+    (tmp_path / "blobs" / "weights").rename(tmp_path / "blobs" / "2")
+    (tmp_path / "snapshot" / "model.onnx").symlink_to("../blobs/1")
+    (tmp_path / "snapshot" / "weights").symlink_to("../blobs/2")
+    (constant,) = imported(tmp_path / "snapshot" / "model.onnx").constants
+    np.testing.assert_array_equal(constant.constant, WEIGHT)
+    (tmp_path / "secret").write_bytes(bytes(80000))
+    (tmp_path / "snapshot" / "weights").unlink()
+    (tmp_path / "snapshot" / "weights").symlink_to("../secret")
+    with pytest.raises(DataError, match="not in the folder of the model"):
+        imported(tmp_path / "snapshot" / "model.onnx")
+
+
 @pytest.mark.parametrize(("offset", "length"), [("0", "79996"), ("8", "80000"), ("-4", "80000"), ("x", "80000")])
 def test_external_data_must_be_where_it_is_said_to_be(tmp_path: Path, offset: str, length: str) -> None:
     (tmp_path / "weights").write_bytes(bytes(80000))
@@ -388,10 +420,12 @@ def test_external_data_must_be_where_it_is_said_to_be(tmp_path: Path, offset: st
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"a model is a path, bytes or an onnx\.ModelProto, got int"):
         imported(3)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.onnx"):
         imported(tmp_path / "nothing.onnx")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(OSError, match="is not a file"):
         imported(tmp_path)
+    with pytest.raises(DataError, match="cannot be read"):
+        imported("a\0b.onnx")
     with pytest.raises(DataError, match="holds no ONNX graph"):
         imported(b"")
     with pytest.raises(DataError, match="cannot be read as an ONNX model"):

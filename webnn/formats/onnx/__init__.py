@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
 from webnn.graph.operand import MLOperand
@@ -56,10 +57,13 @@ def load_onnx(
 
     Raises:
         DataError: the bytes are not a valid ONNX model, or refer to weights that are not there.
+        OSError: the model's file cannot be read.
         ValidationError: a dimension has no size, or `shapes`, `dtypes`, `constants` or `outputs` do not fit the model.
         NotSupportedError: the model has nodes that WebNN cannot express; the message lists all of them, with the
             reason and the nearest form.
     """
+    if isinstance(context, MLGraphBuilder):
+        raise ValidationError("load_onnx: it takes a context; import_onnx(model, builder) gives the builder's operands")
     chosen = context if context is not None else ML().create_context()
     try:
         builder = chosen.create_graph_builder()

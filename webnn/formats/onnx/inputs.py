@@ -125,6 +125,10 @@ class Inputs:
         named = {
             name: unsigned(f"shapes[{name!r}]", given) for name, given in self._shapes.items() if name not in self.names
         }
+        empty = next((name for name, size in named.items() if not size), None)
+        if empty is not None:
+            readers = (info.name for info in infos if any(d.dim_param == empty for d in _tensor_type(info).shape.dim))
+            raise _without_elements(empty, next(readers, empty))
         found: dict[str, set[int]] = {}
         for info in infos:
             dims = _tensor_type(info).shape.dim
@@ -174,6 +178,8 @@ class Inputs:
             )
             if not fits:
                 raise ValidationError(f"shapes[{info.name!r}] is {list(shape)}, the model says {_written(declared)}")
+            if 0 in shape:
+                raise _without_elements(info.name, info.name)
             return shape
         if not tensor.HasField("shape"):
             return f"input {info.name!r} has no shape at all"
@@ -181,6 +187,13 @@ class Inputs:
         if any(size <= 0 for size in shape):
             return f"input {info.name!r} {_written(declared)}"
         return shape
+
+
+def _without_elements(option: str, name: str) -> ValidationError:
+    return ValidationError(
+        f"shapes[{option!r}] has the size 0, which no WebNN operand can have; an input that is always empty can be"
+        f" given as a constant: constants={{{name!r}: numpy.zeros(...)}}"
+    )
 
 
 def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:

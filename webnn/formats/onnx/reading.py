@@ -81,10 +81,10 @@ _MAX_DEPTH: Final = 64
 class Model:
     """A parsed model, and the bytes its weights are read from."""
 
-    def __init__(self, proto: ModelProto, data: Array | None, folder: Path | None) -> None:
+    def __init__(self, proto: ModelProto, data: Array | None, path: Path | None) -> None:
         self.proto = proto
         self._data = data
-        self._folder = folder
+        self._path = path
         self._files: dict[str, Array] = {}
         self._dense_left = _DENSE_LIMIT
 
@@ -178,16 +178,21 @@ class Model:
     def _file(self, location: str, where: str) -> Array:
         """The mapped bytes of a file of weights, which must lie in the folder of the model."""
         if location not in self._files:
-            if self._folder is None:
+            if self._path is None:
                 raise DataError(f"{where} is in the file {location!r}; load the model by its path to have it read")
             try:
-                path = (self._folder / location).resolve()
-                inside = path.is_relative_to(self._folder.resolve()) and not Path(location).is_absolute()
+                path = (self._path.parent / location).resolve()
+                # Where the model is a link, as in the cache of Hugging Face, so are its weights, to the same folder.
+                folders = self._path.parent.resolve(), self._path.resolve().parent
             except (OSError, ValueError, RuntimeError) as error:
                 raise DataError(f"{where}: {location!r} is no file name: {error}") from None
-            if not location or not inside:
+            leaves = os.path.isabs(location) or os.path.normpath(location).split(os.sep)[0] == os.pardir
+            if not location or leaves or not any(map(path.is_relative_to, folders)):
                 raise DataError(f"{where}: the file {location!r} is not in the folder of the model")
-            self._files[location] = _mapped(path, f"{where}: ")
+            try:
+                self._files[location] = map_file(path)
+            except (OSError, RuntimeError) as error:
+                raise DataError(f"{where}: {location!r} cannot be read: {error}") from None
         return self._files[location]
 
 
@@ -201,14 +206,19 @@ def read_model(source: object) -> Model:
     """The model that a path, bytes or a `ModelProto` holds.
 
     Raises:
-        DataError: the file cannot be read or is not an ONNX model.
+        DataError: the file is not an ONNX model.
+        OSError: it cannot be read.
         ValidationError: `source` is something else.
     """
     if isinstance(source, ModelProto):
         return Model(source, None, None)
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source))
-        return _parsed(_mapped(path, ""), path.parent, f"{str(path)!r}")
+        try:
+            data = map_file(path)
+        except (ValueError, RuntimeError) as error:  # no file can have this name
+            raise DataError(f"{str(path)!r} cannot be read: {error}") from None
+        return _parsed(data, path, f"{str(path)!r}")
     if isinstance(source, bytes | bytearray | memoryview):
         try:
             return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the bytes")
@@ -217,14 +227,7 @@ def read_model(source: object) -> Model:
     raise ValidationError(f"a model is a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
 
 
-def _mapped(path: Path, where: str) -> MappedArray:
-    try:
-        return map_file(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{where}{str(path)!r} cannot be read: {error}") from None
-
-
-def _parsed(data: Array, folder: Path | None, what: str) -> Model:
+def _parsed(data: Array, path: Path | None, what: str) -> Model:
     proto = ModelProto()
     try:
         proto.ParseFromString(b"".join(_without_weights(data.data, 0, len(data), "model", 0)))
@@ -233,7 +236,7 @@ def _parsed(data: Array, folder: Path | None, what: str) -> Model:
     if not proto.HasField("graph"):
         raise DataError(f"{what} holds no ONNX graph")
     unmap(data)
-    return Model(proto, data, folder)
+    return Model(proto, data, path)
 
 
 def _without_weights(data: memoryview, position: int, end: int, message: str, depth: int) -> Iterator[bytes]:
