@@ -13,6 +13,7 @@ import pytest
 import webnn
 from webnn.errors import DataError, ValidationError
 from webnn.formats.safetensors import DTYPES, load_safetensors, save_safetensors
+from webnn.memory.mapped import place_in_file
 
 
 def file_of(path: Path, header: object, data: bytes = b"", *, pad: int = 0) -> Path:
@@ -168,3 +169,35 @@ def test_a_file_that_is_replaced_stays_what_it_was_for_its_readers(tmp_path: Pat
     save_safetensors(path, {"w": np.full(10, 2, np.float32)})
     assert loaded["w"].sum() == 1000
     assert load_safetensors(path)["w"].sum() == 20
+
+
+def index_of(folder: Path, names: object) -> Path:
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": names}))
+    return path
+
+
+def test_an_index_gives_the_arrays_of_all_its_files(tmp_path: Path) -> None:
+    for i in (1, 2):
+        arrays = {f"w{i}": np.full(3, i, np.float32), "unnamed": np.zeros(1, np.float32)}
+        save_safetensors(tmp_path / f"m-{i}.safetensors", arrays, {f"part{i}": "yes"})
+    loaded = load_safetensors(index_of(tmp_path, {"w2": "m-2.safetensors", "w1": "m-1.safetensors"}))
+    assert {name: array.tolist() for name, array in loaded.items()} == {"w2": [2, 2, 2], "w1": [1, 1, 1]}
+    assert loaded.metadata == {"part1": "yes", "part2": "yes"}
+    assert place_in_file(loaded["w2"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (None, "an index of SafeTensors files must have the object weight_map"),
+        ({"w": "../m.safetensors"}, r"'w' is in '../m\.safetensors', which is no file beside the index"),
+        ({"w": ["m.safetensors"]}, r"'w' is in \['m\.safetensors'\], which is no file"),
+        ({"w": "m.index.json"}, "which is no file beside the index"),
+        ({"v": "m.safetensors"}, r"'v' is not in 'm\.safetensors'"),
+    ],
+)
+def test_a_wrong_index_is_refused(tmp_path: Path, names: object, message: str) -> None:
+    save_safetensors(tmp_path / "m.safetensors", {"w": np.ones(3, np.float32)})
+    with pytest.raises(DataError, match=rf"model\.safetensors\.index\.json: {message}|{message}"):
+        load_safetensors(index_of(tmp_path, names))

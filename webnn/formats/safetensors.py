@@ -54,6 +54,7 @@ _NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True, slots=True)
 class _Place:
+    data: MappedArray
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     begin: int
@@ -61,16 +62,15 @@ class _Place:
 
 
 class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
-    """The arrays of a file by name, read-only, in the order in which they lie in it.
+    """The arrays of a file by name, read-only, in the order in which they lie in it; or of all files of an index.
 
     Nothing is read until an array's elements are looked at, and nothing is copied: the arrays are the file, mapped into
     memory. Only an array that lies at an odd place for its type is copied when it is asked for. The file stays open as
     long as an array of it lives; do not shorten it meanwhile (replacing it by another is fine).
     """
 
-    def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str], data: MappedArray) -> None:
+    def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str]) -> None:
         self._places = places
-        self._data = data
         self._arrays: dict[str, np.ndarray[Any, Any]] = {}
         self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
         """The strings that the file carries beside the arrays."""
@@ -80,7 +80,7 @@ class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
         if array is None:
             place = self._places[name]
             # (as a plain array, which goes on knowing that it lies in the file)
-            array = np.asarray(self._data[place.begin : place.end]).view(place.dtype).reshape(place.shape)
+            array = np.asarray(place.data[place.begin : place.end]).view(place.dtype).reshape(place.shape)
             if not array.flags.aligned:
                 array = array.copy()
                 array.flags.writeable = False
@@ -103,6 +103,8 @@ class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
 def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
     """The arrays in a SafeTensors file, by name: `builder.constant(load_safetensors(path)[name])` copies nothing.
 
+    Of a large model in several files, give the path of the index, `model.safetensors.index.json`.
+
     BF16 comes as arrays of `ml_dtypes.bfloat16`, F8 likewise. WebNN has no such types: convert what is to become a
     constant, `array.astype("float32")`.
 
@@ -116,8 +118,11 @@ def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
     >>> load_safetensors(path)["w"].sum().item()
     6.0
     """
+    path = Path(path)
+    if path.suffix == ".json":
+        return _indexed(path)
     data = map_file(path)
-    where, size = os.path.basename(os.fspath(path)), data.size
+    where, size = path.name, data.size
     if size < 8:
         raise DataError(f"{where}: {size} bytes are no SafeTensors file, which begins with the size of its header")
     length = int.from_bytes(data[:8].tobytes(), "little")
@@ -125,18 +130,41 @@ def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
         limit = f"at most {MAX_HEADER} are supported" if length > MAX_HEADER else f"the file has {size}"
         raise DataError(f"{where}: the header claims {length} bytes, {limit}")
     header = parse_json(data[8 : 8 + length].tobytes(), f"{where}: header", unique_keys=True)
-    return SafeTensors(*_checked(header, where, 8 + length, size), data)
+    return SafeTensors(*_checked(header, where, 8 + length, data))
 
 
-def _checked(header: object, where: str, start: int, size: int) -> tuple[dict[str, _Place], dict[str, str]]:
+def _indexed(path: Path) -> SafeTensors:
+    """The arrays of all files that an index names: `{"weight_map": {name of the array: name of the file}}`."""
+    with open(path, "rb") as file:
+        text = file.read(MAX_HEADER + 1)
+    if len(text) > MAX_HEADER:
+        raise DataError(f"{path.name}: at most {MAX_HEADER} bytes are read, this has more")
+    index = parse_json(text, path.name, unique_keys=True)
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(names, dict):
+        raise DataError(f"{path.name}: an index of SafeTensors files must have the object weight_map")
+    parts: dict[str, SafeTensors] = {}
+    places = {}
+    for name, part in names.items():
+        if not isinstance(part, str) or not part.endswith(".safetensors") or Path(part).name != part:
+            raise DataError(f"{path.name}: {name!r:.80} is in {part!r:.80}, which is no file beside the index")
+        if part not in parts:
+            parts[part] = load_safetensors(path.with_name(part))
+        if name not in parts[part]:
+            raise DataError(f"{path.name}: {name!r:.80} is not in {part!r:.80}")
+        places[name] = parts[part]._places[name]
+    return SafeTensors(places, {k: v for part in parts.values() for k, v in part.metadata.items()})
+
+
+def _checked(header: object, where: str, start: int, data: MappedArray) -> tuple[dict[str, _Place], dict[str, str]]:
     if not isinstance(header, dict):
         raise DataError(f"{where}: the header must be an object, got {type(header).__name__}")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise DataError(f"{where}: __metadata__ must be an object of strings")
-    places = {name: _place(row, f"{where}: {name!r}", start) for name, row in header.items()}
+    places = {name: _place(row, f"{where}: {name!r}", start, data) for name, row in header.items()}
     ordered = dict(sorted(places.items(), key=lambda item: (item[1].begin, item[1].end)))
-    end, before = start, "the header"
+    end, before, size = start, "the header", data.size
     for name, place in ordered.items():
         if place.end > size:
             raise DataError(f"{where}: {name!r} ends at byte {place.end}, but the file has {size}")
@@ -153,7 +181,7 @@ def _checked(header: object, where: str, start: int, size: int) -> tuple[dict[st
     return ordered, metadata
 
 
-def _place(row: object, where: str, start: int) -> _Place:
+def _place(row: object, where: str, start: int, data: MappedArray) -> _Place:
     if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
         raise DataError(f"{where} must have exactly dtype, shape and data_offsets")
     dtype = DTYPES.get(row["dtype"]) if isinstance(row["dtype"], str) else None
@@ -170,7 +198,7 @@ def _place(row: object, where: str, start: int) -> _Place:
     needed = math.prod(shape) * dtype.itemsize
     if end - begin != needed:
         raise DataError(f"{where}: {row['dtype']} {shape} takes {needed} bytes, data_offsets hold {end - begin}")
-    return _Place(dtype, tuple(shape), start + begin, start + end)
+    return _Place(data, dtype, tuple(shape), start + begin, start + end)
 
 
 def _are_sizes(value: object) -> bool:
