@@ -228,6 +228,27 @@ def test_comments_stand_between_any_two_tokens(tmp_path: Path) -> None:
     assert load(written(tmp_path, commented)).structure_hash == load(written(tmp_path, plain)).structure_hash
 
 
+def test_both_forms_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    for content in (graph_text(), json.dumps(document())):
+        assert [node.op for node in load(written(tmp_path, f"\ufeff{content}")).nodes] == ["relu"]
+
+
+@pytest.mark.parametrize("label", ["NaN", "Infinity", "null", "true", '"\\', "a\nb"])
+def test_a_label_stays_what_it_is(tmp_path: Path, label: str) -> None:
+    builder = host()
+    graph = builder.build(
+        {"y": builder.clamp(builder.input("x", [2], "float32"), min_value=-np.inf, max_value=2, label=label)}
+    )
+    round_trip(graph, tmp_path)
+
+
+def test_a_label_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    builder = host()
+    graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"), label="\ud800")})
+    with pytest.raises(ValidationError, match=r"'\\ud800' in it, half of a character"):
+        save_json(graph, tmp_path / "g.json")
+
+
 def test_json_may_be_in_a_file_called_webnn(tmp_path: Path) -> None:
     text = json_of(parse_text(graph_text(), "g"))
     assert list(load(written(tmp_path, f"\n  {text}")).outputs) == ["y"]

@@ -105,7 +105,7 @@ def _arguments(op: str, node: Node, operands: Sequence[MLOperand], scope: Scope,
         elif name in rows:
             arguments[name] = _named_operand(value, scope, at)
         else:
-            arguments[name] = _decoded(value, scope.sizes, at)
+            arguments[name] = value if name == "label" else _decoded(value, scope.sizes, at)
     if rows == ["inputs"]:
         return {"inputs": operands, **arguments}
     required = [name for name in rows if _required(parameters[name])]

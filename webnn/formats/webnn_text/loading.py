@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,6 +121,7 @@ def read_document(path: Path) -> Document:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise DataError(f"{path.name}: at most {MAX_FILE} bytes are read, this has more; weights go into another file")
+    data = data.removeprefix(codecs.BOM_UTF8)
     if data.lstrip()[:1] == b"{":
         return parse_json_form(data, path.name)
     try:
@@ -127,7 +129,7 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path.name}:{line}: not UTF-8") from None
-    return parse_text(text.removeprefix("\ufeff"), path.name)
+    return parse_text(text, path.name)
 
 
 def _define(scope: Scope, name: str, operand: MLOperand, where: str) -> None:

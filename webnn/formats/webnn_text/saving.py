@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from webnn.backends.files import written_at_once
+from webnn.errors import ValidationError
 from webnn.formats.webnn_text.calls import OPTION_NAMES
 from webnn.formats.webnn_text.document import (
     Constant,
@@ -52,7 +53,13 @@ def save_json(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "b
 def _save(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights: str) -> None:
     enum_value("save: weights", weights, ("safetensors", "blob"))
     document, arrays = document_of(graph, path.stem)
-    text = form(document).encode()
+    try:
+        text = form(document).encode()
+    except UnicodeEncodeError as error:
+        what = error.object[error.start : error.end]
+        raise ValidationError(
+            f"a name or label has {what!r} in it, half of a character, which no file can have"
+        ) from None
     if arrays and weights == "safetensors":
         save_tensors(path.with_suffix(".safetensors"), arrays)
     elif arrays:
