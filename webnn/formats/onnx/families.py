@@ -11,6 +11,7 @@ FAMILIES: Final = (
     "activation",
     "attention",
     "channelwise",
+    "classical",
     "constants",
     "contrib",
     "control",

@@ -76,7 +76,7 @@ def where(proto: NodeProto) -> str:
 def unknown(domain: str, op_type: str) -> tuple[str, str]:
     """Why an operator that nothing knows cannot be expressed, and the nearest form."""
     if domain:
-        return f"the importer knows no {op_type} of the domain {domain}", ""
+        return f"the importer knows no {op_type} of the domain {domain}", _NEAREST.get(op_type, "")
     return f"WebNN has no {op_type}, and it cannot be composed of what it has", _NEAREST.get(op_type, "")
 
 
@@ -92,5 +92,6 @@ _NEAREST: Final[Mapping[str, str]] = {
     "Bernoulli": "an input that is given random numbers, and Less",
     "StringNormalizer": "prepare text outside of the graph",
     "TfIdfVectorizer": "prepare text outside of the graph",
+    "ZipMap": "export the model without it (skl2onnx: options={'zipmap': False}), or take its input as outputs=[...]",
     "ImageDecoder": "decode images outside of the graph",
 }
