@@ -153,11 +153,10 @@ class DiskStore:
         """Remove an entry; whether there was one."""
         return self._remove(self._manifest(key))
 
-    def discard(self, entry: Entry) -> None:
-        """Remove an entry that turned out damaged, unless another has taken its place meanwhile."""
+    def discard(self, entry: Entry) -> bool:
+        """Remove an entry that turned out damaged. False: it is gone already, or another has taken its place."""
         manifest = self._manifest(entry.key)
-        if self._folder_named_by(manifest) == entry.folder:
-            self._remove(manifest)
+        return self._folder_named_by(manifest) == entry.folder and self._remove(manifest)
 
     def clear(self) -> int:
         """Remove all entries; how many bytes they took."""

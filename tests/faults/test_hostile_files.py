@@ -307,5 +307,5 @@ def test_a_saved_graph_that_was_changed_is_never_used(
         del changed[at:]
     path.write_bytes(changed)
     with pytest.raises(DataError, match="'mine' could not be trusted and was removed"):
-        store.load("mine", host()).check()
+        store.load("mine", DirectHost()).check()
     assert store.keys() == []

@@ -16,6 +16,8 @@ import pytest
 import webnn
 from tests.loops import Loop
 from webnn.errors import ContextLostError, DataError, InvalidStateError, NotSupportedError, ValidationError
+from webnn.formats import saved_graphs
+from webnn.formats.webnn_text.loading import import_webnn
 from webnn.graph.limits import narrowed
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.saving import cache_folder
@@ -143,6 +145,29 @@ def test_a_graph_that_this_backend_cannot_run_is_kept(tmp_path: Path) -> None:
         with pytest.raises(NotSupportedError, match=r"cannot run the saved graph: .*matmul: a is float32"):
             context.load_graph("mine")
         assert context.list_graphs().result() == ["mine"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_graph_that_another_process_replaces_or_removes_meanwhile_is_not_called_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool
+) -> None:
+    with webnn.ML().create_context(cache_dir=tmp_path) as context:
+        context.save_graph("mine", built(context)).result()
+        interruptions = [lambda: context.save_graph("mine", built(context)) if there else context.delete_graph("mine")]
+
+        def interrupted(*given: Any) -> Any:
+            outputs = import_webnn(*given)
+            if interruptions:  # the inputs are on the builder already, and the weights are gone
+                interruptions.pop()().result()
+                raise DataError("g.safetensors is not there")
+            return outputs
+
+        monkeypatch.setattr(saved_graphs, "import_webnn", interrupted)
+        if there:
+            assert context.compute(context.load_graph("mine"), {"x": X})["y"].shape == (1, 64)
+        else:
+            with pytest.raises(ValidationError, match="there is no saved graph 'mine'; there are: none"):
+                context.load_graph("mine")
 
 
 async def test_damaged_weights_are_found_in_the_background_before_they_are_used(

@@ -9,14 +9,14 @@ Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from webnn.backends.disk_store import DiskStore, Entry
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.webnn_text.loading import import_webnn
 from webnn.formats.webnn_text.saving import save_json
 from webnn.graph.arguments import printable
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import map_file
 from webnn.runtime.saving import Saved
@@ -24,7 +24,7 @@ from webnn.runtime.saving import Saved
 __all__ = ["SavedGraphs"]
 
 GRAPH: Final = "graph.json"
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 10
 """How often an entry is looked up that another process replaces at the same time."""
 
 
@@ -43,25 +43,24 @@ class SavedGraphs:
         facts = {"structure": graph.structure_hash}
         self.entries.write(key, facts, lambda folder: save_json(graph, folder / GRAPH))
 
-    def load(self, key: str, builder: MLGraphBuilder[Any]) -> Saved:
-        """Make the graph again on `builder`; its weights stay in the file."""
-        for attempt in range(ATTEMPTS):
+    def load(self, key: str, host: GraphHost[Graph]) -> Saved:
+        """Make the graph again, for `host`; its weights stay in the file."""
+        for _ in range(ATTEMPTS):
             entry = self._find(key)
             try:
-                return self._make(entry, builder)
+                return self._make(entry, MLGraphBuilder(host))
             except (DataError, OSError) as error:
                 if _is_intact(entry):  # it is what was saved, but this backend has narrower limits
                     raise NotSupportedError(f"this context cannot run the saved graph: {error}") from None
-                self.entries.discard(entry)
-                if attempt == ATTEMPTS - 1 or key not in self.keys():
+                if self.entries.discard(entry):
                     raise _damaged(key, error) from None
-        raise AssertionError("the last attempt raises")
+        raise DataError(f"the saved graph {printable(key)!r:.80} was replaced {ATTEMPTS} times while it was being read")
 
-    def _make(self, entry: Entry, builder: MLGraphBuilder[Any]) -> Saved:
+    def _make(self, entry: Entry, builder: MLGraphBuilder[Graph]) -> Saved:
         entry.verify(GRAPH)
         # Mapped now, since the entry may be replaced, and these files removed, before they are compared.
         weights = {name: map_file(entry.path(name)) for name in entry.files if name != GRAPH}
-        outputs = import_webnn(entry.folder / GRAPH, builder)
+        graph = builder.build(import_webnn(entry.folder / GRAPH, builder))
 
         def check() -> None:
             try:
@@ -71,7 +70,7 @@ class SavedGraphs:
                 self.entries.discard(entry)
                 raise _damaged(entry.key, error) from None
 
-        return Saved(outputs, check)
+        return Saved(graph, check)
 
     def delete(self, key: str) -> None:
         """Remove it, if it is there."""
@@ -83,7 +82,7 @@ class SavedGraphs:
         except DataError as error:
             raise _damaged(key, error) from None
         if entry is None:
-            known = ", ".join(repr(printable(other)) for other in self.keys()[:20]) or "none"
+            known = ", ".join(f"{printable(other)!r:.80}" for other in self.keys()[:20]) or "none"
             raise ValidationError(f"there is no saved graph {printable(key)!r:.80}; there are: {known}")
         return entry
 

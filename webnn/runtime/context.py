@@ -402,12 +402,11 @@ class MLContext:
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
-        builder: MLGraphBuilder[Graph] = MLGraphBuilder(Draft(self._limits))
         try:
-            saved = self._saved.store.load(check_key("load_graph", key), builder)
+            saved = self._saved.store.load(check_key("load_graph", key), Draft(self._limits))
         except ValidationError as error:
             raise ValidationError(f"load_graph: {error}") from None
-        return self.compile(builder.build(saved.outputs), saved.check)
+        return self.compile(saved.graph, saved.check)
 
     def list_graphs(self) -> Promise[list[str]]:
         """The keys of all graphs that are saved, sorted."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +19,9 @@ import platformdirs
 from webnn.backends.disk_cache import LIMIT, DiskCache
 from webnn.errors import ContextLostError, ValidationError
 from webnn.graph.arguments import shown
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
-from webnn.graph.operand import MLOperand
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise
 
@@ -99,7 +98,7 @@ def disk_cache(
 class Saved:
     """A graph as a store gives it back."""
 
-    outputs: Mapping[str, MLOperand]
+    graph: Graph
     check: Callable[[], None]
     """Compares the weights, which have not been read yet, with what was saved; raises `DataError`."""
 
@@ -129,13 +128,13 @@ class GraphStore(Protocol):
         """Keep `graph` under `key`, in place of what is there."""
         ...
 
-    def load(self, key: str, builder: MLGraphBuilder[Any]) -> Saved:
-        """Make the graph again on `builder`.
+    def load(self, key: str, host: GraphHost[Graph]) -> Saved:
+        """Make the graph again, for `host`.
 
         Raises:
             ValidationError: there is none.
             DataError: it is damaged; it has been removed.
-            NotSupportedError: the builder's limits are narrower than those it was saved with.
+            NotSupportedError: the host's limits are narrower than those it was saved with.
         """
         ...
 
