@@ -24,7 +24,11 @@ def written_at_once(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         path: in a folder that exists.
         durable: wait until the bytes are on the disk before the file takes its name.
     """
-    file = NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:64]}.", suffix=".part", delete=False)  # noqa: SIM115
+    try:
+        file = NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:64]}.", suffix=".part", delete=False)  # noqa: SIM115
+    except OSError as error:
+        error.filename = str(path)  # the other name means nothing to anybody
+        raise
     try:
         with file:
             yield file

@@ -77,6 +77,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["info", "x.draft", "--shape", "batch=big"], "got 'batch=big'"),
         (["info", "x.draft", "--constant", "sr"], "expected NAME=VALUE, got 'sr'"),
         (["bench", "x.draft", "--rounds", "0"], "0 is not in the range x>=1"),
+        (["run", "x.draft", "--seed", "-1"], "-1 is not in the range x>=0"),
         (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
     ],
 )
@@ -125,6 +126,21 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("webnn.cli.commands.devices.available_backends", interrupt)
     assert main(["devices"]) == 130
     assert capsys.readouterr().err.strip() == "webnn: interrupted"
+
+
+def test_an_error_that_nobody_has_thought_of_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("one by none")
+
+    monkeypatch.setattr("webnn.cli.commands.devices.available_backends", fail)
+    assert main(["devices"]) == 1
+    assert capsys.readouterr().err.startswith("webnn: ZeroDivisionError: one by none\nThis is a defect of webnn.")
+    assert answer(capsys, "devices", code=1)["error"]["kind"] == "ZeroDivisionError"
+    monkeypatch.setenv("WEBNN_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["devices"])
 
 
 def test_without_the_extra_it_says_how_to_get_it(
@@ -267,7 +283,7 @@ def test_run_gives_the_same_random_inputs_for_the_same_seed(
         (["--input", "x=what"], "input 'x': 'what' is no number, list, @FILE"),
         (["--input", "x"], "input 'x': expected NAME=VALUE"),
         (["--input", "x=@absent.npy"], "absent.npy: No such file or directory"),
-        (["--input", "x=@broken.npy"], "broken.npy: no .npy file"),
+        (["--input", "x=@broken.npy"], "broken.npy: no .npy file: it does not hold arrays"),
         (["--input", "@broken.npz"], "broken.npz: no .npz file"),
         (["--input", "x=@broken.bin"], "input 'x': expected 12 bytes for float32 [1, 3], got 7"),
         (["--random", "--output", "w=w.npy"], "there is no output 'w'; the model has 'y', 'total'"),
@@ -433,4 +449,4 @@ def test_view_writes_one_page_that_needs_nothing_else(
     assert main(["view", "perceptron.draft", "-o", "other.html"]) == 0
     assert (tmp_path / "other.html").exists()
     assert main(["view", "perceptron.draft", "-o", "nowhere/other.html"]) == 1
-    assert "nowhere" in capsys.readouterr().err
+    assert "webnn: nowhere/other.html: No such file" in capsys.readouterr().err

@@ -253,6 +253,11 @@ def test_load_onnx_gives_a_graph_that_runs() -> None:
         assert context.compute(graph, {"x": [[-1, 0, 2]]})["y"].tolist() == [[0, 0, 2]]
 
 
+def test_a_constant_that_is_no_array_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"constants\['x'\] is no float32 array: .*inhomogeneous"):
+        imported(RELU, constants={"x": [[1, 2], [3]]})
+
+
 def test_a_builder_in_place_of_a_context_is_refused_with_the_function_that_takes_one() -> None:
     with pytest.raises(ValidationError, match=r"takes a context; import_onnx\(model, builder\) gives"):
         webnn.load_onnx(RELU, direct_builder())

@@ -128,7 +128,7 @@ def _npy(path: Path) -> Array:
     try:
         loaded = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: no .npy file: {error}") from None
+        raise DataError(f"{path}: no .npy file: {_reason(error)}") from None
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path}: several arrays; give it as @{path} without a name")
     return loaded
@@ -139,7 +139,12 @@ def _npz(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
     except (ValueError, EOFError, AttributeError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: no .npz file: {error}") from None
+        raise DataError(f"{path}: no .npz file: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What NumPy says, but for its advice on how to load what it takes for pickled objects, and any file will do."""
+    return "it does not hold arrays" if "pickle" in str(error) else str(error)
 
 
 def _words(descriptor: MLOperandDescriptor) -> str:

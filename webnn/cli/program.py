@@ -39,6 +39,9 @@ NO: Final = 1
 MISUSED: Final = 2
 INTERRUPTED: Final = 130
 
+TRACEBACK: Final = "WEBNN_TRACEBACK"
+"""The environment variable that lets errors nobody has thought of through, for those who mend them."""
+
 
 class _Program(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -112,6 +115,12 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _failed(reason, type(error).__name__, NO, as_json=as_json)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        kind = type(error).__name__
+        message = f"{kind}: {error}\nThis is a defect of webnn. {TRACEBACK}=1 in the environment shows where it is."
+        return _failed(message, kind, NO, as_json=as_json)
 
 
 def _failed(message: str, kind: str, code: int, *, as_json: bool) -> int:

@@ -34,7 +34,7 @@ IN_JSON: Final = 10_000
     "@FILE.npz alone gives all inputs.",
 )
 @click.option("--random", "fill", is_flag=True, help="Random values for all inputs that are left out.")
-@click.option("--seed", default=0, help="Of what is random.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Of what is random.")
 @click.option(
     "--output", "outputs", multiple=True, metavar="NAME=FILE.npy", help="Where an output goes; or FILE.npz for all."
 )

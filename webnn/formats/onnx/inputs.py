@@ -84,16 +84,19 @@ class Inputs:
         """The value of an input that the caller has fixed, or an operand that stands for it."""
         name = info.name
         if name in self._constants:
-            dtype = DTYPES.get(_tensor_type(info).elem_type)
-            try:
-                return Value(np.asarray(self._constants[name], dtype))
-            except (ValueError, TypeError, OverflowError) as error:
-                raise ValidationError(f"constants[{name!r}] is no {dtype} array: {error}") from None
+            return Value(self._constant(info))
         if name in self._operands:
             operand = self._operands[name]
             wanted = self._held_type(info)
             return Value(operand=operand if operand.data_type == wanted else self._builder.cast(operand, wanted))
         return None
+
+    def _constant(self, info: ValueInfoProto) -> np.ndarray[Any, Any]:
+        dtype = DTYPES.get(_tensor_type(info).elem_type)
+        try:
+            return np.asarray(self._constants[info.name], dtype)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValidationError(f"constants[{info.name!r}] is no {dtype} array: {error}") from None
 
     def _held_type(self, info: ValueInfoProto) -> DataType:
         try:
@@ -136,7 +139,7 @@ class Inputs:
             if info.name in self._operands:
                 shape = self._operands[info.name].shape
             elif info.name in self._constants:
-                shape = np.shape(self._constants[info.name])
+                shape = np.shape(self._constant(info))
             if shape is None:
                 continue
             for dim, size in zip(dims, unsigned_list(f"shapes[{info.name!r}]", shape), strict=False):
