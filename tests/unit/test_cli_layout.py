@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("click")
 
-from webnn.cli.view.layout import ROW, Layout, layout
+from webnn.cli.view.layout import PASSED, ROW, Layout, layout
 
 
 def check(widths: list[float], sources: list[list[int]], placed: Layout) -> None:
@@ -84,3 +84,14 @@ def test_thousands_of_boxes_take_seconds() -> None:
     started = time.process_time()
     check([80.0] * count, sources, layout([80.0] * count, sources))
     assert time.process_time() - started < 20
+
+
+def test_values_that_all_wait_for_late_readers_take_seconds_too() -> None:
+    count = 600
+    sources = [[], *([0] for _ in range(count - 1))]
+    sources += [[i, len(sources) + i - 1] for i in range(count)]
+    started = time.process_time()
+    placed = layout([80.0] * len(sources), sources)
+    assert time.process_time() - started < 20
+    assert sum(map(len, placed.trunks)) <= PASSED
+    assert all(placed.y[source] < placed.y[i] for i, read in enumerate(sources) for source in read)

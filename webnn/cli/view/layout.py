@@ -24,6 +24,8 @@ LANE: Final = 10.0
 """The width of a place that an edge passes through."""
 ORDERINGS: Final = 12
 ALIGNMENTS: Final = 10
+PASSED: Final = 50_000
+"""The most places for edges: where thousands of values wait for late readers, the rest goes straight across boxes."""
 STRAIGHT: Final = 6.0
 """How much more a place of an edge weighs than a box: a bend in a long line is seen from afar."""
 
@@ -35,7 +37,7 @@ class Layout:
     Attributes:
         x: of each box.
         y: likewise.
-        trunks: for each box, the points that its far edges pass, one in each layer below it.
+        trunks: for each box, the points that its far edges pass, one in each layer below it, as far as there are any.
         width: of the whole.
         height: likewise.
     """
@@ -104,15 +106,16 @@ def _layers(sources: Sequence[Sequence[int]]) -> list[int]:
 def _trunks(places: list[_Place], sources: Sequence[Sequence[int]]) -> list[list[int]]:
     """Add the places that edges pass, and join everything; for each box, the places of its trunk."""
     trunks: list[list[int]] = [[] for _ in sources]
+    most = len(places) + PASSED
     for i, read in enumerate(sources):
         for source in dict.fromkeys(read):
             trunk = trunks[source]
-            while places[source].layer + len(trunk) + 1 < places[i].layer:
+            while places[source].layer + len(trunk) + 1 < places[i].layer and len(places) < most:
                 above = trunk[-1] if trunk else source
                 trunk.append(len(places))
                 places.append(_Place(places[above].layer + 1, LANE, STRAIGHT))
                 _join(places, above, trunk[-1])
-            passed = places[i].layer - places[source].layer - 1
+            passed = min(places[i].layer - places[source].layer - 1, len(trunk))
             _join(places, trunk[passed - 1] if passed else source, i)
     return trunks
 
