@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("click")
 
-from webnn.cli.view.layout import PASSED, ROW, Layout, layout
+from webnn.cli.view.layout import ROW, Layout, layout
 
 
 def check(widths: list[float], sources: list[list[int]], placed: Layout) -> None:
@@ -86,12 +86,11 @@ def test_thousands_of_boxes_take_seconds() -> None:
     assert time.process_time() - started < 20
 
 
-def test_values_that_all_wait_for_late_readers_take_seconds_too() -> None:
-    count = 600
+def test_values_that_all_wait_for_late_readers_get_so_many_places_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webnn.cli.view.layout.PASSED", 500)
+    count = 60
     sources = [[], *([0] for _ in range(count - 1))]
     sources += [[i, len(sources) + i - 1] for i in range(count)]
-    started = time.process_time()
     placed = layout([80.0] * len(sources), sources)
-    assert time.process_time() - started < 20
-    assert sum(map(len, placed.trunks)) <= PASSED
+    assert sum(map(len, placed.trunks)) == 500
     assert all(placed.y[source] < placed.y[i] for i, read in enumerate(sources) for source in read)
