@@ -44,9 +44,10 @@ _ROUNDING: Final = 1e-6
 _REASONS: Final = {
     r"no WebNN type holds (\w+)": "no WebNN type for {}",
     r"of type (\w+), which no WebNN type can hold": "no WebNN type for {}",
+    r"dtype '(\w+)' is no WebNN data type": "no WebNN type for {}",
     r"a type of constants only|casts nothing to u?int4|which a graph cannot return": "4-bit numbers, no constants",
     r"is no tensor but": "no tensors: sequences, optionals",
-    r"dimension 0 is not in 1 to|has no elements|leave some without elements": "an input without elements",
+    r"dimension 0 is not in 1 to|has the size 0|has no elements|leave some without elements": "an input without elements",
     r"Random\w+|drops at random": "random numbers",
     r"WebNN has no (\w+), and it cannot": "no {}",
     r"knows no (\w+) of the domain": "no {}",
@@ -100,8 +101,9 @@ def _run(case: TestCase, feeds: Mapping[str, Any], expected: Sequence[Any], back
     assert case.model is not None
     names = list(feeds)
     first = next((name for name in names if np.size(feeds[name])), None)
+    empty = [name for name in names if not np.size(feeds[name])]  # no operand can be, but a constant
     problem = ""
-    for fixed in ([], [name for name in names if name != first], names):
+    for fixed in (empty, [name for name in names if name != first], names):
         constants = {name: feeds[name] for name in fixed}
         builder = direct_builder(backend)
         shapes = {name: np.shape(feeds[name]) for name in names if name not in fixed}
