@@ -47,7 +47,7 @@ _REASONS: Final = {
     r"dtype '(\w+)' is no WebNN data type": "no WebNN type for {}",
     r"a type of constants only|casts nothing to u?int4|which a graph cannot return": "4-bit numbers, no constants",
     r"is no tensor but": "no tensors: sequences, optionals",
-    r"dimension 0 is not in 1 to|has the size 0|has no elements|leave some without elements": "an input without elements",
+    r"dimension 0 is not|has the size 0|has no elements|leave some without elements": "an input without elements",
     r"Random\w+|drops at random": "random numbers",
     r"WebNN has no (\w+), and it cannot": "no {}",
     r"knows no (\w+) of the domain": "no {}",
