@@ -2,10 +2,10 @@
 
   python examples/file_types.py [DIRECTORY]
 
-The network is Magika's `standard_v3_3`, which tells 214 types of files apart by their first and last 1024 bytes. Its
-weights come out of the ONNX file in the PyPI package `magika`; nothing else of that package is used, so install it
-without its dependencies: `pip install --no-deps magika==1.0.3`. The network is built here, operator by operator, with
-`MLGraphBuilder`, streamed over the files, and compared with onnxruntime running the original file in a plain loop.
+The network is Magika's `standard_v3_3`, which tells 214 types of files apart by their first and last 1024 bytes: an
+ONNX file in the PyPI package `magika`. Nothing else of that package is used, so install it without its dependencies:
+`pip install --no-deps magika==1.0.3`. `webnn.load_onnx` makes a graph of it, which is streamed over the files of the
+directory and compared with onnxruntime running the same model in a plain loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import asyncio
 import collections
 import importlib.util
 import json
-import math
 import os
 import statistics
 import sys
@@ -26,7 +25,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 import onnxruntime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -134,81 +132,9 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-class Network:
-    """Magika's network in WebNN's operators, with the weights of the ONNX file.
-
-    The file spells out layer normalization and softmax; here they are one operator each. Everything else is what the
-    file does, in the same order.
-    """
-
-    def __init__(self, builder: webnn.MLGraphBuilder[webnn.MLGraph], model: onnx.ModelProto) -> None:
-        self._builder = builder
-        self._weights = {_short(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-    def weight(self, name: str, shape: tuple[int, ...]) -> webnn.MLOperand:
-        """The weight called `name`, seen in another shape."""
-        return self._builder.constant(self._weights[name].reshape(shape))
-
-    def gelu(self, x: webnn.MLOperand) -> webnn.MLOperand:
-        """The approximation by tanh, with which the network was trained; WebNN's own `gelu` is the exact function."""
-        b = self._builder
-        cubic = b.mul(x, b.mul(x, b.mul(b.constant("float32", 0.044715), x)))
-        inner = b.mul(b.constant("float32", math.sqrt(2 / math.pi)), b.add(x, cubic))
-        return b.mul(x, b.mul(b.constant("float32", 0.5), b.add(b.constant("float32", 1), b.tanh(inner))))
-
-    def build(self, count: int) -> webnn.MLGraph:
-        """The graph: `bytes` int32 [1, count] to `target_label` float32 [1, 214]."""
-        b = self._builder
-        tokens = b.reshape(b.input("bytes", [1, count], "int32"), [1, count, 1])
-        vocabulary = b.constant(np.arange(257, dtype=np.int32).reshape(1, 1, 257))
-        one_hot = b.cast(b.equal(tokens, vocabulary), "float32", label="one-hot")
-        embedding = b.add(
-            b.matmul(one_hot, self.weight("Const:0", (257, 64)), label="embedding"),
-            self.weight("Dense_0/Reshape:0", (1, 1, 64)),
-        )
-        # Four bytes make one step of 256 channels; the convolution takes the channels first.
-        steps = b.transpose(b.reshape(self.gelu(embedding), [1, count // 4, 256]), permutation=[0, 2, 1])
-        steps = b.layer_normalization(
-            steps,
-            scale=self.weight("LayerNorm_0/Reshape_2:0", (count // 4,)),
-            bias=self.weight("LayerNorm_0/Reshape_3:0", (count // 4,)),
-            axes=[2],
-            epsilon=1e-6,
-            label="first normalization",
-        )
-        convolved = b.conv2d(
-            b.reshape(steps, [1, 256, count // 4, 1]),
-            self.weight("Conv_0/transpose_3:0", (512, 256, 5, 1)),
-            bias=self.weight("const_fold_opt__209", (512,)),
-            label="convolution",
-        )
-        # Three dimensions again: onnxruntime is slow where a scalar meets a shape that ends in 1.
-        convolved = b.reshape(convolved, convolved.shape[:3])
-        strongest = b.reduce_max(self.gelu(convolved), axes=[2])
-        features = b.layer_normalization(
-            strongest,
-            scale=self.weight("LayerNorm_1/Reshape_2:0", (512,)),
-            bias=self.weight("LayerNorm_1/Reshape_3:0", (512,)),
-            axes=[1],
-            epsilon=1e-6,
-            label="second normalization",
-        )
-        logits = b.gemm(
-            features, self.weight("Const_24:0", (512, 214)), c=self.weight("Dense_1/Reshape:0", (214,)), label="labels"
-        )
-        return b.build({"target_label": b.softmax(logits, 1)})
-
-
-def _short(name: str) -> str:
-    """An initializer's name without the scopes that all of them share."""
-    for scope in ("jax2tf_get_logits_/", "pjit_get_logits_/", "MagikaV2/"):
-        name = name.removeprefix(scope)
-    return name
-
-
 def build(context: webnn.MLContext, magika: Magika) -> webnn.MLGraph:
-    """Magika's network, compiled for `context`."""
-    return Network(context.create_graph_builder(), onnx.load(magika.file)).build(magika.begin + magika.end)
+    """Magika's network, compiled for `context`: `bytes` int32 [1, count] to `target_label` float32 [1, 214]."""
+    return webnn.load_onnx(magika.file, context, shapes={"bytes": [1, magika.begin + magika.end]})
 
 
 def files_in(directory: Path) -> Iterator[Path]:
