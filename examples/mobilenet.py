@@ -147,4 +147,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if not (arguments.model / "weights.safetensors").exists():
         sys.exit(f"there are no weights in {arguments.model}; say where they are with --model FOLDER")
-    main(arguments.image or arguments.model / "test.jpg", arguments.model, arguments.frames)
+    try:
+        main(arguments.image or arguments.model / "test.jpg", arguments.model, arguments.frames)
+    except OSError as error:  # no picture, or nothing that anybody can look at
+        sys.exit(str(error))

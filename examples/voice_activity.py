@@ -160,4 +160,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if not arguments.weights.exists():
         sys.exit(f"there is no {arguments.weights}; say where the weights are with --weights FILE")
-    asyncio.run(main(arguments.file or arguments.weights.with_name("speech_16k.wav"), arguments.weights))
+    file = arguments.file or arguments.weights.with_name("speech_16k.wav")
+    try:
+        asyncio.run(main(file, arguments.weights))
+    except (OSError, ValueError, wave.Error) as error:
+        sys.exit(f"{file}: {error}")
