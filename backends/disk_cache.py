@@ -43,13 +43,14 @@ class DiskCache:
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
         self._store = DiskStore(folder, limit)
+        self._limit = limit
 
     def compile(
         self, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
     ) -> Executable:
         """Raises what the backend's `compile` raises."""
         version = backend.stored_version()
-        if version is None:
+        if version is None or graph.constant_bytes > self._limit:
             return backend.compile(graph, options, cancellation)
         key = _key(backend, version, graph, options)
         found = self._find(key, lambda folder: backend.load(folder, graph, options, cancellation))

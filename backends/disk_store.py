@@ -91,7 +91,8 @@ class DiskStore:
 
     Args:
         folder: of this store alone.
-        limit: the most bytes that all entries may take; those that were used least recently go first. None: no limit.
+        limit: the most bytes that all entries may take; those that were used least recently go first, and one that
+            takes more by itself is not kept. None: no limit.
     """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
@@ -138,6 +139,9 @@ class DiskStore:
             for path in sorted(folder.iterdir()):
                 with open(path, "rb") as file:
                     files[path.name] = (path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+            if self.limit is not None and sum(size for size, _ in files.values()) > self.limit:
+                shutil.rmtree(folder, ignore_errors=True)
+                return
             said = {"key": key, "facts": dict(facts), "folder": folder.name, "files": files}
             before = self._folder_named_by(manifest)
             with written_at_once(manifest) as file:

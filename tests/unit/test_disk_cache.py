@@ -168,8 +168,25 @@ def test_the_environment_switches_it_on(tmp_path: Path, monkeypatch: pytest.Monk
     results()
     assert len(list((tmp_path / "other").glob("*.json"))) == 1
     monkeypatch.setenv("WEBNN_SESSION_CACHE_BYTES", "much")
-    with pytest.raises(ValidationError, match="session_cache_bytes, or WEBNN_SESSION_CACHE_BYTES, must be a number"):
+    with pytest.raises(ValidationError, match=r"or WEBNN_SESSION_CACHE_BYTES, must be a number of bytes, got 'much'"):
         webnn.ML().create_context()
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize(("word", "files"), [("0", 0), ("False", 0), ("1", 1), ("TRUE", 1)])
+def test_the_environment_switches_it_with_other_words_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, files: int
+) -> None:
+    monkeypatch.setenv("WEBNN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("WEBNN_SESSION_CACHE", word)
+    results()
+    assert len(list(tmp_path.glob("sessions/*.json"))) == files
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_what_is_larger_than_the_limit_is_not_stored(tmp_path: Path) -> None:
+    results(session_cache=tmp_path, session_cache_bytes=100)
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_options_that_are_none_are_refused() -> None:

@@ -164,9 +164,11 @@ def test_the_least_recently_used_go_when_the_limit_is_reached(tmp_path: Path) ->
         if key == "b":
             store.find("a")  # used now: b is older
     assert [entry.key for entry in store.entries()] == ["a", "c"]
-    store.write("big", {}, filled(b"x" * 100))
+    store.write("big", {}, filled(b"x" * 25))
     assert [entry.key for entry in store.entries()] == ["big"]
-    assert store.clear() == 100
+    store.write("too big", {}, filled(b"x" * 26))
+    assert [entry.key for entry in store.entries()] == ["big"]
+    assert store.clear() == 25
     assert list(store.folder.iterdir()) == []
 
 

@@ -48,6 +48,11 @@ STORES: Final[dict[str, Callable[[Path], GraphStore]]] = {}
 SESSIONS_VARIABLE: Final = "WEBNN_SESSION_CACHE"
 """The environment variable that switches the cache of compiled graphs on: "on", "off" or a folder."""
 
+_SWITCHES: Final = {
+    **dict.fromkeys(("on", "1", "true", "yes"), True),
+    **dict.fromkeys(("off", "0", "false", "no", ""), False),
+}
+
 LIMIT_VARIABLE: Final = "WEBNN_SESSION_CACHE_BYTES"
 """The environment variable that says how large it may become."""
 
@@ -80,18 +85,14 @@ def disk_cache(
     chosen = given if given is not None else os.environ.get(SESSIONS_VARIABLE, "off")
     if not isinstance(chosen, bool | str | os.PathLike):
         raise ValidationError(f"session_cache must be True, False or a folder, got {chosen!r}")
-    if limit is None:
-        said = os.environ.get(LIMIT_VARIABLE, str(LIMIT))
-        limit = int(said) if said.isdecimal() else -1
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise ValidationError(
-            f"session_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes, got {shown(limit)}"
-        )
-    if isinstance(chosen, bool):
-        chosen = "on" if chosen else "off"
-    if chosen in ("", "off"):
+    said: object = limit if limit is not None else os.environ.get(LIMIT_VARIABLE) or LIMIT
+    size = int(said) if isinstance(said, str) and said.isdecimal() else said
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ValidationError(f"session_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes, got {shown(said)}")
+    switch = _SWITCHES.get(chosen.lower(), chosen) if isinstance(chosen, str) else chosen
+    if switch is False:
         return None
-    return DiskCache(cache_folder(folder) / "sessions" if chosen == "on" else Path(chosen).expanduser(), limit)
+    return DiskCache(cache_folder(folder) / "sessions" if switch is True else Path(switch).expanduser(), size)
 
 
 @dataclass(frozen=True, slots=True)
