@@ -54,6 +54,18 @@ def test_a_small_model_is_one_file(builder: MLGraphBuilder[MLGraph], tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+def test_a_model_that_is_saved_again_and_again_stays_the_same(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    x = builder.input("x", [1, 2, 4, 4], "float32")
+    w = builder.constant(RNG.random((3, 2, 3, 3), np.float32))
+    y = builder.conv2d(x, w, padding=[1, 1, 1, 1], bias=builder.constant(np.ones(3, np.float32)))
+    graph = builder.build({"y": builder.softmax(builder.relu(y), 1), "pooled": builder.max_pool2d(y)})
+    for name in ("a.onnx", "b.onnx"):
+        graph.save(tmp_path / name)
+        loaded = webnn.load_onnx(tmp_path / name, graph.context)
+        assert loaded._graph.structure_hash == graph._graph.structure_hash
+        graph = loaded
+
+
 def test_large_weights_go_beside_the_model_where_they_can_be_mapped(
     builder: MLGraphBuilder[MLGraph], tmp_path: Path
 ) -> None:

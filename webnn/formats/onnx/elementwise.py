@@ -24,7 +24,6 @@ _UNARY: Final[Mapping[str, str]] = {
     "Erf": "erf",
     "Exp": "exp",
     "Floor": "floor",
-    "Identity": "identity",
     "Log": "log",
     "Neg": "neg",
     "Reciprocal": "reciprocal",
@@ -50,6 +49,12 @@ def unary(node: OnnxNode) -> Imported:
         return node.builder.identity(x) if node.op_type == "Abs" else node.builder.min(x, one)
     result: MLOperand = getattr(node.builder, _UNARY[node.op_type])(x)
     return result
+
+
+@imports("Identity")
+def identity(node: OnnxNode) -> Imported:
+    """The value itself: here operands have no names that would need another node."""
+    return [node.value(0)]
 
 
 @imports("Dropout", "StopGradient")
