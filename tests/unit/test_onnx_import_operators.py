@@ -70,6 +70,7 @@ def test_bits_of_integers_that_broadcast(backend: Backend, op_type: str, dtype: 
     x, y = np.concatenate([random(0, 20, dtype=dtype), edges]), random(1, 3, 24, dtype=dtype)
     check_node(backend, op_type, [x, y], tolerance=0)
     check_node(backend, op_type, [edges, Fixed(edges[:, None])], tolerance=0)
+    check_node(backend, op_type, [edges, x[:4].reshape([1] * 7 + [4])], tolerance=0)
 
 
 @pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.descriptor import MAX_RANK
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -108,8 +109,11 @@ def bitwise(node: OnnxNode) -> Imported:
     dtype = x.descriptor.dtype
     signed = dtype.kind == "i"
     count = 8 * dtype.itemsize - signed
-    if math.prod(np.broadcast_shapes(x.shape, y.shape)) * count > _BITS:
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    if math.prod(shape) * count > _BITS:
         raise UnsupportedNodeError(f"{list(x.shape)} and {list(y.shape)} have too many bits", "Mod by a power of 2")
+    if len(shape) == MAX_RANK:  # there is no axis left for the bits
+        x, y = (b.reshape(b.expand(a, shape), [math.prod(shape)]) for a in (x, y))
     powers = node.constant(np.array([2**i for i in range(count)], dtype))
     zero, two, lowest = node.scalar(x, 0), node.scalar(x, 2), node.scalar(x, int(np.iinfo(dtype).min))
 
@@ -130,4 +134,5 @@ def bitwise(node: OnnxNode) -> Imported:
             result = b.sub(b.add(x, y), both)
         case _:
             result = b.sub(b.add(x, y), b.add(both, both))
+    result = result if result.shape == shape else b.reshape(result, shape)
     return result if result.data_type == data_type else b.cast(result, data_type)
