@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from webnn.errors import DataError
 
-__all__ = ["parse_json"]
+__all__ = ["parse_json", "read_json"]
 
 
 def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
@@ -44,3 +45,17 @@ def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
         raise DataError(f"{where}: nested too deeply") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise DataError(f"{where}: {error}") from None
+
+
+def read_json(path: Path, limit: int) -> Any:
+    """What a file of at most `limit` bytes says; no object in it has a key twice.
+
+    Raises:
+        DataError: it is larger, or as `parse_json`.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        text = file.read(limit + 1)
+    if len(text) > limit:
+        raise DataError(f"{path.name}: at most {limit} bytes are read, this has more")
+    return parse_json(text, path.name, unique_keys=True)

@@ -22,7 +22,7 @@ import numpy as np
 
 from webnn.backends.files import written_at_once
 from webnn.errors import DataError, ValidationError
-from webnn.formats.json_text import parse_json
+from webnn.formats.json_text import parse_json, read_json
 from webnn.memory.mapped import MappedArray, map_file
 
 __all__ = ["SafeTensors", "load_safetensors", "save_safetensors"]
@@ -135,11 +135,7 @@ def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
 
 def _indexed(path: Path) -> SafeTensors:
     """The arrays of all files that an index names: `{"weight_map": {name of the array: name of the file}}`."""
-    with open(path, "rb") as file:
-        text = file.read(MAX_HEADER + 1)
-    if len(text) > MAX_HEADER:
-        raise DataError(f"{path.name}: at most {MAX_HEADER} bytes are read, this has more")
-    index = parse_json(text, path.name, unique_keys=True)
+    index = read_json(path, MAX_HEADER)
     names = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(names, dict):
         raise DataError(f"{path.name}: an index of SafeTensors files must have the object weight_map")

@@ -13,7 +13,7 @@ import numpy as np
 
 from webnn.backends.files import written_at_once
 from webnn.errors import DataError
-from webnn.formats.json_text import parse_json
+from webnn.formats.json_text import read_json
 from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safetensors
 from webnn.formats.webnn_text.document import MAX_FILE
 from webnn.graph.arrays import array_from
@@ -132,11 +132,7 @@ class _Blob(Weights):
 
 
 def _manifest_rows(path: Path) -> dict[str, dict[str, Any]]:
-    with open(path, "rb") as file:
-        text = file.read(MAX_FILE + 1)
-    if len(text) > MAX_FILE:
-        raise DataError(f"{path.name}: at most {MAX_FILE} bytes are read, this has more")
-    root = parse_json(text, path.name, unique_keys=True)
+    root = read_json(path, MAX_FILE)
     rows = root.get("tensors") if isinstance(root, dict) else None
     if not isinstance(rows, dict):
         raise DataError(f"{path.name}: expected an object with the key tensors")
