@@ -1,4 +1,4 @@
-"""Convolution on arrays: one product for each position of the filter, added to the outputs that it reaches.
+"""Convolution on arrays, in a wider type: one product for each position of the filter, added to the outputs it reaches.
 
 Letters in shapes: n batches, g groups, i and o input and output channels of a group, h and w height and width.
 """
@@ -19,7 +19,7 @@ def _in_groups(xp: Any, x: Array, layout: str, groups: int) -> Array:
     n, channels, h, w = x.shape
     if channels % groups:
         raise NotSupportedError(f"{channels} input channels do not make {groups} equal groups")
-    wide = xp.empty(x.shape, dtype=xp.float32)  # row by row in memory, where products are fastest
+    wide = xp.empty(x.shape, dtype=xp.float64)  # row by row in memory, where products are fastest
     wide[...] = x
     return xp.reshape(wide, (n, groups, channels // groups, h, w))
 

@@ -20,9 +20,9 @@ LIGHT: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light
 SILERO: Final = SHARED / "models" / "silero_vad" / "silero_vad_op18_ifless.onnx"
 BUILDERS: Final = SHARED / "acceptance" / "onnx_models.py"
 
-SMALL: Final = ("light_shufflenet",)
+SMALL: Final = ("light_shufflenet", "light_squeezenet")
 """Those of the models without weights that NumPy runs in a second or two. All weights of a layer being equal, the
-logits of squeezenet are so large that the last bit of a sum decides its softmax."""
+logits of squeezenet are so large that the last bit of a float32 sum would decide its softmax."""
 
 
 @pytest.mark.parametrize(

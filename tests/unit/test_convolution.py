@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from tests.direct import compute, direct_builder, run_graph
+from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lowerings import lower
 from webnn.errors import MLError, ValidationError
@@ -96,6 +97,13 @@ def test_convolutions_are_sums_of_products(backend: Backend, op: str, data_type:
     result = run_graph(builder.build({"y": y}), feeds, backend)["y"]
     assert result.dtype == data_type
     np.testing.assert_allclose(result, reordered(expected, "nchw", layout), rtol=1e-3, atol=TOLERANCE[data_type])
+
+
+@pytest.mark.parametrize("op", FILTERS)
+def test_the_reference_keeps_what_is_left_of_large_numbers_that_cancel_out(op: str) -> None:
+    x, filter = np.array([1e8, 1, -1e8], np.float32).reshape(1, 3, 1, 1), np.ones((1, 3, 1, 1), np.float32)
+    filter = filter if op == "conv2d" else reordered(filter, "oihw", "iohw")
+    assert compute(ArraysBackend(), lambda b, x, f: getattr(b, op)(x, f), x, filter).item() == 1
 
 
 def test_output_sizes_stand_in_for_output_padding(backend: Backend) -> None:
