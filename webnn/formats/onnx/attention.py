@@ -15,6 +15,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.normalization import in_float32
+from webnn.formats.onnx.preserving import part
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, data_type_for
 from webnn.graph.operand import MLOperand
@@ -40,8 +41,8 @@ class Mask:
     def allow(self, allowed: np.ndarray[Any, Any] | MLOperand, like: MLOperand, otherwise: float = -math.inf) -> None:
         """Add `otherwise` where `allowed` is 0."""
         if isinstance(allowed, MLOperand):
-            b = self.node.builder
-            self.add(b.where(_as_condition(self.node, allowed), self.node.scalar(like, 0), _scalar(b, like, otherwise)))
+            zero, hidden = self.node.scalar(like, 0), self.node.scalar(like, otherwise)
+            self.add(self.node.builder.where(_as_condition(self.node, allowed), zero, hidden))
         elif not allowed.all():
             self.add(np.where(allowed, 0.0, otherwise).astype(np.float32))
 
@@ -64,12 +65,7 @@ class Mask:
             total = bias if total is None else b.add(total, bias)
         assert total is not None
         best = b.reduce_max(total, axes=[total.rank - 1], keep_dimensions=True)
-        return b.where(b.equal(best, _scalar(b, best, -math.inf)), self.node.scalar(shares, 0), shares)
-
-
-def _scalar(builder: Any, like: MLOperand, number: float) -> MLOperand:
-    with np.errstate(over="ignore"):
-        return builder.constant(np.array(number, like.descriptor.dtype))  # type: ignore[no-any-return]
+        return b.where(b.equal(best, self.node.scalar(best, -math.inf)), self.node.scalar(shares, 0), shares)
 
 
 def _as_condition(node: OnnxNode, mask: MLOperand) -> MLOperand:
@@ -290,15 +286,6 @@ def _add_causal(node: OnnxNode, mask: Mask, query: MLOperand, keys: int, past: i
         mask.allow(np.arange(keys)[None] <= np.arange(query.shape[2])[:, None] + past, query)
 
 
-def _part(node: OnnxNode, x: MLOperand, axis: int, start: int, size: int) -> MLOperand:
-    """Some of `x` along an axis; of a constant, a constant."""
-    if x.constant is not None:
-        return node.builder.constant(np.ascontiguousarray(np.take(x.constant, range(start, start + size), axis)))
-    starts, sizes = [0] * x.rank, list(x.shape)
-    starts[axis], sizes[axis] = start, size
-    return node.builder.slice(x, starts, sizes)
-
-
 @imports("Attention", domain=MICROSOFT)
 def attention_of_onnxruntime(node: OnnxNode) -> Imported:
     """With the projection of the input to queries, keys and values; these may be of a size of their own."""
@@ -364,7 +351,7 @@ def _queries_keys_values(node: OnnxNode) -> tuple[MLOperand, MLOperand, MLOperan
         for i, x in enumerate(parts):
             size = x.shape[2] if x.rank == 3 else x.shape[1] * x.shape[3]
             if x.rank == 3:  # keys and values of the past have their bias already
-                parts[i] = b.add(x, _part(node, bias, 0, start, size))
+                parts[i] = b.add(x, part(node, bias, 0, start, size))
             start += size
     query, key, value = (in_heads(node, x, heads) for x in parts)
     return query, key, value

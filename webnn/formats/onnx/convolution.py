@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.movement import pad_or_crop, strided_slice
-from webnn.formats.onnx.quantization import reshaped
+from webnn.formats.onnx.preserving import reshaped
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.formats.onnx.windows import Windows

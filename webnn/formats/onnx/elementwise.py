@@ -54,14 +54,13 @@ def unary(node: OnnxNode) -> Imported:
 @imports("Identity")
 def identity(node: OnnxNode) -> Imported:
     """The value itself: here operands have no names that would need another node."""
-    return [node.value(0)]
+    return [node.given(0)]
 
 
 @imports("Dropout", "StopGradient")
 def pass_through(node: OnnxNode) -> Imported:
     """What dropout is when a model is used: the input, and a mask that keeps everything."""
-    training = node.known(2) if node.has(2) else None
-    ratio = node.known(1)
+    ratio, training = node.known(1), node.known(2)
     if node.has(2) and (training is None or training.any()) and (ratio is None or ratio.any()):
         raise UnsupportedNodeError("it drops at random (training_mode)", "export the model for inference")
     mask = np.broadcast_to(np.array(True), node.shape(0))
@@ -180,16 +179,13 @@ def cast(node: OnnxNode) -> Imported:
     floats = node.value(0).floats
     if floats is not None and floats.data_type == data_type:
         return b.identity(floats)
-    if x.data_type in FLOATS and data_type not in FLOATS and data_type != "int64":
+    if x.data_type in FLOATS and data_type not in {*FLOATS, "int64", "int32"}:
         # The cast of integers wraps as it does in ONNX Runtime, that of floats would saturate at the narrow bounds.
-        return b.cast(b.cast(x, "int64"), data_type) if data_type != "int32" else b.cast(x, data_type)
+        return b.cast(b.cast(x, "int64"), data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
 
 
-_BY_EXPONENTIALS: Final = ("Sinh", "Cosh")
-
-
-@imports(*_BY_EXPONENTIALS)
+@imports("Sinh", "Cosh")
 def hyperbolic(node: OnnxNode) -> Imported:
     """Half the sum, or the difference, of `exp(x)` and `exp(-x)`."""
     b = node.builder

@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.formats.onnx.applying import apply
-from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, reshaped
+from webnn.formats.onnx.preserving import reshaped
+from webnn.formats.onnx.quantization import dequantized, dynamically_quantized
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
 from webnn.graph.operand import MLOperand

@@ -37,9 +37,7 @@ def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bo
     pool: Any = getattr(node.builder, op)
     counts = windows.counts(ceil=ceil)
     axes = list(range(len(counts)))
-    steps = [(axes[-2:])] if len(axes) > 1 else [axes]
-    steps += [[axis] for axis in axes[:-2]]
-    for step in steps:
+    for step in (axes[-2:], *([axis] for axis in axes[:-2])):
         first = 2 + step[0]
         if len(step) == 2:
             shape = [x.shape[0], math.prod(x.shape[1:first]), *x.shape[first:]]

@@ -9,7 +9,8 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.applying import apply, apply_many
-from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, quantized, reshaped, triple
+from webnn.formats.onnx.preserving import reshaped
+from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, quantized, triple
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode
 from webnn.graph.operand import MLOperand

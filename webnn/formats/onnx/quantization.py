@@ -7,29 +7,20 @@ lacks, are computed as floats, which hold them exactly, and held by int32 where 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.preserving import expanded, reshaped
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value, data_type_for
 from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.operand import MLOperand
 
-__all__ = ["dequantized", "dynamically_quantized", "quantized", "reshaped", "triple"]
+__all__ = ["dequantized", "dynamically_quantized", "quantized", "triple"]
 
 _UINT8: Final = np.dtype(np.uint8)
-
-
-def reshaped(node: OnnxNode, x: MLOperand, shape: Sequence[int]) -> MLOperand:
-    """`x` of another shape; a constant stays one, and is not copied."""
-    if x.shape == tuple(shape):
-        return x
-    if x.constant is not None:
-        return node.builder.constant(x.constant.reshape(shape))
-    return node.builder.reshape(x, shape)
 
 
 def _aligned(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
@@ -94,15 +85,7 @@ def _same_shape(node: OnnxNode, a: MLOperand, b: MLOperand) -> tuple[MLOperand, 
     if a.shape == b.shape:
         return a, b
     shape = np.broadcast_shapes(a.shape, b.shape)
-    return _expanded(node, a, shape), _expanded(node, b, shape)
-
-
-def _expanded(node: OnnxNode, x: MLOperand, shape: tuple[int, ...]) -> MLOperand:
-    if x.shape == shape:
-        return x
-    if x.constant is not None:
-        return node.builder.constant(np.ascontiguousarray(np.broadcast_to(x.constant, shape)))
-    return node.builder.expand(x, shape)
+    return expanded(node, a, shape), expanded(node, b, shape)
 
 
 def quantized(

@@ -14,8 +14,10 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.preserving import joined, part
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkActivation, MLRecurrentNetworkDirection
 
@@ -26,7 +28,7 @@ _MAX_STEPS: Final = 512
 _SATURATED: Final = 1e4
 """Where a sigmoid is 1, whatever else a gate adds; and float16 has it."""
 
-_Builder: TypeAlias = Any
+_Builder: TypeAlias = MLGraphBuilder[Any]
 _Apply: TypeAlias = Callable[[_Builder, MLOperand, float, float], MLOperand]
 
 _NATIVE: Final[dict[str, MLRecurrentNetworkActivation]] = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh"}
@@ -34,7 +36,7 @@ _NATIVE: Final[dict[str, MLRecurrentNetworkActivation]] = {"relu": "relu", "sigm
 
 def _thresholded(b: _Builder, x: MLOperand, alpha: float, _beta: float) -> MLOperand:
     zero, bound = b.constant(x.data_type, 0), b.constant(x.data_type, alpha)
-    return b.where(b.greater_or_equal(x, bound), x, zero)  # type: ignore[no-any-return]
+    return b.where(b.greater_or_equal(x, bound), x, zero)
 
 
 _ACTIVATIONS: Final[dict[str, tuple[tuple[float, ...], _Apply]]] = {
@@ -82,18 +84,6 @@ def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> lis
     return [result[i : i + each] for i in range(0, len(result), each)]
 
 
-def _part(node: OnnxNode, x: MLOperand, axis: int, start: int, size: int) -> MLOperand:
-    """Some of `x` along `axis`; of a constant, a constant."""
-    if x.shape[axis] == size:
-        return x
-    if x.constant is not None:
-        where = (*(slice(None) for _ in range(axis)), slice(start, start + size))
-        return node.builder.constant(np.ascontiguousarray(x.constant[where]))
-    starts, sizes = [0] * x.rank, list(x.shape)
-    starts[axis], sizes[axis] = start, size
-    return node.builder.slice(x, starts, sizes)
-
-
 class _Network:
     """What LSTM, GRU and RNN have in common: their inputs, in the layout `[steps, batch, ...]`, and their outputs."""
 
@@ -112,7 +102,7 @@ class _Network:
             raise DataError(f"X {list(self.x.shape)} and W {list(self.weight.shape)} do not fit each other")
         self.steps, self.batch = self.x.shape[:2]
         bias = node.optional(3)
-        self.biases = [None if bias is None else _part(node, bias, 1, i * bias.shape[1] // 2, bias.shape[1] // 2)
+        self.biases = [None if bias is None else part(node, bias, 1, i * bias.shape[1] // 2, bias.shape[1] // 2)
                        for i in (0, 1)]  # fmt: skip
         self.gates = gates
         self.activations = _activations(node, activations, self.directions)
@@ -155,7 +145,7 @@ class _Network:
         """Put two gates in front that are as `rnn` needs them; "relu" makes 0 and 1 of these numbers exactly."""
         size, directions = self.hidden, self.directions
         self.weight, self.recurrent = (
-            self.joined(x, np.zeros((directions, 2 * size, x.shape[2]), self._dtype), 1, before=True)
+            joined(self.node, x, np.zeros((directions, 2 * size, x.shape[2]), self._dtype), 1, before=True)
             for x in (self.weight, self.recurrent)
         )
         constant = np.repeat(np.array([[0, 1]] * directions, self._dtype), size, 1)
@@ -164,8 +154,8 @@ class _Network:
         nothing = np.zeros((directions, size), self._dtype)
         bias = self.node.constant(nothing) if bias is None else bias
         self.biases = [
-            self.joined(bias, constant, 1, before=True),
-            None if recurrent is None else self.joined(recurrent, zeros, 1, before=True),
+            joined(self.node, bias, constant, 1, before=True),
+            None if recurrent is None else joined(self.node, recurrent, zeros, 1, before=True),
         ]
         self.activations = [[_Activation("relu", ()), *each] for each in self.activations]
 
@@ -181,15 +171,7 @@ class _Network:
         self._beyond = b.greater_or_equal(steps, b.reshape(self.lengths, [1, self.batch, 1]))
         self.x = b.concat([b.where(self._beyond, self.node.scalar(x, 0), x), b.cast(self._beyond, x.data_type)], 2)
         weights = np.repeat(np.array(gates, self._dtype), self.hidden).reshape(1, -1, 1)
-        self.weight = self.joined(self.weight, np.repeat(weights, self.directions, 0), 2)
-
-    def joined(self, x: MLOperand, array: np.ndarray[Any, Any], axis: int, *, before: bool = False) -> MLOperand:
-        """`x` with more behind it, or before it; of a constant, a constant."""
-        if x.constant is not None:
-            parts = [array, x.constant] if before else [x.constant, array]
-            return self.node.builder.constant(np.concatenate(parts, axis))
-        more = self.node.constant(array)
-        return self.node.builder.concat([more, x] if before else [x, more], axis)
+        self.weight = joined(self.node, self.weight, np.repeat(weights, self.directions, 0), 2)
 
     def native(
         self, run: Callable[[MLRecurrentNetworkDirection, list[MLRecurrentNetworkActivation], Cut], list[MLOperand]]
@@ -203,7 +185,7 @@ class _Network:
             return self.outputs(run("both", names[0], lambda x: x))
 
         def cut(i: int) -> Cut:
-            return lambda x: None if x is None else _part(self.node, x, 0, i, 1)
+            return lambda x: None if x is None else part(self.node, x, 0, i, 1)
 
         words: dict[bool, MLRecurrentNetworkDirection] = {False: "forward", True: "backward"}
         parts = [run(words[back], names[i], cut(i)) for i, back in enumerate(self.reversed)]
@@ -239,9 +221,9 @@ class _Network:
         steps = self.node.constant(np.arange(self.steps, dtype=self.lengths.descriptor.dtype).reshape(-1, 1, 1))
         chosen = b.reshape(b.cast(b.equal(steps, last), sequence.data_type), [self.steps, 1, self.batch, 1])
         parts = [
-            _part(self.node, final, 0, i, 1)
+            part(self.node, final, 0, i, 1)
             if back
-            else b.reduce_sum(b.mul(_part(self.node, sequence, 1, i, 1), chosen), axes=[0])
+            else b.reduce_sum(b.mul(part(self.node, sequence, 1, i, 1), chosen), axes=[0])
             for i, back in enumerate(self.reversed)
         ]
         return b.concat(parts, 0) if len(parts) > 1 else parts[0]
@@ -266,7 +248,7 @@ class _Network:
 
     def _direction(self, x: MLOperand, i: int) -> MLOperand:
         """`x` of direction `i`, without the axis of directions."""
-        return self.node.builder.reshape(_part(self.node, x, 0, i, 1), x.shape[1:])
+        return self.node.builder.reshape(part(self.node, x, 0, i, 1), x.shape[1:])
 
     def _run(self, step: Step, i: int, states: list[MLOperand], back: bool) -> list[MLOperand]:
         b = self.node.builder
@@ -308,15 +290,15 @@ class _Cell:
         self._recurrent = recurrent
         self._bias = bias
 
-    def recur(self, hidden: MLOperand, first: int, count: int, *, biased: bool = True) -> MLOperand:
+    def recur(self, hidden: MLOperand, first: int, count: int) -> MLOperand:
         """`hidden` times the recurrent weights of some gates, plus their recurrent bias."""
         size, at = self._network.hidden * count, self._network.hidden * first
-        bias = None if self._bias is None or not biased else _part(self.node, self._bias, 0, at, size)
-        return self.builder.gemm(hidden, _part(self.node, self._recurrent, 1, at, size), c=bias)
+        bias = None if self._bias is None else part(self.node, self._bias, 0, at, size)
+        return self.builder.gemm(hidden, part(self.node, self._recurrent, 1, at, size), c=bias)
 
     def gates(self, x: MLOperand, count: int) -> list[MLOperand]:
         """Some gates, one by one."""
-        return self.builder.split(x, count, axis=1) if count > 1 else [x]
+        return self.builder.split(x, count, axis=1)
 
     def activate(self, which: int, x: MLOperand, *, clipped: bool = True) -> MLOperand:
         """The activation of this number."""
@@ -461,9 +443,9 @@ def _lstm_step(peephole: MLOperand | None, coupled: bool) -> Step:
             """The gate and what it sees of the cell's state through its peephole."""
             if peephole is None:
                 return gate
-            weights = _part(cell.node, peephole, 0, cell.direction, 1)
+            weights = part(cell.node, peephole, 0, cell.direction, 1)
             size = hidden.shape[1]
-            return b.add(gate, b.mul(_part(cell.node, weights, 1, which * size, size), state))
+            return b.add(gate, b.mul(part(cell.node, weights, 1, which * size, size), state))
 
         entering = cell.activate(0, seen(entering, memory, 0))
         forget = b.linear(entering, alpha=-1, beta=1) if coupled else cell.activate(0, seen(forget, memory, 2))

@@ -38,9 +38,7 @@ def reduce(node: OnnxNode) -> Imported:
     if not given and node.get_int("noop_with_empty_axes", 0):
         axes = []
     else:
-        axes = node.axes(given, x.rank) if given else list(range(x.rank))
-    if len(set(axes)) != len(axes):
-        axes = sorted(set(axes))
+        axes = list(dict.fromkeys(node.axes(given, x.rank))) if given else list(range(x.rank))
     keep = bool(node.get_int("keepdims", 1))
     if node.op_type == "ReduceMean" and x.data_type not in FLOATS:
         total = _reduced(node, "ReduceSum", x, axes, keep)

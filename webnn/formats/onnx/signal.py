@@ -94,7 +94,7 @@ def short_time_fourier(node: OnnxNode) -> Imported:
         raise DataError(f"a signal {list(x.shape)}, which must be [batch, length, 1 or 2]")
     batch, total, parts = x.shape
     step = int(node.number(1, "the step from frame to frame"))
-    window = node.operand(2) if node.has(2) else None
+    window = node.optional(2)
     length = total if window is None else math.prod(window.shape)
     length = int(node.number(3, "the length of frames")) if node.has(3) else length
     if step < 1 or not 1 <= length <= total or (window is not None and window.shape != (length,)):
