@@ -30,7 +30,7 @@ def apply_many(
 ) -> list[MLOperand]:
     """The first outputs of the operator called `op_type`, on behalf of `node`.
 
-    Attributes are Python values, or as they stand in a model.
+    Attributes are Python values, or as they stand in a model; those that the operator does not have are overlooked.
     """
     version = 1 if domain else version
     function = importer_of(domain, op_type, version)

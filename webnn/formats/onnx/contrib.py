@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.applying import apply
+from webnn.formats.onnx.movement import channels_first, channels_last
 from webnn.formats.onnx.normalization import layer_normalized
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
@@ -50,11 +51,6 @@ def _alpha_and_beta(node: OnnxNode) -> list[float]:
     return [node.get_float(name) for name in names if node.has_attribute(name)]
 
 
-def _without(node: OnnxNode, *names: str) -> dict[str, Any]:
-    """The attributes but for some."""
-    return {name: value for name, value in node.attributes.items() if name not in names}
-
-
 # Products.
 
 
@@ -89,8 +85,7 @@ def _transposed(node: OnnxNode, x: MLOperand, *, batch: bool, matrix: bool) -> M
 @imports("FusedGemm", domain=MICROSOFT)
 def fused_gemm(node: OnnxNode) -> Imported:
     """Gemm and an activation."""
-    names = ("activation", "activation_alpha", "activation_beta", "activation_gamma")
-    y = apply(node, "Gemm", [node.operand(0), node.operand(1), node.optional(2)], _without(node, *names))
+    y = apply(node, "Gemm", [node.operand(0), node.operand(1), node.optional(2)], node.attributes)
     return _activated(node, y, _alpha_and_beta(node))
 
 
@@ -100,8 +95,7 @@ def fused_gemm(node: OnnxNode) -> Imported:
 @imports("FusedConv", domain=MICROSOFT)
 def fused_conv(node: OnnxNode) -> Imported:
     """Conv, what is added to it, and an activation."""
-    y = apply(node, "Conv", _conv_inputs(node), _without(node, "activation", "activation_params"))
-    return _completed(node, y)
+    return _completed(node, apply(node, "Conv", _conv_inputs(node), node.attributes))
 
 
 def _completed(node: OnnxNode, y: MLOperand) -> MLOperand:
@@ -115,22 +109,13 @@ def _conv_inputs(node: OnnxNode) -> list[MLOperand | None]:
     return [node.operand(0), node.operand(1), node.optional(2)]
 
 
-def _channels_first(node: OnnxNode, x: MLOperand) -> MLOperand:
-    return node.builder.transpose(x, permutation=[0, x.rank - 1, *range(1, x.rank - 1)])
-
-
-def _channels_last(node: OnnxNode, x: MLOperand) -> MLOperand:
-    return node.builder.transpose(x, permutation=[0, *range(2, x.rank), 1])
-
-
 @imports("NhwcConv", "NhwcFusedConv", domain=MICROSOFT)
 def nhwc_conv(node: OnnxNode) -> Imported:
     """Conv with the channels of the images last, those of the filter where they always are."""
     x, *others = _conv_inputs(node)
     assert x is not None
-    inputs = [_channels_first(node, x), *others]
-    y = apply(node, "Conv", inputs, _without(node, "activation", "activation_params"))
-    return _completed(node, _channels_last(node, y))
+    y = apply(node, "Conv", [channels_first(node.builder, x), *others], node.attributes)
+    return _completed(node, channels_last(node.builder, y))
 
 
 @imports("NhwcMaxPool", domain=MICROSOFT)
@@ -138,7 +123,7 @@ def nhwc_max_pool(node: OnnxNode) -> Imported:
     """MaxPool with channels last; of integers, as the floats that they are."""
     b, x = node.builder, node.operand(0)
     floats = x if x.data_type in ("float32", "float16") else b.cast(x, "float32")
-    y = _channels_last(node, apply(node, "MaxPool", [_channels_first(node, floats)], node.attributes))
+    y = channels_last(node.builder, apply(node, "MaxPool", [channels_first(node.builder, floats)], node.attributes))
     return y if y.data_type == x.data_type else b.cast(y, x.data_type)
 
 

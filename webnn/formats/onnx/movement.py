@@ -14,7 +14,7 @@ from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
 
-__all__ = ["pad_or_crop", "strided_slice"]
+__all__ = ["channels_first", "channels_last", "pad_or_crop", "strided_slice"]
 
 
 @imports("Reshape")
@@ -72,6 +72,16 @@ def transpose(node: OnnxNode) -> Imported:
     x = node.operand(0)
     order = node.find_ints("perm")
     return node.builder.transpose(x, permutation=None if order is None else node.axes(order, x.rank, "perm"))
+
+
+def channels_first(b: MLGraphBuilder[object], x: MLOperand) -> MLOperand:
+    """`[images, ..., channels]` as `[images, channels, ...]`."""
+    return b.transpose(x, permutation=[0, x.rank - 1, *range(1, x.rank - 1)])
+
+
+def channels_last(b: MLGraphBuilder[object], x: MLOperand) -> MLOperand:
+    """`[images, channels, ...]` as `[images, ..., channels]`."""
+    return b.transpose(x, permutation=[0, *range(2, x.rank), 1])
 
 
 @imports("Concat")

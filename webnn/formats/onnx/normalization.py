@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from webnn.errors import DataError
+from webnn.formats.onnx.movement import channels_first, channels_last
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.values import OnnxNode
 from webnn.graph.operand import MLOperand
@@ -170,22 +171,13 @@ def group_norm(node: OnnxNode) -> Imported:
                 added = b.reshape(added, [*added.shape[:1], 1, 1, *added.shape[1:]] if last else [*added.shape, 1, 1])
             total = b.add(total, added)
     last = node.get_int("channels_last", 1)
-    x = b.transpose(total, permutation=_to_first(total.rank)) if last else total
+    x = channels_first(b, total) if last else total
     y = _group_normalized(node, x, node.get_int("groups"), node.get_float("epsilon", 1e-5))
     gamma, beta = (_along_channels(node, node.operand(i), x) for i in (1, 2))
     y = _scaled(node, b.reshape(y, x.shape), gamma, beta)
     if node.get_int("activation"):
         y = b.mul(y, b.sigmoid(y))
-    return [b.transpose(y, permutation=_to_last(y.rank)) if last else y, total]
-
-
-def _to_first(rank: int) -> list[int]:
-    """The permutation that moves the channels from the last axis to the second."""
-    return [0, rank - 1, *range(1, rank - 1)]
-
-
-def _to_last(rank: int) -> list[int]:
-    return [0, *range(2, rank), 1]
+    return [channels_last(b, y) if last else y, total]
 
 
 @imports("MeanVarianceNormalization")

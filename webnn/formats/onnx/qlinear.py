@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.applying import apply, apply_many
+from webnn.formats.onnx.movement import channels_first, channels_last
 from webnn.formats.onnx.preserving import reshaped
 from webnn.formats.onnx.quantization import dequantized, dynamically_quantized, quantized, triple
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
@@ -46,17 +47,14 @@ def qlinear_matmul(node: OnnxNode) -> Imported:
 @imports("QLinearConv", domain=MICROSOFT)
 def qlinear_conv(node: OnnxNode) -> Imported:
     """The bias is int32 in the scale of the products."""
-    b, attributes = node.builder, dict(node.attributes)
-    attributes.pop("channels_last", None)
+    b = node.builder
     x, w, bias = triple(node, 0), triple(node, 3), None
     if node.has(8):
         scale = _product_of_scales(node, reshaped(node, node.operand(1), []), _vector(node, node.operand(4)))
         bias = dequantized(node, node.operand(8), scale)
-    if not node.get_int("channels_last", 0):
-        return _requantized(node, apply(node, "Conv", [x, w, bias], attributes), 6)
-    x = b.transpose(x, permutation=[0, x.rank - 1, *range(1, x.rank - 1)])
-    y = apply(node, "Conv", [x, w, bias], attributes)
-    return _requantized(node, b.transpose(y, permutation=[0, *range(2, y.rank), 1]), 6)
+    last = node.get_int("channels_last", 0)
+    y = apply(node, "Conv", [channels_first(b, x) if last else x, w, bias], node.attributes)
+    return _requantized(node, channels_last(b, y) if last else y, 6)
 
 
 def _vector(node: OnnxNode, x: MLOperand) -> MLOperand:
@@ -85,15 +83,9 @@ def qlinear_activation(node: OnnxNode) -> Imported:
 @imports("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
 def qlinear_average_pool(node: OnnxNode) -> Imported:
     """With channels first or last."""
-    b, x, attributes = node.builder, triple(node, 0), dict(node.attributes)
-    attributes.pop("channels_last", None)
-    last = node.get_int("channels_last", 0)
-    if last:
-        x = b.transpose(x, permutation=[0, x.rank - 1, *range(1, x.rank - 1)])
-    y = apply(node, node.op_type.removeprefix("QLinear"), [x], attributes)
-    if last:
-        y = b.transpose(y, permutation=[0, *range(2, y.rank), 1])
-    return _requantized(node, y, 3)
+    b, x, last = node.builder, triple(node, 0), node.get_int("channels_last", 0)
+    y = apply(node, node.op_type.removeprefix("QLinear"), [channels_first(b, x) if last else x], node.attributes)
+    return _requantized(node, channels_last(b, y) if last else y, 3)
 
 
 @imports("QLinearSoftmax", domain=MICROSOFT)

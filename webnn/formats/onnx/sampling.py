@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.movement import channels_last
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
 from webnn.formats.onnx.windows import Windows
@@ -49,8 +50,7 @@ class _Images:
     def __init__(self, b: _Builder, x: MLOperand) -> None:
         self._b = b
         self._sizes = x.shape[2:]
-        last = b.transpose(x, permutation=[0, *range(2, x.rank), 1])
-        self._rows = b.reshape(last, [x.shape[0] * math.prod(self._sizes), x.shape[1]])
+        self._rows = b.reshape(channels_last(b, x), [x.shape[0] * math.prod(self._sizes), x.shape[1]])
 
     def around(self, images: MLOperand, axes: Sequence[Sequence[_Tap]]) -> list[MLOperand]:
         """The weighted values of each combination of the taps of the axes, with all channels in a new last axis.
