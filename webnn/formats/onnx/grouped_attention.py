@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
-from webnn.formats.onnx.attention import Mask, attended, in_heads, out_of_heads
+from webnn.formats.onnx.attending import Mask, attended, in_heads, out_of_heads
 from webnn.formats.onnx.normalization import root_mean_square_normalized
 from webnn.formats.onnx.preserving import reshaped
 from webnn.formats.onnx.table import MICROSOFT, Imported, imports
