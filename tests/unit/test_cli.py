@@ -119,13 +119,23 @@ def test_no_bytes_of_a_file_reach_the_terminal(tmp_path: Path, capsys: pytest.Ca
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("webnn.cli.commands.devices.available_backends", interrupt)
-    assert main(["devices"]) == 130
-    assert capsys.readouterr().err.strip() == "webnn: interrupted"
+@pytest.mark.skipif(os.name == "nt", reason="there Ctrl-C goes to the test as well")
+def test_interrupts_end_a_command_with_one_line_however_long_its_threads_work_on(tmp_path: Path) -> None:
+    """The second comes while the first one ends the command."""
+    (tmp_path / "interrupted.py").write_text(
+        "import atexit, os, signal, sys, webnn.cli.program\n"
+        "def main():\n"
+        "    atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "webnn.cli.program.program.main = lambda *_, **__: main()\n"
+        "sys.exit(webnn.cli.main())\n"
+    )
+    folder = Path(__file__).resolve().parents[2]
+    command = [sys.executable, tmp_path / "interrupted.py"]
+    ended = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder)}
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "webnn: interrupted\n")
 
 
 def test_an_error_that_nobody_has_thought_of_is_no_traceback(
@@ -242,7 +252,7 @@ def test_check_knows_the_quirk_of_rounded_pools(
 
 
 def test_check_names_the_targets_there_are(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", draft("perceptron"), "--target", "netscape"]) == 1
+    assert main(["check", draft("perceptron"), "--target", "netscape"]) == 2
     assert "there is no target 'netscape'; there are: chromium-147-linux-litert, onnxruntime" in capsys.readouterr().err
 
 

@@ -6,6 +6,7 @@ It stands on everything else and nothing stands on it. What it needs beyond the 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from typing import Final
 __all__ = ["main"]
 
 NEEDS: Final = ("click", "rich")
+INTERRUPTED: Final = 130
 
 
 def main() -> int:
@@ -27,5 +29,12 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
-    exit_code: int = import_module("webnn.cli.program").main()
+    try:
+        exit_code: int = import_module("webnn.cli.program").main()
+    except KeyboardInterrupt:
+        exit_code = INTERRUPTED
+    if exit_code == INTERRUPTED:
+        # Python would wait for its threads, which may compile for minutes, and show what a second Ctrl-C interrupts.
+        print("webnn: interrupted", file=sys.stderr, flush=True)
+        os._exit(INTERRUPTED)
     return exit_code

@@ -37,7 +37,6 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 NO: Final = 1
 MISUSED: Final = 2
-INTERRUPTED: Final = 130
 
 TRACEBACK: Final = "WEBNN_TRACEBACK"
 """The environment variable that lets errors nobody has thought of through, for those who mend them."""
@@ -85,7 +84,11 @@ def program() -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command that `words` say (default: those of this process); gives the exit code."""
+    """Run the command that `words` say (default: those of this process); gives the exit code.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
     given = list(sys.argv[1:] if words is None else words)
     as_json = "--json" in given
     try:
@@ -102,9 +105,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return MISUSED
     except click.ClickException as error:
         return _failed(error.format_message(), type(error).__name__, NO, as_json=as_json)
-    except (click.Abort, KeyboardInterrupt):
-        print("webnn: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except click.Abort as abort:  # what click makes of an interrupt, unless it comes too early or too late
+        raise KeyboardInterrupt from abort
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO

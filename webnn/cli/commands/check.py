@@ -14,6 +14,7 @@ from webnn.cli import options
 from webnn.cli.models import blueprint
 from webnn.cli.output import console, heading, print_json, table, text
 from webnn.cli.target import Target, problems, recorded_targets, target_named
+from webnn.errors import NotSupportedError
 from webnn.graph.ir import Graph
 
 __all__ = ["command", "verdict"]
@@ -43,7 +44,10 @@ def command(
 
     Exit code 0 if it builds on all of them, else 1.
     """
-    chosen = [target_named(name) for name in targets or recorded_targets()]
+    try:
+        chosen = [target_named(name) for name in targets or recorded_targets()]
+    except NotSupportedError as error:
+        raise click.BadParameter(str(error), param_hint="--target") from None
     graph = options.read(model, shapes, constants, blueprint())
     verdicts = [verdict(graph, target) for target in chosen]
     if as_json:
