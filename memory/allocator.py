@@ -46,7 +46,7 @@ class HostAllocator(Allocator):
 
     def write(self, view: View, data: np.ndarray[Any, Any]) -> None:
         """Copy `data` into the view."""
-        np.copyto(view.array, data)
+        view.array[...] = data  # costs a third of `np.copyto` for a few elements
 
     def clear(self, view: View) -> None:
         """Fill with zeros."""

@@ -151,12 +151,12 @@ class Renaming:
         """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
         self.running.discard(task)
         task.move(DONE)
-        for value, view in zip(task.outputs, views, strict=True):
+        for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
             value.producer = None
             if value.holds:
-                value.view = view
+                value.view = views[i]
             else:
-                value.shelf.put(view)
+                value.shelf.put(views[i])
         if task.consumers:
             for consumer, inputs in task.consumers.items():
                 consumer.unmet -= inputs

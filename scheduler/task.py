@@ -73,8 +73,10 @@ class Work:
         cost = self.cost
         if nanoseconds < cost:
             self.cost = nanoseconds
+        elif nanoseconds < 5 * cost:
+            self.cost = cost + (nanoseconds - cost) / 8
         else:
-            self.cost = cost + min(nanoseconds - cost, 4 * cost) / 8
+            self.cost = 1.5 * cost
 
 
 class Task:

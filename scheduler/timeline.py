@@ -126,8 +126,8 @@ class Timeline:
             task = Dispatch(work, values, shelves)
             task._timeline = self
             renaming.submit(task)
-            for name, value in zip(outputs, task.outputs, strict=True):
-                renaming.bind(name, value)
+            for i, value in enumerate(task.outputs):
+                renaming.bind(outputs[i], value)
         loop = asyncio_loop()
         if (
             loop is None
