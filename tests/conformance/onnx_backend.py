@@ -46,7 +46,6 @@ _REASONS: Final = {
     r"of type (\w+), which no WebNN type can hold": "no WebNN type for {}",
     r"dtype '(\w+)' is no WebNN data type": "no WebNN type for {}",
     r"a type of constants only|casts nothing to u?int4|which a graph cannot return": "4-bit numbers, no constants",
-    r"is no tensor but": "no tensors: sequences, optionals",
     r"dimension 0 is not|has the size 0|has no elements|leave some without elements": "an input without elements",
     r"Random\w+|drops at random": "random numbers",
     r"WebNN has no (\w+), and it cannot": "no {}",
@@ -77,11 +76,8 @@ def outcome(case: TestCase, backend: Backend) -> str:
     result = ""
     for given, expected in case.data_sets:
         names = [info.name for info in case.model.graph.input]
-        values, results = [_array(value) for value in given], [_array(value) for value in expected]
-        problem = ""
-        if any(value is None for value in [*values, *results]):
-            problem = "no tensors: sequences, optionals"
-        elif any(np.size(value) == 0 for value in results if value is not None):
+        values, results = [_value(value) for value in given], [_value(value) for value in expected]
+        if any(np.size(value) == 0 for value in results if not isinstance(value, list)):
             problem = "a result without elements"
         else:
             problem = _run(case, dict(zip(names, values, strict=False)), results, backend)
@@ -91,24 +87,47 @@ def outcome(case: TestCase, backend: Backend) -> str:
     return result
 
 
-def _array(value: object) -> np.ndarray[Any, Any] | None:
-    if isinstance(value, onnx.TensorProto):
-        return numpy_helper.to_array(value)
-    return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None
+def _value(value: object) -> Any:
+    """An array, a list of them for a sequence, or None for an optional without a value."""
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
+def _with_tensors(model: onnx.ModelProto, expected: Sequence[Any]) -> tuple[onnx.ModelProto, list[Any]]:
+    """The model with the tensors of its outputs that are sequences, read one by one, in their place."""
+    if not any(isinstance(value, list) for value in expected):
+        return model, list(expected)
+    changed, results = onnx.ModelProto(), []
+    changed.CopyFrom(model)
+    graph = changed.graph
+    outputs = [info.name for info in graph.output]
+    del graph.output[:]
+    for name, value in zip(outputs, expected, strict=True):
+        items = value if isinstance(value, list) else [value]
+        results += items
+        for i in range(len(items)):
+            graph.output.append(onnx.ValueInfoProto(name=f"{name}.{i}"))
+            place = onnx.helper.make_node("Constant", [], [f"{name}.place{i}"], value_int=i)
+            read = onnx.helper.make_node("SequenceAt", [name, f"{name}.place{i}"], [f"{name}.{i}"])
+            graph.node.extend([place, read])
+    return changed, results
 
 
 def _run(case: TestCase, feeds: Mapping[str, Any], expected: Sequence[Any], backend: Backend) -> str:
     assert case.model is not None
+    model, expected = _with_tensors(case.model, expected)
     names = list(feeds)
-    first = next((name for name in names if np.size(feeds[name])), None)
-    empty = [name for name in names if not np.size(feeds[name])]  # no operand can be, but a constant
+    # Operands are tensors with elements; other values can only be constants.
+    constant = [name for name in names if isinstance(feeds[name], list | None) or not np.size(feeds[name])]
+    first = next((name for name in names if name not in constant), None)
     problem = ""
-    for fixed in (empty, [name for name in names if name != first], names):
+    for fixed in (constant, [name for name in names if name != first], names):
         constants = {name: feeds[name] for name in fixed}
         builder = direct_builder(backend)
         shapes = {name: np.shape(feeds[name]) for name in names if name not in fixed}
         try:
-            outputs = import_onnx(case.model, builder, shapes=shapes, constants=constants)
+            outputs = import_onnx(model, builder, shapes=shapes, constants=constants)
             graph = builder.build(outputs)
         except MLError as error:
             problem = problem or reason_of(str(error))

@@ -58,18 +58,6 @@ def size(node: OnnxNode) -> Imported:
     return np.array(math.prod(node.shape(0)), np.int64)
 
 
-@imports("OptionalHasElement")
-def has_element(node: OnnxNode) -> Imported:
-    """Whether there is a value: a tensor is one, an input that is left out is none."""
-    return np.array(node.has(0))
-
-
-@imports("OptionalGetElement")
-def element(node: OnnxNode) -> Imported:
-    """The value that is there."""
-    return [node.value(0)]
-
-
 @imports("Range")
 def places(node: OnnxNode) -> Imported:
     """Numbers in equal steps. When all of it is known, it is folded away before it comes here."""

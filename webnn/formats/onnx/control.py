@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from webnn.errors import DataError
 from webnn.formats.onnx.folding import SPELLED_OUT
+from webnn.formats.onnx.stacking import slices_of, stacked
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
-from webnn.graph.descriptor import MAX_TENSOR_COUNT
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
-
-_JOINED: Final = 1024
-"""The most operands that are joined at once."""
 
 
 @imports("If")
@@ -48,7 +44,7 @@ def loop(node: OnnxNode) -> Imported:
     """
     body = node.get_graph("body")
     condition = node.value(1) if node.has(1) else Value(np.array(True))
-    carried = [node.value(i) for i in range(2, len(node.inputs))]
+    carried = [node.given(i) for i in range(2, len(node.inputs))]
     collected: list[list[Value]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     if len(body.output) < 1 + len(carried):
         raise DataError(f"the body returns {len(body.output)} values, of which {1 + len(carried)} go into the next run")
@@ -74,7 +70,7 @@ def loop(node: OnnxNode) -> Imported:
             values.append(value)
         count += 1
     outputs = body.output[1 + len(carried) :]
-    return [*carried, *(_stacked(node, values, 0, info) for values, info in zip(collected, outputs, strict=True))]
+    return [*carried, *(stacked(node, values, 0, info) for values, info in zip(collected, outputs, strict=True))]
 
 
 def _trips(node: OnnxNode, body: GraphProto, condition: Value) -> int | None:
@@ -115,6 +111,13 @@ def _spell_out(node: OnnxNode, body: GraphProto, iterations: int) -> None:
 
 def _kept(node: OnnxNode, running: MLOperand, new: Value, old: Value) -> Value:
     """What an iteration computed if it is still `running`, else what was there before."""
+    if new.items is not None and old.items is not None and len(new.items) == len(old.items):
+        pairs = zip(new.items, old.items, strict=True)
+        return Value(items=tuple(_kept(node, running, *pair) for pair in pairs))
+    if new.items is not None or old.items is not None:
+        raise UnsupportedNodeError(
+            "how long the sequence is that it carries is computed when the model runs (the condition)"
+        )
     if new.shape != old.shape:
         raise UnsupportedNodeError(
             f"what it carries may be of shape {list(old.shape)} or {list(new.shape)} in the end: the condition is"
@@ -134,7 +137,7 @@ def scan(node: OnnxNode) -> Imported:
     axes = node.get_ints("scan_input_axes", [0] * len(scanned))
     directions = node.get_ints("scan_input_directions", [0] * len(scanned))
     slices = [
-        _slices(node, value, node.axis(axis, len(value.shape)))[:: -1 if backwards else 1]
+        slices_of(node, value, node.axis(axis, len(value.shape)))[:: -1 if backwards else 1]
         for value, axis, backwards in zip(scanned, axes, directions, strict=True)
     ]
     last, collected = _scanned(node, state, slices)
@@ -143,7 +146,7 @@ def scan(node: OnnxNode) -> Imported:
     rows = zip(collected, axes, directions, outputs, strict=True)
     return [
         *last,
-        *(_stacked(node, values[:: -1 if backwards else 1], axis, info) for values, axis, backwards, info in rows),
+        *(stacked(node, values[:: -1 if backwards else 1], axis, info) for values, axis, backwards, info in rows),
     ]
 
 
@@ -158,13 +161,13 @@ def scan_of_batches(node: OnnxNode) -> Imported:
         raise UnsupportedNodeError(f"sequences of different lengths {lengths}", "the newer Scan, of opset 9")
     directions = node.get_ints("directions", [0] * len(scanned))
     found: list[list[Value]] = []
-    for batch in zip(*(_slices(node, value, 0) for value in [*state, *scanned]), strict=True):
+    for batch in zip(*(slices_of(node, value, 0) for value in [*state, *scanned]), strict=True):
         rows = zip(batch[len(state) :], directions, strict=True)
-        slices = [_slices(node, value, 0)[:: -1 if backwards else 1] for value, backwards in rows]
+        slices = [slices_of(node, value, 0)[:: -1 if backwards else 1] for value, backwards in rows]
         last, collected = _scanned(node, batch[: len(state)], slices)
-        stacks = [_stacked(node, values, 0, info) for values, info in zip(collected, outputs, strict=True)]
+        stacks = [stacked(node, values, 0, info) for values, info in zip(collected, outputs, strict=True)]
         found.append([*last, *stacks])
-    return [_stacked(node, values, 0) for values in zip(*found, strict=True)]
+    return [stacked(node, values, 0) for values in zip(*found, strict=True)]
 
 
 def _of_scan(node: OnnxNode, first: int) -> tuple[list[Value], list[Value], list[ValueInfoProto]]:
@@ -198,42 +201,3 @@ def _scanned(
         for values, value in zip(collected, results[len(state) :], strict=True):
             values.append(value)
     return state, collected
-
-
-def _slices(node: OnnxNode, value: Value, axis: int) -> list[Value]:
-    """`value` at each place along an axis, without it."""
-    if value.array is not None:
-        return [Value(part) for part in np.moveaxis(value.array, axis, 0)]
-    b = node.builder
-    x = node.importer.operand_of(value)
-    if x.shape[axis] > MAX_TENSOR_COUNT:
-        raise UnsupportedNodeError(f"{x.shape[axis]} slices are too many to spell out")
-    parts = b.split(x, x.shape[axis], axis=axis) if x.shape[axis] > 1 else [x]
-    return [Value(operand=b.reshape(part, [*x.shape[:axis], *x.shape[axis + 1 :]])) for part in parts]
-
-
-def _stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoProto | None = None) -> Value:
-    """The values along a new axis; `info` declares what each of them would be, for when there are none."""
-    if any(value.missing for value in values):
-        return Value(missing=True)
-    if not values:
-        assert info is not None
-        tensor = info.type.tensor_type
-        sizes = [dim.dim_value for dim in tensor.shape.dim]
-        return Value(np.empty([0, *sizes], node.element_dtype(tensor.elem_type)))
-    if any(value.shape != values[0].shape for value in values):
-        shapes = sorted({value.shape for value in values})[:4]
-        raise DataError(f"what the iterations return is of different shapes: {', '.join(map(str, map(list, shapes)))}")
-    shape = values[0].shape
-    axis = node.axis(axis, len(shape) + 1)
-    arrays = [value.array for value in values if value.array is not None]
-    if len(arrays) == len(values):
-        if not node.importer.budget.take(len(arrays) * math.prod(shape) * arrays[0].itemsize):
-            raise UnsupportedNodeError("the constants to spell out take too much memory")
-        return Value(np.stack(arrays, axis))
-    b = node.builder
-    operands = [b.reshape(node.importer.operand_of(value), [*shape[:axis], 1, *shape[axis:]]) for value in values]
-    while len(operands) > 1:
-        groups = [operands[i : i + _JOINED] for i in range(0, len(operands), _JOINED)]
-        operands = [b.concat(group, axis) if len(group) > 1 else group[0] for group in groups]
-    return Value(operand=operands[0])

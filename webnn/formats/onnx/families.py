@@ -33,6 +33,7 @@ FAMILIES: Final = (
     "resampling",
     "sampling",
     "scattering",
+    "sequences",
     "signal",
     "sorting",
 )

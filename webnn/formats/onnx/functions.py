@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import FunctionProto, TypeProto
 
@@ -60,5 +61,8 @@ def _nearest(versions: Sequence[int], version: int) -> int:
 def _type_of(value: Value | None) -> TypeProto:
     if value is None:
         return TypeProto()
+    if value.items is not None:
+        item = value.items[0] if value.items else Value(np.zeros((), np.float32))
+        return onnx.helper.make_sequence_type_proto(_type_of(item))
     dtype = value.array.dtype if value.array is not None else numpy_dtype(value.data_type)
     return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), value.shape)

@@ -25,6 +25,7 @@ from webnn.formats.onnx.functions import has_standard_function, standard_functio
 from webnn.formats.onnx.inputs import Inputs
 from webnn.formats.onnx.ordering import MAX_DEPTH, needed, producers_of, reads
 from webnn.formats.onnx.problems import (
+    MOST_NAMES,
     OnnxNotSupportedError,
     Problem,
     label_of,
@@ -35,7 +36,7 @@ from webnn.formats.onnx.problems import (
 )
 from webnn.formats.onnx.reading import Model
 from webnn.formats.onnx.table import importer_of
-from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value, held
+from webnn.formats.onnx.values import ABSENT, OnnxNode, UnsupportedNodeError, Value, held
 from webnn.graph.arguments import enum_value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
@@ -68,10 +69,6 @@ class Scope:
                 return scope.values[name]
             scope = scope.outer
         return None
-
-
-_ABSENT: Final = Value()
-"""Inside of a function: an input that the call leaves out."""
 
 
 class Importer:
@@ -160,7 +157,8 @@ class Importer:
             if operand.node is None or operand.data_type in ("int4", "uint4"):
                 operand = self.builder.identity(operand, label=name)
         except (UnsupportedNodeError, MLError) as error:
-            self.problems.append(Problem(name, "output", str(error), ""))
+            nearest = error.nearest if isinstance(error, UnsupportedNodeError) else ""
+            self.problems.append(Problem(text(name), "output", str(error), nearest))
             return None
         return operand
 
@@ -188,15 +186,27 @@ class Importer:
 
     def _read(self, name: str) -> Value | None:
         """The value that an input of a node is called by, or None if the node leaves it out."""
-        value = self._value(name) if name else _ABSENT
-        return None if value is _ABSENT else value
+        value = self._value(name) if name else ABSENT
+        return None if value is ABSENT else value
 
     def operand_of(self, value: Value) -> MLOperand:
         """`value` as an operand; one that is known becomes a constant, once."""
         if value.operand is None:
-            assert value.array is not None
+            if value.items is not None:
+                raise UnsupportedNodeError(
+                    f"it is a sequence of {len(value.items)} tensors, and WebNN knows tensors only",
+                    f"its tensors{self._names_of(value.items)}, or the sequence joined by ConcatFromSequence",
+                )
+            if value.array is None:
+                raise UnsupportedNodeError("it is an optional without a value, which no WebNN operand can be")
             value.operand = self._constant(value.array)
         return value.operand
+
+    def _names_of(self, items: Sequence[Value]) -> str:
+        """The tensors of a sequence as they would be asked for, if they have names."""
+        names = {id(value): name for name, value in self.scope.values.items()}
+        found = [names.get(id(item)) for item in items[:MOST_NAMES]]
+        return f": outputs={found}" if found and None not in found else ""
 
     def _constant(self, array: np.ndarray[Any, Any]) -> MLOperand:
         if array.size == 0:
@@ -242,7 +252,7 @@ class Importer:
             self._before += [
                 name
                 for name, value in zip(proto.input, inputs, strict=True)
-                if value is not None and not value.missing and value.array is None
+                if value is not None and not value.missing and value.operand is not None and value.array is None
             ]
         for i, name in enumerate(proto.output):
             if name:
@@ -340,7 +350,7 @@ class Importer:
             raise DataError(f"takes {len(function.input)} inputs, got {len(node.inputs)}")
         scope = Scope()
         for name, value in zip_longest(function.input, node.inputs):
-            scope.values[name] = value if value is not None else _ABSENT
+            scope.values[name] = value if value is not None else ABSENT
         bound = {**{a.name: a for a in function.attribute_proto}, **node.attributes}
         wanted = [name for name, given in zip(function.output, node.outputs, strict=False) if given]
         caller_versions, self._versions = self._versions, {**self._versions, **_versions(function.opset_import)}

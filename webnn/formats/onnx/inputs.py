@@ -11,7 +11,7 @@ from onnx import GraphProto, TypeProto, ValueInfoProto
 from webnn.errors import ValidationError
 from webnn.formats.onnx.problems import OnnxNotSupportedError, Problem, text
 from webnn.formats.onnx.reading import DTYPES
-from webnn.formats.onnx.values import UnsupportedNodeError, Value, data_type_for
+from webnn.formats.onnx.values import ABSENT, UnsupportedNodeError, Value, data_type_for
 from webnn.graph.arguments import enum_value, unsigned, unsigned_list
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
@@ -84,19 +84,33 @@ class Inputs:
         """The value of an input that the caller has fixed, or an operand that stands for it."""
         name = info.name
         if name in self._constants:
-            return Value(self._constant(info))
+            return self._constant(info)
         if name in self._operands:
             operand = self._operands[name]
             wanted = self._held_type(info)
             return Value(operand=operand if operand.data_type == wanted else self._builder.cast(operand, wanted))
         return None
 
-    def _constant(self, info: ValueInfoProto) -> np.ndarray[Any, Any]:
-        dtype = DTYPES.get(_tensor_type(info).elem_type)
+    def _constant(self, info: ValueInfoProto) -> Value:
+        """What the caller has fixed: an array, a list of arrays for a sequence, or None for an optional."""
+        given, kind = self._constants[info.name], info.type
+        if kind.HasField("optional_type"):
+            if given is None:
+                return ABSENT
+            kind = kind.optional_type.elem_type
+        if kind.HasField("sequence_type") and kind.sequence_type.elem_type.HasField("tensor_type"):
+            if not isinstance(given, Sequence):
+                raise ValidationError(f"constants[{info.name!r}] must be a list of arrays, got {type(given).__name__}")
+            dtype = DTYPES.get(kind.sequence_type.elem_type.tensor_type.elem_type)
+            return Value(items=tuple(Value(self._array(info.name, item, dtype)) for item in given))
+        return Value(self._array(info.name, given, DTYPES.get(_tensor_type(info).elem_type)))
+
+    @staticmethod
+    def _array(name: str, given: Any, dtype: np.dtype[Any] | None) -> np.ndarray[Any, Any]:
         try:
-            return np.asarray(self._constants[info.name], dtype)
+            return np.asarray(given, dtype)
         except (ValueError, TypeError, OverflowError) as error:
-            raise ValidationError(f"constants[{info.name!r}] is no {dtype} array: {error}") from None
+            raise ValidationError(f"constants[{name!r}] is no {dtype} array: {error}") from None
 
     def _held_type(self, info: ValueInfoProto) -> DataType:
         try:
@@ -134,14 +148,15 @@ class Inputs:
             raise _without_elements(empty, next(readers, empty))
         found: dict[str, set[int]] = {}
         for info in infos:
-            dims = _tensor_type(info).shape.dim
             shape: Any = self._shapes.get(info.name)
             if info.name in self._operands:
                 shape = self._operands[info.name].shape
             elif info.name in self._constants:
-                shape = np.shape(self._constant(info))
+                array = self._constant(info).array
+                shape = None if array is None else array.shape
             if shape is None:
                 continue
+            dims = _tensor_type(info).shape.dim
             for dim, size in zip(dims, unsigned_list(f"shapes[{info.name!r}]", shape), strict=False):
                 if named.get(dim.dim_param, size) != size:
                     raise ValidationError(
@@ -200,10 +215,12 @@ def _without_elements(option: str, name: str) -> ValidationError:
 
 
 def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
-    if not info.type.HasField("tensor_type"):
-        kind = info.type.WhichOneof("value") or "nothing"
-        raise OnnxNotSupportedError([Problem(text(info.name), "input", f"is no tensor but {kind}", "")])
-    return info.type.tensor_type
+    kind = info.type.optional_type.elem_type if info.type.HasField("optional_type") else info.type
+    if kind.HasField("tensor_type"):
+        return kind.tensor_type
+    found = kind.WhichOneof("value") or "nothing"
+    nearest = f"its tensors as constants={{{info.name!r}: [...]}}" if found == "sequence_type" else ""
+    raise OnnxNotSupportedError([Problem(text(info.name), "input", f"is no tensor but {found}", nearest)])
 
 
 def _declared(info: ValueInfoProto) -> list[tuple[int, str]]:

@@ -11,10 +11,10 @@ from onnx import NodeProto
 from webnn.errors import NotSupportedError
 from webnn.graph.arguments import printable
 
-__all__ = ["OnnxNotSupportedError", "Problem", "label_of", "qualified", "text", "unknown", "where"]
+__all__ = ["MOST_NAMES", "OnnxNotSupportedError", "Problem", "label_of", "qualified", "text", "unknown", "where"]
 
 
-_MOST_NAMES: Final = 12
+MOST_NAMES: Final = 12
 """Values that a message names."""
 
 
@@ -44,8 +44,8 @@ class OnnxNotSupportedError(NotSupportedError):
         lines = [f"  {problem}" for problem in problems]
         many = "1 node" if len(problems) == 1 else f"{len(problems)} nodes"
         if reachable:
-            names = ", ".join(f"{text(name)!r}" for name in reachable[:_MOST_NAMES])
-            more = ", ..." if len(reachable) > _MOST_NAMES else ""
+            names = ", ".join(f"{text(name)!r}" for name in reachable[:MOST_NAMES])
+            more = ", ..." if len(reachable) > MOST_NAMES else ""
             lines.append(f"The rest can be loaded, to go on outside of the graph: outputs=[{names}{more}]")
         super().__init__("\n".join([f"{many} of the ONNX model cannot be expressed in WebNN:", *lines]))
         self.problems = tuple(problems)

@@ -18,7 +18,7 @@ from webnn.graph.operand import MLOperand
 if TYPE_CHECKING:
     from webnn.formats.onnx.importer import Importer
 
-__all__ = ["HELD_AS", "OnnxNode", "UnsupportedNodeError", "Value", "data_type_for", "held"]
+__all__ = ["ABSENT", "HELD_AS", "OnnxNode", "UnsupportedNodeError", "Value", "data_type_for", "held"]
 
 HELD_AS: Final[Mapping[np.dtype[Any], np.dtype[Any]]] = {
     np.dtype(np.bool_): np.dtype(np.uint8),
@@ -77,23 +77,27 @@ def held(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 class Value:
     """One value of the ONNX graph: known now (`array`), computed by the WebNN graph (`operand`), or missing.
 
+    Or a sequence of such values (`items`), whose length is always known.
+
     It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame. `missing` says
     why, once, for those whose node can be expressed but for this output.
     """
 
-    __slots__ = ("array", "floats", "missing", "operand")
+    __slots__ = ("array", "floats", "items", "missing", "operand")
 
     def __init__(
         self,
         array: np.ndarray[Any, Any] | None = None,
         operand: MLOperand | None = None,
         *,
+        items: tuple[Value, ...] | None = None,
         floats: MLOperand | None = None,
         missing: bool = False,
     ) -> None:
         self.array = array
         self.operand = operand
         """For a known value: the constant that it became, once a node needed it in the graph."""
+        self.items = items
         self.floats = floats
         """Of integers that were computed as floats: these, for a cast back."""
         self.missing = missing
@@ -113,6 +117,10 @@ class Value:
             return data_type_of(HELD_AS.get(self.array.dtype, self.array.dtype))
         assert self.operand is not None
         return self.operand.data_type
+
+
+ABSENT: Final = Value()
+"""An input that the call of a function leaves out, and an optional without a value."""
 
 
 class OnnxNode:
@@ -157,12 +165,26 @@ class OnnxNode:
         """Whether input `index` is given."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def value(self, index: int) -> Value:
-        """Input `index`, known or computed."""
+    def given(self, index: int) -> Value:
+        """Input `index`, of any kind."""
         value = self.inputs[index] if index < len(self.inputs) else None
         if value is None:
             raise DataError(f"input {index} is missing")
         return value
+
+    def value(self, index: int) -> Value:
+        """Input `index`, a tensor that is known or computed."""
+        value = self.given(index)
+        if value.items is not None:
+            raise DataError(f"input {index} is a sequence of {len(value.items)} tensors, expected one tensor")
+        return value
+
+    def sequence(self, index: int) -> tuple[Value, ...]:
+        """The tensors of input `index`."""
+        items = self.given(index).items
+        if items is None:
+            raise DataError(f"input {index} is one tensor, expected a sequence of tensors")
+        return items
 
     def operand(self, index: int) -> MLOperand:
         """Input `index` as an operand; a known value becomes a constant of the graph."""
