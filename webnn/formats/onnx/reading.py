@@ -1,15 +1,14 @@
 """A model from a path, bytes or a `ModelProto`, with its weights left where they lie.
 
-The bytes of a file are mapped. Before the protobuf parser sees them, `_without_weights` takes the big `raw_data` fields
-out and leaves a note of where they were, since parsing would copy them twice. `Model.array` views a tensor's bytes in
-place where they are aligned for its type, and copies them where they are not.
+The bytes of a file are mapped, and parsed `without_weights`. `Model.array` views a tensor's bytes in place where they
+are aligned for its type, and copies them where they are not.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +19,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from webnn.errors import DataError, ValidationError
+from webnn.formats.onnx.wire import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
 
 __all__ = ["DTYPES", "Model", "read_model"]
@@ -50,32 +50,8 @@ _PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
 _DENSE_LIMIT: Final = 1 << 25
 """The most elements that the sparse tensors of a model may have once they are spelled out."""
 
-_MAX_FIELDS: Final = 2_000_000
-"""The most entries of a graph: in memory each takes a hundred times what it takes in a file."""
-
-_FEW: Final = 1024
-"""Bytes of weights that are not worth leaving in the file."""
-
 _MUCH: Final = 1 << 16
 """Bytes of weights that are copied where they are not aligned for their type, though they lie in a file."""
-
-_PLACE: Final = "webnn.place"
-"""The key of the note that `_without_weights` leaves. A file may hold such notes of its own: like every place they are
-checked against the bounds of the same file, so they reach nothing that `raw_data` could not."""
-
-_RAW_DATA: Final = 9
-
-_INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor"},
-    "function": {7: "node"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph"},
-    "tensor": {_RAW_DATA: "raw data"},
-}
-"""The fields on the way from a model to its weights, by number, with the message that each holds."""
-
-_MAX_DEPTH: Final = 64
 
 
 class Model:
@@ -162,7 +138,7 @@ class Model:
         notes = {entry.key: entry.value for entry in tensor.external_data}
         try:
             if not external:
-                offset, length = map(int, notes.get(_PLACE, "").split())
+                offset, length = map(int, notes.get(PLACE, "").split())
                 data = self._data
             else:
                 data = self._file(notes.get("location", ""), where)
@@ -230,74 +206,10 @@ def read_model(source: object) -> Model:
 def _parsed(data: Array, path: Path | None, what: str) -> Model:
     proto = ModelProto()
     try:
-        proto.ParseFromString(b"".join(_without_weights(data.data, 0, len(data), "model", 0)))
+        proto.ParseFromString(without_weights(data.data))
     except (DecodeError, RecursionError) as error:
         raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
     if not proto.HasField("graph"):
         raise DataError(f"{what} holds no ONNX graph")
     unmap(data)
     return Model(proto, data, path)
-
-
-def _without_weights(data: memoryview, position: int, end: int, message: str, depth: int) -> Iterator[bytes]:
-    """The message at `position`, in pieces, with notes of their place instead of the large fields of raw data."""
-    inside = _INSIDE[message]
-    kept = position
-    fields = 0
-    while position < end:
-        field = position
-        fields += 1
-        if fields > _MAX_FIELDS:
-            raise DataError(f"a {message} of more than {_MAX_FIELDS} entries")
-        tag, position = _varint(data, position, end)
-        wire, number = tag & 7, tag >> 3
-        if wire == 0:
-            _, position = _varint(data, position, end)
-        elif wire == 1:
-            position += 8
-        elif wire == 5:
-            position += 4
-        elif wire == 2:
-            size, start = _varint(data, position, end)
-            position = start + size
-            if position > end:
-                raise DecodeError(f"truncated: {size} bytes are announced at byte {start}, {end - start} are there")
-            if number in inside and size > _FEW and depth < _MAX_DEPTH:
-                yield bytes(data[kept:field])
-                kept = position
-                if message == "tensor":
-                    yield _note(start, size)
-                else:
-                    pieces = list(_without_weights(data, start, position, inside[number], depth + 1))
-                    yield bytes([number << 3 | 2]) if number < 16 else _varint_of(number << 3 | 2)
-                    yield _varint_of(sum(map(len, pieces)))
-                    yield from pieces
-        else:
-            break  # groups, which ONNX does not use: the parser shall say what it thinks of the rest
-    yield bytes(data[kept:end])
-
-
-def _note(offset: int, size: int) -> bytes:
-    entry: bytes = onnx.StringStringEntryProto(key=_PLACE, value=f"{offset} {size}").SerializeToString()
-    return _varint_of(13 << 3 | 2) + _varint_of(len(entry)) + entry
-
-
-def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
-    result = shift = 0
-    while position < end and shift < 70:
-        byte = data[position]
-        position += 1
-        result |= (byte & 127) << shift
-        if byte < 128:
-            return result, position
-        shift += 7
-    raise DecodeError(f"truncated, or no protobuf, at byte {position}")
-
-
-def _varint_of(value: int) -> bytes:
-    result = bytearray()
-    while value > 127:
-        result.append(value & 127 | 128)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
