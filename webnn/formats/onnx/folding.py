@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import onnx
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
+from webnn.formats.onnx.evaluating import EVALUATED, evaluated
 from webnn.formats.onnx.reading import DTYPES
 from webnn.formats.onnx.values import OnnxNode
 
@@ -29,74 +29,10 @@ _BYTES: Final = 256 << 20
 """The most bytes that all results of one import may take together."""
 SPELLED_OUT: Final = 1 << 15
 """The most nodes that the iterations of all loops of a model may have together."""
+_EVALUATIONS: Final = 1024
+"""How often the reference evaluator is asked in one import, for some milliseconds each time: loops ask without end."""
 
 _FOLDERS: Final[dict[str, Folder]] = {}
-
-_BY_REFERENCE: Final = frozenset(
-    {
-        "Acos",
-        "Acosh",
-        "ArgMax",
-        "ArgMin",
-        "Asin",
-        "Asinh",
-        "Atan",
-        "Atanh",
-        "BitShift",
-        "BitwiseAnd",
-        "BitwiseNot",
-        "BitwiseOr",
-        "BitwiseXor",
-        "Celu",
-        "Clip",
-        "Compress",
-        "Cosh",
-        "CumSum",
-        "DepthToSpace",
-        "Elu",
-        "Erf",
-        "EyeLike",
-        "Gelu",
-        "Gemm",
-        "HardSigmoid",
-        "HardSwish",
-        "IsInf",
-        "IsNaN",
-        "LeakyRelu",
-        "LogSoftmax",
-        "MatMul",
-        "Mish",
-        "OneHot",
-        "PRelu",
-        "Pad",
-        "ReduceL1",
-        "ReduceL2",
-        "ReduceLogSum",
-        "ReduceLogSumExp",
-        "ReduceSumSquare",
-        "Relu",
-        "Round",
-        "Selu",
-        "Shrink",
-        "Sigmoid",
-        "Sinh",
-        "Softmax",
-        "Softplus",
-        "Softsign",
-        "SpaceToDepth",
-        "Tan",
-        "ThresholdedRelu",
-        "TopK",
-        "Trilu",
-        "Unique",
-    }
-)
-"""What the reference evaluator is trusted with: its work grows with the size of what goes in and comes out."""
-_REFERENCE_ELEMENTS: Final = 1 << 18
-_EVALUATIONS: Final = 1024
-"""How often it is asked in one import: some milliseconds each time, and loops and functions may ask without end."""
-_QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
-_QUADRATIC_ELEMENTS: Final = 1 << 14
 
 
 class Budget:
@@ -136,8 +72,8 @@ def fold(node: OnnxNode, proto: NodeProto, budget: Budget) -> list[Array] | None
         with np.errstate(all="ignore"):
             if folder is not None:
                 result = folder(node, *(None if value is None else value.array for value in node.inputs))
-            elif node.op_type in _BY_REFERENCE and budget.take_evaluation():
-                result = _by_reference(node, proto)
+            elif node.op_type in EVALUATED and budget.take_evaluation():
+                result = evaluated(node)
             else:
                 return None
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
@@ -436,39 +372,3 @@ def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
         return a
     keep = bool(node.get_int("keepdims", 1))
     return np.asarray(_REDUCTIONS[node.op_type](a, axis=tuple(axes) if axes else None, keepdims=keep), a.dtype)
-
-
-# Everything else.
-
-
-def _by_reference(node: OnnxNode, proto: NodeProto) -> list[Array] | None:
-    arrays = {f"i{i}": value.array for i, value in enumerate(node.inputs) if value is not None}
-    limit = _QUADRATIC_ELEMENTS if node.op_type in _QUADRATIC else _REFERENCE_ELEMENTS
-    if sum(a.size for a in arrays.values() if a is not None) > limit:
-        return None
-    names = [f"i{i}" if value is not None else "" for i, value in enumerate(node.inputs)]
-    outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
-    inner = helper.make_node(node.op_type, names, outputs)
-    inner.attribute.extend(node.attributes.values())
-    constants = [onnx.numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
-    results = [onnx.ValueInfoProto(name=name) for name in outputs if name]
-    graph = helper.make_graph([inner], "node", [], results, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.version)], ir_version=10)
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
-        shapes = {info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim] for info in inferred}
-        scalars = {info.name for info in inferred if info.type.tensor_type.HasField("shape") and not shapes[info.name]}
-        if any(math.prod(sizes) > _REFERENCE_ELEMENTS for sizes in shapes.values()):
-            return None
-        # It takes a third of a second to load, and few models need it.
-        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
-
-        found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
-    except Exception:  # of any kind: the evaluator does not document what it raises
-        return None
-    return [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
-
-
-def _shaped(array: Array, scalar: bool) -> Array:
-    """The evaluator gives some scalars a dimension."""
-    return array.reshape(()) if scalar and array.size == 1 else array
