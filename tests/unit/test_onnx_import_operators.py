@@ -370,6 +370,8 @@ def test_reversed_beginnings_of_sequences(backend: Backend) -> None:
         ("DepthToSpace", [IMAGE], {"blocksize": 3}, "4 channels are no blocks of 3 x 3"),
         ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"strides": [0, 1]}, "must be at least 1"),
         ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"pads": [1]}, "are not of 2 axes"),
+        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"kernel_shape": [2, 2]}, "is not that of the filters"),
+        ("ConvTranspose", [IMAGE, random(1, 4, 2, 3, 3)], {"kernel_shape": [2, 2]}, "is not that of the filters"),
         ("MaxPool", [IMAGE], {}, "attribute kernel_shape is missing"),
         ("MaxPool", [IMAGE], {"kernel_shape": 3}, "attribute kernel_shape is not of the type INTS"),
         ("MaxPool", [IMAGE], {"kernel_shape": [3, 3], "auto_pad": "SOME"}, "auto_pad 'SOME' is none of"),

@@ -31,16 +31,7 @@ def conv(node: OnnxNode) -> Imported:
 
 def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None) -> MLOperand:
     """What `node`'s attributes make of an input and filters."""
-    if x.rank != filters.rank or not 3 <= x.rank <= 5:
-        raise UnsupportedNodeError(
-            f"a convolution of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes, from which"
-            " those over 1 and 3 are composed"
-        )
-    b = node.builder
-    kernel = node.get_ints("kernel_shape", filters.shape[2:])
-    windows = Windows.of(node, x.shape, kernel)
-    if tuple(kernel) != filters.shape[2:]:
-        raise DataError(f"kernel_shape {kernel} is not that of the filters {list(filters.shape)}")
+    b, windows = node.builder, _windows(node, "a convolution", x, filters)
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
     if min(*windows.before, *windows.after) < 0 or x.rank == 5:
         # Over three axes, the first one is not padded by the convolution below.
@@ -48,12 +39,11 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         x = pad_or_crop(b, x, [0, 0, *before], [0, 0, *after])
         windows.sizes = list(x.shape[2:])
         windows.before = windows.after = [0] * len(before)
-    count = len(windows.kernel)
-    if count == 3:
-        x, filters, restored = _stacked(node, x, filters, windows)
-    elif count == 1:
-        x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
-        filters = _over_two_axes(node, filters)
+    images: tuple[int, int] | None = None
+    if x.rank == 5:
+        x, filters, images = _stacked(node, x, filters, windows)
+    elif x.rank == 3:
+        x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
     result = b.conv2d(
         x,
         filters,
@@ -63,12 +53,20 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         groups=node.get_int("group", 1),
         bias=bias,
     )
-    if count == 1:
-        return b.reshape(result, [*result.shape[:2], result.shape[3]])
-    if count == 3:
-        images = b.reshape(result, [*restored, *result.shape[1:]])
-        return b.transpose(images, permutation=[0, 2, 1, 3, 4])
-    return result
+    return _over_all_axes(node, result, windows, images)
+
+
+def _windows(node: OnnxNode, what: str, x: MLOperand, filters: MLOperand) -> Windows:
+    if x.rank != filters.rank or not 3 <= x.rank <= 5:
+        raise UnsupportedNodeError(
+            f"{what} of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes, from which those over"
+            " 1 and 3 are composed"
+        )
+    kernel = node.get_ints("kernel_shape", filters.shape[2:])
+    windows = Windows.of(node, x.shape, kernel)
+    if tuple(kernel) != filters.shape[2:]:
+        raise DataError(f"kernel_shape {kernel} is not that of the filters {list(filters.shape)}")
+    return windows
 
 
 def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
@@ -82,6 +80,16 @@ def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
         return reshape(filters)
     integers, scale, zero_point = (reshape(made_by[name]) for name in ("input", "scale", "zero_point"))
     return node.builder.dequantize_linear(integers, scale, zero_point)
+
+
+def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows, images: tuple[int, int] | None) -> MLOperand:
+    """What was computed over two axes, over as many as there are; `images` is how many have how many depths each."""
+    b = node.builder
+    if len(windows.kernel) == 1:
+        return b.reshape(y, [*y.shape[:2], y.shape[3]])
+    if images is None:
+        return y
+    return b.transpose(b.reshape(y, [*images, *y.shape[1:]]), permutation=[0, 2, 1, 3, 4])
 
 
 def _pair(values: list[int], missing: int) -> list[int]:
@@ -124,47 +132,14 @@ def _stacked(
 @imports("ConvTranspose")
 def conv_transpose(node: OnnxNode) -> Imported:
     """A transposed convolution with filters `[input channels, output channels per group, ...]`."""
-    b = node.builder
-    x, filters = node.operand(0), node.operand(1)
-    if x.rank != filters.rank or not 3 <= x.rank <= 5:
-        raise UnsupportedNodeError(
-            f"a transposed convolution of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes, from"
-            " which those over 1 and 3 are composed"
-        )
-    kernel = node.get_ints("kernel_shape", filters.shape[2:])
-    windows = Windows.of(node, x.shape, kernel)
-    count = len(kernel)
-    extra = node.get_ints("output_padding", [0] * count)
-    if len(extra) != count:
-        raise DataError(f"output_padding {extra} is not of {count} axes")
-    auto_pad = node.get_string("auto_pad", "NOTSET")
-    full = [
-        (size - 1) * stride + span
-        for size, stride, span in zip(windows.sizes, windows.strides, windows.spans, strict=True)
-    ]
-    wanted = node.find_ints("output_shape")
-    if wanted is None and auto_pad.startswith("SAME"):
-        wanted = [size * stride for size, stride in zip(windows.sizes, windows.strides, strict=True)]
-    if wanted is not None:
-        wanted = wanted[-count:]
-        totals = [size + more - want for size, more, want in zip(full, extra, wanted, strict=True)]
-        windows.share([max(total, 0) for total in totals], lower=auto_pad != "SAME_UPPER")
-        extra = [more - min(total, 0) for more, total in zip(extra, totals, strict=True)]
-    else:
-        windows.pad_automatically(auto_pad)
-    crop = [0, 0, *([0] * count)], [0, 0, *(min(more, 0) for more in extra)]
-    grown = [max(stride, more + 1) for stride, more in zip(windows.strides, extra, strict=True)]
-    if min(*windows.before, *windows.after) < 0 or grown != windows.strides:
-        raise UnsupportedNodeError(
-            f"padding {[*windows.before, *windows.after]} and output_padding {extra} that add to the output more than"
-            " the strides do",
-            "Pad after the transposed convolution",
-        )
-    if count == 1:
-        x = b.reshape(x, [*x.shape[:2], 1, x.shape[2]])
-        filters = _over_two_axes(node, filters)
-    elif count == 3:
-        x, filters, restored = _spread(node, x, filters, windows, max(extra[0], 0))
+    b, x, filters = node.builder, node.operand(0), node.operand(1)
+    windows = _windows(node, "a transposed convolution", x, filters)
+    extra = _pad_transposed(node, windows)
+    images: tuple[int, int] | None = None
+    if x.rank == 5:
+        x, filters, images = _spread(node, x, filters, windows, max(extra[0], 0))
+    elif x.rank == 3:
+        x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
     result = b.conv_transpose2d(
         x,
         filters,
@@ -175,12 +150,39 @@ def conv_transpose(node: OnnxNode) -> Imported:
         groups=node.get_int("group", 1),
         bias=node.optional(2),
     )
-    if count == 1:
-        result = b.reshape(result, [*result.shape[:2], result.shape[3]])
-    elif count == 3:
-        images = b.reshape(result, [*restored, *result.shape[1:]])
-        result = b.transpose(images, permutation=[0, 2, 1, 3, 4])
-    return pad_or_crop(b, result, *crop) if any(crop[1]) else result
+    result = _over_all_axes(node, result, windows, images)
+    if min(extra) >= 0:
+        return result
+    return pad_or_crop(b, result, [0] * result.rank, [0, 0, *(min(more, 0) for more in extra)])
+
+
+def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
+    """Set the padding of `windows`; what the end of the output gets more along each axis, or less."""
+    count = len(windows.kernel)
+    extra = node.get_ints("output_padding", [0] * count)
+    if len(extra) != count:
+        raise DataError(f"output_padding {extra} is not of {count} axes")
+    auto_pad = node.get_string("auto_pad", "NOTSET")
+    rows = zip(windows.sizes, windows.strides, windows.spans, strict=True)
+    full = [(size - 1) * stride + span for size, stride, span in rows]
+    wanted = node.find_ints("output_shape")
+    if wanted is None and auto_pad.startswith("SAME"):
+        wanted = [size * stride for size, stride in zip(windows.sizes, windows.strides, strict=True)]
+    if wanted is not None:
+        wanted = wanted[-count:]
+        totals = [size + more - want for size, more, want in zip(full, extra, wanted, strict=True)]
+        windows.share([max(total, 0) for total in totals], lower=auto_pad != "SAME_UPPER")
+        extra = [more - min(total, 0) for more, total in zip(extra, totals, strict=True)]
+    else:
+        windows.pad_automatically(auto_pad)
+    adds_more = any(more >= stride for more, stride in zip(extra, windows.strides, strict=True))
+    if min(*windows.before, *windows.after) < 0 or adds_more:
+        raise UnsupportedNodeError(
+            f"padding {[*windows.before, *windows.after]} and output_padding {extra} that add to the output more than"
+            " the strides do",
+            "Pad after the transposed convolution",
+        )
+    return extra
 
 
 def _spread(
