@@ -170,7 +170,7 @@ def test_shape_arithmetic_folds_away(backend: Backend) -> None:
 
 def test_an_if_with_a_known_condition_becomes_one_of_its_branches() -> None:
     then = helper.make_graph([node("Relu", ["x"], ["a"])], "then", [], [value("a", None)])
-    other = helper.make_graph([node("Loop", ["x"], ["b"])], "else", [], [value("b", None)])
+    other = helper.make_graph([node("NonZero", ["x"], ["b"])], "else", [], [value("b", None)])
     nodes = [
         node("Equal", ["rate", "sixteen"], ["c"]),
         node("If", ["c"], ["y"], then_branch=then, else_branch=other, name="choice"),
@@ -181,7 +181,8 @@ def test_an_if_with_a_known_condition_becomes_one_of_its_branches() -> None:
     assert ops(graph) == ["relu"]
     assert list(graph.inputs) == ["x"]
     with pytest.raises(
-        NotSupportedError, match=r"choice \(If\): the condition is computed when the model runs.*constants="
+        NotSupportedError,
+        match=r"b \(NonZero\): .*\n  choice \(If\): the condition is computed when the model runs.*constants=",
     ):
         imported(model)
 

@@ -214,3 +214,42 @@ def test_loops_in_loops_are_spelled_out_to_a_limit_of_all_nodes() -> None:
     with pytest.raises(OnnxNotSupportedError, match="more than 32768 nodes when their iterations") as raised:
         import_onnx(nested(8, 300), direct_builder())
     assert len(raised.value.problems) == 1
+
+
+BRANCHES = """
+m = ReduceMax (x)  one = Constant <value = float {1}> ()  c = Greater (m, one)
+y, z = If (c) <then_branch = graph () => (float[2, 3] a, float[2] s) {
+    a = Neg (x)  axes = Constant <value = int64[1] {1}> ()  s = ReduceSum <keepdims = 0> (x, axes)
+}, else_branch = graph () => (float[2, 3] b, float[2] t) {
+    b = Constant <value = float[2, 3] {1, 2, 3, 4, 5, 6}> ()  t = Constant <value = float[2] {7, 8}> ()
+}>
+"""
+
+
+@pytest.mark.parametrize("largest", [0.5, 5.0])
+def test_a_condition_that_is_computed_chooses_between_what_both_branches_compute(
+    backend: Backend, largest: float
+) -> None:
+    model = model_of("float[2, 3] x", "float[2, 3] y, float[2] z", BRANCHES)
+    x = random(0, 2, 3)
+    check(backend, model, x=np.float32(largest) * x / x.max())
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ("a = Concat <axis = 0> (x, x)", r"a result is of shape \[4, 3\] or of shape \[2, 3\]: the condition"),
+        ("a = NonZero (x)", r"a \(NonZero\): .*\n.*y \(If\): .*one of them cannot be expressed; .*constants="),
+        ("a = SequenceAt (x, x)", r"one of them is not valid: node a \(SequenceAt\)"),
+        ("a = SequenceConstruct (x)", r"a result is a sequence of 1 tensors or of shape \[2, 3\]"),
+    ],
+)
+def test_branches_that_differ_in_more_than_numbers_are_told(backend: Backend, nodes: str, message: str) -> None:
+    model = model_of(
+        "float[2, 3] x, bool c",
+        "float y",
+        f"y = If (c) <then_branch = graph () => (float a) {{ {nodes} }},"
+        " else_branch = graph () => (float b) { b = Neg (x) }>",
+    )
+    with pytest.raises(OnnxNotSupportedError, match=message):
+        import_onnx(model, direct_builder(backend))

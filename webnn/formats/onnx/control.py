@@ -1,9 +1,13 @@
-"""Control flow, as far as it can be decided when the graph is built: a branch is chosen, loops are spelled out."""
+"""Control flow, as far as it can be decided when the graph is built.
+
+A branch is chosen, or a result of each of the two; loops are spelled out.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from onnx import GraphProto, ValueInfoProto
@@ -20,16 +24,24 @@ __all__: list[str] = []
 
 @imports("If")
 def branch(node: OnnxNode) -> Imported:
-    """The branch that a known condition chooses."""
+    """The branch that a known condition chooses, else what both compute, and the choice of one for each result."""
     condition = node.known(0)
-    if condition is None:
-        raise UnsupportedNodeError(
-            "the condition is computed when the model runs, and a WebNN graph has no branches",
-            "give the inputs it depends on as constants={...}, or compute both branches and use Where",
-        )
-    if condition.size != 1:
-        raise DataError(f"the condition must be one value, is of shape {list(condition.shape)}")
-    return node.importer.run_graph(node.get_graph("then_branch" if condition.reshape(()) else "else_branch"))
+    if condition is not None:
+        return node.importer.run_graph(node.get_graph("then_branch" if _is_true(condition) else "else_branch"))
+    try:
+        then, other = (node.importer.run_graph(node.get_graph(name)) for name in ("then_branch", "else_branch"))
+    except DataError as error:  # that of a branch which such inputs never take
+        raise UnsupportedNodeError(f"{_BOTH}, and one of them is not valid: {error}", _DECIDE) from None
+    if any(value.missing for value in [*then, *other]):
+        raise UnsupportedNodeError(f"{_BOTH}, and one of them cannot be expressed", _DECIDE)
+    if math.prod(node.shape(0)) != 1:
+        raise DataError(f"the condition must be one value, is of shape {list(node.shape(0))}")
+    holds = node.builder.reshape(node.operand(0), [])
+    return [_chosen(node, holds, *pair, "a result") for pair in zip(then, other, strict=True)]
+
+
+_BOTH: Final = "the condition is computed when the model runs, so both branches are"
+_DECIDE: Final = "give the inputs that the condition depends on as constants={...}"
 
 
 # Loop.
@@ -64,7 +76,8 @@ def loop(node: OnnxNode) -> Imported:
             return [Value(missing=True)] * (len(results) or 1)
         following = results[: len(carried)]
         if running is not None:
-            following = [_kept(node, running, new, old) for new, old in zip(following, carried, strict=True)]
+            pairs = zip(following, carried, strict=True)
+            following = [_chosen(node, running, *pair, "what it carries") for pair in pairs]
         carried = following
         for values, value in zip(collected, results[len(carried) :], strict=True):
             values.append(value)
@@ -109,22 +122,21 @@ def _spell_out(node: OnnxNode, body: GraphProto, iterations: int) -> None:
         )
 
 
-def _kept(node: OnnxNode, running: MLOperand, new: Value, old: Value) -> Value:
-    """What an iteration computed if it is still `running`, else what was there before."""
+def _chosen(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what: str) -> Value:
+    """`new` where the condition holds, else `old`."""
+    if new is old:
+        return new
     if new.items is not None and old.items is not None and len(new.items) == len(old.items):
         pairs = zip(new.items, old.items, strict=True)
-        return Value(items=tuple(_kept(node, running, *pair) for pair in pairs))
-    if new.items is not None or old.items is not None:
+        return Value(items=tuple(_chosen(node, condition, *pair, what) for pair in pairs))
+    if new.kind != old.kind:
         raise UnsupportedNodeError(
-            "how long the sequence is that it carries is computed when the model runs (the condition)"
+            f"{what} is {new.kind} or {old.kind}: the condition is computed when the model runs", _DECIDE
         )
-    if new.shape != old.shape:
-        raise UnsupportedNodeError(
-            f"what it carries may be of shape {list(old.shape)} or {list(new.shape)} in the end: the condition is"
-            " computed when the model runs"
-        )
+    if new.array is not None and old.array is not None and np.array_equal(new.array, old.array):
+        return new
     operands = [node.importer.operand_of(value) for value in (new, old)]
-    return Value(operand=node.builder.where(running, *operands))
+    return Value(operand=node.builder.where(condition, *operands))
 
 
 # Scan.

@@ -111,6 +111,13 @@ class Value:
         return self.operand.shape
 
     @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        if self.items is not None:
+            return f"a sequence of {len(self.items)} tensors"
+        return "nothing" if self.array is None and self.operand is None else f"of shape {list(self.shape)}"
+
+    @property
     def data_type(self) -> DataType:
         """The WebNN type that holds it."""
         if self.array is not None:
