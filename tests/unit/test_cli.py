@@ -131,7 +131,7 @@ def test_interrupts_end_a_command_with_one_line_however_long_its_threads_work_on
         "sys.exit(webnn.cli.main())\n"
     )
     folder = Path(__file__).resolve().parents[2]
-    command = [sys.executable, tmp_path / "interrupted.py"]
+    command = [sys.executable, str(tmp_path / "interrupted.py")]
     ended = subprocess.run(
         command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder)}
     )
@@ -183,6 +183,40 @@ def test_info_counts_what_is_in_a_model(draft: Callable[[str], str], capsys: pyt
     builds = {row["target"]: row["builds"] for row in data["support"]}
     assert builds["onnxruntime"]
     assert builds["chromium-147-linux-litert"]
+
+
+GRAPH = 'webnn_graph "g" v2 { inputs { x: f32[dyn("n", 8), 4]; } nodes { y = relu(x); } outputs { y; } }'
+
+
+def onnx_with_open_dimensions() -> bytes:
+    given = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [name, 4]) for name in ("n", "?")]
+    given[1].name = "other"
+    nodes = [onnx.helper.make_node("Add", ["x", "w"], ["s"]), onnx.helper.make_node("Add", ["s", "other"], ["y"])]
+    weights = [onnx.numpy_helper.from_array(np.ones((2, 4), np.float32), "w")]
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    return bytes(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", given, [y], weights)).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parameters", "needed"),
+    [("m.webnn", GRAPH.encode(), 0, []), ("m.onnx", onnx_with_open_dimensions(), 8, ["--shape other=SIZE,..."])],
+    ids=["webnn", "onnx"],
+)
+def test_info_says_what_it_can_while_dimensions_are_open_and_what_it_needs(
+    name: str, content: bytes, parameters: int, needed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(name).write_bytes(content)
+    data = answer(capsys, "info", name)
+    assert data["inputs"][0] == {"name": "x", "data_type": "float32", "shape": ["n", 4]}
+    assert [row["name"] for row in data["outputs"]] == ["y"]
+    assert data["nodes"] == data["operators"][0]["count"]
+    assert data["parameters"] == parameters
+    assert data["open"] == ["--shape n=SIZE", *needed]
+    assert main(["info", name]) == 0
+    assert f"give {' '.join(data['open'])}" in capsys.readouterr().out
+    sizes = ["--shape", "n=2", *(["--shape", "other=2,4"] if needed else [])]
+    assert answer(capsys, "info", name, *sizes)["inputs"][0]["shape"] == [2, 4]
+    answer(capsys, "info", name, "--shape", "m=2", code=1)
 
 
 def test_info_for_people_has_the_same_figures(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

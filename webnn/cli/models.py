@@ -9,13 +9,14 @@ from typing import Any, Final, TypeVar
 
 import webnn.formats  # noqa: F401 (its writers put themselves into SAVERS)
 from webnn.errors import NotSupportedError, ValidationError
+from webnn.formats.outline import Outline
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.operand import MLOperand
 from webnn.runtime.saving import SAVERS, Draft, registered
 
-__all__ = ["READERS", "Reader", "Source", "blueprint", "check_writable", "load_model", "save_model"]
+__all__ = ["READERS", "Reader", "Source", "blueprint", "check_writable", "load_model", "outline_of", "save_model"]
 
 G = TypeVar("G")
 
@@ -28,16 +29,22 @@ class Reader:
         function: "module:function", imported when it is needed; it is given a path and a builder, adds the operators of
             the file, and gives the outputs by name.
         options: what of a `Source` it can be told.
+        outline: "module:function" of what is given a path and says what the file says by itself, an `Outline`.
     """
 
     function: str
     options: tuple[str, ...]
+    outline: str = ""
 
 
 READERS: Final[dict[str, Reader]] = {
-    ".onnx": Reader("webnn.formats.onnx:import_onnx", ("shapes", "constants")),
-    ".webnn": Reader("webnn.formats.webnn_text:import_webnn", ("shapes",)),
-    ".json": Reader("webnn.formats.webnn_text:import_webnn", ("shapes",)),
+    ".onnx": Reader(
+        "webnn.formats.onnx:import_onnx", ("shapes", "constants"), "webnn.formats.onnx.outline:outline_onnx"
+    ),
+    **dict.fromkeys(
+        (".webnn", ".json"),
+        Reader("webnn.formats.webnn_text:import_webnn", ("shapes",), "webnn.formats.webnn_text.outline:outline_webnn"),
+    ),
 }
 """By the suffix of the file."""
 
@@ -96,6 +103,15 @@ def load_model(source: Source, host: GraphHost[G]) -> G:
     read: Callable[..., dict[str, MLOperand]] = registered(reader.function)
     builder = MLGraphBuilder(host)
     return builder.build(read(source.path, builder, **options))
+
+
+def outline_of(path: Path) -> Outline | None:
+    """What the file of a model says by itself; None if there is nothing that tells it for such files."""
+    reader = READERS[path.suffix.lower()]
+    if not reader.outline:
+        return None
+    outline: Outline = registered(reader.outline)(path)
+    return outline
 
 
 def check_writable(path: Path) -> None:

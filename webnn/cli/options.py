@@ -65,7 +65,7 @@ def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: Gra
     except ValidationError as error:
         if "shapes" not in str(error):
             raise
-        raise ValidationError(f"{error}\nHere that is: --shape batch=1, or --shape x=1,3,224,224") from None
+        raise type(error)(f"{error}\nHere that is: --shape batch=1, or --shape x=1,3,224,224") from None
 
 
 def _shape(word: str) -> tuple[str, int | list[int]]:

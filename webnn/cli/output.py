@@ -99,7 +99,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Seque
     console().print(drawn)
 
 
-def shape_text(shape: Sequence[int]) -> str:
+def shape_text(shape: Sequence[int | str]) -> str:
     """`1×3×224×224`; a scalar says so."""
     return TIMES.join(map(str, shape)) if shape else "scalar"
 

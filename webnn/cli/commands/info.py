@@ -11,9 +11,10 @@ import click
 
 from webnn.cli import options
 from webnn.cli.costs import multiply_adds
-from webnn.cli.models import blueprint
-from webnn.cli.output import amount, heading, print_json, shape_text, size, table
+from webnn.cli.models import Source, blueprint, outline_of
+from webnn.cli.output import amount, console, heading, print_json, shape_text, size, table, text
 from webnn.cli.target import problems, target_named, target_names
+from webnn.formats.outline import OpenDimensionsError, Outline, ValueOutline, is_name
 from webnn.graph.ir import Graph
 
 __all__ = ["command", "summary"]
@@ -25,15 +26,53 @@ __all__ = ["command", "summary"]
 def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_json: bool) -> int:
     """What MODEL takes, gives, holds and costs, and where it would build.
 
-    Multiply-adds count convolution, matrices and recurrent networks; the rest is little beside them.
+    Multiply-adds count convolution, matrices and recurrent networks; the rest is little beside them. While dimensions
+    of the inputs have no size, it says what the file does by itself, and which --shape is needed for the rest.
     """
-    graph = options.read(model, shapes, constants, blueprint())
-    data = {"model": str(model), **summary(graph)}
+    try:
+        graph = options.read(model, shapes, constants, blueprint())
+    except OpenDimensionsError:
+        outline = outline_of(model)
+        if outline is None:
+            raise
+        data = {"model": str(model), **_outlined(outline, options.source_of(model, shapes, constants))}
+    else:
+        data = {"model": str(model), **summary(graph)}
     if as_json:
         print_json(data)
     else:
         _print(data)
     return 0
+
+
+def _outlined(outline: Outline, source: Source) -> dict[str, Any]:
+    """All that `webnn info` says about a model that is no graph yet."""
+    inputs = [_sized(value, source) for value in outline.inputs if value.name not in source.constants]
+    needed: dict[str, str] = {}
+    for row in inputs:
+        unsized = [size for size in (["?"] if row["shape"] is None else row["shape"]) if isinstance(size, str)]
+        if all(map(is_name, unsized)):
+            needed |= dict.fromkeys(unsized, "=SIZE")
+        else:
+            needed[row["name"]] = "=SIZE,..."
+    return {
+        "inputs": inputs,
+        "outputs": [_sized(value, source) for value in outline.outputs],
+        "nodes": sum(outline.operators.values()),
+        "operators": [
+            {"operator": operator, "count": count} for operator, count in Counter(outline.operators).most_common()
+        ],
+        "constants": outline.constants,
+        "parameters": outline.parameters,
+        "open": [f"--shape {name}{sizes}" for name, sizes in needed.items()],
+    }
+
+
+def _sized(value: ValueOutline, source: Source) -> dict[str, Any]:
+    """A row of the inputs or outputs, with the sizes that are given."""
+    shape: Any = source.shapes.get(value.name, value.shape)
+    sizes = [shape] if isinstance(shape, int) else shape and [source.shapes.get(size, size) for size in shape]
+    return {"name": value.name, "data_type": value.data_type, "shape": sizes}
 
 
 def summary(graph: Graph) -> dict[str, Any]:
@@ -75,17 +114,39 @@ def summary(graph: Graph) -> dict[str, Any]:
 
 
 def _print(data: dict[str, Any]) -> None:
+    is_graph = "support" in data
     heading(data["model"])
-    weights = f"{amount(data['parameters'])} in {data['constants']} constants, {size(data['constant_bytes'])}"
-    rows = [["nodes", data["nodes"]], ["parameters", weights], ["multiply-adds", amount(data["multiply_adds"])]]
+    weights = f"{amount(data['parameters'])} in {data['constants']} constants"
+    if is_graph:
+        weights += f", {size(data['constant_bytes'])}"
+    rows = [["nodes", data["nodes"]], ["parameters", weights]]
+    if is_graph:
+        rows.append(["multiply-adds", amount(data["multiply_adds"])])
     table(["", ""], rows)
     heading("inputs and outputs")
     rows = [
-        [kind.removesuffix("s"), row["name"], row["data_type"], shape_text(row["shape"])]
+        [
+            kind.removesuffix("s"),
+            row["name"],
+            row["data_type"],
+            "" if row["shape"] is None else shape_text(row["shape"]),
+        ]
         for kind in ("inputs", "outputs")
         for row in data[kind]
     ]
     table(["", "name", "data type", "shape"], rows)
+    if is_graph:
+        _print_costs(data)
+        _print_support(data)
+    else:
+        heading("operators of the file")
+        rows = [[row["operator"], row["count"]] for row in data["operators"]]
+        table(["operator", "count"], rows, right=["count"])
+        heading("what it costs and where it would build depends on its sizes")
+        console().print(text(f"give {' '.join(data['open'])}"))
+
+
+def _print_costs(data: dict[str, Any]) -> None:
     heading("operators")
     total = max(1, data["multiply_adds"])
     rows = [
@@ -98,6 +159,9 @@ def _print(data: dict[str, Any]) -> None:
         for row in data["operators"]
     ]
     table(["operator", "count", "multiply-adds", "share"], rows, right=["count", "multiply-adds", "share"])
+
+
+def _print_support(data: dict[str, Any]) -> None:
     heading("where it would build")
     rows = [
         [

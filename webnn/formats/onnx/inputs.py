@@ -12,6 +12,7 @@ from webnn.errors import ValidationError
 from webnn.formats.onnx.problems import OnnxNotSupportedError, Problem, text
 from webnn.formats.onnx.reading import DTYPES
 from webnn.formats.onnx.values import ABSENT, UnsupportedNodeError, Value, data_type_for
+from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import enum_value, unsigned, unsigned_list
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
@@ -73,7 +74,7 @@ class Inputs:
                 value = self._input(info, shape)
             values[info.name] = value
         if open_dimensions:
-            raise ValidationError(
+            raise OpenDimensionsError(
                 f"the model leaves dimensions open: {'; '.join(open_dimensions)}. "
                 "Give each a size, by its name or with the whole shape of an input: "
                 f"shapes={{{self._missing(infos, sizes)}}}"
@@ -162,7 +163,7 @@ class Inputs:
                     raise ValidationError(
                         f"shapes[{info.name!r}] {list(shape)}: dimension {dim.dim_param!r} is {named[dim.dim_param]}"
                     )
-                if _is_name(dim.dim_param):
+                if is_name(dim.dim_param):
                     found.setdefault(dim.dim_param, set()).add(size)
         return {**{name: min(sizes) for name, sizes in found.items() if len(sizes) == 1}, **named}
 
@@ -176,7 +177,7 @@ class Inputs:
             unsized = [symbol for size, symbol in dims if size <= 0 and symbol not in sizes]
             if not _tensor_type(info).HasField("shape"):
                 wanted[info.name] = "[...]"
-            elif all(map(_is_name, unsized)):
+            elif all(map(is_name, unsized)):
                 wanted |= dict.fromkeys(unsized, "...")
             else:
                 known = [size if size > 0 else sizes.get(symbol, "...") for size, symbol in dims]
@@ -226,11 +227,6 @@ def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
 def _declared(info: ValueInfoProto) -> list[tuple[int, str]]:
     """The size of each dimension, 0 or less if it is open, and its name."""
     return [(d.dim_value if d.HasField("dim_value") else 0, d.dim_param) for d in _tensor_type(info).shape.dim]
-
-
-def _is_name(symbol: str) -> bool:
-    """Whether `symbol` means one dimension: "?" and "-1" stand for any."""
-    return any(map(str.isalpha, symbol))
 
 
 def _written(declared: Sequence[tuple[int, str]]) -> str:

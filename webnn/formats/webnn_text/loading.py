@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import DataError, ValidationError
+from webnn.formats.outline import OpenDimensionsError
 from webnn.formats.webnn_text.calls import Scope, call
 from webnn.formats.webnn_text.document import (
     MAX_FILE,
@@ -144,17 +145,17 @@ def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
         for size in row.shape:
             if isinstance(size, Dynamic):
                 limits[size.name] = min(size.max_size, limits.get(size.name, size.max_size))
+    unknown = [name for name in given if name not in limits]
+    if unknown:
+        raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, which no input has")
     missing = [f"{name!r} (at most {limit})" for name, limit in limits.items() if name not in given]
     if missing:
-        raise ValidationError(f"{document.where}: shapes must have a size for {', '.join(missing)}")
+        raise OpenDimensionsError(f"{document.where}: shapes must have a size for {', '.join(missing)}")
     sizes = {}
     for name, limit in limits.items():
         sizes[name] = unsigned(f"shapes[{name!r}]", given[name])
         if sizes[name] > limit:
             raise ValidationError(f"{document.where}: {name!r} is at most {limit}, shapes says {sizes[name]}")
-    unknown = [name for name in given if name not in limits]
-    if unknown:
-        raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, which no input has")
     return sizes
 
 

@@ -1,0 +1,48 @@
+"""What an ONNX file says by itself."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+from onnx import ValueInfoProto
+
+from webnn.formats.onnx.problems import qualified, text
+from webnn.formats.onnx.reading import read_model, type_name
+from webnn.formats.onnx.values import UnsupportedNodeError, data_type_for
+from webnn.formats.outline import Outline, ValueOutline
+
+__all__ = ["outline_onnx"]
+
+
+def outline_onnx(path: Path) -> Outline:
+    """The outline of the model at `path`; the nodes of inner graphs and functions are not counted.
+
+    Raises:
+        DataError: the file is not an ONNX model.
+        OSError: it cannot be read.
+    """
+    graph = read_model(path).proto.graph
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    weights |= {tensor.values.name: tensor.dims for tensor in graph.sparse_initializer}
+    return Outline(
+        inputs=[_value(info) for info in graph.input if info.name not in weights],
+        outputs=[_value(info) for info in graph.output],
+        operators=Counter(qualified(node, node.domain) for node in graph.node),
+        constants=len(weights),
+        parameters=sum(map(math.prod, weights.values())),
+    )
+
+
+def _value(info: ValueInfoProto) -> ValueOutline:
+    name = text(info.name)
+    if not info.type.HasField("tensor_type"):
+        return ValueOutline(name, info.type.WhichOneof("value") or "")
+    tensor = info.type.tensor_type
+    try:
+        data_type: str = data_type_for(tensor.elem_type)
+    except UnsupportedNodeError:
+        data_type = type_name(tensor.elem_type)
+    sizes = [d.dim_value if d.dim_value > 0 else text(d.dim_param or "?") for d in tensor.shape.dim]
+    return ValueOutline(name, data_type, sizes if tensor.HasField("shape") else None)
