@@ -14,7 +14,7 @@ from onnx import AttributeProto, FunctionProto, ModelProto, TensorProto, helper,
 
 from tests.direct import direct_builder
 from webnn.errors import DataError, MLError
-from webnn.formats.onnx import folding, import_onnx
+from webnn.formats.onnx import budget, import_onnx
 from webnn.formats.onnx.problems import OnnxNotSupportedError
 from webnn.graph.operand import MLOperand
 
@@ -159,7 +159,7 @@ def repeated(*inner: Any) -> Any:
     ],
 )
 def test_loops_are_spelled_out_in_bounded_memory(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folding, "_BYTES", LIMIT // 4)
+    monkeypatch.setattr(budget, "_BYTES", LIMIT // 4)
     constants = {
         "count": np.array(1_000),
         "one": np.ones((1, 1), np.float32),

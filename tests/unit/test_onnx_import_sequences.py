@@ -10,7 +10,7 @@ from tests.direct import direct_builder, run_graph
 from tests.onnx_nodes import by_onnxruntime, computed, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError, MLError, ValidationError
-from webnn.formats.onnx import folding, import_onnx
+from webnn.formats.onnx import budget, import_onnx
 from webnn.formats.onnx.problems import OnnxNotSupportedError
 
 X = random(0, 5, 4)
@@ -137,6 +137,6 @@ def test_many_long_sequences_are_refused(backend: Backend, monkeypatch: pytest.M
     many, results = 40, ", ".join(["x"] * 1000)
     nodes = "".join(f"s{i} = SequenceConstruct ({results})  n{i} = SequenceLength (s{i})  " for i in range(many))
     nodes += f"n = Sum ({', '.join(f'n{i}' for i in range(many))})  y = Cast <to = 1> (n)"
-    monkeypatch.setattr(folding, "_BYTES", 100_000)
+    monkeypatch.setattr(budget, "_BYTES", 100_000)
     with pytest.raises(OnnxNotSupportedError, match="take too much memory"):
         import_onnx(model_of(nodes), direct_builder(backend))

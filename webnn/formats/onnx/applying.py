@@ -9,7 +9,7 @@ import numpy as np
 from onnx import AttributeProto, helper
 
 from webnn.formats.onnx.table import importer_of
-from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, as_value
 from webnn.graph.operand import MLOperand
 
 __all__ = ["apply", "apply_many"]
@@ -40,7 +40,7 @@ def apply_many(
         name: value if isinstance(value, AttributeProto) else helper.make_attribute(name, value)
         for name, value in (attributes or {}).items()
     }
-    values = [_value(value) for value in inputs]
+    values = [as_value(value) for value in inputs]
     names = [f"output{i}" for i in range(outputs)]
     result = function(
         OnnxNode(
@@ -54,7 +54,7 @@ def apply_many(
         )
     )
     results: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
-    return [node.importer.operand_of(value) for value in map(_value, results[:outputs]) if value is not None]
+    return [node.importer.operand_of(value) for value in map(as_value, results[:outputs]) if value is not None]
 
 
 def apply(
@@ -68,9 +68,3 @@ def apply(
 ) -> MLOperand:
     """The output of the operator called `op_type`, on behalf of `node`."""
     return apply_many(node, op_type, inputs, attributes, outputs=1, domain=domain, version=version)[0]
-
-
-def _value(value: MLOperand | np.ndarray[Any, Any] | Value | None) -> Value | None:
-    if value is None or isinstance(value, Value):
-        return value
-    return Value(operand=value) if isinstance(value, MLOperand) else Value(np.asarray(value))

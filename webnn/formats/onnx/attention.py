@@ -166,7 +166,7 @@ def attention_of_onnxruntime(node: OnnxNode) -> Imported:
         mask.add(node.operand(5))
     result = attended(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
     present = None
-    if len(node.outputs) > 1 and node.outputs[1]:
+    if node.reads(1):
         present = b.concat([b.reshape(x, [1, *x.shape]) for x in (key, value)], 0)
     return [out_of_heads(node, result.output), present]
 
@@ -176,7 +176,7 @@ def multi_head_attention(node: OnnxNode) -> Imported:
     """With queries, keys and values apart or packed, a bias on them, masks, and keys and values of the past."""
     if node.has(8) or node.has(9):
         raise UnsupportedNodeError("its past shares a buffer with the present", "a past that grows")
-    if len(node.outputs) > 3 and node.outputs[3]:
+    if node.reads(3):
         raise UnsupportedNodeError("its scores are read", "Attention of opset 23")
     query, key, value = _queries_keys_values(node)
     key, value = extended(node, 6, key), extended(node, 7, value)

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from webnn.errors import DataError
-from webnn.formats.onnx.folding import SPELLED_OUT
+from webnn.formats.onnx.budget import SPELLED_OUT
 from webnn.formats.onnx.stacking import slices_of, stacked
 from webnn.formats.onnx.table import Imported, imports
 from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value

@@ -12,62 +12,27 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from onnx import NodeProto
 
 from webnn.formats.onnx.evaluating import EVALUATED, evaluated
 from webnn.formats.onnx.reading import DTYPES
 from webnn.formats.onnx.values import OnnxNode
 
-__all__ = ["SPELLED_OUT", "Budget", "fold"]
+__all__ = ["fold"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Folder: TypeAlias = Callable[..., Array | list[Array] | None]
 
 _ELEMENTS: Final = 1 << 22
 """The most elements of one result."""
-_BYTES: Final = 256 << 20
-"""The most bytes that all results of one import may take together."""
-SPELLED_OUT: Final = 1 << 15
-"""The most nodes that the iterations of all loops of a model may have together."""
-_EVALUATIONS: Final = 1024
-"""How often the reference evaluator is asked in one import, for some milliseconds each time: loops ask without end."""
 
 _FOLDERS: Final[dict[str, Folder]] = {}
 
 
-class Budget:
-    """What one import may still spell out: bytes in memory, and nodes of loops."""
-
-    def __init__(self) -> None:
-        self._left = _BYTES
-        self._nodes = SPELLED_OUT
-        self._evaluations = _EVALUATIONS
-
-    def take(self, size: int) -> bool:
-        """Whether `size` more bytes are fine; if so they are counted."""
-        if size > self._left:
-            return False
-        self._left -= size
-        return True
-
-    def take_nodes(self, count: int) -> bool:
-        """Whether iterations of `count` more nodes are fine; if so they are counted."""
-        if count > self._nodes:
-            return False
-        self._nodes -= count
-        return True
-
-    def take_evaluation(self) -> bool:
-        """Whether the reference evaluator may be asked once more; if so that is counted."""
-        self._evaluations -= 1
-        return self._evaluations >= 0
-
-
-def fold(node: OnnxNode, proto: NodeProto, budget: Budget) -> list[Array] | None:
+def fold(node: OnnxNode) -> list[Array] | None:
     """The outputs of a node whose inputs are all known, or None where the graph shall compute them."""
     if node.domain or not node.inputs:
         return None
-    folder = _FOLDERS.get(node.op_type)
+    folder, budget = _FOLDERS.get(node.op_type), node.importer.budget
     try:
         with np.errstate(all="ignore"):
             if folder is not None:

@@ -20,7 +20,8 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
 from webnn.formats.onnx import families as _families  # noqa: F401 (fills the table)
-from webnn.formats.onnx.folding import Budget, fold
+from webnn.formats.onnx.budget import Budget
+from webnn.formats.onnx.folding import fold
 from webnn.formats.onnx.functions import has_standard_function, standard_function
 from webnn.formats.onnx.inputs import Inputs
 from webnn.formats.onnx.ordering import MAX_DEPTH, needed, producers_of, reads
@@ -36,7 +37,7 @@ from webnn.formats.onnx.problems import (
 )
 from webnn.formats.onnx.reading import Model
 from webnn.formats.onnx.table import importer_of
-from webnn.formats.onnx.values import ABSENT, OnnxNode, UnsupportedNodeError, Value, held
+from webnn.formats.onnx.values import ABSENT, OnnxNode, UnsupportedNodeError, Value, as_value, held
 from webnn.graph.arguments import enum_value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
@@ -297,7 +298,7 @@ class Importer:
         if id(proto) in self._literals:
             return self._literals[id(proto)][1]
         if all(value is None or value.array is not None for value in node.inputs):
-            folded = fold(node, proto, self.budget)
+            folded = fold(node)
             if folded is not None:
                 return [Value(array) for array in folded]
         import_function = importer_of(node.domain, node.op_type, node.version)
@@ -306,10 +307,10 @@ class Importer:
         imported = import_function(node)
         results = list(imported) if isinstance(imported, list | tuple) else [imported]
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
-        if node.op_type != "Constant" and not self.budget.take(made):
-            raise UnsupportedNodeError("the constants to spell out take too much memory")
+        if node.op_type != "Constant":
+            self.budget.spend(made)
         _put_label(self._label or label_of(proto), results, {id(v.operand) for v in node.inputs if v is not None})
-        values = [_as_value(result) for result in results]
+        values = [as_value(result) for result in results]
         if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
             self._literals[id(proto)] = proto, values
         return values
@@ -396,12 +397,6 @@ def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
             ]
         )
     return {"": OLDEST_OPSET, **versions}
-
-
-def _as_value(result: object) -> Value | None:
-    if result is None or isinstance(result, Value):
-        return result
-    return Value(operand=result) if isinstance(result, MLOperand) else Value(np.asarray(result))
 
 
 def _put_label(label: str, results: Iterable[object], known: set[int]) -> None:

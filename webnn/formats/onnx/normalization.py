@@ -29,10 +29,6 @@ def _cast_like(node: OnnxNode, x: MLOperand, like: MLOperand) -> MLOperand:
     return x if x.data_type == like.data_type else node.builder.cast(x, like.data_type)
 
 
-def _reads(node: OnnxNode, output: int) -> bool:
-    return output < len(node.outputs) and bool(node.outputs[output])
-
-
 def layer_normalized(
     node: OnnxNode, x: MLOperand, scale: MLOperand | None, bias: MLOperand | None, *, axis: int, epsilon: float
 ) -> MLOperand:
@@ -60,10 +56,10 @@ def _statistics(node: OnnxNode, x: MLOperand, axis: int, epsilon: float, first: 
     """Mean and inverse deviation, as far as they are read as the outputs from `first` on."""
     b, axes = node.builder, list(range(axis, x.rank))
     mean = inverse = None
-    if _reads(node, first) or _reads(node, first + 1):
+    if node.reads(first) or node.reads(first + 1):
         x = in_float32(node, x)
         mean = b.reduce_mean(x, axes=axes, keep_dimensions=True)
-    if mean is not None and _reads(node, first + 1):
+    if mean is not None and node.reads(first + 1):
         centered = b.sub(x, mean)
         variance = b.reduce_mean(b.mul(centered, centered), axes=axes, keep_dimensions=True)
         inverse = b.reciprocal(b.sqrt(b.add(variance, node.scalar(x, epsilon))))
@@ -108,7 +104,7 @@ def root_mean_square_normalization(node: OnnxNode) -> Imported:
         node.get_float("epsilon", 1e-5),
         stashed=node.get_int("stash_type", 1) == _FLOAT,
     )
-    return [y, node.builder.reciprocal(root) if _reads(node, 1) else None]
+    return [y, node.builder.reciprocal(root) if node.reads(1) else None]
 
 
 @imports("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
@@ -123,7 +119,7 @@ def skip_layer_normalization(node: OnnxNode) -> Imported:
     axis, epsilon = total.rank - 1, node.get_float("epsilon", 1e-12)
     if simplified:
         y, root = root_mean_square_normalized(node, total, node.operand(2), axis, epsilon)
-        return [y, None, b.reciprocal(root) if _reads(node, 2) else None, total]
+        return [y, None, b.reciprocal(root) if node.reads(2) else None, total]
     y = layer_normalized(node, total, node.operand(2), node.optional(3), axis=axis, epsilon=epsilon)
     return [y, *_statistics(node, total, axis, epsilon, 1), total]
 

@@ -68,7 +68,7 @@ def max_pool(node: OnnxNode) -> Imported:
     """The largest value of each window, and where that is."""
     x = node.operand(0)
     windows, ceil = _windows(node, x)
-    places = _largest_places(node, x, windows, ceil=ceil) if len(node.outputs) > 1 and node.outputs[1] else None
+    places = _largest_places(node, x, windows, ceil=ceil) if node.reads(1) else None
     return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), places]
 
 

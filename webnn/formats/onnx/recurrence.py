@@ -128,7 +128,7 @@ class Network:
     @property
     def reads_sequence(self) -> bool:
         """Whether the hidden state after each step is read, by the model or to find the last one."""
-        return bool(self.node.outputs and self.node.outputs[0]) or self.lengths is not None
+        return self.node.reads(0) or self.lengths is not None
 
     @property
     def is_plain(self) -> bool:

@@ -20,8 +20,7 @@ __all__: list[str] = []
 def _sequence(node: OnnxNode, values: Iterable[Value]) -> Imported:
     items = tuple(values)
     # Each step of a chain has a sequence of its own: a model of n nodes could ask for n * n places.
-    if not node.importer.budget.take(8 * len(items)):
-        raise UnsupportedNodeError("the sequences to spell out take too much memory")
+    node.importer.budget.spend(8 * len(items), "sequences")
     return [Value(items=items)]
 
 

@@ -49,8 +49,7 @@ def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoP
     axis = node.axis(axis, len(shape) + 1)
     arrays = [value.array for value in values if value.array is not None]
     if len(arrays) == len(values):
-        if not node.importer.budget.take(len(arrays) * math.prod(shape) * arrays[0].itemsize):
-            raise UnsupportedNodeError("the constants to spell out take too much memory")
+        node.importer.budget.spend(len(arrays) * math.prod(shape) * arrays[0].itemsize)
         return Value(np.stack(arrays, axis))
     b = node.builder
     operands = [b.reshape(node.importer.operand_of(value), [*shape[:axis], 1, *shape[axis:]]) for value in values]
@@ -62,8 +61,7 @@ def concatenated(node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
     axis = node.axis(axis, len(values[0].shape))
     arrays = [value.array for value in values if value.array is not None]
     if len(arrays) == len(values):
-        if not node.importer.budget.take(sum(array.nbytes for array in arrays)):
-            raise UnsupportedNodeError("the constants to spell out take too much memory")
+        node.importer.budget.spend(sum(array.nbytes for array in arrays))
         return Value(np.concatenate(arrays, axis))
     filled = [value for value in values if 0 not in value.shape]
     return Value(operand=_joined(node.builder, [node.importer.operand_of(value) for value in filled], axis))

@@ -18,7 +18,7 @@ from webnn.graph.operand import MLOperand
 if TYPE_CHECKING:
     from webnn.formats.onnx.importer import Importer
 
-__all__ = ["ABSENT", "HELD_AS", "OnnxNode", "UnsupportedNodeError", "Value", "data_type_for", "held"]
+__all__ = ["ABSENT", "HELD_AS", "OnnxNode", "UnsupportedNodeError", "Value", "as_value", "data_type_for", "held"]
 
 HELD_AS: Final[Mapping[np.dtype[Any], np.dtype[Any]]] = {
     np.dtype(np.bool_): np.dtype(np.uint8),
@@ -79,8 +79,7 @@ class Value:
 
     Or a sequence of such values (`items`), whose length is always known.
 
-    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame. `missing` says
-    why, once, for those whose node can be expressed but for this output.
+    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame.
     """
 
     __slots__ = ("array", "floats", "items", "missing", "operand")
@@ -124,6 +123,13 @@ class Value:
             return data_type_of(HELD_AS.get(self.array.dtype, self.array.dtype))
         assert self.operand is not None
         return self.operand.data_type
+
+
+def as_value(result: object) -> Value | None:
+    """What an importer's function gives, or is given, as a value."""
+    if result is None or isinstance(result, Value):
+        return result
+    return Value(operand=result) if isinstance(result, MLOperand) else Value(np.asarray(result))
 
 
 ABSENT: Final = Value()
@@ -171,6 +177,10 @@ class OnnxNode:
     def has(self, index: int) -> bool:
         """Whether input `index` is given."""
         return index < len(self.inputs) and self.inputs[index] is not None
+
+    def reads(self, output: int) -> bool:
+        """Whether anything reads output `output`."""
+        return output < len(self.outputs) and bool(self.outputs[output])
 
     def given(self, index: int) -> Value:
         """Input `index`, of any kind."""
@@ -260,8 +270,7 @@ class OnnxNode:
 
     def constant(self, array: np.ndarray[Any, Any]) -> MLOperand:
         """A constant of the graph, in the type that holds the array's."""
-        if not self.importer.budget.take(array.nbytes):
-            raise UnsupportedNodeError("the constants to spell out take too much memory")
+        self.importer.budget.spend(array.nbytes)
         return self.importer.operand_of(Value(array))
 
     def scalar(self, like: MLOperand, number: Number) -> MLOperand:
