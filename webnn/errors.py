@@ -4,6 +4,9 @@ The names are those of the specification's DOMExceptions. Where the specificatio
 argument is not valid, this package raises `ValidationError`.
 """
 
+import re
+from typing import Final
+
 __all__ = [
     "ContextLostError",
     "DataError",
@@ -17,8 +20,21 @@ __all__ = [
 ]
 
 
+_LINES: Final = 100
+_LINE: Final = 1000
+"""Characters; lines that are longer lose the middle of long words and lists, and then their own."""
+_WORD: Final = 200
+_ITEMS: Final = 30
+
+
 class MLError(Exception):
-    """The base of every error that this package raises on purpose."""
+    """The base of every error that this package raises on purpose.
+
+    Names and lists of hundreds of characters, which files and callers put into messages, are cut in their middle.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_readable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ValidationError(MLError, ValueError):
@@ -51,3 +67,31 @@ class UnknownError(MLError):
 
 class ContextLostError(InvalidStateError):
     """The context was destroyed, or its device is gone: what was pending will not come."""
+
+
+def _readable(message: str) -> str:
+    """`message` without the middle of what is too long in it; its beginning says where, its end what to do."""
+    if len(message) <= _LINE:
+        return message
+    lines = [_cut_line(line) for line in message.split("\n")]
+    if len(lines) > _LINES:
+        lines[_LINES - 1 : -1] = [f"... and {len(lines) - _LINES} more lines"]
+    return "\n".join(lines)
+
+
+def _cut_line(line: str) -> str:
+    if len(line) > _LINE:
+        line = re.sub(r"\S+", lambda word: _cut(word[0], _WORD), line)
+    if len(line) > _LINE:
+        items = line.split(", ")
+        if len(items) > _ITEMS:
+            items[_ITEMS // 2 : -_ITEMS // 2] = [f"... ({len(items) - _ITEMS} more) ..."]
+        line = ", ".join(items)
+    return _cut(line, _LINE)
+
+
+def _cut(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
+    half = length // 2
+    return f"{text[:half]}...({len(text) - 2 * half} more characters)...{text[-half:]}"

@@ -32,3 +32,35 @@ def test_device_errors_are_not_taken_for_wrong_arguments() -> None:
 def test_every_public_name_exists_and_has_a_docstring() -> None:
     for name in webnn.__all__:
         assert getattr(webnn, name).__doc__, name
+
+
+@pytest.mark.parametrize(
+    ("long", "readable"),
+    [
+        ("x" * 10_000, f"{'x' * 100}...(9800 more characters)...{'x' * 100}"),
+        (
+            ", ".join(map(str, range(5000))),
+            ", ".join([*map(str, range(15)), "... (4970 more) ...", *map(str, range(4985, 5000))]),
+        ),
+        ("\n".join(map(str, range(5000))), "\n".join([*map(str, range(99)), "... and 4900 more lines"])),
+        ("ab " * 5000, ("ab " * 200)[:450]),
+        ("x" * 900, "x" * 900),
+    ],
+    ids=["name", "list", "lines", "sentence", "not so long"],
+)
+def test_messages_are_cut_in_the_middle_of_what_is_too_long_in_them(long: str, readable: str) -> None:
+    assert readable in str(errors.OperationError(f"[label] add: {long}"))
+    message = str(errors.OperationError(f"[label] add: {long}\nwhat to do"))
+    assert message.startswith("[label] add: ")
+    assert message.endswith("what to do")
+    assert len(message) < 1200
+
+
+def test_names_and_lists_of_callers_and_files_are_cut() -> None:
+    builder = webnn.ML().create_context(backend="null").create_graph_builder()
+    with pytest.raises(errors.ValidationError) as caught:
+        builder.relu(builder.input("x" * 10_000, [2], "uint8"), label="y" * 10_000)
+    assert len(str(caught.value)) < 1000
+    with pytest.raises(errors.ValidationError) as caught:
+        builder.transpose(builder.input("x", [2], "float32"), permutation=range(100_000))
+    assert len(str(caught.value)) < 1000

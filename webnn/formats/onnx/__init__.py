@@ -60,7 +60,7 @@ def load_onnx(
         OSError: the model's file cannot be read.
         ValidationError: a dimension has no size, or `shapes`, `dtypes`, `constants` or `outputs` do not fit the model.
         NotSupportedError: the model has nodes that WebNN cannot express; the message lists all of them, with the
-            reason and the nearest form.
+            reason and the nearest form (its `problems`, where they are many).
     """
     if isinstance(context, MLGraphBuilder):
         raise ValidationError("load_onnx: it takes a context; import_onnx(model, builder) gives the builder's operands")
