@@ -8,6 +8,7 @@ repeats the scales until it does.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ class _Form:
     block_size: int | None = None
 
 
-def _form(scale: Shape, input: Shape) -> _Form:
+def _form(scale: Shape, input: Shape, *, movable: bool) -> _Form:
     several = [i for i, size in enumerate(scale) if size > 1]
     if not several:
         return _Form(input, scale, scale, ())
@@ -52,6 +53,8 @@ def _form(scale: Shape, input: Shape) -> _Form:
     blocked = [i for i, size in enumerate(scale) if size < input[i]] or [0]
     if len(blocked) == 1:
         return _Form(input, scale, scale, scale, axis=blocked[0], block_size=input[blocked[0]] // scale[blocked[0]])
+    if not movable:
+        return _in_place(scale, input, blocked)
     blocks, values = plain_broadcast(scale, input)
     several = [i for i, size in enumerate(blocks) if size > 1]
     if len(several) == 1:
@@ -60,6 +63,14 @@ def _form(scale: Shape, input: Shape) -> _Form:
     repeated = tuple(1 if i == kept else size for i, size in enumerate(values))
     before, after = math.prod(repeated[:kept]), math.prod(repeated[kept:])
     return _Form((before, values[kept], after), blocks, repeated, (before, 1, after), axis=1, block_size=values[kept])
+
+
+def _in_place(scale: Shape, input: Shape, blocked: Sequence[int]) -> _Form:
+    """The data as it is, and scales in blocks along one axis alone: the one that saves most of them."""
+    axis = max(blocked, key=lambda i: input[i] // scale[i])
+    scales = (*input[:axis], scale[axis], *input[axis + 1 :])
+    blocks, repeated = plain_broadcast(scale, scales)
+    return _Form(input, blocks, repeated, scales, axis=axis, block_size=input[axis] // scale[axis])
 
 
 def _reshaped(
@@ -85,7 +96,9 @@ def _reshaped(
 def _one_node(op_type: str, node: Node, model: Model, operands: list[MLOperand]) -> None:
     """The node, on `input`, `scale` and the rest of `operands`, in the form that the shapes allow."""
     input, *parameters = operands
-    form = _form(node["scale"].shape, input.shape)
+    # Numbers of 4 bits that are computed stay as they are: neither WebNN nor most runtimes reshape them.
+    movable = input.constant is not None or not {input.data_type, node.output.data_type} & {"int4", "uint4"}
+    form = _form(node["scale"].shape, input.shape, movable=movable)
     names = [_reshaped(input, model, form.values)]
     names += [_reshaped(operand, model, form.blocks, form.repeated, form.scales) for operand in parameters]
     _give(model.emit(op_type, names, axis=form.axis, block_size=form.block_size), form.values, node, model)

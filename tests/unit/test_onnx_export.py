@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -95,6 +96,26 @@ def test_types_that_the_standard_lacks_are_cast(builder: MLGraphBuilder[MLGraph]
     x, i = builder.input("x", [4, 3], "float32"), builder.input("i", [2], "uint32")
     graph = builder.build({"y": builder.gather(x, i)})
     check(graph, tmp_path / "m.onnx", {"x": RNG.random((4, 3), np.float32), "i": np.array([3, 1], np.uint32)})
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["constants", "inputs"])
+@pytest.mark.parametrize(("to", "back"), [((2, 3, 2), (2, 3, 2)), ((2, 1, 1), (1, 1, 1)), ((4, 1, 2), (1, 2, 4))])
+def test_blocks_of_4_bit_numbers_along_any_axes_are_read_by_us(
+    to: tuple[int, ...], back: tuple[int, ...], known: bool, tmp_path: Path
+) -> None:
+    """WebNN reshapes no such numbers: only what they are computed from, and the scales."""
+    builder, feeds = direct_builder(BACKEND), {"x": 10 * RNG.random((4, 6, 4), np.float32)}
+    scales = {f"{i}": RNG.random(shape, np.float32) + 0.5 for i, shape in enumerate((to, back))}
+    feeds |= {} if known else scales
+    first, second = (builder.constant(a) if known else builder.input(n, a.shape, "float32") for n, a in scales.items())
+    zeros = [builder.constant(RNG.integers(0, 5, shape).astype(ml_dtypes.uint4)) for shape in (to, back)]
+    quantized = builder.quantize_linear(builder.input("x", [4, 6, 4], "float32"), first, zeros[0])
+    graph = builder.build({"y": builder.dequantize_linear(quantized, second, zeros[1])})
+    expected = run_graph(graph, feeds, BACKEND)
+    save_onnx(graph, tmp_path / "m.onnx")
+    builder = direct_builder(BACKEND)
+    ours = run_graph(builder.build(import_onnx(tmp_path / "m.onnx", builder)), feeds, BACKEND)
+    np.testing.assert_array_equal(ours["y"], expected["y"])
 
 
 @pytest.mark.parametrize("op", VALID)
