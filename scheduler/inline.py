@@ -79,13 +79,17 @@ class InlineLane:
         if needed is None:
             execution = self._execution
             execution.run(task, inputs, on_lane=False)
+            if renaming.lane:  # another thread waits for what has become ready
+                self._workers.wake()
             return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
         spent = 0
         for each in needed:
             if spent > TICK_BUDGET:
                 return True
             spent += self._run_if_ready(each)
-        if task.state is QUEUED:
+        if task.state is QUEUED:  # it is for a lane, or another thread was faster with what it needs
+            with self._lock:
+                renaming.hand_over()
             self._workers.wake()
         return self.breath_due()
 
@@ -104,6 +108,15 @@ class InlineLane:
                     break
         self._workers.wake()
 
+    def expect(self, task: Task | None) -> None:
+        """Have `task`, or a read that is due, settle though nobody asks: at the end of the tick, or on a lane."""
+        if current_loop() is not None and (task is None or not task.unmet):
+            self.expect_tick()
+        elif task is not None:
+            with self._lock:
+                self._renaming.hand_over()
+            self._workers.wake()
+
     def breath_due(self, *, look: bool = False) -> bool:
         """Whether the tick has become so long that the event loop must get a turn.
 
@@ -121,7 +134,10 @@ class InlineLane:
                 return 0
             inputs = self._renaming.start(task)
             self.ran += 1
-        return self._execution.run(task, inputs, on_lane=False)
+        spent = self._execution.run(task, inputs, on_lane=False)
+        if self._renaming.lane:
+            self._workers.wake()
+        return spent
 
     # For what nobody has asked for.
 
@@ -136,6 +152,8 @@ class InlineLane:
                 inputs = renaming.start(task)
                 self.ran += 1
             spent += self._execution.run(task, inputs, on_lane=False)
+            if renaming.lane:
+                self._workers.wake()
 
     def settle_unasked(self) -> None:
         """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""

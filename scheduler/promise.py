@@ -106,6 +106,9 @@ class Promise(Generic[T_co]):
     def _drive(self, timeout: float | None) -> None:
         """As `_advance`, for a plain thread that is about to block: it may take as long as it takes."""
 
+    def _expect(self) -> None:
+        """See to it that it settles though nobody asks: somebody has left a callback and gone."""
+
     # For those who wait.
 
     def __await__(self) -> Generator[Any, Any, T_co]:
@@ -161,13 +164,19 @@ class Promise(Generic[T_co]):
 
     def add_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> None:
         """Call `callback(promise)` once it has settled: now if it has, else on the thread that settles it."""
+        if self._listen(callback):
+            self._expect()
+
+    def _listen(self, callback: Callable[[Any], object]) -> bool:
+        """As `add_done_callback`, for one who asks for the result, too; whether it has still to settle."""
         with settling:
             if self._state is PENDING:
                 if self._callbacks is None:
                     self._callbacks = []
                 self._callbacks.append(callback)
-                return
+                return True
         callback(self)
+        return False
 
     def then(self, function: Callable[[T_co], T]) -> Promise[T]:
         """A promise of `function(result)`; it fails if this one fails, or if `function` raises."""
@@ -182,7 +191,7 @@ class Promise(Generic[T_co]):
                 if self._callbacks is not None and callback in self._callbacks:
                     self._callbacks.remove(callback)
 
-        self.add_done_callback(callback)
+        self._listen(callback)
         return unsubscribe
 
     def _wait(self, timeout: float | None) -> None:
@@ -241,10 +250,13 @@ class _Then(Promise[T]):
                 except Exception as failure:
                     self.reject(failure)
 
-        source.add_done_callback(forward)
+        source._listen(forward)
 
     def _advance(self) -> bool:
         return self._source._advance()
+
+    def _expect(self) -> None:
+        self._source._expect()
 
     def _drive(self, timeout: float | None) -> None:
         self._source._drive(timeout)

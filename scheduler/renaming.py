@@ -9,6 +9,8 @@ What must stay true:
 - A value with no holds has no view; if a queued task makes it and nobody holds another output of that task, the task
   is dropped, and so on up the chain. A running task is left to end; its unreachable outputs are freed then.
 - A queued task is in `inline` or in `lane` exactly when nothing that it waits for is missing (`unmet == 0`).
+- Whoever has called `hand_over` need not ask again: what waits for tasks that were running, or were handed over, goes
+  to a lane when it becomes ready, whichever thread runs them.
 - Each task ends exactly once: `finish` returns it to its caller, every other end puts it into `ended`.
 """
 
@@ -46,6 +48,7 @@ class Renaming:
         self.ended: list[Task] = []
         """Tasks that have ended without having run, or have failed; the caller empties it."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for it
+        self._handed: set[Task] = set()  # running tasks from a lane's queue, or in whose middle `hand_over` came
 
     # Names and values.
 
@@ -131,6 +134,7 @@ class Renaming:
         """`task`, which is ready, begins to run; the views of its inputs."""
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
+            self._handed.add(task)
         self.queued -= 1
         if not self.reserving:
             self.queued_bytes -= task.work.byte_length
@@ -150,6 +154,9 @@ class Renaming:
     def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
         """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
         self.running.discard(task)
+        if self._handed and task in self._handed:
+            self._handed.discard(task)
+            on_lane = True
         task.move(DONE)
         for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
             value.producer = None
@@ -171,6 +178,7 @@ class Renaming:
     def fail(self, task: Task, error: BaseException) -> None:
         """`task`, which was running, has failed: so does everything that is computed from it, with the same cause."""
         self.running.discard(task)
+        self._handed.discard(task)
         self._fail(task, error)
 
     def cancel_all(self, error: BaseException) -> None:
@@ -258,9 +266,10 @@ class Renaming:
         return all(task.work.cost < self.inline_limit and task not in self.lane for task in tasks)
 
     def hand_over(self) -> None:
-        """Everything that waits for the inline lane goes to the lanes instead."""
+        """Everything that waits for the inline lane goes to the lanes instead, now and when it becomes ready."""
         self.lane.update(self.inline)
         self.inline.clear()
+        self._handed.update(self.running)
 
     def _ready(self, task: Task, *, on_lane: bool) -> None:
         if on_lane or task.work.cost >= self.inline_limit:

@@ -79,6 +79,12 @@ class Finished(Promise[None]):
             return self._timeline.inline.breath_due(look=True)
         return self._timeline.inline.advance(self._task)
 
+    def _expect(self) -> None:
+        if self._task is None and current_bridge() is None:
+            self.deliver()
+        else:
+            self._timeline.inline.expect(self._task)
+
     def _drive(self, timeout: float | None) -> None:
         if self._task is None:
             self.deliver()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.stepped import Rig, number_in
 from webnn.errors import InvalidStateError
+from webnn.scheduler.task import Task
 
 
 class TestThreads:
@@ -67,4 +68,59 @@ class TestThreads:
         gate.set()
         thread.join()
         assert got == [3]
+        rig.end()
+
+    @pytest.mark.parametrize("how", ["waits", "leaves a callback", "was about to run it"])
+    def test_what_waits_for_a_run_on_another_threads_time_goes_on_when_that_ends(self, how: str) -> None:
+        rig = Rig(threads=1, inline_limit=10**9)
+
+        def held_up(a: Any) -> Any:
+            started.set()
+            assert gate.wait(5)
+            return a + 1
+
+        started, gate, told = threading.Event(), threading.Event(), threading.Event()
+        x, y, z = rig.name(1), rig.name(), rig.name()
+        rig.dispatch(rig.work("held up", held_up, cost=1), [x], y)
+        first = rig.read(y)
+        rig.dispatch(rig.work("behind", cost=1), [y], z)
+        behind = rig.read(z)
+        other = threading.Thread(target=first.result)
+        if how == "was about to run it":
+            inline = rig.timeline.inline
+            run = inline._run_if_ready
+
+            def run_late(task: Task) -> int:
+                if other.ident is None:
+                    other.start()
+                    assert started.wait(5)
+                return run(task)
+
+            inline._run_if_ready = run_late  # type: ignore[method-assign]
+        else:
+            other.start()
+            assert started.wait(5)
+        if how == "leaves a callback":
+            behind.add_done_callback(lambda _: told.set())
+        else:
+            waiting = threading.Thread(target=lambda: behind.exception(5) or told.set())
+            waiting.start()
+            while not behind._callbacks:
+                pass
+        gate.set()
+        other.join()
+        assert told.wait(5)
+        assert number_in(behind.result()) == 3
+        rig.end()
+
+    def test_a_callback_needs_neither_an_event_loop_nor_anybody_who_asks(self) -> None:
+        rig = Rig(threads=1, inline_limit=10**9)
+        told = threading.Event()
+        x, y = rig.name(1), rig.name()
+        rig.dispatch(rig.work("cheap", cost=1), [x], y)
+        rig.read(y).then(number_in).add_done_callback(lambda _: told.set())
+        assert told.wait(5)
+        told.clear()
+        rig.read(y).add_done_callback(lambda _: told.set())  # of a value that is there
+        assert told.is_set()
         rig.end()
