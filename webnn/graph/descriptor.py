@@ -13,7 +13,14 @@ from webnn.errors import ValidationError
 from webnn.graph.arguments import enum_value, unsigned_list
 from webnn.graph.dtypes import DATA_TYPES, DataType, element_bits, numpy_dtype
 
-__all__ = ["MAX_BYTE_LENGTH", "MAX_DIMENSION", "MAX_RANK", "MAX_TENSOR_COUNT", "MLOperandDescriptor"]
+__all__ = [
+    "MAX_BYTE_LENGTH",
+    "MAX_DIMENSION",
+    "MAX_RANK",
+    "MAX_TENSOR_COUNT",
+    "MLOperandDescriptor",
+    "output_descriptor",
+]
 
 MAX_RANK: Final = 8
 """The specification's N: the largest number of dimensions of any operand."""
@@ -82,3 +89,14 @@ class MLOperandDescriptor:
 
     def __repr__(self) -> str:
         return f"MLOperandDescriptor({self.data_type!r}, {list(self.shape)})"
+
+
+def output_descriptor(data_type: DataType, shape: Sequence[int]) -> MLOperandDescriptor:
+    """That of a result whose dimensions are sums or products, which may be too large for any argument."""
+    largest = max(shape, default=1)
+    if largest > MAX_DIMENSION:
+        raise ValidationError(f"output shape {tuple(shape)}: dimension {largest} is not in 1 to {MAX_DIMENSION}")
+    try:
+        return MLOperandDescriptor(data_type, shape)
+    except ValidationError as error:
+        raise ValidationError(f"output {error}") from None

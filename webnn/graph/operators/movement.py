@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from webnn.errors import ValidationError
 from webnn.graph.arguments import axes_of, axis_of, boolean, enum_value, number, signed, unsigned, unsigned_list
 from webnn.graph.broadcasting import is_same_but_for, is_unidirectional
-from webnn.graph.descriptor import MAX_TENSOR_COUNT, MLOperandDescriptor
+from webnn.graph.descriptor import MAX_TENSOR_COUNT, MLOperandDescriptor, output_descriptor
 from webnn.graph.dtypes import ALL, FLOATS, Number, cast_number
 from webnn.graph.limits import Limits, N
 from webnn.graph.operand import MLOperand
@@ -60,7 +60,7 @@ class Movement(Operators):
             size += input.shape[axis]
         shape = (*first.shape[:axis], size, *first.shape[axis + 1 :])
         return self._add(
-            "concat", {"inputs": inputs}, MLOperandDescriptor(first.data_type, shape), label=label, axis=axis
+            "concat", {"inputs": inputs}, output_descriptor(first.data_type, shape), label=label, axis=axis
         )
 
     @operator(input=Limits(ALL), output=Limits(same_as="input"))
@@ -132,7 +132,7 @@ class Movement(Operators):
         return self._add(
             "pad",
             {"input": input},
-            MLOperandDescriptor(input.data_type, shape),
+            output_descriptor(input.data_type, shape),
             label=label,
             beginning_padding=beginning,
             ending_padding=ending,
@@ -302,7 +302,7 @@ class Movement(Operators):
             raise ValidationError(f"repetitions must be at least 1 everywhere, got {list(times)}")
         shape = tuple(size * n for size, n in zip(input.shape, times, strict=True))
         return self._add(
-            "tile", {"input": input}, MLOperandDescriptor(input.data_type, shape), label=label, repetitions=times
+            "tile", {"input": input}, output_descriptor(input.data_type, shape), label=label, repetitions=times
         )
 
     @operator(input=Limits(ALL), output=Limits(same_as="input"))
