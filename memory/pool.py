@@ -124,17 +124,21 @@ class BufferPool:
         with self._lock:
             self._allocated -= view.buffer.size
 
+    def holds(self, size: int) -> bool:
+        """Whether `size` more bytes may be in use."""
+        if self.budget is None:
+            return True
+        with self._lock:
+            return self._allocated - self._idle() + size <= self.budget
+
     def check(self, size: int) -> None:
         """Raise `OperationError` if `size` more bytes in use would exceed the budget."""
-        if self.budget is not None:
-            with self._lock:
-                in_use = self._allocated - self._idle()
-            if in_use + size > self.budget:
-                raise OperationError(
-                    f"the memory budget of {self.budget} bytes does not hold {size} more: {in_use} are in use;"
-                    " destroy tensors or drop arrays that are not needed, await what is queued,"
-                    " or create the context with a larger memory_budget"
-                )
+        if not self.holds(size):
+            raise OperationError(
+                f"the memory budget of {self.budget} bytes does not hold {size} more: {self.info().in_use} are in use;"
+                " destroy tensors or drop arrays that are not needed, await what is queued,"
+                " or create the context with a larger memory_budget"
+            )
 
     def info(self) -> MemoryInfo:
         """The accounts at this moment."""

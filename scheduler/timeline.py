@@ -42,7 +42,8 @@ from webnn.scheduler.workers import INLINE_LIMIT, Workers
 __all__ = ["Timeline"]
 
 SMALL: Final = 4096
-"""Bytes up to which a write may go over the old value, if nothing but the name can reach that. (Under the lock.)"""
+"""Bytes up to which a write may go over the old value, if nothing but the name can reach that. (Under the lock.)
+Where the budget does not hold a second value, larger ones do, too."""
 UNREAD: Final = 16
 """Reads that nobody has waited for, beyond which they are carried out unasked."""
 
@@ -92,7 +93,13 @@ class Timeline:
             if self._discarded:
                 self._work_off_discarded()
             old = name.value
-            if old is not None and old.holds == 1 and old.view is not None and data.nbytes <= SMALL and not self._lost:
+            if (
+                old is not None
+                and old.holds == 1
+                and old.view is not None
+                and self._lost is None
+                and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
+            ):
                 # Only the name can reach the old value, so nobody sees that this one takes its place.
                 self.allocator.write(old.view, data)
             else:
@@ -116,7 +123,8 @@ class Timeline:
                 self._work_off_discarded()
             if self._lost is not None or self.pool.budget is not None:
                 self._check_not_lost()
-                self.pool.check(renaming.queued_bytes + work.byte_length)
+                given_up = sum(name.shelf.size for name in outputs if _is_last_hold(name.value))
+                self.pool.check(renaming.queued_bytes + work.byte_length - given_up)
             values: list[Value] = []
             for name in inputs:
                 values.append(name.value or self._zeros(name))
@@ -327,3 +335,8 @@ class Timeline:
     def _check_not_lost(self) -> None:
         if self._lost is not None:
             raise ContextLostError(*self._lost.args)
+
+
+def _is_last_hold(value: Value | None) -> bool:
+    """Whether a name that means `value` gives memory back when it means another."""
+    return value is not None and value.holds == 1 and value.view is not None

@@ -123,7 +123,7 @@ class TestBudget:
     def test_a_dispatch_that_exceeds_it_changes_nothing(self, rig: Rig) -> None:
         x, y, z = rig.name(1), rig.name(2), rig.name(3)
         with pytest.raises(OperationError, match="does not hold 8192 more: 24576 are in use"):
-            rig.dispatch(rig.work("plus one"), [x], y)
+            rig.dispatch(rig.work("plus one"), [x], rig.name())
         assert rig.timeline.statistics.queued == 0
         assert [number_in(rig.read(n, np.empty(2048, np.float32)).result()) for n in (x, y, z)] == [1, 2, 3]
 
@@ -148,6 +148,19 @@ class TestBudget:
             rig.run_all()
         assert number_in(rig.read(y, np.empty(2048, np.float32)).result()) == 2
         del z
+
+    def test_what_takes_the_place_of_a_value_that_nobody_can_reach_needs_no_room_beside_it(self, rig: Rig) -> None:
+        x, y, _ = rig.name(1), rig.name(2), rig.name(3)
+        rig.write(y, 4)
+        rig.dispatch(rig.work("plus one"), [x], y)
+        rig.run_all()
+        out = np.empty(2048, np.float32)
+        assert number_in(rig.read(y, out).result()) == 2
+        lent = rig.read(y).result()  # now somebody else can reach it
+        for change in (lambda: rig.write(y, 5), lambda: rig.dispatch(rig.work("plus one"), [x], y)):
+            with pytest.raises(OperationError, match="does not hold 8192 more: 24576 are in use"):
+                change()
+        assert number_in(lent) == number_in(rig.read(y, out).result()) == 2
 
     def test_a_run_that_exceeds_it_changes_nothing(self, rig: Rig) -> None:
         names = [rig.name(i) for i in range(2)]

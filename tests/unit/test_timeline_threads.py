@@ -103,8 +103,12 @@ class TestThreads:
         if how == "leaves a callback":
             behind.add_done_callback(lambda _: told.set())
         else:
-            waiting = threading.Thread(target=lambda: behind.exception(5) or told.set())
-            waiting.start()
+
+            def wait() -> None:
+                behind.exception(5)
+                told.set()
+
+            threading.Thread(target=wait).start()
             while not behind._callbacks:
                 pass
         gate.set()

@@ -223,7 +223,7 @@ class MLContext:
 
         Raises:
             ValidationError: the tensor is not writable, destroyed or of another context; the data does not fit.
-            OperationError: the memory budget does not hold a second value beside the one still in use.
+            OperationError: the memory budget does not hold a second value beside one that is still in use.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
