@@ -125,8 +125,14 @@ class Silent:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("nhcw", "'nhcw'"), ([0] * 100, "[0, 0, 0, 0, 0, 0,..."), (10**5000, "<int>"), (Silent(), "<Silent>")],
-    ids=["short", "long", "too long", "silent"],
+    [
+        ("nhcw", "'nhcw'"),
+        ([0] * 100, "[0, 0, 0, 0, 0, 0,..."),
+        (10**5000, "<int>"),
+        (Silent(), "<Silent>"),
+        (np.eye(2), "array([[1., 0.], [..."),
+    ],
+    ids=["short", "long", "too long", "silent", "of two lines"],
 )
 def test_a_message_shows_any_value_and_stays_short(value: Any, text: str) -> None:
     assert arguments.shown(value, 21) == text

@@ -79,10 +79,14 @@ def test_an_input_that_is_not_valid_is_refused(
 @pytest.mark.parametrize(
     ("descriptor", "message"),
     [
-        ({"shape": [1], "readable": True}, r"a descriptor has the keys 'data_type' and 'shape', got \['readable'"),
+        (
+            {"shape": [1], "readable": True},
+            r"a descriptor has the keys 'data_type' and 'shape', got \['shape', 'readable'\]",
+        ),
         ({"data_type": "int8"}, "a descriptor has the keys"),
         ({"shape": [1]}, "data type must be one of"),
         ({1: 2}, "a descriptor has the keys"),
+        ({"shape": [1], 1: 2, "label": ""}, r"a descriptor has the keys .*, got \['shape', 1, 'label'\]"),
     ],
 )
 def test_a_descriptor_that_is_not_valid_is_refused(builder: Builder, descriptor: Any, message: str) -> None:
@@ -209,7 +213,7 @@ def released() -> memoryview:
         ((MLOperandDescriptor("int64", [1]), [2.0**63]), r"expected int64 \[1\], got list: 9.*e\+18 is no int64"),
         ((MLOperandDescriptor("uint8", [1]), [math.nan]), r"expected uint8 \[1\], got list: nan is no uint8"),
         ((MLOperandDescriptor("int8", [1]), [np.array(300)]), r"expected int8 \[1\], got list: 300 is no int8"),
-        ((MLOperandDescriptor("int32", [2]), None), r"expected int32 \[2\], got NoneType"),
+        ((MLOperandDescriptor("int32", [2]), None), r"expected int32 \[2\], got NoneType: it is no array, no buffer"),
         ((MLOperandDescriptor("int32", [2]), released()), r"expected int32 \[2\], got memoryview: .*released"),
     ],
 )

@@ -214,7 +214,7 @@ async def test_an_item_that_is_no_input_is_an_error_after_the_results_before(
     items: list[Any] = [{"x": filled(1)}, {"x": filled(2)}, {"z": filled(3)}, {"x": filled(4)}]
     stream = context.stream(double(context), items if where == "source" else iter(items))
     seen: list[float] = []
-    with pytest.raises(ValidationError, match="run: missing 'x' and unknown 'z' among the inputs"):
+    with pytest.raises(ValidationError, match=r"^stream: missing 'x' and unknown 'z' among the inputs"):
         await gather(loop.items(stream), seen)
     assert seen == [2, 4]
 

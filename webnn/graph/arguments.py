@@ -162,9 +162,9 @@ def double_list(name: str, value: object, *, length: int) -> tuple[float, ...]:
 
 
 def shown(value: object, length: int = 80) -> str:
-    """`value` as a message shows it: its repr, cut short; of what has none, its type."""
+    """`value` as a message shows it: its repr, in one line and cut short; of what has none, its type."""
     try:
-        text = repr(value)
+        text = " ".join(line.strip() for line in repr(value).splitlines())
     except Exception:  # an integer of thousands of digits, or somebody's own __repr__
         return f"<{type(value).__name__}>"
     return text if len(text) <= length else text[: length - 3] + "..."

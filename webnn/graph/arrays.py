@@ -63,10 +63,17 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
             if descriptor is None:
                 raise TypeError("say of which data type: np.array(..., 'float32')")
             return _from_numbers(data, descriptor.data_type)
-        return np.asarray(memoryview(data))  # type: ignore[arg-type]
+        return np.asarray(_buffer(data))
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
         wanted = "an array or a buffer" if descriptor is None else f"{descriptor.data_type} {list(descriptor.shape)}"
         raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}") from None
+
+
+def _buffer(data: object) -> memoryview:
+    try:
+        return memoryview(data)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError("it is no array, no buffer and no list of numbers") from None
 
 
 def _from_numbers(data: object, data_type: DataType) -> np.ndarray[Any, Any]:

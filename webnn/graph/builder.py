@@ -63,7 +63,7 @@ def descriptor_from(value: object, data_type: object = None) -> MLOperandDescrip
     if isinstance(value, Mapping):
         unknown = set(value) - {"data_type", "dataType", "shape"}
         if unknown or "shape" not in value:
-            raise ValidationError(f"a descriptor has the keys 'data_type' and 'shape', got {sorted(value)}")
+            raise ValidationError(f"a descriptor has the keys 'data_type' and 'shape', got {shown(list(value))}")
         data_type = value.get("data_type", value.get("dataType", data_type))
         value = value["shape"]
     return MLOperandDescriptor(enum_value("data type", data_type, DATA_TYPES), value)  # type: ignore[arg-type]

@@ -40,7 +40,6 @@ from webnn.scheduler.timeline import Timeline
 __all__ = ["MLContext", "MLContextLostInfo"]
 
 F = TypeVar("F")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +361,11 @@ class MLContext:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
         checks.refuse_graph(self, "stream", graph)
-        return Stream(lambda item: self.run(graph, item), source, depth=depth, before=before, after=after)
+
+        def run(item: Any) -> Promise[Any]:
+            return self._timeline.run(graph._work, checks.feeds(self, "stream", graph, item), graph._output_shelves)
+
+        return Stream(run, source, depth=depth, before=before, after=after)
 
     # Graphs that are kept between programs.
 
@@ -402,8 +405,9 @@ class MLContext:
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
+        check_key("load_graph", key)
         try:
-            saved = self._saved.store.load(check_key("load_graph", key), Draft(self._limits))
+            saved = self._saved.store.load(key, Draft(self._limits))
         except ValidationError as error:
             raise ValidationError(f"load_graph: {error}") from None
         return self.compile(saved.graph, saved.check)
