@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["written_at_once"]
+import numpy as np
+
+__all__ = ["write_elements", "written_at_once"]
 
 
 @contextmanager
@@ -41,6 +43,11 @@ def written_at_once(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             os.unlink(file.name)
         raise
+
+
+def write_elements(file: IO[bytes], array: np.ndarray[Any, Any]) -> None:
+    """Write the elements of an array as weight files have them: in row-major order, the lowest byte first."""
+    file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
 
 
 def _umask() -> int:

@@ -7,13 +7,12 @@ external data. That file takes its name first, so that a model never refers to w
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from webnn.backends.files import written_at_once
+from webnn.backends.files import write_elements, written_at_once
 from webnn.backends.onnx.lowerings import lower
 from webnn.backends.onnx.model import Model, standard_types
 from webnn.backends.onnxruntime.kernels import cpu_kernels
@@ -71,7 +70,7 @@ def save_onnx(graph: Graph, path: Path) -> None:
                 array = model.external[tensor.name]
                 padding = -offset % (PAGE if array.nbytes >= MAPPED_BYTES else ALIGNMENT)
                 file.write(b"\0" * padding)
-                file.write(_bytes(array))
+                write_elements(file, array)
                 _refer(tensor, data.name, offset + padding, array.nbytes)
                 offset += padding + array.nbytes
     with written_at_once(path) as file:
@@ -84,11 +83,6 @@ def _check_names(model: Model) -> None:
             if name != spelled:
                 why = "both an input and an output have it" if name.isprintable() else "it has unprintable characters"
                 raise ValidationError(f"{kind} {name!r}: ONNX cannot have this name, since {why}")
-
-
-def _bytes(array: np.ndarray[Any, Any]) -> memoryview:
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return little.reshape(-1).view(np.uint8).data
 
 
 def _refer(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:

@@ -6,7 +6,6 @@ A command makes a plain dictionary and prints it, or draws tables from that same
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
@@ -16,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from webnn.formats.json_text import json_number
 from webnn.graph.arguments import printable
 
 __all__ = [
@@ -74,9 +74,7 @@ def finite(data: Any) -> Any:
         return {key: finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [finite(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
-    return data
+    return json_number(data) if isinstance(data, float) else data
 
 
 def text(value: object) -> str:

@@ -1,14 +1,29 @@
-"""JSON from files that nobody vouches for: whatever is wrong with it is a `DataError` that says where."""
+"""JSON from files that nobody vouches for: whatever is wrong with it is a `DataError` that says where.
+
+And the words for numbers that it cannot spell.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from webnn.errors import DataError
 
-__all__ = ["parse_json", "read_json"]
+__all__ = ["NUMBER_WORDS", "json_number", "parse_json", "read_json"]
+
+NUMBER_WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""The strings that stand for numbers which JSON does not have."""
+
+
+def json_number(value: float) -> float | str:
+    """`value`, or the word for it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from webnn.backends.files import written_at_once
+from webnn.backends.files import write_elements, written_at_once
 from webnn.errors import DataError, ValidationError
 from webnn.formats.json_text import parse_json, read_json
 from webnn.memory.mapped import MappedArray, map_file
@@ -233,4 +233,4 @@ def save_safetensors(
     with written_at_once(Path(path)) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:
-            file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
+            write_elements(file, array)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from webnn.errors import DataError, ValidationError
+from webnn.formats.json_text import NUMBER_WORDS
 from webnn.formats.webnn_text.document import Node
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -27,8 +27,6 @@ OPTION_NAMES: Final = {("cast", "data_type"): "to"}
 _OTHER_NAMES: Final = {("cast", "to"): "data_type", ("cast", "type"): "data_type"}
 _FLAGS: Final = {"has_scale": "scale", "has_bias": "bias"}
 """What older files say about which of the optional operands are given by position."""
-_WORDS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""Numbers that neither form of the file can spell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def _named_operand(value: object, scope: Scope, where: str) -> MLOperand:
 def _decoded(value: Any, sizes: Mapping[str, int], where: str) -> Any:
     """The value of an option: `{name, maxSize}` becomes the dimension's size, the names of odd numbers numbers."""
     if isinstance(value, str):
-        return _WORDS.get(value, value)
+        return NUMBER_WORDS.get(value, value)
     if isinstance(value, list):
         return [_decoded(item, sizes, where) for item in value]
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ import numpy as np
 
 from webnn.backends.files import written_at_once
 from webnn.errors import ValidationError
+from webnn.formats.json_text import json_number
 from webnn.formats.webnn_text.calls import OPTION_NAMES
 from webnn.formats.webnn_text.document import (
     Constant,
@@ -154,6 +155,4 @@ def _short(array: Array) -> Init | None:
 def _option(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_option(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    return json_number(value) if isinstance(value, float) else value

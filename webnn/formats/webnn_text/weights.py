@@ -11,7 +11,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from webnn.backends.files import written_at_once
+from webnn.backends.files import write_elements, written_at_once
 from webnn.errors import DataError
 from webnn.formats.json_text import read_json
 from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safetensors
@@ -227,7 +227,7 @@ def save_blob(path: Path, arrays: Mapping[str, Array]) -> None:
         file.write(MAGIC + (1).to_bytes(4, "little"))
         for key, array in sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize):
             stored = four_bits_packed(array) if array.dtype.name in FOUR_BITS else array
-            file.write(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
+            write_elements(file, stored)
             tensors[key] = {
                 "dataType": array.dtype.name,
                 "shape": list(array.shape),
