@@ -48,23 +48,26 @@ def reads(node: NodeProto) -> Iterator[str]:
 def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
     """The nodes behind `wanted`, each after those that it reads from."""
     order: list[NodeProto] = []
-    done: dict[int, bool] = {}  # False: what the node reads is being looked at; met again like this, it is a cycle
+    # What each node that was met reads from: one that is met again before all of that is done is part of a cycle.
+    before: dict[int, list[NodeProto]] = {}
+    done: set[int] = set()
     for name in wanted:
         stack = [producers[name]] if name in producers else []
         while stack:
             node = stack[-1]
-            if done.get(id(node)):
+            if id(node) in done:
                 stack.pop()
                 continue
-            missing = [producers[read] for read in reads(node) if read in producers]
-            missing = [producer for producer in missing if not done.get(id(producer))]
+            is_new = id(node) not in before
+            if is_new:
+                before[id(node)] = [producers[read] for read in reads(node) if read in producers]
+            missing = [producer for producer in before[id(node)] if id(producer) not in done]
             if not missing:
                 stack.pop()
-                done[id(node)] = True
+                done.add(id(node))
                 order.append(node)
-            elif id(node) in done:
-                raise DataError(f"{where(node)} needs what is computed from its own output")
-            else:
-                done[id(node)] = False
+            elif is_new:
                 stack.extend(reversed(missing))
+            else:
+                raise DataError(f"{where(node)} needs what is computed from its own output")
     return order
