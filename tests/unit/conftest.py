@@ -10,7 +10,8 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 
 @pytest.fixture(params=[ArraysBackend, OnnxRuntimeBackend], ids=["arrays", "onnxruntime"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    return request.param()  # type: ignore[no-any-return]
+    made: Backend = request.param()
+    return made
 
 
 @pytest.fixture(params=[LARGE, SMALL], ids=["large", "small"])

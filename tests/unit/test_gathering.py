@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from tests.direct import direct_builder, run_graph
-from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lowerings import lower
-from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
@@ -23,11 +21,6 @@ from webnn.graph.operand import MLOperand
 Array = np.ndarray[Any, Any]
 Builder = MLGraphBuilder[Graph]
 Shape = tuple[int, ...]
-
-
-@pytest.fixture(params=[ArraysBackend, OnnxRuntimeBackend], ids=["arrays", "onnxruntime"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return request.param()  # type: ignore[no-any-return]
 
 
 def at(index: Any, size: int) -> int:

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from tests.direct import direct_builder, run_graph
-from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lowerings import lower
-from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
@@ -29,11 +27,6 @@ Move = tuple[str, Call, Index, Callable[[Index], Index | None]]
 """A name, the call, the output's shape, and where in the input (None: nowhere, it is 0) each output element is from."""
 
 SHAPE = (3, 2, 4, 1, 2, 1, 1, 2)
-
-
-@pytest.fixture(params=[ArraysBackend, OnnxRuntimeBackend], ids=["arrays", "onnxruntime"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return request.param()  # type: ignore[no-any-return]
 
 
 def values(shape: Sequence[int], data_type: DataType) -> Array:
