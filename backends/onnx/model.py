@@ -302,11 +302,18 @@ class Model:
     def finish(self) -> onnx.ModelProto:
         """The model. Constants in `external` are declared in it but carry no data."""
         outputs = []
+        computed = {value for node in self._nodes for value in node.output}
+        renamed: dict[str, str] = {}
         for name, operand in self.graph.outputs.items():
-            self._where = "output"
-            spelled = self.output_names[name]
-            self._node("Identity", [self[operand]], [spelled], "", {})
+            value, spelled = self[operand], self.output_names[name]
+            if value in computed and value not in renamed:
+                renamed[value] = spelled
+            else:  # an input, a constant, or an output under another name too
+                self._where = "output"
+                self._node("Identity", [value], [spelled], "", {})
             outputs.append(_value_info(spelled, operand.descriptor))
+        for node in self._nodes:
+            _rename(node, renamed)
         inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
         proto = helper.make_graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
         opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in sorted(self._domains - {""}))]
@@ -370,6 +377,17 @@ class Model:
     def _inline(self, name: str, array: np.ndarray[Any, Any], data_type: str) -> None:
         self._initializers.append(numpy_helper.from_array(array, name))
         self._types[name] = data_type
+
+
+def _rename(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
+    """Call values in `node`, and in its bodies, what `renamed` says."""
+    for names in (node.input, node.output):
+        for i, name in enumerate(names):
+            if name in renamed:
+                names[i] = renamed[name]
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            _rename(inner, renamed)
 
 
 def _value_info(name: str, descriptor: MLOperandDescriptor) -> onnx.ValueInfoProto:

@@ -29,8 +29,6 @@ def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
     found = set()
     if _has_product_behind_cast(nodes):
         found.add("MatmulTransposeFusion")
-    if _has_padded_output(nodes):
-        found.add("Pad_Fusion")
     if _moves_dequantized(model.graph):
         found.add("QDQPropagationTransformer")
     return frozenset(found)
@@ -54,15 +52,6 @@ def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:
         seen.add((name, past_cast))
         ahead += [(before, past_cast or node.op_type == "Cast") for before in node.input]
     return False
-
-
-def _has_padded_output(nodes: Sequence[onnx.NodeProto]) -> bool:
-    """A `Pad` of a value that is an output too, through an `Identity`.
-
-    The fusion of the `Pad` with what follows then reads the value under a name that another optimizer has taken away.
-    """
-    returned = {node.input[0] for node in nodes if node.op_type == "Identity"}
-    return any(node.op_type == "Pad" and node.input[0] in returned for node in nodes)
 
 
 def _moves_dequantized(graph: onnx.GraphProto) -> bool:

@@ -92,6 +92,20 @@ def test_names_are_kept_also_those_that_lowerings_would_take(builder: MLGraphBui
     assert [o.name for o in model.graph.output] == ["Add0", "weight"]
 
 
+def test_what_is_returned_and_read_too_is_not_copied(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    x = builder.input("x", [2], "float32")
+    y = builder.neg(x)
+    c = builder.constant(np.ones(1, np.float32))
+    named = {"again": y, "x0": builder.identity(x), "c": builder.identity(c)}
+    graph = builder.build({"y": y, "z": builder.abs(y), **named})
+    model = check(graph, tmp_path / "model.onnx", {"x": np.array([1, -2], np.float32)})
+    assert [(node.op_type, *node.output) for node in model.graph.node if node.op_type != "Identity"] == [
+        ("Neg", "y"),
+        ("Abs", "z"),
+    ]
+    assert sorted(node.output[0] for node in model.graph.node if node.op_type == "Identity") == ["again", "c", "x0"]
+
+
 def test_types_that_the_standard_lacks_are_cast(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
     x, i = builder.input("x", [4, 3], "float32"), builder.input("i", [2], "uint32")
     graph = builder.build({"y": builder.gather(x, i)})

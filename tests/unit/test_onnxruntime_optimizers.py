@@ -90,8 +90,9 @@ def test_graphs_that_do_no_harm_keep_every_optimizer() -> None:
 
 def test_a_graph_with_both_loses_both() -> None:
     def both(b: Builder, x: MLOperand) -> dict[str, MLOperand]:
-        y = b.relu(x)
-        cast = b.cast(b.cast(b.transpose(b.pad(y, [0, 0, 1], [0, 0, 1])), "float16"), "float32")
-        return {"y": y, "z": b.matmul(cast, b.constant(np.ones((2, 5), np.float32)))}
+        cast = b.cast(b.cast(b.transpose(x), "float16"), "float32")
+        scale, zero = (b.constant(np.ones([1, 1, 1], dtype)) for dtype in (np.float32, np.int8))
+        moved = b.reshape(b.dequantize_linear(b.cast(x, "int8"), scale, zero), [24])
+        return {"y": b.matmul(cast, b.constant(np.ones((2, 5), np.float32))), "z": b.relu(moved)}
 
-    assert optimizers_kept_from(both) == {"MatmulTransposeFusion", "Pad_Fusion"}
+    assert optimizers_kept_from(both) == {"MatmulTransposeFusion", "QDQPropagationTransformer"}
