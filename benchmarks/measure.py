@@ -32,11 +32,13 @@ from rich.table import Table
 import webnn
 
 __all__ = [
+    "IDLE",
     "LOOPS",
     "Report",
     "Row",
     "arguments",
     "bound",
+    "busy_after",
     "in_fresh_process",
     "in_turn",
     "installed_loops",
@@ -54,6 +56,8 @@ _CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_
 Kind: TypeAlias = Callable[[], "float | Awaitable[float]"]
 """One peer: does a round of work and gives the seconds per item."""
 
+IDLE: Final = 0.2
+"""Seconds after a run in which the process should do nothing."""
 _SETTLE: Final = 0.06
 """Seconds before each turn: after a run onnxruntime's threads keep a core busy for a while, at the next one's cost."""
 
@@ -68,6 +72,14 @@ def seconds_per(count: int, function: Callable[[], object]) -> float:
     for _ in range(count):
         function()
     return (time.perf_counter() - started) / count
+
+
+def busy_after(run: Callable[[], object]) -> float:
+    """Seconds of processor time that the process takes in the `IDLE` seconds after a run."""
+    run()
+    busy = time.process_time()
+    time.sleep(IDLE)
+    return time.process_time() - busy
 
 
 async def in_turn(rounds: int, kinds: Mapping[str, Kind]) -> dict[str, list[float]]:

@@ -7,16 +7,14 @@ Onnxruntime alone, in both columns: with the setting, and with onnxruntime's def
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.measure import Report, arguments, bound, in_turn, seconds_per, session
+from benchmarks.measure import Report, arguments, bound, busy_after, in_turn, seconds_per, session
 from benchmarks.models import Model, image_model, tiny
 
 RUNS, FRAMES, ROUNDS = 5000, 30, 7
-SETTLE = 0.2
 
 Run = Callable[[], None]
 
@@ -47,14 +45,6 @@ def with_host_work(run: Run) -> Run:
         picture.reshape(224, 2, 224, 2, 3).mean((1, 3))
 
     return run_and_work
-
-
-def busy_after(run: Run) -> float:
-    """Seconds of processor time in the `SETTLE` seconds after a run."""
-    run()
-    busy = time.process_time()
-    time.sleep(SETTLE)
-    return time.process_time() - busy
 
 
 async def measure(report: Report, images: Sequence[Model], scale: float) -> None:

@@ -15,12 +15,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import webnn
-from benchmarks.measure import Report, arguments, bound, in_turn, seconds_per, session
+from benchmarks.measure import IDLE, Report, arguments, bound, busy_after, in_turn, seconds_per, session
 from benchmarks.models import Model, image_model
 
 FRAMES, ROUNDS = 30, 7
-SETTLE = 0.2
-"""Seconds after a run in which the process should do nothing."""
 
 
 async def measure(models: Sequence[Model], frames: int, report: Report) -> None:
@@ -68,17 +66,11 @@ async def measure(models: Sequence[Model], frames: int, report: Report) -> None:
             spread = f"[{min(ratios):.2f} .. {max(ratios):.2f}]"
             report.notes.append(f"two in turn / one, {who}: {statistics.median(ratios):.2f} {spread}")
 
-        def idle(run: Callable[[], object]) -> float:
-            run()
-            busy = time.process_time()
-            time.sleep(SETTLE)
-            return time.process_time() - busy
+        def once() -> object:
+            return context.compute(graphs[0], {name: frame})
 
-        after = await in_turn(
-            ROUNDS,
-            {"ours": lambda: idle(lambda: context.compute(graphs[0], {name: frame})), "raw": lambda: idle(runs[0])},
-        )
-        report.times(f"processor time in the {SETTLE * 1e3:.0f} ms after a run", after["ours"], after["raw"], "ms")
+        after = await in_turn(ROUNDS, {"ours": lambda: busy_after(once), "raw": lambda: busy_after(runs[0])})
+        report.times(f"processor time in the {IDLE * 1e3:.0f} ms after a run", after["ours"], after["raw"], "ms")
     report.notes.append(f"both are {models[0].name}, with weights of their own")
 
 
