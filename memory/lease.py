@@ -40,6 +40,9 @@ def lend(array: np.ndarray[Any, Any], held: T, give_back: Callable[[T], None]) -
 
     That is when the array and all views of it are gone; for a very small one, which is copied, it is now.
 
+    NumPy would refuse to make it writable again if a read-only `memoryview` stood between it and its memory, but making
+    one for each array takes longer than all the rest of this.
+
     `give_back` may be called from any thread, also in the middle of anything: it must be as small as `deque.append`.
     """
     if array.nbytes <= SMALL:
