@@ -254,14 +254,35 @@ def test_load_onnx_gives_a_graph_that_runs() -> None:
         assert context.compute(graph, {"x": [[-1, 0, 2]]})["y"].tolist() == [[0, 0, 2]]
 
 
-def test_a_constant_that_is_no_array_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"constants\['x'\] is no float32 array: .*inhomogeneous"):
-        imported(RELU, constants={"x": [[1, 2], [3]]})
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("x", [[1, 2], [3]], "is no float32 array: .*inhomogeneous"),
+        ("x", None, "is no float32 array: None is for inputs that are optional"),
+        ("x", [1, 2, 3], r"is \[3\], the model says \[batch, 3\]"),
+        ("x", 1, r"is \[\], the model says \[batch, 3\]"),
+        ("n", 2.5, "is no int64 array: 2.5 has no equal there"),
+        ("n", [2, 3], r"is \[2\], the model says \[1\]"),
+    ],
+)
+def test_a_constant_that_is_not_what_the_model_says_is_refused(name: str, given: Any, message: str) -> None:
+    model = model_of([node("Expand", ["x", "n"], ["y"])], [value("x", ["batch", 3]), value("n", [1], INT64)], ["y"])
+    with pytest.raises(ValidationError, match=rf"constants\['{name}'\] {message}"):
+        imported(model, constants={"x": np.ones((1, 3)), "n": 3, name: given})
 
 
-def test_a_builder_in_place_of_a_context_is_refused_with_the_function_that_takes_one() -> None:
+def test_a_number_stands_for_a_constant_of_one_element() -> None:
+    model = model_of([node("Tile", ["x", "n"], ["y"])], [value("x", [3]), value("n", [1], INT64)], ["y"])
+    assert imported(model, constants={"n": 2}).outputs["y"].shape == (6,)
+
+
+def test_what_is_no_context_is_refused_and_a_builder_with_the_function_that_takes_one() -> None:
     with pytest.raises(ValidationError, match=r"takes a context; import_onnx\(model, builder\) gives"):
         webnn.load_onnx(RELU, direct_builder())
+    loaders: list[Any] = [webnn.load_onnx, webnn.load_webnn]
+    for load in loaders:
+        with pytest.raises(ValidationError, match=f"{load.__name__}: context must be an MLContext, got 'cpu'"):
+            load("model", "cpu")
 
 
 @pytest.mark.parametrize("shapes", [{"past": 0}, {"cache": [1, 0]}])

@@ -12,6 +12,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webnn.errors import ValidationError
+from webnn.graph.arguments import shown
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
 from webnn.graph.operand import MLOperand
@@ -64,6 +65,8 @@ def load_onnx(
     """
     if isinstance(context, MLGraphBuilder):
         raise ValidationError("load_onnx: it takes a context; import_onnx(model, builder) gives the builder's operands")
+    if not isinstance(context, MLContext | None):
+        raise ValidationError(f"load_onnx: context must be an MLContext, got {shown(context)}")
     chosen = context if context is not None else ML().create_context()
     try:
         builder = chosen.create_graph_builder()

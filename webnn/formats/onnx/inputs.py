@@ -13,7 +13,7 @@ from webnn.formats.onnx.problems import OnnxNotSupportedError, Problem, text
 from webnn.formats.onnx.reading import DTYPES
 from webnn.formats.onnx.values import ABSENT, UnsupportedNodeError, Value, data_type_for
 from webnn.formats.outline import OpenDimensionsError, is_name
-from webnn.graph.arguments import enum_value, unsigned, unsigned_list
+from webnn.graph.arguments import enum_value, shown, unsigned, unsigned_list
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
 from webnn.graph.operand import MLOperand
@@ -104,14 +104,27 @@ class Inputs:
                 raise ValidationError(f"constants[{info.name!r}] must be a list of arrays, got {type(given).__name__}")
             dtype = DTYPES.get(kind.sequence_type.elem_type.tensor_type.elem_type)
             return Value(items=tuple(Value(self._array(info.name, item, dtype)) for item in given))
-        return Value(self._array(info.name, given, DTYPES.get(_tensor_type(info).elem_type)))
+        array = self._array(info.name, given, DTYPES.get(_tensor_type(info).elem_type))
+        declared = _declared(info)
+        if not _tensor_type(info).HasField("shape") or _fits(array.shape, declared):
+            return Value(array)
+        if array.size == 1 and _fits(
+            (1,) * len(declared), declared
+        ):  # 16000 for [1], which many models say of a number
+            return Value(array.reshape((1,) * len(declared)))
+        raise ValidationError(f"constants[{info.name!r}] is {list(array.shape)}, the model says {_written(declared)}")
 
     @staticmethod
     def _array(name: str, given: Any, dtype: np.dtype[Any] | None) -> np.ndarray[Any, Any]:
         try:
-            return np.asarray(given, dtype)
+            if given is None:
+                raise TypeError("None is for inputs that are optional")  # NumPy would make NaN of it
+            array = np.asarray(given, dtype)
+            if array.dtype.kind in "biu" and not np.array_equal(array, np.asarray(given)):
+                raise ValueError(f"{shown(given)} has no equal there")  # NumPy would cut it off
         except (ValueError, TypeError, OverflowError) as error:
             raise ValidationError(f"constants[{name!r}] is no {dtype} array: {error}") from None
+        return array
 
     def _held_type(self, info: ValueInfoProto) -> DataType:
         try:
@@ -191,11 +204,7 @@ class Inputs:
         given = self._shapes.get(info.name)
         if given is not None:
             shape = unsigned_list(f"shapes[{info.name!r}]", given)
-            fits = not tensor.HasField("shape") or (
-                len(shape) == len(declared)
-                and all(size <= 0 or size == s for (size, _), s in zip(declared, shape, strict=True))
-            )
-            if not fits:
+            if tensor.HasField("shape") and not _fits(shape, declared):
                 raise ValidationError(f"shapes[{info.name!r}] is {list(shape)}, the model says {_written(declared)}")
             if 0 in shape:
                 raise _without_elements(info.name, info.name)
@@ -227,6 +236,12 @@ def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
 def _declared(info: ValueInfoProto) -> list[tuple[int, str]]:
     """The size of each dimension, 0 or less if it is open, and its name."""
     return [(d.dim_value if d.HasField("dim_value") else 0, d.dim_param) for d in _tensor_type(info).shape.dim]
+
+
+def _fits(shape: Sequence[int], declared: Sequence[tuple[int, str]]) -> bool:
+    return len(shape) == len(declared) and all(
+        size <= 0 or size == given for (size, _), given in zip(declared, shape, strict=True)
+    )
 
 
 def _written(declared: Sequence[tuple[int, str]]) -> str:

@@ -197,7 +197,7 @@ def read_model(source: object) -> Model:
         return _parsed(data, path, f"{str(path)!r}")
     if isinstance(source, bytes | bytearray | memoryview):
         try:
-            return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the bytes")
+            return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the data")
         except TypeError as error:
             raise ValidationError(f"the bytes of a model must be contiguous: {error}") from None
     raise ValidationError(f"a model is a path, bytes or an onnx.ModelProto, got {type(source).__name__}")

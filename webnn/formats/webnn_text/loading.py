@@ -26,7 +26,7 @@ from webnn.formats.webnn_text.document import (
 from webnn.formats.webnn_text.json_form import parse_json_form
 from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.weights import FOUR_BITS, Weights, find_weights, four_bits_from, open_weights
-from webnn.graph.arguments import unsigned
+from webnn.graph.arguments import shown, unsigned
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -65,6 +65,8 @@ def load_webnn(
         ValidationError: `shapes` has no size for a dimension, or one that is too large.
         OSError: a file cannot be read.
     """
+    if not isinstance(context, MLContext | None):
+        raise ValidationError(f"load_webnn: context must be an MLContext, got {shown(context)}")
     chosen = context if context is not None else ML().create_context()
     try:
         builder = chosen.create_graph_builder()
