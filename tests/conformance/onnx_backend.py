@@ -162,8 +162,16 @@ def reason_of(message: str) -> str:
     for pattern, reason in _REASONS.items():
         found = re.search(pattern, message)
         if found:
-            return reason.format(*found.groups())
+            return reason.format(*map(_onnx_name, found.groups()))
     return message.splitlines()[-1].strip()
+
+
+def _onnx_name(type_name: str) -> str:
+    """The standard's name of a type, which arrays call otherwise."""
+    if not hasattr(ml_dtypes, type_name):
+        return type_name
+    element_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(getattr(ml_dtypes, type_name)))
+    return str(onnx.TensorProto.DataType.Name(element_type)).lower()
 
 
 def row(op_type: str, backend: Backend) -> str:
