@@ -84,9 +84,7 @@ def _largest_places(node: OnnxNode, x: MLOperand, windows: Windows, *, ceil: boo
         raise UnsupportedNodeError(f"where the largest of {elements} elements is, {total} times, takes too much")
     rows = zip(windows.sizes, windows.spans, windows.strides, windows.before, counts, strict=True)
     after = [max((count - 1) * stride + span - size - before, 0) for size, span, stride, before, count in rows]
-    dtype = x.descriptor.dtype
-    lowest = -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
-    padded = pad_or_crop(b, x, [0, 0, *windows.before], [0, 0, *after], value=lowest)
+    padded = pad_or_crop(b, x, [0, 0, *windows.before], [0, 0, *after], value=-math.inf)
     backwards = bool(node.get_int("storage_order", 0))
     slices, places = [], []
     for element in np.ndindex(*windows.kernel):

@@ -121,15 +121,6 @@ def _wrapped(node: OnnxNode, indices: MLOperand, size: int) -> MLOperand:
     return b.where(b.lesser(indices, node.scalar(indices, 0)), b.add(indices, node.scalar(indices, size)), indices)
 
 
-def _neutral(reduction: _Reduction, x: MLOperand) -> float:
-    """What changes nothing, in the type of `x`."""
-    dtype = x.descriptor.dtype
-    if dtype.kind == "f" or math.isfinite(reduction.neutral):
-        return reduction.neutral
-    bounds = np.iinfo(dtype)
-    return int(bounds.min if reduction.neutral < 0 else bounds.max)
-
-
 def _combined(  # noqa: PLR0917 (what a scatter is)
     node: OnnxNode, reduction: _Reduction, places: int, indices: MLOperand, updates: MLOperand, axis: int
 ) -> MLOperand:
@@ -148,7 +139,7 @@ def _combined(  # noqa: PLR0917 (what a scatter is)
         return b.matmul(b.cast(b.reshape(is_place, [places, indices.shape[0]]), updates.data_type), updates)
     if pairs > _COMPARED:
         raise _too_many(places, updates)
-    neutral = node.scalar(updates, _neutral(reduction, updates))
+    neutral = node.scalar(updates, reduction.neutral)  # of integers, infinity is the largest there is
     spread = [*updates.shape[:axis], 1, *updates.shape[axis:]]
     chosen = b.where(is_place, b.reshape(updates, spread), neutral)
     narrow = updates.data_type in {"int8", "uint8"} and reduction.many in {"reduce_sum", "reduce_product"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -83,17 +83,11 @@ class _Network:
                 f"WebNN cannot sort, and a network for {size} elements, {count} times, takes too much",
                 "take its input as outputs=[...] and sort outside of the graph",
             )
-        worst = self._worst(rows.descriptor.dtype)
+        worst = -math.inf if largest else math.inf
         self._values = self._b.pad(rows, [0, 0], [0, width - size], value=worst) if width > size else rows
         # Behind the elements in number too: what was added comes after what is as bad.
         numbers = node.constant(np.arange(width, dtype=np.int32).reshape(1, width))
         self._numbers = self._b.expand(numbers, [count, width])
-
-    def _worst(self, dtype: np.dtype[Any]) -> float:
-        if dtype.kind == "f":
-            return -math.inf if self._largest else math.inf
-        bounds = np.iinfo(dtype)
-        return int(bounds.min if self._largest else bounds.max)
 
     def top(self) -> list[MLOperand]:
         """The best elements of each row, and their places."""

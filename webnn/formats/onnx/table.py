@@ -24,9 +24,7 @@ __all__ = ["MICROSOFT", "ImportFunction", "Imported", "imported_types", "importe
 MICROSOFT: Final = "com.microsoft"
 """The domain of onnxruntime's own operators."""
 
-Imported: TypeAlias = (
-    "MLOperand | np.ndarray[Any, Any] | Sequence[MLOperand] | Sequence[MLOperand | np.ndarray[Any, Any] | Value | None]"
-)
+Imported: TypeAlias = "MLOperand | np.ndarray[Any, Any] | Sequence[MLOperand | np.ndarray[Any, Any] | Value | None]"
 """One output, or all of them; None for an optional one that nobody reads."""
 
 ImportFunction: TypeAlias = Callable[[OnnxNode], Imported]
