@@ -60,7 +60,12 @@ def test_features_are_chosen_and_joined(backend: Backend) -> None:
     ("op_type", "options", "error", "message"),
     [
         ("ZipMap", {"classlabels_int64s": [0, 1, 2]}, NotSupportedError, "no ZipMap of the domain .*'zipmap': False"),
-        ("LinearClassifier", {"coefficients": TWELVE, "classlabels_strings": ["a"]}, NotSupportedError, "are strings"),
+        (
+            "LinearClassifier",
+            {"coefficients": TWELVE[:3], "classlabels_strings": ["a"]},
+            NotSupportedError,
+            "are strings",
+        ),
         ("LinearRegressor", {"coefficients": FOUR}, NotSupportedError, "4 coefficients for 1 columns of 3 features"),
         ("Scaler", {"offset": FOUR, "scale": [1.0]}, DataError, "offset has 4 numbers, expected 3"),
         ("Normalizer", {"norm": "L7"}, DataError, "norm must be MAX, L1 or L2, got 'L7'"),

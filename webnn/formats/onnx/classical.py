@@ -1,6 +1,6 @@
 """What converters of scikit-learn write besides the standard operators: scaling, linear models and choosing features.
 
-Trees, support vectors and text have no form in WebNN.
+Trees are in `trees`; support vectors and text have no form in WebNN.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.table import Imported, imports
-from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.values import OnnxNode, UnsupportedNodeError, Value
 from webnn.graph.operand import MLOperand
 
-__all__: list[str] = []
+__all__ = ["NO_LABELS", "floats", "transformed"]
+
+NO_LABELS: Final = UnsupportedNodeError(
+    "the labels are strings", "the scores as outputs=[...], whose largest chooses a string outside of the graph"
+)
 
 _ML: Final = "ai.onnx.ml"
 
 
-def _floats(node: OnnxNode, index: int = 0) -> MLOperand:
+def floats(node: OnnxNode, index: int = 0) -> MLOperand:
     """An input as rows of float32, as all outputs are."""
     b, x = node.builder, node.operand(index)
     x = x if x.data_type == "float32" else b.cast(x, "float32")
@@ -46,7 +50,7 @@ def array_feature_extractor(node: OnnxNode) -> Imported:
 @imports("Scaler", domain=_ML)
 def scaler(node: OnnxNode) -> Imported:
     """Each feature less its offset, times its scale."""
-    b, x = node.builder, _floats(node)
+    b, x = node.builder, floats(node)
     features = x.shape[-1]
     centred = b.sub(x, b.constant(np.array(_numbers(node, "offset", features))))
     return b.mul(centred, b.constant(np.array(_numbers(node, "scale", features))))
@@ -55,7 +59,7 @@ def scaler(node: OnnxNode) -> Imported:
 @imports("Normalizer", domain=_ML)
 def normalizer(node: OnnxNode) -> Imported:
     """Each row by its norm; rows of zeros stay."""
-    b, x, norm = node.builder, _floats(node), node.get_string("norm", "MAX")
+    b, x, norm = node.builder, floats(node), node.get_string("norm", "MAX")
     reduce = {"MAX": b.reduce_max, "L1": b.reduce_l1, "L2": b.reduce_l2}.get(norm)
     if reduce is None:
         raise DataError(f"norm must be MAX, L1 or L2, got {norm!r}")
@@ -85,32 +89,31 @@ def imputer(node: OnnxNode) -> Imported:
 @imports("FeatureVectorizer", domain=_ML)
 def feature_vectorizer(node: OnnxNode) -> Imported:
     """The features of all inputs, one after the other."""
-    return node.builder.concat([_floats(node, i) for i in range(len(node.inputs))], 1)
+    return node.builder.concat([floats(node, i) for i in range(len(node.inputs))], 1)
 
 
 @imports("LinearRegressor", domain=_ML)
 def linear_regressor(node: OnnxNode) -> Imported:
     """One product, and what follows it."""
-    return _transformed(node, _linear(node, node.get_int("targets", 1)))
+    return transformed(node, _linear(node, node.get_int("targets", 1)))
 
 
 @imports("LinearClassifier", domain=_ML)
 def linear_classifier(node: OnnxNode) -> Imported:
     """The label of the largest score, and all scores."""
     b, labels = node.builder, node.get_ints("classlabels_ints", ())
+    strings = node.get_strings("classlabels_strings", ())
+    scores = _linear(node, len(labels) or len(strings))
     if not labels:
-        raise UnsupportedNodeError(
-            "its labels are strings", "labels that are integers, which index the strings outside"
-        )
-    scores = _linear(node, len(labels))
+        return [Value(why=NO_LABELS), transformed(node, scores)]
     largest = b.arg_max(scores, 1, output_data_type="int64")
     if labels != [*range(len(labels))]:
         largest = b.gather(node.constant(np.array(labels, np.int64)), largest)
-    return [largest, _transformed(node, scores)]
+    return [largest, transformed(node, scores)]
 
 
 def _linear(node: OnnxNode, columns: int) -> MLOperand:
-    b, x = node.builder, _floats(node)
+    b, x = node.builder, floats(node)
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")
     given = len(node.get_floats("coefficients"))
@@ -123,9 +126,10 @@ def _linear(node: OnnxNode, columns: int) -> MLOperand:
     return b.gemm(x, weights, c=bias, b_transpose=True)
 
 
-def _transformed(node: OnnxNode, scores: MLOperand) -> MLOperand:
+def transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
     """The scores after `post_transform`."""
-    b, name = node.builder, node.get_string("post_transform", "NONE")
+    b = node.builder
+    name = node.get_string("post_transform", "NONE") if name is None else name
     known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
     if name not in known:
         raise UnsupportedNodeError(f"post_transform is {name}", ", ".join(known))

@@ -36,6 +36,7 @@ FAMILIES: Final = (
     "sequences",
     "signal",
     "sorting",
+    "trees",
 )
 
 for family in FAMILIES:

@@ -259,9 +259,11 @@ class Importer:
             if name:
                 result = results[i] if results is not None and i < len(results) else None
                 self.scope.values[name] = result if result is not None else Value(missing=True)
-                if result is None and results is not None:
+                why = result.why if result is not None else None
+                if results is not None and (result is None or why is not None):
                     reason = f"its output {i} ({text(name)}) is used, and WebNN cannot compute it"
-                    self._partial[name] = Problem(text(label_of(proto)), qualified(proto, domain), reason, "")
+                    reason, nearest = (f"{reason}: {why.reason}", why.nearest) if why is not None else (reason, "")
+                    self._partial[name] = Problem(text(label_of(proto)), qualified(proto, domain), reason, nearest)
 
     def _attributes(self, proto: NodeProto) -> dict[str, AttributeProto]:
         """The attributes of a node; inside of a function some refer to those of its call, which may not be given."""

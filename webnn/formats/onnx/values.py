@@ -79,10 +79,11 @@ class Value:
 
     Or a sequence of such values (`items`), whose length is always known.
 
-    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame.
+    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame. `why` is
+    for an output that cannot be computed of a node that can be expressed.
     """
 
-    __slots__ = ("array", "floats", "items", "missing", "operand")
+    __slots__ = ("array", "floats", "items", "missing", "operand", "why")
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class Value:
         items: tuple[Value, ...] | None = None,
         floats: MLOperand | None = None,
         missing: bool = False,
+        why: UnsupportedNodeError | None = None,
     ) -> None:
         self.array = array
         self.operand = operand
@@ -99,7 +101,8 @@ class Value:
         self.items = items
         self.floats = floats
         """Of integers that were computed as floats: these, for a cast back."""
-        self.missing = missing
+        self.missing = missing or why is not None
+        self.why = why
 
     @property
     def shape(self) -> tuple[int, ...]:
