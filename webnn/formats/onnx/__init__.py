@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from webnn.errors import ValidationError
-from webnn.graph.arguments import shown
+from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
 from webnn.graph.operand import MLOperand
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.ml import ML
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -63,20 +61,11 @@ def load_onnx(
         NotSupportedError: the model has nodes that WebNN cannot express; the message lists all of them, with the
             reason and the nearest form (its `problems`, where they are many).
     """
-    if isinstance(context, MLGraphBuilder):
-        raise ValidationError("load_onnx: it takes a context; import_onnx(model, builder) gives the builder's operands")
-    if not isinstance(context, MLContext | None):
-        raise ValidationError(f"load_onnx: context must be an MLContext, got {shown(context)}")
-    chosen = context if context is not None else ML().create_context()
-    try:
-        builder = chosen.create_graph_builder()
-        return builder.build(
-            import_onnx(model, builder, shapes=shapes, dtypes=dtypes, constants=constants, outputs=outputs)
-        )
-    except BaseException:
-        if context is None:
-            chosen.destroy()
-        raise
+
+    def add(builder: MLGraphBuilder[MLGraph]) -> dict[str, MLOperand]:
+        return import_onnx(model, builder, shapes=shapes, dtypes=dtypes, constants=constants, outputs=outputs)
+
+    return loaded("onnx", context, add)
 
 
 def import_onnx(
