@@ -20,7 +20,7 @@ from webnn.backends.null import NullBackend
 from webnn.errors import DataError, ValidationError
 from webnn.formats.safetensors import load_safetensors, save_safetensors
 from webnn.formats.saved_graphs import SavedGraphs
-from webnn.formats.webnn_text.loading import import_webnn
+from webnn.formats.webnn_text import import_webnn
 from webnn.formats.webnn_text.saving import save_json, save_webnn
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph

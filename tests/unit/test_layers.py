@@ -152,6 +152,13 @@ def test_importing_the_package_loads_no_backend() -> None:
     assert loaded & set(ELSEWHERE) == set()
 
 
+def test_importing_the_package_loads_no_reader_of_models() -> None:
+    loaded = {module for module in loaded_by("import webnn") if module.startswith("webnn.formats.")}
+    assert {
+        module for module in loaded if module.startswith(("webnn.formats.onnx.", "webnn.formats.webnn_text."))
+    } == set()
+
+
 def test_a_loaded_backend_would_be_seen() -> None:
     assert concrete_backends(loaded_by("import webnn.backends.arrays.backend")) >= {"webnn.backends.arrays.backend"}
 

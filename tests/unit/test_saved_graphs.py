@@ -17,7 +17,7 @@ import webnn
 from tests.loops import Loop
 from webnn.errors import ContextLostError, DataError, InvalidStateError, NotSupportedError, ValidationError
 from webnn.formats import saved_graphs
-from webnn.formats.webnn_text.loading import import_webnn
+from webnn.formats.webnn_text import import_webnn
 from webnn.graph.limits import narrowed
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.saving import cache_folder

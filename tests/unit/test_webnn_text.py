@@ -23,8 +23,8 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import DataError, ValidationError
 from webnn.formats import load_webnn
 from webnn.formats.safetensors import save_safetensors
+from webnn.formats.webnn_text import import_webnn
 from webnn.formats.webnn_text.json_form import json_of, parse_json_form
-from webnn.formats.webnn_text.loading import import_webnn
 from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.saving import save_json, save_webnn
 from webnn.formats.webnn_text.writer import text_of

@@ -13,13 +13,12 @@ from typing import Final
 
 from webnn.backends.disk_store import DiskStore, Entry
 from webnn.errors import DataError, NotSupportedError, ValidationError
-from webnn.formats.webnn_text.loading import import_webnn
-from webnn.formats.webnn_text.saving import save_json
+from webnn.formats.webnn_text import import_webnn
 from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import map_file
-from webnn.runtime.saving import Saved
+from webnn.runtime.saving import SAVERS, Saved, registered
 
 __all__ = ["SavedGraphs"]
 
@@ -41,7 +40,7 @@ class SavedGraphs:
     def save(self, key: str, graph: Graph) -> None:
         """Keep `graph` under `key`, in place of what is there."""
         facts = {"structure": graph.structure_hash}
-        self.entries.write(key, facts, lambda folder: save_json(graph, folder / GRAPH))
+        self.entries.write(key, facts, lambda folder: registered(SAVERS[".json"])(graph, folder / GRAPH))
 
     def load(self, key: str, host: GraphHost[Graph]) -> Saved:
         """Make the graph again, for `host`; its weights stay in the file."""

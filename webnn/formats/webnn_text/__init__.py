@@ -5,6 +5,60 @@ makes each node a call of the builder (`calls`), with constants from `weights`. 
 `writer` or `json_form` writes it down.
 """
 
-from webnn.formats.webnn_text.loading import import_webnn, load_webnn
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from webnn.formats.loading import loaded
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.operand import MLOperand
+from webnn.runtime.context import MLContext
+from webnn.runtime.graph import MLGraph
 
 __all__ = ["import_webnn", "load_webnn"]
+
+
+def load_webnn(
+    path: str | os.PathLike[str],
+    context: MLContext | None = None,
+    *,
+    shapes: Mapping[str, int] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> MLGraph:
+    """The graph in a `.webnn` file, in its text or its JSON form, compiled in the background.
+
+    Weights are not copied: they are read from where they lie in the file beside it, when they are needed.
+
+    Args:
+        path: the graph file; its content decides which form it is in.
+        context: where the graph shall run. Default: a new one, `webnn.ML().create_context()`.
+        shapes: sizes for the dimensions that the file leaves open, by name: `{"batch": 1}`.
+        weights: the weight file. Default: the first of `STEM.safetensors`, `STEM.weights`, `model.safetensors` and
+            `model.weights` that lies beside the graph file.
+
+    Raises:
+        DataError: the file or its weights are not what they claim to be; the message begins with the place.
+        ValidationError: `shapes` has no size for a dimension, or one that is too large.
+        OSError: a file cannot be read.
+    """
+    return loaded("webnn", context, lambda builder: import_webnn(path, builder, shapes=shapes, weights=weights))
+
+
+def import_webnn(
+    path: str | os.PathLike[str],
+    builder: MLGraphBuilder[Any],
+    *,
+    shapes: Mapping[str, int] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> dict[str, MLOperand]:
+    """The outputs of a graph file as operands of `builder`, by name, to go on building with.
+
+    Takes and raises what `load_webnn` does.
+    """
+    # The parsers are a large part of this package; only those who have a file pay for them.
+    from webnn.formats.webnn_text.loading import imported  # noqa: PLC0415
+
+    return imported(Path(path), builder, shapes or {}, weights)

@@ -26,71 +26,28 @@ from webnn.formats.webnn_text.document import (
 from webnn.formats.webnn_text.json_form import parse_json_form
 from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.weights import FOUR_BITS, Weights, find_weights, four_bits_from, open_weights
-from webnn.graph.arguments import shown, unsigned
+from webnn.graph.arguments import unsigned
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import cast_number
 from webnn.graph.operand import MLOperand
-from webnn.runtime.context import MLContext
-from webnn.runtime.graph import MLGraph
-from webnn.runtime.ml import ML
 
-__all__ = ["import_webnn", "load_webnn", "read_document"]
+__all__ = ["imported", "read_document"]
 
 MAX_FILLED: Final = 256 * 1024 * 1024
 """How many bytes all constants of a file that hold one value may take: a short line can ask for gigabytes."""
 
 
-def load_webnn(
-    path: str | os.PathLike[str],
-    context: MLContext | None = None,
-    *,
-    shapes: Mapping[str, int] | None = None,
-    weights: str | os.PathLike[str] | None = None,
-) -> MLGraph:
-    """The graph in a `.webnn` file, in its text or its JSON form, compiled in the background.
-
-    Weights are not copied: they are read from where they lie in the file beside it, when they are needed.
-
-    Args:
-        path: the graph file; its content decides which form it is in.
-        context: where the graph shall run. Default: a new one, `webnn.ML().create_context()`.
-        shapes: sizes for the dimensions that the file leaves open, by name: `{"batch": 1}`.
-        weights: the weight file. Default: the first of `STEM.safetensors`, `STEM.weights`, `model.safetensors` and
-            `model.weights` that lies beside the graph file.
-
-    Raises:
-        DataError: the file or its weights are not what they claim to be; the message begins with the place.
-        ValidationError: `shapes` has no size for a dimension, or one that is too large.
-        OSError: a file cannot be read.
-    """
-    if not isinstance(context, MLContext | None):
-        raise ValidationError(f"load_webnn: context must be an MLContext, got {shown(context)}")
-    chosen = context if context is not None else ML().create_context()
-    try:
-        builder = chosen.create_graph_builder()
-        return builder.build(import_webnn(path, builder, shapes=shapes, weights=weights))
-    except BaseException:
-        if context is None:
-            chosen.destroy()
-        raise
-
-
-def import_webnn(
-    path: str | os.PathLike[str],
+def imported(
+    path: Path,
     builder: MLGraphBuilder[Any],
-    *,
-    shapes: Mapping[str, int] | None = None,
-    weights: str | os.PathLike[str] | None = None,
+    shapes: Mapping[str, int],
+    weights: str | os.PathLike[str] | None,
 ) -> dict[str, MLOperand]:
-    """The outputs of a graph file as operands of `builder`, by name, to go on building with.
-
-    Takes and raises what `load_webnn` does.
-    """
-    path = Path(path)
+    """What `import_webnn` gives, whose arguments these are."""
     document = read_document(path)
-    sizes = _sizes(document, shapes or {})
+    sizes = _sizes(document, shapes)
     scope = Scope(builder, {}, sizes)
     for name, row in document.inputs.items():
         _define(scope, name, _input(name, row, builder, sizes), str(row.place))
