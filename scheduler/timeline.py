@@ -123,8 +123,9 @@ class Timeline:
                 self._work_off_discarded()
             if self._lost is not None or self.pool.budget is not None:
                 self._check_not_lost()
+                zeros = sum(name.shelf.size for name in inputs if name.value is None)
                 given_up = sum(name.shelf.size for name in outputs if _is_last_hold(name.value))
-                self.pool.check(renaming.queued_bytes + work.byte_length - given_up)
+                self.pool.check(renaming.queued_bytes + zeros + work.byte_length - given_up)
             values: list[Value] = []
             for name in inputs:
                 values.append(name.value or self._zeros(name))

@@ -127,6 +127,12 @@ class TestBudget:
         assert rig.timeline.statistics.queued == 0
         assert [number_in(rig.read(n, np.empty(2048, np.float32)).result()) for n in (x, y, z)] == [1, 2, 3]
 
+    def test_inputs_that_were_never_written_count(self, rig: Rig) -> None:
+        names = [rig.name(1), rig.name(2)]
+        with pytest.raises(OperationError, match="does not hold 16384 more: 16384 are in use"):
+            rig.dispatch(rig.work("plus one"), [rig.name()], rig.name())
+        assert rig.in_use == len(names)
+
     def test_what_is_queued_counts(self, rig: Rig) -> None:
         x, y, z = rig.name(1), rig.name(), rig.name()
         work = rig.work("plus one")
