@@ -190,8 +190,8 @@ def test_scattering_leaves_its_input_as_it_was(backend: Backend) -> None:
 
 def op_types(make: Callable[[Builder], MLOperand]) -> list[str]:
     builder = direct_builder()
-    *nodes, _ = lower(builder.build({"y": make(builder)}), cpu_kernels()).finish().graph.node
-    return [node.op_type for node in nodes]
+    model = lower(builder.build({"y": make(builder)}), cpu_kernels()).finish()
+    return [node.op_type for node in model.graph.node]
 
 
 @pytest.mark.parametrize("index_type", INDICES)

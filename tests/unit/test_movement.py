@@ -235,9 +235,9 @@ def test_the_options_are_resolved_for_backends() -> None:
 def test_moving_is_one_onnx_node_and_not_moving_is_none(call: Call, expected: list[str]) -> None:
     builder = direct_builder()
     graph = builder.build({"y": call(builder, builder.input("x", [2, 6], "float32"))})
-    *nodes, output = lower(graph, cpu_kernels()).finish().graph.node
-    assert [node.op_type for node in nodes] == expected
-    assert output.op_type == "Identity"
+    nodes = lower(graph, cpu_kernels()).finish().graph.node
+    # An output that is an input is one under another name.
+    assert [node.op_type for node in nodes] == (expected or ["Identity"])
 
 
 HUGE = 2**29 - 1
