@@ -229,39 +229,15 @@ class Model:
         **attributes: Any,
     ) -> list[str]:
         """Add a node with several outputs; each is the value of an operand, of none (None), or left out ("")."""
-        types = [self._types.get(name, "") for name in inputs]
-        variables: dict[str, str] = {}
-        schema = _schema(op_type, domain)
-        cast_inputs = list(inputs)
-        if schema is not None:
-            in_types, out_types, variadic = schema
-            for i, name in enumerate(inputs):
-                variable = in_types[min(i, len(in_types) - 1)] if variadic else in_types[i]
-                if name and not variable.startswith("tensor("):
-                    wanted = self._computed_in(op_type, domain, variable, types[i])
-                    variables.setdefault(variable, types[i])
-                    if wanted != types[i]:
-                        cast_inputs[i] = self.cast(name, wanted)
-        else:
-            out_types = ()
+        cast_inputs, variables = self._cast_inputs(op_type, domain, inputs)
         names, results = [], []
         for i, operand in enumerate(outputs):
-            if operand == "":
-                names.append("")
-                results.append(("", "", ""))
-                continue
-            variable = out_types[min(i, len(out_types) - 1)] if out_types else ""
-            if "to" in attributes and op_type == "Cast":
-                final = made = next(k for k, v in _ONNX_TYPES.items() if v == attributes["to"])
-            elif variable in _BY_STRING:
-                final = made = _BY_STRING[variable]
-            elif variable in variables:
-                final = variables[variable]
-                made = self._computed_in(op_type, domain, variable, final)
-            else:
-                final = made = operand.data_type if operand is not None else types[0]
-            name = self._fresh(f"{op_type}{len(self._nodes)}")
-            self._types[name] = made
+            name = made = final = ""
+            if operand != "":
+                untold = operand.data_type if operand is not None else self._types.get(inputs[0], "")
+                made, final = self._output_types(op_type, domain, i, variables, untold)
+                name = self._fresh(f"{op_type}{len(self._nodes)}")
+                self._types[name] = made
             names.append(name)
             results.append((name, made, final))
         self._node(op_type, cast_inputs, names, domain, attributes)
@@ -271,6 +247,33 @@ class Model:
             if isinstance(operand, MLOperand):
                 self.set(operand, name)
         return finished
+
+    def _cast_inputs(self, op_type: str, domain: str, inputs: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """The inputs in types that have a kernel; and what stood for each of the schema's types before."""
+        schema = _schema(op_type, domain)
+        if schema is None:
+            return list(inputs), {}
+        in_types, _, variadic = schema
+        cast_inputs, variables = list(inputs), dict[str, str]()
+        for i, name in enumerate(inputs):
+            variable = in_types[min(i, len(in_types) - 1)] if variadic else in_types[i]
+            if name and not variable.startswith("tensor("):
+                variables.setdefault(variable, self._types[name])
+                cast_inputs[i] = self.cast(name, self._computed_in(op_type, domain, variable, self._types[name]))
+        return cast_inputs, variables
+
+    def _output_types(
+        self, op_type: str, domain: str, index: int, variables: Mapping[str, str], untold: str
+    ) -> tuple[str, str]:
+        """The type in which an output is computed, and the one that it is to have: `untold` if no schema says it."""
+        schema = _schema(op_type, domain)
+        out_types = schema[1] if schema is not None else ()
+        variable = out_types[min(index, len(out_types) - 1)] if out_types else ""
+        if variable in variables:
+            final = variables[variable]
+            return self._computed_in(op_type, domain, variable, final), final
+        final = _BY_STRING.get(variable, untold)
+        return final, final
 
     def set(self, operand: MLOperand, name: str) -> None:
         """Say that the value called `name` is the value of `operand`, casting it to the operand's type if need be."""
