@@ -171,6 +171,8 @@ def test_an_unknown_suffix_is_refused_with_those_that_there_are(
     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
     with pytest.raises(ValidationError, match=r"save: the suffix must be one of .*\.onnx.*, got '.*m\.txt'"):
         graph.save(tmp_path / "m.txt")
+    with pytest.raises(ValidationError, match=r"save: \.onnx: got an unexpected keyword argument 'weights'"):
+        graph.save(tmp_path / "m.onnx", weights="blob")
 
 
 def test_a_destroyed_graph_is_not_saved(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:

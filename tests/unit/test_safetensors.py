@@ -201,3 +201,11 @@ def test_a_wrong_index_is_refused(tmp_path: Path, names: object, message: str) -
     save_safetensors(tmp_path / "m.safetensors", {"w": np.ones(3, np.float32)})
     with pytest.raises(DataError, match=rf"model\.safetensors\.index\.json: {message}|{message}"):
         load_safetensors(index_of(tmp_path, names))
+
+
+@pytest.mark.parametrize("tensors", ["x.safetensors", {"a": [1.0]}])
+def test_only_arrays_by_name_are_written(tmp_path: Path, tensors: Any) -> None:
+    with pytest.raises(
+        ValidationError, match=r"save_safetensors\(path, tensors\): tensors must be arrays by name, got"
+    ):
+        save_safetensors(tmp_path / "x.safetensors", tensors)

@@ -23,6 +23,7 @@ import numpy as np
 from webnn.backends.files import write_elements, written_at_once
 from webnn.errors import DataError, ValidationError
 from webnn.formats.json_text import parse_json, read_json
+from webnn.graph.arguments import shown
 from webnn.memory.mapped import MappedArray, map_file
 
 __all__ = ["SafeTensors", "load_safetensors", "save_safetensors"]
@@ -211,9 +212,14 @@ def save_safetensors(
     Arrays of the widest types come first, so that each lies at a place that suits its type.
 
     Raises:
-        ValidationError: the format has no type for an array, or an array is called `__metadata__`.
+        ValidationError: the format has no type for an array, or an array is called `__metadata__`; `tensors` are not
+            arrays by name.
         OSError: the file cannot be written.
     """
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(array, np.ndarray | np.generic) for array in tensors.values()
+    ):
+        raise ValidationError(f"save_safetensors(path, tensors): tensors must be arrays by name, got {shown(tensors)}")
     ordered = sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize)
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0

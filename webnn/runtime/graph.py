@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,12 @@ class MLGraph:
         saver = SAVERS.get(path.suffix.lower())
         if saver is None:
             raise ValidationError(f"save: the suffix must be one of {', '.join(sorted(SAVERS))}, got {str(path)!r}")
-        registered(saver)(self._graph, path, **options)
+        save = registered(saver)
+        try:
+            signature(save).bind(self._graph, path, **options)
+        except TypeError as error:
+            raise ValidationError(f"save: {path.suffix}: {error}") from None
+        save(self._graph, path, **options)
 
     def destroy(self) -> None:
         """Give its resources back; a compilation that is under way is cancelled. Calling again is fine.
