@@ -18,6 +18,7 @@ import webnn
 from tests.loops import EVENT_LOOPS, Loop, loop_named
 from tests.scripted import Gate, double, filled, scripted_context
 from tests.stepped import number_in
+from webnn.backends.base import Cancellation
 from webnn.errors import ContextLostError, OperationError
 from webnn.scheduler.promise import PENDING
 
@@ -554,6 +555,22 @@ def test_what_is_pending_when_it_is_forgotten_is_rejected() -> None:
     with pytest.raises(ContextLostError, match="the context was forgotten"):
         promise.result(timeout=5)
     gate.open()
+
+
+def test_a_program_that_ends_does_not_wait_for_compilations() -> None:
+    gate, given_up = Gate(), threading.Event()
+
+    def compile(cancellation: Cancellation) -> None:
+        cancellation.on_cancel(given_up.set)
+        gate()
+
+    context, _ = scripted_context(on_compile=compile)
+    graph = double(context)
+    assert gate.reached.wait(5)
+    context._finalizer()  # as at exit, where context and graph are still there
+    assert given_up.is_set()
+    gate.open()
+    assert graph is not None
 
 
 def test_a_cycle_that_holds_one_can_be_collected() -> None:

@@ -75,6 +75,7 @@ class MLContext:
         self._limits = backend.support_limits()
         self._lost_message: str | None = None
         self._lost: Promise[MLContextLostInfo] = Promise()
+        lost = weakref.ref(self._lost)
         self._build_lane = ThreadLane("webnn-build")
         self._saved = SavedGraphs(cache_dir)
         self._timeline = Timeline(
@@ -85,9 +86,7 @@ class MLContext:
         self._lock = threading.RLock()
         self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
         self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
-        self._finalizer = weakref.finalize(
-            self, _destroy, self._timeline, self._build_lane, weakref.ref(self._lost), "the context was forgotten"
-        )
+        self._finalizer = weakref.finalize(self, _destroy, self._timeline, self._build_lane, self._graphs, lost)
 
     # What it is.
 
@@ -491,8 +490,15 @@ class MLContext:
 
 
 def _destroy(
-    timeline: Timeline, build_lane: ThreadLane, lost: weakref.ref[Promise[MLContextLostInfo]], message: str
+    timeline: Timeline,
+    build_lane: ThreadLane,
+    graphs: Iterable[MLGraph],
+    lost: weakref.ref[Promise[MLContextLostInfo]],
 ) -> None:
+    """What a context does that was forgotten: either nobody has its graphs any more, or the program is at its end."""
+    message = "the context was forgotten"
+    for graph in list(graphs):
+        graph._cancellation.cancel()
     build_lane.close(wait=False)
     timeline.destroy(ContextLostError(f"the context was lost: {message}"))
     promise = lost()
