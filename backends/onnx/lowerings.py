@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from webnn.backends.lowering import Lowerings
 from webnn.backends.onnx.model import Kernels, Model
+from webnn.backends.onnx.rows import Rows
 from webnn.graph.ir import Graph, Node
 
 __all__ = ["OnnxLowering", "lower", "lowerings", "one_to_one"]
@@ -38,9 +39,13 @@ def lower(graph: Graph, kernels: Kernels | None = None, checkpoint: Callable[[],
     from webnn.backends.onnx import families as _families  # noqa: F401, PLC0415
 
     model = Model(graph, kernels)
+    rows = Rows(model)
     for node in graph.nodes:
         if checkpoint is not None:
             checkpoint()
         model.begin(node)
-        lowerings[node](node, model)
+        if not rows.is_image(node):
+            met = rows.meet(node)
+            lowerings[met](met, model)
+            rows.finish(node)
     return model

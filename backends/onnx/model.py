@@ -153,15 +153,19 @@ class Model:
         """The nodes that read an operand; none if it is an output, which the caller reads too."""
         return self._readers.get(id(operand), ())
 
+    def stand_in(self, operand: MLOperand, of: MLOperand) -> None:
+        """Say that who reads `of`, an operand of the graph, reads `operand`, which is none of it."""
+        self._readers[id(operand)] = self.readers(of)
+
     @cached_property
-    def _readers(self) -> Mapping[int, Sequence[Node]]:
+    def _readers(self) -> dict[int, Sequence[Node]]:
         readers: dict[int, list[Node]] = {}
         for node in self.graph.nodes:
             for operand in node.inputs():
                 readers.setdefault(id(operand), []).append(node)
         for operand in self.graph.outputs.values():
             readers.pop(id(operand), None)
-        return readers
+        return dict(readers)
 
     def data_type(self, name: str) -> str:
         """The type of the value called `name`."""
