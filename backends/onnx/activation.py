@@ -15,6 +15,10 @@ EMULATED: Final = frozenset({"linear", "prelu", "sigmoid"})
 
 _FORGIVING: Final = frozenset({"conv2d", "gemm", "matmul", "mul", "quantize_linear"})
 """What does not ask for the last digits of a `sigmoid` near 0."""
+_PASSING: Final = frozenset({"concat", "expand", "reshape", "resample2d", "slice", "split", "tile", "transpose"})
+"""What is asked for them only if its readers are."""
+_FAR: Final = 16
+"""How many readers are looked at for that."""
 
 one_to_one(
     {
@@ -95,11 +99,23 @@ def sigmoid(node: Node, model: Model) -> None:
     in gates and in `x * sigmoid(x)`, and before quantization that is good enough, and onnxruntime fuses it.
     """
     x = model[node["input"]]
-    readers = model.readers(node.output)
     is_rough = model.kernels is not None and model.kernels.is_rough("Sigmoid")
-    if not is_rough or (readers and all(reader.op in _FORGIVING for reader in readers)):
+    if not is_rough or _is_forgiven(node, model):
         model.emit("Sigmoid", [x], to=node.output)
         return
     power = model.emit("Exp", [model.emit("Neg", [model.cast(x, "float32")])])
     denominator = model.emit("Add", [power, model.constant(1, "float32")])
     model.emit("Reciprocal", [denominator], to=node.output)
+
+
+def _is_forgiven(node: Node, model: Model) -> bool:
+    """Whether none who reads the output of `node`, however it is moved, asks for its last digits."""
+    ahead = [node.output]
+    for _ in range(_FAR):
+        if not ahead:
+            return True
+        readers = model.readers(ahead.pop())
+        if not readers or not all(reader.op in _FORGIVING or reader.op in _PASSING for reader in readers):
+            return False
+        ahead += [output for reader in readers if reader.op in _PASSING for output in reader.outputs]
+    return False

@@ -95,10 +95,16 @@ def test_a_sigmoid_is_one_node_where_it_is_only_a_factor() -> None:
     """The runtime fuses it then; what the caller or another operator sees has all its digits."""
     builder = direct_builder()
     x = builder.input("x", [2], "float32")
-    gate, seen, added = (builder.sigmoid(builder.linear(x, alpha=alpha)) for alpha in (2, 3, 4))
-    graph = builder.build({"y": builder.mul(x, gate), "seen": seen, "z": builder.mul(seen, builder.add(added, added))})
-    found = [node.op_type for node in lower(graph, cpu_kernels()).finish().graph.node]
-    assert (found.count("Sigmoid"), found.count("Exp")) == (1, 2)
+    gate, moved, seen, added, moved_out = (builder.sigmoid(builder.linear(x, alpha=alpha)) for alpha in range(2, 7))
+    outputs = {
+        "y": builder.mul(x, gate),
+        "seen": seen,
+        "z": builder.mul(seen, builder.add(added, added)),
+        "moved": builder.mul(x, builder.expand(builder.reshape(moved, [2, 1]), [2, 2])),
+        "moved_out": builder.reshape(moved_out, [2, 1]),
+    }
+    found = [node.op_type for node in lower(builder.build(outputs), cpu_kernels()).finish().graph.node]
+    assert (found.count("Sigmoid"), found.count("Exp")) == (2, 3)
 
 
 @pytest.mark.parametrize("data_type", ["int32", "int64", "int8"])
