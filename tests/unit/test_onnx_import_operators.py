@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 from tests.direct import direct_builder
 from tests.onnx_nodes import Fixed, Given, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
+from webnn.backends.onnx.lowerings import lower
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
 
@@ -81,6 +85,27 @@ def test_convolutions_over_one_to_three_axes(backend: Backend, auto_pad: str, ra
     pads = {"pads": [1, 0, 2][:rank] + [0, 1, 1][:rank]} if auto_pad == "NOTSET" else {"auto_pad": auto_pad}
     strides = [2, 1, 2][:rank]
     check_node(backend, "Conv", [x, Fixed(filters), Fixed(bias)], group=2, strides=strides, **pads)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_filters_over_other_axes_are_constants_that_no_run_reshapes(rank: int) -> None:
+    filters = random(1, 6, 4, *(3, 2, 2)[:rank])
+    model, _ = node_model("Conv", [random(0, 1, 4, 7, *[5] * (rank - 1)), Fixed(filters)])
+    builder = direct_builder()
+    nodes = builder.build(import_onnx(model, builder)).nodes
+    assert [node["filter"].constant is not None for node in nodes if node.op == "conv2d"] == [True]
+
+
+def test_the_gelu_by_tanh_is_written_such_that_onnxruntime_fuses_it(tmp_path: Path) -> None:
+    model, _ = node_model("Gelu", [random(0, 2, 3)], approximate="tanh")
+    builder = direct_builder()
+    (y,) = import_onnx(model, builder).values()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "m.onnx")
+    written = lower(builder.build({"y": builder.neg(y)})).finish()
+    onnxruntime.InferenceSession(written.SerializeToString(), options)
+    assert [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node] == ["FastGelu", "Neg"]
 
 
 @pytest.mark.parametrize(

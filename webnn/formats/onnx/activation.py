@@ -120,14 +120,15 @@ def swish(node: OnnxNode) -> Imported:
 
 @imports("Gelu")
 def gelu(node: OnnxNode) -> Imported:
-    """The exact one is WebNN's; the other is its approximation by a hyperbolic tangent."""
+    """The exact one is WebNN's; the other is its approximation by a hyperbolic tangent, in a form that is fused."""
     b = node.builder
     x = node.operand(0)
     if node.get_string("approximate", "none") != "tanh":
         return b.gelu(x)
-    cubic = b.add(x, b.mul(b.mul(b.mul(x, x), x), node.scalar(x, 0.044715)))
-    bell = b.linear(b.tanh(b.linear(cubic, alpha=math.sqrt(2 / math.pi))), alpha=0.5, beta=0.5)
-    return b.mul(x, bell)
+    one = node.scalar(x, 1)
+    stretch = b.add(b.mul(b.mul(x, node.scalar(x, 0.044715)), x), one)
+    slope = b.tanh(b.mul(b.mul(x, node.scalar(x, math.sqrt(2 / math.pi))), stretch))
+    return b.mul(b.mul(x, node.scalar(x, 0.5)), b.add(slope, one))
 
 
 def _over_one_axis(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, int]:

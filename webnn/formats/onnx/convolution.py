@@ -125,7 +125,7 @@ def _stacked(
     ]
     stack = b.concat(layers, 2) if window > 1 else layers[0]
     images = b.reshape(b.transpose(stack, permutation=[0, 3, 1, 2, 4, 5]), [n * count, c * window, h, w])
-    flat = b.reshape(filters, [filters.shape[0], filters.shape[1] * window, *filters.shape[3:]])
+    flat = reshaped(node, filters, [filters.shape[0], filters.shape[1] * window, *filters.shape[3:]])
     return images, flat, (n, count)
 
 
