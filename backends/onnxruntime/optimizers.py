@@ -1,4 +1,4 @@
-"""Which of onnxruntime's optimizers a model must be kept from: those that fail on it, or end the process.
+"""Which of onnxruntime's optimizers a model must be kept from: those that fail on it, end the process, or slow it.
 
 Found in 1.32; each has a test that builds such a model, and fails if the optimizer is let loose.
 """
@@ -29,9 +29,17 @@ def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
     found = set()
     if _has_product_behind_cast(nodes):
         found.add("MatmulTransposeFusion")
+    if _normalizes_twice(nodes):
+        found.add("CommonSubexpressionElimination")
     if _moves_dequantized(model.graph):
         found.add("QDQPropagationTransformer")
     return frozenset(found)
+
+
+def _normalizes_twice(nodes: Sequence[onnx.NodeProto]) -> bool:
+    """The mean of one value taken twice: normalizations that share their first half are not found as such any more."""
+    means = [tuple(node.input) for node in nodes if node.op_type == "ReduceMean"]
+    return len(set(means)) < len(means)
 
 
 def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:

@@ -1,16 +1,19 @@
-"""Graphs on which an optimizer of onnxruntime fails, or ends the process, unless it is kept from them."""
+"""Graphs on which an optimizer of onnxruntime fails, ends the process, or does harm, unless it is kept from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.direct import compute, direct_builder, run_graph
-from webnn.backends.base import Backend
+from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnxruntime.backend import STORED, OnnxRuntimeBackend
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
@@ -86,6 +89,24 @@ def test_graphs_that_do_no_harm_keep_every_optimizer() -> None:
         return {"y": b.dequantize_linear(quantized, b.reshape(scale, [1, 1, 1]), b.reshape(zero, [1, 1, 1]))}
 
     assert optimizers_kept_from(attention) == frozenset()
+
+
+def test_normalizations_of_one_value_that_are_spelled_out_are_both_fused(tmp_path: Path) -> None:
+    builder = direct_builder()
+    x = builder.input("x", [2, 3, 4], "float32")
+
+    def normalized(scale: float) -> MLOperand:
+        weights = [builder.constant(np.full(4, value, np.float32)) for value in (scale, 0.5)]
+        centred = builder.sub(x, builder.reduce_mean(x, axes=[2], keep_dimensions=True))
+        squares = builder.pow(centred, builder.constant("float32", 2))
+        squares = builder.reduce_mean(squares, axes=[2], keep_dimensions=True)
+        deviation = builder.sqrt(builder.add(squares, builder.constant("float32", 1e-5)))
+        return builder.neg(builder.add(builder.mul(builder.div(centred, deviation), weights[0]), weights[1]))
+
+    graph = builder.build({"y": normalized(2), "z": normalized(3)})
+    OnnxRuntimeBackend().compile_to(tmp_path, graph, CompileOptions(), Cancellation())
+    found = [node.op_type for node in onnx.load(tmp_path / STORED, load_external_data=False).graph.node]
+    assert sorted(found) == ["LayerNormalization", "LayerNormalization", "Neg", "Neg"]
 
 
 def test_a_graph_with_both_loses_both() -> None:
