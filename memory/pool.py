@@ -10,6 +10,7 @@ shelf and putting back are single atomic steps without a lock; everything else i
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from dataclasses import dataclass
@@ -85,8 +86,9 @@ class Shelf:
             self._pool.give_up(view)
 
     def __del__(self) -> None:
-        for view in self.views:
-            self._pool.give_up(view)
+        # A value that goes in the same cycle, or another thread, may still put views back.
+        self._keep = 0
+        self._pool.clear(self.views)
 
 
 class BufferPool:
@@ -124,6 +126,12 @@ class BufferPool:
         with self._lock:
             self._allocated -= view.buffer.size
 
+    def clear(self, views: list[View]) -> None:
+        """Give the buffers of idle views back to the allocator."""
+        with self._lock, contextlib.suppress(IndexError):  # whoever takes a view meanwhile takes no lock
+            while True:
+                self._allocated -= views.pop().buffer.size
+
     def holds(self, size: int) -> bool:
         """Whether `size` more bytes may be in use."""
         if self.budget is None:
@@ -150,8 +158,7 @@ class BufferPool:
         """Give every idle buffer back to the allocator."""
         with self._lock:
             for shelf in list(self._shelves.values()):
-                while shelf.views:
-                    self._allocated -= shelf.views.pop().buffer.size
+                self.clear(shelf.views)
 
     def _idle(self) -> int:
         return sum(len(shelf.views) * shelf.size for shelf in list(self._shelves.values()))

@@ -217,3 +217,29 @@ def test_the_accounts_hold_with_many_threads() -> None:
     info = pool.info()
     assert info.in_use == 0
     assert info.idle == sum(len(shelf.views) * shelf.size for shelf in shelves)
+
+
+def test_views_that_come_back_to_a_shelf_that_went_are_given_up() -> None:
+    pool = BufferPool(HostAllocator())
+    shelf = pool.shelf(described(4))
+    shelf.put(shelf.take())
+    view = shelf.take()
+    shelf.__del__()  # as the garbage collector does, before something else in the cycle gives its view back
+    shelf.put(view)
+    del shelf
+    assert pool.info() == MemoryInfo(0, 0, 64, None)
+
+
+def test_a_view_that_is_taken_while_idle_ones_are_given_back_is_missed_by_nobody() -> None:
+    pool = BufferPool(HostAllocator())
+    shelf = pool.shelf(described(4))
+
+    class Taken(list[View]):  # by another thread, after the list was seen not to be empty
+        def __bool__(self) -> bool:
+            view.append(self.pop())
+            return True
+
+    view: list[View] = []
+    shelf.views = Taken([shelf.take()])
+    pool.trim()
+    assert pool.info().in_use == 0
