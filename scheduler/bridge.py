@@ -81,8 +81,16 @@ class _AsyncioBridge(Bridge):
         yield
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-        task = self.loop.create_task(function())
-        return lambda: None if task.done() else void(task.cancel())
+        loop, task = self.loop, self.loop.create_task(function())
+
+        def cancel() -> None:
+            if asyncio_loop() is loop:
+                task.cancel()
+            else:  # from the garbage collector, on another thread
+                with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
+                    loop.call_soon_threadsafe(task.cancel)
+
+        return cancel
 
 
 class _TrioBridge(Bridge):
@@ -120,23 +128,34 @@ class _TrioBridge(Bridge):
 
         # A system task, since nobody here has a nursery; it sees the caller's context variables all the same.
         self._trio.lowlevel.spawn_system_task(scoped, context=copy_context())
-        return lambda: void(scope.cancel())
+
+        def cancel() -> None:
+            if current_loop() is self.loop:
+                scope.cancel()
+            else:  # from the garbage collector, on another thread
+                with contextlib.suppress(self._trio.RunFinishedError):
+                    self.loop.run_sync_soon(scope.cancel)
+
+        return cancel
 
 
 def _await(awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
     return awaitable.__await__()
 
 
-def void(_: object) -> None:
-    """Drop a result."""
+def _running_trio() -> Any:
+    """The module `trio`, if it runs the caller."""
+    trio = sys.modules.get("trio")
+    lowlevel = getattr(trio, "lowlevel", None)  # not there yet while another thread imports trio
+    return trio if lowlevel is not None and lowlevel.in_trio_run() else None
 
 
 def current_loop() -> object:
     """The event loop that runs the caller, as `Bridge.loop` tells it; None in a plain thread. Fast on asyncio."""
     loop = asyncio_loop()
     if loop is None:
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
+        trio = _running_trio()
+        if trio is not None:
             return trio.lowlevel.current_trio_token()
     return loop
 
@@ -146,7 +165,4 @@ def current_bridge() -> Bridge | None:
     loop = asyncio_loop()
     if loop is not None:
         return _AsyncioBridge(loop)
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return _TrioBridge()
-    return None
+    return _TrioBridge() if _running_trio() is not None else None

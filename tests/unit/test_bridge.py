@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
+import types
 from collections.abc import Callable, Generator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 import trio
 
@@ -261,3 +266,31 @@ async def test_a_spawned_task_sees_the_callers_context_variables(event_loop: Loo
     bridge_here().spawn(work)
     await event_loop.until(lambda: seen)
     assert seen == ["mine"]
+
+
+def test_while_another_thread_imports_trio_nobody_runs_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trio", types.ModuleType("trio"))
+    assert current_loop() is None
+    assert current_bridge() is None
+
+
+async def test_what_was_spawned_can_be_cancelled_from_another_thread(event_loop: Loop) -> None:
+    ended = threading.Event()
+
+    async def sleep() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    bridge = current_bridge()
+    assert bridge is not None
+    cancel = bridge.spawn(sleep)
+    await anyio.lowlevel.checkpoint()
+    await anyio.lowlevel.checkpoint()
+    thread = threading.Thread(target=cancel)
+    with anyio.fail_after(5):
+        thread.start()
+        await anyio.to_thread.run_sync(ended.wait, 5)
+    thread.join()
+    assert ended.is_set()
