@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
 from enum import Enum
 from typing import Any, Final, Generic, NoReturn, TypeVar
@@ -83,12 +83,16 @@ class Promise(Generic[T_co]):
             self._call(callbacks)
         return True
 
-    def _call(self, callbacks: list[Callable[[Any], object]]) -> None:
+    def _call(self, callbacks: Iterable[Callable[[Any], object]]) -> None:
+        callbacks = iter(callbacks)
         for callback in callbacks:
             try:
                 callback(self)
             except Exception:  # somebody else's mistake must not keep the others, or a lane, from going on
                 _log.exception("a callback of %r failed", self)
+            except BaseException:
+                self._call(callbacks)
+                raise
 
     def _settled(self) -> None:
         """For subclasses: let go of what the promise held. Called once."""
@@ -247,8 +251,10 @@ class _Then(Promise[T]):
             else:
                 try:
                     self.resolve(function(source.result()))
-                except Exception as failure:
+                except BaseException as failure:
                     self.reject(failure)
+                    if not isinstance(failure, Exception):
+                        raise
 
         source._listen(forward)
 

@@ -428,3 +428,19 @@ def test_a_promise_that_nobody_wants_is_freed() -> None:
     del promise
     gc.collect()
     assert reference() is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
+def test_a_callback_that_interrupts_keeps_nobody_else_waiting(error: type[BaseException]) -> None:
+    promise, told = Promise[int](), list[int]()
+
+    def interrupt(_: object) -> None:
+        raise error
+
+    after = promise.then(interrupt)
+    promise.add_done_callback(interrupt)
+    promise.add_done_callback(lambda settled: told.append(settled.result()))
+    with pytest.raises(error):
+        promise.resolve(3)
+    assert told == [3]
+    assert isinstance(after.exception(timeout=0), error)
