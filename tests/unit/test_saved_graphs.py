@@ -20,7 +20,7 @@ from webnn.formats import saved_graphs
 from webnn.formats.webnn_text import import_webnn
 from webnn.graph.limits import narrowed
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.saving import cache_folder
+from webnn.runtime.saving import SavedGraphs, cache_folder
 
 W = np.random.default_rng(1).random((64, 64), np.float32)
 X = np.ones((1, 64), np.float32)
@@ -239,3 +239,10 @@ def test_another_process_finds_the_graph(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(webnn.__file__).parents[1]), "WEBNN_CACHE_DIR": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert float(result.stdout) == pytest.approx(float((X @ W + 0.5).sum()), rel=1e-5)
+
+
+def test_what_meets_the_end_of_the_context_on_another_thread_is_not_left_pending(tmp_path: Path) -> None:
+    saved = SavedGraphs(tmp_path)
+    saved.lose(ContextLostError("gone"))
+    with pytest.raises(ContextLostError, match="gone"):
+        saved.submit(lambda store: store.keys())

@@ -7,6 +7,7 @@ which is imported when asked for.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -151,6 +152,8 @@ class SavedGraphs:
         self._folder = folder
         self._lane = ThreadLane("webnn-files")
         self._pending: weakref.WeakSet[Promise[Any]] = weakref.WeakSet()
+        self._lock = threading.RLock()  # around `_pending` and `_lost`; reentrant for finalizers
+        self._lost: ContextLostError | None = None
         weakref.finalize(self, self._lane.close, wait=False)
 
     @property
@@ -162,7 +165,10 @@ class SavedGraphs:
         """Let the thread do `work` on the store."""
         promise: Promise[T] = Promise()
         store = self.store
-        self._pending.add(promise)
+        with self._lock:
+            if self._lost is not None:
+                raise ContextLostError(*self._lost.args)
+            self._pending.add(promise)
 
         def once() -> bool:
             try:
@@ -176,8 +182,10 @@ class SavedGraphs:
 
     def lose(self, error: ContextLostError) -> None:
         """The context is gone. What is being written is still finished."""
+        with self._lock:
+            self._lost, pending = error, list(self._pending)
         self._lane.close(wait=False)
-        for promise in list(self._pending):
+        for promise in pending:
             promise.reject(error)
 
 
