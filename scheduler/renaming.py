@@ -250,7 +250,7 @@ class Renaming:
             if top in done:
                 stack.pop()
                 continue
-            if top.state is RUNNING or top.work.executable is None:
+            if top.state is RUNNING or top in top.work.waiting:
                 return None
             missing = [v.producer for v in top.inputs if v.producer is not None and v.producer not in done]
             if missing:

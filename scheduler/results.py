@@ -116,8 +116,10 @@ class Read(Finished):
             self._deliver_otherwise()
             return
         timeline = self._timeline
-        assert value.view is not None
-        array = timeline.allocator.host_array(value.view)
+        view = value.view
+        if view is None:  # somebody else was faster, and the last one who could reach the value is gone since
+            return
+        array = timeline.allocator.host_array(view)
         with settling:
             if self._state is not PENDING:
                 return
@@ -138,7 +140,8 @@ class Read(Finished):
             return
         if value.error is not None:
             self.reject(value.error)
-        elif self._out is not None:
+            return
+        if self._out is not None:
             assert value.view is not None
             try:
                 # One who cancels while the bytes are copied has still given `out` for it.
@@ -154,7 +157,7 @@ class Read(Finished):
         self._timeline.inline.unsettled.discard(self)
         with settling:
             value, self._value = self._value, None
-        if value is not None:
+        if value is not None and value.error is None:
             self._timeline.discard(value)
 
 
@@ -181,4 +184,5 @@ class Run(Finished):
         with settling:
             values, self._values = self._values, None
         for value in values or ():
-            self._timeline.discard(value)
+            if value.error is None:
+                self._timeline.discard(value)

@@ -81,7 +81,11 @@ class Timeline:
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
         self._discarded: deque[Value] = deque()
         self.discard: Callable[[Value], None] = self._discarded.append
-        """One who could reach a value is gone. May be called from a finalizer: neither locks nor raises."""
+        """One who could reach a value is gone. May be called from a finalizer: neither locks nor raises.
+
+        Not for a value that has failed, which has nothing to give back: its error's traceback may hold the context, or
+        arrays that hold this queue where the garbage collector does not see it.
+        """
         self._lost: ContextLostError | None = None
 
     # What a program does.
@@ -89,6 +93,8 @@ class Timeline:
     def write(self, name: Name, data: np.ndarray[Any, Any]) -> None:
         """Bind `name` to a new value that holds `data`, whose bytes are copied now."""
         renaming = self._renaming
+        if self.pool.budget is not None:
+            self.tidy()  # tells those whose tasks end by it, also where the budget is exceeded below
         with self._lock:
             if self._discarded:
                 self._work_off_discarded()
@@ -118,6 +124,8 @@ class Timeline:
     def dispatch(self, work: Work, inputs: Sequence[Name], outputs: Sequence[Name]) -> Dispatch:
         """Queue a run of `work` on the values that `inputs` have now, and bind `outputs` to what it will make."""
         renaming = self._renaming
+        if self.pool.budget is not None:
+            self.tidy()  # tells those whose tasks end by it, also where the budget is exceeded below
         with self._lock:
             if self._discarded:
                 self._work_off_discarded()
@@ -170,6 +178,8 @@ class Timeline:
                 values.append(self._written(shelf, array))
             with self._lock:
                 self._check_not_lost()
+                if self.pool.budget is not None:  # again, now that nobody comes between the question and the queue
+                    self.pool.check(renaming.queued_bytes + work.byte_length)
                 task = Task(work, values, [shelf for _, shelf in outputs])
                 promise = Run(self, [name for name, _ in outputs], task)
                 task.waiters.append(promise)
@@ -209,6 +219,7 @@ class Timeline:
     def compiled(self, work: Work) -> None:
         """`work` has got its executable or its error: let the tasks go on that wait for it."""
         with self._lock:
+            self._work_off_discarded()  # what nobody can reach is dropped, rather than kept with an error
             self._renaming.compiled(work)
         self._execution.tell_ended()
         self._workers.wake()
@@ -311,8 +322,12 @@ class Timeline:
             r = self._renaming
             return Statistics(r.queued, len(r.running), self.inline.ran, self._workers.ran, r.dropped)
 
-    def destroy(self, error: ContextLostError) -> None:
-        """Cancel what is queued, let what is running end, reject everything that is pending, end the lanes."""
+    def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
+        """Cancel what is queued, let what is running end, reject everything that is pending, end the lanes.
+
+        With `wait` idle lanes have ended when it returns. A finalizer does not wait: the garbage collector may have
+        called it in the middle of what a lane needs to get on.
+        """
         with self._lock:
             if self._lost is not None:
                 return
@@ -329,7 +344,7 @@ class Timeline:
         self._execution.tell_ended()
         for waiter in pending:
             waiter.reject(error)
-        self._workers.close(wait=not busy)
+        self._workers.close(wait=wait and not busy)
         self.tidy()
         self.pool.trim()
 

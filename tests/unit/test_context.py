@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -613,3 +614,25 @@ promises[0].result()
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_whose_graph_could_not_be_compiled_can_be_forgotten() -> None:
+    gate = Gate()
+
+    def fail(_: Cancellation) -> None:
+        gate()
+        raise RuntimeError("scripted")
+
+    context, _ = scripted_context(on_compile=fail)
+    lost, graph = context.lost, double(context)
+    x, y, z = (context.create_tensor([4], "float32", readable=True) for _ in range(3))
+    context.dispatch(graph, {"x": x}, {"y": y})
+    context.dispatch(graph, {"x": x}, {"y": z})
+    del y  # before it fails, and the other one afterwards
+    gate.open()
+    assert isinstance(graph._compiled.exception(5), OperationError)
+    del x, z, graph, context
+    deadline = time.monotonic() + 5
+    while not lost.done() and time.monotonic() < deadline:  # the compile lane may still hold the graph
+        gc.collect()
+    assert lost.done()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.stepped import Rig, number_in
-from webnn.errors import InvalidStateError
+from tests.stepped import LARGE, SMALL, Rig, number_in
+from webnn.errors import InvalidStateError, OperationError
+from webnn.memory.pool import Shelf
+from webnn.scheduler.promise import Promise
 from webnn.scheduler.task import Task
 
 
@@ -127,4 +130,79 @@ class TestThreads:
         told.clear()
         rig.read(y).add_done_callback(lambda _: told.set())  # of a value that is there
         assert told.is_set()
+        rig.end()
+
+    def test_one_who_comes_second_to_a_read_whose_value_is_gone_by_then_just_sees_it_settled(self) -> None:
+        rig = Rig(descriptor=SMALL)
+        x = rig.name(1)
+        read: Any = rig.read(x)
+
+        class Late:  # the view is asked for when another thread has settled the read, and the value is overwritten
+            error = None
+
+            @property
+            def view(self) -> Any:
+                read._value = value
+                read.deliver()
+                rig.dispatch(rig.work("over it"), [], x)
+                assert value.view is None
+                return value.view
+
+        value = read._value
+        read._value = Late()
+        read.deliver()
+        assert number_in(read.result()) == 1
+        rig.end()
+
+    def test_a_thread_that_waits_between_an_executable_and_its_news_goes_to_sleep(self) -> None:
+        rig = Rig(threads=1)
+        x, y = rig.name(1), rig.name()
+        work = rig.work("new", compiled=False)
+        rig.dispatch(work, [x], y)
+        work.executable = rig._uncompiled[work]
+        read = rig.read(y)
+        thread = threading.Thread(target=read.result)
+        thread.start()
+        for _ in range(10**6):
+            if read._callbacks:
+                break
+        asleep = bool(read._callbacks)
+        rig.compile(work)
+        thread.join()
+        assert asleep
+        assert number_in(read.result()) == 2
+        rig.end()
+
+    def test_runs_on_several_threads_cannot_promise_the_same_memory_twice(self) -> None:
+        rig = Rig(budget=3 * Rig().size)
+        work, written = rig.work("run"), rig.timeline._written
+        data = np.zeros(LARGE.shape, np.float32)
+
+        def run() -> Promise[Any]:
+            return rig.timeline.run(work, [(rig.shelf, data)], [("y", rig.shelf)])
+
+        def another_comes_between(shelf: Shelf, array: Any) -> Any:
+            rig.timeline._written = written  # type: ignore[method-assign]
+            others.append(run())
+            return written(shelf, array)
+
+        others = list[Promise[Any]]()
+        rig.timeline._written = another_comes_between  # type: ignore[method-assign, assignment]
+        with pytest.raises(OperationError, match="budget"):
+            run()
+        rig.run_all()
+        assert number_in(others.pop().result()["y"]) == 1
+        assert rig.in_use == 0
+        rig.end()
+
+    def test_a_call_that_exceeds_the_budget_still_tells_whose_dispatch_was_dropped(self) -> None:
+        rig = Rig(budget=2 * Rig().size)
+        x, y = rig.name(1), rig.name()
+        finished = rig.dispatch(rig.work("dropped"), [x], y).finished()
+        value, y.value = y.value, None  # forgotten
+        assert value is not None
+        rig.timeline.discard(value)
+        with pytest.raises(OperationError, match="budget"):
+            rig.dispatch(rig.work("too much", outputs=3), [x], [rig.name() for _ in range(3)])
+        assert finished.done()
         rig.end()

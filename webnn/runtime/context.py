@@ -500,7 +500,7 @@ def _destroy(
     for graph in list(graphs):
         graph._cancellation.cancel()
     build_lane.close(wait=False)
-    timeline.destroy(ContextLostError(f"the context was lost: {message}"))
+    timeline.destroy(ContextLostError(f"the context was lost: {message}"), wait=False)
     promise = lost()
     if promise is not None:
         promise.resolve(MLContextLostInfo(message))

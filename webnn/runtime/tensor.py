@@ -109,7 +109,7 @@ class MLTensor(Name):
 
     def __del__(self) -> None:
         value = getattr(self, "value", None)
-        if value is not None:
+        if value is not None and value.error is None:
             self._context._timeline.discard(value)
 
     def __repr__(self) -> str:
