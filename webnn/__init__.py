@@ -21,8 +21,9 @@ from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
 from webnn.memory.pool import MemoryInfo
-from webnn.runtime.context import MLContext, MLContextLostInfo
+from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.lost import MLContextLostInfo
 from webnn.runtime.ml import ML
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor

@@ -9,7 +9,6 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -28,6 +27,7 @@ from webnn.memory.pool import BufferPool, MemoryInfo
 from webnn.runtime import checks
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
+from webnn.runtime.lost import MLContextLostInfo, forget
 from webnn.runtime.saving import Draft, SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
@@ -37,16 +37,9 @@ from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
 from webnn.scheduler.timeline import Timeline
 
-__all__ = ["MLContext", "MLContextLostInfo"]
+__all__ = ["MLContext"]
 
 F = TypeVar("F")
-
-
-@dataclass(frozen=True, slots=True)
-class MLContextLostInfo:
-    """What `context.lost` resolves to."""
-
-    message: str
 
 
 class MLContext:
@@ -86,7 +79,7 @@ class MLContext:
         self._lock = threading.RLock()
         self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
         self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
-        self._finalizer = weakref.finalize(self, _destroy, self._timeline, self._build_lane, self._graphs, lost)
+        self._finalizer = weakref.finalize(self, forget, self._timeline, self._build_lane, self._graphs, lost)
 
     # What it is.
 
@@ -487,20 +480,3 @@ class MLContext:
 
     def __repr__(self) -> str:
         return f"<MLContext on {self.backend}{' (lost)' if self._lost_message is not None else ''}>"
-
-
-def _destroy(
-    timeline: Timeline,
-    build_lane: ThreadLane,
-    graphs: Iterable[MLGraph],
-    lost: weakref.ref[Promise[MLContextLostInfo]],
-) -> None:
-    """What a context does that was forgotten: either nobody has its graphs any more, or the program is at its end."""
-    message = "the context was forgotten"
-    for graph in list(graphs):
-        graph._cancellation.cancel()
-    build_lane.close(wait=False)
-    timeline.destroy(ContextLostError(f"the context was lost: {message}"), wait=False)
-    promise = lost()
-    if promise is not None:
-        promise.resolve(MLContextLostInfo(message))
