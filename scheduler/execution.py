@@ -8,7 +8,7 @@ are anybody's code, are told without it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
@@ -17,7 +17,7 @@ from webnn.memory.pool import BufferPool
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
-from webnn.scheduler.task import Task
+from webnn.scheduler.task import Task, Waiter
 
 __all__ = ["Execution"]
 
@@ -68,10 +68,11 @@ class Execution:
         with self._lock:
             renaming.finish(task, outputs, on_lane=on_lane)
             waiters, task.waiters = task.waiters, []
-        for waiter in waiters:
-            waiter.task_ended(task)
-        if renaming.ended or self._room.waiting:
-            self.tell_ended()
+        try:
+            _tell(task, iter(waiters))
+        finally:
+            if renaming.ended or self._room.waiting:
+                self.tell_ended()
         return end - start or 1
 
     def tell_ended(self) -> None:
@@ -82,12 +83,11 @@ class Execution:
             ended, renaming.ended = renaming.ended, []
             if room.waiting:
                 freed = room.freed()
-        for task in ended:
-            waiters, task.waiters = task.waiters, []
-            for waiter in waiters:
-                waiter.task_ended(task)
-        for promise in freed:
-            promise.resolve(None)
+        try:
+            _tell_all(iter(ended))
+        finally:
+            for promise in freed:
+                promise.resolve(None)
 
     def _take_reserved(self, task: Task, outputs: list[View]) -> None:
         """Take the memory of the outputs, for which the budget has been asked when the task was queued."""
@@ -108,3 +108,22 @@ class Execution:
                 value.shelf.put(view)
             self._renaming.fail(task, error)
         self.tell_ended()
+
+
+def _tell(task: Task, waiters: Iterator[Waiter]) -> None:
+    for waiter in waiters:
+        try:
+            waiter.task_ended(task)
+        except BaseException:  # a callback was interrupted, which must keep nobody else waiting
+            _tell(task, waiters)
+            raise
+
+
+def _tell_all(ended: Iterator[Task]) -> None:
+    for task in ended:
+        waiters, task.waiters = task.waiters, []
+        try:
+            _tell(task, iter(waiters))
+        except BaseException:
+            _tell_all(ended)
+            raise

@@ -7,6 +7,7 @@ Locks. A lane takes its next task under the timeline's lock, and runs it without
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +17,8 @@ from webnn.scheduler.lane import Lane
 from webnn.scheduler.renaming import Renaming
 
 __all__ = ["INLINE_LIMIT", "Workers"]
+
+_log = logging.getLogger("webnn")
 
 INLINE_LIMIT: Final = 50_000
 """Nanoseconds: a task that costs less runs where its result is awaited, since a thread hop costs about as much."""
@@ -79,7 +82,10 @@ class Workers:
                 renaming.inline_limit = max(self._inline_limit, hop)
         if len(self._lanes) > 1:
             self.wake()
-        self._execution.run(task, inputs, on_lane=True)
+        try:
+            self._execution.run(task, inputs, on_lane=True)
+        except BaseException:  # a callback was interrupted; the task itself has ended
+            _log.exception("a callback of a task on a lane failed")
         return True
 
     def close(self, *, wait: bool) -> None:

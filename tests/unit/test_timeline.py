@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import weakref
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.leaks import ErrorLog
 from tests.stepped import Rig, broken, now, number_in
 from webnn.errors import InvalidStateError, OperationError, UnknownError
 from webnn.scheduler.promise import Promise
@@ -340,6 +342,26 @@ class TestFailure:
         except BaseException as error:
             raise AssertionError("a thread lane would have ended here") from error
         assert isinstance(rig.read(y).exception(), UnknownError)
+
+    @pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError])
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_nor_does_one_in_a_callback_which_keeps_nobody_waiting(
+        self, rig: Rig, kind: type[BaseException], fails: bool, error_log: ErrorLog
+    ) -> None:
+        def interrupt(_: object) -> None:
+            raise kind
+
+        x, y, z = rig.name(1), rig.name(), rig.name()
+        work = rig.work("y", broken(ValueError())) if fails else rig.work("y")
+        rig.dispatch(work, [x], y)
+        reads = [rig.read(y) for _ in range(3)]
+        reads[0].add_done_callback(interrupt)
+        rig.dispatch(rig.work("z"), [x], z)
+        rig.run_all()
+        assert all(read.done() for read in [*reads, rig.read(z)])
+        (record,) = error_log.records
+        assert record.getMessage() == "a callback of a task on a lane failed"
+        error_log.records.clear()
 
     def test_an_error_that_cannot_be_printed_is_an_error_of_the_read(self, rig: Rig) -> None:
         class UnprintableError(Exception):
