@@ -14,8 +14,10 @@ or too late, or is called at the end of its tick once more than needed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Final
 
+from webnn.memory.buffer import View
 from webnn.scheduler.bridge import current_bridge, current_loop
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.renaming import Renaming
@@ -77,11 +79,8 @@ class InlineLane:
                     renaming.hand_over()
                     needed = []
         if needed is None:
-            execution = self._execution
-            execution.run(task, inputs, on_lane=False)
-            if renaming.lane:  # another thread waits for what has become ready
-                self._workers.wake()
-            return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+            self._run(task, inputs)
+            return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
         spent = 0
         for each in needed:
             if spent > TICK_BUDGET:
@@ -134,8 +133,12 @@ class InlineLane:
                 return 0
             inputs = self._renaming.start(task)
             self.ran += 1
+        return self._run(task, inputs)
+
+    def _run(self, task: Task, inputs: Sequence[View]) -> int:
+        """Run `task`, which has been started, here; the nanoseconds that took."""
         spent = self._execution.run(task, inputs, on_lane=False)
-        if self._renaming.lane:
+        if self._renaming.lane:  # another thread waits for what has become ready
             self._workers.wake()
         return spent
 
@@ -151,9 +154,7 @@ class InlineLane:
                 task = next(iter(renaming.inline))
                 inputs = renaming.start(task)
                 self.ran += 1
-            spent += self._execution.run(task, inputs, on_lane=False)
-            if renaming.lane:
-                self._workers.wake()
+            spent += self._run(task, inputs)
 
     def settle_unasked(self) -> None:
         """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""
