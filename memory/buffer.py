@@ -33,7 +33,7 @@ class View:
 class Buffer:
     """A run of bytes from an allocator, of at least the size asked for."""
 
-    __slots__ = ("memory", "size")
+    __slots__ = ("__weakref__", "memory", "size")
 
     def __init__(self, memory: Any, size: int) -> None:
         self.memory = memory

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-__all__ = ["SMALL", "lend"]
+__all__ = ["SMALL", "Lease", "lend"]
 
 SMALL: Final = 4096
 """Bytes up to which an array is copied rather than lent."""
@@ -23,11 +23,19 @@ class _Lent(np.ndarray[Any, Any]):
     """What a lease is a view of. NumPy shortens a chain of bases where it meets two of one type; this one it keeps."""
 
 
-class _Lease(np.ndarray[Any, Any]):
+class Lease(np.ndarray[Any, Any]):
     """The base of a lent array. NumPy keeps it alive as long as any view of the array lives."""
 
     _give_back: Callable[[Any], None] | None = None
     _held: object = None
+
+    def hold(self, held: T, give_back: Callable[[T], None]) -> None:
+        """Call `give_back(held)` once the array and all views of it are gone.
+
+        It may be called from any thread, also in the middle of anything: it must be as small as `deque.append`.
+        """
+        self._held = held
+        self._give_back = give_back
 
     def __del__(self) -> None:
         # May run on any thread and at any allocation, so `_give_back` must neither lock nor raise.
@@ -35,23 +43,16 @@ class _Lease(np.ndarray[Any, Any]):
             self._give_back(self._held)
 
 
-def lend(array: np.ndarray[Any, Any], held: T, give_back: Callable[[T], None]) -> np.ndarray[Any, Any]:
-    """A read-only array with the elements of `array`; `give_back(held)` is called once.
-
-    That is when the array and all views of it are gone; for a very small one, which is copied, it is now.
+def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A read-only array with the elements of `array`; its base is a `Lease`, unless it is very small and was copied.
 
     NumPy would refuse to make it writable again if a read-only `memoryview` stood between it and its memory, but making
     one for each array takes longer than all the rest of this.
-
-    `give_back` may be called from any thread, also in the middle of anything: it must be as small as `deque.append`.
     """
     if array.nbytes <= SMALL:
         copy = array.copy()
         copy.setflags(write=False)
-        give_back(held)
         return copy
-    base = array.view(_Lent).view(_Lease)
-    base._give_back = give_back
-    base._held = held
-    base.flags.writeable = False
-    return base.view(np.ndarray)
+    lease = array.view(_Lent).view(Lease)
+    lease.flags.writeable = False
+    return lease.view(np.ndarray)

@@ -6,11 +6,13 @@ shelf before the allocator is asked.
 
 Guarantees: what the allocator has given is in use or idle, and together they never exceed the budget. Taking from a
 shelf and putting back are single atomic steps without a lock; everything else is under one lock, which is a leaf.
+
+A buffer is counted for as long as it lives. So nothing that happens to a view on its way, an interrupt among them, can
+make the accounts wrong: a buffer that cannot be reached is freed, and no longer counted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import weakref
 from dataclasses import dataclass
@@ -82,13 +84,6 @@ class Shelf:
         """Take a view back that `take` gave; nobody reads or writes it any more."""
         if len(self.views) < self._keep:
             self.views.append(view)
-        else:
-            self._pool.give_up(view)
-
-    def __del__(self) -> None:
-        # A value that goes in the same cycle, or another thread, may still put views back.
-        self._keep = 0
-        self._pool.clear(self.views)
 
 
 class BufferPool:
@@ -105,7 +100,7 @@ class BufferPool:
         self._lock = threading.RLock()  # reentrant: the garbage collector may run a finalizer anywhere
         # Whoever uses a descriptor holds its shelf; a shelf that nobody holds goes, and its idle views with it.
         self._shelves: weakref.WeakValueDictionary[object, Shelf] = weakref.WeakValueDictionary()
-        self._allocated = 0
+        self._buffers: weakref.WeakSet[Buffer] = weakref.WeakSet()
         self._peak = 0
 
     def shelf(self, descriptor: MLOperandDescriptor) -> Shelf:
@@ -121,23 +116,12 @@ class BufferPool:
         with self._lock:
             return self._idle_buffer(shelf.size, shelf.descriptor) or self._allocate(shelf.size, shelf.descriptor)
 
-    def give_up(self, view: View) -> None:
-        """Give the buffer of a view, which is on no shelf, back to the allocator."""
-        with self._lock:
-            self._allocated -= view.buffer.size
-
-    def clear(self, views: list[View]) -> None:
-        """Give the buffers of idle views back to the allocator."""
-        with self._lock, contextlib.suppress(IndexError):  # whoever takes a view meanwhile takes no lock
-            while True:
-                self._allocated -= views.pop().buffer.size
-
     def holds(self, size: int) -> bool:
         """Whether `size` more bytes may be in use."""
         if self.budget is None:
             return True
         with self._lock:
-            return self._allocated - self._idle() + size <= self.budget
+            return self._allocated() - self._idle() + size <= self.budget
 
     def check(self, size: int) -> None:
         """Raise `OperationError` if `size` more bytes in use would exceed the budget."""
@@ -152,13 +136,16 @@ class BufferPool:
         """The accounts at this moment."""
         with self._lock:
             idle = self._idle()
-            return MemoryInfo(self._allocated - idle, idle, self._peak, self.budget)
+            return MemoryInfo(self._allocated() - idle, idle, self._peak, self.budget)
 
     def trim(self) -> None:
         """Give every idle buffer back to the allocator."""
         with self._lock:
             for shelf in list(self._shelves.values()):
-                self.clear(shelf.views)
+                shelf.views.clear()
+
+    def _allocated(self) -> int:
+        return sum(buffer.size for buffer in self._buffers)
 
     def _idle(self) -> int:
         return sum(len(shelf.views) * shelf.size for shelf in list(self._shelves.values()))
@@ -173,7 +160,7 @@ class BufferPool:
         return None
 
     def _allocate(self, size: int, descriptor: MLOperandDescriptor) -> View:
-        if self.budget is not None and self._allocated + size > self.budget:
+        if self.budget is not None and self._allocated() + size > self.budget:
             self.trim()
             self.check(size)
         try:
@@ -184,6 +171,6 @@ class BufferPool:
                 buffer = self.allocator.allocate(size)
             except MemoryError as error:
                 raise OperationError(f"there is no memory for {size} bytes more: {error}") from error
-        self._allocated += size
-        self._peak = max(self._peak, self._allocated)
+        self._buffers.add(buffer)
+        self._peak = max(self._peak, self._allocated())
         return buffer.view(descriptor)

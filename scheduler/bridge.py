@@ -29,7 +29,11 @@ class Bridge(ABC):
         """Call `callback` on the loop's thread, at the end of this tick. Only from the loop's thread."""
 
     @abstractmethod
-    def wait(self, subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> Generator[Any, Any, None]:
+    def post(self, callback: Callable[[], object]) -> bool:
+        """Call `callback` on the loop's thread: now from there, soon from any other thread. False if it has ended."""
+
+    @abstractmethod
+    def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
         """Suspend the task until it is woken.
 
         `subscribe(wake)` is told what to call, from any thread, at any time from now on; it returns what to call when
@@ -52,7 +56,20 @@ class _AsyncioBridge(Bridge):
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.loop.call_soon(callback)
 
-    def wait(self, subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> Generator[Any, Any, None]:
+    def post(self, callback: Callable[[], object]) -> bool:
+        loop = self.loop
+        if asyncio_loop() is loop:
+            callback()
+            return True
+        try:
+            loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+            return False
+        return True
+
+    def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
         loop = self.loop
         future: Future[None] = loop.create_future()
 
@@ -60,21 +77,12 @@ class _AsyncioBridge(Bridge):
             if not future.done():
                 future.set_result(None)
 
-        def wake() -> None:
-            if asyncio_loop() is loop:
-                set_result()
-                return
-            try:
-                loop.call_soon_threadsafe(set_result)
-            except RuntimeError:  # the loop was closed while we waited: nobody is there to be woken
-                if not loop.is_closed():
-                    raise
-
-        unsubscribe = subscribe(wake)
+        unsubscribe = subscribe(lambda: self.post(set_result))  # a loop that has ended has no waiters
         try:
             yield from future
         except BaseException:
             unsubscribe()
+            del subscribe, unsubscribe  # whoever keeps the exception keeps this frame
             raise
 
     def breathe(self) -> Generator[Any, Any, None]:
@@ -101,19 +109,27 @@ class _TrioBridge(Bridge):
     def call_soon(self, callback: Callable[[], object]) -> None:
         self.loop.run_sync_soon(callback)
 
-    def wait(self, subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> Generator[Any, Any, None]:
+    def post(self, callback: Callable[[], object]) -> bool:
+        if current_loop() is self.loop:
+            callback()
+            return True
+        return self._soon(callback)
+
+    def _soon(self, callback: Callable[[], object]) -> bool:
+        try:
+            self.loop.run_sync_soon(callback)
+        except self._trio.RunFinishedError:
+            return False
+        return True
+
+    def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
         event = self._trio.Event()
-        run_sync_soon, finished = self.loop.run_sync_soon, self._trio.RunFinishedError
-
-        def wake() -> None:
-            with contextlib.suppress(finished):  # the run has ended while we waited: nobody is there to be woken
-                run_sync_soon(event.set)
-
-        unsubscribe = subscribe(wake)
+        unsubscribe = subscribe(lambda: self._soon(event.set))  # a run that has ended has no waiters
         try:
             yield from _await(event.wait())
         except BaseException:
             unsubscribe()
+            del subscribe, unsubscribe  # whoever keeps the exception keeps this frame
             raise
 
     def breathe(self) -> Generator[Any, Any, None]:
@@ -133,8 +149,7 @@ class _TrioBridge(Bridge):
             if current_loop() is self.loop:
                 scope.cancel()
             else:  # from the garbage collector, on another thread
-                with contextlib.suppress(self._trio.RunFinishedError):
-                    self.loop.run_sync_soon(scope.cancel)
+                self._soon(scope.cancel)
 
         return cancel
 
@@ -144,25 +159,21 @@ def _await(awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
 
 
 def _running_trio() -> Any:
-    """The module `trio`, if it runs the caller."""
+    """The module `trio`, if it runs the caller; as a guest, it does so inside of another loop."""
     trio = sys.modules.get("trio")
-    lowlevel = getattr(trio, "lowlevel", None)  # not there yet while another thread imports trio
-    return trio if lowlevel is not None and lowlevel.in_trio_run() else None
+    in_trio_task = getattr(getattr(trio, "lowlevel", None), "in_trio_task", None)  # not there yet during an import
+    return trio if in_trio_task is not None and in_trio_task() else None
 
 
 def current_loop() -> object:
-    """The event loop that runs the caller, as `Bridge.loop` tells it; None in a plain thread. Fast on asyncio."""
-    loop = asyncio_loop()
-    if loop is None:
-        trio = _running_trio()
-        if trio is not None:
-            return trio.lowlevel.current_trio_token()
-    return loop
+    """The event loop that runs the caller, as `Bridge.loop` tells it; None in a plain thread."""
+    trio = _running_trio()
+    return asyncio_loop() if trio is None else trio.lowlevel.current_trio_token()
 
 
 def current_bridge() -> Bridge | None:
     """The event loop that runs the caller; None in a plain thread."""
+    if _running_trio() is not None:
+        return _TrioBridge()
     loop = asyncio_loop()
-    if loop is not None:
-        return _AsyncioBridge(loop)
-    return _TrioBridge() if _running_trio() is not None else None
+    return None if loop is None else _AsyncioBridge(loop)

@@ -1,23 +1,27 @@
 """Running one task, wherever that is: memory for its outputs, the backend's run, and word to those who wait.
 
-Locks. Whoever runs a task has started it under the timeline's lock (`Renaming.start`), and comes here without it. The
-lock is taken only to account for what has happened: the backend runs without it, and those who wait, whose callbacks
-are anybody's code, are told without it.
+Locks. The timeline's lock is taken to start a task and to account for what has happened: the backend runs without it,
+and those who wait, whose callbacks are anybody's code, are told without it.
+
+Interrupts. Whatever is raised between any two steps, `recover` completes what was begun. A task that was interrupted
+before it had run is queued again, for a lane, which no signal handler interrupts.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from types import TracebackType
 
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
-from webnn.scheduler.promise import Promise
+from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
-from webnn.scheduler.task import Task, Waiter
+from webnn.scheduler.task import Task
 
 __all__ = ["Execution"]
 
@@ -44,86 +48,112 @@ class Execution:
         self.now = 0
         """When the last task ended, or somebody looked at the clock since; not guarded, any thread may move it on."""
 
-    def run(self, task: Task, inputs: Sequence[View], *, on_lane: bool) -> int:
+    def start(self, task: Task) -> tuple[Sequence[View], list[View] | None]:
+        """Start `task`, which is ready, under the lock; what it reads, and under a budget what it writes.
+
+        A budget was asked for that memory when the task was queued, so it is taken before anybody else can have it.
+        """
+        inputs = self._renaming.start(task)
+        if self._pool.budget is None:
+            return inputs, None
+        outputs: list[View] = []
+        try:
+            for value in task.outputs:
+                outputs.append(value.shelf.take())
+        except MLError as error:
+            self._renaming.fail(task, error)
+        return inputs, outputs
+
+    def run(self, task: Task, inputs: Sequence[View], outputs: list[View] | None, *, on_lane: bool) -> int:
         """Run a task that has been started, and settle what it makes; the nanoseconds that it took, at least 1."""
         work, clock = task.work, self.clock
-        outputs: list[View] = []
-        start = clock()
+        began = clock()
+        if task.error is not None:  # there was no memory for it
+            self.tell_ended()
+            return 1
         try:
-            if self._pool.budget is None:
+            if outputs is None:
+                outputs = []
                 for value in task.outputs:
                     outputs.append(value.shelf.take())
-            else:
-                self._take_reserved(task, outputs)
             work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # ready: it has one
         except BaseException as error:
             self.now = clock()
-            self._failed(task, outputs, error)
+            for value, view in zip(task.outputs, outputs or (), strict=False):
+                value.shelf.put(view)
             if not isinstance(error, Exception) and not on_lane:
-                raise  # the user's Ctrl-C, which came while the task ran on the user's thread
-            return self.now - start or 1
+                raise  # the user's Ctrl-C, which came while the task ran on the user's thread: see `recover`
+            self._failed(task, error)
+            return self.now - began or 1
         end = self.now = clock()
-        work.measured(end - start)
-        renaming = self._renaming
+        work.measured(end - began)
+        renaming, room = self._renaming, self._room
         with self._lock:
             renaming.finish(task, outputs, on_lane=on_lane)
-            waiters, task.waiters = task.waiters, []
-        try:
-            _tell(task, iter(waiters))
-        finally:
-            if renaming.ended or self._room.waiting:
-                self.tell_ended()
-        return end - start or 1
+        if renaming.ended or room.waiting:
+            self.tell_ended()
+        return end - began or 1
 
     def tell_ended(self) -> None:
-        """Tell those who wait for tasks that have ended otherwise; never under the lock, since they call out."""
+        """Tell those who wait for tasks that have ended; never under the lock, since they call out.
+
+        A task leaves `ended` when all of them have been told, so an interrupt leaves the rest to the next caller, which
+        is this one: it goes on and raises at the end.
+        """
         renaming, room = self._renaming, self._room
-        freed: Sequence[Promise[None]] = ()
-        with self._lock:
-            ended, renaming.ended = renaming.ended, []
-            if room.waiting:
-                freed = room.freed()
-        try:
-            _tell_all(iter(ended))
-        finally:
-            for promise in freed:
-                promise.resolve(None)
-
-    def _take_reserved(self, task: Task, outputs: list[View]) -> None:
-        """Take the memory of the outputs, for which the budget has been asked when the task was queued."""
-        with self._lock:
+        interrupt: BaseException | None = None
+        interrupted: object = None
+        while renaming.ended or room.has_space_for_waiting:
+            told: Task | Promise[None] | None = None
             try:
-                for value in task.outputs:
-                    outputs.append(value.shelf.take())
-            finally:
-                self._renaming.taken(task)
+                if renaming.ended:
+                    told = _first(renaming.ended)
+                    if told is not None:
+                        for waiter in told.waiters:
+                            waiter.task_ended(told)
+                        renaming.ended.pop(told, None)
+                else:
+                    told = room.waiting[0]
+                    resolve(told, None)
+                    room.waiting.remove(told)
+            except (IndexError, ValueError):  # another thread was faster
+                continue
+            except BaseException as error:
+                interrupt = interrupt or error
+                if told is not None and told is interrupted:  # the second time: it will not be better
+                    renaming.ended.pop(told, None)  # type: ignore[arg-type]
+                interrupted = told
+        if interrupt is not None:
+            raise interrupt
 
-    def _failed(self, task: Task, outputs: Sequence[View], error: BaseException) -> None:
+    def recover(self, task: Task | None = None) -> None:
+        """Complete what an interrupt has cut off. `task` is the one that the caller has been starting or running."""
+        with self._lock:
+            if task is not None:
+                self._renaming.put_back(task)
+            self._renaming.rebuild()
+        self.tell_ended()
+
+    def _failed(self, task: Task, error: BaseException) -> None:
+        _forget_frames(error.__traceback__)
         if not isinstance(error, MLError):
             explained = UnknownError(f"the backend failed: {described(error)}")
             explained.__cause__ = error
             error = explained
         with self._lock:
-            for value, view in zip(task.outputs, outputs, strict=False):
-                value.shelf.put(view)
             self._renaming.fail(task, error)
         self.tell_ended()
 
 
-def _tell(task: Task, waiters: Iterator[Waiter]) -> None:
-    for waiter in waiters:
-        try:
-            waiter.task_ended(task)
-        except BaseException:  # a callback was interrupted, which must keep nobody else waiting
-            _tell(task, waiters)
-            raise
+def _first(ended: dict[Task, None]) -> Task | None:
+    """The oldest one; None if other threads were faster."""
+    try:
+        return next(iter(ended), None)
+    except RuntimeError:  # it has changed in between
+        return None
 
 
-def _tell_all(ended: Iterator[Task]) -> None:
-    for task in ended:
-        waiters, task.waiters = task.waiters, []
-        try:
-            _tell(task, iter(waiters))
-        except BaseException:
-            _tell_all(ended)
-            raise
+def _forget_frames(trace: TracebackType | None) -> None:
+    """Clear the variables of the backend's frames: an error lives as long as anybody may read it, and they with it."""
+    if trace is not None:
+        traceback.clear_frames(trace)

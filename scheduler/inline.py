@@ -1,7 +1,7 @@
 """The inline lane: cheap tasks run on the thread that wants their result, or else at the end of the event loop's tick.
 
 Who wants a result asks for it (`advance`, from a promise that is awaited) and runs what that takes on the spot. What
-nobody has asked for by the end of the tick is run then, and reads whose value was there all along settle with it.
+has not been asked for by the end of the tick is run then, and reads whose value was there all along settle with it.
 
 Inline work has a budget per tick: what exceeds it waits for the next tick, and a loop of awaits that never suspends
 lets the event loop breathe when the tick has become long.
@@ -14,10 +14,8 @@ or too late, or is called at the end of its tick once more than needed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import Final
 
-from webnn.memory.buffer import View
 from webnn.scheduler.bridge import current_bridge, current_loop
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.renaming import Renaming
@@ -32,7 +30,7 @@ TICK_BUDGET: Final = 1_000_000
 
 
 class InlineLane:
-    """Runs cheap tasks on the caller's thread, whichever that is; no `Lane`, since nobody needs to wake it.
+    """Runs cheap tasks on the caller's thread, whichever that is; no `Lane`, since it need not be woken.
 
     Args:
         lock: the timeline's.
@@ -66,21 +64,15 @@ class InlineLane:
             Whether the event loop must get a turn now; if `task` has not ended then, call again.
         """
         renaming = self._renaming
+        if task in renaming.inline:  # the common case: nothing before it
+            if self._run_if_ready(task):
+                return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
         with self._lock:
             if task.state is not QUEUED:
                 return False
-            if task in renaming.inline:  # the common case: nothing before it
-                inputs = renaming.start(task)
-                self.ran += 1
-                needed = None
-            else:
-                needed = renaming.needed_for(task)
-                if needed is None or not renaming.cheap(needed):
-                    renaming.hand_over()
-                    needed = []
-        if needed is None:
-            self._run(task, inputs)
-            return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+            needed = renaming.needed_for(task) or []
+            if not renaming.cheap(needed):
+                needed = []
         spent = 0
         for each in needed:
             if spent > TICK_BUDGET:
@@ -116,6 +108,16 @@ class InlineLane:
                 self._renaming.hand_over()
             self._workers.wake()
 
+    def expect_elsewhere(self) -> None:
+        """Have everything that is queued, and every read that is due, settle on a lane. Takes no lock of ours."""
+        self._workers.call(self._settle_elsewhere)
+
+    def _settle_elsewhere(self) -> None:
+        with self._lock:
+            self._renaming.hand_over()
+        self._workers.wake()
+        self._settle_due()
+
     def breath_due(self, *, look: bool = False) -> bool:
         """Whether the tick has become so long that the event loop must get a turn.
 
@@ -128,18 +130,20 @@ class InlineLane:
 
     def _run_if_ready(self, task: Task) -> int:
         """Run `task` here if it is still ready; the nanoseconds that took, or 0 if it was not."""
-        with self._lock:
-            if task.state is not QUEUED or task.unmet:
-                return 0
-            inputs = self._renaming.start(task)
-            self.ran += 1
-        return self._run(task, inputs)
-
-    def _run(self, task: Task, inputs: Sequence[View]) -> int:
-        """Run `task`, which has been started, here; the nanoseconds that took."""
-        spent = self._execution.run(task, inputs, on_lane=False)
-        if self._renaming.lane:  # another thread waits for what has become ready
-            self._workers.wake()
+        execution = self._execution
+        try:
+            with self._lock:
+                if task.state is not QUEUED or task.unmet:
+                    return 0
+                inputs, outputs = execution.start(task)
+                self.ran += 1
+            spent = execution.run(task, inputs, outputs, on_lane=False)
+            if self._renaming.lane:  # another thread waits for what has become ready
+                self._workers.wake()
+        except BaseException:
+            execution.recover(task)
+            self._workers.wake_all()
+            raise
         return spent
 
     # For what nobody has asked for.
@@ -149,20 +153,21 @@ class InlineLane:
         renaming, spent = self._renaming, 0
         while renaming.inline and renaming.queued > leave and spent <= TICK_BUDGET:
             with self._lock:
-                if not renaming.inline:
-                    return
-                task = next(iter(renaming.inline))
-                inputs = renaming.start(task)
-                self.ran += 1
-            spent += self._run(task, inputs)
+                task = next(iter(renaming.inline), None)
+            if task is None:
+                return
+            spent += self._run_if_ready(task)
 
     def settle_unasked(self) -> None:
         """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""
         self.run_ready()
+        self._settle_due()
+
+    def _settle_due(self) -> None:
         with self._lock:
-            promises = list(self.unsettled)
-        for promise in promises:
-            promise.deliver()
+            reads = list(self.unsettled)
+        for read in reads:
+            read.deliver_unasked()
 
     def expect_tick(self) -> None:
         """Have the event loop that runs the caller, if there is one, settle what is unasked at the end of its tick."""
@@ -170,10 +175,30 @@ class InlineLane:
         if loop is not self.tick_of and (bridge := current_bridge()) is not None:
             self.tick_of = loop
             self._tick_began = self._execution.now = self._execution.clock()
-            bridge.call_soon(self._end_tick)
+            bridge.call_soon(_Tick(self))
 
-    def _end_tick(self) -> None:
+    def end_tick(self) -> None:
+        """The tick has ended: settle what is unasked."""
         self.tick_of = None
         self.settle_unasked()
         if self._renaming.inline:
             self.expect_tick()
+
+
+class _Tick:
+    """What an event loop calls at the end of its tick. If the loop is closed before, a lane takes over."""
+
+    __slots__ = ("_called", "_inline")
+
+    def __init__(self, inline: InlineLane) -> None:
+        self._inline = inline
+        self._called = False
+
+    def __call__(self) -> None:
+        self._called = True
+        self._inline.end_tick()
+
+    def __del__(self) -> None:
+        if not self._called:
+            self._inline.tick_of = None
+            self._inline.expect_elsewhere()

@@ -8,6 +8,7 @@ nobody uses any more can go.
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
 import weakref
@@ -19,6 +20,8 @@ __all__ = ["Lane", "SteppedLane", "ThreadLane"]
 
 Drain = Callable[[], bool]
 
+_log = logging.getLogger("webnn")
+
 
 class Lane(ABC):
     """A place where work runs, one piece at a time."""
@@ -28,7 +31,10 @@ class Lane(ABC):
 
     @abstractmethod
     def wake(self, drain: Drain) -> None:
-        """Call `drain()` soon and elsewhere, until it returns False. Called from any thread, without locks."""
+        """Call `drain()` soon and elsewhere, until it returns False. Called from any thread, without locks.
+
+        Waking it once too often does no harm, which is how a waking that was interrupted is made good.
+        """
 
     @abstractmethod
     def close(self, *, wait: bool) -> None:
@@ -99,8 +105,9 @@ class ThreadLane(Lane):
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=_serve, args=(self._inbox,), name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=_serve, args=(self._inbox,), name=self._name, daemon=True)
+                thread.start()  # after an interrupt here a second thread serves the same inbox, which does no harm
+                self._thread = thread
 
 
 _lanes: weakref.WeakSet[ThreadLane] = weakref.WeakSet()
@@ -114,9 +121,13 @@ def _close_all() -> None:
 
 def _serve(inbox: SimpleQueue[Drain | None]) -> None:
     while (drain := inbox.get()) is not None:
-        while drain():
-            pass
+        try:
+            while drain():
+                pass
+        except BaseException:  # a lane must not die of what it runs
+            _log.exception("a lane was interrupted")
         del drain  # while idle, nothing above is kept alive
+    inbox.put(None)  # for another thread that serves it
 
 
 class SteppedLane(Lane):

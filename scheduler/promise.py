@@ -1,40 +1,57 @@
 """`Promise`: a result that will come, for asyncio, trio and plain threads alike.
 
-It has the words of `concurrent.futures.Future` and is awaitable. What must stay true:
-- a promise settles exactly once, to a result, an error, or cancelled; whoever would settle it second is told so;
-- callbacks run exactly once, without any lock held, on the thread that settles;
-- cancelling one who waits leaves the promise, the work and the others who wait alone.
+It is a `concurrent.futures.Future` that can be awaited. What must stay true:
+- a promise settles exactly once, in `_commit`, to a result, an error, or cancelled;
+- callbacks run exactly once, without any lock held;
+- cancelling one who waits leaves the promise and the others who wait alone, and the work too while anybody can still
+  reach the promise;
+- a promise that cannot be reached any more, and on which no callback was left, gives up its work (`__del__`).
+
+Interrupts. A signal handler can raise between any two steps. Storing `_status` decides whether a promise has settled;
+what follows, telling those who wait, is repeated until it is complete (`_announce`). So callbacks of our own may be
+called twice, and bear it; those of users are called once.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import CancelledError
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, Future
+from copy import copy
 from enum import Enum
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
+from weakref import ref
 
 from webnn.errors import InvalidStateError
 from webnn.scheduler.bridge import Bridge, current_bridge
 
-__all__ = ["PENDING", "RESOLVED", "Promise", "settling"]
+__all__ = ["PENDING", "RESOLVED", "Promise", "Source", "reject", "resolve", "settling"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class _State(Enum):
+class _Status(Enum):
     PENDING = "pending"
     RESOLVED = "resolved"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
 
 
-PENDING: Final = _State.PENDING
-RESOLVED: Final = _State.RESOLVED
-REJECTED: Final = _State.REJECTED
-CANCELLED: Final = _State.CANCELLED
+PENDING: Final = _Status.PENDING
+RESOLVED: Final = _Status.RESOLVED
+REJECTED: Final = _Status.REJECTED
+CANCELLED: Final = _Status.CANCELLED
+
+_FUTURE_STATES: Final = {
+    PENDING: "PENDING",
+    RESOLVED: "FINISHED",
+    REJECTED: "FINISHED",
+    CANCELLED: "CANCELLED_AND_NOTIFIED",
+}
+"""Each status as `concurrent.futures.wait` and `as_completed` look for it."""
 
 _log = logging.getLogger("webnn")
 
@@ -43,85 +60,142 @@ settling = threading.RLock()
 Reentrant, since the garbage collector may run a user's `__del__` at any allocation, and that may cancel a promise."""
 
 
-class Promise(Generic[T_co]):
-    """A result that will come.
+class Source(Protocol):
+    """Where the result of a promise comes from. The promise has it until it settles."""
 
-    - `await promise` in asyncio or trio: the result, or its error raised.
-    - `promise.result(timeout=None)` in a plain thread.
-    - `done()`, `exception()`, `cancel()`, `cancelled()`, `add_done_callback(f)` as in `concurrent.futures`.
-
-    Any number may wait, on any number of threads and loops. A promise is never left pending: destroying the context
-    rejects it with `ContextLostError`. Cancelling a task that awaits it does not cancel the promise; `cancel()` does.
-    """
-
-    __slots__ = ("__weakref__", "_callbacks", "_error", "_result", "_state")
-
-    def __init__(self) -> None:
-        self._state: _State = PENDING
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Any], object]] | None = None
-
-    # For those who settle it.
-
-    def resolve(self: Promise[T], result: T) -> bool:
-        """Settle with a result; False if it was settled before (by `cancel`, or by the end of its context)."""
-        return self._settle(RESOLVED, result, None)
-
-    def reject(self, error: BaseException) -> bool:
-        """Settle with an error; False if it was settled before."""
-        return self._settle(REJECTED, None, error)
-
-    def _settle(self, state: _State, result: Any, error: BaseException | None) -> bool:
-        with settling:
-            if self._state is not PENDING:
-                return False
-            self._result, self._error, self._state = result, error, state
-            callbacks, self._callbacks = self._callbacks, None
-        self._settled()
-        if callbacks is not None:
-            self._call(callbacks)
-        return True
-
-    def _call(self, callbacks: Iterable[Callable[[Any], object]]) -> None:
-        callbacks = iter(callbacks)
-        for callback in callbacks:
-            try:
-                callback(self)
-            except Exception:  # somebody else's mistake must not keep the others, or a lane, from going on
-                _log.exception("a callback of %r failed", self)
-            except BaseException:
-                self._call(callbacks)
-                raise
-
-    def _settled(self) -> None:
-        """For subclasses: let go of what the promise held. Called once."""
-
-    # For subclasses that can hurry the result along on the waiter's own thread.
-
-    def _advance(self) -> bool:
+    def advance(self, promise: Promise[Any]) -> bool:
         """Do what can be done here and now towards settling, within the small budget of a tick.
 
         Returns:
             Whether so much was done that the event loop must get a turn before the waiter goes on, or asks again.
         """
-        return False
+        ...
 
-    def _drive(self, timeout: float | None) -> None:
-        """As `_advance`, for a plain thread that is about to block: it may take as long as it takes."""
+    def drive(self, promise: Promise[Any], timeout: float | None) -> None:
+        """As `advance`, for a plain thread that is about to block: it may take as long as it takes."""
+        ...
 
-    def _expect(self) -> None:
-        """See to it that it settles though nobody asks: somebody has left a callback and gone."""
+    def expect(self, promise: Promise[Any]) -> None:
+        """See to it that the promise settles though nobody asks: a callback was left on it."""
+        ...
+
+    def expect_elsewhere(self, promise: Promise[Any]) -> None:
+        """As `expect`, for one who holds `settling`: takes no lock of a timeline."""
+        ...
+
+    def keep(self, promise: Promise[Any] | None) -> None:
+        """Keep the promise alive until it settles, since a callback waits for it; None: no longer."""
+        ...
+
+    def let_go(self, result: Any) -> None:
+        """The promise has settled, to `result` or None, or is gone. Once or more, and by finalizers: must not block."""
+        ...
+
+
+class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant for its setters, which are refused here
+    """A result that will come.
+
+    - `await promise` in asyncio or trio: the result, or its error raised.
+    - `promise.result(timeout=None)` in a plain thread.
+    - `done()`, `exception()`, `cancel()`, `cancelled()`, `add_done_callback(f)` as in `concurrent.futures`, whose
+      `wait` and `as_completed` take promises, as do `asyncio.wait`, `asyncio.gather` and `asyncio.wrap_future`.
+
+    Any number may wait, on any number of threads and loops. A promise is never left pending: destroying the context
+    rejects it with `ContextLostError`.
+
+    Cancelling a task that awaits it does not cancel the promise; `cancel()` does. Work that has not begun is dropped
+    once no promise of it can be reached any more: whoever wants it done whatever happens to the task that awaits it
+    keeps the promise in a variable of its own.
+    """
+
+    __slots__ = ("_callbacks", "_error", "_installed", "_result", "_source", "_status", "_traceback")
+
+    def __init__(self, source: Source | None = None) -> None:  # the base class makes a condition, which costs too much
+        self._status: _Status = PENDING
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._callbacks: deque[Callable[[Any], object]] | None = None
+        self._source = source
+        self._installed: _Installed | None = None
+
+    # Settling.
+
+    def _settle(self, status: _Status, result: Any, error: BaseException | None) -> bool:
+        """Settle, and tell those who wait; False if it was settled before."""
+        try:
+            if not self._commit(status, result, error):
+                return False
+            if self._callbacks is not None or self._installed is not None:
+                self._announce()
+        except BaseException:
+            if self._status is not PENDING:
+                self._announce()
+            raise
+        return True
+
+    def _commit(self, status: _Status, result: Any, error: BaseException | None) -> bool:
+        """Settle; whoever does so calls `_announce` then. False if it was settled before."""
+        with settling:
+            if self._status is not PENDING:
+                return False
+            if error is not None:
+                self._traceback = error.__traceback__
+            self._result, self._error, self._status = result, error, status
+        source, self._source = self._source, None
+        if source is not None:
+            source.let_go(result)
+        return True
+
+    def _announce(self) -> None:
+        """Call the callbacks of a settled promise, and of those that follow it, of which there may be thousands."""
+        settled, interrupt = deque[Promise[Any]]((self,)), None
+        tried: object = None
+        while settled:
+            callback: Callable[[Any], object] | None = None
+            try:
+                promise = settled[0]
+                if promise._source is not None:  # an interrupt came between
+                    promise._source.let_go(promise._result)
+                    promise._source = None
+                if promise._installed is not None:
+                    promise._installed.notify(promise)
+                while promise._callbacks:
+                    callback = promise._callbacks[0]
+                    if isinstance(callback, _Follower):
+                        settled.append(callback.follow(promise))
+                    else:
+                        _call(callback, promise)
+                    promise._callbacks.popleft()
+                promise._callbacks = None
+                settled.popleft()
+            except BaseException as error:
+                interrupt = interrupt or error
+                if callback is not None and callback is tried and promise._callbacks:
+                    promise._callbacks.popleft()  # it will not be better the third time
+                tried = callback
+        if interrupt is not None:
+            raise interrupt
+
+    def __del__(self) -> None:
+        source = self._source
+        if source is not None:
+            source.let_go(None)
 
     # For those who wait.
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        while self._state is PENDING:
-            if self._advance():
+        while self._status is PENDING:
+            source = self._source
+            if source is not None and source.advance(self):
                 yield from self._bridge().breathe()
-            elif self._state is PENDING:
-                yield from self._bridge().wait(self._subscribe)
-        if self._state is RESOLVED:
+            elif self._status is PENDING:
+                try:
+                    yield from self._bridge().wait(self._subscribe)
+                except BaseException:
+                    # Whoever keeps the exception keeps this frame, and must not keep the promise with it.
+                    del self, source
+                    raise
+        if self._status is RESOLVED:
             return self._result  # type: ignore[no-any-return]
         raise self._failure()
 
@@ -134,87 +208,128 @@ class Promise(Generic[T_co]):
         Raises:
             TimeoutError: it was not there in time; the promise goes on.
             CancelledError: the promise was cancelled.
-            MLError: what went wrong.
+            MLError: what went wrong. Each call raises an exception of its own, caused by the one `exception()` gives.
         """
-        self._wait(timeout)
-        if self._state is RESOLVED:
+        if self._status is PENDING:
+            self._wait(timeout)
+        if self._status is RESOLVED:
             return self._result  # type: ignore[no-any-return]
         raise self._failure()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Block until it has settled; the error, or None if there is a result."""
-        self._wait(timeout)
-        if self._state is CANCELLED:
+        if self._status is PENDING:
+            self._wait(timeout)
+        if self._status is CANCELLED:
             raise CancelledError
         return self._error
 
     def done(self) -> bool:
         """Whether it has settled. Never blocks, and never runs anything heavy."""
-        if self._state is PENDING:
-            self._advance()
-        return self._state is not PENDING
+        if self._status is PENDING and self._source is not None:
+            self._source.advance(self)
+        return self._status is not PENDING
+
+    def running(self) -> bool:
+        """Always False: the end of a run is awaited with its promise, and its beginning cannot be seen."""
+        return False
 
     def cancelled(self) -> bool:
         """Whether `cancel` came before the result."""
-        return self._state is CANCELLED
+        return self._status is CANCELLED
 
     def cancel(self) -> bool:
-        """Give the result up: work that nobody else can observe is dropped if it has not begun.
+        """Give the result up: work that has not begun is dropped if nothing else can observe it.
 
         Returns:
             Whether the promise is cancelled now; False if it had settled already.
         """
-        return self._settle(CANCELLED, None, None) or self._state is CANCELLED
+        return self._settle(CANCELLED, None, None) or self._status is CANCELLED
 
-    def add_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> None:
-        """Call `callback(promise)` once it has settled: now if it has, else on the thread that settles it."""
-        if self._listen(callback):
-            self._expect()
+    def add_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> None:  # type: ignore[override]
+        """Call `callback(promise)` once it has settled: now if it has.
 
-    def _listen(self, callback: Callable[[Any], object]) -> bool:
-        """As `add_done_callback`, for one who asks for the result, too; whether it has still to settle."""
+        A callback that is left from an event loop is called on that loop, or where the promise settles if the loop has
+        ended by then. One that is left from a plain thread is called on the thread that settles the promise. What a
+        callback raises is logged.
+        """
+        bridge = current_bridge()
+        if self._listen(_Callback(callback, bridge)) and self._source is not None:
+            self._source.expect(self)
+
+    def remove_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> int:
+        """Take back what `add_done_callback` was given; how often it had been given."""
         with settling:
-            if self._state is PENDING:
-                if self._callbacks is None:
-                    self._callbacks = []
-                self._callbacks.append(callback)
-                return True
-        callback(self)
-        return False
+            found = [c for c in self._callbacks or () if isinstance(c, _Callback) and c.function == callback]
+        for each in found:
+            self._forget(each)
+        return len(found)
 
     def then(self, function: Callable[[T_co], T]) -> Promise[T]:
-        """A promise of `function(result)`; it fails if this one fails, or if `function` raises."""
-        return _Then(self, function)
+        """A promise of `function(result)`; it fails if this one fails, or if `function` raises.
+
+        `function` is called on the thread that settles this promise, at once if it has settled, whether or not the new
+        promise is kept.
+        """
+        derived: Promise[T] = Promise(_Following(self))
+        self._listen(_Follower(function, derived))
+        return derived
+
+    def _listen(self, callback: Callable[[Any], object]) -> bool:
+        """Have `callback` called once it settles, now if it has; whether it has still to settle."""
+        with settling:
+            if self._status is PENDING:
+                if self._callbacks is None:
+                    self._callbacks = deque()
+                    if self._source is not None:
+                        self._source.keep(self)
+                self._callbacks.append(callback)
+                return True
+        if isinstance(callback, _Follower):
+            callback.follow(self)._announce()
+        else:
+            _call(callback, self)
+        return False
+
+    def _forget(self, callback: Callable[[Any], object]) -> None:
+        """Take back what `_listen` was given, unless it has settled since."""
+        with settling:
+            if self._status is PENDING and self._callbacks is not None and callback in self._callbacks:
+                self._callbacks.remove(callback)
+                if not self._callbacks:
+                    self._callbacks = None
+                    if self._source is not None:
+                        self._source.keep(None)
 
     def _subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         def callback(_: object) -> None:
             wake()
 
-        def unsubscribe() -> None:
-            with settling:
-                if self._callbacks is not None and callback in self._callbacks:
-                    self._callbacks.remove(callback)
-
         self._listen(callback)
-        return unsubscribe
+        return lambda: self._forget(callback)
 
     def _wait(self, timeout: float | None) -> None:
-        if self._state is not PENDING:
-            return
-        self._drive(timeout)
-        if self._state is not PENDING:
+        if self._source is not None:
+            self._source.drive(self, timeout)
+        if self._status is not PENDING:
             return
         event = threading.Event()
         unsubscribe = self._subscribe(event.set)
-        if not event.wait(timeout):
+        try:
+            if event.wait(timeout):
+                return
+        except BaseException:
             unsubscribe()
+            raise
+        unsubscribe()
+        if self._status is PENDING:
             raise TimeoutError(f"no result after {timeout} s")
 
     def _failure(self) -> BaseException:
-        if self._state is CANCELLED:
+        if self._status is CANCELLED:
             return CancelledError()
         assert self._error is not None
-        return self._error
+        return _own(self._error, self._traceback)
 
     @staticmethod
     def _bridge() -> Bridge:
@@ -222,6 +337,40 @@ class Promise(Generic[T_co]):
         if bridge is None:
             raise InvalidStateError("await needs a running asyncio or trio event loop; in a plain thread use .result()")
         return bridge
+
+    # What the functions of `concurrent.futures` and `asyncio` look at.
+
+    @property
+    def _state(self) -> str:
+        return _FUTURE_STATES[self._status]
+
+    @property
+    def _condition(self) -> threading.RLock:
+        return settling
+
+    @property
+    def _waiters(self) -> list[Any]:
+        with settling:
+            if self._installed is None:
+                self._installed = _Installed(self)
+            return self._installed
+
+    def set_running_or_notify_cancel(self) -> NoReturn:
+        """Refused: promises are settled by the runtime."""
+        self._refuse_to_be_set()
+
+    def set_result(self, _: object) -> NoReturn:
+        """Refused: promises are settled by the runtime."""
+        self._refuse_to_be_set()
+
+    def set_exception(self, _: object) -> NoReturn:
+        """Refused: promises are settled by the runtime."""
+        self._refuse_to_be_set()
+
+    def _refuse_to_be_set(self) -> NoReturn:
+        raise InvalidStateError(f"{self!r} is settled by the runtime only: cancel() gives it up")
+
+    # What a promise is not.
 
     def __bool__(self) -> bool:
         raise TypeError("a promise has no truth value: await it, or ask promise.done()")
@@ -232,37 +381,158 @@ class Promise(Generic[T_co]):
     def __array__(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a promise has no data: await it, or call promise.result()")
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a promise cannot be pickled or copied: await it, or call promise.result(), and send the result")
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._state.value}>"
+        return f"<{type(self).__name__} {self._status.value}>"
 
 
-class _Then(Promise[T]):
-    __slots__ = ("_source",)
+# For those who make promises; on the promise itself these would be in the hands of whoever holds it.
 
-    def __init__(self, source: Promise[Any], function: Callable[[Any], T]) -> None:
-        Promise.__init__(self)
-        self._source = source
 
-        def forward(source: Promise[Any]) -> None:
-            if source.cancelled():
-                self.cancel()
-            elif (error := source.exception()) is not None:
-                self.reject(error)
-            else:
-                try:
-                    self.resolve(function(source.result()))
-                except BaseException as failure:
-                    self.reject(failure)
-                    if not isinstance(failure, Exception):
-                        raise
+def resolve(promise: Promise[T], result: T) -> bool:
+    """Settle with a result; False if it was settled before (by `cancel`, or by the end of its context)."""
+    return promise._settle(RESOLVED, result, None)
 
-        source._listen(forward)
 
-    def _advance(self) -> bool:
-        return self._source._advance()
+def reject(promise: Promise[Any], error: BaseException) -> bool:
+    """Settle with an error; False if it was settled before."""
+    return promise._settle(REJECTED, None, error)
 
-    def _expect(self) -> None:
-        self._source._expect()
 
-    def _drive(self, timeout: float | None) -> None:
-        self._source._drive(timeout)
+def _call(callback: Callable[[Any], object], promise: Promise[Any]) -> None:
+    try:
+        callback(promise)
+    except Exception:  # the caller's mistake must not keep the others, or a lane, from going on
+        _log.exception("a callback of %r failed", promise)
+
+
+def _own(error: BaseException, trace: Any) -> BaseException:
+    """An exception for one who reads `error`, which is shared: its traceback will have that reader's frames alone."""
+    try:
+        own = copy(error)
+    except Exception:  # its class takes other arguments than it keeps
+        own = error
+    if own is error or type(own) is not type(error):
+        return error.with_traceback(trace)
+    if hasattr(own, "__notes__"):
+        own.__notes__ = list(own.__notes__)
+    own.__cause__ = error
+    return own.with_traceback(None)
+
+
+class _Callback:
+    """What a user has left on a promise. It is called once, on the event loop that it was left from, if any."""
+
+    __slots__ = ("_bridge", "_called", "function")
+
+    def __init__(self, function: Callable[[Any], object], bridge: Bridge | None) -> None:
+        self.function = function
+        self._bridge = bridge
+        self._called = False
+
+    def __call__(self, promise: Promise[Any]) -> None:
+        if self._bridge is None or not self._bridge.post(lambda: _call(self._once, promise)):
+            self._once(promise)
+
+    def _once(self, promise: Promise[Any]) -> None:
+        if not self._called:
+            self._called = True
+            self.function(promise)
+
+
+class _Follower:
+    """What `then` leaves on a promise."""
+
+    __slots__ = ("_begun", "_derived", "_function")
+
+    def __init__(self, function: Callable[[Any], Any], derived: Promise[Any]) -> None:
+        self._function = function
+        self._derived = derived
+        self._begun = False
+
+    def __call__(self, promise: Promise[Any]) -> None:
+        """As `follow`, where nothing else is settled."""
+        self.follow(promise)._announce()
+
+    def follow(self, promise: Promise[Any]) -> Promise[Any]:
+        """Settle the derived promise as `promise` has settled, and leave it to the caller to announce that."""
+        derived = self._derived
+        if promise._status is CANCELLED:
+            derived._commit(CANCELLED, None, None)
+        elif promise._error is not None:
+            derived._commit(REJECTED, None, promise._error)
+        elif derived._status is PENDING:
+            try:
+                if self._begun:
+                    raise InvalidStateError("the function given to then() was interrupted")
+                self._begun = True
+                derived._commit(RESOLVED, self._function(promise._result), None)
+            except BaseException as error:
+                derived._commit(REJECTED, None, error)
+                if not isinstance(error, Exception):
+                    raise
+        return derived
+
+
+class _Following:
+    """The source of a promise that `then` gave: whatever its own source is, however long the chain."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, source: Promise[Any]) -> None:
+        origin = source._source
+        self._root: Promise[Any] = origin._root if isinstance(origin, _Following) else source
+
+    def advance(self, _: Promise[Any]) -> bool:
+        source = self._root._source
+        return source is not None and source.advance(self._root)
+
+    def drive(self, _: Promise[Any], timeout: float | None) -> None:
+        if (source := self._root._source) is not None:
+            source.drive(self._root, timeout)
+
+    def expect(self, _: Promise[Any]) -> None:
+        if (source := self._root._source) is not None:
+            source.expect(self._root)
+
+    def expect_elsewhere(self, _: Promise[Any]) -> None:
+        if (source := self._root._source) is not None:
+            source.expect_elsewhere(self._root)
+
+    def keep(self, _: Promise[Any] | None) -> None:
+        """The promise that is followed has it among its callbacks."""
+
+    def let_go(self, _: object) -> None:
+        """What it holds goes with it."""
+
+
+class _Installed(list[Any]):
+    """The waiters that `concurrent.futures.wait` and `as_completed` install, under `settling`."""
+
+    def __init__(self, promise: Promise[Any]) -> None:
+        super().__init__()
+        self._promise = ref(promise)
+        self._told: set[int] = set()
+
+    def append(self, waiter: Any) -> None:
+        """One more, who will wait without asking."""
+        super().append(waiter)
+        promise = self._promise()
+        if promise is not None and promise._source is not None:
+            promise._source.expect_elsewhere(promise)
+
+    def notify(self, promise: Promise[Any]) -> None:
+        """Tell them all, each once."""
+        with settling:
+            for waiter in self:
+                if id(waiter) in self._told:
+                    continue
+                self._told.add(id(waiter))
+                if promise._status is CANCELLED:
+                    waiter.add_cancelled(promise)
+                elif promise._error is not None:
+                    waiter.add_exception(promise)
+                else:
+                    waiter.add_result(promise)

@@ -6,18 +6,23 @@ call it under their lock, take tasks from `inline` and `lane`, and tell those wh
 
 What must stay true:
 - `value.holds` is the number of names, queued or running readers, promises and lent arrays that can reach the value.
-- A value with no holds has no view; if a queued task makes it and nobody holds another output of that task, the task
-  is dropped, and so on up the chain. A running task is left to end; its unreachable outputs are freed then.
+- A value with no holds has no view; if a queued task makes it and no other output of that task is held, the task is
+  dropped, and so on up the chain. A running task is left to end; its unreachable outputs are freed then.
 - A queued task is in `inline` or in `lane` exactly when nothing that it waits for is missing (`unmet == 0`).
 - Whoever has called `hand_over` need not ask again: what waits for tasks that were running, or were handed over, goes
   to a lane when it becomes ready, whichever thread runs them.
-- Each task ends exactly once: `finish` returns it to its caller, every other end puts it into `ended`.
+- Each task ends exactly once, and is in `ended` from then until those who wait for it have been told.
+
+Interrupts. A signal handler can raise between any two steps of a change. So every change has one step that decides it,
+and what follows from that step can be worked out again: `rebuild` does so, from the tasks in `live`, their states,
+errors and views, and the values that they read and make. The deciding steps are: `live[task] = None` for a task that is
+queued, `task.views = views` for one that has run, `task.error = error` or the new state for every other end.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 from webnn.memory.buffer import View
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
@@ -31,12 +36,12 @@ class Renaming:
 
     Args:
         inline_limit: tasks whose work costs less than this many nanoseconds go to `inline` when they are ready.
-        reserving: `queued_bytes` counts running tasks too, until they have `taken` their outputs.
     """
 
-    def __init__(self, inline_limit: float, *, reserving: bool = False) -> None:
+    def __init__(self, inline_limit: float) -> None:
         self.inline_limit = inline_limit
-        self.reserving = reserving
+        self.live: dict[Task, None] = {}
+        """Every task that is queued or running, oldest first."""
         self.inline: dict[Task, None] = {}
         """Ready tasks that are cheap enough for the thread that wants their result; oldest first."""
         self.lane: OrderedDict[Task, None] = OrderedDict()
@@ -45,8 +50,10 @@ class Renaming:
         self.queued_bytes = 0
         self.running: set[Task] = set()
         self.dropped = 0
-        self.ended: list[Task] = []
-        """Tasks that have ended without having run, or have failed; the caller empties it."""
+        self.ended: dict[Task, None] = {}
+        """Tasks that have ended and have waiters who have not been told, oldest first; the caller empties it."""
+        self.discarded: deque[Value] = deque()
+        """Values that finalizers let go of, who may do no more than append; `work_off_discarded` releases them."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for it
         self._handed: set[Task] = set()  # running tasks from a lane's queue, or in whose middle `hand_over` came
 
@@ -73,6 +80,12 @@ class Renaming:
         if value.holds == 0:
             self._unreachable(value)
 
+    def work_off_discarded(self) -> None:
+        """Release the values that finalizers have let go of; tasks may end by it."""
+        discarded = self.discarded
+        while discarded:
+            self.release(discarded.popleft())
+
     def _unreachable(self, value: Value) -> None:
         view = value.view
         if view is not None:
@@ -90,7 +103,7 @@ class Renaming:
             self._leave_queue(task)
             task.move(DROPPED)
             self.dropped += 1
-            self.ended.append(task)
+            self._end(task)
             for value in task.inputs:
                 value.holds -= 1
                 if value.holds == 0:
@@ -114,6 +127,7 @@ class Renaming:
                     task.unmet += 1
                 else:
                     error = value.error
+        self.live[task] = None
         self.queued += 1
         self.queued_bytes += work.byte_length
         if error is not None:
@@ -136,8 +150,7 @@ class Renaming:
             self.lane.pop(task, None)
             self._handed.add(task)
         self.queued -= 1
-        if not self.reserving:
-            self.queued_bytes -= task.work.byte_length
+        self.queued_bytes -= task.work.byte_length
         self.running.add(task)
         task.move(RUNNING)
         views: list[View] = []
@@ -146,30 +159,24 @@ class Renaming:
             views.append(value.view)
         return views
 
-    def taken(self, task: Task) -> None:
-        """`task`, which was started, has its outputs' memory, or will not get it."""
-        if self.reserving:
-            self.queued_bytes -= task.work.byte_length
-
     def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
         """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
+        task.views = views
         self.running.discard(task)
         if self._handed and task in self._handed:
             self._handed.discard(task)
             on_lane = True
         task.move(DONE)
-        for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
-            value.producer = None
-            if value.holds:
-                value.view = views[i]
-            else:
-                value.shelf.put(views[i])
+        self._fill(task, views)
         if task.consumers:
             for consumer, inputs in task.consumers.items():
                 consumer.unmet -= inputs
                 if consumer.unmet == 0:
                     self._ready(consumer, on_lane=on_lane)
             task.consumers = {}  # whoever keeps this task does not keep all that came after it
+        self.live.pop(task, None)
+        if task.waiters:
+            self.ended[task] = None
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:
@@ -183,8 +190,9 @@ class Renaming:
 
     def cancel_all(self, error: BaseException) -> None:
         """Cancel every queued task, as `error` says; running ones go on."""
-        tasks = [task for task in self._all_queued() if task.state is QUEUED]
+        tasks = [task for task in self.live if task.state is QUEUED]
         for task in tasks:
+            task.error = error
             self._leave_queue(task)
             task.move(CANCELLED)  # all of them before the first lets go of its inputs, or others would be dropped
         for task in tasks:
@@ -198,6 +206,7 @@ class Renaming:
                 self._leave_queue(task)
             elif task.state is not RUNNING:
                 continue
+            task.error = error
             task.move(FAILED)
             self._end_with(task, error)
             stack.extend(task.consumers)
@@ -205,24 +214,31 @@ class Renaming:
 
     def _end_with(self, task: Task, error: BaseException) -> None:
         task.error = error
-        for value in task.outputs:
-            value.producer, value.error = None, error
-        self.ended.append(task)
+        self._spoil(task, error)
+        self._end(task)
         for value in task.inputs:
             self.release(value)
 
-    def _all_queued(self) -> Iterator[Task]:
-        """Every queued task: the ready ones, and those behind them, behind running ones and behind compilations."""
-        stack = [*self.inline, *self.lane]
-        stack.extend(task for work in self._uncompiled for task in work.waiting)
-        stack.extend(consumer for task in self.running for consumer in task.consumers)
-        seen: set[Task] = set()
-        while stack:
-            task = stack.pop()
-            if task not in seen:
-                seen.add(task)
-                stack.extend(task.consumers)
-                yield task
+    def _end(self, task: Task) -> None:
+        """`task` has ended in some other way than by having run."""
+        self.live.pop(task, None)
+        self.ended[task] = None
+
+    @staticmethod
+    def _fill(task: Task, views: Sequence[View]) -> None:
+        """The outputs of `task` are there."""
+        for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
+            if value.holds:
+                value.view = views[i]
+            else:
+                value.shelf.put(views[i])
+            value.producer = None  # last: `rebuild` fills what still has its producer
+
+    @staticmethod
+    def _spoil(task: Task, error: BaseException) -> None:
+        """The outputs of `task` will never be there."""
+        for value in task.outputs:
+            value.producer, value.error = None, error
 
     # What may run.
 
@@ -287,3 +303,77 @@ class Renaming:
             for value in task.inputs:
                 if value.producer is not None:
                     value.producer.consumers.pop(task, None)
+
+    # After an interrupt.
+
+    def rebuild(self) -> None:
+        """Complete the changes that an interrupt has cut off, and work out anew everything that follows from them.
+
+        Holds are left as they are: they may be too many then, which costs a buffer its way back to the shelf. What is
+        ready goes to the lanes. May itself be interrupted, and called again.
+        """
+        self.inline.clear()
+        self.lane.clear()
+        self._uncompiled.clear()
+        self._handed.clear()
+        queued = queued_bytes = 0
+        running: set[Task] = set()
+        for task in list(self.live):  # producers come before their consumers
+            task.consumers = {}
+            if task.views is not None:
+                self._complete_run(task)
+            elif task.error is not None or task.state not in (QUEUED, RUNNING):
+                self._complete_end(task)
+            elif task.state is RUNNING:
+                running.add(task)
+                self._handed.add(task)
+            elif self._requeue(task):
+                queued += 1
+                queued_bytes += task.work.byte_length
+        self.running = running
+        self.queued, self.queued_bytes = queued, queued_bytes
+
+    def _complete_run(self, task: Task) -> None:
+        assert task.views is not None
+        for value, view in zip(task.outputs, task.views, strict=True):
+            if value.producer is task:
+                value.view = view
+                value.producer = None
+        task.state = DONE
+        self._end(task)
+
+    def _complete_end(self, task: Task) -> None:
+        if task.state is QUEUED or task.state is RUNNING:
+            task.state = FAILED
+        if task.error is not None:
+            self._spoil(task, task.error)
+        self._end(task)
+
+    def _requeue(self, task: Task) -> bool:
+        """Put a queued task where it belongs; whether it is still queued then."""
+        error, unmet = task.work.error, 0
+        for value in task.inputs:
+            if value.view is None:
+                if value.producer is not None:
+                    consumers = value.producer.consumers
+                    consumers[task] = consumers.get(task, 0) + 1
+                    unmet += 1
+                else:
+                    error = value.error
+        if error is not None:
+            task.error = error
+            self._complete_end(task)
+            return False
+        if task.work.executable is None:
+            task.work.waiting[task] = None
+            self._uncompiled.add(task.work)
+            unmet += 1
+        task.unmet = unmet
+        if unmet == 0:
+            self.lane[task] = None
+        return True
+
+    def put_back(self, task: Task) -> None:
+        """`task`, which was started, was interrupted before it had run: it is queued again. `rebuild` comes next."""
+        if task.state is RUNNING and task.views is None and task.error is None:
+            task.move(QUEUED)

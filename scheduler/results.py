@@ -1,36 +1,39 @@
-"""What a timeline gives back: the handle of a dispatch, and the promises of its end, of a read and of a run.
+"""What a timeline gives back: the handle of a dispatch, and the sources of the promises of its end, of a read, of a run.
 
-Each promise waits for at most one task. It can hurry that task along on the waiter's own thread, if the task is cheap.
-A result that is lent takes over the promise's hold on the value.
+Each of these promises waits for at most one task. Its source can hurry that task along on the waiter's own thread, if
+the task is cheap. A result that is lent takes over the source's hold on the value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import ref
 
 import numpy as np
 
 from webnn.errors import OperationError
 from webnn.graph.arguments import described
-from webnn.memory.lease import lend
+from webnn.memory.lease import Lease, lend
 from webnn.scheduler.bridge import current_bridge
-from webnn.scheduler.promise import PENDING, RESOLVED, Promise, settling
+from webnn.scheduler.promise import PENDING, Promise, reject, resolve, settling
 from webnn.scheduler.task import Task
 from webnn.scheduler.value import Name, Value
 
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["Dispatch", "Finished", "Read", "Run"]
+__all__ = ["Dispatch", "End", "Read", "Run"]
 
 
-class Dispatch(Task):
+class Dispatch:
     """What `dispatch` gives back: await it for room in the queue, or `finished()` for the end of the work."""
 
-    __slots__ = ("_timeline",)
+    __slots__ = ("__weakref__", "_task", "_timeline")
 
-    _timeline: Timeline
+    def __init__(self, timeline: Timeline, task: Task) -> None:
+        self._timeline = timeline
+        self._task = task
 
     def __await__(self) -> Generator[Any, Any, Dispatch]:
         timeline = self._timeline
@@ -44,145 +47,175 @@ class Dispatch(Task):
 
     def finished(self) -> Promise[None]:
         """Settles when the work has ended: with its error if it failed; at once if it was not worth running."""
-        promise = Finished(self._timeline, self)
-        self._timeline.watch(self, promise)
-        return promise
+        return self._timeline.end_of(self._task)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a dispatch cannot be pickled or copied: read its outputs, and send the arrays")
 
     def __repr__(self) -> str:
-        return f"<Dispatch {self.state.name.lower()}>"
+        return f"<Dispatch {self._task.state.name.lower()}>"
 
 
-class Finished(Promise[None]):
-    """The end of a task: its error if it failed; at once if it was not worth running."""
+class End:
+    """The end of a task, for a promise: its error if it failed; at once if it was not worth running.
 
-    __slots__ = ("_task", "_timeline")
+    It knows its promise weakly, so that a promise that cannot be reached any more gives up its work, unless a callback
+    was left on it.
+    """
+
+    __slots__ = ("_kept", "_promise", "_task", "_timeline")
 
     def __init__(self, timeline: Timeline, task: Task | None) -> None:
-        Promise.__init__(self)
         self._timeline = timeline
         self._task = task
+        self._kept: Promise[Any] | None = None
+
+    def promise(self) -> Promise[Any]:
+        """The promise whose source this is; called once."""
+        promise: Promise[Any] = Promise(self)
+        self._promise = ref(promise)
+        return promise
+
+    # For whoever ends the task.
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle as it did."""
-        if task.error is not None:
-            self.reject(task.error)
-        else:
-            self.deliver()
+        promise = self._promise()
+        if promise is not None and promise._status is PENDING:
+            if task.error is not None:
+                reject(promise, task.error)
+            else:
+                self.deliver(promise)
 
-    def deliver(self) -> None:
+    def reject(self, error: BaseException) -> None:
+        """Give up waiting: the context is gone."""
+        promise = self._promise()
+        if promise is not None:
+            reject(promise, error)
+
+    def deliver(self, promise: Promise[Any]) -> None:
         """What was waited for is there: settle."""
-        self.resolve(None)
+        resolve(promise, None)
 
-    def _advance(self) -> bool:
+    # For the promise.
+
+    def advance(self, promise: Promise[Any]) -> bool:
         if self._task is None:
-            self.deliver()
+            self.deliver(promise)
             return self._timeline.inline.breath_due(look=True)
         return self._timeline.inline.advance(self._task)
 
-    def _expect(self) -> None:
-        if self._task is None and current_bridge() is None:
-            self.deliver()
-        else:
-            self._timeline.inline.expect(self._task)
-
-    def _drive(self, timeout: float | None) -> None:
+    def drive(self, promise: Promise[Any], timeout: float | None) -> None:
         if self._task is None:
-            self.deliver()
+            self.deliver(promise)
         elif timeout is None:
             self._timeline.inline.drive(self._task)
         else:
-            while self._timeline.inline.advance(self._task) and self._state is PENDING:
+            while self._timeline.inline.advance(self._task) and promise._status is PENDING:
                 pass
 
+    def expect(self, promise: Promise[Any]) -> None:
+        if self._task is None and current_bridge() is None:
+            self.deliver(promise)
+        else:
+            self._timeline.inline.expect(self._task)
 
-class Read(Finished):
-    """A read of the value that a name had at the call: an array, or `out` filled."""
+    def expect_elsewhere(self, _: Promise[Any]) -> None:
+        self._timeline.inline.expect_elsewhere()
 
-    __slots__ = ("_name", "_out", "_value")
+    def keep(self, promise: Promise[Any] | None) -> None:
+        self._kept = promise
+
+    def let_go(self, _: object) -> None:
+        self._kept = None
+
+
+class Read(End):
+    """A read of the value that a name had at the call, for a promise: an array, or `out` filled."""
+
+    __slots__ = ("_filling", "_out", "_value", "name")
 
     def __init__(self, timeline: Timeline, name: Name, value: Value, out: np.ndarray[Any, Any] | None) -> None:
-        self._state = PENDING
-        self._result = self._error = self._callbacks = None
         self._timeline = timeline
         self._task = value.producer
-        self._name = name
+        self._kept = None
+        self.name = name
         self._value: Value | None = value
         self._out = out
+        self._filling = False
 
-    def deliver(self) -> None:
+    def deliver_unasked(self) -> None:
+        """As `deliver`, for a value that was there all along."""
+        promise = self._promise()
+        if promise is not None:
+            self.deliver(promise)
+
+    def deliver(self, promise: Promise[Any]) -> None:
         """The value is there, or has failed: settle."""
         value = self._value
-        if self._out is not None or value is None or value.error is not None:
-            self._deliver_otherwise()
-            return
-        timeline = self._timeline
-        view = value.view
-        if view is None:  # somebody else was faster, and the last one who could reach the value is gone since
-            return
-        array = timeline.allocator.host_array(view)
-        with settling:
-            if self._state is not PENDING:
-                return
-            self._result = lend(array, value, timeline.discard)
-            self._value = None
-            self._state = RESOLVED
-            callbacks, self._callbacks = self._callbacks, None
-        self._name.reads.discard(self)
-        if self._task is None:
-            timeline.inline.unsettled.discard(self)
-        if callbacks is not None:
-            self._call(callbacks)
-
-    def _deliver_otherwise(self) -> None:
-        with settling:
-            value, self._value = self._value, None
-        if value is None:  # somebody else was faster
+        if value is None:  # another thread was faster
             return
         if value.error is not None:
-            self.reject(value.error)
-            return
-        if self._out is not None:
-            assert value.view is not None
-            try:
-                # One who cancels while the bytes are copied has still given `out` for it.
-                np.copyto(self._out, self._timeline.allocator.host_array(value.view))
-            except Exception as error:
-                self.reject(OperationError(f"read_tensor: out cannot be filled any more: {described(error)}"))
-            else:
-                self.resolve(self._out)  # type: ignore[arg-type]
-        self._timeline.discard(value)
+            reject(promise, value.error)
+        elif self._out is not None:
+            self._fill(promise, value, self._out)
+        elif (view := value.view) is not None:
+            resolve(promise, lend(self._timeline.allocator.host_array(view)))
 
-    def _settled(self) -> None:
-        self._name.reads.discard(self)
-        self._timeline.inline.unsettled.discard(self)
+    def _fill(self, promise: Promise[Any], value: Value, out: np.ndarray[Any, Any]) -> None:
         with settling:
-            value, self._value = self._value, None
+            if self._filling:  # by another thread; one who filled it after that has settled would spoil it
+                return
+            self._filling = True
+        try:
+            if promise._status is PENDING and value.view is not None:
+                # One who cancels while the bytes are copied has still given `out` for it.
+                np.copyto(out, self._timeline.allocator.host_array(value.view))
+                resolve(promise, out)
+        except Exception as error:
+            reject(promise, OperationError(f"read_tensor: out cannot be filled any more: {described(error)}"))
+        finally:
+            self._filling = False
+
+    def let_go(self, result: Any) -> None:
+        self._kept = None
+        value, self._value = self._value, None
         if value is not None and value.error is None:
-            self._timeline.discard(value)
+            _give_back(self._timeline, value, None if self._out is not None else result)
+        self._timeline.inline.unsettled.discard(self)
 
 
-class Run(Finished):
-    """A run without tensors: its outputs by name."""
+class Run(End):
+    """A run without tensors, for a promise: its outputs by name."""
 
     __slots__ = ("_names", "_values")
 
     def __init__(self, timeline: Timeline, names: Sequence[str], task: Task) -> None:
-        Finished.__init__(self, timeline, task)
+        End.__init__(self, timeline, task)
         self._names = names
         self._values: Sequence[Value] | None = task.outputs
 
-    def deliver(self) -> None:
+    def deliver(self, promise: Promise[Any]) -> None:
         """The outputs are there: settle."""
-        timeline = self._timeline
-        with settling:
-            values, self._values = self._values, None
-        if values is not None:
-            arrays = [lend(timeline.allocator.host_array(v.view), v, timeline.discard) for v in values if v.view]
-            self.resolve(dict(zip(self._names, arrays, strict=True)))  # type: ignore[arg-type]
+        host_array, outputs = self._timeline.allocator.host_array, {}
+        for name, value in zip(self._names, self._values or (), strict=False):
+            if value.view is None:  # another thread was faster
+                return
+            outputs[name] = lend(host_array(value.view))
+        resolve(promise, outputs)
 
-    def _settled(self) -> None:
-        with settling:
-            values, self._values = self._values, None
-        for value in values or ():
+    def let_go(self, result: Any) -> None:
+        self._kept = None
+        values, self._values = self._values, None
+        for name, value in zip(self._names, values or (), strict=False):
             if value.error is None:
-                self._timeline.discard(value)
+                _give_back(self._timeline, value, None if result is None else result[name])
+
+
+def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:
+    """Give up a hold on `value`; once `array` is gone, if it is lent."""
+    lease = None if array is None else array.base
+    if isinstance(lease, Lease):
+        lease.hold(value, timeline.discard)
+    else:
+        timeline.discard(value)

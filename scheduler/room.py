@@ -1,7 +1,7 @@
 """Room in the queue: how much may be queued before one who awaits a dispatch waits.
 
-As `Renaming`, this is pure and knows no lock: the timeline's is held by whoever adds to `waiting` or calls `freed`.
-The properties are asked without it, since their answer may be a moment old.
+As `Renaming`, this is pure and knows no lock. The properties are asked without one, since their answer may be a moment
+old.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Room:
         self.max_queued = max_queued
         self._max_queued_bytes = max_queued_bytes
         self.waiting: list[Promise[None]] = []
-        """Those to resolve when half of the queue is empty."""
+        """Those to resolve when half of the queue is empty, who leave the list when they have been."""
 
     @property
     def is_crowded(self) -> bool:
@@ -54,9 +54,12 @@ class Room:
         renaming = self._renaming
         return renaming.queued > self.max_queued or renaming.queued_bytes > self._max_queued_bytes
 
-    def freed(self) -> list[Promise[None]]:
-        """Those who wait, if half of the queue is empty by now; the caller resolves them, without the lock."""
-        renaming, freed = self._renaming, list[Promise[None]]()
-        if renaming.queued <= self.max_queued // 2 and renaming.queued_bytes <= self._max_queued_bytes // 2:
-            freed, self.waiting = self.waiting, freed
-        return freed
+    @property
+    def has_space_for_waiting(self) -> bool:
+        """Whether somebody waits, and half of the queue is empty by now."""
+        renaming = self._renaming
+        return (
+            bool(self.waiting)
+            and renaming.queued <= self.max_queued // 2
+            and renaming.queued_bytes <= self._max_queued_bytes // 2
+        )

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from webnn.backends.base import Executable
+from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 from webnn.scheduler.value import Value
 
@@ -28,7 +29,7 @@ QUEUED, RUNNING, DONE, FAILED, DROPPED, CANCELLED = TaskState
 
 MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
     QUEUED: frozenset({RUNNING, FAILED, DROPPED, CANCELLED}),  # FAILED: something that it reads has failed
-    RUNNING: frozenset({DONE, FAILED}),
+    RUNNING: frozenset({DONE, FAILED, QUEUED}),  # QUEUED: an interrupt came before it had run
     DONE: frozenset(),
     FAILED: frozenset(),
     DROPPED: frozenset(),
@@ -40,10 +41,10 @@ class Waiter(Protocol):
     """Whoever wants to know when a task has ended."""
 
     def task_ended(self, task: Task) -> None:
-        """Called once, without the timeline's lock held, on the thread that ended the task."""
+        """Called without the timeline's lock, on the thread that ended the task; after an interrupt a second time."""
         ...
 
-    def reject(self, error: BaseException) -> bool:
+    def reject(self, error: BaseException) -> None:
         """Give up waiting: the context is gone."""
         ...
 
@@ -85,7 +86,7 @@ class Task:
     It holds its inputs. Its outputs are born with one hold, which is for whoever submits the task to give away.
     """
 
-    __slots__ = ("consumers", "error", "inputs", "outputs", "state", "unmet", "waiters", "work")
+    __slots__ = ("consumers", "error", "inputs", "outputs", "state", "unmet", "views", "waiters", "work")
 
     def __init__(self, work: Work, inputs: Sequence[Value], shelves: Sequence[Shelf]) -> None:
         self.work = work
@@ -95,6 +96,8 @@ class Task:
             self.outputs.append(Value(shelf, self, None))
         self.state = QUEUED
         self.error: BaseException | None = None
+        self.views: Sequence[View] | None = None
+        """The memory of its outputs once it has run; a task that has this is done, whatever interrupts what follows."""
         self.unmet = 0
         """How many of the things it waits for are not there: tasks that make its inputs, and its executable."""
         self.consumers: dict[Task, int] = {}

@@ -7,16 +7,18 @@ if nobody comes, the end of the event loop's tick does (`InlineLane`). Everythin
 Locks. The timeline has one lock, which its parts are given. It guards all state here, in the parts and in `Renaming`
 (but for the time of the tick, see `inline.py`), and is never held while a backend, a callback or user code runs. It is
 taken before the pool's lock, never after. A glance at one attribute needs no lock; who acts on it looks again under the
-lock. Finalizers take none: they append to `_discarded`, which is worked off at the next call.
+lock. Finalizers take none: they append to `Renaming.discarded`, which is worked off at the next call.
 
 Threads. Every public method, here and of the parts, may be called from any thread.
+
+Interrupts. A signal handler may raise between any two steps of a call on the main thread. The call then has either done
+nothing or all that it does, and raises what the handler raised: see `Renaming`, whose state `_recover` works out anew.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -30,9 +32,9 @@ from webnn.scheduler.bridge import asyncio_loop
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
-from webnn.scheduler.promise import Promise
+from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.renaming import Renaming
-from webnn.scheduler.results import Dispatch, Read, Run
+from webnn.scheduler.results import Dispatch, End, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
 from webnn.scheduler.statistics import Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
@@ -74,19 +76,19 @@ class Timeline:
         self.allocator: Allocator = pool.allocator
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
         self._lock = lock = threading.RLock()
-        self._renaming = renaming = Renaming(inline_limit, reserving=pool.budget is not None)
+        self._renaming = renaming = Renaming(inline_limit)
         self.room = Room(renaming, max_queued, max_queued_bytes)
         self._execution = Execution(lock, renaming, self.room, pool, clock)
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
-        self._discarded: deque[Value] = deque()
-        self.discard: Callable[[Value], None] = self._discarded.append
+        self.discard: Callable[[Value], None] = renaming.discarded.append
         """One who could reach a value is gone. May be called from a finalizer: neither locks nor raises.
 
         Not for a value that has failed, which has nothing to give back: its error's traceback may hold the context, or
         arrays that hold this queue where the garbage collector does not see it.
         """
         self._lost: ContextLostError | None = None
+        self._ended = False
 
     # What a program does.
 
@@ -95,66 +97,74 @@ class Timeline:
         renaming = self._renaming
         if self.pool.budget is not None:
             self.tidy()  # tells those whose tasks end by it, also where the budget is exceeded below
-        with self._lock:
-            if self._discarded:
-                self._work_off_discarded()
-            old = name.value
-            if (
-                old is not None
-                and old.holds == 1
-                and old.view is not None
-                and self._lost is None
-                and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
-            ):
-                # Only the name can reach the old value, so nobody sees that this one takes its place.
-                self.allocator.write(old.view, data)
-            else:
-                old = None
-        if old is None:
-            value = self._written(name.shelf, data)
+        try:
             with self._lock:
-                if self._lost is None:
-                    renaming.bind(name, value)
+                if renaming.discarded:
+                    renaming.work_off_discarded()
+                old = name.value
+                if (
+                    old is not None
+                    and old.holds == 1
+                    and old.view is not None
+                    and self._lost is None
+                    and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
+                ):
+                    # Only the name can reach the old value, so this one may take its place unseen.
+                    self.allocator.write(old.view, data)
                 else:
-                    renaming.release(value)
-                    self._check_not_lost()
-        if renaming.ended:
-            self._execution.tell_ended()
+                    old = None
+            if old is None:
+                value = self._written(name.shelf, data)
+                with self._lock:
+                    if self._lost is None:
+                        renaming.bind(name, value)
+                    else:
+                        renaming.release(value)
+                        self._check_not_lost()
+            if renaming.ended:
+                self._execution.tell_ended()
+        except BaseException:
+            self._recover()
+            raise
 
     def dispatch(self, work: Work, inputs: Sequence[Name], outputs: Sequence[Name]) -> Dispatch:
         """Queue a run of `work` on the values that `inputs` have now, and bind `outputs` to what it will make."""
         renaming = self._renaming
         if self.pool.budget is not None:
             self.tidy()  # tells those whose tasks end by it, also where the budget is exceeded below
-        with self._lock:
-            if self._discarded:
-                self._work_off_discarded()
-            if self._lost is not None or self.pool.budget is not None:
-                self._check_not_lost()
-                zeros = sum(name.shelf.size for name in inputs if name.value is None)
-                given_up = sum(name.shelf.size for name in outputs if _is_last_hold(name.value))
-                self.pool.check(renaming.queued_bytes + zeros + work.byte_length - given_up)
-            values: list[Value] = []
-            for name in inputs:
-                values.append(name.value or self._zeros(name))
-            shelves: list[Shelf] = []
-            for name in outputs:
-                shelves.append(name.shelf)
-            task = Dispatch(work, values, shelves)
-            task._timeline = self
-            renaming.submit(task)
-            for i, value in enumerate(task.outputs):
-                renaming.bind(outputs[i], value)
-        loop = asyncio_loop()
-        if (
-            loop is None
-            or loop is not self.inline.tick_of
-            or renaming.ended
-            or renaming.lane
-            or renaming.queued > self.room.max_queued
-        ):  # in most ticks the call is not needed, and costs more than the question
-            self._after_submit()
-        return task
+        task: Task | None = None
+        try:
+            with self._lock:
+                if renaming.discarded:
+                    renaming.work_off_discarded()
+                if self._lost is not None or self.pool.budget is not None:
+                    self._check_not_lost()
+                    zeros = sum(name.shelf.size for name in inputs if name.value is None)
+                    given_up = sum(name.shelf.size for name in outputs if _is_last_hold(name.value))
+                    self.pool.check(renaming.queued_bytes + zeros + work.byte_length - given_up)
+                values: list[Value] = []
+                for name in inputs:
+                    values.append(name.value or self._zeros(name))
+                shelves: list[Shelf] = []
+                for name in outputs:
+                    shelves.append(name.shelf)
+                task = Task(work, values, shelves)
+                renaming.submit(task)
+                for i, value in enumerate(task.outputs):
+                    renaming.bind(outputs[i], value)
+            loop = asyncio_loop()
+            if (
+                loop is None
+                or loop is not self.inline.tick_of
+                or renaming.ended
+                or renaming.lane
+                or renaming.queued > self.room.max_queued
+            ):  # in most ticks the call is not needed, and costs more than the question
+                self._after_submit()
+        except BaseException:
+            self._recover_dispatch(task, outputs)
+            raise
+        return Dispatch(self, task)
 
     def run(
         self,
@@ -163,7 +173,7 @@ class Timeline:
         outputs: Sequence[tuple[str, Shelf]],
         *,
         here: bool = False,
-    ) -> Run:
+    ) -> Promise[Any]:
         """Queue a run of `work` on copies of the arrays in `inputs`; the promise has the outputs by name.
 
         With `here` the caller is about to block for the result and runs it on its own thread, whatever it costs.
@@ -172,76 +182,102 @@ class Timeline:
         values: list[Value] = []
         self.tidy()
         try:
-            if self.pool.budget is not None:
-                self.pool.check(renaming.queued_bytes + work.byte_length + sum(shelf.size for shelf, _ in inputs))
-            for shelf, array in inputs:
-                values.append(self._written(shelf, array))
-            with self._lock:
-                self._check_not_lost()
-                if self.pool.budget is not None:  # again, now that nobody comes between the question and the queue
-                    self.pool.check(renaming.queued_bytes + work.byte_length)
-                task = Task(work, values, [shelf for _, shelf in outputs])
-                promise = Run(self, [name for name, _ in outputs], task)
-                task.waiters.append(promise)
-                renaming.submit(task)
-        finally:
-            with self._lock:
-                for value in values:  # the task holds them, if there is one
-                    renaming.release(value)
-        if not here or task.state is not QUEUED:
-            self._after_submit()
+            try:
+                if self.pool.budget is not None:
+                    self.pool.check(renaming.queued_bytes + work.byte_length + sum(shelf.size for shelf, _ in inputs))
+                for shelf, array in inputs:
+                    values.append(self._written(shelf, array))
+                with self._lock:
+                    self._check_not_lost()
+                    if self.pool.budget is not None:  # again, now that no other thread comes before the queue
+                        self.pool.check(renaming.queued_bytes + work.byte_length)
+                    task = Task(work, values, [shelf for _, shelf in outputs])
+                    source = Run(self, [name for name, _ in outputs], task)
+                    promise = source.promise()
+                    task.waiters.append(source)
+                    renaming.submit(task)
+            finally:
+                with self._lock:
+                    while values:  # the task holds them, if there is one
+                        renaming.release(values.pop())
+            if not here or task.state is not QUEUED:
+                self._after_submit()
+        except BaseException:
+            self._recover()
+            raise
         return promise
 
-    def read(self, name: Name, out: np.ndarray[Any, Any] | None = None) -> Read:
+    def read(self, name: Name, out: np.ndarray[Any, Any] | None = None) -> Promise[Any]:
         """The value that `name` has now, as an array, once it is there."""
         inline = self.inline
+        try:
+            with self._lock:
+                if self._lost is not None:
+                    self._check_not_lost()
+                value = name.value or self._zeros(name)
+                value.holds += 1
+                source = Read(self, name, value, out)
+                promise = source.promise()
+                producer = value.producer
+                if producer is not None:
+                    producer.waiters.append(source)
+                else:
+                    # It is there, but settles after this tick or when it is awaited: `destroy` may still come before.
+                    inline.unsettled.add(source)
+            if producer is None or producer.state is QUEUED:
+                loop = asyncio_loop()
+                if loop is not inline.tick_of or loop is None:
+                    inline.expect_tick()
+                if len(inline.unsettled) > UNREAD or (producer is not None and len(producer.waiters) > UNREAD):
+                    inline.settle_unasked()
+        except BaseException:
+            self._recover()
+            raise
+        return promise
+
+    def end_of(self, task: Task) -> Promise[None]:
+        """Settles when `task` has ended: now, if it has."""
+        source = End(self, task)
+        promise = source.promise()
         with self._lock:
-            if self._lost is not None:
-                self._check_not_lost()
-            value = name.value or self._zeros(name)
-            value.holds += 1
-            promise = Read(self, name, value, out)
-            name.reads.add(promise)
-            producer = value.producer
-            if producer is not None:
-                producer.waiters.append(promise)
-            else:
-                # It is there, but settles after this tick or when it is awaited: `destroy` may still come before.
-                inline.unsettled.add(promise)
-        if producer is None or producer.state is QUEUED:
-            loop = asyncio_loop()
-            if loop is not inline.tick_of or loop is None:
-                inline.expect_tick()
-            if len(name.reads) > UNREAD or len(inline.unsettled) > UNREAD:
-                inline.settle_unasked()
+            if task.state is QUEUED or task.state is RUNNING:
+                task.waiters.append(source)
+                return promise
+        source.task_ended(task)
         return promise
 
     def compiled(self, work: Work) -> None:
         """`work` has got its executable or its error: let the tasks go on that wait for it."""
-        with self._lock:
-            self._work_off_discarded()  # what nobody can reach is dropped, rather than kept with an error
-            self._renaming.compiled(work)
-        self._execution.tell_ended()
-        self._workers.wake()
+        try:
+            with self._lock:
+                self._renaming.work_off_discarded()  # what cannot be reached is dropped, rather than kept with an error
+                self._renaming.compiled(work)
+            self._execution.tell_ended()
+            self._workers.wake()
+        except BaseException:
+            self._recover()
+            raise
 
     def destroy_name(self, name: Name, error: MLError) -> None:
         """`name` means nothing any more; its reads that have not settled are rejected with `error`."""
-        with self._lock:
-            reads = list(name.reads)
-            self._renaming.unbind(name)
-        for promise in reads:
-            promise.reject(error)
-        with self._lock:
-            self._work_off_discarded()
-        self._execution.tell_ended()
+        try:
+            self._destroy_name(name, error)
+        except BaseException:
+            self._recover()
+            self._destroy_name(name, error)
+            raise
 
-    def watch(self, task: Task, waiter: Waiter) -> None:
-        """Tell `waiter` when `task` has ended: now, if it has."""
+    def _destroy_name(self, name: Name, error: MLError) -> None:
+        renaming = self._renaming
         with self._lock:
-            if task.state is QUEUED or task.state is RUNNING:
-                task.waiters.append(waiter)
-                return
-        waiter.task_ended(task)
+            waiters: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
+            waiters += self.inline.unsettled
+            reads = [waiter for waiter in waiters if isinstance(waiter, Read) and waiter.name is name]
+            renaming.unbind(name)
+        for read in reads:
+            read.reject(error)
+        self.tidy()
+        self._execution.tell_ended()
 
     def make_room(self) -> Promise[None]:
         """Settles when the queue has room again; runs cheap work on the spot to make some."""
@@ -255,7 +291,7 @@ class Timeline:
         if full:
             self._workers.wake()
         else:
-            promise.resolve(None)
+            resolve(promise, None)
         return promise
 
     def _after_submit(self) -> None:
@@ -300,18 +336,35 @@ class Timeline:
         self._renaming.bind(name, value)
         return value
 
-    def _work_off_discarded(self) -> None:
-        """Release what finalizers have left. Under the lock; tasks may end by it."""
-        discarded, renaming = self._discarded, self._renaming
-        while discarded:
-            renaming.release(discarded.popleft())
-
     def tidy(self) -> None:
         """Work off what finalizers have left, so that the pool's accounts are of this moment."""
-        if self._discarded:
-            with self._lock:
-                self._work_off_discarded()
-            self._execution.tell_ended()
+        if self._renaming.discarded:
+            try:
+                with self._lock:
+                    self._renaming.work_off_discarded()
+                self._execution.tell_ended()
+            except BaseException:
+                self._recover()
+                raise
+
+    # After an interrupt.
+
+    def _recover(self) -> None:
+        """Complete what an interrupt, or an error, has cut off, and see to it that everything goes on."""
+        self._execution.recover()
+        if self._ended:
+            return
+        self._workers.wake_all()
+
+    def _recover_dispatch(self, task: Task | None, outputs: Sequence[Name]) -> None:
+        """As `_recover`; a dispatch that has been queued has all its outputs bound then."""
+        renaming = self._renaming
+        with self._lock:
+            if task is not None and (task in renaming.live or task in renaming.ended):
+                for i, value in enumerate(task.outputs):
+                    if outputs[i].value is not value:
+                        renaming.bind(outputs[i], value)
+        self._recover()
 
     # The end.
 
@@ -329,24 +382,34 @@ class Timeline:
         called it in the middle of what a lane needs to get on.
         """
         with self._lock:
-            if self._lost is not None:
+            if self._ended:
                 return
-            self._lost = error
-            renaming = self._renaming
+            self._lost = self._lost or error
+        try:
+            self._end(self._lost, wait=wait)
+        except BaseException:
+            self._execution.recover()
+            self._end(self._lost, wait=False)
+            raise
+
+    def _end(self, error: ContextLostError, *, wait: bool) -> None:
+        """What `destroy` does; done again from the start after an interrupt."""
+        renaming, room = self._renaming, self.room
+        with self._lock:
             renaming.cancel_all(error)
-            pending: list[Waiter] = [waiter for task in renaming.running for waiter in task.waiters]
-            for task in renaming.running:
-                task.waiters = []
+            pending: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
             pending += self.inline.unsettled
-            pending += self.room.waiting  # type: ignore[arg-type]
-            self.room.waiting = []
             busy = bool(renaming.running)
         self._execution.tell_ended()
         for waiter in pending:
             waiter.reject(error)
+        while room.waiting:
+            reject(room.waiting[0], error)
+            room.waiting.pop(0)
         self._workers.close(wait=wait and not busy)
         self.tidy()
         self.pool.trim()
+        self._ended = True
 
     def _check_not_lost(self) -> None:
         if self._lost is not None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.lane import Lane
 from webnn.scheduler.renaming import Renaming
+from webnn.scheduler.task import Task
 
 __all__ = ["INLINE_LIMIT", "Workers"]
 
@@ -53,6 +55,7 @@ class Workers:
         self._lanes = lanes
         self._inline_limit = inline_limit
         self._asleep: set[Lane] = set(lanes)
+        self._drains = {lane: partial(self._drain, lane) for lane in lanes}
         self.ran = 0
         """How many tasks lanes have begun."""
 
@@ -65,27 +68,54 @@ class Workers:
                 if not self._asleep or awake >= len(renaming.lane) + len(renaming.running):
                     return
                 lane = self._asleep.pop()
-            lane.wake(lambda lane=lane: self._drain(lane))  # type: ignore[misc]
+            try:
+                lane.wake(self._drains[lane])
+            except BaseException:
+                self._asleep.add(lane)
+                raise
+
+    def wake_all(self) -> None:
+        """Have all lanes look for work, also those that were just being woken when an interrupt came."""
+        for lane, drain in self._drains.items():
+            lane.wake(drain)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call `function` once on a lane, after what it is running. Takes no lock of the timeline."""
+
+        def once() -> bool:
+            function()
+            return False
+
+        self._lanes[0].wake(once)
 
     def _drain(self, lane: Lane) -> bool:
         """Run one task on `lane`; False when there is none, and `lane` must be woken for the next."""
-        renaming = self._renaming
-        with self._lock:
-            if not renaming.lane:
-                self._asleep.add(lane)
-                return False
-            task = next(iter(renaming.lane))
-            inputs = renaming.start(task)
-            self.ran += 1
-            if self._inline_limit:
-                hop = min(HOP * lane.latency, INLINE_LIMIT_OF_SLOW_LANES)
-                renaming.inline_limit = max(self._inline_limit, hop)
-        if len(self._lanes) > 1:
-            self.wake()
+        renaming, execution = self._renaming, self._execution
+        task: Task | None = None
         try:
-            self._execution.run(task, inputs, on_lane=True)
-        except BaseException:  # a callback was interrupted; the task itself has ended
-            _log.exception("a callback of a task on a lane failed")
+            with self._lock:
+                if renaming.discarded:
+                    renaming.work_off_discarded()
+                if not renaming.lane:
+                    self._asleep.add(lane)
+                else:
+                    self._asleep.discard(lane)
+                    task = next(iter(renaming.lane))
+                    inputs, outputs = execution.start(task)
+                    self.ran += 1
+                    if self._inline_limit:
+                        hop = min(HOP * lane.latency, INLINE_LIMIT_OF_SLOW_LANES)
+                        renaming.inline_limit = max(self._inline_limit, hop)
+            if task is None:
+                if renaming.ended:
+                    execution.tell_ended()
+                return False
+            if len(self._lanes) > 1:
+                self.wake()
+            execution.run(task, inputs, outputs, on_lane=True)
+        except BaseException:  # a callback was interrupted, or something between two steps of ours
+            _log.exception("a lane was interrupted")
+            execution.recover(task)
         return True
 
     def close(self, *, wait: bool) -> None:
