@@ -22,8 +22,8 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime.context import MLContext
+from webnn.runtime.device import MLContextLostInfo
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.lost import MLContextLostInfo
 from webnn.runtime.ml import ML
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor

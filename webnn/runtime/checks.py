@@ -7,7 +7,7 @@ here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from webnn.graph.builder import descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType, data_type_of
 from webnn.memory.pool import Shelf
+from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.tensor import MLTensor
-
-if TYPE_CHECKING:
-    from webnn.runtime.context import MLContext
 
 __all__ = [
     "constant_arguments",
@@ -73,10 +71,10 @@ def constant_arguments(args: Sequence[Any]) -> tuple[MLOperandDescriptor, np.nda
 
 
 def feeds(
-    context: MLContext, call: str, graph: MLGraph, inputs: Mapping[str, Any]
+    device: Device, call: str, graph: MLGraph, inputs: Mapping[str, Any]
 ) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
     """What `run` and `compute` are given, as an array for each of the graph's inputs, in its order."""
-    refuse_graph(context, call, graph)
+    refuse_graph(device, call, graph)
     found = []
     try:
         if not isinstance(inputs, Mapping):
@@ -96,22 +94,22 @@ def feeds(
     return found
 
 
-def refuse_graph(context: MLContext, call: str, graph: object) -> None:
-    """Raise if `graph` cannot be run on `context`."""
+def refuse_graph(device: Device, call: str, graph: object) -> None:
+    """Raise if `graph` cannot be run on `device`."""
     if not isinstance(graph, MLGraph):
         raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
-    if graph._context is not context:
+    if graph._device is not device:
         raise ValidationError(f"{call}: {graph!r} belongs to another context")
-    context.check_not_lost()
+    device.check_not_lost()
     if graph._destroyed:
         raise InvalidStateError(f"{call}: {graph!r} was destroyed")
 
 
-def refuse_tensor(context: MLContext, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
-    """Raise if `tensor` cannot be read or written on `context`."""
+def refuse_tensor(device: Device, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
+    """Raise if `tensor` cannot be read or written on `device`."""
     if not isinstance(tensor, MLTensor):
         raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")
-    if tensor._context is not context:
+    if tensor._device is not device:
         raise ValidationError(f"{call}: {tensor!r} belongs to another context")
     try:
         tensor._check_alive()
@@ -123,9 +121,9 @@ def refuse_tensor(context: MLContext, call: str, tensor: object, needed: Literal
         raise ValidationError(f"{call}: {tensor!r} is not readable: create it with readable=True")
 
 
-def refuse_dispatch(context: MLContext, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
+def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
     """Raise what is wrong with the tensors of a dispatch, of which something is."""
-    context.check_not_lost()
+    device.check_not_lost()
     seen: dict[int, str] = {}
     for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
         if not isinstance(given, Mapping):
@@ -136,7 +134,7 @@ def refuse_dispatch(context: MLContext, graph: MLGraph, inputs: object, outputs:
             where = f"dispatch: {kind} {printable(str(name))!r}"
             if not isinstance(tensor, MLTensor):
                 raise ValidationError(f"{where}: expected an MLTensor, got {type(tensor).__name__}")
-            if tensor._context is not context:
+            if tensor._device is not device:
                 raise ValidationError(f"{where}: {tensor!r} belongs to another context")
             if tensor._destroyed:
                 raise DestroyedError(f"{where}: {tensor!r} was destroyed")

@@ -6,51 +6,53 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 from __future__ import annotations
 
 import os
-import threading
-import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.disk_cache import DiskCache
-from webnn.errors import ContextLostError, ValidationError
+from webnn.errors import ValidationError
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
-from webnn.memory.pool import BufferPool, MemoryInfo
+from webnn.graph.unpicklable import Unpicklable
+from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
+from webnn.runtime.device import Device, MLContextLostInfo
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
-from webnn.runtime.lost import MLContextLostInfo, forget
 from webnn.runtime.saving import Draft, SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
-from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
-from webnn.scheduler.timeline import Timeline
 
 __all__ = ["MLContext"]
 
 F = TypeVar("F")
 
 
-class MLContext:
+class MLContext(Unpicklable):
     """A device, and the timeline of what is done on it.
 
     Made by `ML.create_context`. It can be used at once; awaiting it gives the context itself. It may be used from
     several threads and event loops at the same time.
 
-    As a context manager, sync or async, it is destroyed at the end of the block. One that is forgotten is destroyed
-    when nobody refers to it or to its tensors any more, or at exit.
+    As a context manager, sync or async, it is destroyed at the end of the block. Without one, and without `destroy`,
+    it is destroyed when the last reference to it, its graphs and its tensors is gone, or at exit.
     """
+
+    _why_unpicklable: ClassVar[str] = (
+        "it stands for a device, threads and memory of this process. Send arrays, or the path of the model, and make"
+        " the context in the process that uses it, with webnn.ML().create_context()"
+    )
 
     def __init__(
         self,
@@ -62,41 +64,27 @@ class MLContext:
         cache_dir: str | os.PathLike[str] | None = None,
         disk: DiskCache | None = None,
     ) -> None:
-        self._backend = backend
-        self._compile_options = options
-        self._disk = disk
-        self._limits = backend.support_limits()
-        self._lost_message: str | None = None
-        self._lost: Promise[MLContextLostInfo] = Promise()
-        lost = weakref.ref(self._lost)
-        self._build_lane = ThreadLane("webnn-build")
+        self._device = Device(backend, options, lanes=lanes, memory_budget=memory_budget, disk=disk)
+        self._timeline = self._device.timeline
         self._saved = SavedGraphs(cache_dir)
-        self._timeline = Timeline(
-            BufferPool(backend.allocator, memory_budget), [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
-        )
-        # What is destroyed with the context. Under the lock either an object is in its set before the context is lost,
-        # or whoever adds it finds the context lost. Reentrant for finalizers, which may run at any allocation.
-        self._lock = threading.RLock()
-        self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
-        self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
-        self._finalizer = weakref.finalize(self, forget, self._timeline, self._build_lane, self._graphs, lost)
+        self._device.on_lost(self._saved.lose)
 
     # What it is.
 
     @property
     def backend(self) -> str:
         """The name of the backend that runs its graphs."""
-        return self._backend.name
+        return self._device.backend.name
 
     @property
     def accelerated(self) -> bool:
         """Whether a GPU or NPU runs its graphs."""
-        return self._backend.device_type != "cpu"
+        return self._device.backend.device_type != "cpu"
 
     @property
     def lost(self) -> Promise[MLContextLostInfo]:
         """Resolves, with a message, when the context is destroyed or its device is gone."""
-        return self._lost
+        return self._device.lost
 
     def op_support_limits(self) -> OpSupportLimits:
         """What this context's backend supports, with the specification's keys.
@@ -111,7 +99,7 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
         """
-        return op_support_limits(self._limits, self._backend.preferred_input_layout)
+        return op_support_limits(self._device.limits, self._device.backend.preferred_input_layout)
 
     def memory_info(self) -> MemoryInfo:
         """The bytes that tensors and results hold now (`in_use`), that are kept for reuse (`idle`), and the peak."""
@@ -156,7 +144,7 @@ class MLContext:
         if self._timeline.pool.budget is not None:
             self._timeline.tidy()
             self._timeline.pool.check(self._timeline.pool.shelf(descriptor).size)
-        return self._keep(MLTensor(self, descriptor, readable=readable, writable=writable, constant=False))
+        return self._registered(descriptor, readable=readable, writable=writable, constant=False)
 
     @overload
     def create_constant_tensor(self, data: Any, /) -> MLTensor: ...
@@ -180,23 +168,22 @@ class MLContext:
         """
         self.check_not_lost()
         descriptor, array = checks.constant_arguments(args)
-        tensor = MLTensor(self, descriptor, readable=False, writable=False, constant=True)
-        self._timeline.write(tensor, array)
-        return self._keep(tensor)
+        tensor = self._registered(descriptor, readable=False, writable=False, constant=True)
+        self._timeline.write(tensor._name, array)
+        return tensor
 
-    def _keep(self, tensor: MLTensor) -> MLTensor:
-        with self._lock:
-            self.check_not_lost()
-            self._tensors.add(tensor)
+    def _registered(
+        self, descriptor: MLOperandDescriptor, *, readable: bool, writable: bool, constant: bool
+    ) -> MLTensor:
+        tensor = MLTensor(self, self._device, descriptor, readable=readable, writable=writable, constant=constant)
+        self._device.register(tensor)
         return tensor
 
     def compile(self, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
         """Start compiling what a builder has built, after `check`; for `MLGraphBuilder.build`."""
-        result = MLGraph(self, graph, check)
-        with self._lock:
-            self.check_not_lost()
-            self._graphs.add(result)
-        self._build_lane.wake(result._compile)
+        result = MLGraph(self, self._device, graph, check)
+        self._device.register(result)
+        self._device.build_lane.wake(result._compile)
         return result
 
     # Doing things.
@@ -219,15 +206,20 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
         """
-        if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor._writable:
-            checks.refuse_tensor(self, "write_tensor", tensor, "writable")
+        if (
+            tensor.__class__ is not MLTensor
+            or tensor._device is not self._device
+            or tensor._destroyed
+            or not tensor._writable
+        ):
+            checks.refuse_tensor(self._device, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
                 data = array_from(data, descriptor)
             except ValidationError as error:
                 raise ValidationError(f"write_tensor: {error}") from None
-        self._timeline.write(tensor, data)
+        self._timeline.write(tensor._name, data)
 
     @overload
     def read_tensor(self, tensor: MLTensor) -> Promise[np.ndarray[Any, Any]]: ...
@@ -252,12 +244,17 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-readtensor
         """
-        if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor.readable:
-            checks.refuse_tensor(self, "read_tensor", tensor, "readable")
+        if (
+            tensor.__class__ is not MLTensor
+            or tensor._device is not self._device
+            or tensor._destroyed
+            or not tensor.readable
+        ):
+            checks.refuse_tensor(self._device, "read_tensor", tensor, "readable")
         if out is None:
-            return self._timeline.read(tensor)
+            return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
-        promise = self._timeline.read(tensor, target)
+        promise = self._timeline.read(tensor._name, target)
         return promise if target is out else promise.then(lambda _: out)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
@@ -281,26 +278,27 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
         """
-        if graph.__class__ is not MLGraph or graph._context is not self or graph._destroyed:
-            checks.refuse_graph(self, "dispatch", graph)
+        device = self._device
+        if graph.__class__ is not MLGraph or graph._device is not device or graph._destroyed:
+            checks.refuse_graph(device, "dispatch", graph)
         try:
             names = []
             for name, key in graph._input_keys:
                 tensor = inputs[name]
-                if tensor._home is not self or tensor.key != key:
+                if tensor._home is not device or tensor._key != key:
                     raise KeyError
-                names.append(tensor)
+                names.append(tensor._name)
             results = []
             for name, key in graph._output_keys:
                 tensor = outputs[name]
-                if tensor._home is not self or tensor.key != key:
+                if tensor._home is not device or tensor._key != key:
                     raise KeyError
-                results.append(tensor)
+                results.append(tensor._name)
             count = len(names) + len(results)
             if count != len(inputs) + len(outputs) or count != len({*names, *results}):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
-            checks.refuse_dispatch(self, graph, inputs, outputs)
+            checks.refuse_dispatch(device, graph, inputs, outputs)
         return self._timeline.dispatch(graph._work, names, results)
 
     def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
@@ -316,7 +314,7 @@ class MLContext:
         Raises:
             As `write_tensor` and `dispatch` do.
         """
-        given = checks.feeds(self, "run", graph, inputs)
+        given = checks.feeds(self._device, "run", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves)  # type: ignore[return-value]
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
@@ -324,7 +322,7 @@ class MLContext:
 
         Where nothing else is queued the graph runs on this very thread.
         """
-        given = checks.feeds(self, "compute", graph, inputs)
+        given = checks.feeds(self._device, "compute", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()  # type: ignore[return-value]
 
     def stream(
@@ -352,10 +350,11 @@ class MLContext:
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        checks.refuse_graph(self, "stream", graph)
+        checks.refuse_graph(self._device, "stream", graph)
 
         def run(item: Any) -> Promise[Any]:
-            return self._timeline.run(graph._work, checks.feeds(self, "stream", graph, item), graph._output_shelves)
+            given = checks.feeds(self._device, "stream", graph, item)
+            return self._timeline.run(graph._work, given, graph._output_shelves)
 
         return Stream(run, source, depth=depth, before=before, after=after)
 
@@ -379,7 +378,7 @@ class MLContext:
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
         check_key("save_graph", key)
-        checks.refuse_graph(self, "save_graph", graph)
+        checks.refuse_graph(self._device, "save_graph", graph)
         kept = graph._graph
         return self._saved.submit(lambda store: store.save(key, kept))
 
@@ -399,7 +398,7 @@ class MLContext:
         self.check_not_lost()
         check_key("load_graph", key)
         try:
-            saved = self._saved.store.load(key, Draft(self._limits))
+            saved = self._saved.store.load(key, Draft(self.limits))
         except ValidationError as error:
             raise ValidationError(f"load_graph: {error}") from None
         return self.compile(saved.graph, saved.check)
@@ -425,37 +424,16 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-destroy
         """
-        self._lose("destroy() was called")
-
-    def _lose(self, message: str) -> None:
-        with self._lock:
-            if self._lost_message is not None:
-                return
-            self._lost_message = f"the context was lost: {message}"
-            graphs, tensors = list(self._graphs), list(self._tensors)
-        error = ContextLostError(self._lost_message)
-        self._finalizer.detach()
-        for graph in graphs:
-            graph._cancellation.cancel()
-        self._timeline.destroy(error)
-        for graph in graphs:
-            graph._lose(error)
-        for tensor in tensors:
-            tensor.destroy()
-        self._timeline.pool.trim()
-        self._build_lane.close(wait=False)
-        self._saved.lose(error)
-        self._lost.resolve(MLContextLostInfo(message))
+        self._device.lose("destroy() was called")
 
     def check_not_lost(self) -> None:
         """Raise `ContextLostError` when the context is lost."""
-        if self._lost_message is not None:
-            raise ContextLostError(self._lost_message)
+        self._device.check_not_lost()
 
     @property
     def limits(self) -> LimitsTable:
         """The limits that builders validate against; `op_support_limits` says them in the specification's words."""
-        return self._limits
+        return self._device.limits
 
     def __await__(self) -> Generator[Any, Any, Self]:
         self.check_not_lost()
@@ -479,4 +457,4 @@ class MLContext:
         self.destroy()
 
     def __repr__(self) -> str:
-        return f"<MLContext on {self.backend}{' (lost)' if self._lost_message is not None else ''}>"
+        return f"<MLContext on {self.backend}{' (lost)' if self._device.is_lost else ''}>"
