@@ -19,4 +19,4 @@ class Unpicklable:
     """What the handle refers to, and what to do instead; the end of a sentence."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError(f"{self!r} cannot be pickled or copied: {self._why_unpicklable}")
+        raise TypeError(f"{type(self).__name__} cannot be pickled or copied: {self._why_unpicklable}")

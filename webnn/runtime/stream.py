@@ -11,10 +11,11 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import unsigned
+from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.promise import Promise
 
@@ -22,9 +23,16 @@ __all__ = ["Stream", "StreamResults"]
 
 _log = logging.getLogger("webnn")
 
+_WHY_UNPICKLABLE = (
+    "it runs on a context of this process. Send the source's items or the results, and make the stream in the process"
+    " that uses it"
+)
 
-class Stream:
+
+class Stream(Unpicklable):
     """The results of a stream: an async iterable, and an iterable if its source is one. It can be gone through once."""
+
+    _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
 
     def __init__(
         self,
@@ -138,11 +146,13 @@ class Stream:
             raise
 
 
-class StreamResults:
+class StreamResults(Unpicklable):
     """Goes through the results of a stream, as `async for` does.
 
     It ends with its last reference, so that after `break` nothing is left to be closed; `aclose()` ends it earlier.
     """
+
+    _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
 
     def __init__(self, results: AsyncGenerator[Any]) -> None:
         self._results = results
