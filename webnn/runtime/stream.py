@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, ClassVar
@@ -137,13 +139,13 @@ class Stream(Unpicklable):
                 if hasattr(items, "aclose"):
                     await items.aclose()
             window.end(None)
-        except Exception as error:
-            if window.given_up:  # it failed while it was closed, and nobody is there to be told
-                _log.exception("the source of a stream failed while it was closed")
-            window.end(error)
-        except BaseException as error:  # cancellation is the loop's business
-            window.end(error)
-            raise
+        except BaseException as error:
+            cancellation, failure = _parted(error)
+            if window.given_up and failure is not None:
+                _log_unseen(failure)
+            window.end(failure if failure is not None else cancellation)
+            if cancellation is not None:
+                raise cancellation from None  # the loop's business; any other error is raised by the consumer
 
 
 class StreamResults(Unpicklable):
@@ -214,12 +216,18 @@ class _Window:
 
     def raise_error(self) -> None:
         """Raise what ended the source, if it has failed."""
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def give_up(self) -> None:
-        """Nobody wants the results any more."""
+        """The consumer has gone. An interrupt that it has not seen is logged; other errors went with the items."""
         self.given_up = True
+        error, self._error = self._error, None
+        if error is not None and not isinstance(error, Exception):
+            failure = _parted(error)[1]
+            if failure is not None:
+                _log_unseen(failure)
         for run in self.runs:
             run.cancel()
         self.change()
@@ -235,6 +243,21 @@ class _Window:
         if self._change is None:
             self._change = Promise()
         return self._change
+
+
+def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """The part of `error` that cancels a task of asyncio or trio, and the rest."""
+    trio = sys.modules.get("trio")
+    kinds = (CancelledError,) if trio is None else (CancelledError, trio.Cancelled)
+    if isinstance(error, BaseExceptionGroup):
+        cancellation, failure = error.split(kinds)
+        return (cancellation, failure) if cancellation is not None else (None, error)
+    return (error, None) if isinstance(error, kinds) else (None, error)
+
+
+def _log_unseen(error: BaseException) -> None:
+    if not isinstance(error, GeneratorExit):  # the loop was closed around the source
+        _log.error("the source of a stream failed after its consumer had left", exc_info=error)
 
 
 def _close(items: Any) -> None:
