@@ -78,7 +78,11 @@ class MLContext(Unpicklable):
 
     @property
     def accelerated(self) -> bool:
-        """Whether a GPU or NPU runs its graphs."""
+        """Whether a GPU or NPU runs its graphs.
+
+        This is what `create_context` chose, and not what was asked for: False where there is no accelerator, also with
+        `accelerated=True`.
+        """
         return self._device.backend.device_type != "cpu"
 
     @property
