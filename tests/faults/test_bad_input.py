@@ -268,7 +268,7 @@ def test_read_tensor(world: World, call: Any, error: Any, message: str) -> None:
     ("constant", lambda w: w.dispatch({"x": w.constant, "y": w.y}, {"sum": w.z}), ValidationError,
      "input 'x': <MLTensor constant .*> cannot be dispatched"),
     ("twice as input", lambda w: w.dispatch({"x": w.x, "y": w.x}, {"sum": w.z}), ValidationError,
-     "input 'y': .* is given as input 'x' too; a tensor goes once only"),
+     "input 'y': .* is given as input 'x' too; each tensor may be given once"),
     ("input and output", lambda w: w.dispatch({"x": w.x, "y": w.y}, {"sum": w.x}), ValidationError,
      "output 'sum': .* is given as input 'x' too"),
     ("inputs none", lambda w: w.dispatch(None, {"sum": w.z}), ValidationError,

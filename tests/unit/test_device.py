@@ -12,6 +12,7 @@ from webnn.backends.base import CompileOptions
 from webnn.backends.null import NullBackend
 from webnn.errors import ContextLostError
 from webnn.graph.limits import LimitsTable
+from webnn.runtime import device as device_module
 from webnn.runtime.device import Device
 
 DESTROYED = "the context was lost: destroy\\(\\) was called"
@@ -76,6 +77,13 @@ def test_what_waits_for_its_end_does_not_keep_it_alive() -> None:
     del forgotten
     gc.collect()
     assert ended == [True]
+
+
+def test_at_exit_every_device_that_is_left_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "_devices", weakref.WeakValueDictionary())  # other tests keep theirs
+    left = device()
+    device_module._forget_all()
+    assert left.lost.result(timeout=0).message == "the context was forgotten"
 
 
 def test_a_backend_that_fails_leaves_no_half_made_device_to_end() -> None:

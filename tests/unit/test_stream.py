@@ -513,10 +513,10 @@ def test_a_stream_that_nobody_goes_through_takes_nothing(context: webnn.MLContex
     assert source.taken == 0
 
 
-async def test_it_can_be_gone_through_once(context: webnn.MLContext, loop: Loop) -> None:
+async def test_it_can_be_iterated_once(context: webnn.MLContext, loop: Loop) -> None:
     stream = context.stream(double(context), Source(2))
     assert len([outputs async for outputs in loop.items(stream)]) == 2
-    with pytest.raises(InvalidStateError, match=r"it can be gone through once; make another with context\.stream"):
+    with pytest.raises(InvalidStateError, match=r"it can be iterated once; make another with context\.stream"):
         [outputs async for outputs in loop.items(stream)]
 
 

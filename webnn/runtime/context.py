@@ -1,4 +1,4 @@
-"""`MLContext`: the device, its timeline, and everything a program does with them.
+"""`MLContext`: creates tensors and graphs on a device, and runs graphs there.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 """
@@ -40,7 +40,7 @@ F = TypeVar("F")
 
 
 class MLContext(Unpicklable):
-    """A device, and the timeline of what is done on it.
+    """A device and its timeline: the order in which writes, dispatches and reads take effect.
 
     Made by `ML.create_context`. It can be used at once; awaiting it gives the context itself. It may be used from
     several threads and event loops at the same time.
@@ -69,7 +69,7 @@ class MLContext(Unpicklable):
         self._saved = SavedGraphs(cache_dir)
         self._device.on_lost(self._saved.lose)
 
-    # What it is.
+    # Its properties.
 
     @property
     def backend(self) -> str:
@@ -91,10 +91,10 @@ class MLContext(Unpicklable):
         return self._device.lost
 
     def op_support_limits(self) -> OpSupportLimits:
-        """What this context's backend supports, with the specification's keys.
+        """The data types and ranks that this context's backend supports, with the specification's keys.
 
-        Each operator maps its operands to `{"dataTypes": [...], "rankRange": {"min": ..., "max": ...}}`. What is listed
-        works; what is not is refused at the builder's call.
+        Each operator maps its operands to `{"dataTypes": [...], "rankRange": {"min": ..., "max": ...}}`. The builder
+        raises an error for every operand that is not listed.
 
         >>> import webnn
         >>> with webnn.ML().create_context() as context:
@@ -106,18 +106,18 @@ class MLContext(Unpicklable):
         return op_support_limits(self._device.limits, self._device.backend.preferred_input_layout)
 
     def memory_info(self) -> MemoryInfo:
-        """The bytes that tensors and results hold now (`in_use`), that are kept for reuse (`idle`), and the peak."""
+        """The bytes that tensors and results hold now (`in_use`), the bytes kept for reuse (`idle`), and the peak."""
         self._timeline.tidy()
         return self._timeline.pool.info()
 
     def statistics(self) -> Statistics:
-        """What the timeline has done so far: runs inline and on lanes, dropped dispatches, and what is queued."""
+        """Counts of the timeline's work so far: tasks run inline and on lanes, dropped, running, and queued."""
         return self._timeline.statistics
 
-    # Making things.
+    # Creation.
 
     def create_graph_builder(self) -> MLGraphBuilder[MLGraph]:
-        """A builder for one graph of this context; `webnn.MLGraphBuilder(context)` in other words."""
+        """A builder for one graph of this context, the same as `webnn.MLGraphBuilder(context)`."""
         return MLGraphBuilder(self)
 
     def create_tensor(
@@ -128,17 +128,17 @@ class MLContext(Unpicklable):
         readable: bool = False,
         writable: bool = False,
     ) -> MLTensor:
-        """A tensor on this context's device, which reads as zeros until something is written.
+        """A tensor on this context's device. It reads as zeros until it is written.
 
         Args:
-            shape: the dimensions, each at least 1; or a whole descriptor, then without `data_type`.
+            shape: the dimensions, each at least 1; or a whole descriptor, without `data_type`.
             data_type: the type of each element.
             readable: allow `read_tensor`.
             writable: allow `write_tensor`.
 
         Raises:
             ValidationError: the descriptor is not valid.
-            OperationError: the tensor alone exceeds what is left of the memory budget.
+            OperationError: the tensor alone exceeds the rest of the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createtensor
@@ -157,7 +157,7 @@ class MLContext(Unpicklable):
     @overload
     def create_constant_tensor(self, shape: Sequence[int], data_type: DataType, data: Any, /) -> MLTensor: ...
     def create_constant_tensor(self, *args: Any) -> MLTensor:
-        """A tensor for `MLGraphBuilder.constant`, whose bytes are copied now and never change.
+        """A tensor for `MLGraphBuilder.constant`. Its bytes are copied at the call and never change.
 
         - `create_constant_tensor(array)`
         - `create_constant_tensor(descriptor, data)`, the specification's form
@@ -165,7 +165,7 @@ class MLContext(Unpicklable):
 
         Raises:
             ValidationError: the data does not fit the descriptor.
-            OperationError: the memory budget does not hold it.
+            OperationError: it exceeds the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createconstanttensor
@@ -184,19 +184,18 @@ class MLContext(Unpicklable):
         return tensor
 
     def compile(self, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
-        """Start compiling what a builder has built, after `check`; for `MLGraphBuilder.build`."""
+        """Start to compile a graph, after `check`; for `MLGraphBuilder.build`."""
         result = MLGraph(self, self._device, graph, check)
         self._device.register(result)
         self._device.build_lane.wake(result._compile)
         return result
 
-    # Doing things.
+    # Running.
 
     def write_tensor(self, tensor: MLTensor, data: Any) -> None:
-        """Make `tensor` hold `data`. The bytes are taken at the call: what happens to `data` afterwards is no matter.
+        """Write `data` to `tensor`. The bytes are copied at the call, so `data` may change afterwards.
 
-        Reads and dispatches that were made before still see what the tensor held then, so there is nothing to wait
-        for.
+        Reads and dispatches that were made earlier still see the earlier value, so a write never waits for them.
 
         Args:
             tensor: a writable tensor of this context.
@@ -205,7 +204,7 @@ class MLContext(Unpicklable):
 
         Raises:
             ValidationError: the tensor is not writable, destroyed or of another context; the data does not fit.
-            OperationError: the memory budget does not hold a second value beside one that is still in use.
+            OperationError: a second value, beside the one that is still in use, exceeds the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
@@ -230,17 +229,17 @@ class MLContext(Unpicklable):
     @overload
     def read_tensor(self, tensor: MLTensor, out: F) -> Promise[F]: ...
     def read_tensor(self, tensor: MLTensor, out: Any = None) -> Promise[Any]:
-        """What `tensor` holds at this moment in the order of calls.
+        """The value of `tensor` at this point in the order of calls.
 
         Args:
             tensor: a readable tensor of this context.
-            out: where the bytes shall go: a writable, C-contiguous array of the tensor's type and shape (NumPy's, or
-                any other with `__dlpack__` in host memory), or a writable buffer; of a larger one the first bytes are
-                filled. It may be filled at any time until the promise settles.
+            out: the destination: a writable, C-contiguous array of the tensor's type and shape (NumPy's, or any other
+                with `__dlpack__` in host memory), or a writable buffer. If it is larger, its first bytes are filled.
+                It may be filled at any time until the promise settles.
 
         Returns:
-            A promise of `out` if it was given; else of an array that is read-only and was not copied: it is the
-            value's own memory, which nobody will write again and which is given back when the array is gone.
+            A promise of `out` if it was given. Otherwise a promise of a read-only array over the value's own memory:
+            nothing is copied, the bytes never change, and the memory is given back when the array is gone.
 
         Raises:
             ValidationError: the tensor is not readable, destroyed or of another context; `out` does not fit.
@@ -262,22 +261,22 @@ class MLContext(Unpicklable):
         return promise if target is out else promise.then(lambda _: out)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
-        """Queue a run of `graph` on what `inputs` hold now; `outputs` hold its results from now on.
+        """Queue a run of `graph` on the values that `inputs` have now. From now on `outputs` hold its results.
 
-        It queues at the call and does not wait for anything. Awaiting what it returns waits for room in the queue, so
-        a loop that does never queues more than can be worked off. For the end of the work, read an output, or
-        `await handle.finished()`. What goes wrong on the device is raised where a result is read.
+        The call queues the run and waits for nothing. Awaiting the returned handle waits for room in the queue, so a
+        loop that does so never gets too far ahead of the device. To wait for the end of the work, read an output or
+        `await handle.finished()`. An error on the device is raised where a result is read.
 
         Args:
             graph: a graph of this context.
             inputs: a tensor for each of the graph's inputs, of its type and shape.
-            outputs: likewise for its outputs. No tensor may appear twice, in `inputs` and `outputs` together.
+            outputs: a tensor for each of its outputs. No tensor may appear twice in `inputs` and `outputs` together.
 
         Raises:
             ValidationError: a name is missing or unknown; a tensor does not fit, appears twice, is destroyed, a
                 constant tensor, or of another context; the graph is of another context.
             InvalidStateError: the graph is destroyed.
-            OperationError: the memory budget does not hold the outputs.
+            OperationError: the outputs exceed the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
@@ -306,11 +305,11 @@ class MLContext(Unpicklable):
         return self._timeline.dispatch(graph._work, names, results)
 
     def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
-        """Run `graph` on arrays, without tensors of one's own: `outputs = await context.run(graph, {"x": frame})`.
+        """Run `graph` on arrays, without tensors: `outputs = await context.run(graph, {"x": frame})`.
 
         Args:
             graph: a graph of this context.
-            inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are taken at the call.
+            inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
 
         Returns:
             A promise of the outputs by name, as `read_tensor` gives them.
@@ -322,9 +321,9 @@ class MLContext(Unpicklable):
         return self._timeline.run(graph._work, given, graph._output_shelves)  # type: ignore[return-value]
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        """Run `graph` on arrays and wait for the outputs, blocking this thread; `run` is the one for event loops.
+        """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.
 
-        Where nothing else is queued the graph runs on this very thread.
+        If nothing else is queued, the graph runs on the calling thread.
         """
         given = checks.feeds(self._device, "compute", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()  # type: ignore[return-value]
@@ -338,18 +337,18 @@ class MLContext(Unpicklable):
         before: Callable[[Any], Mapping[str, Any]] | None = None,
         after: Callable[[dict[str, np.ndarray[Any, Any]]], Any] | None = None,
     ) -> Stream:
-        """Run `graph` on everything that `source` yields, results in order: `async for outputs in context.stream(...)`.
+        """Run `graph` on each item of `source`, with the results in order: `async for outputs in context.stream(...)`.
 
-        While one item is computed the next ones are taken from the source and prepared. With a source that is not
-        async, a plain `for` works too.
+        While one item is computed, the next ones are taken from the source and prepared. If the source is not async,
+        a plain `for` works too.
 
         Args:
             graph: a graph of this context.
-            source: any iterable or async iterable of what `run` takes as inputs. What it raises is raised after the
-                results of the items before; it is closed when the stream ends, however it ends.
-            depth: how many items may be under way at once, at least 1.
-            before: called with each item, gives the inputs.
-            after: called with each run's outputs, gives the result.
+            source: an iterable or async iterable of inputs, as `run` takes them. An error that it raises is raised
+                after the results of the items before. It is closed when the stream ends, however it ends.
+            depth: the most items that may be under way at once, at least 1.
+            before: called with each item; returns the inputs.
+            after: called with the outputs of each run; returns the result.
 
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
@@ -362,13 +361,13 @@ class MLContext(Unpicklable):
 
         return Stream(run, source, depth=depth, before=before, after=after)
 
-    # Graphs that are kept between programs.
+    # Saved graphs.
 
     def save_graph(self, key: str, graph: MLGraph) -> Promise[None]:
-        """Keep `graph` under `key`, for `load_graph` in this program or another one; what was there is replaced.
+        """Save `graph` under `key`, for `load_graph` in this program or another one. It replaces an earlier one.
 
-        It is written in the background, to the folder that `create_context(cache_dir=...)` says. Other processes see it
-        whole or not at all. What is kept is the graph and its weights: any backend can load it.
+        It is written in the background, to the folder given as `create_context(cache_dir=...)`. Other processes see it
+        whole or not at all. The graph and its weights are saved, not the compiled form, so any backend can load it.
 
         Args:
             key: not empty.
@@ -377,7 +376,7 @@ class MLContext(Unpicklable):
         Raises:
             ValidationError: the key is empty; the graph is of another context.
             InvalidStateError: the graph is destroyed.
-            OSError: (where the promise is awaited) it could not be written.
+            OSError: it could not be written; raised where the promise is awaited.
 
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
@@ -390,13 +389,13 @@ class MLContext(Unpicklable):
         """The graph that was saved under `key`, compiled in the background: usable at once, and awaitable.
 
         Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and compared
-        with their checksum before they are used: a damaged entry is removed, and awaiting the graph, or reading what
-        it computes, raises `DataError`.
+        with their checksum before they are used. If they are damaged, the saved graph is removed, and awaiting the
+        graph or reading one of its results raises `DataError`.
 
         Raises:
             ValidationError: there is no such graph.
             DataError: it is damaged; it has been removed.
-            NotSupportedError: this context's backend cannot run it; it stays where it is.
+            NotSupportedError: this context's backend cannot run it; it is not removed.
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
@@ -408,12 +407,12 @@ class MLContext(Unpicklable):
         return self.compile(saved.graph, saved.check)
 
     def list_graphs(self) -> Promise[list[str]]:
-        """The keys of all graphs that are saved, sorted."""
+        """The keys of all saved graphs, sorted."""
         self.check_not_lost()
         return self._saved.submit(lambda store: store.keys())
 
     def delete_graph(self, key: str) -> Promise[None]:
-        """Remove the graph that was saved under `key`, if there is one. Graphs that were loaded from it go on."""
+        """Remove the graph saved under `key`, if there is one. Graphs that were loaded from it stay usable."""
         self.check_not_lost()
         check_key("delete_graph", key)
         return self._saved.submit(lambda store: store.delete(key))
@@ -421,10 +420,10 @@ class MLContext(Unpicklable):
     # The end.
 
     def destroy(self) -> None:
-        """Give everything back.
+        """Give all memory and threads back.
 
-        What is queued is cancelled, what is running ends, what is pending is rejected with `ContextLostError`, and
-        `lost` resolves. Arrays that were read stay valid. Calling again is fine.
+        Queued work is cancelled, running work ends, pending promises are rejected with `ContextLostError`, and `lost`
+        resolves. Arrays that were read stay valid. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-destroy
         """
@@ -436,13 +435,13 @@ class MLContext(Unpicklable):
 
     @property
     def limits(self) -> LimitsTable:
-        """The limits that builders validate against; `op_support_limits` says them in the specification's words."""
+        """The limits that builders validate against. `op_support_limits` gives them in the specification's form."""
         return self._device.limits
 
     def __await__(self) -> Generator[Any, Any, Self]:
         self.check_not_lost()
         return self
-        yield  # (makes this a generator, which is what awaiting takes)
+        yield  # unreachable: makes this a generator, which `await` needs
 
     def __enter__(self) -> Self:
         return self

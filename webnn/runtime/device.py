@@ -1,13 +1,13 @@
 """`Device`: a backend at work for one context, with its timeline, its memory and its end.
 
-It stands below contexts, graphs and tensors, and knows none of them: those that end with it register as `Dependent`.
+It stands below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
 
-How it ends:
-- `lose`, which `MLContext.destroy` calls: everything that depends on it ends, too, before `lose` returns.
-- `forget`, by the garbage collector once no context, graph or tensor refers to it, or at the program's exit: nothing
-  is waited for.
+A device ends once, in one of two ways:
+- `lose` is called by `MLContext.destroy`. All dependents have ended when it returns.
+- `forget` is called by the garbage collector once no context, graph or tensor refers to the device, or at the program's
+  exit. It waits for nothing, since the collector may have interrupted the very code that it would wait for.
 
-Either way it ends once, `lost` resolves, and what is pending on the timeline is rejected with `ContextLostError`.
+Either way pending promises of the timeline are rejected with `ContextLostError`, and `lost` resolves.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ __all__ = ["Dependent", "Device", "MLContextLostInfo"]
 
 @dataclass(frozen=True, slots=True)
 class MLContextLostInfo:
-    """What `context.lost` resolves to."""
+    """The result of `context.lost`: why the context ended."""
 
     message: str
 
 
 class Dependent(Protocol):
-    """A graph or a tensor, which ends with its device."""
+    """A graph or a tensor: something that ends with its device."""
 
     def _stop(self) -> None:
-        """First, before the timeline ends: give up work that is under way elsewhere."""
+        """Called first, while the timeline still runs: cancel work that is not on the timeline."""
         ...
 
     def _lose(self, error: ContextLostError) -> None:
-        """The timeline has ended: reject with `error` what is pending, and give everything back."""
+        """Called after the timeline has ended: reject pending promises with `error` and give all resources back."""
         ...
 
 
@@ -53,11 +53,11 @@ class Device:
     """A backend at work for one context.
 
     Args:
-        backend: what compiles and runs graphs.
+        backend: compiles graphs and runs them.
         options: for every compilation.
         lanes: worker threads that run graphs side by side.
         memory_budget: the most bytes that values may hold together; None for no limit.
-        disk: where compiled graphs are kept between programs; None to keep none.
+        disk: keeps compiled graphs between programs; None keeps none.
     """
 
     def __init__(
@@ -73,21 +73,20 @@ class Device:
         self.options = options
         self.disk = disk
         self.limits = backend.support_limits()
-        """What builders validate against."""
+        """The limits that builders validate against."""
         self.pool = BufferPool(backend.allocator, memory_budget)
         self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)])
         self.build_lane = ThreadLane("webnn-build")
-        """The thread that compiles graphs and lets go of compiled ones."""
+        """The thread that compiles graphs and releases compiled ones."""
         self.lost: Promise[MLContextLostInfo] = Promise()
         """Resolves when the device has ended."""
-        # Either a dependent is registered before the device is lost, or whoever registers it finds the device lost.
+        # Around `_dependents` and `_lost_message`: a dependent is registered before the device is lost, or not at all.
         # Reentrant for finalizers, which may run at any allocation.
         self._lock = threading.RLock()
         self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
         self._on_lost: list[Callable[[ContextLostError], None]] = []
         self._lost_message: str | None = None
-        with _devices_lock:
-            _devices.add(self)
+        _devices[id(self)] = self
 
     # Its end.
 
@@ -102,7 +101,7 @@ class Device:
             raise ContextLostError(self._lost_message)
 
     def register(self, dependent: Dependent) -> None:
-        """End `dependent` with the device, which keeps no reference to it.
+        """End `dependent` with the device, which keeps only a weak reference to it.
 
         Raises:
             ContextLostError: the device has ended already.
@@ -116,7 +115,7 @@ class Device:
         self._on_lost.append(callback)
 
     def lose(self, message: str) -> None:
-        """End it, and everything that depends on it, because of `message`. Calling again is fine."""
+        """End it and everything that depends on it; `message` is the reason. Calling it again is fine."""
         ending = self._begin_to_end(message)
         if ending is None:
             return
@@ -133,7 +132,7 @@ class Device:
         self.lost.resolve(MLContextLostInfo(message))
 
     def forget(self) -> None:
-        """End it without waiting for anything: nothing refers to it any more, or the program exits."""
+        """End it without waiting: nothing refers to it any more, or the program exits."""
         message = "the context was forgotten"
         ending = self._begin_to_end(message)
         if ending is None:
@@ -146,7 +145,7 @@ class Device:
         self.lost.resolve(MLContextLostInfo(message))
 
     def _begin_to_end(self, message: str) -> tuple[ContextLostError, list[Dependent]] | None:
-        """The error for everything that is pending, and what depends on the device; None if it has ended already."""
+        """The error for pending promises, and the dependents; None if the device has ended already."""
         with self._lock:
             if self._lost_message is not None:
                 return None
@@ -154,17 +153,16 @@ class Device:
             return ContextLostError(self._lost_message), list(self._dependents)
 
     def __del__(self) -> None:
-        if getattr(self, "_lost_message", "") is None:  # set last, so that all the rest is there
+        if getattr(self, "_lost_message", "") is None:  # set at the end of `__init__`
             self.forget()
 
 
-_devices: Final[weakref.WeakSet[Device]] = weakref.WeakSet()
-_devices_lock: Final = threading.RLock()  # around `_devices`; reentrant for finalizers
+_devices: Final[weakref.WeakValueDictionary[int, Device]] = weakref.WeakValueDictionary()
 
 
 @atexit.register
 def _forget_all() -> None:
-    with _devices_lock:
-        devices = list(_devices)
-    for device in devices:
-        device.forget()
+    for reference in _devices.valuerefs():  # one step, also while another thread makes a device
+        device = reference()
+        if device is not None:
+            device.forget()

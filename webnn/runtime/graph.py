@@ -1,4 +1,4 @@
-"""`MLGraph`: a graph that is compiled, or being compiled, for a context.
+"""`MLGraph`: a graph that is compiled in the background for a context.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 """
@@ -64,12 +64,12 @@ class MLGraph(Unpicklable):
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
-        """Name to data type and shape of what a dispatch must be given."""
+        """The data type and shape of each input, by name."""
         return self._graph.input_descriptors
 
     @property
     def outputs(self) -> Mapping[str, MLOperandDescriptor]:
-        """Name to data type and shape of what a dispatch fills."""
+        """The data type and shape of each output, by name."""
         return self._graph.output_descriptors
 
     @property
@@ -78,18 +78,18 @@ class MLGraph(Unpicklable):
         return self._context
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the graph to a file, in the format that its suffix says.
+        """Write the graph to a file. The suffix of the path chooses the format.
 
-        - `.onnx`: standard ONNX; more than a megabyte of weights goes beside it, into `NAME.onnx.data`.
-        - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"` (as it
-          is unless asked for) makes `STEM.safetensors`, `weights="blob"` `STEM.weights` with `STEM.manifest.json`.
+        - `.onnx`: standard ONNX. More than a megabyte of weights goes into `NAME.onnx.data` beside it.
+        - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"`, the
+          default, makes `STEM.safetensors`; `weights="blob"` makes `STEM.weights` with `STEM.manifest.json`.
 
-        Files appear at once and whole; what had the name before is replaced.
+        Each file appears whole, and replaces an earlier file of its name.
 
         Raises:
-            ValidationError: no format has this suffix, or the format cannot hold the graph (a name that it cannot
-                spell); nothing has been written then.
-            NotSupportedError: an operator has no form in the format.
+            ValidationError: no format has this suffix or this option, or the graph has a name that is not possible in
+                the format. Nothing is written then.
+            NotSupportedError: the format cannot express an operator.
             InvalidStateError: the graph is destroyed.
             OSError: a file cannot be written.
         """
@@ -107,7 +107,7 @@ class MLGraph(Unpicklable):
         save(self._graph, path, **options)
 
     def destroy(self) -> None:
-        """Give its resources back; a compilation that is under way is cancelled. Calling again is fine.
+        """Give its resources back. A compilation that is under way is cancelled. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraph-destroy
         """
@@ -126,7 +126,7 @@ class MLGraph(Unpicklable):
         return self
 
     def _compile(self) -> bool:
-        """Compile, on a background thread. False: there is nothing more to do."""
+        """Compile, on the build lane. Returns False, since there is nothing more to do."""
         if self._cancellation.cancelled:
             return False
         device, work = self._device, self._work
@@ -134,8 +134,8 @@ class MLGraph(Unpicklable):
             if self._check is not None:
                 self._check()
             entry = session_cache.compile(device.backend, self._graph, device.options, self._cancellation, device.disk)
-        except BaseException as error:  # nobody else on this thread would tell those who wait
-            if not self._cancellation.cancelled:  # who cancels has told them
+        except BaseException as error:  # on this thread it would reach none of those who wait
+            if not self._cancellation.cancelled:  # whoever cancelled it has rejected the promises
                 self._fail(work, _explained(error, device.backend.name))
             return False
         with self._lock:
@@ -164,8 +164,8 @@ class MLGraph(Unpicklable):
         self._let_go()
 
     def _let_go(self) -> None:
-        # Tasks that are queued have the work still. Ending a session can take a while, so that is done, with the last
-        # reference to it, where it keeps nobody waiting.
+        # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
+        # build lane, where no caller waits for it.
         with self._lock:
             held: list[Any] = [self._entry, self._work]
             if self._entry is None:

@@ -1,4 +1,4 @@
-"""`ML`: where a program begins.
+"""`ML`: creates contexts, and chooses their backends.
 
 Spec: https://www.w3.org/TR/webnn/#api-ml
 """
@@ -48,16 +48,17 @@ class ML:
                 without an accelerator. `webnn.available_backends()` lists the accelerated ones.
             backend: the name of one of `webnn.available_backends()`.
             device_type: "cpu", "gpu" or "npu": the device to try first. "cpu" means the same as `accelerated=False`.
-            threads: for one run of a graph; 0 lets the backend choose. Only backends with threads of their own read
-                it, which is `onnxruntime` among those of this package.
+            threads: threads for one run of a graph; 0 lets the backend choose. Only backends with threads of their own
+                use it: in this package, `onnxruntime`.
             lanes: worker threads that run graphs side by side.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
-            cache_dir: where `save_graph` keeps graphs. Default: the folder in the environment variable
-                `WEBNN_CACHE_DIR`, or else `webnn` in the user's cache folder.
+            cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
+                or else `webnn` in the user's cache folder.
             session_cache: keep compiled graphs on disk for the next program: True for `cache_dir`, or a folder.
-                Default: what `WEBNN_SESSION_CACHE` says ("on", "off" or a folder), or else off, since most graphs are
-                compiled in less time than it takes to be sure that a stored one is the same (see docs/caching.md).
-            session_cache_bytes: how large it may become. Default: `WEBNN_SESSION_CACHE_BYTES`, or else 1 GiB.
+                Default: the environment variable `WEBNN_SESSION_CACHE` ("on", "off" or a folder), or else off, since
+                most graphs are compiled in less time than it takes to verify a stored one (see docs/caching.md).
+            session_cache_bytes: the most bytes that they may take. Default: the environment variable
+                `WEBNN_SESSION_CACHE_BYTES`, or else 1 GiB.
 
         Raises:
             ValidationError: an option is not one of its values.

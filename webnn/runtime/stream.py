@@ -1,8 +1,8 @@
-"""`context.stream`: a graph over everything that a source yields, in order, several items at a time.
+"""`context.stream`: runs a graph on each item of a source, in order, with several items under way.
 
-A source that is not async is advanced by the consumer, between handing out results: while the device works on the
-items that are under way, the next one is prepared. An async source is advanced by a task of its own, so that a result
-never waits for the next item to arrive.
+A plain iterable is advanced by the consumer, between two results: while the device computes the items that are under
+way, the next one is prepared. An async source is advanced by a task of its own, so that a result never waits for the
+next item to arrive.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WHY_UNPICKLABLE = (
 
 
 class Stream(Unpicklable):
-    """The results of a stream: an async iterable, and an iterable if its source is one. It can be gone through once."""
+    """The results of a stream: an async iterable, and an iterable if its source is one. It can be iterated once."""
 
     _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
 
@@ -72,7 +72,7 @@ class Stream(Unpicklable):
 
     def _start(self) -> None:
         if self._started:
-            raise InvalidStateError("stream: it can be gone through once; make another with context.stream")
+            raise InvalidStateError("stream: it can be iterated once; make another with context.stream")
         self._started = True
 
     def _submit(self, item: Any) -> Promise[Any]:
@@ -126,7 +126,7 @@ class Stream(Unpicklable):
             cancel()
 
     async def _pump(self, source: AsyncIterable[Any], window: _Window) -> None:
-        """Run what `source` yields, never more than the window holds."""
+        """Run the items of `source`, never more of them than the window holds."""
         try:
             items = aiter(source)
             try:
@@ -149,9 +149,9 @@ class Stream(Unpicklable):
 
 
 class StreamResults(Unpicklable):
-    """Goes through the results of a stream, as `async for` does.
+    """The iterator of a stream's results, for `async for`.
 
-    It ends with its last reference, so that after `break` nothing is left to be closed; `aclose()` ends it earlier.
+    It ends with its last reference, so nothing has to be closed after `break`. `aclose()` ends it earlier.
     """
 
     _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
@@ -170,14 +170,14 @@ class StreamResults(Unpicklable):
         return self._results.aclose()
 
     def __del__(self) -> None:
-        # Nothing in the generators awaits anything once they are closed, so this takes one step. It cannot be taken if
-        # the loop was closed in the middle of the stream.
+        # The generators await nothing once they are closed, so one step closes them. It fails if the loop was closed in
+        # the middle of the stream.
         with contextlib.suppress(StopIteration, RuntimeError):
             self._results.aclose().send(None)
 
 
 class _Window:
-    """The runs that are under way, oldest first, and how their source has ended."""
+    """The runs that are under way, oldest first, and the end of their source."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -185,22 +185,22 @@ class _Window:
         self.ended = False
         self.given_up = False
         self._error: BaseException | None = None
-        self._change: Promise[None] | None = None  # there is one while somebody waits for it
+        self._change: Promise[None] | None = None  # set while the pump or the consumer waits for it
 
     @property
     def is_full(self) -> bool:
-        """Whether no other run may begin."""
+        """Whether another run would be one too many."""
         return len(self.runs) >= self._depth
 
     def fill(self, items: Iterator[Any], submit: Callable[[Any], Promise[Any]]) -> bool:
-        """Take items until it is full or they have ended; whether a run is under way."""
+        """Take items until the window is full or the source has ended. Returns whether a run is under way."""
         while not self.ended and not self.is_full:
             try:
                 item = next(items)
             except StopIteration:
                 self.end(None)
                 break
-            except Exception as error:  # raised after the results of the items before; an interrupt is raised now
+            except Exception as error:  # raised after the results of the items before; an interrupt is raised at once
                 self.end(error)
                 break
             try:
@@ -215,7 +215,7 @@ class _Window:
         self.change()
 
     def raise_error(self) -> None:
-        """Raise what ended the source, if it has failed."""
+        """Raise the error of the source, if it has failed."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -233,7 +233,7 @@ class _Window:
         self.change()
 
     def change(self) -> None:
-        """Tell whoever waits for it that something has changed."""
+        """Wake the one who waits for a change."""
         change, self._change = self._change, None
         if change is not None:
             change.resolve(None)

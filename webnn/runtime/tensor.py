@@ -35,8 +35,8 @@ class _TensorName(Name):
 class MLTensor(Unpicklable):
     """Data on a context's device, under a name that can be written, dispatched and read.
 
-    Made by `MLContext.create_tensor` and `create_constant_tensor`. It can be used at once; awaiting it waits until it
-    is there. Its bytes live on the context's device; `await context.read_tensor(tensor)` brings them here.
+    Made by `MLContext.create_tensor` and `create_constant_tensor`. It can be used at once; awaiting it gives the tensor
+    itself. Its bytes are on the context's device; `await context.read_tensor(tensor)` gives them as an array.
 
     A tensor lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Work that
     was queued with it before goes on, and arrays that were read from it stay valid.
@@ -100,7 +100,7 @@ class MLTensor(Unpicklable):
         return self._writable
 
     def destroy(self) -> None:
-        """Give its memory back. Reads that are pending are rejected with `InvalidStateError`; calling again is fine.
+        """Give its memory back. Pending reads are rejected with `InvalidStateError`. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mltensor-destroy
         """
@@ -120,7 +120,7 @@ class MLTensor(Unpicklable):
     def __await__(self) -> Generator[Any, Any, MLTensor]:
         self._check_alive()
         return self
-        yield  # (makes this a generator, which is what awaiting takes)
+        yield  # unreachable: makes this a generator, which `await` needs
 
     def _check_alive(self) -> None:
         self._device.check_not_lost()
