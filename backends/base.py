@@ -76,9 +76,12 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """What a context wants of a compilation. Equal options and equal graphs may share an executable."""
+    """What a context wants of a compilation. Equal options and equal graphs may share an executable.
 
-    power_preference: PowerPreference = "default"
+    They are part of the keys of both caches, so only options that a backend reads belong here. Preferences that choose
+    the device, such as the power preference, have done their work before anything is compiled.
+    """
+
     threads: int = 0
     """Threads for one run; 0 lets the backend choose."""
 

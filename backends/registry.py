@@ -38,7 +38,12 @@ class BackendInfo:
     reason: str
     """Why it is not available; empty if it is."""
     device_type: DeviceType | None
-    """What it runs on; None if its module could not be imported."""
+    """The kind of device that runs its graphs; None if its module could not be imported."""
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether it runs graphs on a GPU or NPU. `create_context(accelerated=True)` prefers such a backend."""
+        return self.device_type in ACCELERATORS
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -114,7 +119,9 @@ def preferred_backend(device_types: Sequence[DeviceType] = ACCELERATORS) -> Back
 
 
 def available_backends() -> list[BackendInfo]:
-    """Every backend that is known, each with the reason if this machine cannot use it.
+    """Every backend that is known, each with its device and, if this machine cannot use it, the reason.
+
+    This package's own backends run on the CPU. An accelerator is there if a row is both `available` and `accelerated`.
 
     >>> [info.name for info in available_backends() if info.available][:2]
     ['onnxruntime', 'arrays']

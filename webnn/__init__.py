@@ -1,9 +1,9 @@
 """The W3C Web Neural Network API for Python: an async, lazily evaluated, pipelined tensor runtime.
 
-The tree, from the ground up: `errors`; `graph` (what a graph is); `memory` (where bytes live); `backends` (how a graph
-runs); `scheduler` (when work runs); `runtime` (what a program holds); `formats` (models in
-and out). Each knows those before it and none after it. Importing this package loads no backend, and no
-library of a format.
+The packages, from the ground up: `errors`; `graph` (data types, operators, the builder); `memory` (buffers and pools);
+`backends` (compile and execute graphs); `scheduler` (the timeline of a context); `runtime` (contexts, graphs, tensors);
+`formats` (import and export of models); `cli` (the command `webnn`). Each imports only those before it. Importing this
+package loads no backend, and no library of a format.
 """
 
 from webnn import errors
@@ -22,8 +22,8 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime.context import MLContext
+from webnn.runtime.device import MLContextLostInfo
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.lost import MLContextLostInfo
 from webnn.runtime.ml import ML
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor

@@ -117,7 +117,7 @@ def test_builds_leave_nothing_behind() -> None:
         assert growth(build, BUILDS) < GROWTH
         assert session_cache.statistics.entries <= 64
         assert context.memory_info().in_use == 0
-    context._build_lane.close(wait=True)
+    context._device.build_lane.close(wait=True)
     assert threading.active_count() <= threads
 
 

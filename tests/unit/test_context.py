@@ -568,7 +568,7 @@ def test_a_program_that_ends_does_not_wait_for_compilations() -> None:
     context, _ = scripted_context(on_compile=compile)
     graph = double(context)
     assert gate.reached.wait(5)
-    context._finalizer()  # as at exit, where context and graph are still there
+    context._device.forget()  # as at exit, where context and graph are still there
     assert given_up.is_set()
     gate.open()
     assert graph is not None

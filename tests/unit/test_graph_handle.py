@@ -229,7 +229,7 @@ class TestTheCache:
             for times in range(10):
                 graphs.append(double(context, times=times))
                 graphs[-1]._compiled.exception()
-        context._build_lane.close(wait=True)
+        context._device.build_lane.close(wait=True)
         assert not any(users_of(backend))
 
     def test_building_and_destroying_at_once_releases_every_entry(self) -> None:
@@ -240,7 +240,7 @@ class TestTheCache:
                 if times % 3:
                     graph._compiled.exception(timeout=5 if times % 3 == 1 else None)
                 graph.destroy()
-        context._build_lane.close(wait=True)  # which gives entries back
+        context._device.build_lane.close(wait=True)  # which gives entries back
         assert not any(users_of(backend))
 
     @pytest.mark.parametrize("ending", ["destroyed", "forgotten", "context destroyed"])
@@ -258,7 +258,7 @@ class TestTheCache:
             del graph
             gc.collect()
             assert reference() is None
-        context._build_lane.close(wait=True)  # which gives entries back
+        context._device.build_lane.close(wait=True)  # which gives entries back
         assert users_of(backend) == [0]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -126,6 +127,27 @@ def test_an_import_up_the_stairs_is_found(module: str, source: str, message: str
 def test_an_import_down_the_stairs_is_fine() -> None:
     source = "import numpy\nfrom webnn.backends import base\nfrom webnn.graph.ir import Graph\n"
     assert violations({**modules(), "webnn.scheduler.lane": source}) == []
+
+
+def circle_among(package: str, sources: Mapping[str, str]) -> list[str]:
+    """Modules of `package` that import each other in a circle, imports for type checking included; empty if none do."""
+    inside = {module for module in sources if module.startswith(f"{package}.")}
+    imported = {module: inside & {target for _, target in imports(sources[module], sources)} for module in inside}
+    try:
+        TopologicalSorter(imported).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_the_runtime_has_no_circle_even_for_type_checking() -> None:
+    assert circle_among("webnn.runtime", modules()) == []
+
+
+def test_a_circle_for_type_checking_would_be_found() -> None:
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from webnn.runtime.context import MLContext\n"
+    circle = circle_among("webnn.runtime", {**modules(), "webnn.runtime.device": source})
+    assert {"webnn.runtime.device", "webnn.runtime.context"} <= set(circle)
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import webnn
@@ -32,6 +33,29 @@ def test_without_any_wish_it_is_the_first_backend_there_is() -> None:
 def test_preferences_are_hints_and_the_context_works(options: dict[str, Any]) -> None:
     with webnn.ML().create_context(backend="arrays", **options) as context:
         assert context.compute(double(context), {"x": filled(1)})["y"].tolist() == [2, 2, 2, 2]
+
+
+def test_a_context_says_which_device_it_got_and_not_what_was_asked_for() -> None:
+    offered = {info.name: info.accelerated for info in webnn.available_backends()}
+    with webnn.ML().create_context(backend="arrays", accelerated=True) as context:
+        assert context.accelerated is offered["arrays"] is False
+
+
+def test_the_power_preference_does_not_keep_equal_graphs_from_sharing_a_compiled_one() -> None:
+    backend = "onnxruntime"
+    with (
+        webnn.ML().create_context(backend=backend, power_preference="low-power") as first,
+        webnn.ML().create_context(backend=backend, power_preference="high-performance") as second,
+    ):
+        weights = np.full(4, 8.25, np.float32)
+        graphs = []
+        for context in (first, second):
+            builder = context.create_graph_builder()
+            graphs.append(
+                builder.build({"y": builder.mul(builder.input("x", [4], "float32"), builder.constant(weights))})
+            )
+            graphs[-1]._compiled.result(timeout=10)
+        assert graphs[0]._work.executable is graphs[1]._work.executable
 
 
 @pytest.mark.parametrize(

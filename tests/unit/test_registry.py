@@ -165,6 +165,13 @@ def test_a_device_is_preferred_as_the_program_asks(plugins: dict[str, Any], opti
         assert context.accelerated is (name in ("accelerated", "neural"))
 
 
+def test_a_row_says_whether_it_is_an_accelerator(plugins: dict[str, Any]) -> None:
+    plugins.update(accelerated=AcceleratedBackend, neural=NeuralBackend, bad=raising(ImportError("none")))
+    assert {info.name: info.accelerated for info in available_backends()} == {
+        "onnxruntime": False, "arrays": False, "null": False, "accelerated": True, "neural": True, "bad": False,
+    }  # fmt: skip
+
+
 def test_where_there_is_none_at_all_every_reason_is_told(
     plugins: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

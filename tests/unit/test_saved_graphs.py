@@ -141,7 +141,7 @@ def test_a_damaged_graph_is_removed_and_never_used(tmp_path: Path, name: str, ch
 def test_a_graph_that_this_backend_cannot_run_is_kept(tmp_path: Path) -> None:
     with webnn.ML().create_context(cache_dir=tmp_path) as context:
         context.save_graph("mine", built(context)).result()
-        context._limits = narrowed({"matmul": {"a": ["float32"]}}, context.limits)
+        context._device.limits = narrowed({"matmul": {"a": ["float32"]}}, context.limits)
         with pytest.raises(NotSupportedError, match=r"cannot run the saved graph: .*matmul: a is float32"):
             context.load_graph("mine")
         assert context.list_graphs().result() == ["mine"]

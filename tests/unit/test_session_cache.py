@@ -130,7 +130,6 @@ def test_other_shapes_names_options_and_backends_are_other_entries(
         compile(cache, backend, graph_of(lambda b, x: b.relu(x), (5,))),
         compile(cache, backend, renamed),
         compile(cache, backend, graph_of(lambda b, x: b.relu(x)), CompileOptions(threads=1)),
-        compile(cache, backend, graph_of(lambda b, x: b.relu(x)), CompileOptions(power_preference="low-power")),
         compile(cache, NullBackend(), graph_of(lambda b, x: b.relu(x))),
     ]
     assert len(set(map(id, entries))) == len(entries)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trio
+import trio.testing
 
 import webnn
 from tests.leaks import ErrorLog
@@ -278,6 +279,106 @@ async def test_an_async_source_that_fails_while_it_is_closed_is_logged(
     error_log.records.clear()
 
 
+class OwnError(BaseException):
+    """As libraries have for what must pass every `except Exception`."""
+
+
+INTERRUPTS = [SystemExit(3), KeyboardInterrupt(), OwnError(), BaseExceptionGroup("two", [OwnError(), LookupError()])]
+
+
+@pytest.mark.parametrize("error", INTERRUPTS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("count", [0, 6])
+async def test_an_interrupt_in_an_async_source_is_raised_at_the_consumer(
+    context: webnn.MLContext, event_loop: Loop, error: BaseException, count: int
+) -> None:
+    source, seen = Source(count, error), list[float]()
+    with pytest.raises(type(error)) as caught:
+        await gather(context.stream(double(context), source.each(event_loop)), seen)
+    assert caught.value is error
+    assert seen == [2 * i for i in range(count)]
+    assert source.closed == 1
+    assert number(await context.run(double(context), {"x": filled(1)})) == 2  # and the loop goes on
+
+
+@pytest.mark.parametrize("error", INTERRUPTS, ids=lambda error: type(error).__name__)
+async def test_an_interrupt_in_before_is_raised_at_the_consumer_of_an_async_source(
+    context: webnn.MLContext, event_loop: Loop, error: BaseException
+) -> None:
+    def fail(_: Any) -> Any:
+        raise error
+
+    source = Source(5)
+    with pytest.raises(type(error)) as caught:
+        await gather(context.stream(double(context), source.each(event_loop), before=fail), [])
+    assert caught.value is error
+    await event_loop.until(lambda: source.closed)
+
+
+@pytest.mark.parametrize("error", INTERRUPTS, ids=lambda error: type(error).__name__)
+async def test_an_interrupt_in_an_async_source_that_is_being_closed_is_logged(
+    context: webnn.MLContext, event_loop: Loop, error_log: ErrorLog, error: BaseException
+) -> None:
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        try:
+            while True:
+                yield {"x": filled(1)}
+                await event_loop.pause()
+        finally:
+            raise error
+
+    async for _ in context.stream(double(context), source()):
+        break
+    await event_loop.until(lambda: error_log.records)
+    (record,) = error_log.records
+    assert record.exc_info is not None
+    raised = record.exc_info[1]
+    assert type(raised) is type(error)
+    error_log.records.clear()
+
+
+async def test_an_interrupt_that_the_consumer_leaves_behind_is_logged(
+    context: webnn.MLContext, event_loop: Loop, error_log: ErrorLog
+) -> None:
+    source = Source(2, SystemExit(3))
+    async for _ in context.stream(double(context), source.each(event_loop)):
+        await event_loop.until(lambda: source.closed)
+        await event_loop.pause()
+        break
+    await event_loop.until(lambda: error_log.records)
+    (record,) = error_log.records
+    assert record.exc_info is not None
+    assert record.exc_info[0] is SystemExit
+    error_log.records.clear()
+
+
+def test_a_trio_source_that_fails_in_a_nursery_while_it_is_cancelled_is_logged(
+    context: webnn.MLContext, error_log: ErrorLog
+) -> None:
+    async def fail() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise LookupError("the camera is stuck")
+
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        yield {"x": filled(1)}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            await trio.sleep_forever()
+            yield {}
+
+    async def main() -> None:
+        async for _ in context.stream(double(context), source()):
+            await trio.testing.wait_all_tasks_blocked()
+            break
+        await trio.testing.wait_all_tasks_blocked()
+
+    trio.run(main)  # the nursery's group has a cancellation beside the error, and both reach the stream
+    (record,) = error_log.records
+    assert "the camera is stuck" in repr(record.exc_info)
+    error_log.records.clear()
+
+
 # The end.
 
 
@@ -412,10 +513,10 @@ def test_a_stream_that_nobody_goes_through_takes_nothing(context: webnn.MLContex
     assert source.taken == 0
 
 
-async def test_it_can_be_gone_through_once(context: webnn.MLContext, loop: Loop) -> None:
+async def test_it_can_be_iterated_once(context: webnn.MLContext, loop: Loop) -> None:
     stream = context.stream(double(context), Source(2))
     assert len([outputs async for outputs in loop.items(stream)]) == 2
-    with pytest.raises(InvalidStateError, match=r"it can be gone through once; make another with context\.stream"):
+    with pytest.raises(InvalidStateError, match=r"it can be iterated once; make another with context\.stream"):
         [outputs async for outputs in loop.items(stream)]
 
 

@@ -141,6 +141,28 @@ class TestDestroying:
         assert number_in(array) == 3
 
 
+def test_a_pending_read_outlives_its_tensor_its_graph_and_its_context() -> None:
+    gate = Gate()
+    context, _ = scripted_context(on_run=gate)
+    graph, x = double(context), context.create_tensor([4], "float32", writable=True)
+    y = context.create_tensor([4], "float32", readable=True)
+    context.write_tensor(x, filled(2))
+    context.dispatch(graph, {"x": x}, {"y": y})
+    assert gate.reached.wait(5)
+    promise = context.read_tensor(y)
+    del context, graph, x, y
+    gc.collect()
+    assert not promise.done()
+    gate.open()
+    assert number_in(promise.result(timeout=5)) == 4
+
+
+def test_it_shows_nothing_of_the_timeline(context: webnn.MLContext) -> None:
+    tensor = context.create_tensor([2], "float32")
+    public = {name for name in dir(tensor) if not name.startswith("_")}
+    assert public == {"constant", "data_type", "descriptor", "destroy", "readable", "shape", "writable"}
+
+
 def test_a_forgotten_tensor_leaves_pending_reads_alone() -> None:
     gate = Gate()
     context, _ = scripted_context(on_run=gate)
@@ -229,7 +251,7 @@ class TestConstantTensors:
     def test_a_destroyed_one_or_one_of_another_context_is_no_constant(self, context: webnn.MLContext) -> None:
         tensor, plain = context.create_constant_tensor(filled(1)), context.create_tensor([4], "float32")
         builder = context.create_graph_builder()
-        with pytest.raises(ValidationError, match=r"constant: <MLTensor float32 \[4\]> is no constant tensor"):
+        with pytest.raises(ValidationError, match=r"constant: <MLTensor float32 \[4\]> is not a constant tensor"):
             builder.constant(plain)
         with webnn.ML().create_context(backend="arrays") as other:
             elsewhere = other.create_graph_builder()

@@ -6,7 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from webnn.graph.operators.quantization import Quantization
 from webnn.graph.operators.recurrent import Recurrent
 from webnn.graph.operators.reduction import Reduction
 from webnn.graph.operators.resampling import Resampling
+from webnn.graph.unpicklable import Unpicklable
 
 __all__ = ["GraphHost", "MLGraphBuilder", "descriptor_from"]
 
@@ -83,6 +84,7 @@ class MLGraphBuilder(
     Resampling,
     Quantization,
     Recurrent,
+    Unpicklable,
     Generic[G_co],
 ):
     """Builds one graph: inputs and constants, then operators, then `build`.
@@ -101,6 +103,11 @@ class MLGraphBuilder(
 
     Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
     """
+
+    _why_unpicklable: ClassVar[str] = (
+        "it builds one graph for a context of this process. Send a function that builds the graph, or save a built"
+        " graph with graph.save(path) and send the path"
+    )
 
     def __init__(self, context: GraphHost[G_co]) -> None:
         """A builder for graphs of `context`. Raises `InvalidStateError` if the context is lost."""

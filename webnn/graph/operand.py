@@ -5,12 +5,13 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperand
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
+from webnn.graph.unpicklable import Unpicklable
 
 if TYPE_CHECKING:
     from webnn.graph.ir import Node
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MLOperand"]
 
 
-class MLOperand:
+class MLOperand(Unpicklable):
     """A value that a graph computes, is given (an input), or knows (a constant).
 
     Made by the methods of `MLGraphBuilder`, never directly. It has no data: read the output of a graph for that.
@@ -27,6 +28,11 @@ class MLOperand:
     """
 
     __slots__ = ("constant", "descriptor", "name", "node", "owner")
+
+    _why_unpicklable: ClassVar[str] = (
+        "it is a part of the graph that its builder builds. Save the built graph with graph.save(path) and send the"
+        " path; an operand may be used any number of times without a copy"
+    )
 
     descriptor: MLOperandDescriptor
     owner: object

@@ -1,1 +1,1 @@
-"""What a program holds: ML, context, graph, tensor, stream. The roof."""
+"""The objects that a program holds: ML, contexts, graphs, tensors and streams."""

@@ -1,13 +1,13 @@
-"""The arguments of a context's methods: what they mean where they come in several forms, and what is wrong with them.
+"""The arguments of a context's methods: their several forms, and the errors for those that are not valid.
 
-Methods that are called often only find out *that* something is wrong, as fast as they can; what it is gets worked out
-here.
+`dispatch`, `write_tensor` and `read_tensor` are called often, so they only detect that an argument is not valid. The
+functions here then find the reason and raise it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from webnn.graph.builder import descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType, data_type_of
 from webnn.memory.pool import Shelf
+from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.tensor import MLTensor
-
-if TYPE_CHECKING:
-    from webnn.runtime.context import MLContext
 
 __all__ = [
     "constant_arguments",
@@ -41,9 +39,9 @@ def tensor_arguments(
     readable: bool,
     writable: bool,
 ) -> tuple[MLOperandDescriptor, bool, bool]:
-    """What `create_tensor` is given, as a descriptor and whether it is to be readable and writable."""
+    """The arguments of `create_tensor` as a descriptor, `readable` and `writable`."""
     try:
-        if isinstance(shape, Mapping):  # the specification's form, with everything in one dictionary
+        if isinstance(shape, Mapping):  # the specification's form: everything in one dictionary
             shape = dict(shape)
             readable, writable = shape.pop("readable", readable), shape.pop("writable", writable)
         descriptor = descriptor_from(shape, data_type)
@@ -57,7 +55,7 @@ def tensor_arguments(
 
 
 def constant_arguments(args: Sequence[Any]) -> tuple[MLOperandDescriptor, np.ndarray[Any, Any]]:
-    """What `create_constant_tensor` is given, as a descriptor and an array of it."""
+    """The arguments of `create_constant_tensor` as a descriptor and an array that fits it."""
     try:
         if len(args) == 1:
             array = array_from(args[0])
@@ -73,10 +71,10 @@ def constant_arguments(args: Sequence[Any]) -> tuple[MLOperandDescriptor, np.nda
 
 
 def feeds(
-    context: MLContext, call: str, graph: MLGraph, inputs: Mapping[str, Any]
+    device: Device, call: str, graph: MLGraph, inputs: Mapping[str, Any]
 ) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
-    """What `run` and `compute` are given, as an array for each of the graph's inputs, in its order."""
-    refuse_graph(context, call, graph)
+    """The inputs of `run`, `compute` and `stream` as arrays, in the order of the graph's inputs."""
+    refuse_graph(device, call, graph)
     found = []
     try:
         if not isinstance(inputs, Mapping):
@@ -96,22 +94,22 @@ def feeds(
     return found
 
 
-def refuse_graph(context: MLContext, call: str, graph: object) -> None:
-    """Raise if `graph` cannot be run on `context`."""
+def refuse_graph(device: Device, call: str, graph: object) -> None:
+    """Raise if `graph` cannot be run on `device`."""
     if not isinstance(graph, MLGraph):
         raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
-    if graph._context is not context:
+    if graph._device is not device:
         raise ValidationError(f"{call}: {graph!r} belongs to another context")
-    context.check_not_lost()
+    device.check_not_lost()
     if graph._destroyed:
         raise InvalidStateError(f"{call}: {graph!r} was destroyed")
 
 
-def refuse_tensor(context: MLContext, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
-    """Raise if `tensor` cannot be read or written on `context`."""
+def refuse_tensor(device: Device, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
+    """Raise if `tensor` cannot be read or written on `device`."""
     if not isinstance(tensor, MLTensor):
         raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")
-    if tensor._context is not context:
+    if tensor._device is not device:
         raise ValidationError(f"{call}: {tensor!r} belongs to another context")
     try:
         tensor._check_alive()
@@ -123,9 +121,9 @@ def refuse_tensor(context: MLContext, call: str, tensor: object, needed: Literal
         raise ValidationError(f"{call}: {tensor!r} is not readable: create it with readable=True")
 
 
-def refuse_dispatch(context: MLContext, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
-    """Raise what is wrong with the tensors of a dispatch, of which something is."""
-    context.check_not_lost()
+def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
+    """Raise the reason why the tensors of a dispatch are not valid, which the caller has found out already."""
+    device.check_not_lost()
     seen: dict[int, str] = {}
     for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
         if not isinstance(given, Mapping):
@@ -136,17 +134,19 @@ def refuse_dispatch(context: MLContext, graph: MLGraph, inputs: object, outputs:
             where = f"dispatch: {kind} {printable(str(name))!r}"
             if not isinstance(tensor, MLTensor):
                 raise ValidationError(f"{where}: expected an MLTensor, got {type(tensor).__name__}")
-            if tensor._context is not context:
+            if tensor._device is not device:
                 raise ValidationError(f"{where}: {tensor!r} belongs to another context")
             if tensor._destroyed:
                 raise DestroyedError(f"{where}: {tensor!r} was destroyed")
             if id(tensor) in seen:
                 raise ValidationError(
-                    f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; a tensor goes once only"
+                    f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; each tensor may be given once"
                 )
             seen[id(tensor)] = f"{kind} {printable(str(name))!r}"
             if tensor.constant:
-                raise ValidationError(f"{where}: {tensor!r} cannot be dispatched, it is for builder.constant")
+                raise ValidationError(
+                    f"{where}: {tensor!r} cannot be dispatched: it is a constant tensor, for builder.constant"
+                )
         if set(given) != set(expected):
             raise ValidationError(f"dispatch: {_wrong_names(kind, expected, given)}")
         for name, descriptor in expected.items():
@@ -188,7 +188,7 @@ def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any,
         if not array.flags.c_contiguous:
             raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
         if array.ndim == 1 and array.nbytes > descriptor.byte_length:
-            array = array[: descriptor.byte_length // array.itemsize]  # of a larger buffer, the first bytes
+            array = array[: descriptor.byte_length // array.itemsize]  # a larger buffer: its first bytes
         result = array_from(array, descriptor)
         if not np.shares_memory(result, array):
             raise ValidationError("out cannot be filled in place")

@@ -1,4 +1,4 @@
-"""`MLContext`: the device, its timeline, and everything a program does with them.
+"""`MLContext`: creates tensors and graphs on a device, and runs graphs there.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 """
@@ -6,51 +6,53 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 from __future__ import annotations
 
 import os
-import threading
-import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.disk_cache import DiskCache
-from webnn.errors import ContextLostError, ValidationError
+from webnn.errors import ValidationError
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
-from webnn.memory.pool import BufferPool, MemoryInfo
+from webnn.graph.unpicklable import Unpicklable
+from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
+from webnn.runtime.device import Device, MLContextLostInfo
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
-from webnn.runtime.lost import MLContextLostInfo, forget
 from webnn.runtime.saving import Draft, SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
-from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
-from webnn.scheduler.timeline import Timeline
 
 __all__ = ["MLContext"]
 
 F = TypeVar("F")
 
 
-class MLContext:
-    """A device, and the timeline of what is done on it.
+class MLContext(Unpicklable):
+    """A device and its timeline: the order in which writes, dispatches and reads take effect.
 
     Made by `ML.create_context`. It can be used at once; awaiting it gives the context itself. It may be used from
     several threads and event loops at the same time.
 
-    As a context manager, sync or async, it is destroyed at the end of the block. One that is forgotten is destroyed
-    when nobody refers to it or to its tensors any more, or at exit.
+    As a context manager, sync or async, it is destroyed at the end of the block. Without one, and without `destroy`,
+    it is destroyed when the last reference to it, its graphs and its tensors is gone, or at exit.
     """
+
+    _why_unpicklable: ClassVar[str] = (
+        "it stands for a device, threads and memory of this process. Send arrays, or the path of the model, and make"
+        " the context in the process that uses it, with webnn.ML().create_context()"
+    )
 
     def __init__(
         self,
@@ -62,47 +64,37 @@ class MLContext:
         cache_dir: str | os.PathLike[str] | None = None,
         disk: DiskCache | None = None,
     ) -> None:
-        self._backend = backend
-        self._compile_options = options
-        self._disk = disk
-        self._limits = backend.support_limits()
-        self._lost_message: str | None = None
-        self._lost: Promise[MLContextLostInfo] = Promise()
-        lost = weakref.ref(self._lost)
-        self._build_lane = ThreadLane("webnn-build")
+        self._device = Device(backend, options, lanes=lanes, memory_budget=memory_budget, disk=disk)
+        self._timeline = self._device.timeline
         self._saved = SavedGraphs(cache_dir)
-        self._timeline = Timeline(
-            BufferPool(backend.allocator, memory_budget), [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
-        )
-        # What is destroyed with the context. Under the lock either an object is in its set before the context is lost,
-        # or whoever adds it finds the context lost. Reentrant for finalizers, which may run at any allocation.
-        self._lock = threading.RLock()
-        self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
-        self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
-        self._finalizer = weakref.finalize(self, forget, self._timeline, self._build_lane, self._graphs, lost)
+        self._device.on_lost(self._saved.lose)
 
-    # What it is.
+    # Its properties.
 
     @property
     def backend(self) -> str:
         """The name of the backend that runs its graphs."""
-        return self._backend.name
+        return self._device.backend.name
 
     @property
     def accelerated(self) -> bool:
-        """Whether a GPU or NPU runs its graphs."""
-        return self._backend.device_type != "cpu"
+        """Whether a GPU or NPU runs its graphs.
+
+        This is what `create_context` chose, and not what was asked for: False where there is no accelerator, also with
+        `accelerated=True`.
+        """
+        return self._device.backend.device_type != "cpu"
 
     @property
     def lost(self) -> Promise[MLContextLostInfo]:
         """Resolves, with a message, when the context is destroyed or its device is gone."""
-        return self._lost
+        return self._device.lost
 
     def op_support_limits(self) -> OpSupportLimits:
-        """What this context's backend supports, with the specification's keys.
+        """The data types and ranks that this context's backend supports, with the specification's keys.
 
-        Each operator maps its operands to `{"dataTypes": [...], "rankRange": {"min": ..., "max": ...}}`. What is listed
-        works; what is not is refused at the builder's call.
+        Each operator maps its operands to `{"dataTypes": [...], "rankRange": {"min": ..., "max": ...}}`. The builder
+        raises an error for every operand that is not listed.
 
         >>> import webnn
         >>> with webnn.ML().create_context() as context:
@@ -111,21 +103,21 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
         """
-        return op_support_limits(self._limits, self._backend.preferred_input_layout)
+        return op_support_limits(self._device.limits, self._device.backend.preferred_input_layout)
 
     def memory_info(self) -> MemoryInfo:
-        """The bytes that tensors and results hold now (`in_use`), that are kept for reuse (`idle`), and the peak."""
+        """The bytes that tensors and results hold now (`in_use`), the bytes kept for reuse (`idle`), and the peak."""
         self._timeline.tidy()
         return self._timeline.pool.info()
 
     def statistics(self) -> Statistics:
-        """What the timeline has done so far: runs inline and on lanes, dropped dispatches, and what is queued."""
+        """Counts of the timeline's work so far: tasks run inline and on lanes, dropped, running, and queued."""
         return self._timeline.statistics
 
-    # Making things.
+    # Creation.
 
     def create_graph_builder(self) -> MLGraphBuilder[MLGraph]:
-        """A builder for one graph of this context; `webnn.MLGraphBuilder(context)` in other words."""
+        """A builder for one graph of this context, the same as `webnn.MLGraphBuilder(context)`."""
         return MLGraphBuilder(self)
 
     def create_tensor(
@@ -136,17 +128,17 @@ class MLContext:
         readable: bool = False,
         writable: bool = False,
     ) -> MLTensor:
-        """A tensor on this context's device, which reads as zeros until something is written.
+        """A tensor on this context's device. It reads as zeros until it is written.
 
         Args:
-            shape: the dimensions, each at least 1; or a whole descriptor, then without `data_type`.
+            shape: the dimensions, each at least 1; or a whole descriptor, without `data_type`.
             data_type: the type of each element.
             readable: allow `read_tensor`.
             writable: allow `write_tensor`.
 
         Raises:
             ValidationError: the descriptor is not valid.
-            OperationError: the tensor alone exceeds what is left of the memory budget.
+            OperationError: the tensor alone exceeds the rest of the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createtensor
@@ -156,7 +148,7 @@ class MLContext:
         if self._timeline.pool.budget is not None:
             self._timeline.tidy()
             self._timeline.pool.check(self._timeline.pool.shelf(descriptor).size)
-        return self._keep(MLTensor(self, descriptor, readable=readable, writable=writable, constant=False))
+        return self._registered(descriptor, readable=readable, writable=writable, constant=False)
 
     @overload
     def create_constant_tensor(self, data: Any, /) -> MLTensor: ...
@@ -165,7 +157,7 @@ class MLContext:
     @overload
     def create_constant_tensor(self, shape: Sequence[int], data_type: DataType, data: Any, /) -> MLTensor: ...
     def create_constant_tensor(self, *args: Any) -> MLTensor:
-        """A tensor for `MLGraphBuilder.constant`, whose bytes are copied now and never change.
+        """A tensor for `MLGraphBuilder.constant`. Its bytes are copied at the call and never change.
 
         - `create_constant_tensor(array)`
         - `create_constant_tensor(descriptor, data)`, the specification's form
@@ -173,39 +165,37 @@ class MLContext:
 
         Raises:
             ValidationError: the data does not fit the descriptor.
-            OperationError: the memory budget does not hold it.
+            OperationError: it exceeds the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createconstanttensor
         """
         self.check_not_lost()
         descriptor, array = checks.constant_arguments(args)
-        tensor = MLTensor(self, descriptor, readable=False, writable=False, constant=True)
-        self._timeline.write(tensor, array)
-        return self._keep(tensor)
+        tensor = self._registered(descriptor, readable=False, writable=False, constant=True)
+        self._timeline.write(tensor._name, array)
+        return tensor
 
-    def _keep(self, tensor: MLTensor) -> MLTensor:
-        with self._lock:
-            self.check_not_lost()
-            self._tensors.add(tensor)
+    def _registered(
+        self, descriptor: MLOperandDescriptor, *, readable: bool, writable: bool, constant: bool
+    ) -> MLTensor:
+        tensor = MLTensor(self, self._device, descriptor, readable=readable, writable=writable, constant=constant)
+        self._device.register(tensor)
         return tensor
 
     def compile(self, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
-        """Start compiling what a builder has built, after `check`; for `MLGraphBuilder.build`."""
-        result = MLGraph(self, graph, check)
-        with self._lock:
-            self.check_not_lost()
-            self._graphs.add(result)
-        self._build_lane.wake(result._compile)
+        """Start to compile a graph, after `check`; for `MLGraphBuilder.build`."""
+        result = MLGraph(self, self._device, graph, check)
+        self._device.register(result)
+        self._device.build_lane.wake(result._compile)
         return result
 
-    # Doing things.
+    # Running.
 
     def write_tensor(self, tensor: MLTensor, data: Any) -> None:
-        """Make `tensor` hold `data`. The bytes are taken at the call: what happens to `data` afterwards is no matter.
+        """Write `data` to `tensor`. The bytes are copied at the call, so `data` may change afterwards.
 
-        Reads and dispatches that were made before still see what the tensor held then, so there is nothing to wait
-        for.
+        Reads and dispatches that were made earlier still see the earlier value, so a write never waits for them.
 
         Args:
             tensor: a writable tensor of this context.
@@ -214,37 +204,42 @@ class MLContext:
 
         Raises:
             ValidationError: the tensor is not writable, destroyed or of another context; the data does not fit.
-            OperationError: the memory budget does not hold a second value beside one that is still in use.
+            OperationError: a second value, beside the one that is still in use, exceeds the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
         """
-        if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor._writable:
-            checks.refuse_tensor(self, "write_tensor", tensor, "writable")
+        if (
+            tensor.__class__ is not MLTensor
+            or tensor._device is not self._device
+            or tensor._destroyed
+            or not tensor._writable
+        ):
+            checks.refuse_tensor(self._device, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
                 data = array_from(data, descriptor)
             except ValidationError as error:
                 raise ValidationError(f"write_tensor: {error}") from None
-        self._timeline.write(tensor, data)
+        self._timeline.write(tensor._name, data)
 
     @overload
     def read_tensor(self, tensor: MLTensor) -> Promise[np.ndarray[Any, Any]]: ...
     @overload
     def read_tensor(self, tensor: MLTensor, out: F) -> Promise[F]: ...
     def read_tensor(self, tensor: MLTensor, out: Any = None) -> Promise[Any]:
-        """What `tensor` holds at this moment in the order of calls.
+        """The value of `tensor` at this point in the order of calls.
 
         Args:
             tensor: a readable tensor of this context.
-            out: where the bytes shall go: a writable, C-contiguous array of the tensor's type and shape (NumPy's, or
-                any other with `__dlpack__` in host memory), or a writable buffer; of a larger one the first bytes are
-                filled. It may be filled at any time until the promise settles.
+            out: the destination: a writable, C-contiguous array of the tensor's type and shape (NumPy's, or any other
+                with `__dlpack__` in host memory), or a writable buffer. If it is larger, its first bytes are filled.
+                It may be filled at any time until the promise settles.
 
         Returns:
-            A promise of `out` if it was given; else of an array that is read-only and was not copied: it is the
-            value's own memory, which nobody will write again and which is given back when the array is gone.
+            A promise of `out` if it was given. Otherwise a promise of a read-only array over the value's own memory:
+            nothing is copied, the bytes never change, and the memory is given back when the array is gone.
 
         Raises:
             ValidationError: the tensor is not readable, destroyed or of another context; `out` does not fit.
@@ -252,63 +247,69 @@ class MLContext:
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-readtensor
         """
-        if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor.readable:
-            checks.refuse_tensor(self, "read_tensor", tensor, "readable")
+        if (
+            tensor.__class__ is not MLTensor
+            or tensor._device is not self._device
+            or tensor._destroyed
+            or not tensor.readable
+        ):
+            checks.refuse_tensor(self._device, "read_tensor", tensor, "readable")
         if out is None:
-            return self._timeline.read(tensor)
+            return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
-        promise = self._timeline.read(tensor, target)
+        promise = self._timeline.read(tensor._name, target)
         return promise if target is out else promise.then(lambda _: out)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
-        """Queue a run of `graph` on what `inputs` hold now; `outputs` hold its results from now on.
+        """Queue a run of `graph` on the values that `inputs` have now. From now on `outputs` hold its results.
 
-        It queues at the call and does not wait for anything. Awaiting what it returns waits for room in the queue, so
-        a loop that does never queues more than can be worked off. For the end of the work, read an output, or
-        `await handle.finished()`. What goes wrong on the device is raised where a result is read.
+        The call queues the run and waits for nothing. Awaiting the returned handle waits for room in the queue, so a
+        loop that does so never gets too far ahead of the device. To wait for the end of the work, read an output or
+        `await handle.finished()`. An error on the device is raised where a result is read.
 
         Args:
             graph: a graph of this context.
             inputs: a tensor for each of the graph's inputs, of its type and shape.
-            outputs: likewise for its outputs. No tensor may appear twice, in `inputs` and `outputs` together.
+            outputs: a tensor for each of its outputs. No tensor may appear twice in `inputs` and `outputs` together.
 
         Raises:
             ValidationError: a name is missing or unknown; a tensor does not fit, appears twice, is destroyed, a
                 constant tensor, or of another context; the graph is of another context.
             InvalidStateError: the graph is destroyed.
-            OperationError: the memory budget does not hold the outputs.
+            OperationError: the outputs exceed the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
         """
-        if graph.__class__ is not MLGraph or graph._context is not self or graph._destroyed:
-            checks.refuse_graph(self, "dispatch", graph)
+        device = self._device
+        if graph.__class__ is not MLGraph or graph._device is not device or graph._destroyed:
+            checks.refuse_graph(device, "dispatch", graph)
         try:
             names = []
             for name, key in graph._input_keys:
                 tensor = inputs[name]
-                if tensor._home is not self or tensor.key != key:
+                if tensor._home is not device or tensor._key != key:
                     raise KeyError
-                names.append(tensor)
+                names.append(tensor._name)
             results = []
             for name, key in graph._output_keys:
                 tensor = outputs[name]
-                if tensor._home is not self or tensor.key != key:
+                if tensor._home is not device or tensor._key != key:
                     raise KeyError
-                results.append(tensor)
+                results.append(tensor._name)
             count = len(names) + len(results)
             if count != len(inputs) + len(outputs) or count != len({*names, *results}):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
-            checks.refuse_dispatch(self, graph, inputs, outputs)
+            checks.refuse_dispatch(device, graph, inputs, outputs)
         return self._timeline.dispatch(graph._work, names, results)
 
     def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
-        """Run `graph` on arrays, without tensors of one's own: `outputs = await context.run(graph, {"x": frame})`.
+        """Run `graph` on arrays, without tensors: `outputs = await context.run(graph, {"x": frame})`.
 
         Args:
             graph: a graph of this context.
-            inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are taken at the call.
+            inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
 
         Returns:
             A promise of the outputs by name, as `read_tensor` gives them.
@@ -316,15 +317,15 @@ class MLContext:
         Raises:
             As `write_tensor` and `dispatch` do.
         """
-        given = checks.feeds(self, "run", graph, inputs)
+        given = checks.feeds(self._device, "run", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves)  # type: ignore[return-value]
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        """Run `graph` on arrays and wait for the outputs, blocking this thread; `run` is the one for event loops.
+        """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.
 
-        Where nothing else is queued the graph runs on this very thread.
+        If nothing else is queued, the graph runs on the calling thread.
         """
-        given = checks.feeds(self, "compute", graph, inputs)
+        given = checks.feeds(self._device, "compute", graph, inputs)
         return self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()  # type: ignore[return-value]
 
     def stream(
@@ -336,36 +337,37 @@ class MLContext:
         before: Callable[[Any], Mapping[str, Any]] | None = None,
         after: Callable[[dict[str, np.ndarray[Any, Any]]], Any] | None = None,
     ) -> Stream:
-        """Run `graph` on everything that `source` yields, results in order: `async for outputs in context.stream(...)`.
+        """Run `graph` on each item of `source`, with the results in order: `async for outputs in context.stream(...)`.
 
-        While one item is computed the next ones are taken from the source and prepared. With a source that is not
-        async, a plain `for` works too.
+        While one item is computed, the next ones are taken from the source and prepared. If the source is not async,
+        a plain `for` works too.
 
         Args:
             graph: a graph of this context.
-            source: any iterable or async iterable of what `run` takes as inputs. What it raises is raised after the
-                results of the items before; it is closed when the stream ends, however it ends.
-            depth: how many items may be under way at once, at least 1.
-            before: called with each item, gives the inputs.
-            after: called with each run's outputs, gives the result.
+            source: an iterable or async iterable of inputs, as `run` takes them. An error that it raises is raised
+                after the results of the items before. It is closed when the stream ends, however it ends.
+            depth: the most items that may be under way at once, at least 1.
+            before: called with each item; returns the inputs.
+            after: called with the outputs of each run; returns the result.
 
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        checks.refuse_graph(self, "stream", graph)
+        checks.refuse_graph(self._device, "stream", graph)
 
         def run(item: Any) -> Promise[Any]:
-            return self._timeline.run(graph._work, checks.feeds(self, "stream", graph, item), graph._output_shelves)
+            given = checks.feeds(self._device, "stream", graph, item)
+            return self._timeline.run(graph._work, given, graph._output_shelves)
 
         return Stream(run, source, depth=depth, before=before, after=after)
 
-    # Graphs that are kept between programs.
+    # Saved graphs.
 
     def save_graph(self, key: str, graph: MLGraph) -> Promise[None]:
-        """Keep `graph` under `key`, for `load_graph` in this program or another one; what was there is replaced.
+        """Save `graph` under `key`, for `load_graph` in this program or another one. It replaces an earlier one.
 
-        It is written in the background, to the folder that `create_context(cache_dir=...)` says. Other processes see it
-        whole or not at all. What is kept is the graph and its weights: any backend can load it.
+        It is written in the background, to the folder given as `create_context(cache_dir=...)`. Other processes see it
+        whole or not at all. The graph and its weights are saved, not the compiled form, so any backend can load it.
 
         Args:
             key: not empty.
@@ -374,12 +376,12 @@ class MLContext:
         Raises:
             ValidationError: the key is empty; the graph is of another context.
             InvalidStateError: the graph is destroyed.
-            OSError: (where the promise is awaited) it could not be written.
+            OSError: it could not be written; raised where the promise is awaited.
 
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
         check_key("save_graph", key)
-        checks.refuse_graph(self, "save_graph", graph)
+        checks.refuse_graph(self._device, "save_graph", graph)
         kept = graph._graph
         return self._saved.submit(lambda store: store.save(key, kept))
 
@@ -387,30 +389,30 @@ class MLContext:
         """The graph that was saved under `key`, compiled in the background: usable at once, and awaitable.
 
         Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and compared
-        with their checksum before they are used: a damaged entry is removed, and awaiting the graph, or reading what
-        it computes, raises `DataError`.
+        with their checksum before they are used. If they are damaged, the saved graph is removed, and awaiting the
+        graph or reading one of its results raises `DataError`.
 
         Raises:
             ValidationError: there is no such graph.
             DataError: it is damaged; it has been removed.
-            NotSupportedError: this context's backend cannot run it; it stays where it is.
+            NotSupportedError: this context's backend cannot run it; it is not removed.
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
         check_key("load_graph", key)
         try:
-            saved = self._saved.store.load(key, Draft(self._limits))
+            saved = self._saved.store.load(key, Draft(self.limits))
         except ValidationError as error:
             raise ValidationError(f"load_graph: {error}") from None
         return self.compile(saved.graph, saved.check)
 
     def list_graphs(self) -> Promise[list[str]]:
-        """The keys of all graphs that are saved, sorted."""
+        """The keys of all saved graphs, sorted."""
         self.check_not_lost()
         return self._saved.submit(lambda store: store.keys())
 
     def delete_graph(self, key: str) -> Promise[None]:
-        """Remove the graph that was saved under `key`, if there is one. Graphs that were loaded from it go on."""
+        """Remove the graph saved under `key`, if there is one. Graphs that were loaded from it stay usable."""
         self.check_not_lost()
         check_key("delete_graph", key)
         return self._saved.submit(lambda store: store.delete(key))
@@ -418,49 +420,28 @@ class MLContext:
     # The end.
 
     def destroy(self) -> None:
-        """Give everything back.
+        """Give all memory and threads back.
 
-        What is queued is cancelled, what is running ends, what is pending is rejected with `ContextLostError`, and
-        `lost` resolves. Arrays that were read stay valid. Calling again is fine.
+        Queued work is cancelled, running work ends, pending promises are rejected with `ContextLostError`, and `lost`
+        resolves. Arrays that were read stay valid. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-destroy
         """
-        self._lose("destroy() was called")
-
-    def _lose(self, message: str) -> None:
-        with self._lock:
-            if self._lost_message is not None:
-                return
-            self._lost_message = f"the context was lost: {message}"
-            graphs, tensors = list(self._graphs), list(self._tensors)
-        error = ContextLostError(self._lost_message)
-        self._finalizer.detach()
-        for graph in graphs:
-            graph._cancellation.cancel()
-        self._timeline.destroy(error)
-        for graph in graphs:
-            graph._lose(error)
-        for tensor in tensors:
-            tensor.destroy()
-        self._timeline.pool.trim()
-        self._build_lane.close(wait=False)
-        self._saved.lose(error)
-        self._lost.resolve(MLContextLostInfo(message))
+        self._device.lose("destroy() was called")
 
     def check_not_lost(self) -> None:
         """Raise `ContextLostError` when the context is lost."""
-        if self._lost_message is not None:
-            raise ContextLostError(self._lost_message)
+        self._device.check_not_lost()
 
     @property
     def limits(self) -> LimitsTable:
-        """The limits that builders validate against; `op_support_limits` says them in the specification's words."""
-        return self._limits
+        """The limits that builders validate against. `op_support_limits` gives them in the specification's form."""
+        return self._device.limits
 
     def __await__(self) -> Generator[Any, Any, Self]:
         self.check_not_lost()
         return self
-        yield  # (makes this a generator, which is what awaiting takes)
+        yield  # unreachable: makes this a generator, which `await` needs
 
     def __enter__(self) -> Self:
         return self
@@ -479,4 +460,4 @@ class MLContext:
         self.destroy()
 
     def __repr__(self) -> str:
-        return f"<MLContext on {self.backend}{' (lost)' if self._lost_message is not None else ''}>"
+        return f"<MLContext on {self.backend}{' (lost)' if self._device.is_lost else ''}>"

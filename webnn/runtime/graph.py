@@ -1,4 +1,4 @@
-"""`MLGraph`: a graph that is compiled, or being compiled, for a context.
+"""`MLGraph`: a graph that is compiled in the background for a context.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from webnn.backends.base import Cancellation
 from webnn.backends.session_cache import Entry, session_cache
@@ -19,28 +19,33 @@ from webnn.errors import ContextLostError, InvalidStateError, MLError, Operation
 from webnn.graph.arguments import described
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
+from webnn.graph.unpicklable import Unpicklable
+from webnn.runtime.device import Device
 from webnn.runtime.saving import SAVERS, registered
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.task import Work
 
-if TYPE_CHECKING:
-    from webnn.runtime.context import MLContext
-
 __all__ = ["MLGraph"]
 
 
-class MLGraph:
+class MLGraph(Unpicklable):
     """An immutable graph, compiled in the background.
 
     Made by `MLGraphBuilder.build`. It can be dispatched at once; awaiting it waits for the compilation, gives the
     graph itself, and raises `OperationError` if the backend could not compile it.
 
-    A graph lives until `destroy()`, until its context is destroyed, or until nobody refers to it any more. Runs that
+    A graph lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Runs that
     were queued before go on.
     """
 
-    def __init__(self, context: MLContext, graph: Graph, check: Callable[[], None] | None = None) -> None:
-        self._context = context
+    _why_unpicklable: ClassVar[str] = (
+        "it is compiled for a device of this process. Keep it with graph.save(path) or context.save_graph(key, graph),"
+        " send the path or the key, and load it with a context of the process that uses it"
+    )
+
+    def __init__(self, context: object, device: Device, graph: Graph, check: Callable[[], None] | None = None) -> None:
+        self._context = context  # opaque here, and alive as long as its graphs
+        self._device = device
         self._graph = graph
         self._check = check
         self._destroyed = False
@@ -52,39 +57,39 @@ class MLGraph:
         self._output_items = [(name, operand.descriptor) for name, operand in graph.outputs.items()]
         self._input_keys = [(name, descriptor.key) for name, descriptor in self._input_items]
         self._output_keys = [(name, descriptor.key) for name, descriptor in self._output_items]
-        pool = context._timeline.pool
+        pool = device.pool
         self._input_shelves = [pool.shelf(descriptor) for _, descriptor in self._input_items]
         self._output_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._output_items]
         self._work = Work(sum(shelf.size for _, shelf in self._output_shelves))
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
-        """Name to data type and shape of what a dispatch must be given."""
+        """The data type and shape of each input, by name."""
         return self._graph.input_descriptors
 
     @property
     def outputs(self) -> Mapping[str, MLOperandDescriptor]:
-        """Name to data type and shape of what a dispatch fills."""
+        """The data type and shape of each output, by name."""
         return self._graph.output_descriptors
 
     @property
-    def context(self) -> MLContext:
-        """The context that it runs on."""
+    def context(self) -> Any:
+        """The `MLContext` that it runs on."""
         return self._context
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the graph to a file, in the format that its suffix says.
+        """Write the graph to a file. The suffix of the path chooses the format.
 
-        - `.onnx`: standard ONNX; more than a megabyte of weights goes beside it, into `NAME.onnx.data`.
-        - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"` (as it
-          is unless asked for) makes `STEM.safetensors`, `weights="blob"` `STEM.weights` with `STEM.manifest.json`.
+        - `.onnx`: standard ONNX. More than a megabyte of weights goes into `NAME.onnx.data` beside it.
+        - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"`, the
+          default, makes `STEM.safetensors`; `weights="blob"` makes `STEM.weights` with `STEM.manifest.json`.
 
-        Files appear at once and whole; what had the name before is replaced.
+        Each file appears whole, and replaces an earlier file of its name.
 
         Raises:
-            ValidationError: no format has this suffix, or the format cannot hold the graph (a name that it cannot
-                spell); nothing has been written then.
-            NotSupportedError: an operator has no form in the format.
+            ValidationError: no format has this suffix or this option, or the graph has a name that is not possible in
+                the format. Nothing is written then.
+            NotSupportedError: the format cannot express an operator.
             InvalidStateError: the graph is destroyed.
             OSError: a file cannot be written.
         """
@@ -102,7 +107,7 @@ class MLGraph:
         save(self._graph, path, **options)
 
     def destroy(self) -> None:
-        """Give its resources back; a compilation that is under way is cancelled. Calling again is fine.
+        """Give its resources back. A compilation that is under way is cancelled. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraph-destroy
         """
@@ -116,29 +121,27 @@ class MLGraph:
     def __await__(self) -> Generator[Any, Any, MLGraph]:
         yield from self._compiled.__await__()
         if self._destroyed:
-            self._context.check_not_lost()
+            self._device.check_not_lost()
             raise InvalidStateError(f"{self!r} was destroyed")
         return self
 
     def _compile(self) -> bool:
-        """Compile, on a background thread. False: there is nothing more to do."""
+        """Compile, on the build lane. Returns False, since there is nothing more to do."""
         if self._cancellation.cancelled:
             return False
-        context, work = self._context, self._work
+        device, work = self._device, self._work
         try:
             if self._check is not None:
                 self._check()
-            entry = session_cache.compile(
-                context._backend, self._graph, context._compile_options, self._cancellation, context._disk
-            )
-        except BaseException as error:  # nobody else on this thread would tell those who wait
-            if not self._cancellation.cancelled:  # who cancels has told them
-                self._fail(work, _explained(error, context.backend))
+            entry = session_cache.compile(device.backend, self._graph, device.options, self._cancellation, device.disk)
+        except BaseException as error:  # on this thread it would reach none of those who wait
+            if not self._cancellation.cancelled:  # whoever cancelled it has rejected the promises
+                self._fail(work, _explained(error, device.backend.name))
             return False
         with self._lock:
             self._entry = entry
         work.executable = entry.executable
-        context._timeline.compiled(work)
+        device.timeline.compiled(work)
         self._compiled.resolve(None)
         if self._destroyed:  # while it was compiled
             self._let_go()
@@ -146,19 +149,23 @@ class MLGraph:
 
     def _fail(self, work: Work, error: MLError) -> None:
         work.error = error
-        self._context._timeline.compiled(work)
+        self._device.timeline.compiled(work)
         self._compiled.reject(error)
 
+    def _stop(self) -> None:
+        """Cancel a compilation that is under way."""
+        self._cancellation.cancel()
+
     def _lose(self, error: ContextLostError) -> None:
-        """The context is gone."""
+        """The device is gone."""
         self._destroyed = True
         self._cancellation.cancel()
         self._compiled.reject(error)
         self._let_go()
 
     def _let_go(self) -> None:
-        # Tasks that are queued have the work still. Ending a session can take a while, so that is done, with the last
-        # reference to it, where it keeps nobody waiting.
+        # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
+        # build lane, where no caller waits for it.
         with self._lock:
             held: list[Any] = [self._entry, self._work]
             if self._entry is None:
@@ -166,7 +173,7 @@ class MLGraph:
             self._entry, self._work = None, Work(0)
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
-        if not self._context._build_lane.call(partial(_release, held)):
+        if not self._device.build_lane.call(partial(_release, held)):
             _release(held)
 
     def __del__(self) -> None:

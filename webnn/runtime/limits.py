@@ -1,4 +1,4 @@
-"""`op_support_limits()`: the limits table in the specification's words.
+"""`op_support_limits()`: the limits table in the specification's form.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
 """

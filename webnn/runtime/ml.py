@@ -1,4 +1,4 @@
-"""`ML`: where a program begins.
+"""`ML`: creates contexts, and chooses their backends.
 
 Spec: https://www.w3.org/TR/webnn/#api-ml
 """
@@ -36,21 +36,29 @@ class ML:
     ) -> MLContext:
         """A context on the device that fits the preferences best. Usable at once, and awaitable.
 
+        `backend`, `device_type`, `accelerated` and `power_preference` choose the backend. The first of them that is
+        given decides: a named backend runs on the device that it has, and `device_type` is a closer hint than
+        `accelerated`. All but `backend` are preferences: without such a device the CPU is used, which is no error.
+        `context.backend` and `context.accelerated` say what the choice was.
+
         Args:
-            power_preference: "default", "high-performance" or "low-power".
-            accelerated: prefer a GPU or NPU where a backend has one. A preference: without one it is the CPU, as
-                `context.accelerated` then tells.
-            backend: one of `webnn.available_backends()` by name, instead of the best one.
-            device_type: a hint, "cpu", "gpu" or "npu"; "cpu" is `accelerated=False` in other words.
-            threads: for one run of a graph; 0 lets the backend choose.
+            power_preference: which accelerator to try first: "low-power" prefers an NPU to a GPU, "default" and
+                "high-performance" a GPU to an NPU. It changes nothing where there is no accelerator.
+            accelerated: prefer a GPU or NPU to the CPU. True is the default, as in the specification, also on a machine
+                without an accelerator. `webnn.available_backends()` lists the accelerated ones.
+            backend: the name of one of `webnn.available_backends()`.
+            device_type: "cpu", "gpu" or "npu": the device to try first. "cpu" means the same as `accelerated=False`.
+            threads: threads for one run of a graph; 0 lets the backend choose. Only backends with threads of their own
+                use it: in this package, `onnxruntime`.
             lanes: worker threads that run graphs side by side.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
-            cache_dir: where `save_graph` keeps graphs. Default: the folder in the environment variable
-                `WEBNN_CACHE_DIR`, or else `webnn` in the user's cache folder.
+            cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
+                or else `webnn` in the user's cache folder.
             session_cache: keep compiled graphs on disk for the next program: True for `cache_dir`, or a folder.
-                Default: what `WEBNN_SESSION_CACHE` says ("on", "off" or a folder), or else off, since most graphs are
-                compiled in less time than it takes to be sure that a stored one is the same (see docs/caching.md).
-            session_cache_bytes: how large it may become. Default: `WEBNN_SESSION_CACHE_BYTES`, or else 1 GiB.
+                Default: the environment variable `WEBNN_SESSION_CACHE` ("on", "off" or a folder), or else off, since
+                most graphs are compiled in less time than it takes to verify a stored one (see docs/caching.md).
+            session_cache_bytes: the most bytes that they may take. Default: the environment variable
+                `WEBNN_SESSION_CACHE_BYTES`, or else 1 GiB.
 
         Raises:
             ValidationError: an option is not one of its values.
@@ -69,7 +77,7 @@ class ML:
                 raise ValidationError(f"backend must be a name, got {shown(backend)}")
             if unsigned("lanes", lanes) == 0:
                 raise ValidationError("lanes must be at least 1, got 0")
-            options = CompileOptions(power_preference=power, threads=unsigned("threads", threads))
+            options = CompileOptions(threads=unsigned("threads", threads))
             if isinstance(memory_budget, bool) or not isinstance(memory_budget, int | None) or (memory_budget or 0) < 0:
                 raise ValidationError(f"memory_budget must be a number of bytes, got {shown(memory_budget)}")
             if not isinstance(cache_dir, str | os.PathLike | None):

@@ -1,20 +1,23 @@
-"""`context.stream`: a graph over everything that a source yields, in order, several items at a time.
+"""`context.stream`: runs a graph on each item of a source, in order, with several items under way.
 
-A source that is not async is advanced by the consumer, between handing out results: while the device works on the
-items that are under way, the next one is prepared. An async source is advanced by a task of its own, so that a result
-never waits for the next item to arrive.
+A plain iterable is advanced by the consumer, between two results: while the device computes the items that are under
+way, the next one is prepared. An async source is advanced by a task of its own, so that a result never waits for the
+next item to arrive.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import sys
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import unsigned
+from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.promise import Promise
 
@@ -22,9 +25,16 @@ __all__ = ["Stream", "StreamResults"]
 
 _log = logging.getLogger("webnn")
 
+_WHY_UNPICKLABLE = (
+    "it runs on a context of this process. Send the source's items or the results, and make the stream in the process"
+    " that uses it"
+)
 
-class Stream:
-    """The results of a stream: an async iterable, and an iterable if its source is one. It can be gone through once."""
+
+class Stream(Unpicklable):
+    """The results of a stream: an async iterable, and an iterable if its source is one. It can be iterated once."""
+
+    _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
 
     def __init__(
         self,
@@ -62,7 +72,7 @@ class Stream:
 
     def _start(self) -> None:
         if self._started:
-            raise InvalidStateError("stream: it can be gone through once; make another with context.stream")
+            raise InvalidStateError("stream: it can be iterated once; make another with context.stream")
         self._started = True
 
     def _submit(self, item: Any) -> Promise[Any]:
@@ -116,7 +126,7 @@ class Stream:
             cancel()
 
     async def _pump(self, source: AsyncIterable[Any], window: _Window) -> None:
-        """Run what `source` yields, never more than the window holds."""
+        """Run the items of `source`, never more of them than the window holds."""
         try:
             items = aiter(source)
             try:
@@ -129,20 +139,22 @@ class Stream:
                 if hasattr(items, "aclose"):
                     await items.aclose()
             window.end(None)
-        except Exception as error:
-            if window.given_up:  # it failed while it was closed, and nobody is there to be told
-                _log.exception("the source of a stream failed while it was closed")
-            window.end(error)
-        except BaseException as error:  # cancellation is the loop's business
-            window.end(error)
-            raise
+        except BaseException as error:
+            cancellation, failure = _parted(error)
+            if window.given_up and failure is not None:
+                _log_unseen(failure)
+            window.end(failure if failure is not None else cancellation)
+            if cancellation is not None:
+                raise cancellation from None  # the loop's business; any other error is raised by the consumer
 
 
-class StreamResults:
-    """Goes through the results of a stream, as `async for` does.
+class StreamResults(Unpicklable):
+    """The iterator of a stream's results, for `async for`.
 
-    It ends with its last reference, so that after `break` nothing is left to be closed; `aclose()` ends it earlier.
+    It ends with its last reference, so nothing has to be closed after `break`. `aclose()` ends it earlier.
     """
+
+    _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
 
     def __init__(self, results: AsyncGenerator[Any]) -> None:
         self._results = results
@@ -158,14 +170,14 @@ class StreamResults:
         return self._results.aclose()
 
     def __del__(self) -> None:
-        # Nothing in the generators awaits anything once they are closed, so this takes one step. It cannot be taken if
-        # the loop was closed in the middle of the stream.
+        # The generators await nothing once they are closed, so one step closes them. It fails if the loop was closed in
+        # the middle of the stream.
         with contextlib.suppress(StopIteration, RuntimeError):
             self._results.aclose().send(None)
 
 
 class _Window:
-    """The runs that are under way, oldest first, and how their source has ended."""
+    """The runs that are under way, oldest first, and the end of their source."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -173,22 +185,22 @@ class _Window:
         self.ended = False
         self.given_up = False
         self._error: BaseException | None = None
-        self._change: Promise[None] | None = None  # there is one while somebody waits for it
+        self._change: Promise[None] | None = None  # set while the pump or the consumer waits for it
 
     @property
     def is_full(self) -> bool:
-        """Whether no other run may begin."""
+        """Whether another run would be one too many."""
         return len(self.runs) >= self._depth
 
     def fill(self, items: Iterator[Any], submit: Callable[[Any], Promise[Any]]) -> bool:
-        """Take items until it is full or they have ended; whether a run is under way."""
+        """Take items until the window is full or the source has ended. Returns whether a run is under way."""
         while not self.ended and not self.is_full:
             try:
                 item = next(items)
             except StopIteration:
                 self.end(None)
                 break
-            except Exception as error:  # raised after the results of the items before; an interrupt is raised now
+            except Exception as error:  # raised after the results of the items before; an interrupt is raised at once
                 self.end(error)
                 break
             try:
@@ -203,19 +215,25 @@ class _Window:
         self.change()
 
     def raise_error(self) -> None:
-        """Raise what ended the source, if it has failed."""
-        if self._error is not None:
-            raise self._error
+        """Raise the error of the source, if it has failed."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def give_up(self) -> None:
-        """Nobody wants the results any more."""
+        """The consumer has gone. An interrupt that it has not seen is logged; other errors went with the items."""
         self.given_up = True
+        error, self._error = self._error, None
+        if error is not None and not isinstance(error, Exception):
+            failure = _parted(error)[1]
+            if failure is not None:
+                _log_unseen(failure)
         for run in self.runs:
             run.cancel()
         self.change()
 
     def change(self) -> None:
-        """Tell whoever waits for it that something has changed."""
+        """Wake the one who waits for a change."""
         change, self._change = self._change, None
         if change is not None:
             change.resolve(None)
@@ -225,6 +243,21 @@ class _Window:
         if self._change is None:
             self._change = Promise()
         return self._change
+
+
+def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """The part of `error` that cancels a task of asyncio or trio, and the rest."""
+    trio = sys.modules.get("trio")
+    kinds = (CancelledError,) if trio is None else (CancelledError, trio.Cancelled)
+    if isinstance(error, BaseExceptionGroup):
+        cancellation, failure = error.split(kinds)
+        return (cancellation, failure) if cancellation is not None else (None, error)
+    return (error, None) if isinstance(error, kinds) else (None, error)
+
+
+def _log_unseen(error: BaseException) -> None:
+    if not isinstance(error, GeneratorExit):  # the loop was closed around the source
+        _log.error("the source of a stream failed after its consumer had left", exc_info=error)
 
 
 def _close(items: Any) -> None:

@@ -6,29 +6,39 @@ Spec: https://www.w3.org/TR/webnn/#api-mltensor
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
+from webnn.graph.unpicklable import Unpicklable
+from webnn.memory.pool import Shelf
+from webnn.runtime.device import Device
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.value import Name
-
-if TYPE_CHECKING:
-    from webnn.runtime.context import MLContext
 
 __all__ = ["MLTensor"]
 
 
-class MLTensor(Name):
+class _TensorName(Name):
+    """The name of a tensor. A read that is pending keeps it, and with it the device that the read needs."""
+
+    __slots__ = ("_device",)
+
+    def __init__(self, device: Device, shelf: Shelf) -> None:
+        Name.__init__(self, shelf)
+        self._device = device
+
+
+class MLTensor(Unpicklable):
     """Data on a context's device, under a name that can be written, dispatched and read.
 
-    Made by `MLContext.create_tensor` and `create_constant_tensor`. It can be used at once; awaiting it waits until it
-    is there. Its bytes live on the context's device; `await context.read_tensor(tensor)` brings them here.
+    Made by `MLContext.create_tensor` and `create_constant_tensor`. It can be used at once; awaiting it gives the tensor
+    itself. Its bytes are on the context's device; `await context.read_tensor(tensor)` gives them as an array.
 
-    A tensor lives until `destroy()`, until its context is destroyed, or until nobody refers to it any more. Work that
+    A tensor lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Work that
     was queued with it before goes on, and arrays that were read from it stay valid.
     """
 
@@ -36,24 +46,39 @@ class MLTensor(Name):
         "__weakref__",
         "_context",
         "_destroyed",
+        "_device",
         "_home",
+        "_key",
+        "_name",
         "_writable",
         "constant",
         "descriptor",
-        "key",
         "readable",
     )
 
+    _why_unpicklable: ClassVar[str] = (
+        "its data is on a device of this process. Send the array that context.read_tensor gives, and write it to a"
+        " tensor of a context of the process that uses it"
+    )
+
     def __init__(
-        self, context: MLContext, descriptor: MLOperandDescriptor, *, readable: bool, writable: bool, constant: bool
+        self,
+        context: object,
+        device: Device,
+        descriptor: MLOperandDescriptor,
+        *,
+        readable: bool,
+        writable: bool,
+        constant: bool,
     ) -> None:
-        Name.__init__(self, context._timeline.pool.shelf(descriptor))
+        self._context = context  # opaque here: builders are compared with it, and it lives as long as its tensors
+        self._device = device
+        self._name = _TensorName(device, device.pool.shelf(descriptor))
         self.descriptor = descriptor
-        self._context = context
         self._destroyed = False
-        self._home = None if constant else context  # where it can be dispatched; None once it cannot be any more
+        self._home = None if constant else device  # where it can be dispatched; None once it cannot be any more
         self._writable = writable
-        self.key = descriptor.key
+        self._key = descriptor.key
         self.readable = readable
         """Whether `read_tensor` is allowed."""
         self.constant = constant
@@ -75,7 +100,7 @@ class MLTensor(Name):
         return self._writable
 
     def destroy(self) -> None:
-        """Give its memory back. Reads that are pending are rejected with `InvalidStateError`; calling again is fine.
+        """Give its memory back. Pending reads are rejected with `InvalidStateError`. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mltensor-destroy
         """
@@ -83,34 +108,40 @@ class MLTensor(Name):
             self._destroyed = True
             self._home = None
             error = InvalidStateError(f"{self!r} was destroyed before it was read")
-            self._context._timeline.destroy_name(self, error)
+            self._device.timeline.destroy_name(self._name, error)
+
+    def _stop(self) -> None:
+        """Nothing of a tensor is under way anywhere but on the timeline."""
+
+    def _lose(self, error: ContextLostError) -> None:
+        """The device is gone, and has rejected the reads."""
+        self.destroy()
 
     def __await__(self) -> Generator[Any, Any, MLTensor]:
         self._check_alive()
         return self
-        yield  # (makes this a generator, which is what awaiting takes)
+        yield  # unreachable: makes this a generator, which `await` needs
 
     def _check_alive(self) -> None:
-        if self._context._lost_message is not None:
-            raise ContextLostError(self._context._lost_message)
+        self._device.check_not_lost()
         if self._destroyed:
             raise DestroyedError(f"{self!r} was destroyed")
 
     def _constant_for(self, host: object) -> np.ndarray[Any, Any]:
-        """Its value as a constant of a graph of `host`; for `MLGraphBuilder.constant`."""
+        """Its value as a constant of a graph of `host`, which must be its context; for `MLGraphBuilder.constant`."""
         if host is not self._context:
             raise ValidationError(f"{self!r} belongs to another context")
         self._check_alive()
         if not self.constant:
-            raise ValidationError(f"{self!r} is no constant tensor: make one with context.create_constant_tensor")
-        lent: Promise[Any] = self._context._timeline.read(self)  # the graph may outlive this tensor
+            raise ValidationError(f"{self!r} is not a constant tensor: make one with context.create_constant_tensor")
+        lent: Promise[Any] = self._device.timeline.read(self._name)  # the graph may outlive this tensor
         array: np.ndarray[Any, Any] = lent.result()
         return array
 
     def __del__(self) -> None:
-        value = getattr(self, "value", None)
-        if value is not None and value.error is None:
-            self._context._timeline.discard(value)
+        name = getattr(self, "_name", None)
+        if name is not None and name.value is not None and name.value.error is None:
+            self._device.timeline.discard(name.value)
 
     def __repr__(self) -> str:
         what = "constant " if self.constant else ""

@@ -1,0 +1,168 @@
+"""`Device`: a backend at work for one context, with its timeline, its memory and its end.
+
+It stands below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
+
+A device ends once, in one of two ways:
+- `lose` is called by `MLContext.destroy`. All dependents have ended when it returns.
+- `forget` is called by the garbage collector once no context, graph or tensor refers to the device, or at the program's
+  exit. It waits for nothing, since the collector may have interrupted the very code that it would wait for.
+
+Either way pending promises of the timeline are rejected with `ContextLostError`, and `lost` resolves.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from webnn.backends.base import Backend, CompileOptions
+from webnn.backends.disk_cache import DiskCache
+from webnn.errors import ContextLostError
+from webnn.memory.pool import BufferPool
+from webnn.scheduler.lane import ThreadLane
+from webnn.scheduler.promise import Promise
+from webnn.scheduler.timeline import Timeline
+
+__all__ = ["Dependent", "Device", "MLContextLostInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class MLContextLostInfo:
+    """The result of `context.lost`: why the context ended."""
+
+    message: str
+
+
+class Dependent(Protocol):
+    """A graph or a tensor: something that ends with its device."""
+
+    def _stop(self) -> None:
+        """Called first, while the timeline still runs: cancel work that is not on the timeline."""
+        ...
+
+    def _lose(self, error: ContextLostError) -> None:
+        """Called after the timeline has ended: reject pending promises with `error` and give all resources back."""
+        ...
+
+
+class Device:
+    """A backend at work for one context.
+
+    Args:
+        backend: compiles graphs and runs them.
+        options: for every compilation.
+        lanes: worker threads that run graphs side by side.
+        memory_budget: the most bytes that values may hold together; None for no limit.
+        disk: keeps compiled graphs between programs; None keeps none.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        options: CompileOptions,
+        *,
+        lanes: int,
+        memory_budget: int | None,
+        disk: DiskCache | None = None,
+    ) -> None:
+        self.backend = backend
+        self.options = options
+        self.disk = disk
+        self.limits = backend.support_limits()
+        """The limits that builders validate against."""
+        self.pool = BufferPool(backend.allocator, memory_budget)
+        self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)])
+        self.build_lane = ThreadLane("webnn-build")
+        """The thread that compiles graphs and releases compiled ones."""
+        self.lost: Promise[MLContextLostInfo] = Promise()
+        """Resolves when the device has ended."""
+        # Around `_dependents` and `_lost_message`: a dependent is registered before the device is lost, or not at all.
+        # Reentrant for finalizers, which may run at any allocation.
+        self._lock = threading.RLock()
+        self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
+        self._on_lost: list[Callable[[ContextLostError], None]] = []
+        self._lost_message: str | None = None
+        _devices[id(self)] = self
+
+    # Its end.
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended."""
+        return self._lost_message is not None
+
+    def check_not_lost(self) -> None:
+        """Raise `ContextLostError` if it has ended."""
+        if self._lost_message is not None:
+            raise ContextLostError(self._lost_message)
+
+    def register(self, dependent: Dependent) -> None:
+        """End `dependent` with the device, which keeps only a weak reference to it.
+
+        Raises:
+            ContextLostError: the device has ended already.
+        """
+        with self._lock:
+            self.check_not_lost()
+            self._dependents.add(dependent)
+
+    def on_lost(self, callback: Callable[[ContextLostError], None]) -> None:
+        """Call `callback(error)` when the device is lost, but not when it is forgotten."""
+        self._on_lost.append(callback)
+
+    def lose(self, message: str) -> None:
+        """End it and everything that depends on it; `message` is the reason. Calling it again is fine."""
+        ending = self._begin_to_end(message)
+        if ending is None:
+            return
+        error, dependents = ending
+        for dependent in dependents:
+            dependent._stop()
+        self.timeline.destroy(error)
+        for dependent in dependents:
+            dependent._lose(error)
+        for callback in self._on_lost:
+            callback(error)
+        self.pool.trim()
+        self.build_lane.close(wait=False)
+        self.lost.resolve(MLContextLostInfo(message))
+
+    def forget(self) -> None:
+        """End it without waiting: nothing refers to it any more, or the program exits."""
+        message = "the context was forgotten"
+        ending = self._begin_to_end(message)
+        if ending is None:
+            return
+        error, dependents = ending
+        for dependent in dependents:
+            dependent._stop()
+        self.build_lane.close(wait=False)
+        self.timeline.destroy(error, wait=False)
+        self.lost.resolve(MLContextLostInfo(message))
+
+    def _begin_to_end(self, message: str) -> tuple[ContextLostError, list[Dependent]] | None:
+        """The error for pending promises, and the dependents; None if the device has ended already."""
+        with self._lock:
+            if self._lost_message is not None:
+                return None
+            self._lost_message = f"the context was lost: {message}"
+            return ContextLostError(self._lost_message), list(self._dependents)
+
+    def __del__(self) -> None:
+        if getattr(self, "_lost_message", "") is None:  # set at the end of `__init__`
+            self.forget()
+
+
+_devices: Final[weakref.WeakValueDictionary[int, Device]] = weakref.WeakValueDictionary()
+
+
+@atexit.register
+def _forget_all() -> None:
+    for reference in _devices.valuerefs():  # one step, also while another thread makes a device
+        device = reference()
+        if device is not None:
+            device.forget()
