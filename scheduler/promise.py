@@ -21,10 +21,11 @@ from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from copy import copy
 from enum import Enum
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 from weakref import ref
 
 from webnn.errors import InvalidStateError
+from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import Bridge, current_bridge
 
 __all__ = ["PENDING", "RESOLVED", "Promise", "Source", "reject", "resolve", "settling"]
@@ -92,7 +93,7 @@ class Source(Protocol):
         ...
 
 
-class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant for its setters, which are refused here
+class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant for its setters, which are refused here
     """A result that will come.
 
     - `await promise` in asyncio or trio: the result, or its error raised.
@@ -109,6 +110,8 @@ class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant 
     """
 
     __slots__ = ("_callbacks", "_error", "_installed", "_result", "_source", "_status", "_traceback")
+
+    _why_unpicklable: ClassVar[str] = "it belongs to its process; await it, or call promise.result(), and send the result"
 
     def __init__(self, source: Source | None = None) -> None:  # the base class makes a condition, which costs too much
         self._status: _Status = PENDING
@@ -246,7 +249,7 @@ class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant 
         """
         return self._settle(CANCELLED, None, None) or self._status is CANCELLED
 
-    def add_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> None:  # type: ignore[override]
+    def add_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> None:
         """Call `callback(promise)` once it has settled: now if it has.
 
         A callback that is left from an event loop is called on that loop, or where the promise settles if the loop has
@@ -301,7 +304,7 @@ class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant 
                     if self._source is not None:
                         self._source.keep(None)
 
-    def _subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def _subscribe(self, wake: Callable[[], object]) -> Callable[[], None]:
         def callback(_: object) -> None:
             wake()
 
@@ -341,15 +344,15 @@ class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant 
     # What the functions of `concurrent.futures` and `asyncio` look at.
 
     @property
-    def _state(self) -> str:
+    def _state(self) -> str:  # type: ignore[override]  # worked out when it is asked for
         return _FUTURE_STATES[self._status]
 
     @property
-    def _condition(self) -> threading.RLock:
+    def _condition(self) -> threading.RLock:  # type: ignore[override]
         return settling
 
     @property
-    def _waiters(self) -> list[Any]:
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
         with settling:
             if self._installed is None:
                 self._installed = _Installed(self)
@@ -380,9 +383,6 @@ class Promise(Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant 
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a promise has no data: await it, or call promise.result()")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a promise cannot be pickled or copied: await it, or call promise.result(), and send the result")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._status.value}>"

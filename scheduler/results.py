@@ -7,13 +7,14 @@ the task is cheap. A result that is lent takes over the source's hold on the val
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
 import numpy as np
 
 from webnn.errors import OperationError
 from webnn.graph.arguments import described
+from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import Lease, lend
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.promise import PENDING, Promise, reject, resolve, settling
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["Dispatch", "End", "Read", "Run"]
 
 
-class Dispatch:
+class Dispatch(Unpicklable):
     """What `dispatch` gives back: await it for room in the queue, or `finished()` for the end of the work."""
 
     __slots__ = ("__weakref__", "_task", "_timeline")
+
+    _why_unpicklable: ClassVar[str] = "it is work of this process; read its outputs, and send the arrays"
 
     def __init__(self, timeline: Timeline, task: Task) -> None:
         self._timeline = timeline
@@ -48,9 +51,6 @@ class Dispatch:
     def finished(self) -> Promise[None]:
         """Settles when the work has ended: with its error if it failed; at once if it was not worth running."""
         return self._timeline.end_of(self._task)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a dispatch cannot be pickled or copied: read its outputs, and send the arrays")
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._task.state.name.lower()}>"

@@ -191,7 +191,7 @@ class Timeline:
                     self._check_not_lost()
                     if self.pool.budget is not None:  # again, now that no other thread comes before the queue
                         self.pool.check(renaming.queued_bytes + work.byte_length)
-                    task = Task(work, values, [shelf for _, shelf in outputs])
+                    task = Task(work, tuple(values), [shelf for _, shelf in outputs])
                     source = Run(self, [name for name, _ in outputs], task)
                     promise = source.promise()
                     task.waiters.append(source)
@@ -400,12 +400,12 @@ class Timeline:
             pending: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
             pending += self.inline.unsettled
             busy = bool(renaming.running)
-        self._execution.tell_ended()
-        for waiter in pending:
-            waiter.reject(error)
         while room.waiting:
             reject(room.waiting[0], error)
             room.waiting.pop(0)
+        self._execution.tell_ended()
+        for waiter in pending:
+            waiter.reject(error)
         self._workers.close(wait=wait and not busy)
         self.tidy()
         self.pool.trim()

@@ -73,7 +73,7 @@ class Snapshot:
         # A lane that was there before may start its thread later.
         excused = self._threads | {lane._thread for lane in _alive(self._lanes)}
         threads = [t for t in threading.enumerate() if t.name.startswith("webnn") and t not in excused]
-        promises = [p for p in _alive(_promises - self._promises) if p._state is PENDING]
+        promises = [p for p in _alive(_promises - self._promises) if p._status is PENDING]
         return [f"thread {t.name!r} is running" for t in threads] + [f"{p!r} is pending" for p in promises]
 
 

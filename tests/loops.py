@@ -25,7 +25,7 @@ import trio
 
 from webnn import Promise, Stream
 
-__all__ = ["EVENT_LOOPS", "LOOPS", "Loop", "Started", "loop_named"]
+__all__ = ["EVENT_LOOPS", "LOOPS", "Loop", "Started", "causes", "loop_named"]
 
 T = TypeVar("T")
 Main: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -270,6 +270,14 @@ class PlainThread(Loop):
                 yield item
         finally:
             results.close()
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """`error`, what caused it, what caused that, and so on."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    return chain
 
 
 def _finish(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -90,7 +90,7 @@ class Reading:
     @property
     def keeps(self) -> bool:
         """Whether the value's buffer cannot go because of this read."""
-        if self.promise._state is PENDING:
+        if self.promise._status is PENDING:
             return True
         return self.lent and not self.promise.cancelled() and self.promise.exception(0) is None
 
@@ -173,7 +173,7 @@ class Programs(RuleBasedStateMachine):
     @rule(index=st.integers(0, 20))
     def cancel(self, index: int) -> None:
         reading = self.readings[index % len(self.readings)]
-        pending = reading.promise._state is PENDING
+        pending = reading.promise._status is PENDING
         assert reading.promise.cancel() == (pending or reading.promise.cancelled())
 
     @precondition(lambda self: self.readings)
@@ -196,7 +196,7 @@ class Programs(RuleBasedStateMachine):
     def destroy(self, name: int) -> None:
         chosen = self.pick(name)
         for reading in self.readings:
-            if reading.name is chosen and reading.promise._state is PENDING:
+            if reading.name is chosen and reading.promise._status is PENDING:
                 reading.destroyed = True
         self.rig.timeline.destroy_name(chosen, InvalidStateError("it was destroyed"))
         del self.model[chosen]
@@ -225,11 +225,11 @@ class Programs(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         self.rig.timeline.tidy()
-        queued = [handle for handle in self.handles if handle.state in (QUEUED, RUNNING)]
+        queued = [handle for handle in self.handles if handle._task.state in (QUEUED, RUNNING)]
         statistics = self.rig.timeline.statistics
         assert (statistics.queued, statistics.running) == (len(queued), 0)
         reachable = {name.value for name in self.model}
-        reachable.update(value for handle in queued for value in handle.inputs)
+        reachable.update(value for handle in queued for value in handle._task.inputs)
         reachable.update(reading.value for reading in self.readings if reading.keeps)
         there = sum(value is not None and value.view is not None for value in reachable)
         assert self.rig.pool.info().in_use == there * self.rig.size
@@ -245,8 +245,8 @@ class Programs(RuleBasedStateMachine):
         self.check_all(timeout=0)
         for name in self.model:
             self.rig.timeline.destroy_name(name, InvalidStateError("it was destroyed"))
-        ends = [handle.state for handle in self.handles]
-        never = sum(h.state is TaskState.FAILED and h.work.error is not None for h in self.handles)
+        ends = [handle._task.state for handle in self.handles]
+        never = sum(h._task.state is TaskState.FAILED and h._task.work.error is not None for h in self.handles)
         self.readings.clear()
         self.handles.clear()
         if self.rig.in_use:  # the traceback of an error keeps the frames in which a task ran, and what they hold

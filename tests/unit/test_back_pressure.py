@@ -30,7 +30,7 @@ class TestBackPressure:
         rig = Rig(max_queued=4)
         x, work = rig.name(1), rig.work("plus one")
         handles = [rig.dispatch(work, [x], rig.name()) for _ in range(6)]
-        names = [handle.outputs for handle in handles]
+        names = [handle._task.outputs for handle in handles]
 
         async def wait() -> None:
             await handles[-1]

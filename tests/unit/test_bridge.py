@@ -38,10 +38,10 @@ class Door:
     """What a waiter subscribes to."""
 
     def __init__(self) -> None:
-        self.wake: Callable[[], None] | None = None
+        self.wake: Callable[[], object] | None = None
         self.unsubscribed = 0
 
-    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def subscribe(self, wake: Callable[[], object]) -> Callable[[], None]:
         self.wake = wake
 
         def unsubscribe() -> None:
@@ -130,7 +130,7 @@ async def test_a_waiter_is_woken_from_another_thread(event_loop: Loop) -> None:
 
 
 async def test_one_who_is_woken_before_waiting_does_not_wait(event_loop: Loop) -> None:
-    def subscribe(wake: Callable[[], None]) -> Callable[[], None]:
+    def subscribe(wake: Callable[[], object]) -> Callable[[], None]:
         wake()
         return lambda: None
 

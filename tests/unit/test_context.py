@@ -509,7 +509,7 @@ async def test_nothing_is_left_pending_whatever_was_going_on(event_loop: Loop) -
     waiter = event_loop.start(wait)
     await event_loop.until(run_gate.reached.is_set)
     await event_loop.until(compile_gate.reached.is_set)
-    assert all(promise._state is PENDING for promise in promises)
+    assert all(promise._status is PENDING for promise in promises)
     context.destroy()
     assert all(isinstance(promise.exception(timeout=0), ContextLostError) for promise in promises)
     assert context.lost.done()

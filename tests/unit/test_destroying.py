@@ -76,7 +76,7 @@ class TestDestroying:
             rig.dispatch(uncompiled, [y], rig.name()).finished(),
         ]
         promises.append(promises[1].then(str))
-        assert all(promise._state is PENDING for promise in promises)
+        assert all(promise._status is PENDING for promise in promises)
         return promises
 
     def test_nothing_is_left_pending(self, rig: Rig) -> None:
@@ -112,7 +112,7 @@ class TestDestroying:
         promises: list[Promise[Any]] = [rig.read(y), handle.finished()]
         assert rig.step()
         assert [str(error) for error in seen] == [str(LOST)] * 2
-        assert handle.state is TaskState.DONE
+        assert handle._task.state is TaskState.DONE
         assert rig.timeline.statistics.running == 0
 
     @pytest.mark.parametrize("call", ["write", "dispatch", "read", "run"])

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,7 +21,7 @@ from tests.leaks import ErrorLog
 from tests.loops import LOOPS, Loop, loop_named
 from webnn import Promise
 from webnn.errors import InvalidStateError, OperationError
-from webnn.scheduler.promise import PENDING
+from webnn.scheduler.promise import PENDING, reject, resolve
 
 
 def subscribers(promise: Promise[Any]) -> int:
@@ -41,7 +42,7 @@ def test_it_is_pending_until_it_settles() -> None:
     promise: Promise[int] = Promise()
     assert not promise.done()
     assert repr(promise) == "<Promise pending>"
-    assert promise.resolve(3)
+    assert resolve(promise, 3)
     assert promise.done()
     assert promise.result() == 3
     assert promise.exception() is None
@@ -52,10 +53,11 @@ def test_it_is_pending_until_it_settles() -> None:
 def test_a_rejected_one_raises_its_error() -> None:
     promise: Promise[int] = Promise()
     error = OperationError("it broke")
-    assert promise.reject(error)
+    assert reject(promise, error)
     with pytest.raises(OperationError, match="it broke") as caught:
         promise.result()
-    assert caught.value is error
+    assert caught.value is not error  # which other readers get too
+    assert caught.value.__cause__ is error
     assert promise.exception() is error
     assert repr(promise) == "<Promise rejected>"
 
@@ -86,8 +88,8 @@ def test_one_that_was_not_awaited_says_so(use: Callable[[Any], object], message:
 def test_it_settles_only_once(first: str) -> None:
     promise: Promise[int] = Promise()
     settle: dict[str, Callable[[], bool]] = {
-        "resolve": lambda: promise.resolve(1),
-        "reject": lambda: promise.reject(OperationError("it broke")),
+        "resolve": lambda: resolve(promise, 1),
+        "reject": lambda: reject(promise, OperationError("it broke")),
         "cancel": promise.cancel,
     }
     told: list[Promise[int]] = []
@@ -113,7 +115,7 @@ def test_exactly_one_of_many_threads_settles_it() -> None:
             won: list[int] = won,
         ) -> None:
             barrier.wait()
-            if promise.resolve(number):
+            if resolve(promise, number):
                 won.append(number)
 
         threads = [threading.Thread(target=settle, args=(i,)) for i in range(4)]
@@ -133,7 +135,7 @@ def test_callbacks_are_called_once_in_order_on_the_thread_that_settles() -> None
     called: list[tuple[int, threading.Thread]] = []
     for i in range(3):
         promise.add_done_callback(lambda p, i=i: called.append((i, threading.current_thread())))  # type: ignore[misc]
-    thread = threading.Thread(target=lambda: promise.resolve(1))
+    thread = threading.Thread(target=lambda: resolve(promise, 1))
     thread.start()
     thread.join()
     assert called == [(0, thread), (1, thread), (2, thread)]
@@ -141,7 +143,7 @@ def test_callbacks_are_called_once_in_order_on_the_thread_that_settles() -> None
 
 def test_a_callback_on_a_settled_promise_is_called_at_once() -> None:
     promise: Promise[int] = Promise()
-    promise.resolve(1)
+    resolve(promise, 1)
     called: list[Promise[int]] = []
     promise.add_done_callback(called.append)
     assert called == [promise]
@@ -157,7 +159,7 @@ def test_a_callback_that_fails_is_logged_and_the_others_are_called(error_log: Er
 
     promise.add_done_callback(fails)
     promise.add_done_callback(lambda _: called.append("second"))
-    assert promise.resolve(1)
+    assert resolve(promise, 1)
     assert called == ["first", "second"]
     (record,) = error_log.records
     assert "a callback of <Promise resolved> failed" in record.getMessage()
@@ -175,7 +177,7 @@ def test_a_callback_may_use_the_promise_and_add_another() -> None:
             settled.add_done_callback(callback)
 
     promise.add_done_callback(callback)
-    promise.resolve(5)
+    resolve(promise, 5)
     assert seen == [5, 5]
 
 
@@ -187,7 +189,7 @@ def test_a_settled_promise_lets_its_callbacks_go() -> None:
     callback = Callback()
     reference = weakref.ref(callback)
     promise.add_done_callback(callback)
-    promise.resolve(1)
+    resolve(promise, 1)
     del callback
     assert reference() is None
 
@@ -197,7 +199,7 @@ def test_a_settled_promise_lets_its_callbacks_go() -> None:
 
 async def test_one_that_is_settled_gives_its_result_at_once(loop: Loop) -> None:
     promise: Promise[str] = Promise()
-    promise.resolve("there")
+    resolve(promise, "there")
     assert await loop.result(promise) == "there"
     assert await loop.result(promise) == "there"
 
@@ -206,7 +208,7 @@ async def test_a_waiter_gets_what_another_thread_resolves(loop: Loop) -> None:
     promise: Promise[str] = Promise()
     waiter = loop.start(lambda: loop.result(promise))
     await loop.until(lambda: subscribers(promise))
-    settle_on_a_thread(lambda: promise.resolve("there"))
+    settle_on_a_thread(lambda: resolve(promise, "there"))
     assert await loop.join(waiter) == "there"
 
 
@@ -214,7 +216,7 @@ async def test_a_waiter_gets_what_its_own_loop_resolves(loop: Loop) -> None:
     promise: Promise[str] = Promise()
     waiter = loop.start(lambda: loop.result(promise))
     await loop.until(lambda: subscribers(promise))
-    promise.resolve("there")
+    resolve(promise, "there")
     assert await loop.join(waiter) == "there"
 
 
@@ -222,7 +224,7 @@ async def test_a_waiter_gets_the_error(loop: Loop) -> None:
     promise: Promise[str] = Promise()
     waiter = loop.start(lambda: loop.result(promise))
     await loop.until(lambda: subscribers(promise))
-    settle_on_a_thread(lambda: promise.reject(OperationError("it broke")))
+    settle_on_a_thread(lambda: reject(promise, OperationError("it broke")))
     with pytest.raises(OperationError, match="it broke"):
         await loop.join(waiter)
 
@@ -240,7 +242,7 @@ async def test_many_may_wait_for_one(loop: Loop) -> None:
     promise: Promise[int] = Promise()
     waiters = [loop.start(lambda: loop.result(promise)) for _ in range(5)]
     await loop.until(lambda: subscribers(promise) == 5)
-    settle_on_a_thread(lambda: promise.resolve(7))
+    settle_on_a_thread(lambda: resolve(promise, 7))
     assert [await loop.join(waiter) for waiter in waiters] == [7] * 5
 
 
@@ -251,9 +253,9 @@ async def test_cancelling_a_waiter_leaves_the_promise_and_the_others_alone(event
     waiters[1].cancel()
     await event_loop.until(lambda: waiters[1].done)
     assert isinstance(waiters[1].error, asyncio.CancelledError | trio.Cancelled)
-    assert promise._state is PENDING
+    assert promise._status is PENDING
     assert subscribers(promise) == 2
-    promise.resolve(7)
+    resolve(promise, 7)
     assert await event_loop.join(waiters[0]) == 7
     assert await event_loop.join(waiters[2]) == 7
 
@@ -275,7 +277,7 @@ def test_waiters_on_every_loop_and_thread_at_once_get_the_same() -> None:
         thread.start()
     while subscribers(promise) < len(LOOPS):
         time.sleep(0.001)
-    promise.resolve(result)
+    resolve(promise, result)
     for thread in threads:
         thread.join()
     assert got == dict.fromkeys(LOOPS, result)
@@ -286,7 +288,7 @@ def test_asyncio_gathers_promises() -> None:
 
     async def main() -> list[int]:
         for i, promise in enumerate(promises):
-            asyncio.get_running_loop().call_soon(promise.resolve, i)
+            asyncio.get_running_loop().call_soon(partial(resolve, promise), i)
         return await asyncio.gather(*promises)
 
     assert asyncio.run(main()) == [0, 1, 2]
@@ -331,7 +333,7 @@ def test_what_a_task_was_cancelled_with_is_what_it_sees() -> None:
             await task
 
     asyncio.run(main())
-    assert promise.resolve(1)
+    assert resolve(promise, 1)
 
 
 def test_a_thread_may_wait_for_a_limited_time() -> None:
@@ -341,7 +343,7 @@ def test_a_thread_may_wait_for_a_limited_time() -> None:
     with pytest.raises(TimeoutError):
         promise.exception(timeout=0)
     assert subscribers(promise) == 0
-    assert promise.resolve(4)
+    assert resolve(promise, 4)
     assert promise.result(timeout=0) == 4
 
 
@@ -354,15 +356,14 @@ def test_awaiting_a_pending_one_without_a_loop_says_what_to_do() -> None:
 
 def test_it_has_no_truth_value() -> None:
     promise: Promise[int] = Promise()
-    promise.resolve(1)
+    resolve(promise, 1)
     with pytest.raises(TypeError, match=r"await it, or ask promise\.done\(\)"):
         bool(promise)
 
 
-@pytest.mark.xfail(reason="each raise adds to the traceback of the one error", strict=True)
 def test_raising_an_error_many_times_keeps_its_traceback_short() -> None:
     promise: Promise[int] = Promise()
-    promise.reject(OperationError("it broke"))
+    reject(promise, OperationError("it broke"))
     for _ in range(50):
         with pytest.raises(OperationError) as caught:
             promise.result()
@@ -379,7 +380,7 @@ def test_then_gives_what_the_function_makes_of_the_result() -> None:
     source: Promise[int] = Promise()
     derived = source.then(lambda number: f"<{number}>")
     assert not derived.done()
-    source.resolve(3)
+    resolve(source, 3)
     assert derived.result() == "<3>"
 
 
@@ -387,14 +388,14 @@ def test_then_fails_with_the_source() -> None:
     source: Promise[int] = Promise()
     derived = source.then(str)
     error = OperationError("it broke")
-    source.reject(error)
+    reject(source, error)
     assert derived.exception() is error
 
 
 def test_then_fails_if_the_function_does() -> None:
     source: Promise[int] = Promise()
     derived = source.then(lambda number: 1 // number)
-    source.resolve(0)
+    resolve(source, 0)
     assert isinstance(derived.exception(), ZeroDivisionError)
 
 
@@ -409,7 +410,7 @@ def test_cancelling_what_then_gave_leaves_the_source_alone() -> None:
     source: Promise[int] = Promise()
     derived = source.then(str)
     assert derived.cancel()
-    assert source.resolve(1)
+    assert resolve(source, 1)
     assert derived.cancelled()
 
 
@@ -418,7 +419,7 @@ async def test_then_can_be_awaited(loop: Loop) -> None:
     derived = source.then(str)
     waiter = loop.start(lambda: loop.result(derived))
     await loop.until(lambda: subscribers(derived))
-    settle_on_a_thread(lambda: source.resolve(12))
+    settle_on_a_thread(lambda: resolve(source, 12))
     assert await loop.join(waiter) == "12"
 
 
@@ -441,6 +442,6 @@ def test_a_callback_that_interrupts_keeps_nobody_else_waiting(error: type[BaseEx
     promise.add_done_callback(interrupt)
     promise.add_done_callback(lambda settled: told.append(settled.result()))
     with pytest.raises(error):
-        promise.resolve(3)
+        resolve(promise, 3)
     assert told == [3]
     assert isinstance(after.exception(timeout=0), error)

@@ -180,7 +180,7 @@ def test_a_queued_task_whose_output_is_replaced_is_dropped(machine: Machine) -> 
     machine.write(y)
     assert task.state is TaskState.DROPPED
     assert machine.renaming.dropped == 1
-    assert machine.renaming.ended == [task]
+    assert list(machine.renaming.ended) == [task]
     assert not machine.is_ready(task)
 
 

@@ -136,22 +136,43 @@ class TestThreads:
         rig = Rig(descriptor=SMALL)
         x = rig.name(1)
         read: Any = rig.read(x)
+        source = read._source
 
         class Late:  # the view is asked for when another thread has settled the read, and the value is overwritten
             error = None
 
             @property
             def view(self) -> Any:
-                read._value = value
-                read.deliver()
+                source._value = value
+                source.deliver(read)
                 rig.dispatch(rig.work("over it"), [], x)
                 assert value.view is None
                 return value.view
 
-        value = read._value
-        read._value = Late()
-        read.deliver()
+        value = source._value
+        source._value = Late()
+        source.deliver(read)
         assert number_in(read.result()) == 1
+        rig.end()
+
+    def test_of_two_threads_that_deliver_a_read_the_slower_one_takes_nothing_back(self) -> None:
+        rig = Rig()
+        x = rig.name(1)
+        read: Any = rig.read(x)
+        host_array, array = rig.timeline.allocator.host_array, list[Any]()
+
+        def slow(view: Any) -> Any:
+            rig.timeline.allocator.host_array = host_array  # type: ignore[method-assign]
+            array.append(read.result())  # another thread is faster
+            return host_array(view)
+
+        rig.timeline.allocator.host_array = slow  # type: ignore[method-assign]
+        read._source.deliver(read)
+        rig.write(x, 2)
+        rig.timeline.tidy()
+        for _ in range(3):
+            rig.write(x, 3)
+        assert number_in(array.pop()) == 1
         rig.end()
 
     def test_a_thread_that_waits_between_an_executable_and_its_news_goes_to_sleep(self) -> None:

@@ -318,7 +318,7 @@ class MLContext(Unpicklable):
             As `write_tensor` and `dispatch` do.
         """
         given = checks.feeds(self._device, "run", graph, inputs)
-        return self._timeline.run(graph._work, given, graph._output_shelves)  # type: ignore[return-value]
+        return self._timeline.run(graph._work, given, graph._output_shelves)
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.
@@ -326,7 +326,9 @@ class MLContext(Unpicklable):
         If nothing else is queued, the graph runs on the calling thread.
         """
         given = checks.feeds(self._device, "compute", graph, inputs)
-        return self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()  # type: ignore[return-value]
+        outputs: dict[str, np.ndarray[Any, Any]]
+        outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
+        return outputs
 
     def stream(
         self,

@@ -24,7 +24,7 @@ from webnn.backends.disk_cache import DiskCache
 from webnn.errors import ContextLostError
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import ThreadLane
-from webnn.scheduler.promise import Promise
+from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.timeline import Timeline
 
 __all__ = ["Dependent", "Device", "MLContextLostInfo"]
@@ -129,7 +129,7 @@ class Device:
             callback(error)
         self.pool.trim()
         self.build_lane.close(wait=False)
-        self.lost.resolve(MLContextLostInfo(message))
+        resolve(self.lost, MLContextLostInfo(message))
 
     def forget(self) -> None:
         """End it without waiting: nothing refers to it any more, or the program exits."""
@@ -142,7 +142,7 @@ class Device:
             dependent._stop()
         self.build_lane.close(wait=False)
         self.timeline.destroy(error, wait=False)
-        self.lost.resolve(MLContextLostInfo(message))
+        resolve(self.lost, MLContextLostInfo(message))
 
     def _begin_to_end(self, message: str) -> tuple[ContextLostError, list[Dependent]] | None:
         """The error for pending promises, and the dependents; None if the device has ended already."""

@@ -22,7 +22,7 @@ from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
 from webnn.runtime.saving import SAVERS, registered
-from webnn.scheduler.promise import Promise
+from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.task import Work
 
 __all__ = ["MLGraph"]
@@ -142,7 +142,7 @@ class MLGraph(Unpicklable):
             self._entry = entry
         work.executable = entry.executable
         device.timeline.compiled(work)
-        self._compiled.resolve(None)
+        resolve(self._compiled, None)
         if self._destroyed:  # while it was compiled
             self._let_go()
         return False
@@ -150,7 +150,7 @@ class MLGraph(Unpicklable):
     def _fail(self, work: Work, error: MLError) -> None:
         work.error = error
         self._device.timeline.compiled(work)
-        self._compiled.reject(error)
+        reject(self._compiled, error)
 
     def _stop(self) -> None:
         """Cancel a compilation that is under way."""
@@ -160,7 +160,7 @@ class MLGraph(Unpicklable):
         """The device is gone."""
         self._destroyed = True
         self._cancellation.cancel()
-        self._compiled.reject(error)
+        reject(self._compiled, error)
         self._let_go()
 
     def _let_go(self) -> None:

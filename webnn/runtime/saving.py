@@ -24,7 +24,7 @@ from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.scheduler.lane import ThreadLane
-from webnn.scheduler.promise import Promise
+from webnn.scheduler.promise import Promise, reject, resolve
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -172,9 +172,9 @@ class SavedGraphs:
 
         def once() -> bool:
             try:
-                promise.resolve(work(store))
+                resolve(promise, work(store))
             except BaseException as error:  # nobody else on this thread would tell those who wait
-                promise.reject(error)
+                reject(promise, error)
             return False
 
         self._lane.wake(once)
@@ -186,7 +186,7 @@ class SavedGraphs:
             self._lost, pending = error, list(self._pending)
         self._lane.close(wait=False)
         for promise in pending:
-            promise.reject(error)
+            reject(promise, error)
 
 
 def check_key(call: str, key: object) -> str:

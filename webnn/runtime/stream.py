@@ -19,7 +19,7 @@ from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import unsigned
 from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import current_bridge
-from webnn.scheduler.promise import Promise
+from webnn.scheduler.promise import Promise, resolve
 
 __all__ = ["Stream", "StreamResults"]
 
@@ -236,7 +236,7 @@ class _Window:
         """Wake the one who waits for a change."""
         change, self._change = self._change, None
         if change is not None:
-            change.resolve(None)
+            resolve(change, None)
 
     def changed(self) -> Promise[None]:
         """Settles at the next `change`."""
