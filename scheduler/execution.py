@@ -111,6 +111,7 @@ class Execution:
                     if told is not None:
                         for waiter in told.waiters:
                             waiter.task_ended(told)
+                        told.waiters = []  # they hold the task, and would be freed by the garbage collector only
                         renaming.ended.pop(told, None)
                 else:
                     told = room.waiting[0]

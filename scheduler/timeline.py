@@ -331,7 +331,11 @@ class Timeline:
     def _zeros(self, name: Name) -> Value:
         """Bind a name that was never written to zeros. Under the lock."""
         view = self._unreserved(name.shelf)
-        self.allocator.clear(view)
+        try:
+            self.allocator.clear(view)
+        except BaseException:
+            name.shelf.put(view)
+            raise
         value = Value(name.shelf, None, view)
         self._renaming.bind(name, value)
         return value

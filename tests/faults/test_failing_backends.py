@@ -291,7 +291,8 @@ async def test_a_failed_run_that_nobody_reads_is_nobodys_problem(event_loop: Loo
     failing.error = OddError("unseen")
     context, backend = scripted_context(on_run=failing)
     with context:
-        context.run(double(context), {"x": filled(1)})
+        run = context.run(double(context), {"x": filled(1)})
         await event_loop.until(lambda: backend.ran)
         await event_loop.until(lambda: context.statistics().running == 0)
+        del run
         assert context.memory_info().in_use == 0
