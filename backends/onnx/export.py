@@ -41,9 +41,6 @@ class _Widely:
         standard, computed = standard_types(op_type, domain, variable), cpu_kernels().types(op_type, domain, variable)
         return standard if standard is None or computed is None else standard & (computed | _FLOATS)
 
-    def is_rough(self, op_type: str) -> bool:
-        return False
-
 
 def save_onnx(graph: Graph, path: Path) -> None:
     """Write `graph` to `path`; its inputs and outputs keep their names.

@@ -80,10 +80,6 @@ class Kernels(Protocol):
         """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
         ...
 
-    def is_rough(self, op_type: str) -> bool:
-        """Whether the kernel of an operator loses digits, so that it is better written out."""
-        ...
-
 
 @cache
 def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...], bool] | None:

@@ -23,6 +23,7 @@ from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
+from webnn.backends.onnxruntime.passes.pipeline import prepared
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files
 from webnn.errors import OperationError
@@ -58,7 +59,7 @@ class OnnxRuntimeBackend(Backend):
     def _compile(
         self, graph: Graph, options: CompileOptions, cancellation: Cancellation, store: Path | None = None
     ) -> Executable:
-        model = lower(graph, cpu_kernels(), cancellation.checkpoint)
+        model = lower(prepared(graph, cancellation.checkpoint), cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
         settings = _settings(graph, options)
         folder, arrays = leave_in_files(proto, model.external)

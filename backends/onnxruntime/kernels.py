@@ -42,10 +42,6 @@ class CpuKernels:
         """The types that may stand for the schema's type `variable`; None if the kernel does not constrain it."""
         return self._types.get((op_type, domain), {}).get(variable)
 
-    def is_rough(self, op_type: str) -> bool:
-        """Whether the kernel loses digits: that of `Sigmoid` is off by 1e-7, also near 0."""
-        return op_type == "Sigmoid"
-
 
 @cache
 def cpu_kernels() -> CpuKernels:
