@@ -13,9 +13,9 @@ import onnx
 from onnx import numpy_helper
 
 from webnn.backends.files import write_elements, written_at_once
-from webnn.backends.onnx.lowerings import lower
-from webnn.backends.onnx.model import Model, standard_types
-from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.portable import PortableKernels
 from webnn.errors import ValidationError
 from webnn.graph.ir import Graph
 
@@ -28,19 +28,6 @@ PAGE: Final = 4096
 """Where weights of at least `MAPPED_BYTES` begin, so that runtimes can map them into memory one by one."""
 MAPPED_BYTES: Final = 1024 * 1024
 
-_FLOATS: Final = frozenset({"float16", "float32", "float64"})
-
-
-class _Widely:
-    """What the standard allows, and of integers what onnxruntime has kernels for too: others have no more of them.
-
-    Floats stay as they are. Where a runtime lacks a kernel of float16, it casts by itself.
-    """
-
-    def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
-        standard, computed = standard_types(op_type, domain, variable), cpu_kernels().types(op_type, domain, variable)
-        return standard if standard is None or computed is None else standard & (computed | _FLOATS)
-
 
 def save_onnx(graph: Graph, path: Path) -> None:
     """Write `graph` to `path`; its inputs and outputs keep their names.
@@ -50,7 +37,7 @@ def save_onnx(graph: Graph, path: Path) -> None:
         NotSupportedError: an operator has no form in standard ONNX.
         OSError: a file cannot be written.
     """
-    model = lower(graph, _Widely())
+    model = lower(graph, PortableKernels())
     _check_names(model)
     proto = model.finish()
     if sum(array.nbytes for array in model.external.values()) <= TOGETHER_BYTES:

@@ -9,7 +9,7 @@ type that it does have, and the outputs back. 32- and 64-bit integers are never 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Final, Literal, Protocol
 
 import ml_dtypes
@@ -144,24 +144,6 @@ class Model:
             assert operand.constant is not None, f"{operand!r} is read before it is computed"
             name = self._names[id(operand)] = self._weight(operand.constant)
         return name
-
-    def readers(self, operand: MLOperand) -> Sequence[Node]:
-        """The nodes that read an operand; none if it is an output, which the caller reads too."""
-        return self._readers.get(id(operand), ())
-
-    def stand_in(self, operand: MLOperand, of: MLOperand) -> None:
-        """Say that who reads `of`, an operand of the graph, reads `operand`, which is none of it."""
-        self._readers[id(operand)] = self.readers(of)
-
-    @cached_property
-    def _readers(self) -> dict[int, Sequence[Node]]:
-        readers: dict[int, list[Node]] = {}
-        for node in self.graph.nodes:
-            for operand in node.inputs():
-                readers.setdefault(id(operand), []).append(node)
-        for operand in self.graph.outputs.values():
-            readers.pop(id(operand), None)
-        return dict(readers)
 
     def data_type(self, name: str) -> str:
         """The type of the value called `name`."""

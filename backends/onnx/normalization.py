@@ -13,28 +13,19 @@ from webnn.graph.ir import Node
 
 @lowerings.lowers("batch_normalization")
 def batch_normalization(node: Node, model: Model) -> None:
-    """One BatchNormalization, with the features at axis 1.
-
-    onnxruntime computes `a * input + b`, which loses the digits that `input - mean` would keep. So float32 inputs of
-    the graph get the mean taken off first. What operators computed has been rounded to as many digits already, and
-    onnxruntime folds the whole normalization into convolutions before it or behind it.
-    """
+    """One BatchNormalization, with the features at axis 1."""
     operand, axis = node["input"], node.attributes["axis"]
-    name, mean = model[operand], model[node["mean"]]
-    features = operand.shape[axis]
-    if operand.data_type == "float32" and operand.node is None:
-        name = model.emit("Sub", [name, model.reshape(mean, (features, *[1] * (operand.rank - axis - 1)))])
-        mean = _full(0, (features,), node, model)
+    name = model[operand]
     order = list(range(operand.rank))
     if axis == 0:
         name = model.reshape(name, (1, *operand.shape))
     else:
         order.insert(1, order.pop(axis))
         name = model.transpose(name, order)
-    scale, bias = _factors(node, (features,), model)
+    scale, bias = _factors(node, (operand.shape[axis],), model)
     name = model.emit(
         "BatchNormalization",
-        [name, scale, bias, mean, model[node["variance"]]],
+        [name, scale, bias, model[node["mean"]], model[node["variance"]]],
         epsilon=node.attributes["epsilon"],
     )
     if axis == 0:

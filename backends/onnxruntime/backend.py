@@ -18,7 +18,7 @@ from onnxruntime.capi import _pybind_state as native
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.disk_cache import sources_digest
 from webnn.backends.onnx import lowerings
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels

@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
+from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
 from webnn.graph.ir import Graph
 
 __all__ = ["PASSES", "prepared"]
 
-PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (exact_sigmoid,)
-"""First to last; a pass that has to run before or after another says so here."""
+PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
+    images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
+    exact_sigmoid,
+    centered_batch_normalization,
+)
+"""First to last; a pass that has to run before or after another says why here."""
 
 
 def prepared(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Graph:

@@ -17,7 +17,16 @@ from webnn.graph.ir import Graph
 
 def a_graph_for_every_pass() -> Graph:
     builder = direct_builder()
-    return builder.build({"y": builder.sigmoid(builder.input("x", [2], "float32"))})
+    x = builder.input("x", [1, 1, 3, 4], "float32")
+    one = builder.constant(np.ones(1, np.float32))
+    rows = builder.reshape(builder.conv2d(x, builder.constant(np.ones((1, 1, 3, 1), np.float32))), [1, 1, 4])
+    return builder.build(
+        {
+            "rows": builder.relu(rows),
+            "sigmoid": builder.sigmoid(x),
+            "normalized": builder.batch_normalization(x, one, one),
+        }
+    )
 
 
 def test_every_pass_is_a_module_of_its_own_that_is_run() -> None:
@@ -54,7 +63,8 @@ def test_a_checkpoint_is_met_before_each_pass() -> None:
 def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     graph = a_graph_for_every_pass()
     save_onnx(graph, tmp_path / "model.onnx")
-    assert [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node] == ["Sigmoid"]
+    nodes = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert nodes == ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization"]
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
