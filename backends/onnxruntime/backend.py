@@ -11,15 +11,13 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnxruntime import OrtValue
-from onnxruntime.capi import _pybind_state as native
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.disk_cache import sources_digest
 from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model
+from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
@@ -67,7 +65,9 @@ class OnnxRuntimeBackend(Backend):
             settings.add_session_config_entry(FOLDER, str(folder))
         values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
         if values:
-            settings.add_external_initializers(list(values), [OrtValue(value) for value in values.values()])
+            settings.add_external_initializers(
+                list(values), [native.PublicOrtValue(value) for value in values.values()]
+            )
         if store is not None:
             settings.optimized_model_filepath = str(store / STORED)
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
@@ -121,7 +121,7 @@ def _stored_version() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         processor = next((line for line in lines if line.startswith(("flags", "Features"))), processor)
     sources = sources_digest(Path(__file__).parent, Path(lowerings.__file__).parent)
-    versions = (onnxruntime.__version__, onnx.__version__, np.__version__, platform.machine(), processor)
+    versions = (native.version, onnx.__version__, np.__version__, platform.machine(), processor)
     return f"{sources} {versions}"
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from onnxruntime.capi import _pybind_state as native
-
 from webnn.backends.base import Executable
+from webnn.backends.onnxruntime import native
 from webnn.errors import OperationError
 from webnn.memory.buffer import View
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cache
 
-from onnxruntime.capi import _pybind_state as native
-
 from webnn.backends.onnx.model import OPSET
+from webnn.backends.onnxruntime import native
 
 __all__ = ["CpuKernels", "cpu_kernels"]
 
