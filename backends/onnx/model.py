@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
+from math import prod
 from typing import Any, Final, Literal, Protocol
 
 import ml_dtypes
@@ -29,6 +30,10 @@ OPSET: Final = 21
 IR_VERSION: Final = 10
 INLINE_BYTES: Final = 1024
 """Constants up to this size are written into the model; larger ones stay in the caller's memory."""
+MADE_BYTES: Final = 1024 * 1024
+"""Constants that lowerings make are at most this large, where they can be computed in the model."""
+TOGETHER_BYTES: Final = 256 * 1024 * 1024
+"""And so large are all of them together, so that a small graph never becomes a large model."""
 
 _ONNX_TYPES: Final[dict[str, int]] = {
     "float32": TensorProto.FLOAT,
@@ -130,6 +135,7 @@ class Model:
         self._taken: dict[str, int] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._where = ""
+        self._made = 0
         self._domains: set[str] = set()
         for name, operand in graph.inputs.items():
             self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
@@ -160,10 +166,27 @@ class Model:
         key = (data_type, array.shape, array.tobytes())
         name = self._constants.get(key)
         if name is None:
+            self.expect(array.nbytes)
+            self._made += array.nbytes
             # A list of integers may be sizes, which shape inference reads, and it reads nothing outside the model.
             sizes = data_type == "int64" and array.ndim == 1
             name = self._constants[key] = self._weight(array, "constant", inline=sizes)
         return name
+
+    def expect(self, byte_length: int) -> None:
+        """Raise `NotSupportedError` if a constant of that size is more than a lowering may still make."""
+        total = self._made + byte_length
+        if total > TOGETHER_BYTES:
+            raise NotSupportedError(
+                f"{self._where}: in ONNX this takes constants of {total} bytes that the graph does not have;"
+                f" at most {TOGETHER_BYTES} bytes of them are made for one graph"
+            )
+
+    def full(self, number: int, shape: Sequence[int], data_type: str) -> str:
+        """A constant of one number; where it would be large, an `Expand` of the number."""
+        if prod(shape) * np.dtype(data_type).itemsize <= MADE_BYTES:
+            return self.constant(np.full(shape, number), data_type)
+        return self.emit("Expand", [self.constant(number, data_type), self.constant(list(shape))])
 
     def derived(
         self, operands: Sequence[MLOperand], how: Hashable, make: Callable[..., np.ndarray[Any, Any]], /

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
@@ -86,7 +84,7 @@ def _factors(node: Node, sizes: tuple[int, ...], model: Model) -> tuple[str, str
 
 
 def _full(value: int, sizes: tuple[int, ...], node: Node, model: Model) -> str:
-    return model.constant(np.full(sizes, value), node.output.data_type)
+    return model.full(value, sizes, node.output.data_type)
 
 
 def _inverse(permutation: list[int]) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
-from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.model import MADE_BYTES, Model
 from webnn.graph.broadcasting import Shape, plain_broadcast
 from webnn.graph.dtypes import cast_number
 from webnn.graph.ir import Node
@@ -81,7 +81,8 @@ def _reshaped(
     last = wider if final is None else final
     if shape == wider == last == operand.shape:
         return model[operand]
-    if operand.constant is not None:
+    # A small constant that is repeated to a large one is left to the runtime.
+    if operand.constant is not None and (wider == shape or operand.constant.itemsize * math.prod(wider) <= MADE_BYTES):
 
         def reshape(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             return np.broadcast_to(array.reshape(shape), wider).reshape(last)

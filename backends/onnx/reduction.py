@@ -9,8 +9,6 @@ from __future__ import annotations
 from math import prod
 from typing import Final
 
-import numpy as np
-
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
 from webnn.graph.dtypes import FLOATS
@@ -123,7 +121,7 @@ def _reduce_nothing(node: Node, model: Model) -> None:
 
 def _sum(name: str, count: int, model: Model) -> str:
     """The sum of each row of `[rows, count]` integers."""
-    return model.emit("MatMul", [name, model.constant(np.ones(count), model.data_type(name))])
+    return model.emit("MatMul", [name, model.full(1, (count,), model.data_type(name))])
 
 
 def _product(name: str, count: int, model: Model) -> str:

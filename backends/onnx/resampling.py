@@ -30,6 +30,7 @@ def resample2d(node: Node, model: Model) -> None:
             x = _nearest(model, x, shape, node.output.shape)
         else:
             for axis, size in zip(axes, sizes, strict=True):
+                model.expect(8 * size)
                 x = model.emit("Gather", [x, model.constant(nearest(shape[axis], size))], axis=axis)
         return model.set(node.output, x)
     is_float = node.output.data_type in FLOATS

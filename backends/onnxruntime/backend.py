@@ -19,6 +19,7 @@ from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
+from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold_limit
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
@@ -72,6 +73,9 @@ class OnnxRuntimeBackend(Backend):
             settings.optimized_model_filepath = str(store / STORED)
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
+        limit = fold_limit(proto, max(FOLDED_BYTES, GROWTH * graph.constant_bytes))
+        if limit is not None:
+            settings.add_session_config_entry(LIMIT, str(limit))
         session = _session(settings, proto.SerializeToString(), cancellation, harmful_optimizers(proto))
         return _executable(graph, model, session, [*arrays.values(), *values.values()])
 

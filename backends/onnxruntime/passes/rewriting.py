@@ -15,8 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
+import numpy as np
+
+from webnn.backends.onnx.model import MADE_BYTES
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType, Number
 from webnn.graph.ir import Attribute, Graph, Node
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
@@ -87,6 +91,13 @@ class Replacement(MLGraphBuilder[Graph]):
         super().__init__(_HOST)
         self._owner = node.output.owner
         self._label = _label(node)
+
+    def full(self, number: Number, shape: Sequence[int], data_type: DataType) -> MLOperand:
+        """A constant of one number; where it would be large, an `expand` of the number."""
+        descriptor = MLOperandDescriptor(data_type, shape)
+        if descriptor.byte_length <= MADE_BYTES:
+            return self.constant(np.full(shape, number, descriptor.dtype))
+        return self.expand(self.constant(data_type, number), shape)
 
     def _add_many(
         self,
