@@ -1,7 +1,7 @@
 """Pooling in ONNX, whose operators are in the layout "nchw".
 
-The number of windows is settled, so `ceil_mode` is never used: padding at the end says the same. Runtimes reject
-padding that is as large as the window, and disagree on windows without any data; there the input is padded beforehand.
+The number of windows is known, so `ceil_mode` is never used: padding at the end does the same. Runtimes reject padding
+that is as large as the window, and disagree on windows without any data; in these cases the input is padded first.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class _Pooling:
             [self.input if self.fits else self.padded(fill)],
             kernel_shape=self.window,
             strides=[sweep.stride for sweep in self.sweeps],
-            # onnxruntime puts it on a quantized AveragePool, which has no such attribute: only where it must be.
+            # Left out where it is 1: runtimes copy it to quantized pooling operators, which have no such attribute.
             dilations=None if dilations == [1, 1] else dilations,
             pads=pads if self.fits else None,
             **attributes,

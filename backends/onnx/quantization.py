@@ -1,8 +1,8 @@
 """Quantization in ONNX.
 
 ONNX knows one scale per tensor, one per index of an axis, and one per block of one axis. WebNN's blocks may lie along
-every axis. Most of them become one of ONNX's forms when the data is reshaped, which moves nothing; what is left
-repeats the scales until it does.
+every axis. Most of them become one of ONNX's forms when the data is reshaped, which moves nothing; for the others, the
+scales are repeated until they do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["EMULATED"]
 EMULATED: Final = frozenset({"dequantize_linear", "quantize_linear"})
 """Only for `_WIDE` integers, which ONNX cannot quantize to, nor dequantize from with a zero point."""
 _WIDE: Final = ("int32", "uint32")
-"""Their operators are written out in float64, which holds them."""
+"""They are quantized with several operators in float64, which holds them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Recurrent networks in ONNX: one GRU or LSTM each; a cell is a sequence of one step.
 
-ONNX has the gates in one order, and both biases in one operand. Constants are brought into that form here, once.
+ONNX has the gates in one order, and both biases in one operand. Constants are brought into that form once, here.
 """
 
 from __future__ import annotations

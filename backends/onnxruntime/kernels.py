@@ -1,4 +1,4 @@
-"""Which data types the installed onnxruntime has CPU kernels for, as it says itself."""
+"""The data types for which the installed onnxruntime has CPU kernels, from its own registry."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ _NAMES: Final[Mapping[str, Sequence[str]]] = {
     "get_all_opkernel_def": (),
     "opkernel.KernelDef": ("domain", "op_name", "provider", "type_constraints", "version_range"),
 }
-"""What is used of the native module, and what of each."""
+"""The names that are used of the native module, and of each of them."""
 
 
 def missing(native: object) -> list[str]:

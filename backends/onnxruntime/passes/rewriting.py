@@ -32,7 +32,7 @@ Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
 
 
 def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
-    """`graph` with what `rule` makes of each of `nodes`; `graph` itself if `rule` keeps them all.
+    """`graph` with `rule` applied to each of `nodes`; `graph` itself if `rule` keeps them all.
 
     The rule is called for producers first. The node that it is given is the graph's own, or, where a node before it was
     replaced, a copy that reads the replacements.
@@ -81,9 +81,9 @@ def readers(graph: Graph) -> dict[MLOperand, list[Node]]:
 
 
 class Replacement(MLGraphBuilder[Graph]):
-    """Builds what stands in place of `node`: the methods of `MLGraphBuilder`, on the operands of the node's graph.
+    """Builds a replacement for `node`: the methods of `MLGraphBuilder`, on the operands of the node's graph.
 
-    The nodes carry the label of `node`, or else the name of its operator, so that messages lead to what the user wrote.
+    The nodes carry the label of `node`, or else the name of its operator, so that messages lead to the user's call.
     Data types and ranks are held to the specification's limits.
     """
 
