@@ -89,6 +89,49 @@ def test_a_compilation_keeps_to_its_limit(tmp_path: Path, kind: str, monkeypatch
     assert stored_bytes(tmp_path / "none", 2 * MEGABYTE) < MEGABYTE
 
 
+LARGE_FROM_SMALL: dict[str, Callable[[Builder, MLOperand], MLOperand]] = {
+    "pad": lambda b, c: b.pad(c, [0, 0, 0, 0], [0, 0, 1023, 1023]),
+    "resample2d, linear": lambda b, c: b.resample2d(c, sizes=[1024, 1024], axes=[2, 3], mode="linear"),
+    "resample2d, nearest": lambda b, c: b.resample2d(c, sizes=[1024, 1024], axes=[2, 3]),
+    "conv_transpose2d": lambda b, c: b.conv_transpose2d(b.expand(c, [1, 1, 35, 35]), c, strides=[30, 30]),
+    "average_pool2d": lambda b, c: b.average_pool2d(c, window_dimensions=[1024, 1024], padding=[1023] * 4),
+    "max_pool2d": lambda b, c: b.max_pool2d(c, window_dimensions=[1024, 1024], padding=[1023] * 4),
+    "matmul": lambda b, c: b.matmul(b.expand(c, [1, 1, 1024, 1]), b.expand(c, [1, 1, 1, 1024])),
+    "gather": lambda b, c: b.gather(b.reshape(c, [1]), b.expand(b.constant("uint32", 0), [1024, 1024])),
+    "gru": lambda b, c: b.gru(
+        b.expand(b.reshape(c, [1, 1, 1]), [64, 256, 16]),
+        b.expand(b.reshape(c, [1, 1, 1]), [1, 48, 16]),
+        b.expand(b.reshape(c, [1, 1, 1]), [1, 48, 16]),
+        steps=64,
+        hidden_size=16,
+        return_sequence=True,
+    )[1],
+    "dequantize_linear": lambda b, c: b.dequantize_linear(
+        b.expand(b.constant("int8", 1), [1024, 1024]),
+        b.constant(np.ones((2, 2), np.float32)),
+        b.constant(np.zeros((2, 2), np.int8)),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_FROM_SMALL)
+def test_a_compilation_keeps_to_its_limit_whatever_makes_a_constant_large(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each makes 4 MB of a few bytes."""
+    builder = direct_builder()
+    large = LARGE_FROM_SMALL[kind](builder, builder.constant(np.ones((1, 1, 1, 1), np.float32)))
+    x = builder.input("x", [1], "float32")
+    graph = builder.build({"y": builder.reduce_mean(builder.mul(large, x))})
+    assert large.descriptor.byte_length >= MEGABYTE
+    for allowed, folder in ((64 * MEGABYTE, tmp_path / "all"), (MEGABYTE, tmp_path / "some")):
+        monkeypatch.setattr(backend_module, "FOLDED_BYTES", allowed)
+        folder.mkdir()
+        OnnxRuntimeBackend().compile_to(folder, graph, CompileOptions(), Cancellation())
+    sizes = [sum(p.stat().st_size for p in (tmp_path / name).iterdir()) for name in ("all", "some")]
+    assert sizes[0] > MEGABYTE >= sizes[1]
+
+
 def test_results_are_the_same_with_what_was_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend_module, "FOLDED_BYTES", 0)
     assert run_graph(of_large_constants(1, 2), {"x": [3]}, OnnxRuntimeBackend())["y"].tolist() == [-1.5, -1.5]
