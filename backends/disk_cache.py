@@ -93,9 +93,9 @@ def _key(backend: Backend, version: str, graph: Graph, options: CompileOptions) 
 
 
 def sources_digest(*folders: str | os.PathLike[str]) -> str:
-    """A digest of the modules in `folders`: what they make changes with them, without a number to remember."""
+    """A digest of the modules in and below `folders`: what they make changes with them."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(Path(folder).glob("*.py")):
-            digest.update(path.name.encode() + path.read_bytes())
+        for path in sorted(Path(folder).rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

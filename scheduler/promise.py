@@ -111,7 +111,9 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
 
     __slots__ = ("_callbacks", "_error", "_installed", "_result", "_source", "_status", "_traceback")
 
-    _why_unpicklable: ClassVar[str] = "it belongs to its process; await it, or call promise.result(), and send the result"
+    _why_unpicklable: ClassVar[str] = (
+        "it belongs to its process; await it, or call promise.result(), and send the result"
+    )
 
     def __init__(self, source: Source | None = None) -> None:  # the base class makes a condition, which costs too much
         self._status: _Status = PENDING

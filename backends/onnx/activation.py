@@ -10,20 +10,14 @@ from webnn.graph.ir import Node
 
 __all__ = ["EMULATED"]
 
-EMULATED: Final = frozenset({"linear", "prelu", "sigmoid"})
-"""ONNX has no affine function of scalars, and runtimes no `PRelu` of integers. For `sigmoid` see there."""
-
-_FORGIVING: Final = frozenset({"conv2d", "gemm", "matmul", "mul", "quantize_linear"})
-"""What does not ask for the last digits of a `sigmoid` near 0."""
-_PASSING: Final = frozenset({"concat", "expand", "reshape", "resample2d", "slice", "split", "tile", "transpose"})
-"""What is asked for them only if its readers are."""
-_FAR: Final = 16
-"""How many readers are looked at for that."""
+EMULATED: Final = frozenset({"linear", "prelu"})
+"""ONNX has no affine function of scalars, and runtimes have no `PRelu` of integers."""
 
 one_to_one(
     {
         "gelu": "Gelu",
         "hard_swish": "HardSwish",
+        "sigmoid": "Sigmoid",
         "softplus": "Softplus",
         "softsign": "Softsign",
         "tanh": "Tanh",
@@ -46,7 +40,7 @@ def with_options(node: Node, model: Model) -> None:
 
 @lowerings.lowers("clamp")
 def clamp(node: Node, model: Model) -> None:
-    """`Clip`, always with both bounds: runtimes take one that is left out for the largest finite value."""
+    """`Clip`, always with both bounds: runtimes take a missing bound for the largest finite value."""
     x, data_type = model[node["input"]], node.output.data_type
     bounds = node.attributes["min_value"], node.attributes["max_value"]
     if bounds == (cast_number(-math.inf, data_type), cast_number(math.inf, data_type)):
@@ -83,39 +77,9 @@ def prelu(node: Node, model: Model) -> None:
 
 @lowerings.lowers("relu")
 def relu(node: Node, model: Model) -> None:
-    """`Relu`; of integers `Max`: int64 has few kernels, and onnxruntime fails where it fuses others with a `Clip`."""
+    """`Relu` for floats; `Max` for integers, as runtimes lack kernels of `Relu` or take all of them for floats."""
     x, data_type = model[node["input"]], node.output.data_type
     if data_type not in FLOATS:
         model.emit("Max", [x, model.constant(0, data_type)], to=node.output)
     else:
         model.emit("Relu", [x], to=node.output)
-
-
-@lowerings.lowers("sigmoid")
-def sigmoid(node: Node, model: Model) -> None:
-    """`Sigmoid`; where its kernel is rough, `1 / (exp(-x) + 1)`.
-
-    The CPU kernel of onnxruntime is only good to 1e-7: of values near 0 that leaves few digits or none. As a factor,
-    in gates and in `x * sigmoid(x)`, and before quantization that is good enough, and onnxruntime fuses it.
-    """
-    x = model[node["input"]]
-    is_rough = model.kernels is not None and model.kernels.is_rough("Sigmoid")
-    if not is_rough or _is_forgiven(node, model):
-        model.emit("Sigmoid", [x], to=node.output)
-        return
-    power = model.emit("Exp", [model.emit("Neg", [model.cast(x, "float32")])])
-    denominator = model.emit("Add", [power, model.constant(1, "float32")])
-    model.emit("Reciprocal", [denominator], to=node.output)
-
-
-def _is_forgiven(node: Node, model: Model) -> bool:
-    """Whether none who reads the output of `node`, however it is moved, asks for its last digits."""
-    ahead = [node.output]
-    for _ in range(_FAR):
-        if not ahead:
-            return True
-        readers = model.readers(ahead.pop())
-        if not readers or not all(reader.op in _FORGIVING or reader.op in _PASSING for reader in readers):
-            return False
-        ahead += [output for reader in readers if reader.op in _PASSING for output in reader.outputs]
-    return False

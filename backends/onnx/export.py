@@ -1,7 +1,7 @@
 """A graph as an `.onnx` file of standard operators, for any runtime that reads ONNX.
 
-What weighs more than a megabyte together lies in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
-external data. That file takes its name first, so that a model never refers to weights that are not there yet.
+Weights of more than a megabyte together lie in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
+external data. That file gets its name first, so that a model never refers to weights that are not there yet.
 """
 
 from __future__ import annotations
@@ -13,36 +13,20 @@ import onnx
 from onnx import numpy_helper
 
 from webnn.backends.files import write_elements, written_at_once
-from webnn.backends.onnx.lowerings import lower
-from webnn.backends.onnx.model import Model, standard_types
-from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.portable import PortableKernels
 from webnn.errors import ValidationError
 from webnn.graph.ir import Graph
 
 __all__ = ["save_onnx"]
 
 TOGETHER_BYTES: Final = 1024 * 1024
-"""Up to this, weights are part of the model's own file."""
+"""Weights of up to this size together are part of the model's own file."""
 ALIGNMENT: Final = 64
 PAGE: Final = 4096
 """Where weights of at least `MAPPED_BYTES` begin, so that runtimes can map them into memory one by one."""
 MAPPED_BYTES: Final = 1024 * 1024
-
-_FLOATS: Final = frozenset({"float16", "float32", "float64"})
-
-
-class _Widely:
-    """What the standard allows, and of integers what onnxruntime has kernels for too: others have no more of them.
-
-    Floats stay as they are. Where a runtime lacks a kernel of float16, it casts by itself.
-    """
-
-    def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
-        standard, computed = standard_types(op_type, domain, variable), cpu_kernels().types(op_type, domain, variable)
-        return standard if standard is None or computed is None else standard & (computed | _FLOATS)
-
-    def is_rough(self, op_type: str) -> bool:
-        return False
 
 
 def save_onnx(graph: Graph, path: Path) -> None:
@@ -53,7 +37,7 @@ def save_onnx(graph: Graph, path: Path) -> None:
         NotSupportedError: an operator has no form in standard ONNX.
         OSError: a file cannot be written.
     """
-    model = lower(graph, _Widely())
+    model = lower(graph, PortableKernels())
     _check_names(model)
     proto = model.finish()
     if sum(array.nbytes for array in model.external.values()) <= TOGETHER_BYTES:

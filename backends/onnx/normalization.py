@@ -1,10 +1,8 @@
-"""Normalization in ONNX, which wants the features at certain places: the input is transposed where they are not."""
+"""Normalization in ONNX, which has a fixed place for the features: other inputs are transposed first."""
 
 from __future__ import annotations
 
 from math import prod
-
-import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
@@ -13,28 +11,19 @@ from webnn.graph.ir import Node
 
 @lowerings.lowers("batch_normalization")
 def batch_normalization(node: Node, model: Model) -> None:
-    """One BatchNormalization, with the features at axis 1.
-
-    onnxruntime computes `a * input + b`, which loses the digits that `input - mean` would keep. So float32 inputs of
-    the graph get the mean taken off first. What operators computed has been rounded to as many digits already, and
-    onnxruntime folds the whole normalization into convolutions before it or behind it.
-    """
+    """One BatchNormalization, with the features at axis 1."""
     operand, axis = node["input"], node.attributes["axis"]
-    name, mean = model[operand], model[node["mean"]]
-    features = operand.shape[axis]
-    if operand.data_type == "float32" and operand.node is None:
-        name = model.emit("Sub", [name, model.reshape(mean, (features, *[1] * (operand.rank - axis - 1)))])
-        mean = _full(0, (features,), node, model)
+    name = model[operand]
     order = list(range(operand.rank))
     if axis == 0:
         name = model.reshape(name, (1, *operand.shape))
     else:
         order.insert(1, order.pop(axis))
         name = model.transpose(name, order)
-    scale, bias = _factors(node, (features,), model)
+    scale, bias = _factors(node, (operand.shape[axis],), model)
     name = model.emit(
         "BatchNormalization",
-        [name, scale, bias, mean, model[node["variance"]]],
+        [name, scale, bias, model[node["mean"]], model[node["variance"]]],
         epsilon=node.attributes["epsilon"],
     )
     if axis == 0:
@@ -86,7 +75,7 @@ def _normalize_alone(node: Node, model: Model) -> None:
 
 
 def _factors(node: Node, sizes: tuple[int, ...], model: Model) -> tuple[str, str]:
-    """Scale and bias, 1 and 0 where they are not given."""
+    """Scale and bias; 1 and 0 where they are not given."""
     scale, bias = node.get("scale"), node.get("bias")
     return (
         model[scale] if scale is not None else _full(1, sizes, node, model),
@@ -95,7 +84,7 @@ def _factors(node: Node, sizes: tuple[int, ...], model: Model) -> tuple[str, str
 
 
 def _full(value: int, sizes: tuple[int, ...], node: Node, model: Model) -> str:
-    return model.constant(np.full(sizes, value), node.output.data_type)
+    return model.full(value, sizes, node.output.data_type)
 
 
 def _inverse(permutation: list[int]) -> list[int]:

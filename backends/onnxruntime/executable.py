@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from onnxruntime.capi import _pybind_state as native
-
 from webnn.backends.base import Executable
+from webnn.backends.onnxruntime import native
 from webnn.errors import OperationError
 from webnn.memory.buffer import View
 
@@ -18,19 +17,22 @@ CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_m
 
 
 class _Binding:
-    """An io-binding and the views that are bound to it now. Used by one run at a time."""
+    """An io-binding and the OrtValues that are bound to it. One run at a time uses it.
+
+    It does not keep views: the pool counts the buffer of a view that somebody keeps.
+    """
 
     __slots__ = ("inputs", "io", "outputs")
 
     def __init__(self, executable: OnnxRuntimeExecutable) -> None:
         self.io = native.SessionIOBinding(executable.session)
-        self.inputs: list[View | None] = [None] * len(executable.inputs)
-        self.outputs: list[View | None] = [None] * len(executable.outputs)
+        self.inputs: list[Any] = [None] * len(executable.inputs)
+        self.outputs: list[Any] = [None] * len(executable.outputs)
 
 
 @dataclass(slots=True)
 class OnnxRuntimeExecutable(Executable):
-    """Runs a session. Several runs at once each have a binding of their own; bindings are kept for the next run."""
+    """Runs a session. Each of several runs at once has a binding of its own, which is kept for the next run."""
 
     session: Any = None
     """The native `InferenceSession`."""
@@ -41,31 +43,29 @@ class OnnxRuntimeExecutable(Executable):
     _bindings: list[_Binding] = field(default_factory=list)
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
-        """Bind what has changed since the binding's last run, and run."""
+        """Bind the views that have changed since the binding's last run, and run."""
         try:
             binding = self._bindings.pop()
         except IndexError:
             binding = _Binding(self)
         io = binding.io
         try:
-            if inputs != binding.inputs:
-                _bind(io.bind_ortvalue_input, self.input_names, inputs, binding.inputs)
-            if outputs != binding.outputs:
-                _bind(io.bind_ortvalue_output, self.output_names, outputs, binding.outputs)
+            bound = binding.inputs
+            for i, view in enumerate(inputs):
+                value = view.handle or _ort_value(view)
+                if value is not bound[i]:
+                    io.bind_ortvalue_input(self.input_names[i], value)
+                    bound[i] = value
+            bound = binding.outputs
+            for i, view in enumerate(outputs):
+                value = view.handle or _ort_value(view)
+                if value is not bound[i]:
+                    io.bind_ortvalue_output(self.output_names[i], value)
+                    bound[i] = value
             self.session.run_with_iobinding(io, None)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise OperationError(f"onnxruntime: {error}") from error
         self._bindings.append(binding)
-
-
-def _bind(
-    bind: Callable[[str, Any], None], names: Sequence[str], views: Sequence[View], bound: list[View | None]
-) -> None:
-    """Bind those views that are not bound already."""
-    for i, view in enumerate(views):
-        if view is not bound[i]:
-            bind(names[i], view.handle or _ort_value(view))
-            bound[i] = view
 
 
 def _ort_value(view: View) -> Any:

@@ -1,13 +1,12 @@
-"""Which data types the installed onnxruntime has CPU kernels for, as it says itself."""
+"""The data types for which the installed onnxruntime has CPU kernels, from its own registry."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from functools import cache
 
-from onnxruntime.capi import _pybind_state as native
-
 from webnn.backends.onnx.model import OPSET
+from webnn.backends.onnxruntime import native
 
 __all__ = ["CpuKernels", "cpu_kernels"]
 
@@ -41,10 +40,6 @@ class CpuKernels:
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable`; None if the kernel does not constrain it."""
         return self._types.get((op_type, domain), {}).get(variable)
-
-    def is_rough(self, op_type: str) -> bool:
-        """Whether the kernel loses digits: that of `Sigmoid` is off by 1e-7, also near 0."""
-        return op_type == "Sigmoid"
 
 
 @cache

@@ -9,8 +9,6 @@ import pytest
 
 from tests.direct import compute, direct_builder
 from webnn.backends.base import Backend
-from webnn.backends.onnx.lowerings import lower
-from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType, numpy_dtype
 
@@ -83,28 +81,6 @@ def test_functions_reach_their_limits(backend: Backend, op: str, below: float, a
 def test_a_sigmoid_keeps_its_digits_near_zero(backend: Backend) -> None:
     x = np.linspace(-80, 0, 50, dtype=np.float32)
     np.testing.assert_allclose(compute(backend, call("sigmoid"), x), 1 / (1 + np.exp(-x.astype("d"))), rtol=1e-6)
-
-
-def test_a_sigmoid_is_one_node_where_the_kernels_are_not_known() -> None:
-    builder = direct_builder()
-    graph = builder.build({"y": builder.sigmoid(builder.input("x", [2], "float16"))})
-    assert [node.op_type for node in lower(graph).finish().graph.node] == ["Sigmoid"]
-
-
-def test_a_sigmoid_is_one_node_where_it_is_only_a_factor() -> None:
-    """The runtime fuses it then; what the caller or another operator sees has all its digits."""
-    builder = direct_builder()
-    x = builder.input("x", [2], "float32")
-    gate, moved, seen, added, moved_out = (builder.sigmoid(builder.linear(x, alpha=alpha)) for alpha in range(2, 7))
-    outputs = {
-        "y": builder.mul(x, gate),
-        "seen": seen,
-        "z": builder.mul(seen, builder.add(added, added)),
-        "moved": builder.mul(x, builder.expand(builder.reshape(moved, [2, 1]), [2, 2])),
-        "moved_out": builder.reshape(moved_out, [2, 1]),
-    }
-    found = [node.op_type for node in lower(builder.build(outputs), cpu_kernels()).finish().graph.node]
-    assert (found.count("Sigmoid"), found.count("Exp")) == (2, 3)
 
 
 @pytest.mark.parametrize("data_type", ["int32", "int64", "int8"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +13,9 @@ import pytest
 from tests.direct import compute, direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.errors import MLError, ValidationError
 from webnn.graph.dtypes import DataType
-from webnn.graph.operand import MLOperand
 
 Array = np.ndarray[Any, Any]
 Options = dict[str, Any]
@@ -154,33 +152,6 @@ def test_a_convolution_is_one_onnx_node_and_transposes_only_for_other_layouts() 
     assert operators() == ["Conv"]
     assert operators(input_layout="nhwc") == ["Transpose", "Conv", "Transpose"]
     assert operators(filter_layout="hwio") == ["Transpose", "Conv"]
-
-
-@pytest.mark.parametrize("is_seen", [False, True])
-def test_what_is_between_convolutions_over_one_axis_is_computed_of_images(backend: Backend, is_seen: bool) -> None:
-    """Then runtimes fuse it with them, and keep their layout from one to the next."""
-    builder = direct_builder()
-
-    def constant(*shape: int) -> MLOperand:
-        return builder.constant(np.linspace(-0.5, 2, math.prod(shape), dtype=np.float32).reshape(shape))
-
-    def convolve(x: MLOperand) -> MLOperand:
-        image = builder.reshape(x, [1, x.shape[1], 1, 5])
-        image = builder.conv2d(image, constant(2, x.shape[1], 1, 3), padding=[0, 0, 1, 1])
-        return builder.reshape(image, [1, 2, 5])
-
-    first = convolve(builder.input("x", [1, 2, 5], "float32"))
-    variance = builder.constant(np.ones(2, np.float32))
-    active = builder.leaky_relu(builder.batch_normalization(first, constant(2), variance), alpha=0.1)
-    y = convolve(builder.concat([builder.mul(active, constant()), first], 1))
-    graph = builder.build({"y": y, "active": active} if is_seen else {"y": y})
-    found = [node.op_type for node in lower(graph).finish().graph.node]
-    images = ["Conv", "BatchNormalization", "LeakyRelu", *["Reshape"] * is_seen, "Mul", "Concat", "Conv"]
-    assert found == ["Reshape", *images, "Reshape"]
-    x = np.linspace(-1, 1, 10, dtype=np.float32).reshape(1, 2, 5)
-    expected = run_graph(graph, {"x": x}, ArraysBackend())
-    for name, result in run_graph(graph, {"x": x}, backend).items():
-        np.testing.assert_allclose(result, expected[name], rtol=1e-5, atol=1e-6)
 
 
 def test_a_node_has_every_option_resolved() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.direct import compute, direct_builder
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType, element_bits, numpy_dtype

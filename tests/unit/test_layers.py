@@ -1,4 +1,4 @@
-"""Imports point one way: seven floors, one staircase."""
+"""Imports point one way: seven floors, one staircase; no circle between modules, and no crowded folder."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -32,6 +32,11 @@ FLOORS: Final = (
 
 ONLY: Final = {("webnn.scheduler", "webnn.backends"): ("webnn.backends.base",)}
 """Where one floor may import no more than these modules of another."""
+
+CROWDED: Final = 32
+"""The most modules in one folder, `__init__` not counted."""
+FOLDERS_THAT_ARE_BEING_PARTED: Final[tuple[str, ...]] = ("webnn.formats.onnx",)
+"""Packages that may still have more."""
 
 ELSEWHERE: Final = ("scheduler", "memory", "backends")
 """Folders that stand at the top of the repository; their bare names would import every class a second time."""
@@ -71,6 +76,61 @@ def imports(source: str, known: Mapping[str, str]) -> Iterator[tuple[int, str]]:
             for alias in node.names:
                 inner = f"{module}.{alias.name}"
                 yield node.lineno, inner if inner in known else module
+
+
+def run_time_imports(source: str, known: Mapping[str, str]) -> set[str]:
+    """The modules that `source` imports when it runs, at the top and in functions; not those for type checkers."""
+
+    class WithoutTypeChecking(ast.NodeTransformer):
+        def visit_If(self, node: ast.If) -> Any:
+            for_types = ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+            return [self.visit(child) for child in node.orelse] if for_types else self.generic_visit(node)
+
+    return all_imports(ast.unparse(WithoutTypeChecking().visit(ast.parse(source))), known)
+
+
+def all_imports(source: str, known: Mapping[str, str]) -> set[str]:
+    """The modules that `source` imports, also for type checkers alone."""
+    return {module for _, module in imports(source, known) if module in known}
+
+
+def circles(sources: Mapping[str, str], types_too: bool = False) -> list[list[str]]:
+    """The groups of modules that import each other, directly or through others (Tarjan's algorithm).
+
+    Imports for type checkers count only with `types_too`.
+    """
+    imported = all_imports if types_too else run_time_imports
+    reads = {module: imported(source, sources) - {module} for module, source in sources.items()}
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for target in sorted(reads[module]):
+            if target not in number:
+                visit(target)
+                lowest[module] = min(lowest[module], lowest[target])
+            elif target in stack:
+                lowest[module] = min(lowest[module], number[target])
+        if lowest[module] == number[module]:
+            group = stack[stack.index(module) :]
+            del stack[-len(group) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(sources):
+        if module not in number:
+            visit(module)
+    return sorted(found)
+
+
+def crowded(sources: Mapping[str, str], folders: Collection[str]) -> dict[str, int]:
+    """The packages among `folders` that have too many modules, with their number."""
+    counts = Counter(module.rpartition(".")[0] for module in sources if module not in folders)
+    return {package: count for package, count in counts.items() if count > CROWDED}
 
 
 def violations(sources: Mapping[str, str]) -> list[str]:
@@ -129,25 +189,45 @@ def test_an_import_down_the_stairs_is_fine() -> None:
     assert violations({**modules(), "webnn.scheduler.lane": source}) == []
 
 
-def circle_among(package: str, sources: Mapping[str, str]) -> list[str]:
-    """Modules of `package` that import each other in a circle, imports for type checking included; empty if none do."""
-    inside = {module for module in sources if module.startswith(f"{package}.")}
-    imported = {module: inside & {target for _, target in imports(sources[module], sources)} for module in inside}
-    try:
-        TopologicalSorter(imported).prepare()
-    except CycleError as error:
-        return list(error.args[1])
-    return []
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles(modules()) == []
 
 
-def test_the_runtime_has_no_circle_even_for_type_checking() -> None:
-    assert circle_among("webnn.runtime", modules()) == []
+def test_the_runtime_has_no_circle_for_type_checkers_either() -> None:
+    found = circles({name: source for name, source in modules().items() if name.startswith("webnn.runtime.")}, True)
+    assert found == []
 
 
-def test_a_circle_for_type_checking_would_be_found() -> None:
-    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from webnn.runtime.context import MLContext\n"
-    circle = circle_among("webnn.runtime", {**modules(), "webnn.runtime.device": source})
-    assert {"webnn.runtime.device", "webnn.runtime.context"} <= set(circle)
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from webnn.memory.pool import BufferPool",
+        "def f():\n    from webnn.memory import pool",
+        "import typing\nif typing.TYPE_CHECKING:\n    import abc\nelse:\n    import webnn.memory.pool",
+    ],
+    ids=["at the top", "in a function", "beside the imports for types"],
+)
+def test_a_circle_is_found(source: str) -> None:
+    """`webnn.memory.pool` imports the buffer through the allocator too."""
+    sources = {**modules(), "webnn.memory.buffer": source}
+    (group,) = (group for group in circles(sources) if "webnn.memory.buffer" in group)
+    assert "webnn.memory.pool" in group
+
+
+def test_an_import_for_type_checkers_makes_no_circle() -> None:
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from webnn.memory.pool import BufferPool\n"
+    sources = {**modules(), "webnn.memory.buffer": source}
+    assert not any("webnn.memory.buffer" in group for group in circles(sources))
+    assert any("webnn.memory.buffer" in group for group in circles(sources, types_too=True))
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    assert set(crowded(modules(), packages())) == set(FOLDERS_THAT_ARE_BEING_PARTED), "keep the list up to date"
+
+
+def test_a_crowded_folder_is_found() -> None:
+    more = {f"webnn.memory.pool{i}": "" for i in range(CROWDED)}
+    assert crowded({**modules(), **more}, packages())["webnn.memory"] > CROWDED
 
 
 def loaded_by(statement: str) -> set[str]:

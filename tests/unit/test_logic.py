@@ -10,7 +10,7 @@ import pytest
 
 from tests.direct import compute, direct_builder
 from webnn.backends.base import Backend
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import ALL, FLOATS, DataType, numpy_dtype

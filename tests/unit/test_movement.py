@@ -11,7 +11,7 @@ import pytest
 
 from tests.direct import direct_builder, run_graph
 from webnn.backends.base import Backend
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from tests.direct import direct_builder, run_graph
 from tests.property.calls import VALID, valid_call
 from tests.property.draft import Draft
 from tests.property.tolerances import EXACT, TOLERANCES, difference
+from webnn.backends.onnx import portable
 from webnn.backends.onnx.export import save_onnx
+from webnn.backends.onnx.model import OPSET, standard_types
+from webnn.backends.onnx.portable import WITHOUT_KERNELS
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.formats import import_onnx
 from webnn.graph.builder import MLGraphBuilder
@@ -188,3 +193,27 @@ def test_a_failed_save_leaves_the_file_that_was_there(builder: MLGraphBuilder[ML
     with pytest.raises(ValidationError):
         graph.save(tmp_path / "m.onnx")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("m.onnx", "before")]
+
+
+def emitted_operators() -> set[str]:
+    """The ONNX operators that are named in the modules of the lowerings."""
+    sources = [path.read_text(encoding="utf-8") for path in Path(portable.__file__).parent.glob("*.py")]
+    strings = {
+        node.value
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {name for name in strings if onnx.defs.has(name)}
+
+
+def test_types_without_kernels_are_those_that_onnxruntime_lacks() -> None:
+    floats = {"float16", "float32", "float64"}
+    missing = {}
+    for name in emitted_operators():
+        for constraint in onnx.defs.get_schema(name, OPSET, "").type_constraints:
+            variable = constraint.type_param_str
+            standard, computed = standard_types(name, "", variable), cpu_kernels().types(name, "", variable)
+            if standard is not None and computed is not None and not standard <= computed | floats:
+                missing[name, variable] = standard - computed - floats
+    assert missing == WITHOUT_KERNELS

@@ -13,7 +13,7 @@ import pytest
 from tests.direct import direct_builder
 from tests.onnx_nodes import Fixed, Given, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.direct import compute, direct_builder, run_graph
 from webnn.backends.base import Backend, Cancellation, CompileOptions
-from webnn.backends.onnx.lowerings import lower
+from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import STORED, OnnxRuntimeBackend
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.graph.builder import MLGraphBuilder

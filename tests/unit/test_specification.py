@@ -16,7 +16,8 @@ from tests.specification import idl, limits, snake
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.arrays.kernels import kernels
 from webnn.backends.lowering import Lowerings
-from webnn.backends.onnx.lowerings import lower, lowerings
+from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType, Number

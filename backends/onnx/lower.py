@@ -1,0 +1,29 @@
+"""Lowering a whole graph to ONNX: every family is imported here, so that its lowerings are in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from webnn.backends.onnx import families as _families  # noqa: F401
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Kernels, Model
+from webnn.graph.ir import Graph
+
+__all__ = ["lower"]
+
+
+def lower(graph: Graph, kernels: Kernels | None = None, checkpoint: Callable[[], object] | None = None) -> Model:
+    """Lower every node of `graph`; `model.finish()` then gives the `ModelProto`.
+
+    Args:
+        graph: the graph to lower.
+        kernels: see `Model`.
+        checkpoint: called before each node, e.g. `Cancellation.checkpoint`.
+    """
+    model = Model(graph, kernels)
+    for node in graph.nodes:
+        if checkpoint is not None:
+            checkpoint()
+        model.begin(node)
+        lowerings[node](node, model)
+    return model

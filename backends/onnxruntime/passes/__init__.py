@@ -1,0 +1,1 @@
+"""Passes `Graph -> Graph` that prepare a graph for ONNX Runtime before it is lowered; see `pipeline`."""

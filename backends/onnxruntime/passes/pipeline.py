@@ -1,0 +1,39 @@
+"""The passes in the order in which they run, and the run over a graph.
+
+A pass is a module with one public function of the module's name, `def <name>(graph: Graph) -> Graph`. It is pure: it
+leaves `graph` as it is, and returns the same object when nothing in it applies. It keeps the graph's inputs, and the
+names, data types and shapes of its outputs. Only the onnxruntime backend runs passes; an exported `.onnx` has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
+from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
+from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
+from webnn.graph.ir import Graph
+
+__all__ = ["PASSES", "prepared"]
+
+PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
+    images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
+    exact_sigmoid,
+    centered_batch_normalization,
+)
+"""First to last; a pass that has to run before or after another says why here."""
+
+
+def prepared(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Graph:
+    """`graph` after all passes.
+
+    Args:
+        graph: a graph as the builder made it.
+        checkpoint: called before each pass, e.g. `Cancellation.checkpoint`.
+    """
+    for run in PASSES:
+        if checkpoint is not None:
+            checkpoint()
+        graph = run(graph)
+    return graph

@@ -1,0 +1,142 @@
+"""Rebuilding a graph with some of its nodes replaced.
+
+::
+
+    def halved_relu(graph: Graph) -> Graph:
+        return rewritten(graph, [node for node in graph.nodes if node.op == "relu"], _halved)
+
+    def _halved(node: Node) -> Sequence[MLOperand]:
+        builder = Replacement(node)
+        return [builder.mul(builder.relu(node["input"]), builder.constant(node.output.data_type, 0.5))]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from webnn.backends.onnx.model import MADE_BYTES
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType, Number
+from webnn.graph.ir import Attribute, Graph, Node
+from webnn.graph.limits import SPEC_LIMITS, LimitsTable
+from webnn.graph.operand import MLOperand
+
+__all__ = ["Replacement", "Rule", "readers", "remade", "rewritten"]
+
+Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
+"""The operands that stand for a node's outputs from now on, one for each; None to keep the node."""
+
+
+def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
+    """`graph` with `rule` applied to each of `nodes`; `graph` itself if `rule` keeps them all.
+
+    The rule is called for producers first. The node that it is given is the graph's own, or, where a node before it was
+    replaced, a copy that reads the replacements.
+    """
+    chosen = set(nodes)
+    if not chosen:
+        return graph
+    stands_for: dict[MLOperand, MLOperand] = {}
+    for original in graph.nodes:
+        node = original
+        if any(operand in stands_for for operand in original.inputs()):
+            node = remade(original, _replaced(original.operands, stands_for))
+        outputs = (rule(node) if original in chosen else None) or node.outputs
+        for before, after in zip(original.outputs, outputs, strict=True):
+            if after is not before:
+                assert after.descriptor == before.descriptor, f"{original.where}: {before!r} became {after!r}"
+                stands_for[before] = after
+    if not stands_for:
+        return graph
+    result = Graph(list(graph.inputs.values()), {name: stands_for.get(o, o) for name, o in graph.outputs.items()})
+    assert list(result.inputs) == list(graph.inputs), "a pass must not lose an input"
+    return result
+
+
+def remade(
+    node: Node,
+    operands: Mapping[str, MLOperand | tuple[MLOperand, ...]],
+    descriptors: Sequence[MLOperandDescriptor] | None = None,
+) -> Node:
+    """The operator of `node` on other operands, with outputs of `descriptors` (default: those of `node`)."""
+    wanted = [output.descriptor for output in node.outputs] if descriptors is None else descriptors
+    result = Node(node.op, operands, node.attributes, node.label)
+    result.outputs = tuple(MLOperand(node.output.owner, descriptor, node=result) for descriptor in wanted)
+    return result
+
+
+def readers(graph: Graph) -> dict[MLOperand, list[Node]]:
+    """The nodes that read each operand; an operand that is an output of the graph, which callers read, is left out."""
+    found: dict[MLOperand, list[Node]] = {}
+    for node in graph.nodes:
+        for operand in node.inputs():
+            found.setdefault(operand, []).append(node)
+    for operand in graph.outputs.values():
+        found.pop(operand, None)
+    return found
+
+
+class Replacement(MLGraphBuilder[Graph]):
+    """Builds a replacement for `node`: the methods of `MLGraphBuilder`, on the operands of the node's graph.
+
+    The nodes carry the label of `node`, or else the name of its operator, so that messages lead to the user's call.
+    Data types and ranks are held to the specification's limits.
+    """
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(_HOST)
+        self._owner = node.output.owner
+        self._label = _label(node)
+
+    def full(self, number: Number, shape: Sequence[int], data_type: DataType) -> MLOperand:
+        """A constant of one number; where it would be large, an `expand` of the number."""
+        descriptor = MLOperandDescriptor(data_type, shape)
+        if descriptor.byte_length <= MADE_BYTES:
+            return self.constant(np.full(shape, number, descriptor.dtype))
+        return self.expand(self.constant(data_type, number), shape)
+
+    def _add_many(
+        self,
+        op: str,
+        operands: Mapping[str, MLOperand | Sequence[MLOperand] | None],
+        outputs: Sequence[MLOperandDescriptor],
+        /,
+        *,
+        label: str,
+        **attributes: Attribute,
+    ) -> list[MLOperand]:
+        return super()._add_many(op, operands, outputs, label=label or self._label, **attributes)
+
+
+class _Host:
+    """A builder's host without a context."""
+
+    @property
+    def limits(self) -> LimitsTable:
+        return SPEC_LIMITS
+
+    def check_not_lost(self) -> None:
+        pass
+
+    def compile(self, graph: Graph) -> Graph:
+        return graph
+
+
+_HOST = _Host()
+
+
+def _label(node: Node) -> str:
+    return node.label or node.op
+
+
+def _replaced(
+    operands: Mapping[str, MLOperand | tuple[MLOperand, ...]], stands_for: Mapping[MLOperand, MLOperand]
+) -> dict[str, MLOperand | tuple[MLOperand, ...]]:
+    return {
+        name: stands_for.get(o, o) if isinstance(o, MLOperand) else tuple(stands_for.get(i, i) for i in o)
+        for name, o in operands.items()
+    }

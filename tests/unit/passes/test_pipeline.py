@@ -1,0 +1,75 @@
+"""All passes together, and who runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+import webnn
+from tests.direct import direct_builder
+from webnn.backends.onnx.export import save_onnx
+from webnn.backends.onnxruntime.passes import pipeline
+from webnn.backends.onnxruntime.passes.pipeline import PASSES, prepared
+from webnn.graph.ir import Graph
+
+
+def a_graph_for_every_pass() -> Graph:
+    builder = direct_builder()
+    x = builder.input("x", [1, 1, 3, 4], "float32")
+    one = builder.constant(np.ones(1, np.float32))
+    rows = builder.reshape(builder.conv2d(x, builder.constant(np.ones((1, 1, 3, 1), np.float32))), [1, 1, 4])
+    return builder.build(
+        {
+            "rows": builder.relu(rows),
+            "sigmoid": builder.sigmoid(x),
+            "normalized": builder.batch_normalization(x, one, one),
+        }
+    )
+
+
+def test_every_pass_is_a_module_of_its_own_that_is_run() -> None:
+    folder = Path(pipeline.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "pipeline", "rewriting"}
+    assert {run.__name__ for run in PASSES} == modules
+    assert {run.__module__.rpartition(".")[2] for run in PASSES} == modules
+
+
+def test_every_pass_has_tests() -> None:
+    assert {f"test_{run.__name__}.py" for run in PASSES} <= {path.name for path in Path(__file__).parent.iterdir()}
+
+
+def test_a_graph_that_no_pass_applies_to_is_the_same_object() -> None:
+    builder = direct_builder()
+    graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+    assert prepared(graph) is graph
+
+
+def test_every_pass_applies_and_leaves_the_graph_alone() -> None:
+    graph = a_graph_for_every_pass()
+    before = [node.op for node in graph.nodes]
+    for run in PASSES:
+        assert run(graph) is not graph, run.__name__
+    assert [node.op for node in graph.nodes] == before
+
+
+def test_a_checkpoint_is_met_before_each_pass() -> None:
+    met: list[None] = []
+    prepared(a_graph_for_every_pass(), lambda: met.append(None))
+    assert len(met) == len(PASSES)
+
+
+def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
+    graph = a_graph_for_every_pass()
+    save_onnx(graph, tmp_path / "model.onnx")
+    nodes = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert nodes == ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization"]
+
+
+def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+        builder = context.create_graph_builder()
+        graph = builder.build({"out put": builder.sigmoid(builder.input("in put", [1], "float32"))})
+        result = context.compute(graph, {"in put": np.zeros(1, np.float32)})
+        assert result["out put"].tolist() == [0.5]
