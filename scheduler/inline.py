@@ -14,7 +14,9 @@ or too late, or is called at the end of its tick once more than needed.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Final
+from weakref import ref
 
 from webnn.scheduler.bridge import current_bridge, current_loop
 from webnn.scheduler.execution import Execution
@@ -64,9 +66,8 @@ class InlineLane:
             Whether the event loop must get a turn now; if `task` has not ended then, call again.
         """
         renaming = self._renaming
-        if task in renaming.inline:  # the common case: nothing before it
-            if self._run_if_ready(task):
-                return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+        if task in renaming.inline and self._run_if_ready(task):  # the common case: nothing before it
+            return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
         with self._lock:
             if task.state is not QUEUED:
                 return False
@@ -188,17 +189,17 @@ class InlineLane:
 class _Tick:
     """What an event loop calls at the end of its tick. If the loop is closed before, a lane takes over."""
 
-    __slots__ = ("_called", "_inline")
+    __slots__ = ("__weakref__", "_dropped", "_inline")
 
     def __init__(self, inline: InlineLane) -> None:
         self._inline = inline
-        self._called = False
+        self._dropped: ref[_Tick] | None = ref(self, partial(_drop, inline))
 
     def __call__(self) -> None:
-        self._called = True
+        self._dropped = None
         self._inline.end_tick()
 
-    def __del__(self) -> None:
-        if not self._called:
-            self._inline.tick_of = None
-            self._inline.expect_elsewhere()
+
+def _drop(inline: InlineLane, _: object) -> None:
+    inline.tick_of = None
+    inline.expect_elsewhere()

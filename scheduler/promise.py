@@ -5,7 +5,8 @@ It is a `concurrent.futures.Future` that can be awaited. What must stay true:
 - callbacks run exactly once, without any lock held;
 - cancelling one who waits leaves the promise and the others who wait alone, and the work too while anybody can still
   reach the promise;
-- a promise that cannot be reached any more, and on which no callback was left, gives up its work (`__del__`).
+- a promise that cannot be reached any more, and on which no callback was left, gives up its work: its source sees to
+  that.
 
 Interrupts. A signal handler can raise between any two steps. Storing `_status` decides whether a promise has settled;
 what follows, telling those who wait, is repeated until it is complete (`_announce`). So callbacks of our own may be
@@ -89,7 +90,7 @@ class Source(Protocol):
         ...
 
     def let_go(self, result: Any) -> None:
-        """The promise has settled, to `result` or None, or is gone. Once or more, and by finalizers: must not block."""
+        """The promise has settled, to `result` or None. Called once or more."""
         ...
 
 
@@ -111,9 +112,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
 
     __slots__ = ("_callbacks", "_error", "_installed", "_result", "_source", "_status", "_traceback")
 
-    _why_unpicklable: ClassVar[str] = (
-        "it belongs to its process; await it, or call promise.result(), and send the result"
-    )
+    _why_unpicklable: ClassVar[str] = "await it, or call promise.result(), and send the result"
 
     def __init__(self, source: Source | None = None) -> None:  # the base class makes a condition, which costs too much
         self._status: _Status = PENDING
@@ -180,11 +179,6 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
                 tried = callback
         if interrupt is not None:
             raise interrupt
-
-    def __del__(self) -> None:
-        source = self._source
-        if source is not None:
-            source.let_go(None)
 
     # For those who wait.
 

@@ -23,12 +23,21 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from typing import Protocol
 
 from webnn.memory.buffer import View
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.value import Name, Value
 
-__all__ = ["Renaming"]
+__all__ = ["Discard", "Renaming"]
+
+
+class Discard(Protocol):
+    """A weak reference to something that is gone, and that could reach values."""
+
+    def discarded(self) -> None:
+        """Add these values to `Renaming.discarded`. Called under the lock."""
+        ...
 
 
 class Renaming:
@@ -52,8 +61,8 @@ class Renaming:
         self.dropped = 0
         self.ended: dict[Task, None] = {}
         """Tasks that have ended and have waiters who have not been told, oldest first; the caller empties it."""
-        self.discarded: deque[Value] = deque()
-        """Values that finalizers let go of, who may do no more than append; `work_off_discarded` releases them."""
+        self.discarded: deque[Value | Discard] = deque()
+        """What finalizers let go of, who may do no more than append; `work_off_discarded` releases it."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for it
         self._handed: set[Task] = set()  # running tasks from a lane's queue, or in whose middle `hand_over` came
 
@@ -84,7 +93,11 @@ class Renaming:
         """Release the values that finalizers have let go of; tasks may end by it."""
         discarded = self.discarded
         while discarded:
-            self.release(discarded.popleft())
+            item = discarded.popleft()
+            if isinstance(item, Value):
+                self.release(item)
+            else:
+                item.discarded()
 
     def _unreachable(self, value: Value) -> None:
         view = value.view

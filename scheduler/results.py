@@ -1,4 +1,4 @@
-"""What a timeline gives back: the handle of a dispatch, and the sources of the promises of its end, of a read, of a run.
+"""What a timeline gives back: the handle of a dispatch, and the sources of promises: of its end, of a read, of a run.
 
 Each of these promises waits for at most one task. Its source can hurry that task along on the waiter's own thread, if
 the task is cheap. A result that is lent takes over the source's hold on the value.
@@ -7,7 +7,7 @@ the task is cheap. A result that is lent takes over the source's hold on the val
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import ref
 
 import numpy as np
@@ -24,7 +24,7 @@ from webnn.scheduler.value import Name, Value
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["Dispatch", "End", "Read", "Run"]
+__all__ = ["Dispatch", "End", "Lent", "Read", "Run"]
 
 
 class Dispatch(Unpicklable):
@@ -56,31 +56,36 @@ class Dispatch(Unpicklable):
         return f"<Dispatch {self._task.state.name.lower()}>"
 
 
-class End:
+class End(ref[Promise[Any]]):
     """The end of a task, for a promise: its error if it failed; at once if it was not worth running.
 
-    It knows its promise weakly, so that a promise that cannot be reached any more gives up its work, unless a callback
-    was left on it.
+    It is a weak reference to its promise: one that cannot be reached any more gives up its work, unless a callback was
+    left on it. No Python code runs when the promise goes, since a Ctrl-C in a finalizer is lost; the reference is just
+    added to the timeline's `discarded`.
     """
 
-    __slots__ = ("_kept", "_promise", "_task", "_timeline")
+    __slots__ = ("_kept", "_task", "_timeline")
 
-    def __init__(self, timeline: Timeline, task: Task | None) -> None:
-        self._timeline = timeline
-        self._task = task
-        self._kept: Promise[Any] | None = None
+    _timeline: Timeline
+    _task: Task | None
+    _kept: Promise[Any] | None
 
-    def promise(self) -> Promise[Any]:
-        """The promise whose source this is; called once."""
-        promise: Promise[Any] = Promise(self)
-        self._promise = ref(promise)
-        return promise
+    @classmethod
+    def of(cls, timeline: Timeline, task: Task | None) -> tuple[Self, Promise[Any]]:
+        """A source with its promise."""
+        promise: Promise[Any] = Promise()
+        source = cls(promise, timeline.discard)
+        source._timeline = timeline
+        source._task = task
+        source._kept = None
+        promise._source = source
+        return source, promise
 
     # For whoever ends the task.
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle as it did."""
-        promise = self._promise()
+        promise = self()
         if promise is not None and promise._status is PENDING:
             if task.error is not None:
                 reject(promise, task.error)
@@ -89,7 +94,7 @@ class End:
 
     def reject(self, error: BaseException) -> None:
         """Give up waiting: the context is gone."""
-        promise = self._promise()
+        promise = self()
         if promise is not None:
             reject(promise, error)
 
@@ -100,12 +105,14 @@ class End:
     # For the promise.
 
     def advance(self, promise: Promise[Any]) -> bool:
+        """Run the task here if it is cheap."""
         if self._task is None:
             self.deliver(promise)
             return self._timeline.inline.breath_due(look=True)
         return self._timeline.inline.advance(self._task)
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
+        """Run the task here; if the time is limited, only if it is cheap."""
         if self._task is None:
             self.deliver(promise)
         elif timeout is None:
@@ -115,19 +122,27 @@ class End:
                 pass
 
     def expect(self, promise: Promise[Any]) -> None:
+        """Have the task run at the end of the tick, or on a lane."""
         if self._task is None and current_bridge() is None:
             self.deliver(promise)
         else:
             self._timeline.inline.expect(self._task)
 
     def expect_elsewhere(self, _: Promise[Any]) -> None:
+        """Have the task run on a lane."""
         self._timeline.inline.expect_elsewhere()
 
     def keep(self, promise: Promise[Any] | None) -> None:
+        """Keep the promise alive."""
         self._kept = promise
 
     def let_go(self, _: object) -> None:
+        """Nothing else is held."""
         self._kept = None
+
+    def discarded(self) -> None:
+        """The promise is gone."""
+        self.let_go(None)
 
 
 class Read(End):
@@ -135,18 +150,26 @@ class Read(End):
 
     __slots__ = ("_filling", "_out", "_value", "name")
 
-    def __init__(self, timeline: Timeline, name: Name, value: Value, out: np.ndarray[Any, Any] | None) -> None:
-        self._timeline = timeline
-        self._task = value.producer
-        self._kept = None
-        self.name = name
-        self._value: Value | None = value
-        self._out = out
-        self._filling = False
+    name: Name
+    _value: Value | None
+    _out: np.ndarray[Any, Any] | None
+    _filling: bool
+
+    @classmethod
+    def of_value(
+        cls, timeline: Timeline, name: Name, value: Value, out: np.ndarray[Any, Any] | None
+    ) -> tuple[Self, Promise[Any]]:
+        """A source that has a hold on `value`, with its promise."""
+        source, promise = cls.of(timeline, value.producer)
+        source.name = name
+        source._value = value
+        source._out = out
+        source._filling = False
+        return source, promise
 
     def deliver_unasked(self) -> None:
         """As `deliver`, for a value that was there all along."""
-        promise = self._promise()
+        promise = self()
         if promise is not None:
             self.deliver(promise)
 
@@ -178,6 +201,7 @@ class Read(End):
             self._filling = False
 
     def let_go(self, result: Any) -> None:
+        """Give up the hold on the value, or hand it to the array that was lent."""
         self._kept = None
         value, self._value = self._value, None
         if value is not None and value.error is None:
@@ -190,10 +214,16 @@ class Run(End):
 
     __slots__ = ("_names", "_values")
 
-    def __init__(self, timeline: Timeline, names: Sequence[str], task: Task) -> None:
-        End.__init__(self, timeline, task)
-        self._names = names
-        self._values: Sequence[Value] | None = task.outputs
+    _names: Sequence[str]
+    _values: Sequence[Value] | None
+
+    @classmethod
+    def of_task(cls, timeline: Timeline, names: Sequence[str], task: Task) -> tuple[Self, Promise[Any]]:
+        """A source that has the first hold on each output of `task`, with its promise."""
+        source, promise = cls.of(timeline, task)
+        source._names = names
+        source._values = task.outputs
+        return source, promise
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The outputs are there: settle."""
@@ -205,6 +235,7 @@ class Run(End):
         resolve(promise, outputs)
 
     def let_go(self, result: Any) -> None:
+        """Give up the holds on the values, or hand them to the arrays that were lent."""
         self._kept = None
         values, self._values = self._values, None
         for name, value in zip(self._names, values or (), strict=False):
@@ -212,10 +243,27 @@ class Run(End):
                 _give_back(self._timeline, value, None if result is None else result[name])
 
 
+class Lent(ref[Lease]):
+    """A weak reference to a lease, which tells the timeline when the lent array is gone."""
+
+    __slots__ = ("_timeline", "_value")
+
+    _timeline: Timeline
+    _value: Value
+
+    def discarded(self) -> None:
+        """The array is gone."""
+        self._timeline.lent.pop(id(self), None)
+        self._timeline.discard(self._value)
+
+
 def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:
     """Give up a hold on `value`; once `array` is gone, if it is lent."""
     lease = None if array is None else array.base
     if isinstance(lease, Lease):
-        lease.hold(value, timeline.discard)
+        lease.held = value  # its buffer is in use until then
+        lent = Lent(lease, timeline.discard)
+        lent._timeline, lent._value = timeline, value
+        timeline.lent[id(lent)] = lent
     else:
         timeline.discard(value)

@@ -34,7 +34,7 @@ from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
 from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.renaming import Renaming
-from webnn.scheduler.results import Dispatch, End, Read, Run
+from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
 from webnn.scheduler.statistics import Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
@@ -81,8 +81,11 @@ class Timeline:
         self._execution = Execution(lock, renaming, self.room, pool, clock)
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
-        self.discard: Callable[[Value], None] = renaming.discarded.append
-        """One who could reach a value is gone. May be called from a finalizer: neither locks nor raises.
+        self.lent: dict[int, Lent] = {}
+        """Which arrays are lent, by the identity of what watches them."""
+        self.discard: Callable[[Any], None] = renaming.discarded.append
+        """One who could reach a value is gone. May be called from a finalizer: neither locks nor raises, nor is it
+        Python code, in which a Ctrl-C would be lost.
 
         Not for a value that has failed, which has nothing to give back: its error's traceback may hold the context, or
         arrays that hold this queue where the garbage collector does not see it.
@@ -192,8 +195,7 @@ class Timeline:
                     if self.pool.budget is not None:  # again, now that no other thread comes before the queue
                         self.pool.check(renaming.queued_bytes + work.byte_length)
                     task = Task(work, tuple(values), [shelf for _, shelf in outputs])
-                    source = Run(self, [name for name, _ in outputs], task)
-                    promise = source.promise()
+                    source, promise = Run.of_task(self, [name for name, _ in outputs], task)
                     task.waiters.append(source)
                     renaming.submit(task)
             finally:
@@ -216,8 +218,7 @@ class Timeline:
                     self._check_not_lost()
                 value = name.value or self._zeros(name)
                 value.holds += 1
-                source = Read(self, name, value, out)
-                promise = source.promise()
+                source, promise = Read.of_value(self, name, value, out)
                 producer = value.producer
                 if producer is not None:
                     producer.waiters.append(source)
@@ -237,8 +238,7 @@ class Timeline:
 
     def end_of(self, task: Task) -> Promise[None]:
         """Settles when `task` has ended: now, if it has."""
-        source = End(self, task)
-        promise = source.promise()
+        source, promise = End.of(self, task)
         with self._lock:
             if task.state is QUEUED or task.state is RUNNING:
                 task.waiters.append(source)

@@ -196,7 +196,7 @@ class MeanBackend(ScriptedBackend):
     [
         "allocate",
         "write",
-        pytest.param("clear", marks=pytest.mark.xfail(reason="zeros that cannot be written are kept", strict=True)),
+        "clear",
     ],
 )
 def test_memory_that_cannot_be_had_is_an_error_of_the_call(failing: str) -> None:
