@@ -129,6 +129,13 @@ class Execution:
 
     def recover(self, task: Task | None = None) -> None:
         """Complete what an interrupt has cut off. `task` is the one that the caller has been starting or running."""
+        try:
+            self._recover(task)
+        except BaseException:  # another interrupt
+            self._recover(task)
+            raise
+
+    def _recover(self, task: Task | None) -> None:
         with self._lock:
             if task is not None:
                 self._renaming.put_back(task)

@@ -65,6 +65,13 @@ class InlineLane:
         Returns:
             Whether the event loop must get a turn now; if `task` has not ended then, call again.
         """
+        try:
+            return self._advance(task)
+        except BaseException:
+            self._workers.recover()
+            raise
+
+    def _advance(self, task: Task) -> bool:
         renaming = self._renaming
         if task in renaming.inline and self._run_if_ready(task):  # the common case: nothing before it
             return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
@@ -87,36 +94,42 @@ class InlineLane:
 
     def drive(self, task: Task) -> None:
         """Run what `task` needs on the caller's thread whatever it costs, unless a lane has begun with it."""
-        while True:
-            with self._lock:
-                if task.state is not QUEUED:
-                    break
-                needed = self._renaming.needed_for(task)
-                if needed is None:
-                    self._renaming.hand_over()
-                    break
-            for each in needed:
-                if not self._run_if_ready(each):
-                    break
-        self._workers.wake()
+        try:
+            while True:
+                with self._lock:
+                    if task.state is not QUEUED:
+                        break
+                    needed = self._renaming.needed_for(task)
+                    if needed is None:
+                        self._renaming.hand_over()
+                        break
+                for each in needed:
+                    if not self._run_if_ready(each):
+                        break
+            self._workers.wake()
+        except BaseException:
+            self._workers.recover()
+            raise
 
     def expect(self, task: Task | None) -> None:
         """Have `task`, or a read that is due, settle though nobody asks: at the end of the tick, or on a lane."""
-        if current_loop() is not None and (task is None or not task.unmet):
-            self.expect_tick()
-        elif task is not None:
-            with self._lock:
-                self._renaming.hand_over()
-            self._workers.wake()
+        try:
+            if current_loop() is not None and (task is None or not task.unmet):
+                self.expect_tick()
+            elif task is not None:
+                with self._lock:
+                    self._renaming.hand_over()
+                self._workers.wake()
+        except BaseException:
+            self.expect_elsewhere()
+            raise
 
     def expect_elsewhere(self) -> None:
         """Have everything that is queued, and every read that is due, settle on a lane. Takes no lock of ours."""
         self._workers.call(self._settle_elsewhere)
 
     def _settle_elsewhere(self) -> None:
-        with self._lock:
-            self._renaming.hand_over()
-        self._workers.wake()
+        self._workers.recover()  # for an interrupt, too, has its victims call here
         self._settle_due()
 
     def breath_due(self, *, look: bool = False) -> bool:
@@ -142,8 +155,7 @@ class InlineLane:
             if self._renaming.lane:  # another thread waits for what has become ready
                 self._workers.wake()
         except BaseException:
-            execution.recover(task)
-            self._workers.wake_all()
+            self._workers.recover(task)
             raise
         return spent
 
@@ -174,16 +186,20 @@ class InlineLane:
         """Have the event loop that runs the caller, if there is one, settle what is unasked at the end of its tick."""
         loop = current_loop()
         if loop is not self.tick_of and (bridge := current_bridge()) is not None:
-            self.tick_of = loop
             self._tick_began = self._execution.now = self._execution.clock()
             bridge.call_soon(_Tick(self))
+            self.tick_of = loop  # last: an interrupt may make a tick too many, but none too few
 
     def end_tick(self) -> None:
         """The tick has ended: settle what is unasked."""
         self.tick_of = None
-        self.settle_unasked()
-        if self._renaming.inline:
-            self.expect_tick()
+        try:
+            self.settle_unasked()
+            if self._renaming.inline:
+                self.expect_tick()
+        except BaseException:
+            self.expect_elsewhere()
+            raise
 
 
 class _Tick:

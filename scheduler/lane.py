@@ -58,6 +58,8 @@ class ThreadLane(Lane):
 
     def wake(self, drain: Drain) -> None:
         """Put `drain` into the thread's inbox."""
+        if self._closed:
+            return
         if self._thread is None:
             self._start()
             self._inbox.put(drain)

@@ -187,9 +187,9 @@ class Renaming:
                 if consumer.unmet == 0:
                     self._ready(consumer, on_lane=on_lane)
             task.consumers = {}  # whoever keeps this task does not keep all that came after it
-        self.live.pop(task, None)
         if task.waiters:
             self.ended[task] = None
+        self.live.pop(task, None)
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:
@@ -234,8 +234,8 @@ class Renaming:
 
     def _end(self, task: Task) -> None:
         """`task` has ended in some other way than by having run."""
-        self.live.pop(task, None)
         self.ended[task] = None
+        self.live.pop(task, None)
 
     @staticmethod
     def _fill(task: Task, views: Sequence[View]) -> None:

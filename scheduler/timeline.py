@@ -12,7 +12,7 @@ lock. Finalizers take none: they append to `Renaming.discarded`, which is worked
 Threads. Every public method, here and of the parts, may be called from any thread.
 
 Interrupts. A signal handler may raise between any two steps of a call on the main thread. The call then has either done
-nothing or all that it does, and raises what the handler raised: see `Renaming`, whose state `_recover` works out anew.
+nothing or all that it does, and raises what the handler raised: see `Renaming`, whose state `rebuild` works out anew.
 """
 
 from __future__ import annotations
@@ -126,8 +126,10 @@ class Timeline:
                         self._check_not_lost()
             if renaming.ended:
                 self._execution.tell_ended()
+        except MLError:  # refused, before anything was changed
+            raise
         except BaseException:
-            self._recover()
+            self._workers.recover()
             raise
 
     def dispatch(self, work: Work, inputs: Sequence[Name], outputs: Sequence[Name]) -> Dispatch:
@@ -164,6 +166,8 @@ class Timeline:
                 or renaming.queued > self.room.max_queued
             ):  # in most ticks the call is not needed, and costs more than the question
                 self._after_submit()
+        except MLError:  # refused, before anything was changed
+            raise
         except BaseException:
             self._recover_dispatch(task, outputs)
             raise
@@ -204,8 +208,10 @@ class Timeline:
                         renaming.release(values.pop())
             if not here or task.state is not QUEUED:
                 self._after_submit()
+        except MLError:  # refused, before anything was changed
+            raise
         except BaseException:
-            self._recover()
+            self._workers.recover()
             raise
         return promise
 
@@ -231,8 +237,10 @@ class Timeline:
                     inline.expect_tick()
                 if len(inline.unsettled) > UNREAD or (producer is not None and len(producer.waiters) > UNREAD):
                     inline.settle_unasked()
+        except MLError:  # refused, before anything was changed
+            raise
         except BaseException:
-            self._recover()
+            self._workers.recover()
             raise
         return promise
 
@@ -254,8 +262,10 @@ class Timeline:
                 self._renaming.compiled(work)
             self._execution.tell_ended()
             self._workers.wake()
+        except MLError:  # refused, before anything was changed
+            raise
         except BaseException:
-            self._recover()
+            self._workers.recover()
             raise
 
     def destroy_name(self, name: Name, error: MLError) -> None:
@@ -263,7 +273,7 @@ class Timeline:
         try:
             self._destroy_name(name, error)
         except BaseException:
-            self._recover()
+            self._workers.recover()
             self._destroy_name(name, error)
             raise
 
@@ -348,27 +358,20 @@ class Timeline:
                     self._renaming.work_off_discarded()
                 self._execution.tell_ended()
             except BaseException:
-                self._recover()
+                self._workers.recover()
                 raise
 
     # After an interrupt.
 
-    def _recover(self) -> None:
-        """Complete what an interrupt, or an error, has cut off, and see to it that everything goes on."""
-        self._execution.recover()
-        if self._ended:
-            return
-        self._workers.wake_all()
-
     def _recover_dispatch(self, task: Task | None, outputs: Sequence[Name]) -> None:
-        """As `_recover`; a dispatch that has been queued has all its outputs bound then."""
+        """Complete a dispatch that has been queued: all its outputs are bound then."""
         renaming = self._renaming
         with self._lock:
             if task is not None and (task in renaming.live or task in renaming.ended):
                 for i, value in enumerate(task.outputs):
                     if outputs[i].value is not value:
                         renaming.bind(outputs[i], value)
-        self._recover()
+        self._workers.recover()
 
     # The end.
 

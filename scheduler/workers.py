@@ -74,10 +74,17 @@ class Workers:
                 self._asleep.add(lane)
                 raise
 
-    def wake_all(self) -> None:
-        """Have all lanes look for work, also those that were just being woken when an interrupt came."""
-        for lane, drain in self._drains.items():
-            lane.wake(drain)
+    def recover(self, task: Task | None = None) -> None:
+        """Complete what an interrupt has cut off, and have all lanes look for work, as one may not have been woken.
+
+        Args:
+            task: the one that the caller has been starting or running.
+        """
+        try:
+            self._execution.recover(task)
+        finally:
+            for lane, drain in self._drains.items():
+                lane.wake(drain)
 
     def call(self, function: Callable[[], object]) -> None:
         """Call `function` once on a lane, after what it is running. Takes no lock of the timeline."""
