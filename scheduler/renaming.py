@@ -36,7 +36,7 @@ class Discard(Protocol):
     """A weak reference to something that is gone, and that could reach values."""
 
     def discarded(self) -> None:
-        """Add these values to `Renaming.discarded`. Called under the lock."""
+        """Add these values to `Renaming.discarded`, once. Called under the lock; after an interrupt a second time."""
         ...
 
 
@@ -93,11 +93,13 @@ class Renaming:
         """Release the values that finalizers have let go of; tasks may end by it."""
         discarded = self.discarded
         while discarded:
-            item = discarded.popleft()
+            item = discarded[0]
             if isinstance(item, Value):
+                discarded.popleft()  # first: released twice, it would have too few holds
                 self.release(item)
             else:
                 item.discarded()
+                discarded.popleft()
 
     def _unreachable(self, value: Value) -> None:
         view = value.view

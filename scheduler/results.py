@@ -253,8 +253,8 @@ class Lent(ref[Lease]):
 
     def discarded(self) -> None:
         """The array is gone."""
-        self._timeline.lent.pop(id(self), None)
-        self._timeline.discard(self._value)
+        if self._timeline.lent.pop(id(self), None) is not None:
+            self._timeline.discard(self._value)
 
 
 def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:

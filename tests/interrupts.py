@@ -1,0 +1,110 @@
+"""Raising at one place of our choice, as a signal handler may at any.
+
+`sys.settrace` tells before each line that is about to run, and what the tracer raises is raised there. One place is
+left out: a `with` statement has a line event when its block has ended, before it calls `__exit__`. CPython runs no signal
+handler there, so that locks are always released, and a tracer that raised there would keep one held for ever.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final
+
+import webnn.memory
+import webnn.scheduler
+from tests.loops import causes
+
+__all__ = ["FOLDERS", "Interrupt", "Place", "interrupted", "lines_of", "places"]
+
+FOLDERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (webnn.scheduler, webnn.memory))
+"""Where places are counted: the scheduler and the memory."""
+
+Place = tuple[str, int, int]
+"""A file, a line, and how often that line was about to run before."""
+
+
+class Interrupt(BaseException):
+    """What is raised; like `KeyboardInterrupt`, it is no `Exception`."""
+
+
+@cache
+def _with_lines(path: str) -> frozenset[int]:
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    return frozenset(node.lineno for node in ast.walk(tree) if isinstance(node, ast.With))
+
+
+class _Tracer:
+    """Counts lines, and raises at one of them."""
+
+    def __init__(self, target: Place | None) -> None:
+        self.target = target
+        self.raised = False
+        self.seen: Counter[tuple[str, int]] = Counter()
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+        path = frame.f_code.co_filename
+        if event != "call" or not path.startswith(FOLDERS):
+            return None
+        with_lines, open_blocks = _with_lines(path), set[int]()
+
+        def line(frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+            if event != "line" or self.raised:
+                return line
+            number = frame.f_lineno
+            if number in with_lines:
+                if number in open_blocks:  # its block has ended
+                    open_blocks.discard(number)
+                    return line
+                open_blocks.add(number)
+            place = (path, number, self.seen[path, number])
+            self.seen[path, number] += 1
+            if place == self.target:
+                self.raised = True
+                raise Interrupt(f"at line {number} of {path}")
+            return line
+
+        return line
+
+
+def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
+    """Run `program()`, and raise `Interrupt` in it at `target`, where it ends unless it catches that."""
+    tracer = _Tracer(target)
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        program()
+    except Interrupt:
+        pass
+    except Exception as error:
+        if not any(isinstance(cause, Interrupt) for cause in causes(error)):  # on a lane it fails the task
+            raise
+    finally:
+        sys.settrace(before)
+    return tracer
+
+
+def places(program: Callable[[], object], *, first: int) -> Iterator[Place]:
+    """The places that `program()` comes by: for each line the first few times, and the last one."""
+    for (path, line), count in sorted(interrupted(program, None).seen.items()):
+        for time in sorted({*range(min(first, count)), count - 1}):
+            yield path, line, time
+
+
+def lines_of(folder: str) -> set[tuple[str, int]]:
+    """Every line in functions of the modules in `folder` that can be about to run."""
+    found: set[tuple[str, int]] = set()
+    for path in sorted(Path(folder).glob("*.py")):
+        stack = [compile(path.read_text(encoding="utf-8"), str(path), "exec")]
+        while stack:
+            code = stack.pop()
+            stack.extend(constant for constant in code.co_consts if isinstance(constant, CodeType))
+            if code.co_flags & 0x2:  # in a function, not in a module or a class
+                first = code.co_firstlineno
+                found.update((str(path), line) for *_, line in code.co_lines() if line is not None and line != first)
+    return found
