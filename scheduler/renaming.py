@@ -389,6 +389,8 @@ class Renaming:
             task.work.waiting[task] = None
             self._uncompiled.add(task.work)
             unmet += 1
+        else:
+            task.work.waiting.pop(task, None)  # `compiled` may be about to be called
         task.unmet = unmet
         if unmet == 0:
             self.lane[task] = None

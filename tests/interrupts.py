@@ -1,13 +1,16 @@
 """Raising at one place of our choice, as a signal handler may at any.
 
-`sys.settrace` tells before each line that is about to run, and what the tracer raises is raised there. One place is
-left out: a `with` statement has a line event when its block has ended, before it calls `__exit__`. CPython runs no
-signal handler there, so that locks are always released, and a tracer that raised there would keep one held for ever.
+`sys.settrace` tells before each line that is about to run, and what the tracer raises is raised there. Two places are
+left out, where CPython runs no signal handler, and takes for granted that nothing is raised:
+- a `with` statement has a line event when its block has ended, before it calls `__exit__`: a tracer that raised there
+  would keep a lock held for ever;
+- the line `try:` does nothing, and is not covered by the handlers around it.
 """
 
 from __future__ import annotations
 
 import ast
+import dis
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +26,8 @@ __all__ = ["FOLDERS", "Interrupt", "Place", "interrupted", "lines_of", "places"]
 
 FOLDERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (webnn.scheduler, webnn.memory))
 """Where places are counted: the scheduler and the memory."""
+
+_NOP: Final = dis.opmap["NOP"]
 
 Place = tuple[str, int, int]
 """A file, a line, and how often that line was about to run before."""
@@ -56,6 +61,8 @@ class _Tracer:
             if event != "line" or self.raised:
                 return line
             number = frame.f_lineno
+            if frame.f_code.co_code[frame.f_lasti] == _NOP:
+                return line
             if number in with_lines:
                 if number in open_blocks:  # its block has ended
                     open_blocks.discard(number)
@@ -115,5 +122,9 @@ def lines_of(folder: str) -> set[tuple[str, int]]:
             stack.extend(constant for constant in code.co_consts if isinstance(constant, CodeType))
             if code.co_flags & 0x2:  # in a function, not in a module or a class
                 first = code.co_firstlineno
-                found.update((str(path), line) for *_, line in code.co_lines() if line is not None and line != first)
+                found.update(
+                    (str(path), line)
+                    for start, _, line in code.co_lines()
+                    if line is not None and line != first and code.co_code[start] != _NOP
+                )
     return found

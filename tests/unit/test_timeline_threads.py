@@ -203,7 +203,7 @@ class TestThreads:
             return rig.timeline.run(work, [(rig.shelf, data)], [("y", rig.shelf)])
 
         def another_comes_between(shelf: Shelf, array: Any) -> Any:
-            rig.timeline._written = written
+            rig.timeline._written = written  # type: ignore[method-assign]
             others.append(run())
             return written(shelf, array)
 
