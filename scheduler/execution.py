@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
@@ -100,9 +101,16 @@ class Execution:
                 self.tell_ended()
             return end - began or 1
         except BaseException:
-            with self._lock:
-                renaming.put_back(task, outputs)
+            try:
+                self._put_back(task, outputs)
+            except BaseException:  # another interrupt
+                self._put_back(task, outputs)
+                raise
             raise
+
+    def _put_back(self, task: Task, runner: object) -> None:
+        with self._lock:
+            self._renaming.put_back(task, runner)
 
     def tell_ended(self) -> None:
         """Tell those who wait for tasks that have ended; never under the lock, since they call out.
@@ -123,15 +131,17 @@ class Execution:
                             waiter.task_ended(told)
                         renaming.told(told)
                 else:
-                    told = room.waiting[0]
-                    resolve(told, None)
-                    room.waiting.remove(told)
-            except (IndexError, ValueError):  # another thread was faster
-                continue
+                    with suppress(IndexError, ValueError):  # another thread was faster
+                        told = room.waiting[0]
+                        resolve(told, None)
+                        room.waiting.remove(told)
             except BaseException as error:
-                interrupt = interrupt or error
-                if told is not None and told is interrupted:  # the second time: it will not be better
-                    renaming.ended.pop(told, None)  # type: ignore[arg-type]
+                if isinstance(told, Task) and (told is interrupted or isinstance(error, Exception)):
+                    # It will not be better the next time: the memory cannot be read, for example.
+                    _reject(told, error)
+                    renaming.told(told)
+                if not isinstance(error, Exception):
+                    interrupt = interrupt or error
                 interrupted = told
         if interrupt is not None:
             raise interrupt
@@ -151,13 +161,24 @@ class Execution:
 
     def _failed(self, task: Task, error: BaseException) -> None:
         _forget_frames(error)
-        if not isinstance(error, MLError):
-            explained = UnknownError(f"the backend failed: {described(error)}")
-            explained.__cause__ = error
-            error = explained
         with self._lock:
-            self._renaming.fail(task, error)
+            self._renaming.fail(task, _explained("the backend failed", error))
         self.tell_ended()
+
+
+def _reject(task: Task, error: BaseException) -> None:
+    _forget_frames(error)
+    error = _explained("the result could not be read", error)
+    for waiter in task.waiters:
+        waiter.reject(error)
+
+
+def _explained(what: str, error: BaseException) -> MLError:
+    if isinstance(error, MLError):
+        return error
+    explained = UnknownError(f"{what}: {described(error)}")
+    explained.__cause__ = error
+    return explained
 
 
 def _first(ended: dict[Task, None]) -> Task | None:

@@ -13,18 +13,22 @@ import contextlib
 import gc
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
 import trio
 
-from tests.interrupts import Place, interrupted, places
+from tests.interrupts import Interrupt, Place, interrupted, places
 from tests.leaks import ErrorLog
 from tests.stepped import LARGE, SMALL, Rig, broken
 from webnn.errors import InvalidStateError, MLError, OperationError
+from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.bridge import current_bridge
+from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.value import Name
 
@@ -287,6 +291,115 @@ class Programs:
             with contextlib.suppress(MLError):
                 call()
 
+    def interruptions(self) -> None:
+        """Interrupts by the work, by a callback and by the memory, so that others may come while they are mended."""
+        rig, timeline = self.rig, self.rig.timeline
+        errors = iter([Interrupt, None, ValueError, None, OperationError, None])
+
+        def fail_sometimes(a: Any) -> Any:
+            error = next(errors, None)
+            if error is not None:
+                raise error("made anew, since errors keep frames")
+            return a + 1
+
+        def interrupt(*_: object) -> Any:
+            raise Interrupt
+
+        sometimes = rig.work("sometimes", fail_sometimes, cost=CHEAP, measured=False)
+        for _ in range(3):
+            rig.dispatch(sometimes, [self.x], self.y)
+            rig.dispatch(self.dear, [self.y], self.z)
+            read = self.keep(rig.read(self.z))
+            with contextlib.suppress(Interrupt, MLError):
+                read.done()
+                read.result()
+            rig.run_all()
+        rig.dispatch(rig.work("late", compiled=False), [self.x], rig.name())
+        rig.dispatch(self.cheap, [self.x], self.y)
+        read = self.keep(rig.read(self.y))
+        read.add_done_callback(interrupt)
+        self.keep(read.then(interrupt))
+        read.add_done_callback(self.told.append)
+        with contextlib.suppress(Interrupt):
+            read.done()
+        host_array, write, clear = timeline.host_array, timeline.allocator.write, timeline.allocator.clear
+        try:
+            timeline.host_array = interrupt
+            rig.dispatch(self.cheap, [self.x], self.y)
+            with contextlib.suppress(Interrupt):
+                self.keep(rig.read(self.y)).done()
+            timeline.host_array = host_array
+            timeline.allocator.write = interrupt  # type: ignore[method-assign, assignment]
+            with contextlib.suppress(Interrupt):
+                rig.write(rig.name(), 1)
+            with contextlib.suppress(Interrupt):
+                self.run(self.cheap)
+            timeline.allocator.clear = interrupt  # type: ignore[method-assign, assignment]
+            with contextlib.suppress(Interrupt):
+                self.keep(rig.read(rig.name()))
+            with contextlib.suppress(Interrupt):
+                rig.dispatch(self.cheap, [rig.name()], self.y)
+        finally:
+            timeline.host_array = host_array
+            timeline.allocator.write = write  # type: ignore[method-assign]
+            timeline.allocator.clear = clear  # type: ignore[method-assign]
+
+    def made(self) -> None:
+        """A timeline of its own."""
+        rig = Rig(inline_limit=LIMIT, budget=1 << 20)
+        x = rig.name(1)
+        assert rig.read(x).result()[0] == 1
+        rig.end()
+
+    def threads(self) -> None:
+        """With a lane that is a thread."""
+        rig = Rig(threads=1)
+        try:
+            x, y = rig.name(1), rig.name()
+            for _ in range(2):
+                rig.dispatch(rig.work("dear"), [x], y)
+                self.keep(rig.read(y)).result(timeout=5)
+            lane = rig.timeline._workers._lanes[0]
+            assert isinstance(lane, ThreadLane)
+            lane.call(lambda: None)
+        finally:
+            rig.end()
+            rig.end()
+
+    async def given_up(self) -> None:
+        rig = self.rig
+        rig.dispatch(self.dear, [self.x], self.y)
+        read = self.keep(rig.read(self.y))
+
+        async def wait() -> None:
+            await read
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        names = [rig.name() for _ in range(8)]
+        for name in names:
+            handle = rig.dispatch(self.cheap, [self.x], name)
+        await handle
+
+    def on_asyncio_given_up(self) -> None:
+        asyncio.run(self.given_up())
+
+    def mapped(self) -> None:
+        """Reading a file, which has no state that could be spoiled."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "weights"
+            path.write_bytes(bytes(3 * 4096))
+            array = map_file(path)
+            place_in_file(array[4:])
+            place_in_file(np.zeros(3))
+            unmap(array)
+            np.negative(array)
+            with contextlib.suppress(OSError):
+                map_file(folder)
+            del array
+
     def budget(self) -> None:
         rig = self.rig
         rig.write(self.x, 1)
@@ -322,6 +435,11 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "dropped_tick": {"inline_limit": LIMIT},
     "destroying": {"max_queued": 4},
     "budget": {"budget": 6 * LARGE.byte_length},
+    "interruptions": {"inline_limit": LIMIT},
+    "made": {},
+    "threads": {},
+    "on_asyncio_given_up": {"inline_limit": LIMIT, "max_queued": 4},
+    "mapped": {},
 }
 """Each with the options of its rig."""
 

@@ -75,7 +75,7 @@ class MLTensor(Unpicklable):
         self._name = _TensorName(device, device.pool.shelf(descriptor))
         self.descriptor = descriptor
         self._destroyed = False
-        # One shelf stands for this device and this descriptor: comparing it compares both. None: it is not dispatchable.
+        # One shelf stands for this device and this descriptor: comparing it compares both. None: not dispatchable.
         self._home = None if constant else self._name.shelf
         self._writable = writable
         self.readable = readable
