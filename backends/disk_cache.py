@@ -16,11 +16,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_store import DiskStore
 from webnn.errors import DataError, OperationError
 from webnn.graph.ir import Graph
@@ -52,9 +53,23 @@ class DiskCache:
         version = backend.stored_version()
         if version is None or graph.constant_bytes > self._limit:
             return backend.compile(graph, options, cancellation)
+        digests = arrays_digest(_constants(graph))  # first, so that a change while the key is made is seen as well
         key = _key(backend, version, graph, options)
         found = self._find(key, lambda folder: backend.load(folder, graph, options, cancellation))
-        return found if found is not None else self._make(key, backend, graph, options, cancellation)
+        if found is not None:
+            return found
+        made: list[Executable] = []
+
+        def fill(folder: Path) -> None:
+            made.append(backend.compile_to(folder, graph, options, cancellation))
+            if arrays_digest(_constants(graph)) != digests:
+                raise OperationError("a constant was changed while the graph was compiled")
+
+        try:
+            self._store.write(key, {}, fill)
+        except (DataError, OSError, OperationError) as error:  # the last also when onnxruntime cannot write its file
+            _log.warning("a compiled graph could not be stored: %s", error)
+        return made[0] if made else backend.compile(graph, options, cancellation)
 
     def _find(self, key: str, load: Callable[[Path], Executable]) -> Executable | None:
         with suppress(DataError, OSError):  # a damaged manifest, which is removed; a folder that is none
@@ -70,26 +85,17 @@ class DiskCache:
                 self._store.discard(entry)
         return None
 
-    def _make(
-        self, key: str, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
-    ) -> Executable:
-        made: list[Executable] = []
-        try:
-            self._store.write(
-                key, {}, lambda folder: made.append(backend.compile_to(folder, graph, options, cancellation))
-            )
-        except (OSError, OperationError) as error:  # the latter also when onnxruntime cannot write its file
-            _log.warning("a compiled graph could not be stored: %s", error)
-        return made[0] if made else backend.compile(graph, options, cancellation)
-
 
 def _key(backend: Backend, version: str, graph: Graph, options: CompileOptions) -> str:
     digest = hashlib.sha256(f"{version} {options} {graph.structure_hash}".encode())
     digest.update(repr([node.label for node in graph.nodes]).encode("utf-8", "backslashreplace"))
-    for operand in graph.constants:
-        assert operand.constant is not None
-        digest.update(operand.constant.reshape(-1).view(np.uint8).data)
+    for constant in _constants(graph):
+        digest.update(constant.reshape(-1).view(np.uint8).data)
     return f"{backend.name} {digest.hexdigest()}"
+
+
+def _constants(graph: Graph) -> list[np.ndarray[Any, Any]]:
+    return [operand.constant for operand in graph.constants if operand.constant is not None]
 
 
 def sources_digest(*folders: str | os.PathLike[str]) -> str:

@@ -1,11 +1,16 @@
-"""The session cache: compiled graphs, found again by structure and content of their constants.
+"""The session cache: compiled graphs in memory, found again by structure and by the content of their constants.
 
-The key is the graph's structure hash with backend and options; entries under one key are told apart by comparing their
-constants, which is exact and, unlike hashing, costs nothing until a structure is met a second time. Since the caller
-keeps the memory of large constants, a checksum taken at compile time tells whether an array has been changed since: a
-graph built from it then compiles anew.
+The key is the graph's structure hash with backend and options; entries under one key are told apart by their constants.
+Large constants stay in the caller's memory, which the caller may change or give away once no graph uses them. What must
+stay true:
+- an entry is shared with a new graph only if the new graph's constants have the digests that the entry's had when it
+  was compiled, and the entry's still hold those bytes at the same place, since an executable may read them there;
+- an array that changed while its graph was compiled leaves no entry, since its executable may have either bytes;
+- memory that its owner can take away although an array refers to it (a memory map, shared memory, a `bytearray`, a
+  tensor of another library) is let go of with the last graph that uses it;
+- a mapped file is not read again once it has changed.
 
-Entries that a graph uses cost nothing to keep. What nobody uses stays up to a limit of bytes and of entries, the least
+Entries that a graph uses cost nothing to keep. An unused entry stays up to a limit of bytes and of entries; the least
 recently used goes first.
 """
 
@@ -13,15 +18,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_cache import DiskCache
 from webnn.graph.ir import Graph
+from webnn.memory.mapped import MappedArray, place_in_file
 
 __all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
 
@@ -30,6 +37,7 @@ IDLE_ENTRIES: Final = 32
 SESSION_BYTES: Final = 256 * 1024
 """About what a compiled graph holds besides its constants."""
 
+Array: TypeAlias = np.ndarray[Any, Any]
 Key: TypeAlias = tuple[str, CompileOptions, str]
 
 
@@ -39,9 +47,20 @@ class Entry:
 
     key: Key | None
     executable: Executable
-    constants: Sequence[np.ndarray[Any, Any]]
-    checksums: Sequence[int]
+    constants: Sequence[Array]
+    digests: Sequence[bytes]
+    """Of the constants, when they were compiled."""
+    addresses: Sequence[int]
+    """Where the constants lay then."""
     users: int = 1
+
+    def holds(self, constants: Sequence[Array], digests: Sequence[bytes]) -> bool:
+        """Whether `constants`, which have these digests, are what was compiled and are still there."""
+        return (
+            self.digests == digests
+            and self.addresses == _addresses(self.constants)
+            and all(map(_is_intact, self.constants, constants))
+        )
 
     @property
     def byte_length(self) -> int:
@@ -80,7 +99,14 @@ class SessionCache:
         cancellation: Cancellation,
         disk: DiskCache | None = None,
     ) -> Entry:
-        """An entry for `graph`, which the caller gives back with `release`; from `disk`, if there is one, or for it.
+        """An entry for `graph`, which the caller gives back with `release`.
+
+        Args:
+            backend: compiles the graph if no entry holds it.
+            graph: the graph to run.
+            options: as the backend takes them.
+            cancellation: stops the compilation.
+            disk: where compiled graphs are looked up and stored besides.
 
         Raises what the backend's `compile` raises.
         """
@@ -88,13 +114,13 @@ class SessionCache:
         if graph.constant_bytes > self._limit:
             with self._lock:
                 self._misses += 1
-            return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, ())
+            return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, (), ())
         key = (backend.name, options, graph.structure_hash)
-        checksums = [_checksum(constant) for constant in constants]
+        digests, addresses = arrays_digest(constants), _addresses(constants)
         with self._lock:
             candidates = list(self._entries.get(key, ()))
         for entry in candidates:
-            if entry.checksums == checksums and all(map(_same, entry.constants, constants)):
+            if entry.holds(constants, digests):
                 with self._lock:
                     if entry.key is None:  # evicted while we compared
                         continue
@@ -104,10 +130,12 @@ class SessionCache:
                         self._idle_bytes -= entry.byte_length
                     return entry
         executable = _compiled(backend, graph, options, cancellation, disk)
-        entry = Entry(key, executable, constants, checksums)
+        changed = digests != arrays_digest(constants)
+        entry = Entry(None if changed else key, executable, constants, digests, addresses)
         with self._lock:
             self._misses += 1
-            self._entries.setdefault(key, []).append(entry)
+            if not changed:
+                self._entries.setdefault(key, []).append(entry)
         return entry
 
     def release(self, entry: Entry) -> None:
@@ -119,6 +147,8 @@ class SessionCache:
                 return
             self._idle[entry] = None
             self._idle_bytes += entry.byte_length
+            if not all(map(_stays, entry.constants)):
+                evicted.append(self._evict(entry))
             while self._idle and (self._idle_bytes > self._limit or len(self._idle) > self._limit_entries):
                 evicted.append(self._evict(next(iter(self._idle))))
 
@@ -161,15 +191,35 @@ def _compiled(
     return disk.compile(backend, graph, options, cancellation)
 
 
-def _checksum(array: np.ndarray[Any, Any]) -> int:
-    """The sum of the array's bytes as 64-bit words: as fast as memory is read, and any ordinary change alters it."""
-    data = array.reshape(-1).view(np.uint8)
-    words = data[: data.size // 8 * 8].view(np.uint64)
-    return int(words.sum(dtype=np.uint64)) ^ int.from_bytes(data[words.size * 8 :].tobytes(), "little")
+def _addresses(constants: Sequence[Array]) -> tuple[int, ...]:
+    return tuple(constant.ctypes.data for constant in constants)
 
 
-def _same(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    if a is b:
+def _is_intact(kept: Array, given: Array) -> bool:
+    """Whether `kept` still holds the elements of `given`, whose digest is the one that `kept` had."""
+    if kept is given:
         return True
-    x, y, step = a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8), 1 << 20
+    if _lies_in_file(kept):  # which may have become shorter: reading beyond its end would end the process
+        return place_in_file(kept) is not None
+    x, y, step = kept.reshape(-1).view(np.uint8), given.reshape(-1).view(np.uint8), 1 << 20
     return all(np.array_equal(x[i : i + step], y[i : i + step]) for i in range(0, x.size, step))
+
+
+def _lies_in_file(array: Array) -> bool:
+    return any(isinstance(base, MappedArray) for base in _bases(array))
+
+
+def _stays(array: Array) -> bool:
+    """Whether the memory of `array` is there for as long as something refers to it."""
+    *_, last = _bases(array)
+    if isinstance(last, np.ndarray):
+        return last.flags.owndata
+    return isinstance(last.obj if isinstance(last, memoryview) else last, bytes) or _lies_in_file(array)
+
+
+def _bases(array: Array) -> Iterator[object]:
+    """The array, the one that it is a view of, and so on; last of all the owner of the memory."""
+    base: object = array
+    while base is not None:
+        yield base
+        base = base.base if isinstance(base, np.ndarray) else None

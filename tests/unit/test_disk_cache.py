@@ -93,6 +93,24 @@ def test_another_version_is_compiled(cache: DiskCache, backend: Counted, monkeyp
     assert backend.calls == ["compile_to", "compile_to"]
 
 
+def test_a_graph_whose_weights_change_while_it_is_compiled_is_not_stored(
+    cache: DiskCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weight = W.copy()
+
+    class Slow(Counted):
+        def compile_to(self, *args: Any) -> Executable:
+            weight[0] = 0
+            return super().compile_to(*args)
+
+    backend = Slow()
+    compile(cache, backend, graph(weight))
+    assert list(tmp_path.iterdir()) == []
+    assert "could not be stored: a constant was changed while the graph was compiled" in caplog.text
+    compile(cache, backend, graph())
+    assert backend.calls == ["compile_to", "compile_to"]
+
+
 def test_a_backend_without_a_stored_form_compiles(cache: DiskCache, tmp_path: Path) -> None:
     assert compile(cache, ArraysBackend(), graph()).outputs[0][0] == "y"
     assert list(tmp_path.iterdir()) == []
