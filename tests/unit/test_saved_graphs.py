@@ -138,6 +138,22 @@ def test_a_damaged_graph_is_removed_and_never_used(tmp_path: Path, name: str, ch
         assert context.list_graphs().result() == []
 
 
+def test_a_folder_in_the_place_of_a_manifest_is_told_and_kept(tmp_path: Path) -> None:
+    with webnn.ML().create_context(cache_dir=tmp_path) as context:
+        graph = built(context)
+        context.save_graph("mine", graph).result()
+        (manifest,) = (tmp_path / "graphs").glob("*.json")
+        manifest.unlink()
+        manifest.mkdir()
+        with pytest.raises(DataError, match=r"the saved graph 'mine' cannot be read: .*json is not a file"):
+            context.load_graph("mine")
+        for promise in (context.save_graph("mine", graph), context.delete_graph("mine")):
+            with pytest.raises(DataError, match=r"json is not a file, but it has the name of an entry's manifest"):
+                promise.result()
+        assert context.list_graphs().result() == []
+        assert manifest.is_dir()
+
+
 def test_a_graph_that_this_backend_cannot_run_is_kept(tmp_path: Path) -> None:
     with webnn.ML().create_context(cache_dir=tmp_path) as context:
         context.save_graph("mine", built(context)).result()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from webnn.backends.disk_store import DiskStore, Entry
+from webnn.backends.disk_store import BlockedError, DiskStore, StoredEntry
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.webnn_text import import_webnn
 from webnn.graph.arguments import printable
@@ -55,7 +55,7 @@ class SavedGraphs:
                     raise _damaged(key, error) from None
         raise DataError(f"the saved graph {printable(key)!r:.80} was replaced {ATTEMPTS} times while it was being read")
 
-    def _make(self, entry: Entry, builder: MLGraphBuilder[Graph]) -> Saved:
+    def _make(self, entry: StoredEntry, builder: MLGraphBuilder[Graph]) -> Saved:
         entry.verify(GRAPH)
         # Mapped now, since the entry may be replaced, and these files removed, before they are compared.
         weights = {name: map_file(entry.path(name)) for name in entry.files if name != GRAPH}
@@ -75,9 +75,11 @@ class SavedGraphs:
         """Remove it, if it is there."""
         self.entries.remove(key)
 
-    def _find(self, key: str) -> Entry:
+    def _find(self, key: str) -> StoredEntry:
         try:
             entry = self.entries.find(key)
+        except BlockedError as error:
+            raise DataError(f"the saved graph {printable(key)!r:.80} cannot be read: {error}") from None
         except DataError as error:
             raise _damaged(key, error) from None
         if entry is None:
@@ -86,7 +88,7 @@ class SavedGraphs:
         return entry
 
 
-def _is_intact(entry: Entry) -> bool:
+def _is_intact(entry: StoredEntry) -> bool:
     try:
         for name in entry.files:
             entry.verify(name)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from webnn.backends.disk_store import DiskStore, Entry
+from webnn.backends.disk_store import DiskStore, StoredEntry
 from webnn.cli import options
 from webnn.cli.output import console, heading, print_json, size, table, text
 from webnn.errors import ValidationError
@@ -80,7 +80,7 @@ def _stores(root: Path) -> list[DiskStore]:
     return [DiskStore(path) for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
 
 
-def _told(entry: Entry) -> dict[str, Any]:
+def _told(entry: StoredEntry) -> dict[str, Any]:
     try:
         written = datetime.fromtimestamp(entry.folder.stat().st_mtime).isoformat(" ", "seconds")
     except OSError:  # another process has removed it meanwhile
