@@ -138,5 +138,7 @@ class Document:
     constants: dict[str, Constant] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     outputs: dict[str, Output] = field(default_factory=dict)
+    mark: str | None = None
+    """Says which weights belong to the graph, if the file says so: see `webnn.backends.marks`."""
     where: str = field(default="", compare=False)
     """The file's name."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from webnn.backends.marks import KEY
 from webnn.errors import DataError
 from webnn.formats.json_text import parse_json
 from webnn.formats.webnn_text.document import (
@@ -50,6 +51,9 @@ def parse_json_form(text: bytes, where: str) -> Document:
     nodes = root.get("nodes", [])
     if not isinstance(nodes, list):
         raise DataError(f"{where}: nodes must be an array, got {type(nodes).__name__}")
+    mark = root.get(KEY)
+    if not isinstance(mark, str | None):
+        raise DataError(f"{where}: {KEY} must be a string, got {mark!r:.60}")
     return Document(
         name,
         version,
@@ -58,6 +62,7 @@ def parse_json_form(text: bytes, where: str) -> Document:
         _each(root, "consts", where, _constant),
         [_node(node, f"{where}: nodes[{i}]") for i, node in enumerate(nodes)],
         _each(root, "outputs", where, lambda value, at: Output(_string(value, at), Place(at))),
+        mark,
         where,
     )
 
@@ -161,6 +166,8 @@ def json_of(document: Document) -> str:
         header["name"] = document.name
     if document.quantized:
         header["quantized"] = True
+    if document.mark is not None:
+        header[KEY] = document.mark
     parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in header.items()]
     inputs = {name: _described_json(row) for name, row in document.inputs.items()}
     constants = {

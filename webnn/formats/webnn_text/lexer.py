@@ -7,6 +7,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from webnn.backends.marks import LINE
 from webnn.errors import DataError
 from webnn.graph.arguments import printable
 
@@ -28,6 +29,7 @@ _TOKEN: Final = re.compile(
     |(?P<punctuation>[{{}}\[\]():;,=])""",
     re.VERBOSE | re.DOTALL,
 )
+_MARK: Final = re.compile(rf"# {LINE.pattern}")
 _SPACE: Final = r"[ \t\r\n]*+"
 _BYTES: Final = re.compile(rf"\({_SPACE}\[{_SPACE}((?:[0-9]++{_SPACE}(?:,{_SPACE}[0-9]++{_SPACE})*+)?)\]{_SPACE}\)")
 
@@ -48,6 +50,8 @@ class Lexer:
         self._where = where
         self._end = 0
         self._count = 0
+        self.mark: str | None = None
+        """Which weights belong to the graph, as a comment says that was read so far."""
         self.peek = self._scan()
 
     def next(self) -> Token:
@@ -103,6 +107,9 @@ class Lexer:
         skipped = _SKIPPED.match(self._text, self._end)
         assert skipped is not None
         start = skipped.end()
+        marked = _MARK.search(skipped[0]) if "#" in skipped[0] else None
+        if marked is not None:
+            self.mark = marked[1]
         if start == len(self._text):
             return Token("end", "", start)
         matched = _TOKEN.match(self._text, start)

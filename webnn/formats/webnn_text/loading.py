@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from webnn.backends.marks import check_marks
 from webnn.errors import DataError, ValidationError
 from webnn.formats.outline import OpenDimensionsError
 from webnn.formats.webnn_text.calls import Scope, call
@@ -133,19 +135,35 @@ class _Stored:
         self._graph = graph
         self._path = None if path is None else graph.parent / path
         self._where = document.where
+        self._mark = document.mark
         self._opened: Weights | None = None
         self._filled = 0
 
     def get(self, key: str, descriptor: MLOperandDescriptor, where: str) -> np.ndarray[Any, Any]:
         if self._opened is None:
-            path = self._path or find_weights(self._graph)
-            if path is None:
-                raise DataError(
-                    f"{where}: the weight {key!r:.80} is in another file, but there is neither"
-                    f" {self._graph.stem}.safetensors nor {self._graph.stem}.weights beside {self._where}"
-                )
-            self._opened = open_weights(path, self._graph)
+            self._opened = self._find(key, where) if self._path is None else open_weights(self._path, self._graph)
         return self._opened.get(key, descriptor)
+
+    def _find(self, key: str, where: str) -> Weights:
+        """The first weight file beside the graph, unless its mark says that another one is meant."""
+        paths = find_weights(self._graph)
+        if not paths:
+            raise DataError(
+                f"{where}: the weight {key!r:.80} is in another file, but there is neither"
+                f" {self._graph.stem}.safetensors nor {self._graph.stem}.weights beside {self._where}"
+            )
+        try:
+            opened = open_weights(paths[0], self._graph)
+            remedy = f", or say weights={paths[0].name!r} to use these all the same"
+            check_marks(self._where, self._mark, paths[0].name, opened.mark, remedy)
+        except DataError:
+            for path in paths[1:] if self._mark is not None else ():
+                with suppress(DataError):
+                    opened = open_weights(path, self._graph)
+                    if opened.mark == self._mark:
+                        return opened
+            raise
+        return opened
 
     def filled(self, value: int | float, descriptor: MLOperandDescriptor, where: str) -> np.ndarray[Any, Any]:
         self._filled += descriptor.byte_length

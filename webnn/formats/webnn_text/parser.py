@@ -82,6 +82,7 @@ class _Parser:
                 block()
         if lexer.peek.kind != "end":
             raise lexer.error(f"expected the end of the file after the graph's '}}', got {lexer.found()}")
+        document.mark = lexer.mark
         return document
 
     def _input(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from webnn.backends.digests import named_digest
 from webnn.backends.files import written_at_once
 from webnn.errors import ValidationError
 from webnn.formats.json_text import json_number
@@ -54,6 +55,7 @@ def save_json(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "b
 def _save(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights: str) -> None:
     enum_value("save: weights", weights, ("safetensors", "blob"))
     document, arrays = document_of(graph, path.stem)
+    mark = document.mark = named_digest(arrays) if arrays else None
     try:
         text = form(document).encode()
     except UnicodeEncodeError as error:
@@ -61,10 +63,10 @@ def _save(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights:
         raise ValidationError(
             f"a name or label has {what!r} in it, half of a character, which no file can have"
         ) from None
-    if arrays and weights == "safetensors":
-        save_tensors(path.with_suffix(".safetensors"), arrays)
-    elif arrays:
-        save_blob(path.with_suffix(".weights"), arrays)
+    if mark is not None and weights == "safetensors":
+        save_tensors(path.with_suffix(".safetensors"), arrays, mark)
+    elif mark is not None:
+        save_blob(path.with_suffix(".weights"), arrays, mark)
     with written_at_once(path) as file:
         file.write(text)
 

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from webnn.backends.files import write_elements, written_at_once
+from webnn.backends.marks import KEY, check_marks, trailer, trailing_mark
 from webnn.errors import DataError
 from webnn.formats.json_text import read_json
 from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safetensors
@@ -43,8 +44,9 @@ Array = np.ndarray[Any, Any]
 class Weights(ABC):
     """A weight file, in which constants are looked up by key."""
 
-    def __init__(self, where: str, keys: list[str]) -> None:
+    def __init__(self, where: str, keys: list[str], mark: str | None) -> None:
         self.where = where
+        self.mark = mark
         self._by_sanitised: dict[str, list[str]] = {}
         self._keys = set(keys)
         for key in keys:
@@ -74,7 +76,7 @@ class _Tensors(Weights):
 
     def __init__(self, path: Path) -> None:
         self._tensors: SafeTensors = load_safetensors(path)
-        super().__init__(path.name, list(self._tensors))
+        super().__init__(path.name, list(self._tensors), self._tensors.metadata.get(KEY))
 
     def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
         array = self._tensors[key]
@@ -94,9 +96,13 @@ class _Blob(Weights):
     """A `.weights` file with its manifest."""
 
     def __init__(self, path: Path, manifest: Path) -> None:
-        rows = _manifest_rows(manifest)
-        super().__init__(path.name, list(rows))
+        rows, wanted = _read_manifest(manifest)
         self._data = map_file(path)
+        found = trailing_mark(self._data)
+        super().__init__(path.name, list(rows), found)
+        if wanted is not None and found is None:
+            raise DataError(f"{path.name} does not end with the mark that {manifest.name} has: it is not whole")
+        check_marks(manifest.name, wanted, path.name, found)
         self._rows = rows
         size, header = self._data.size, self._data[:8].tobytes()
         end, before = 0, ""
@@ -131,7 +137,8 @@ class _Blob(Weights):
         return array.reshape(descriptor.shape)
 
 
-def _manifest_rows(path: Path) -> dict[str, dict[str, Any]]:
+def _read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Where each weight lies, and the mark."""
     root = read_json(path, MAX_FILE)
     rows = root.get("tensors") if isinstance(root, dict) else None
     if not isinstance(rows, dict):
@@ -143,7 +150,8 @@ def _manifest_rows(path: Path) -> dict[str, dict[str, Any]]:
             value = row.get(name) if isinstance(row, dict) else None
             if type(value) is not int or not 0 <= value < 2**63:
                 raise DataError(f"{path.name}: tensors.{key:.80}.{name} must be a number of bytes, got {value!r:.40}")
-    return rows
+    mark = root.get(KEY)
+    return rows, mark if isinstance(mark, str) else None
 
 
 def _words(descriptor: MLOperandDescriptor) -> str:
@@ -190,10 +198,10 @@ def four_bits_packed(array: Array) -> Array:
 # Finding and writing them.
 
 
-def find_weights(graph: Path) -> Path | None:
-    """The weight file that belongs to a graph file, if one lies beside it."""
-    names = (f"{graph.stem}.safetensors", f"{graph.stem}.weights", "model.safetensors", "model.weights")
-    return next((path for path in map(graph.with_name, names) if path.is_file()), None)
+def find_weights(graph: Path) -> list[Path]:
+    """The weight files beside a graph file that may belong to it, the likeliest first."""
+    names = dict.fromkeys((f"{graph.stem}.safetensors", f"{graph.stem}.weights", "model.safetensors", "model.weights"))
+    return [path for path in map(graph.with_name, names) if path.is_file()]
 
 
 def open_weights(path: Path, graph: Path) -> Weights:
@@ -212,15 +220,18 @@ def open_weights(path: Path, graph: Path) -> Weights:
     return _Blob(path, manifest)
 
 
-def save_tensors(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write `arrays` as a SafeTensors file, 4-bit ones packed and marked so."""
+def save_tensors(path: Path, arrays: Mapping[str, Array], mark: str) -> None:
+    """Write `arrays` as a SafeTensors file with the graph's mark, 4-bit ones packed and noted as such."""
     packed = any(array.dtype.name in FOUR_BITS for array in arrays.values())
     stored = {k: four_bits_packed(a) if a.dtype.name in FOUR_BITS else a for k, a in arrays.items()}
-    save_safetensors(path, stored, {PACKED: "1"} if packed else None)
+    save_safetensors(path, stored, {KEY: mark, **({PACKED: "1"} if packed else {})})
 
 
-def save_blob(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write `arrays` as `STEM.weights` and `STEM.manifest.json`, the widest types first so that each is aligned."""
+def save_blob(path: Path, arrays: Mapping[str, Array], mark: str) -> None:
+    """Write `arrays` as `STEM.weights` and `STEM.manifest.json`, both with the graph's mark.
+
+    The widest types come first, so that each array is aligned.
+    """
     tensors: dict[str, Any] = {}
     offset = 8
     with written_at_once(path) as file:
@@ -236,6 +247,7 @@ def save_blob(path: Path, arrays: Mapping[str, Array]) -> None:
                 "layout": "row-major",
             }
             offset += stored.nbytes
-    manifest = {"format": MANIFEST, "version": 1, "endianness": "little", "tensors": tensors}
+        file.write(trailer(mark))
+    manifest = {"format": MANIFEST, "version": 1, "endianness": "little", KEY: mark, "tensors": tensors}
     with written_at_once(path.with_name(f"{path.stem}.manifest.json")) as file:
         file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from webnn.backends.marks import KEY
 from webnn.errors import ValidationError
 from webnn.formats.webnn_text.document import Constant, Document, Dynamic, Inline, Input, Node, Scalar, WeightReference
 from webnn.formats.webnn_text.lexer import IDENTIFIER
@@ -36,6 +37,8 @@ def text_of(document: Document) -> str:
     blocks = {"inputs": inputs, "consts": constants, "nodes": [*map(_statement, document.nodes), *aliases]}
     lines = [f"webnn_graph {_string(document.name or 'graph')} v{document.version}"]
     lines[0] += " @quantized {" if document.quantized else " {"
+    if document.mark is not None:
+        lines.append(f"  # {KEY} {document.mark}")  # a comment to other programs
     for name, rows in blocks.items():
         if rows:
             lines += [f"  {name} {{", *(f"    {row}" for row in rows), "  }", ""]
