@@ -19,7 +19,7 @@ from webnn.backends.session_cache import SessionCache
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
-from webnn.runtime.saving import Draft
+from webnn.runtime.draft import Draft
 
 ROUNDS = 9
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.direct import DirectHost
 from webnn.backends.null import NullBackend
 from webnn.errors import DataError, ValidationError
+from webnn.formats.graph_folder import GraphFolder
 from webnn.formats.safetensors import load_safetensors, save_safetensors
-from webnn.formats.saved_graphs import SavedGraphs
 from webnn.formats.webnn_text import import_webnn
 from webnn.formats.webnn_text.saving import save_json, save_webnn
 from webnn.graph.builder import MLGraphBuilder
@@ -295,7 +295,7 @@ def test_a_saved_graph_that_was_changed_is_never_used(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("saved")
-    store = SavedGraphs(folder)
+    store = GraphFolder(folder)
     store.save("mine", example())
     kind = data.draw(st.sampled_from(["*.json", "*/graph.json", "*/graph.safetensors"]))
     (path,) = folder.glob(kind)

@@ -16,11 +16,12 @@ import pytest
 import webnn
 from tests.loops import Loop
 from webnn.errors import ContextLostError, DataError, InvalidStateError, NotSupportedError, ValidationError
-from webnn.formats import saved_graphs
+from webnn.formats import graph_folder
 from webnn.formats.webnn_text import import_webnn
 from webnn.graph.limits import narrowed
+from webnn.runtime.cache_options import cache_folder
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.saving import SavedGraphs, cache_folder
+from webnn.runtime.saved_graphs import SavedGraphs
 
 W = np.random.default_rng(1).random((64, 64), np.float32)
 X = np.ones((1, 64), np.float32)
@@ -178,7 +179,7 @@ def test_a_graph_that_another_process_replaces_or_removes_meanwhile_is_not_calle
                 raise DataError("g.safetensors is not there")
             return outputs
 
-        monkeypatch.setattr(saved_graphs, "import_webnn", interrupted)
+        monkeypatch.setattr(graph_folder, "import_webnn", interrupted)
         if there:
             assert context.compute(context.load_graph("mine"), {"x": X})["y"].shape == (1, 64)
         else:

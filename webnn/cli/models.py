@@ -14,7 +14,8 @@ from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.operand import MLOperand
-from webnn.runtime.saving import SAVERS, Draft, registered
+from webnn.runtime.draft import Draft
+from webnn.runtime.saving import SAVERS, registered
 
 __all__ = ["READERS", "Reader", "Source", "blueprint", "check_writable", "load_model", "outline_of", "save_model"]
 

@@ -25,10 +25,11 @@ from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.memory.pool import BufferPool, MemoryInfo
 from webnn.runtime import checks
+from webnn.runtime.draft import Draft
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.lost import MLContextLostInfo, forget
-from webnn.runtime.saving import Draft, SavedGraphs, check_key
+from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.lane import ThreadLane

@@ -13,7 +13,7 @@ from webnn.backends.disk_store import DiskStore, StoredEntry
 from webnn.cli import options
 from webnn.cli.output import console, heading, print_json, size, table, text
 from webnn.errors import ValidationError
-from webnn.runtime.saving import CACHE_VARIABLE, cache_folder
+from webnn.runtime.cache_options import CACHE_VARIABLE, cache_folder
 
 __all__ = ["command"]
 

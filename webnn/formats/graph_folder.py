@@ -18,16 +18,17 @@ from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import map_file
-from webnn.runtime.saving import SAVERS, Saved, registered
+from webnn.runtime.saved_graphs import Saved
+from webnn.runtime.saving import SAVERS, registered
 
-__all__ = ["SavedGraphs"]
+__all__ = ["GraphFolder"]
 
 GRAPH: Final = "graph.json"
 ATTEMPTS: Final = 10
 """How often an entry is looked up that another process replaces at the same time."""
 
 
-class SavedGraphs:
+class GraphFolder:
     """Graphs by key, in a folder."""
 
     def __init__(self, folder: Path) -> None:
