@@ -22,6 +22,7 @@ __all__ = [
     "Advance",
     "amount",
     "console",
+    "counted",
     "finite",
     "heading",
     "print_json",
@@ -108,6 +109,11 @@ def amount(count: float) -> str:
         if count >= step:
             return f"{count / step:.3g} {unit}" if count < 1000 * step else f"{count / step:.0f} {unit}"
     return f"{count:g}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: `1 node`, `2 nodes`; `many` is the plural where it is more than an "s"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def size(byte_length: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from webnn.backends.registry import available_backends, backend_named
+from webnn.cli.output import counted
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.json_text import parse_json
 from webnn.graph.descriptor import MAX_BYTE_LENGTH, MLOperandDescriptor
@@ -176,7 +177,7 @@ def problems(graph: Graph, target: Target) -> Iterator[Problem]:
                 yield from _exceeded(target, "constant", operand.descriptor, place._replace(operand=f"constant {name}"))
         rows = target.limits.get(node.op)
         if rows is None:
-            allowed = f"has {len(target.limits)} other operators"
+            allowed = f"has {counted(len(target.limits), 'other operator')}"
             yield Problem(*place, "operator", "is not there", allowed, "")
             continue
         for name, operand in [*_named_operands(node), *_named_outputs(node)]:

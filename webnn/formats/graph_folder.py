@@ -21,9 +21,11 @@ from webnn.memory.mapped import map_file
 from webnn.runtime.saved_graphs import Saved
 from webnn.runtime.saving import SAVERS, registered
 
-__all__ = ["GraphFolder"]
+__all__ = ["STRUCTURE", "GraphFolder"]
 
 GRAPH: Final = "graph.json"
+STRUCTURE: Final = "structure"
+"""The fact that every entry notes: the hash of the graph's structure."""
 ATTEMPTS: Final = 10
 """How often an entry is looked up that another process replaces at the same time."""
 
@@ -40,7 +42,7 @@ class GraphFolder:
 
     def save(self, key: str, graph: Graph) -> None:
         """Keep `graph` under `key`, in place of what is there."""
-        facts = {"structure": graph.structure_hash}
+        facts = {STRUCTURE: graph.structure_hash}
         self.entries.write(key, facts, lambda folder: registered(SAVERS[".json"])(graph, folder / GRAPH))
 
     def load(self, key: str, host: GraphHost[Graph]) -> Saved:

@@ -17,7 +17,7 @@ import onnxruntime
 from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
 from webnn.cli.models import blueprint, save_model
-from webnn.cli.output import console, heading, print_json, progress, table, text
+from webnn.cli.output import console, counted, heading, print_json, progress, table, text
 from webnn.cli.timing import calls_within, in_turn, percentiles, ratios
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
@@ -221,7 +221,8 @@ def _print(data: dict[str, Any]) -> None:
     rows.append(["file to first result", *(f"{first[name] * 1e3:.4g} ms" for name in names), *once])
     columns = ["", *names, "ratio", "smallest .. largest"]
     table(columns, rows, right=columns[1:])
-    note = f"{data['rounds']} rounds, {data['calls']['webnn']} calls; {data['depth']} runs under way for the throughput"
+    rounds, calls, depth = counted(data["rounds"], "round"), counted(data["calls"]["webnn"], "call"), data["depth"]
+    note = f"{rounds}, {calls}; {counted(depth, 'run')} under way for the throughput"
     console().print(f"[dim]{text(note)}[/dim]")
 
 

@@ -12,7 +12,7 @@ import click
 
 from webnn.cli import options
 from webnn.cli.models import blueprint
-from webnn.cli.output import console, heading, print_json, table, text
+from webnn.cli.output import console, counted, heading, print_json, table, text
 from webnn.cli.target import Target, problems, recorded_targets, target_named
 from webnn.errors import NotSupportedError
 from webnn.graph.ir import Graph
@@ -76,11 +76,12 @@ def _print(one: dict[str, Any], everything: bool) -> None:
     found = one["problems"]
     heading(f"{one['target']} ({one['description']})")
     if one["builds"]:
-        console().print(f"[green]yes[/green], all {one['nodes']} nodes")
+        console().print(f"[green]yes[/green], {'all ' if one['nodes'] > 1 else ''}{counted(one['nodes'], 'node')}")
     else:
         counts = Counter(problem["kind"] for problem in found)
         summary = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        console().print(f"[red]no[/red], {one['nodes_refused']} of {one['nodes']} nodes refused; problems: {summary}")
+        refused = f"{one['nodes_refused']} of {counted(one['nodes'], 'node')} refused"
+        console().print(f"[red]no[/red], {refused}; problems: {summary}")
         shown = found if everything else found[:SHOWN]
         alike: dict[tuple[str, ...], list[str]] = {}
         for problem in shown:

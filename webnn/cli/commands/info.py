@@ -12,7 +12,7 @@ import click
 from webnn.cli import options
 from webnn.cli.costs import multiply_adds
 from webnn.cli.models import Source, blueprint, outline_of
-from webnn.cli.output import amount, console, heading, print_json, shape_text, size, table, text
+from webnn.cli.output import amount, console, counted, heading, print_json, shape_text, size, table, text
 from webnn.cli.target import problems, target_named, target_names
 from webnn.formats.outline import OpenDimensionsError, Outline, ValueOutline, is_name
 from webnn.graph.ir import Graph
@@ -116,7 +116,7 @@ def summary(graph: Graph) -> dict[str, Any]:
 def _print(data: dict[str, Any]) -> None:
     is_graph = "support" in data
     heading(data["model"])
-    weights = f"{amount(data['parameters'])} in {data['constants']} constants"
+    weights = f"{amount(data['parameters'])} in {counted(data['constants'], 'constant')}"
     if is_graph:
         weights += f", {size(data['constant_bytes'])}"
     rows = [["nodes", data["nodes"]], ["parameters", weights]]
@@ -167,7 +167,7 @@ def _print_support(data: dict[str, Any]) -> None:
         [
             row["target"],
             "yes" if row["builds"] else "no",
-            f"{row['problems']} problems: {row['first']}" if row["first"] else "",
+            f"{counted(row['problems'], 'problem')}: {row['first']}" if row["first"] else "",
         ]
         for row in data["support"]
     ]

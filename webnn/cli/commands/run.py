@@ -101,6 +101,7 @@ def _print(data: dict[str, Any]) -> None:
     table(columns, rows, right=["min", "max", "mean"])
     for row in data["outputs"]:
         if row["not_finite"]:
-            console().print(f"[yellow]{text(row['name'])}: {row['not_finite']} elements are not finite[/yellow]")
+            bad = "1 element is" if row["not_finite"] == 1 else f"{row['not_finite']} elements are"
+            console().print(f"[yellow]{text(row['name'])}: {bad} not finite[/yellow]")
     for path in data["files"]:
         console().print(f"wrote {text(path)}")

@@ -10,7 +10,7 @@ import click
 from webnn.backends.files import written_at_once
 from webnn.cli import options
 from webnn.cli.models import blueprint
-from webnn.cli.output import console, print_json, progress, size, text
+from webnn.cli.output import console, counted, print_json, progress, size, text
 from webnn.cli.view.drawing import drawing
 from webnn.cli.view.page import page
 
@@ -41,5 +41,5 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], out
     if as_json:
         print_json({"model": str(model), "page": str(target), "bytes": len(content), "nodes": len(graph.nodes)})
     else:
-        console().print(f"{text(target)}: {len(graph.nodes)} nodes, {size(len(content))}")
+        console().print(f"{text(target)}: {counted(len(graph.nodes), 'node')}, {size(len(content))}")
     return 0
