@@ -1,6 +1,6 @@
 """Digests of arrays: two arrays with the same digest hold the same bytes, and taking one is as fast as reading them.
 
-XXH3 sees every byte and its place, with 128 bits. It is no protection against arrays that were made to collide.
+XXH3 sees every byte and its place, with 128 bits. It does not protect against arrays that were made to collide.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Compiled graphs on disk, found again by the next program: off unless it is asked for.
 
-It is off because of what it costs: the key needs a digest of all constants and the entry one of all that was stored.
-On a CPU most graphs are compiled in less time than that; `benchmarks/disk_cache.py` says for which it pays.
+It is off because finding an entry has a price: the key needs a digest of all constants, and the entry one of all its
+files. On a CPU most graphs are compiled in less time than that; `benchmarks/disk_cache.py` shows for which it pays.
 
-The key says all that a compiled graph depends on: the graph with its labels and constants, the options, the backend and
-the versions of everything that made it. An entry that cannot be trusted is removed, and the graph compiled anew; a disk
-that is full or cannot be written to is as if there was no cache.
+The key covers everything that a compiled graph depends on: the graph with its labels and constants, the options, the
+backend and the versions of everything that made it. A damaged entry is removed, and the graph compiled again. If the
+disk is full or read-only, graphs are compiled as if there were no cache.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from webnn.graph.ir import Graph
 __all__ = ["LIMIT", "DiskCache", "sources_digest"]
 
 LIMIT: Final = 1024**3
-"""Bytes that all entries may take, unless said otherwise."""
+"""The most bytes that all entries may take by default."""
 
 _log = logging.getLogger("webnn")
 
 
 class DiskCache:
-    """Compiles graphs, or finds what was compiled before.
+    """Compiles graphs, or finds those that were compiled before.
 
     Args:
         folder: of this cache alone; shared between processes.
@@ -49,7 +49,7 @@ class DiskCache:
     def compile(
         self, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
     ) -> Executable:
-        """Raises what the backend's `compile` raises."""
+        """An executable for `graph`, from the disk if possible; raises the errors of the backend's `compile`."""
         version = backend.stored_version()
         if version is None or graph.constant_bytes > self._limit:
             return backend.compile(graph, options, cancellation)
@@ -72,7 +72,7 @@ class DiskCache:
         return made[0] if made else backend.compile(graph, options, cancellation)
 
     def _find(self, key: str, load: Callable[[Path], Executable]) -> Executable | None:
-        with suppress(DataError, OSError):  # a damaged manifest, which is removed; a folder that is none
+        with suppress(DataError, OSError):  # a damaged manifest, which is removed; or the folder is a file
             entry = self._store.find(key)
             if entry is None:
                 return None
@@ -81,7 +81,7 @@ class DiskCache:
                     entry.verify(name)
                 return load(entry.folder)
             except (DataError, OperationError, OSError) as error:
-                _log.warning("a stored graph is compiled anew: %s", error)
+                _log.warning("a stored graph is compiled again: %s", error)
                 self._store.discard(entry)
         return None
 
@@ -99,7 +99,7 @@ def _constants(graph: Graph) -> list[np.ndarray[Any, Any]]:
 
 
 def sources_digest(*folders: str | os.PathLike[str]) -> str:
-    """A digest of the modules in `folders`: what they make changes with them, without a number to remember."""
+    """A digest of the modules in `folders`, in place of a version number that someone would have to increase."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(Path(folder).glob("*.py")):

@@ -1,11 +1,11 @@
-"""Entries on disk that several processes may write, read and remove at the same time, and that survive being cut short.
+"""Entries on disk that several processes may write, read and remove at the same time, and that survive crashes.
 
 An entry is a folder of files and, beside it, a manifest that names the folder, the files, their sizes and checksums.
 What must stay true:
-- the manifest appears last and in one step, so an entry is there whole or not at all; replacing it replaces the entry;
-- a folder is never changed once a manifest names it, so whoever has read the manifest reads what it describes, or finds
-  files missing because the entry was replaced meanwhile, and reads the manifest again;
-- nothing is used before its size and checksum were compared with the manifest; what differs is removed;
+- the manifest appears last and in one step, so an entry exists whole or not at all; replacing it replaces the entry;
+- a folder is never changed once a manifest names it, so a reader of the manifest gets the files that it describes, or
+  finds files missing because the entry was replaced meanwhile, and reads the manifest again;
+- no file is used before its size and checksum were compared with the manifest; an entry that differs is removed;
 - a writer holds the lock of its folder until the manifest names it (see `leftovers`). So a folder that is not locked
   and not named by its manifest is left over from a crash, or was replaced, and the next writer removes it.
 No process ever waits for another.
@@ -42,23 +42,23 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MANIFEST: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]{24}\.json")
 _FOLDER: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]{24}\.[a-z0-9_]{8}")
 _PART_OF: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]*[.json]*|[A-Za-z0-9-]{32}")
-"""How we spell our names: whatever else a user keeps in the same place is never touched."""
+"""The names of our own files: other files in the same place are never touched."""
 
 
 class BlockedError(DataError):
-    """Something that is not a file has the name of a manifest. It may be somebody's, so it stays."""
+    """Something that is not a file has the name of a manifest. It is not ours, so it stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """What a manifest says. A file is what was written once `verify` has returned for it, and not before."""
+    """The content of a manifest. The files may be damaged; use one only after `verify` has returned for it."""
 
     key: str
     facts: Mapping[str, Any]
-    """What the writer noted about the entry."""
+    """Notes of the writer about the entry."""
     folder: Path
     files: Mapping[str, tuple[int, str]]
-    """Name to size and SHA-256."""
+    """File name to size and SHA-256."""
 
     @property
     def byte_length(self) -> int:
@@ -84,11 +84,11 @@ class StoredEntry:
         """Compare a file with the manifest, or `data` that was mapped from it before.
 
         Raises:
-            DataError: it is not what was written.
+            DataError: the content differs from the manifest.
         """
         content = map_file(self.path(name)) if data is None else data
         if hashlib.sha256(content.data).hexdigest() != self.files[name][1]:
-            raise DataError(f"the entry {self.key!r:.80} is damaged: {name} is not what was written")
+            raise DataError(f"the entry {self.key!r:.80} is damaged: the content of {name} has changed")
 
 
 class DiskStore:
@@ -96,8 +96,8 @@ class DiskStore:
 
     Args:
         folder: of this store alone.
-        limit: the most bytes that all entries may take; those that were used least recently go first, and one that
-            takes more by itself is not kept. None: no limit.
+        limit: the most bytes that all entries may take; the least recently used go first, and an entry larger than
+            the limit is not kept. None: no limit.
     """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
@@ -105,7 +105,7 @@ class DiskStore:
         self.limit = limit
 
     def entries(self) -> list[StoredEntry]:
-        """What is there, by key. Damaged manifests are left out."""
+        """All entries, sorted by key. Damaged manifests are skipped."""
         found = []
         for path in self._manifests():
             with suppress(DataError, OSError):
@@ -135,7 +135,7 @@ class DiskStore:
     def write(self, key: str, facts: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
         """Make an entry, or replace it, of the files that `fill` puts into the folder it is given.
 
-        Raises what `fill` raises, OSError, and `BlockedError`; there is no trace of the attempt then.
+        Raises OSError, `BlockedError`, and the errors of `fill`. A failed attempt leaves nothing behind.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         manifest = self._manifest(key)
@@ -212,7 +212,7 @@ class DiskStore:
         return True
 
     def _manifest(self, key: str) -> Path:
-        """Readable for people, and different for different keys whatever characters they have."""
+        """The manifest of a key: readable for people, and different for different keys whatever their characters."""
         readable = re.sub(r"[^A-Za-z0-9]+", "-", key)[:40].strip("-")
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:24]
         return self.folder / f"{readable}_{digest}.json"
@@ -251,7 +251,7 @@ class DiskStore:
         return entry
 
     def _tidy(self, keep: Path | None = None) -> None:
-        """Remove what is over the limit, and what was left over or replaced."""
+        """Remove the least recently used entries above the limit, leftovers, and replaced folders."""
         named = set()
         used = []
         for manifest in list(self._manifests()):

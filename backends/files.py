@@ -1,8 +1,8 @@
 """Writing files so that no reader ever meets half of one.
 
-The content goes to a new file in the same folder, reaches the disk, and then takes its name in one step. Whoever has
-the old file open, or mapped into memory, keeps the old one. A killed process leaves its unfinished file, and the next
-process that writes a file of the same name removes it.
+The content goes to a new file in the same folder, reaches the disk, and then takes its name in one step. A process that
+has the old file open, or mapped into memory, keeps the old one. A killed process leaves its unfinished file, and the
+next process that writes a file of the same name removes it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Unfinished files and folders: whose writer is at work, and which a killed process has left.
+"""Unfinished files and folders: which ones have a living writer, and which were left by a killed process.
 
-A writer holds a lock on what it makes (`flock`, which the system gives back when the process ends, however it ends). So
-a free lock says that nobody writes any more, at once and to every process. Where there are no such locks (Windows, some
-network drives), whatever has not been touched for an hour counts as left.
+A writer holds a lock on its file or folder (`flock`, which the system releases when the process ends, however it ends).
+A free lock therefore tells every process at once that the writer is gone. Where there are no such locks (Windows, some
+network drives), files and folders that have not been touched for an hour count as left.
 
 A lock alone is not enough, since a file exists before its writer has locked it: a writer that finds its new file locked
-or gone makes another one, and whoever removes a file holds its lock while doing so.
+or gone makes another one, and a process that removes a file holds its lock meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def claim(descriptor: int, path: Path) -> bool:
 
 
 def remove_abandoned(path: Path, unless: Callable[[], bool] = lambda: False) -> None:
-    """Remove the file or folder at `path` if nobody is writing it and `unless()`, asked under its lock, is false."""
+    """Remove the file or folder at `path` if it has no living writer and `unless()`, called under its lock, denies."""
     with suppress(OSError):
         if os.name == "nt":  # which opens no folders
             _remove_if_old(path, unless)

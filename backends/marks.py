@@ -2,7 +2,7 @@
 
 Two files cannot appear in one step. A save that is cut short between them leaves new weights beside an old graph, and
 copying one file without the other does the same. The mark is a digest of the weights, which is compared, not computed,
-when files are read. Files that other programs have written have no mark and are taken as they are.
+when files are read. Files of other programs have no mark and are loaded as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from webnn.errors import DataError
 __all__ = ["KEY", "LINE", "check_marks", "trailer", "trailing_mark"]
 
 KEY: Final = "webnn.weights"
-"""What the mark is called in files that have names for what they hold."""
+"""The name of the mark in files with named entries."""
 LINE: Final = re.compile(r"webnn\.weights ([0-9a-f]{32})\n")
 """The mark as a line of text."""
 LENGTH: Final = len(KEY) + 34
@@ -43,7 +43,7 @@ def check_marks(graph: str, wanted: str | None, weights: str, found: str | None,
         wanted: its mark.
         weights: the name of the file of weights.
         found: its mark.
-        remedy: what else can be done besides saving both again.
+        remedy: added to the message: another way out than to save both again.
     """
     if wanted is not None and found is not None and wanted != found:
         raise DataError(

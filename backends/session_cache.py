@@ -35,7 +35,7 @@ __all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
 IDLE_BYTES: Final = 64 * 1024 * 1024
 IDLE_ENTRIES: Final = 32
 SESSION_BYTES: Final = 256 * 1024
-"""About what a compiled graph holds besides its constants."""
+"""Roughly the memory of a compiled graph besides its constants."""
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Key: TypeAlias = tuple[str, CompileOptions, str]
@@ -43,7 +43,7 @@ Key: TypeAlias = tuple[str, CompileOptions, str]
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One compiled graph. `users` graphs have it; `key` is None when it is not in the cache (any more)."""
+    """One compiled graph, shared by `users` graphs. `key` is None if it is not, or no longer, in the cache."""
 
     key: Key | None
     executable: Executable
@@ -55,7 +55,7 @@ class Entry:
     users: int = 1
 
     def holds(self, constants: Sequence[Array], digests: Sequence[bytes]) -> bool:
-        """Whether `constants`, which have these digests, are what was compiled and are still there."""
+        """Whether `constants`, with these digests, equal the constants that were compiled and that have not changed."""
         return (
             self.digests == digests
             and self.addresses == _addresses(self.constants)
@@ -64,13 +64,13 @@ class Entry:
 
     @property
     def byte_length(self) -> int:
-        """About how much memory it keeps."""
+        """Roughly how much memory it keeps."""
         return SESSION_BYTES + self.executable.byte_length + sum(c.nbytes for c in self.constants)
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """Counts since the process began, and what the cache holds now."""
+    """Counts since the process began, and the present contents of the cache."""
 
     hits: int
     misses: int
@@ -80,7 +80,7 @@ class CacheStatistics:
 
 
 class SessionCache:
-    """Compiles graphs, or finds that it has. Thread-safe; nothing is compiled or compared under its lock."""
+    """Compiles graphs, or finds compiled ones. Thread-safe; its lock is not held while it compiles or compares."""
 
     def __init__(self, idle_bytes: int = IDLE_BYTES, idle_entries: int = IDLE_ENTRIES) -> None:
         self._limit = idle_bytes
@@ -140,7 +140,7 @@ class SessionCache:
 
     def release(self, entry: Entry) -> None:
         """A graph no longer uses `entry`. May be called from a finalizer."""
-        evicted = []  # these go when the lock is free again: ending a session can take a while
+        evicted = []  # freed after the lock is released: ending a session can take a while
         with self._lock:
             entry.users -= 1
             if entry.users or entry.key is None:
@@ -153,7 +153,7 @@ class SessionCache:
                 evicted.append(self._evict(next(iter(self._idle))))
 
     def clear(self) -> None:
-        """Drop everything that no graph uses."""
+        """Drop all entries that no graph uses."""
         evicted = []
         with self._lock:
             while self._idle:
@@ -161,7 +161,7 @@ class SessionCache:
 
     @property
     def statistics(self) -> CacheStatistics:
-        """Hits, misses, evictions, and what is there."""
+        """Hits, misses, evictions, and the present contents."""
         with self._lock:
             count = sum(map(len, self._entries.values()))
             return CacheStatistics(self._hits, self._misses, self._evictions, count, self._idle_bytes)

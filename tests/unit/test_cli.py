@@ -98,7 +98,7 @@ def test_a_wrong_command_line_is_two(
     ("name", "content", "message"),
     [
         ("x.txt", b"", "cannot read this kind of file, only .onnx"),
-        ("x.safetensors", b"", "it holds weights but no graph"),
+        ("x.safetensors", b"", "it holds weights, not a graph"),
         ("x.pt", b"", "torch.onnx.export"),
     ],
 )
@@ -288,7 +288,9 @@ def test_check_knows_the_quirk_of_rounded_pools(
 
 def test_check_names_the_targets_there_are(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", draft("perceptron"), "--target", "netscape"]) == 2
-    assert "there is no target 'netscape'; there are: chromium-147-linux-litert, onnxruntime" in capsys.readouterr().err
+    assert (
+        "unknown target 'netscape'; the targets are: chromium-147-linux-litert, onnxruntime" in capsys.readouterr().err
+    )
 
 
 # run.
@@ -323,18 +325,18 @@ def test_run_gives_the_same_random_inputs_for_the_same_seed(
     ("words", "message"),
     [
         ([], "no value for input 'x', float32 [1, 3]: give --input x=@x.npy, or --random"),
-        (["--input", "z=1"], "there is no input 'z'; the model has 'x'"),
+        (["--input", "z=1"], "unknown input 'z'; the model has 'x'"),
         (["--input", "x=[1,2]"], "input 'x': expected float32 [1, 3], got"),
-        (["--input", "x=what"], "input 'x': 'what' is no number, list, @FILE"),
+        (["--input", "x=what"], "expected a number, a list, @FILE, random, zeros or ones, got 'what'"),
         (["--input", "x"], "input 'x': expected NAME=VALUE"),
         (["--input", "x=@absent.npy"], "absent.npy: No such file or directory"),
-        (["--input", "x=@broken.npy"], "broken.npy: no .npy file: it does not hold arrays"),
-        (["--input", "@broken.npz"], "broken.npz: no .npz file"),
+        (["--input", "x=@broken.npy"], "broken.npy: not a .npy file: it does not hold arrays"),
+        (["--input", "@broken.npz"], "broken.npz: not a .npz file"),
         (["--input", "x=@broken.bin"], "input 'x': expected 12 bytes for float32 [1, 3], got 7"),
-        (["--random", "--output", "w=w.npy"], "there is no output 'w'; the model has 'y', 'total'"),
+        (["--random", "--output", "w=w.npy"], "unknown output 'w'; the model has 'y', 'total'"),
         (["--random", "--output", "y=y.txt"], "output 'y=y.txt': expected NAME=FILE.npy, or FILE.npz"),
         (["--random", "--output", "y=nowhere/y.npy"], "nowhere/y.npy: No such file or directory"),
-        (["--random", "--backend", "abacus"], "there is no backend called 'abacus'"),
+        (["--random", "--backend", "abacus"], "no backend is called 'abacus'"),
     ],
 )
 def test_run_says_what_is_wrong(
@@ -459,7 +461,8 @@ def test_the_cache_is_listed_and_cleared(
     assert main(["cache", "list", "--dir", "cache"]) == 0
     assert re.search(r"graphs\s+net/\[red\]v1\s+\d+ B\s+20\d\d-", capsys.readouterr().out)
     assert (
-        "there is no entry 'absent'" in answer(capsys, "cache", "clear", "small", "absent", code=1)["error"]["message"]
+        "cache is called 'absent'; the entries are: "
+        in answer(capsys, "cache", "clear", "small", "absent", code=1)["error"]["message"]
     )
     assert answer(capsys, "cache", "clear", "small")["removed"] == ["small"]
     assert main(["cache", "clear"]) == 0

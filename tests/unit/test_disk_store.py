@@ -102,7 +102,7 @@ def test_what_fails_while_it_is_written_leaves_what_was_there(store: DiskStore) 
     [
         (lambda path: path.write_bytes(b"1234567"), "data has 7 bytes, not 8"),
         (lambda path: path.write_bytes(b""), "data has 0 bytes, not 8"),
-        (lambda path: path.write_bytes(b"1234567x"), "data is not what was written"),
+        (lambda path: path.write_bytes(b"1234567x"), "the content of data has changed"),
         (lambda path: path.unlink(), "data: No such file"),
     ],
 )

@@ -89,10 +89,10 @@ def test_a_loaded_graph_can_be_saved_under_the_same_key(tmp_path: Path) -> None:
 
 def test_a_key_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     with webnn.ML().create_context(cache_dir=tmp_path) as context:
-        with pytest.raises(ValidationError, match="load_graph: there is no saved graph 'x'; there are: none"):
+        with pytest.raises(ValidationError, match="load_graph: no graph is saved as 'x'; the saved graphs are: none"):
             context.load_graph("x")
         context.save_graph("mine", built(context)).result()
-        with pytest.raises(ValidationError, match="there is no saved graph 'x'; there are: 'mine'"):
+        with pytest.raises(ValidationError, match="no graph is saved as 'x'; the saved graphs are: 'mine'"):
             context.load_graph("x")
 
 
@@ -183,7 +183,7 @@ def test_a_graph_that_another_process_replaces_or_removes_meanwhile_is_not_calle
         if there:
             assert context.compute(context.load_graph("mine"), {"x": X})["y"].shape == (1, 64)
         else:
-            with pytest.raises(ValidationError, match="there is no saved graph 'mine'; there are: none"):
+            with pytest.raises(ValidationError, match="no graph is saved as 'mine'; the saved graphs are: none"):
                 context.load_graph("mine")
 
 
@@ -198,7 +198,7 @@ async def test_damaged_weights_are_found_in_the_background_before_they_are_used(
         path.write_bytes(data)
         graph = context.load_graph("mine")
         assert list(graph.inputs) == ["x"]
-        with pytest.raises(DataError, match=r"'mine' could not be trusted and was removed: .* is not what was written"):
+        with pytest.raises(DataError, match=r"could not be trusted .* content of graph\.safetensors has changed"):
             await graph
         with pytest.raises(DataError, match="could not be trusted"):
             await context.run(graph, {"x": X})

@@ -1,7 +1,7 @@
-"""Saved graphs: what `context.save_graph` keeps and `context.load_graph` finds again, in this program or the next.
+"""Saved graphs: `context.save_graph` writes them, and `context.load_graph` finds them in this program or the next.
 
-An entry holds the graph in its JSON form and its weights as SafeTensors. The graph is small and is checked at once; the
-weights are mapped, and compared with their checksum in the background, before the graph is compiled.
+An entry holds the graph in its JSON form and its weights as SafeTensors. The graph is small and is checked at once. The
+weights are mapped, and compared with their checksum in the background before the graph is compiled.
 
 Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
 """
@@ -27,7 +27,7 @@ GRAPH: Final = "graph.json"
 STRUCTURE: Final = "structure"
 """The fact that every entry notes: the hash of the graph's structure."""
 ATTEMPTS: Final = 10
-"""How often an entry is looked up that another process replaces at the same time."""
+"""How often to look up an entry that another process keeps replacing."""
 
 
 class GraphFolder:
@@ -41,7 +41,7 @@ class GraphFolder:
         return [entry.key for entry in self.entries.entries()]
 
     def save(self, key: str, graph: Graph) -> None:
-        """Keep `graph` under `key`, in place of what is there."""
+        """Keep `graph` under `key`; an earlier entry is replaced."""
         facts = {STRUCTURE: graph.structure_hash}
         self.entries.write(key, facts, lambda folder: registered(SAVERS[".json"])(graph, folder / GRAPH))
 
@@ -52,7 +52,7 @@ class GraphFolder:
             try:
                 return self._make(entry, MLGraphBuilder(host))
             except (DataError, OSError) as error:
-                if _is_intact(entry):  # it is what was saved, but this backend has narrower limits
+                if _is_intact(entry):  # the entry is sound, but this backend has narrower limits
                     raise NotSupportedError(f"this context cannot run the saved graph: {error}") from None
                 if self.entries.discard(entry):
                     raise _damaged(key, error) from None
@@ -87,7 +87,7 @@ class GraphFolder:
             raise _damaged(key, error) from None
         if entry is None:
             known = ", ".join(f"{printable(other)!r:.80}" for other in self.keys()[:20]) or "none"
-            raise ValidationError(f"there is no saved graph {printable(key)!r:.80}; there are: {known}")
+            raise ValidationError(f"no graph is saved as {printable(key)!r:.80}; the saved graphs are: {known}")
         return entry
 
 

@@ -1,4 +1,4 @@
-"""Where things are kept between programs, and whether: what the options of a context and the environment say."""
+"""Where graphs are kept between programs, and whether: from the options of a context or the environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SWITCHES: Final = {
 
 
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of everything that is kept between programs: as given, or as the environment says, or the user's."""
+    """The folder of everything that is kept: as given, or from the environment, or in the user's cache folder."""
     chosen = given or os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("webnn", appauthor=False)
 

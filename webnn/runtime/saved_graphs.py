@@ -33,11 +33,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A graph as a store gives it back."""
+    """A graph from a store."""
 
     graph: Graph
     check: Callable[[], None]
-    """Compares the weights, which have not been read yet, with what was saved; raises `DataError`."""
+    """Compares the weights, which have not been read yet, with their checksums; raises `DataError`."""
 
 
 class GraphStore(Protocol):
@@ -48,26 +48,26 @@ class GraphStore(Protocol):
         ...
 
     def save(self, key: str, graph: Graph) -> None:
-        """Keep `graph` under `key`, in place of what is there."""
+        """Keep `graph` under `key`; an earlier one is replaced."""
         ...
 
     def load(self, key: str, host: GraphHost[Graph]) -> Saved:
-        """Make the graph again, for `host`.
+        """Load the graph of `key` for `host`.
 
         Raises:
-            ValidationError: there is none.
+            ValidationError: no graph has this key.
             DataError: it is damaged; it has been removed.
             NotSupportedError: the host's limits are narrower than those it was saved with.
         """
         ...
 
     def delete(self, key: str) -> None:
-        """Remove it, if it is there."""
+        """Remove the graph of `key`, if there is one."""
         ...
 
 
 class SavedGraphs:
-    """The store of one context, and the thread on which it works: in the order of the calls, off the event loop."""
+    """The store of one context, and the thread that works on it, in the order of the calls."""
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
         self._folder = folder
@@ -79,7 +79,7 @@ class SavedGraphs:
 
     @property
     def store(self) -> GraphStore:
-        """The store, at the place that the option or the environment says now."""
+        """The store, at the place that the option or the environment gives now."""
         return STORES[GRAPHS](cache_folder(self._folder) / GRAPHS)
 
     def submit(self, work: Callable[[GraphStore], T]) -> Promise[T]:
@@ -94,7 +94,7 @@ class SavedGraphs:
         def once() -> bool:
             try:
                 promise.resolve(work(store))
-            except BaseException as error:  # nobody else on this thread would tell those who wait
+            except BaseException as error:  # those who wait learn of it through the promise alone
                 promise.reject(error)
             return False
 
@@ -102,7 +102,7 @@ class SavedGraphs:
         return promise
 
     def lose(self, error: ContextLostError) -> None:
-        """The context is gone. What is being written is still finished."""
+        """Reject what is pending, since the context is gone. A write that has begun is finished."""
         with self._lock:
             self._lost, pending = error, list(self._pending)
         self._lane.close(wait=False)

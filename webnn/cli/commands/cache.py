@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 @click.group("cache")
 def command() -> None:
-    """What is kept on disk between programs: the graphs that context.save_graph has saved, and compiled graphs."""
+    """Graphs that are kept on disk between programs: saved by context.save_graph, or compiled."""
 
 
 def _place(subcommand: C) -> C:
@@ -40,7 +40,7 @@ def _place(subcommand: C) -> C:
 @_place
 @options.as_json
 def list_entries(*, folder: Path | None, as_json: bool) -> int:
-    """Everything that is kept, with its size and the time when it was written."""
+    """List all entries with their sizes and the times when they were written."""
     root = cache_folder(folder)
     entries = [_told(entry) for store in _stores(root) for entry in store.entries()]
     total = sum(entry["bytes"] for entry in entries)
@@ -59,15 +59,15 @@ def list_entries(*, folder: Path | None, as_json: bool) -> int:
 @_place
 @options.as_json
 def clear(*, keys: Sequence[str], folder: Path | None, as_json: bool) -> int:
-    """Remove the entries of these keys, or else everything. Programs that use one go on."""
+    """Remove the entries of these keys, or all entries. Programs that use one go on."""
     root = cache_folder(folder)
     entries = [(store, entry) for store in _stores(root) for entry in store.entries()]
     unknown = set(keys).difference(entry.key for _, entry in entries)
     if unknown:
         known = ", ".join(repr(entry.key) for _, entry in entries) or "none"
-        raise ValidationError(f"there is no entry {min(unknown)!r} in {root}; there are: {known}")
+        raise ValidationError(f"no entry in {root} is called {min(unknown)!r}; the entries are: {known}")
     removed = [(store, entry) for store, entry in entries if not keys or entry.key in keys]
-    for store, entry in removed:  # one by one: whatever else is in the folder is not ours
+    for store, entry in removed:  # one by one: other files in the folder are not ours
         store.remove(entry.key)
     freed = sum(entry.byte_length for _, entry in removed)
     if as_json:

@@ -37,7 +37,7 @@ def command(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Would MODEL build there? If not: which node, for which type or rank, and what would do instead.
+    """Check whether MODEL builds on targets; if not, list the nodes, the reasons and the nearest alternatives.
 
     Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and your own
     browser's: save JSON.stringify(context.opSupportLimits()) to a file.

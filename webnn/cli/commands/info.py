@@ -24,10 +24,11 @@ __all__ = ["command", "summary"]
 @options.model
 @options.as_json
 def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_json: bool) -> int:
-    """What MODEL takes, gives, holds and costs, and where it would build.
+    """Show the inputs, outputs, weights and cost of MODEL, and where it builds.
 
-    Multiply-adds count convolution, matrices and recurrent networks; the rest is little beside them. While dimensions
-    of the inputs have no size, it says what the file does by itself, and which --shape is needed for the rest.
+    Multiply-adds count convolutions, matrix products and recurrent networks; other operators cost little beside them.
+    While dimensions of the inputs have no size, only the contents of the file are shown, with the --shape options that
+    are needed for the rest.
     """
     try:
         graph = options.read(model, shapes, constants, blueprint())
@@ -46,7 +47,7 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
 
 
 def _outlined(outline: Outline, source: Source) -> dict[str, Any]:
-    """All that `webnn info` says about a model that is no graph yet."""
+    """The data of `webnn info` for a model with open dimensions."""
     inputs = [_sized(value, source) for value in outline.inputs if value.name not in source.constants]
     needed: dict[str, str] = {}
     for row in inputs:
@@ -76,7 +77,7 @@ def _sized(value: ValueOutline, source: Source) -> dict[str, Any]:
 
 
 def summary(graph: Graph) -> dict[str, Any]:
-    """All that `webnn info` says about a graph."""
+    """The data of `webnn info` for a graph."""
     costs: dict[str, int] = defaultdict(int)
     for node in graph.nodes:
         costs[node.op] += multiply_adds(node)

@@ -31,10 +31,10 @@ IN_JSON: Final = 10_000
     multiple=True,
     metavar="NAME=VALUE",
     help="VALUE is @FILE.npy, @FILE.npz, @FILE (raw bytes), random, zeros, ones, a number or a JSON list. "
-    "@FILE.npz alone gives all inputs.",
+    "@FILE.npz alone holds all inputs.",
 )
-@click.option("--random", "fill", is_flag=True, help="Random values for all inputs that are left out.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of what is random.")
+@click.option("--random", "fill", is_flag=True, help="Random values for all inputs without one.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values.")
 @click.option(
     "--output", "outputs", multiple=True, metavar="NAME=FILE.npy", help="Where an output goes; or FILE.npz for all."
 )

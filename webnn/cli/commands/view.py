@@ -35,7 +35,7 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], out
     graph = options.read(model, shapes, constants, blueprint())
     with progress("drawing", len(graph.constants) + 1) as advance:
         drawn = drawing(graph, model.name, advance)
-    content = page(drawn).encode(errors="replace")  # of a file's name that is no text
+    content = page(drawn).encode(errors="replace")  # a file name may not be valid Unicode
     with written_at_once(target, durable=False) as file:
         file.write(content)
     if as_json:

@@ -32,10 +32,10 @@ V = TypeVar("V")
 
 
 def parse_json_form(text: bytes, where: str) -> Document:
-    """What the JSON form `text` of a file called `where` says.
+    """The document that the JSON form `text` of a file called `where` holds.
 
     Raises:
-        DataError: it is not in the format; the message says at which key, or line and column.
+        DataError: it is not in the format; the message begins with the key, or the line and column.
     """
     root = _object(parse_json(text, where, unique_keys=True), where)
     if root.get("format") != FORMAT:
@@ -71,7 +71,7 @@ def _input(version: int) -> Callable[[object, str], Input]:
     def read(row: object, at: str) -> Input:
         data_type, shape = _described(_object(row, at), at)
         if version < 2 and any(isinstance(size, Dynamic) for size in shape):
-            raise DataError(f"{at}.shape: dynamic dimensions came with version 2; the file says 1")
+            raise DataError(f"{at}.shape: dynamic dimensions need version 2; the file has version 1")
         return Input(data_type, shape, Place(at))
 
     return read
@@ -160,7 +160,7 @@ def _refused(at: str, expected: str, got: object) -> DataError:
 
 
 def json_of(document: Document) -> str:
-    """The document in its JSON form, laid out for people: one line per input, constant and node."""
+    """The JSON form of a document, readable for people: one line per input, constant and node."""
     header: dict[str, Any] = {"format": FORMAT, "version": document.version}
     if document.name is not None:
         header["name"] = document.name

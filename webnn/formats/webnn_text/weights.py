@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 PACKED: Final = "rustnn.webnn.packed4"
-"""The metadata of a SafeTensors file that says that 4-bit constants are stored two to a byte."""
+"""The metadata of a SafeTensors file whose 4-bit constants are stored two to a byte."""
 MAGIC: Final = b"WGWT"
 MANIFEST: Final = "wg-weights-manifest"
 FOUR_BITS: Final = ("int4", "uint4")
@@ -56,7 +56,7 @@ class Weights(ABC):
         """The array stored under `key`, or under a name that tools write as `key`; read-only, not copied if possible.
 
         Raises:
-            DataError: there is none, or more than one, or it is not what `descriptor` says.
+            DataError: there is none, or more than one, or it does not have the type and shape of `descriptor`.
         """
         if key not in self._keys:
             similar = self._by_sanitised.get(key, [])
@@ -123,7 +123,7 @@ class _Blob(Weights):
         row = self._rows[key]
         for name, expected in (("dataType", descriptor.data_type), ("shape", list(descriptor.shape))):
             if row.get(name, expected) != expected:
-                raise DataError(f"{where}: the manifest says {name} {row[name]!r:.80}, the graph says {expected}")
+                raise DataError(f"{where}: {name} is {row[name]!r:.80} in the manifest and {expected} in the graph")
         begin, length = row["byteOffset"], row["byteLength"]
         data = np.asarray(self._data[begin : begin + length])
         if descriptor.data_type in FOUR_BITS:
@@ -164,15 +164,15 @@ def _agree(
     if array.dtype != dtype or array.shape != shape:
         packed = f", packed as {dtype.name} {list(shape)}" if descriptor.data_type in FOUR_BITS else ""
         raise DataError(
-            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph says {_words(descriptor)}{packed}"
+            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph has {_words(descriptor)}{packed}"
         )
 
 
 def four_bits_from(data: Array, descriptor: MLOperandDescriptor, where: str) -> Array:
-    """4-bit values from bytes: two in each, or one, which the number of bytes tells.
+    """4-bit values from bytes: two or one in each, by the number of bytes.
 
     Raises:
-        DataError: the number fits neither, or a byte of one value holds more than 4 bits do.
+        DataError: the number of bytes fits neither, or a byte of one value exceeds 4 bits.
     """
     count = descriptor.element_count
     if data.size == (count + 1) // 2:
@@ -195,7 +195,7 @@ def four_bits_packed(array: Array) -> Array:
     return packed
 
 
-# Finding and writing them.
+# Finding and writing weight files.
 
 
 def find_weights(graph: Path) -> list[Path]:
@@ -216,7 +216,7 @@ def open_weights(path: Path, graph: Path) -> Weights:
     names = dict.fromkeys((f"{path.stem}.manifest.json", f"{graph.stem}.manifest.json", "manifest.json"))
     manifest = next((found for found in map(path.with_name, names) if found.is_file()), None)
     if manifest is None:
-        raise DataError(f"{path.name}: there is no manifest beside it, neither {' nor '.join(names)}")
+        raise DataError(f"{path.name}: its manifest is missing, one of {', '.join(names)} beside it")
     return _Blob(path, manifest)
 
 

@@ -1,4 +1,4 @@
-"""A `Document` in its text form."""
+"""The text form of a `Document`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SHORT: Final = {long: short for short, long in SHORT_TYPES.items()}
 
 
 def text_of(document: Document) -> str:
-    """The document in its text form.
+    """The text form of a document.
 
     Raises:
-        ValidationError: the text form cannot spell a name in it, or cannot give an output another name than its value.
+        ValidationError: the text form cannot hold a name in it, or cannot give an output another name than its value.
     """
     values = {name for node in document.nodes for name in node.values}
     aliases = []
@@ -49,8 +49,8 @@ def text_of(document: Document) -> str:
 def _name(name: str) -> str:
     if not IDENTIFIER.fullmatch(name):
         raise ValidationError(
-            f"the text form cannot spell the name {name!r}: a letter, '_', '/' or '$' and then letters, digits, '_',"
-            " '.' and '/'; save as .json, which can, or rename it"
+            f"the text form cannot hold the name {name!r}: expected a letter, '_', '/' or '$' and then letters, digits,"
+            " '_', '.' and '/'; save as .json, which can, or rename it"
         )
     return name
 
