@@ -3,8 +3,9 @@
 The key is the graph's structure hash with backend and options; entries under one key are told apart by their constants.
 Large constants stay in the caller's memory, which the caller may change or give away once no graph uses them. What must
 stay true:
-- an entry is shared with a new graph only if the new graph's constants have the digests that the entry's had when it
-  was compiled, and the entry's still hold those bytes at the same place, since an executable may read them there;
+- an executable may read its constants where they lay when it was compiled. So another graph uses it only if it was
+  given the same memory, which still holds the same bytes, or the same place in the same file, or if nothing can change
+  the constants: small ones are the builder's own copies, and `bytes` are immutable;
 - an array that changed while its graph was compiled leaves no entry, since its executable may have either bytes;
 - memory that its owner can take away although an array refers to it (a memory map, shared memory, a `bytearray`, a
   tensor of another library) is let go of with the last graph that uses it;
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -27,8 +29,10 @@ import numpy as np
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_cache import DiskCache
+from webnn.graph.arrays import owner_of
+from webnn.graph.builder import COPIED_BYTES
 from webnn.graph.ir import Graph
-from webnn.memory.mapped import MappedArray, place_in_file
+from webnn.memory.mapped import place_in_file
 
 __all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
 
@@ -55,11 +59,11 @@ class Entry:
     users: int = 1
 
     def holds(self, constants: Sequence[Array], digests: Sequence[bytes]) -> bool:
-        """Whether `constants`, with these digests, equal the constants that were compiled and that have not changed."""
+        """Whether a graph of `constants`, with these digests, may use the executable."""
         return (
             self.digests == digests
             and self.addresses == _addresses(self.constants)
-            and all(map(_is_intact, self.constants, constants))
+            and all(map(_is_shared, self.constants, constants))
         )
 
     @property
@@ -116,7 +120,7 @@ class SessionCache:
                 self._misses += 1
             return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, (), ())
         key = (backend.name, options, graph.structure_hash)
-        digests, addresses = arrays_digest(constants), _addresses(constants)
+        digests = arrays_digest(constants)
         with self._lock:
             candidates = list(self._entries.get(key, ()))
         for entry in candidates:
@@ -129,6 +133,7 @@ class SessionCache:
                     if self._idle.pop(entry, entry) is None:
                         self._idle_bytes -= entry.byte_length
                     return entry
+        addresses = _addresses(constants)
         executable = _compiled(backend, graph, options, cancellation, disk)
         changed = digests != arrays_digest(constants)
         entry = Entry(None if changed else key, executable, constants, digests, addresses)
@@ -195,31 +200,33 @@ def _addresses(constants: Sequence[Array]) -> tuple[int, ...]:
     return tuple(constant.ctypes.data for constant in constants)
 
 
-def _is_intact(kept: Array, given: Array) -> bool:
-    """Whether `kept` still holds the elements of `given`, whose digest is the one that `kept` had."""
+def _is_shared(kept: Array, given: Array) -> bool:
+    """Whether a graph that was given `given` may read `kept`, whose digest was the same when it was compiled.
+
+    Equal elements are not enough: the owner of `kept` may change them once no graph lives that was given that array.
+    """
     if kept is given:
         return True
-    if _lies_in_file(kept):  # which may have become shorter: reading beyond its end would end the process
-        return place_in_file(kept) is not None
-    x, y, step = kept.reshape(-1).view(np.uint8), given.reshape(-1).view(np.uint8), 1 << 20
-    return all(np.array_equal(x[i : i + step], y[i : i + step]) for i in range(0, x.size, step))
+    owner = owner_of(kept)
+    if owner is owner_of(given) and kept.ctypes.data == given.ctypes.data:
+        return True
+    if isinstance(owner, mmap):  # to read beyond the end of a file that became shorter would end the process
+        place = place_in_file(kept)
+        return place is not None and place == place_in_file(given)
+    return _is_fixed(kept) and bytes(kept.reshape(-1).view(np.uint8).data) == given.tobytes()
 
 
-def _lies_in_file(array: Array) -> bool:
-    return any(isinstance(base, MappedArray) for base in _bases(array))
+def _is_fixed(array: Array) -> bool:
+    """Whether nothing can change the elements: a copy of the builder's, or `bytes`."""
+    owner = owner_of(array)
+    if isinstance(owner, np.ndarray):
+        return array.nbytes <= COPIED_BYTES and owner is array and owner.flags.owndata and not array.flags.writeable
+    return isinstance(owner, bytes)
 
 
 def _stays(array: Array) -> bool:
     """Whether the memory of `array` is there for as long as something refers to it."""
-    *_, last = _bases(array)
-    if isinstance(last, np.ndarray):
-        return last.flags.owndata
-    return isinstance(last.obj if isinstance(last, memoryview) else last, bytes) or _lies_in_file(array)
-
-
-def _bases(array: Array) -> Iterator[object]:
-    """The array, the one that it is a view of, and so on; last of all the owner of the memory."""
-    base: object = array
-    while base is not None:
-        yield base
-        base = base.base if isinstance(base, np.ndarray) else None
+    owner = owner_of(array)
+    if isinstance(owner, np.ndarray):
+        return owner.flags.owndata
+    return isinstance(owner, bytes) or place_in_file(array) is not None

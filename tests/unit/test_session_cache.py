@@ -21,7 +21,7 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions, Executabl
 from webnn.backends.null import NullBackend
 from webnn.backends.session_cache import SESSION_BYTES, Entry, SessionCache
 from webnn.errors import OperationError
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.builder import COPIED_BYTES, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
 from webnn.memory.mapped import map_file
@@ -68,6 +68,10 @@ def compile(cache: SessionCache, backend: Backend, graph: Graph, options: Compil
     return cache.compile(backend, graph, options, Cancellation())
 
 
+LARGE = COPIED_BYTES // 4 + 1
+"""Elements of float32 that are not copied."""
+
+
 def ones(count: int = 4) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.ones(count, np.float32)
 
@@ -84,13 +88,34 @@ def test_two_equal_graphs_compile_once(cache: SessionCache, backend: CountingBac
     assert (cache.statistics.hits, cache.statistics.misses, cache.statistics.entries) == (1, 1, 1)
 
 
-def test_one_array_given_twice_is_the_same_and_so_is_a_copy(cache: SessionCache, backend: CountingBackend) -> None:
+def test_one_array_given_twice_is_the_same_and_so_is_a_small_copy(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
     weights = ones()
     first = compile(cache, backend, adding(weights))
     assert compile(cache, backend, adding(weights)) is first
     assert compile(cache, backend, adding(weights.copy())) is first
     assert backend.compiled == 1
+
+
+def test_one_large_array_given_twice_is_the_same_and_its_copy_is_not(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
+    weights = ones(LARGE)
+    first = compile(cache, backend, adding(weights))
+    assert compile(cache, backend, adding(weights)) is first
+    assert compile(cache, backend, adding(weights[:])) is first
     assert first.constants[0] is weights  # kept once, and not copied
+    # The owner of `weights` may change them when the first graph is gone, and a graph of the copy may still live then.
+    assert compile(cache, backend, adding(weights.copy())) is not first
+
+
+def test_large_bytes_are_the_same_wherever_they_are(cache: SessionCache, backend: CountingBackend) -> None:
+    data = ones(LARGE).tobytes()
+    first = compile(cache, backend, adding(np.frombuffer(data, np.float32)))
+    assert compile(cache, backend, adding(np.frombuffer(bytes(bytearray(data)), np.float32))) is first
+    assert compile(cache, backend, adding(ones(LARGE))) is first
+    assert compile(cache, backend, adding(2 * ones(LARGE))) is not first
 
 
 def test_labels_make_no_difference(cache: SessionCache, backend: CountingBackend) -> None:
@@ -181,8 +206,8 @@ CHANGES: dict[str, Callable[[Array], object]] = {
     "first element": lambda a: np.add.at(a.reshape(-1), 0, 1),
     "last element": lambda a: np.add.at(a.reshape(-1), -1, 1),
 }
-SHAPES = [(8, 8), (7, 9), (3, 1021), (2042, 4), (1100, 1031)]
-"""Small and large, with and without a tail; rows as long as a checksum by columns might have them."""
+SHAPES = [(8, 8), (7, 9), (3, 1021), (1021, 130), (2042, 64), (1100, 1031)]
+"""Copied and not, with and without a tail, in one step and several; rows as long as a checksum's might be."""
 
 
 def numbered(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -207,28 +232,30 @@ def test_an_array_that_has_changed_since_is_not_what_was_compiled(
     cache.release(first)
     CHANGES[change](weights)
     assert not np.array_equal(weights, before)
-    for array in (weights, weights[:], weights.copy(), before):  # the last: the entry's own array has changed
+    for array in (weights, weights[:], weights.copy()):
         assert compile(cache, backend, holding(array)) is not first
+    assert (compile(cache, backend, holding(before)) is first) == (weights.nbytes <= COPIED_BYTES)
     np.copyto(weights, before)
-    assert compile(cache, backend, holding(before)) is first  # it is what it was
+    assert compile(cache, backend, holding(weights)) is first  # it is what it was
 
 
 def test_a_graph_that_lives_keeps_no_other_from_being_right(cache: SessionCache, backend: CountingBackend) -> None:
-    weights = numbered((4,), np.float32)
+    weights = numbered((LARGE,), np.float32)
     first = compile(cache, backend, adding(weights))
     weights[:] = weights[::-1].copy()
     second = compile(cache, backend, adding(weights))
     assert second is not first
-    assert compile(cache, backend, adding(weights.copy())) is second
+    assert compile(cache, backend, adding(weights)) is second
 
 
 def test_an_array_that_changes_while_it_is_compiled_leaves_no_entry(cache: SessionCache) -> None:
-    weights = ones()
+    weights = ones(LARGE)
     backend = CountingBackend(lambda: np.copyto(weights, 7))
     first = compile(cache, backend, adding(weights))
     assert cache.statistics.entries == 0
-    for number in (1, 7):
-        assert compile(cache, CountingBackend(), adding(number * ones())) is not first
+    for number in (7, 1):
+        np.copyto(weights, number)
+        assert compile(cache, CountingBackend(), adding(weights)) is not first
     cache.release(first)
 
 
@@ -241,16 +268,17 @@ def test_an_array_whose_memory_has_moved_is_not_what_was_compiled(
     assert compile(cache, backend, adding(weights)) is not first
 
 
+@pytest.mark.parametrize("size", [2048, LARGE])
 @pytest.mark.parametrize("change", ["shortened", "overwritten", "removed", "replaced"])
 def test_a_mapped_file_may_change_once_no_graph_uses_it(
-    cache: SessionCache, backend: CountingBackend, tmp_path: Path, change: str
+    cache: SessionCache, backend: CountingBackend, tmp_path: Path, change: str, size: int
 ) -> None:
-    path, weights = tmp_path / "weights", ones(4096)
+    path, weights = tmp_path / "weights", ones(size)
     path.write_bytes(weights.tobytes())
     mapped = np.asarray(map_file(path)[:]).view(np.float32)
     first = compile(cache, backend, adding(mapped))
     cache.release(first)
-    assert compile(cache, backend, adding(weights)) is first  # which is kept, and found
+    assert compile(cache, backend, adding(np.asarray(map_file(path)[:]).view(np.float32))) is first
     cache.release(first)
     if change == "shortened":
         os.truncate(path, 0)
@@ -281,9 +309,9 @@ def of_mmap(memory: bytearray) -> tuple[Array, Callable[[], object]]:
 def test_memory_that_its_owner_can_take_away_is_not_kept(
     cache: SessionCache, backend: CountingBackend, lend: Callable[[bytearray], tuple[Array, Callable[[], object]]]
 ) -> None:
-    array, end = lend(bytearray(ones().tobytes()))
+    array, end = lend(bytearray(ones(LARGE).tobytes()))
     entry = compile(cache, backend, adding(array))
-    assert compile(cache, backend, adding(ones())) is entry
+    assert compile(cache, backend, adding(array)) is entry
     cache.release(entry)
     assert cache.statistics.entries == 1
     cache.release(entry)
@@ -294,7 +322,14 @@ def test_memory_that_its_owner_can_take_away_is_not_kept(
 
 
 @pytest.mark.parametrize(
-    "array", [ones(), ones(8)[2:6], np.frombuffer(ones().tobytes(), np.float32), np.frombuffer(b"\0" * 16, np.float32)]
+    "array",
+    [
+        ones(),
+        ones(LARGE),
+        ones(LARGE + 9)[2:-1],
+        np.frombuffer(ones().tobytes(), np.float32),
+        np.frombuffer(ones(LARGE).tobytes(), np.float32),
+    ],
 )
 def test_memory_of_numpy_and_bytes_is_kept(cache: SessionCache, backend: CountingBackend, array: Array) -> None:
     cache.release(compile(cache, backend, adding(array)))
@@ -322,6 +357,26 @@ def test_a_graph_computes_with_the_weights_as_they_are_when_it_is_built(name: st
             context.destroy()
             context = webnn.ML().create_context(backend=name)
     context.destroy()
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "arrays"])
+@pytest.mark.parametrize("size", [4, LARGE])
+def test_a_graph_of_equal_weights_goes_on_when_the_owner_of_the_others_changes_them(name: str, size: int) -> None:
+    given, feeds = numbered((size,), np.float32), {"x": np.zeros(size, np.float32)}
+    copied, expected = given.copy(), given.copy()
+    with webnn.ML().create_context(backend=name) as context:
+
+        def built(weights: Array) -> webnn.MLGraph:
+            builder = context.create_graph_builder()
+            x = builder.input("x", [size], "float32")
+            return builder.build({"y": builder.add(x, builder.constant(weights))})
+
+        first, second = built(given), built(copied)
+        np.testing.assert_array_equal(context.compute(first, feeds)["y"], expected)
+        np.testing.assert_array_equal(context.compute(second, feeds)["y"], expected)
+        first.destroy()
+        given[:] = -1
+        np.testing.assert_array_equal(context.compute(second, feeds)["y"], expected)
 
 
 # Every type and rank.
