@@ -144,7 +144,7 @@ class Backend(ABC):
         """
 
     def stored_version(self) -> str | None:
-        """The version of what its stored form depends on besides graph and options; None if it has no stored form."""
+        """A version of everything that the stored form depends on; None if the backend has no stored form."""
         return None
 
     def compile_to(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:

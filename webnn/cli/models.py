@@ -65,7 +65,7 @@ _NO_MODELS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model file, and what its reader needs to know.
+    """A model file, and the values that its reader needs.
 
     Attributes:
         path: with the suffix of a reader.

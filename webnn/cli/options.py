@@ -29,7 +29,7 @@ def as_json(command: C) -> C:
 
 
 def model(command: C) -> C:
-    """The argument MODEL, and the options for what the file leaves open."""
+    """The argument MODEL, and the options for open dimensions and fixed inputs."""
     for parameter in (
         click.option(
             "--constant",

@@ -88,7 +88,7 @@ def _print(one: dict[str, Any], everything: bool) -> None:
             row = tuple(problem[key] for key in ("where", "given", "allowed", "help"))
             alike.setdefault(row, []).append(problem["operand"])
         rows = [[where, " ".join(operands), *rest] for (where, *rest), operands in alike.items()]
-        table(["node", "operand", "in the model", "the target", "what would do"], rows)
+        table(["node", "operand", "in the model", "the target", "alternative"], rows)
         if len(found) > len(shown):
             console().print(f"... and {len(found) - len(shown)} more: --all")
     for quirk in one["quirks"]:

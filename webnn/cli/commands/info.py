@@ -143,7 +143,7 @@ def _print(data: dict[str, Any]) -> None:
         heading("operators of the file")
         rows = [[row["operator"], row["count"]] for row in data["operators"]]
         table(["operator", "count"], rows, right=["count"])
-        heading("what it costs and where it would build depends on its sizes")
+        heading("cost and support depend on the sizes")
         console().print(text(f"give {' '.join(data['open'])}"))
 
 
@@ -163,7 +163,7 @@ def _print_costs(data: dict[str, Any]) -> None:
 
 
 def _print_support(data: dict[str, Any]) -> None:
-    heading("where it would build")
+    heading("support")
     rows = [
         [
             row["target"],
