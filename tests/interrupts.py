@@ -1,8 +1,8 @@
 """Raising at one place of our choice, as a signal handler may at any.
 
 `sys.settrace` tells before each line that is about to run, and what the tracer raises is raised there. One place is
-left out: a `with` statement has a line event when its block has ended, before it calls `__exit__`. CPython runs no signal
-handler there, so that locks are always released, and a tracer that raised there would keep one held for ever.
+left out: a `with` statement has a line event when its block has ended, before it calls `__exit__`. CPython runs no
+signal handler there, so that locks are always released, and a tracer that raised there would keep one held for ever.
 """
 
 from __future__ import annotations

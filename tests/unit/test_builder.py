@@ -10,7 +10,7 @@ import pytest
 from tests.direct import DirectHost, direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.errors import InvalidStateError, ValidationError
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.builder import COPIED_BYTES, MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import ALL, DATA_TYPES, DataType
 from webnn.graph.ir import Graph
@@ -125,8 +125,23 @@ def test_a_constant_takes_its_type_and_shape_from_the_array(builder: Builder, da
     assert (operand.data_type, operand.shape, value_of(operand)) == (data_type, (2, 1), [[1], [1]])
 
 
-def test_a_constant_is_not_copied(builder: Builder) -> None:
-    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+def test_a_large_constant_is_not_copied(builder: Builder) -> None:
+    array = np.zeros(COPIED_BYTES + 1, np.uint8)
+    assert builder.constant(array).constant is array
+
+
+def test_a_small_constant_is_copied_once(builder: Builder) -> None:
+    array = np.arange(6, dtype=np.float32)
+    operand, again = builder.constant(array), builder.constant(array)
+    array[:] = 9
+    changed = builder.constant(array)
+    assert (value_of(operand), value_of(changed)) == ([0, 1, 2, 3, 4, 5], [9] * 6)
+    assert operand.constant is again.constant  # so that a file holds it once
+
+
+@pytest.mark.parametrize("size", [16, 4 * COPIED_BYTES])
+def test_bytes_are_not_copied(builder: Builder, size: int) -> None:
+    array = np.frombuffer(bytes(size), np.float32)
     assert builder.constant(array).constant is array
 
 

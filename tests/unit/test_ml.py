@@ -82,7 +82,9 @@ def test_what_is_no_option_is_refused(options: dict[str, Any], message: str) -> 
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
-    with pytest.raises(NotSupportedError, match=r"no backend called 'quantum'; there are: arrays, .*onnxruntime"):
+    with pytest.raises(
+        NotSupportedError, match=r"no backend is called 'quantum'; the backends are: arrays, .*onnxruntime"
+    ):
         webnn.ML().create_context(backend="quantum")
 
 

@@ -279,9 +279,7 @@ def test_a_number_stands_for_a_constant_of_one_element() -> None:
 def test_what_is_no_context_is_refused_and_a_builder_with_the_function_that_takes_one() -> None:
     loaders: dict[str, Any] = {"import_onnx": webnn.load_onnx, "import_webnn": webnn.load_webnn}
     for builders, load in loaders.items():
-        with pytest.raises(
-            ValidationError, match=f"{load.__name__}: this takes a context; {builders}, which takes a build"
-        ):
+        with pytest.raises(ValidationError, match=f"{load.__name__} takes a context, got a builder; use {builders}"):
             load("model", direct_builder())
         with pytest.raises(ValidationError, match=f"{load.__name__}: context must be an MLContext, got 'cpu'"):
             load("model", "cpu")

@@ -11,7 +11,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from"]
+__all__ = ["array_from", "owner_of"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -45,6 +45,14 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
             )
         array = array.reshape(descriptor.shape)
     return np.ascontiguousarray(array) if array.ndim else array
+
+
+def owner_of(array: np.ndarray[Any, Any]) -> object:
+    """The object that holds the memory of `array`: an array, or `bytes`, a memory map and so on."""
+    base: object = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return base.obj if isinstance(base, memoryview) else base
 
 
 def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarray[Any, Any]:

@@ -6,13 +6,14 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
+from mmap import mmap
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import enum_value, number, shown
-from webnn.graph.arrays import array_from
+from webnn.graph.arrays import array_from, owner_of
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType, Number, cast_number, data_type_of
 from webnn.graph.ir import Graph
@@ -33,7 +34,10 @@ from webnn.graph.operators.reduction import Reduction
 from webnn.graph.operators.resampling import Resampling
 from webnn.graph.unpicklable import Unpicklable
 
-__all__ = ["GraphHost", "MLGraphBuilder", "descriptor_from"]
+__all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "descriptor_from"]
+
+COPIED_BYTES: Final = 64 * 1024
+"""Constants up to this size are copied: graphs that are given equal ones can share what is compiled."""
 
 G_co = TypeVar("G_co", covariant=True)
 
@@ -118,6 +122,7 @@ class MLGraphBuilder(
         self._owner = object()
         self._inputs: list[MLOperand] = []
         self._built = False
+        self._copies: dict[tuple[int, np.dtype[Any], tuple[int, ...]], np.ndarray[Any, Any]] = {}
 
     def _check_can_build(self) -> None:
         if self._built:
@@ -168,7 +173,10 @@ class MLGraphBuilder(
         """An operand whose value is known now.
 
         - `constant(array)`: anything with `__dlpack__`, `__array__` or the buffer protocol. A C-contiguous array in
-          native byte order is **not copied**: do not change it while the graph lives. 4-bit types: `ml_dtypes` arrays.
+          native byte order of more than 64 KB, or in a mapped file, is **not copied**: do not change it while a graph
+          lives that was built from it. A graph lives until it is destroyed and its queued runs have ended. After the
+          last one you may do anything with the array; a graph that is built then sees the elements as they are then.
+          4-bit types: `ml_dtypes` arrays.
         - `constant("float32", 0.5)`: a scalar, cast to the type as the specification says.
         - `constant(descriptor, buffer)`: the specification's form; the bytes are copied.
         - `constant(tensor)`: a constant tensor of the same context, from `create_constant_tensor`.
@@ -185,7 +193,18 @@ class MLGraphBuilder(
             descriptor = MLOperandDescriptor(data_type_of(array.dtype), array.shape)
         except ValidationError as error:
             raise ValidationError(f"constant: {error}") from None
-        return MLOperand(self._owner, descriptor, constant=array)
+        return MLOperand(self._owner, descriptor, constant=self._kept(array))
+
+    def _kept(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """`array`, or a copy of it that nothing can change; one copy for equal arrays at one place."""
+        if array.nbytes > COPIED_BYTES or isinstance(owner_of(array), bytes | mmap):
+            return array
+        place = (array.ctypes.data, array.dtype, array.shape)
+        copy = self._copies.get(place)
+        if copy is None or copy.tobytes() != array.tobytes():
+            copy = self._copies[place] = array.copy()
+            copy.flags.writeable = False
+        return copy
 
     def _constant_value(self, value: Any, data: Any) -> np.ndarray[Any, Any]:
         if isinstance(value, str):

@@ -25,9 +25,10 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
+from webnn.runtime.draft import Draft
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
-from webnn.runtime.saving import Draft, SavedGraphs, check_key
+from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise

@@ -18,6 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorProto, numpy_helper
 
+from webnn.backends.marks import KEY, check_marks, trailing_mark
 from webnn.errors import DataError, ValidationError
 from webnn.formats.onnx.wire import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
@@ -166,9 +167,12 @@ class Model:
             if not location or leaves or not any(map(path.is_relative_to, folders)):
                 raise DataError(f"{where}: the file {location!r} is not in the folder of the model")
             try:
-                self._files[location] = map_file(path)
+                data = map_file(path)
             except (OSError, RuntimeError) as error:
                 raise DataError(f"{where}: {location!r} cannot be read: {error}") from None
+            mark = next((entry.value for entry in self.proto.metadata_props if entry.key == KEY), None)
+            check_marks(self._path.name, mark, location, trailing_mark(data))
+            self._files[location] = data
         return self._files[location]
 
 

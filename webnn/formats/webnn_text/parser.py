@@ -40,12 +40,12 @@ SHORT_TYPES: Final = {
 MAX_DEPTH: Final = 32
 """How deeply arrays and objects may be nested in an option."""
 MAX_DIMENSIONS: Final = 64
-"""More than the operators take, so that they can say how many they take."""
+"""More than any operator takes, so that the operator's own message names its limit."""
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
 def parse_text(text: str, where: str) -> Document:
-    """What the text form `text` of a file called `where` says.
+    """The document that the text form `text` of a file called `where` holds.
 
     Raises:
         DataError: it is not in the format; the message begins with file, line and column.
@@ -82,6 +82,7 @@ class _Parser:
                 block()
         if lexer.peek.kind != "end":
             raise lexer.error(f"expected the end of the file after the graph's '}}', got {lexer.found()}")
+        document.mark = lexer.mark
         return document
 
     def _input(self) -> None:
@@ -215,7 +216,7 @@ class _Parser:
         if not lexer.accept("dyn"):
             return self._size()
         if self._document.version < 2:
-            raise lexer.error("dynamic dimensions came with version 2; the file says v1")
+            raise lexer.error("dynamic dimensions need version 2; the file has v1")
         lexer.expect("(")
         name = self._string()
         lexer.expect(",")
@@ -283,9 +284,9 @@ class _Parser:
 
     def _refuse_repeated(self, name: Token, known: dict[str, Any], kind: str) -> None:
         if name.text in known:
-            raise DataError(f"{self._lexer.place(name)}: the {kind} {name.text!r} is there twice")
+            raise DataError(f"{self._lexer.place(name)}: the {kind} {name.text!r} appears twice")
 
 
 def _bare(token: Token) -> str:
-    """A name without the % that old files write in front of operands."""
+    """A name without the % that old files have in front of operands."""
     return token.text.removeprefix("%")

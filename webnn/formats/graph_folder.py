@@ -1,7 +1,7 @@
-"""Saved graphs: what `context.save_graph` keeps and `context.load_graph` finds again, in this program or the next.
+"""Saved graphs: `context.save_graph` writes them, and `context.load_graph` finds them in this program or the next.
 
-An entry holds the graph in its JSON form and its weights as SafeTensors. The graph is small and is checked at once; the
-weights are mapped, and compared with their checksum in the background, before the graph is compiled.
+An entry holds the graph in its JSON form and its weights as SafeTensors. The graph is small and is checked at once. The
+weights are mapped, and compared with their checksum in the background before the graph is compiled.
 
 Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
 """
@@ -11,23 +11,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from webnn.backends.disk_store import DiskStore, Entry
+from webnn.backends.disk_store import BlockedError, DiskStore, StoredEntry
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.webnn_text import import_webnn
 from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import map_file
-from webnn.runtime.saving import SAVERS, Saved, registered
+from webnn.runtime.saved_graphs import Saved
+from webnn.runtime.saving import SAVERS, registered
 
-__all__ = ["SavedGraphs"]
+__all__ = ["STRUCTURE", "GraphFolder"]
 
 GRAPH: Final = "graph.json"
+STRUCTURE: Final = "structure"
+"""The fact that every entry notes: the hash of the graph's structure."""
 ATTEMPTS: Final = 10
-"""How often an entry is looked up that another process replaces at the same time."""
+"""How often to look up an entry that another process keeps replacing."""
 
 
-class SavedGraphs:
+class GraphFolder:
     """Graphs by key, in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -38,8 +41,8 @@ class SavedGraphs:
         return [entry.key for entry in self.entries.entries()]
 
     def save(self, key: str, graph: Graph) -> None:
-        """Keep `graph` under `key`, in place of what is there."""
-        facts = {"structure": graph.structure_hash}
+        """Keep `graph` under `key`; an earlier entry is replaced."""
+        facts = {STRUCTURE: graph.structure_hash}
         self.entries.write(key, facts, lambda folder: registered(SAVERS[".json"])(graph, folder / GRAPH))
 
     def load(self, key: str, host: GraphHost[Graph]) -> Saved:
@@ -49,13 +52,13 @@ class SavedGraphs:
             try:
                 return self._make(entry, MLGraphBuilder(host))
             except (DataError, OSError) as error:
-                if _is_intact(entry):  # it is what was saved, but this backend has narrower limits
+                if _is_intact(entry):  # the entry is sound, but this backend has narrower limits
                     raise NotSupportedError(f"this context cannot run the saved graph: {error}") from None
                 if self.entries.discard(entry):
                     raise _damaged(key, error) from None
         raise DataError(f"the saved graph {printable(key)!r:.80} was replaced {ATTEMPTS} times while it was being read")
 
-    def _make(self, entry: Entry, builder: MLGraphBuilder[Graph]) -> Saved:
+    def _make(self, entry: StoredEntry, builder: MLGraphBuilder[Graph]) -> Saved:
         entry.verify(GRAPH)
         # Mapped now, since the entry may be replaced, and these files removed, before they are compared.
         weights = {name: map_file(entry.path(name)) for name in entry.files if name != GRAPH}
@@ -75,18 +78,20 @@ class SavedGraphs:
         """Remove it, if it is there."""
         self.entries.remove(key)
 
-    def _find(self, key: str) -> Entry:
+    def _find(self, key: str) -> StoredEntry:
         try:
             entry = self.entries.find(key)
+        except BlockedError as error:
+            raise DataError(f"the saved graph {printable(key)!r:.80} cannot be read: {error}") from None
         except DataError as error:
             raise _damaged(key, error) from None
         if entry is None:
             known = ", ".join(f"{printable(other)!r:.80}" for other in self.keys()[:20]) or "none"
-            raise ValidationError(f"there is no saved graph {printable(key)!r:.80}; there are: {known}")
+            raise ValidationError(f"no graph is saved as {printable(key)!r:.80}; the saved graphs are: {known}")
         return entry
 
 
-def _is_intact(entry: Entry) -> bool:
+def _is_intact(entry: StoredEntry) -> bool:
     try:
         for name in entry.files:
             entry.verify(name)
