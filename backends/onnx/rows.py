@@ -42,9 +42,8 @@ class Rows:
         operands = self._operands(node)
         if operands is None:
             return node
-        image = Node(node.op, operands, node.attributes, node.label)
         descriptor = MLOperandDescriptor(node.output.data_type, _image_shape(node.output.shape))
-        image.outputs = (MLOperand(node.output.owner, descriptor, node=image),)
+        image = node.replace(operands=operands, outputs=[descriptor])
         self._images[id(node.output)] = image.output
         self._model.stand_in(image.output, node.output)
         return image

@@ -313,7 +313,7 @@ HUGE = 2**29 - 1
         (lambda b, x: b.split(x, []), r"splits must be 1 to 8192 sizes, got 0"),
         (lambda b, x: b.split(x, [1] * 8193), r"splits must be 1 to 8192 sizes, got 8193"),
         (lambda b, x: b.split(x, [2, 0]), r"splits must be at least 1 each, got \[2, 0\]"),
-        (lambda b, x: b.split(x, [1, 2]), r"splits \[1, 2\] are 3 together, but axis 0 of input \[2, 3\] is 2"),
+        (lambda b, x: b.split(x, [1, 2]), r"splits \[1, 2\] add up to 3, but axis 0 of input \[2, 3\] has size 2"),
         (lambda b, x: b.split(x, "2"), r"splits must be a sequence of integers, got '2'"),
         (lambda b, x: b.split(x, None), r"splits must be an integer, got None"),
         (lambda b, x: b.split(b.input("y", [], "int8"), 1), r"input \[\] has rank 0, but must have rank 1 to 8"),

@@ -217,6 +217,20 @@ def test_operators_carry_the_names_of_their_nodes() -> None:
     assert [n.label for n in graph.nodes] == ["/block/act"] * 3 + ["y"]
 
 
+def test_operators_in_the_body_of_a_loop_carry_the_names_of_its_nodes() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y)
+        <int64 trips = {2}, bool go = {1}> {
+            [loop] y = Loop (trips, go, x) <body = graph (int64 i, bool c, float[2] a) => (bool d, float[2] b) {
+                d = Identity (c)
+                [act] m = Mish (a)
+                b = Relu (m)
+            }>
+        }"""
+    )
+    assert [n.label for n in imported(model).nodes] == [*["act"] * 3, "b"] * 2
+
+
 def test_types_that_webnn_lacks_are_held_by_their_neighbours() -> None:
     nodes = [node("Not", ["b"], ["nb"]), node("Add", ["d", "half"], ["y"]), node("Cast", ["nb"], ["z"], to=DOUBLE)]
     inputs = [value("b", [2], BOOL), value("d", [2], DOUBLE)]

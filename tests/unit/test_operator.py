@@ -18,7 +18,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable, narrowed
 from webnn.graph.operand import MLOperand
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import OPERATORS, default_label
 
 Builder = MLGraphBuilder[Graph]
 
@@ -90,6 +90,27 @@ def test_the_label_stands_in_front_of_the_message(builder: Builder, x: MLOperand
 def test_a_label_is_a_string(builder: Builder, x: MLOperand, label: Any) -> None:
     with pytest.raises(ValidationError, match=r"^relu: label must be a string, got"):
         builder.relu(x, label=label)
+
+
+def labels(*operands: MLOperand) -> list[str]:
+    return [operand.node.label for operand in operands if operand.node is not None]
+
+
+def test_a_default_label_is_for_operators_without_one(builder: Builder, x: MLOperand) -> None:
+    before = builder.relu(x)
+    with default_label(builder, "block"):
+        inside, own = builder.relu(x), builder.relu(x, label="own")
+        with default_label(builder, "inner"):
+            inner = builder.split(x, 3, axis=1)
+        outer = builder.relu(x)
+    after = builder.relu(x)
+    assert labels(before, inside, own, *inner, outer, after) == ["", "block", "own", *["inner"] * 3, "block", ""]
+
+
+def test_a_default_label_ends_when_an_error_is_raised(builder: Builder, x: MLOperand) -> None:
+    with pytest.raises(ValidationError, match=r"^reshape: "), default_label(builder, "block"):
+        builder.reshape(x, [7])
+    assert labels(builder.relu(x)) == [""]
 
 
 def test_the_narrower_limits_of_a_backend_hold() -> None:

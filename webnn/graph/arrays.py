@@ -29,7 +29,7 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
     array = _as_array(data, descriptor)
     if descriptor is None:
         data_type_of(array.dtype)
-        return np.ascontiguousarray(array) if array.ndim else array
+        return _contiguous(array)
     if array.dtype == np.uint8 and array.ndim <= 1 and descriptor.data_type != "uint8":
         array = _from_bytes(array, descriptor)
     elif array.dtype != descriptor.dtype or not array.dtype.isnative:
@@ -44,7 +44,13 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
                 f"expected {descriptor.data_type} {list(descriptor.shape)}, got shape {list(array.shape)}"
             )
         array = array.reshape(descriptor.shape)
-    return np.ascontiguousarray(array) if array.ndim else array
+    return _contiguous(array)
+
+
+def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if array.ndim == 0 or (type(array) is np.ndarray and array.flags.c_contiguous):
+        return array
+    return np.ascontiguousarray(array)  # which makes a scalar one-dimensional
 
 
 def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarray[Any, Any]:

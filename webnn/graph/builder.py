@@ -60,13 +60,13 @@ def descriptor_from(value: object, data_type: object = None) -> MLOperandDescrip
         if data_type is not None and data_type != value.data_type:
             raise ValidationError(f"the descriptor says {value.data_type}, the argument {shown(data_type)}")
         return value
-    if isinstance(value, Mapping):
+    if not isinstance(value, list) and isinstance(value, Mapping):  # a list, which is usual, is quickly recognized
         unknown = set(value) - {"data_type", "dataType", "shape"}
         if unknown or "shape" not in value:
             raise ValidationError(f"a descriptor has the keys 'data_type' and 'shape', got {shown(list(value))}")
         data_type = value.get("data_type", value.get("dataType", data_type))
         value = value["shape"]
-    return MLOperandDescriptor(enum_value("data type", data_type, DATA_TYPES), value)  # type: ignore[arg-type]
+    return MLOperandDescriptor(data_type, value)  # type: ignore[arg-type]
 
 
 class MLGraphBuilder(
@@ -138,7 +138,6 @@ class MLGraphBuilder(
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-input
         """
         self._check_can_build()
-        where = f"input {name!r}" if isinstance(name, str) else "input"
         try:
             if not isinstance(name, str) or not name:
                 raise ValidationError(f"the name must be a string that is not empty, got {shown(name)}")
@@ -146,6 +145,7 @@ class MLGraphBuilder(
             if descriptor.data_type in ("int4", "uint4"):
                 raise ValidationError(f"{descriptor.data_type} is for constants only")
         except ValidationError as error:
+            where = f"input {name!r}" if isinstance(name, str) else "input"
             raise ValidationError(f"{where}: {error}") from None
         operand = MLOperand(self._owner, descriptor, name=name)
         self._inputs.append(operand)
@@ -181,6 +181,8 @@ class MLGraphBuilder(
         return MLOperand(self._owner, descriptor, constant=array)
 
     def _constant_value(self, value: Any, data: Any) -> np.ndarray[Any, Any]:
+        if isinstance(value, np.ndarray) and data is None:  # the usual case first
+            return array_from(value)
         if isinstance(value, str):
             data_type = enum_value("data type", value, DATA_TYPES)
             if isinstance(data, str) or data is None:

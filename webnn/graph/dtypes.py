@@ -62,6 +62,8 @@ FLOATS: Final[tuple[DataType, ...]] = ("float32", "float16")
 SIGNED: Final[tuple[DataType, ...]] = ("float32", "float16", "int32", "int64", "int8")
 INDICES: Final[tuple[DataType, ...]] = ("int32", "uint32", "int64")
 
+_FLOAT16_MAX: Final = 65504.0
+
 _BY_DTYPE: Final[dict[np.dtype[Any], DataType]] = {row.dtype: name for name, row in DATA_TYPES.items()}
 
 
@@ -82,7 +84,7 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
         ValidationError: `dtype` has another byte order, or no WebNN type has its values.
     """
     found = _BY_DTYPE.get(dtype)
-    if found is not None and dtype.isnative:
+    if found is not None:
         return found
     if not dtype.isnative:
         raise ValidationError(f"dtype {dtype.str!r} has the other byte order; convert it: array.astype({dtype.name!r})")
@@ -108,6 +110,8 @@ def cast_number(value: Number, data_type: DataType) -> Number:
     """
     dtype = numpy_dtype(data_type)
     if data_type in FLOATS:
+        if -_FLOAT16_MAX <= value <= _FLOAT16_MAX:  # the usual case; `errstate` takes longer than the conversion
+            return float(dtype.type(value))
         with np.errstate(over="ignore"):
             try:
                 return float(dtype.type(value))

@@ -7,7 +7,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from webnn.graph.dtypes import ALL, FLOATS, DataType
@@ -43,10 +43,11 @@ class Limits:
     required_rank: int | Rank | None = None
     ours: tuple[DataType, ...] = ()
 
-    @property
-    def ranks(self) -> Rank:
-        """Smallest and largest allowed rank."""
-        return (self.rank, self.rank) if isinstance(self.rank, int) else self.rank
+    ranks: Rank = field(init=False, repr=False, compare=False)
+    """The smallest and the largest allowed rank."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", (self.rank, self.rank) if isinstance(self.rank, int) else self.rank)
 
     @property
     def required_ranks(self) -> Rank:

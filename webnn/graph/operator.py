@@ -18,17 +18,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import printable, shown
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.ir import Attribute, Node
+from webnn.graph.ir import Attribute, Node, Operands
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
 from webnn.graph.operand import MLOperand
 
-__all__ = ["OPERATORS", "Operators", "operator"]
+__all__ = ["OPERATORS", "Operators", "default_label", "operator"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,6 +53,7 @@ class Operators:
 
     _host: Host
     _owner: object
+    _default_label = ""
 
     def _check_can_build(self) -> None:
         raise NotImplementedError
@@ -67,7 +69,7 @@ class Operators:
         **attributes: Attribute,
     ) -> MLOperand:
         """Add a node with one output. Operands that are None were not given."""
-        return self._add_many(op, operands, [output], label=label, **attributes)[0]
+        return self._node(op, operands, (output,), label, attributes).outputs[0]
 
     def _add_many(
         self,
@@ -80,15 +82,41 @@ class Operators:
         **attributes: Attribute,
     ) -> list[MLOperand]:
         """Add a node with several outputs."""
+        return list(self._node(op, operands, outputs, label, attributes).outputs)
+
+    def _node(
+        self,
+        op: str,
+        operands: Mapping[str, MLOperand | Sequence[MLOperand] | None],
+        outputs: Sequence[MLOperandDescriptor],
+        label: str,
+        attributes: Mapping[str, Attribute],
+    ) -> Node:
         rows = self._host.limits[op]
+        shared = rows.get("output") or rows.get("outputs")
         for i, descriptor in enumerate(outputs):
-            row = rows.get("output") or rows.get("outputs") or rows.get(f"output{i}")
+            row = shared or rows.get(f"output{i}")
             if row is not None:
                 _check_descriptor("output", descriptor, row)
-        given = {name: o if isinstance(o, MLOperand) else tuple(o) for name, o in operands.items() if o is not None}
-        node = Node(op, given, attributes, label)
-        node.outputs = tuple(MLOperand(self._owner, descriptor, node=node) for descriptor in outputs)
-        return list(node.outputs)
+        given: dict[str, Operands] = {}
+        for name, operand in operands.items():
+            if operand is not None:
+                given[name] = operand if isinstance(operand, MLOperand) else tuple(operand)
+        return Node(op, given, attributes, label or self._default_label, outputs=outputs, owner=self._owner)
+
+
+@contextmanager
+def default_label(builder: Operators, label: str) -> Iterator[None]:
+    """Give `label` to the operators that `builder` adds meanwhile without a label of their own.
+
+    An inner default hides an outer one. Error messages show only labels that the call was given.
+    """
+    outer = builder._default_label
+    builder._default_label = label
+    try:
+        yield
+    finally:
+        builder._default_label = outer
 
 
 def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:

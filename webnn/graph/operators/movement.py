@@ -260,7 +260,6 @@ class Movement(Operators):
         """
         axis = axis_of("axis", axis, input.shape)
         size = input.shape[axis]
-        where = f"axis {axis} of input {list(input.shape)}"
         if isinstance(splits, Iterable) and getattr(splits, "shape", None) != ():
             sizes = unsigned_list("splits", splits)
             if not 1 <= len(sizes) <= MAX_TENSOR_COUNT:
@@ -268,17 +267,21 @@ class Movement(Operators):
             if 0 in sizes:
                 raise ValidationError(f"splits must be at least 1 each, got {list(sizes)}")
             if sum(sizes) != size:
-                raise ValidationError(f"splits {list(sizes)} are {sum(sizes)} together, but {where} is {size}")
+                raise ValidationError(
+                    f"splits {list(sizes)} add up to {sum(sizes)}, but axis {axis} of input {list(input.shape)} has "
+                    f"size {size}"
+                )
         else:
             count = unsigned("splits", splits)
             if not 1 <= count <= MAX_TENSOR_COUNT:
                 raise ValidationError(f"splits must be 1 to {MAX_TENSOR_COUNT}, got {count}")
             if size % count:
-                raise ValidationError(f"splits {count} does not divide {where} evenly")
+                raise ValidationError(f"splits {count} does not divide axis {axis} of input {list(input.shape)} evenly")
             sizes = (size // count,) * count
         before, after = input.shape[:axis], input.shape[axis + 1 :]
-        parts = [MLOperandDescriptor(input.data_type, (*before, part, *after)) for part in sizes]
-        return self._add_many("split", {"input": input}, parts, label=label, splits=sizes, axis=axis)
+        parts = {part: MLOperandDescriptor(input.data_type, (*before, part, *after)) for part in set(sizes)}
+        outputs = [parts[part] for part in sizes]
+        return self._add_many("split", {"input": input}, outputs, label=label, splits=sizes, axis=axis)
 
     @operator(input=Limits(ALL), output=Limits(same_as="input"))
     def tile(self, input: MLOperand, repetitions: Sequence[int], *, label: str = "") -> MLOperand:
