@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from webnn.runtime.context import MLContext
 
 __all__ = [
+    "check_graph",
+    "check_tensor",
     "constant_arguments",
     "feeds",
     "refuse_dispatch",
-    "refuse_graph",
-    "refuse_tensor",
     "tensor_arguments",
     "writable_array",
 ]
@@ -76,7 +76,7 @@ def feeds(
     context: MLContext, call: str, graph: MLGraph, inputs: Mapping[str, Any]
 ) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
     """What `run` and `compute` are given, as an array for each of the graph's inputs, in its order."""
-    refuse_graph(context, call, graph)
+    check_graph(context, call, graph)
     found = []
     try:
         if not isinstance(inputs, Mapping):
@@ -96,7 +96,7 @@ def feeds(
     return found
 
 
-def refuse_graph(context: MLContext, call: str, graph: object) -> None:
+def check_graph(context: MLContext, call: str, graph: object) -> None:
     """Raise if `graph` cannot be run on `context`."""
     if not isinstance(graph, MLGraph):
         raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
@@ -107,7 +107,7 @@ def refuse_graph(context: MLContext, call: str, graph: object) -> None:
         raise InvalidStateError(f"{call}: {graph!r} was destroyed")
 
 
-def refuse_tensor(context: MLContext, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
+def check_tensor(context: MLContext, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
     """Raise if `tensor` cannot be read or written on `context`."""
     if not isinstance(tensor, MLTensor):
         raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")

@@ -220,7 +220,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-writetensor
         """
         if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor._writable:
-            checks.refuse_tensor(self, "write_tensor", tensor, "writable")
+            checks.check_tensor(self, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -253,7 +253,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-readtensor
         """
         if tensor.__class__ is not MLTensor or tensor._context is not self or tensor._destroyed or not tensor.readable:
-            checks.refuse_tensor(self, "read_tensor", tensor, "readable")
+            checks.check_tensor(self, "read_tensor", tensor, "readable")
         if out is None:
             return self._timeline.read(tensor)
         target = checks.writable_array(out, tensor.descriptor)
@@ -282,7 +282,7 @@ class MLContext:
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-dispatch
         """
         if graph.__class__ is not MLGraph or graph._context is not self or graph._destroyed:
-            checks.refuse_graph(self, "dispatch", graph)
+            checks.check_graph(self, "dispatch", graph)
         try:
             names = []
             for name, key in graph._input_keys:
@@ -352,7 +352,7 @@ class MLContext:
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        checks.refuse_graph(self, "stream", graph)
+        checks.check_graph(self, "stream", graph)
 
         def run(item: Any) -> Promise[Any]:
             return self._timeline.run(graph._work, checks.feeds(self, "stream", graph, item), graph._output_shelves)
@@ -379,7 +379,7 @@ class MLContext:
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
         check_key("save_graph", key)
-        checks.refuse_graph(self, "save_graph", graph)
+        checks.check_graph(self, "save_graph", graph)
         kept = graph._graph
         return self._saved.submit(lambda store: store.save(key, kept))
 
