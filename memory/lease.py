@@ -1,6 +1,6 @@
-"""Arrays that are lent out: read-only, without a copy, over memory that comes back when the last of them is gone.
+"""Lending of arrays: read-only, without a copy, until the last view of the array is freed.
 
-Very small arrays are copied instead, which costs less than lending.
+Small arrays are copied instead, because that takes less time.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ import numpy as np
 __all__ = ["SMALL", "lend"]
 
 SMALL: Final = 4096
-"""Bytes up to which an array is copied rather than lent."""
+"""Bytes. Arrays up to this size are copied instead of lent."""
 
 
 T = TypeVar("T")
 
 
 class _Lent(np.ndarray[Any, Any]):
-    """What a lease is a view of. NumPy shortens a chain of bases where it meets two of one type; this one it keeps."""
+    """The base of a lease. NumPy skips a base of the same type as the view, but keeps one of another type."""
 
 
 class _Lease(np.ndarray[Any, Any]):
-    """The base of a lent array. NumPy keeps it alive as long as any view of the array lives."""
+    """The base of a lent array. NumPy keeps it alive while any view of the array lives."""
 
     _give_back: Callable[[Any], None] | None = None
     _held: object = None
 
     def __del__(self) -> None:
-        # May run on any thread and at any allocation, so `_give_back` must neither lock nor raise.
+        # This may run on any thread and during any allocation, so `_give_back` must not lock or raise.
         if self._give_back is not None:
             self._give_back(self._held)
 
 
 def lend(array: np.ndarray[Any, Any], held: T, give_back: Callable[[T], None]) -> np.ndarray[Any, Any]:
-    """A read-only array with the elements of `array`; `give_back(held)` is called once.
+    """A read-only array with the elements of `array`. `give_back(held)` is called once, when it is no longer used.
 
-    That is when the array and all views of it are gone; for a very small one, which is copied, it is now.
+    That is when the array and all views of it are freed. A small array is copied, and `give_back` is called at once.
 
-    NumPy would refuse to make it writable again if a read-only `memoryview` stood between it and its memory, but making
-    one for each array takes longer than all the rest of this.
+    `give_back` may be called on any thread, in the middle of any other code, so it must do as little as `deque.append`.
 
-    `give_back` may be called from any thread, also in the middle of anything: it must be as small as `deque.append`.
+    A read-only `memoryview` as the base would keep users from making the array writable again, but it would take longer
+    to make than everything else here.
     """
     if array.nbytes <= SMALL:
         copy = array.copy()

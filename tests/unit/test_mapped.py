@@ -62,7 +62,7 @@ def test_mapped_elements_are_read_only(file: Path) -> None:
 
 
 def test_only_files_are_mapped(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="is not a file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         map_file(tmp_path)
     with pytest.raises(OSError, match="No such file"):
         map_file(tmp_path / "none")

@@ -124,7 +124,7 @@ def test_each_product_is_one_onnx_node() -> None:
         (lambda b, x: b.matmul(x(2), x(2, 2)), r"a \[2\] has rank 1, but must have rank 2 to 8"),
         (lambda b, x: b.matmul(x(2, 2), x()), r"b \[\] has rank 0, but must have rank 2 to 8"),
         (lambda b, x: b.matmul(x(2, 2, t="int8"), x(2, 2, t="int8")), "a is int8, but must be float32 or float16"),
-        (lambda b, x: b.matmul(x(2**20, 1), x(1, 2**20)), "elements, at most"),
+        (lambda b, x: b.matmul(x(2**20, 1), x(1, 2**20)), "elements; at most"),
     ],
 )
 def test_what_does_not_multiply_is_refused(

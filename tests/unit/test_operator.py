@@ -143,7 +143,7 @@ def test_a_failed_call_leaves_the_builder_as_it_was(builder: Builder, x: MLOpera
 
 def test_a_builder_that_has_built_refuses_every_operator(builder: Builder, x: MLOperand) -> None:
     builder.build({"y": builder.relu(x)})
-    with pytest.raises(InvalidStateError, match=r"has built its graph: make another"):
+    with pytest.raises(InvalidStateError, match=r"has built its graph: create another one"):
         builder.add(x, x)
 
 

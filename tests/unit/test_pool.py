@@ -171,7 +171,7 @@ class TestOutOfMemory:
         small.put(small.take())
         allocate, allocator.allocated = allocator.allocated, [960]
         assert allocate == [64]
-        with pytest.raises(OperationError, match="no memory for 1024 bytes more: the machine is full"):
+        with pytest.raises(OperationError, match="no memory for 1024 more bytes: the machine is full"):
             large.take()
         assert pool.info() == MemoryInfo(in_use=0, idle=0, peak=64, budget=None)
 
@@ -179,7 +179,7 @@ class TestOutOfMemory:
         allocator = CountingAllocator(limit=64)
         shelf = BufferPool(allocator).shelf(described(16))
         view = shelf.take()
-        with pytest.raises(OperationError, match="there is no memory for 64 bytes more"):
+        with pytest.raises(OperationError, match="no memory for 64 more bytes"):
             shelf.take()
         shelf.put(view)
         assert shelf.take() is view

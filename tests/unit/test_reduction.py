@@ -238,9 +238,9 @@ def test_reductions_of_floats_are_one_onnx_node() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"axes": [2]}, r"axes \[2\]: 2 is no axis of \[2, 3\], which has 2"),
+        ({"axes": [2]}, r"axes \[2\]: 2 is out of range for shape \[2, 3\] of rank 2"),
         ({"axes": [0, 1, 0]}, r"axes \[0, 1, 0\] has 0 twice"),
-        ({"axes": [-1]}, r"axes\[0\] must be an integer of 0 to 4294967295, got -1"),
+        ({"axes": [-1]}, r"axes\[0\] must be an integer from 0 to 4294967295, got -1"),
         ({"axes": [0.5]}, r"axes\[0\] must be an integer, got 0.5"),
         ({"axes": 0}, "axes must be a sequence of integers, got 0"),
         ({"axes": "01"}, "axes must be a sequence of integers, got '01'"),
@@ -270,8 +270,8 @@ def test_reductions_refuse_other_data_types(op: str, data_type: DataType) -> Non
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda b, x: b.arg_min(x(2, 3), 2), r"arg_min: axis 2 is no axis of \[2, 3\], which has 2"),
-        (lambda b, x: b.arg_max(x(2, 3), 2**32), "arg_max: axis must be an integer of 0 to 4294967295"),
+        (lambda b, x: b.arg_min(x(2, 3), 2), r"arg_min: axis 2 is out of range for shape \[2, 3\] of rank 2"),
+        (lambda b, x: b.arg_max(x(2, 3), 2**32), "arg_max: axis must be an integer from 0 to 4294967295"),
         (lambda b, x: b.arg_max(x(), 0), r"input \[\] has rank 0, but must have rank 1 to 8"),
         (lambda b, x: b.arg_max(x(2), None), "axis must be an integer, got None"),
         (lambda b, x: b.arg_min(x(2), 0, keep_dimensions="yes"), "keep_dimensions must be True or False, got 'yes'"),
@@ -279,7 +279,7 @@ def test_reductions_refuse_other_data_types(op: str, data_type: DataType) -> Non
             lambda b, x: b.arg_min(x(2), 0, output_data_type="uint32"),
             "output_data_type must be one of 'int32', 'int64', got 'uint32'",
         ),
-        (lambda b, x: b.cumulative_sum(x(2, 3), 2), r"axis 2 is no axis of \[2, 3\]"),
+        (lambda b, x: b.cumulative_sum(x(2, 3), 2), r"axis 2 is out of range for shape \[2, 3\]"),
         (lambda b, x: b.cumulative_sum(x(), 0), r"input \[\] has rank 0, but must have rank 1 to 8"),
         (lambda b, x: b.cumulative_sum(x(2), 0, exclusive=0), "exclusive must be True or False, got 0"),
         (lambda b, x: b.cumulative_sum(x(2), 0, reversed=None), "reversed must be True or False, got None"),

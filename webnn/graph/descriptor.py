@@ -1,4 +1,4 @@
-"""`MLOperandDescriptor`: the data type and shape of an operand, and the checks that every shape passes.
+"""`MLOperandDescriptor`: the data type and shape of an operand, and the validation of shapes.
 
 Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor
 """
@@ -27,11 +27,11 @@ __all__ = [
 MAX_RANK: Final = 8
 """The specification's N: the largest number of dimensions of any operand."""
 MAX_DIMENSION: Final = 2**31 - 1
-"""A "valid dimension" is 1 to this."""
+"""The largest "valid dimension"; the smallest is 1."""
 MAX_BYTE_LENGTH: Final = 2**31 - 1
 """`opSupportLimits().maxTensorByteLength`."""
 MAX_TENSOR_COUNT: Final = 8192
-"""A "valid tensor count" is 1 to this: inputs of `concat`, outputs of `split`."""
+"""The largest "valid tensor count", of the inputs of `concat` and the outputs of `split`; the smallest is 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
@@ -57,12 +57,12 @@ class MLOperandDescriptor:
             row = DATA_TYPES[enum_value("data type", data_type, DATA_TYPES)]
         sizes = unsigned_list("shape", shape)
         count = math.prod(sizes)
-        if len(sizes) > MAX_RANK or not 1 <= count <= MAX_DIMENSION:  # with a count in range, each dimension is too
+        if len(sizes) > MAX_RANK or not 1 <= count <= MAX_DIMENSION:  # if the count is in range, so is each dimension
             raise ValidationError(_what_is_wrong(sizes))
         byte_length = (count * row.bits + 7) // 8
         if byte_length > MAX_BYTE_LENGTH:
             raise ValidationError(
-                f"{data_type} {sizes} takes {byte_length} bytes, at most {MAX_BYTE_LENGTH} are supported"
+                f"{data_type} {list(sizes)} takes {byte_length} bytes; at most {MAX_BYTE_LENGTH} are supported"
             )
         _set_data_type(self, data_type)
         _set_shape(self, sizes)
@@ -95,18 +95,20 @@ _set_data_type, _set_shape, _set_dtype, _set_byte_length, _set_key = setters(MLO
 
 def _what_is_wrong(sizes: tuple[int, ...]) -> str:
     if len(sizes) > MAX_RANK:
-        return f"shape {sizes} has {len(sizes)} dimensions, at most {MAX_RANK} are supported"
+        return f"shape {list(sizes)} has {len(sizes)} dimensions; at most {MAX_RANK} are supported"
     for dimension in sizes:
         if not 1 <= dimension <= MAX_DIMENSION:
-            return f"shape {sizes}: dimension {dimension} is not in 1 to {MAX_DIMENSION}"
-    return f"shape {sizes} has {math.prod(sizes)} elements, at most {MAX_DIMENSION} are supported"
+            return f"shape {list(sizes)}: dimension {dimension} is out of range; it must be 1 to {MAX_DIMENSION}"
+    return f"shape {list(sizes)} has {math.prod(sizes)} elements; at most {MAX_DIMENSION} are supported"
 
 
 def output_descriptor(data_type: DataType, shape: Sequence[int]) -> MLOperandDescriptor:
-    """That of a result whose dimensions are sums or products, which may be too large for any argument."""
+    """The descriptor of a result whose dimensions are sums or products, and so may be too large."""
     largest = max(shape, default=1)
     if largest > MAX_DIMENSION:
-        raise ValidationError(f"output shape {tuple(shape)}: dimension {largest} is not in 1 to {MAX_DIMENSION}")
+        raise ValidationError(
+            f"output shape {list(shape)}: dimension {largest} is out of range; it must be 1 to {MAX_DIMENSION}"
+        )
     try:
         return MLOperandDescriptor(data_type, shape)
     except ValidationError as error:

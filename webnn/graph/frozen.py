@@ -1,4 +1,4 @@
-"""Constructors of frozen dataclasses with slots that are made thousands of times for each graph."""
+"""Fast construction of frozen dataclasses with slots, of which a graph has thousands of instances."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Setter: TypeAlias = Callable[[object, Any], None]
 
 
 def setters(kind: type[Any]) -> tuple[Setter, ...]:
-    """The function that sets each field, in the order of the fields; for the `__init__` of `kind` and nothing else.
+    """The functions that set the fields of `kind`, in the order of the fields. Only its `__init__` may call them.
 
-    A frozen dataclass raises when one of its attributes is assigned. Its `__init__` can get around that with
-    `object.__setattr__`, or with these functions in half the time.
+    A frozen dataclass raises an error when an attribute is assigned. Its `__init__` can bypass that with
+    `object.__setattr__`, or with these functions, which take half the time.
     """
     return tuple(getattr(kind, field.name).__set__ for field in fields(kind))

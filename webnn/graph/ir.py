@@ -116,7 +116,7 @@ class Node:
 
     @property
     def output(self) -> MLOperand:
-        """The first output, which is the only one of most operators."""
+        """The first output. Most operators have only one."""
         return self.outputs[0]
 
     @property
@@ -214,7 +214,7 @@ class Graph:
 
 
 def _needed(outputs: Iterable[MLOperand]) -> Iterator[Node]:
-    """The nodes behind `outputs`, producers first; without recursion, since graphs can be thousands of nodes deep."""
+    """The nodes that `outputs` depend on, producers first. Graphs can be too deep for recursion."""
     done: set[int] = set()
     for output in outputs:
         stack = [output.node] if output.node is not None else []

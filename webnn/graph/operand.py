@@ -27,8 +27,8 @@ class MLOperand:
     The methods of `MLGraphBuilder` make operands. An operand holds no data and never changes. To see values, run the
     graph and read its outputs.
 
-    An operand belongs to the builder that made it. It refers to a token of the builder instead of the builder, which
-    can thus be freed while the graph lives.
+    An operand belongs to the builder that made it. It keeps a token instead of the builder itself, so that the
+    builder can be freed while the graph lives.
     """
 
     owner: object

@@ -1,17 +1,17 @@
-"""How an operator is defined: a method, and above it its rows of the tensor limits.
+"""The definition of an operator: a method, with its rows of the tensor limits above it.
 
 ::
 
     class Matrix(Operators):
         @operator(a=Limits(FLOATS, rank=2), b=Limits(same_as="a", rank=2), ..., output=Limits(same_as="a", rank=2))
         def gemm(self, a: MLOperand, b: MLOperand, *, alpha: float = 1.0, label: str = "") -> MLOperand:
-            ...validate what the rows do not say, raising ValidationError("what is wrong")...
+            ...validate the rest, and raise ValidationError("the reason")...
             descriptor = MLOperandDescriptor(a.data_type, shape)
             return self._add("gemm", {"a": a, "b": b}, descriptor, label=label, alpha=alpha)
 
-The decorator checks before the method runs: the builder can still build; every operand is an operand of this builder;
-its data type and rank are within the limits of the builder's backend; types that must be the same are. It puts
-`[label] operator: ` in front of every error, so the method's messages only say what is wrong.
+Before the method runs, the decorator checks that the builder has not built yet, that every operand belongs to this
+builder, that its data type and rank are within the limits of the backend, and that data types that must be the same
+are. It puts `[label] operator: ` in front of every error, so that the method's messages give only the reason.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ R = TypeVar("R")
 S = TypeVar("S", bound="Operators")
 
 OPERATORS: Final[dict[str, inspect.Signature]] = {}
-"""Every operator's method name and signature, filled by the `operator` decorator."""
+"""The method name and signature of every operator. The `operator` decorator fills it."""
 
 
 class Host(Protocol):
-    """What an operator needs to know of the context it is built for."""
+    """The part of a context that operators use."""
 
     @property
     def limits(self) -> LimitsTable:
@@ -49,7 +49,7 @@ class Host(Protocol):
 
 
 class Operators:
-    """The base of the operator families: one primitive, `_add`, that they are all written against."""
+    """The base of the operator families. They all add nodes with `_add` or `_add_many`."""
 
     _host: Host
     _owner: object
@@ -68,7 +68,7 @@ class Operators:
         label: str,
         **attributes: Attribute,
     ) -> MLOperand:
-        """Add a node with one output. Operands that are None were not given."""
+        """Add a node with one output. An operand that is None was not given."""
         return self._node(op, operands, (output,), label, attributes).outputs[0]
 
     def _add_many(
@@ -120,7 +120,7 @@ def default_label(builder: Operators, label: str) -> Iterator[None]:
 
 
 def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
-    """Define an operator by its method and its rows of the tensor limits; see the module's documentation."""
+    """Define an operator by a method and its rows of the tensor limits. See the documentation of this module."""
 
     def define(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
         op = method.__name__
@@ -151,7 +151,7 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
                         if optional:
                             continue
                         if position >= len(args) and name not in kwargs:
-                            break  # the call below raises Python's own TypeError for a missing argument
+                            break  # the call below raises Python's TypeError for a missing argument
                     if isinstance(value, MLOperand) and name != "inputs":
                         _check_operand(name, value, owner, limits[name], types)
                         types[name] = value
