@@ -92,7 +92,7 @@ def test_a_sigmoid_is_one_node_where_the_kernels_are_not_known() -> None:
 
 
 def test_a_sigmoid_is_one_node_where_it_is_only_a_factor() -> None:
-    """The runtime fuses it then; what the caller or another operator sees has all its digits."""
+    """The runtime fuses it then. A result that the caller or another operator reads keeps all its digits."""
     builder = direct_builder()
     x = builder.input("x", [2], "float32")
     gate, moved, seen, added, moved_out = (builder.sigmoid(builder.linear(x, alpha=alpha)) for alpha in range(2, 7))
@@ -120,7 +120,7 @@ def test_integers_rectify_exactly(backend: Backend, data_type: DataType) -> None
 
 @pytest.mark.parametrize("data_type", SIGNED)
 def test_a_clamp_may_follow_a_relu(backend: Backend, data_type: DataType) -> None:
-    """Which onnxruntime fuses, and fails to for small integers."""
+    """onnxruntime fuses the two, and fails to do so for small integers."""
     x = np.array([-1, 2, 8], numpy_dtype(data_type))
     result = compute(backend, lambda b, x: b.clamp(b.relu(x), min_value=0, max_value=6), x)
     assert result.tolist() == [0, 2, 6]
@@ -131,7 +131,7 @@ def test_a_clamp_may_follow_a_relu(backend: Backend, data_type: DataType) -> Non
     ("shape", "slope_shape"),
     [((2, 3), (3,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((), ()), ((), (2,)), ((2, 1, 1, 1, 1, 1, 2, 1), (3, 1, 1))],
 )
-def test_prelu_stretches_both_operands(
+def test_prelu_broadcasts_both_operands(
     backend: Backend, data_type: DataType, shape: tuple[int, ...], slope_shape: tuple[int, ...]
 ) -> None:
     x = np.arange(math.prod(shape)).reshape(shape).astype(numpy_dtype(data_type)) - x_middle(shape)
@@ -158,14 +158,14 @@ def test_softmax_adds_up_along_its_axis(backend: Backend, data_type: DataType) -
         )
 
 
-def test_softmax_goes_up_to_the_largest_rank(backend: Backend) -> None:
+def test_softmax_works_up_to_the_largest_rank(backend: Backend) -> None:
     for rank in (1, 8):
         x = np.zeros((4,) + (1,) * (rank - 1), np.float32)
         assert compute(backend, call("softmax", axis=0), x).ravel().tolist() == [0.25] * 4
 
 
 @pytest.mark.parametrize("data_type", ALL)
-def test_clamp_keeps_to_its_bounds(backend: Backend, data_type: DataType) -> None:
+def test_clamp_limits_values_to_its_bounds(backend: Backend, data_type: DataType) -> None:
     x = np.array([[0, 1, 2, 3, 100]], numpy_dtype(data_type))
     assert compute(backend, call("clamp", min_value=1, max_value=2), x).tolist() == [[1, 1, 2, 2, 2]]
     assert compute(backend, call("clamp", min_value=2), x).tolist() == [[2, 2, 2, 3, 100]]
@@ -252,7 +252,7 @@ def test_options_are_finite_numbers(op: str, option: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("op", [*FUNCTIONS, "softmax"])
-def test_functions_take_only_their_types(op: str) -> None:
+def test_functions_refuse_other_data_types(op: str) -> None:
     builder = direct_builder()
     options = {"axis": 0} if op == "softmax" else {}
     for data_type in ALL:
@@ -264,7 +264,7 @@ def test_functions_take_only_their_types(op: str) -> None:
                 getattr(builder, op)(x, **options)
 
 
-def test_prelu_names_what_does_not_fit() -> None:
+def test_prelu_names_operands_that_do_not_match() -> None:
     builder = direct_builder()
     x = builder.input("x", [2, 3], "float32")
     with pytest.raises(ValidationError, match=r"input \[2, 3\] and slope \[2\] cannot be broadcast together"):
@@ -287,13 +287,13 @@ def test_prelu_names_what_does_not_fit() -> None:
         ("0", "axis must be an integer, got '0'"),
     ],
 )
-def test_softmax_needs_one_of_the_axes(axis: Any, match: str) -> None:
+def test_softmax_requires_an_axis_in_range(axis: Any, match: str) -> None:
     builder = direct_builder()
     with pytest.raises(ValidationError, match=f"^softmax: {match}"):
         builder.softmax(builder.input("x", [2, 3], "float32"), axis)
 
 
-def test_softmax_needs_an_axis_at_all() -> None:
+def test_softmax_requires_an_axis() -> None:
     builder = direct_builder()
     with pytest.raises(ValidationError, match=r"softmax: input \[\] has rank 0, but must have rank 1 to 8"):
         builder.softmax(builder.input("x", [], "float32"), 0)

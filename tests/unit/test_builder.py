@@ -24,7 +24,7 @@ def builder() -> Builder:
     return direct_builder()
 
 
-def test_a_builder_takes_a_context_only() -> None:
+def test_a_builder_requires_a_context() -> None:
     nothing: Any = None
     with pytest.raises(ValidationError, match="MLGraphBuilder: context must be an MLContext, got None"):
         MLGraphBuilder(nothing)
@@ -99,13 +99,13 @@ def test_a_descriptor_and_another_data_type_contradict_each_other(builder: Build
         builder.input("x", MLOperandDescriptor("int8", [1]), "int32")  # type: ignore[call-overload]
 
 
-def test_a_graph_has_no_two_inputs_of_one_name(builder: Builder) -> None:
+def test_two_inputs_of_a_graph_cannot_share_a_name(builder: Builder) -> None:
     x, y = builder.input("x", [1], "int8"), builder.input("x", [1], "int8")
     with pytest.raises(ValidationError, match="build: two inputs are named 'x'"):
         builder.build({"sum": builder.add(x, y)})
 
 
-def test_an_input_that_nothing_needs_does_not_take_its_name(builder: Builder) -> None:
+def test_an_unused_input_does_not_reserve_its_name(builder: Builder) -> None:
     builder.input("x", [1], "int8")
     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
     assert graph.input_descriptors["x"].shape == (2,)
@@ -172,7 +172,7 @@ def test_a_constant_can_be_described_with_its_bytes(
     assert value_of(builder.constant(descriptor, buffer)) == held
 
 
-def test_described_bytes_are_taken_at_the_call(builder: Builder) -> None:
+def test_the_bytes_of_a_described_constant_are_copied_at_the_call(builder: Builder) -> None:
     buffer = np.array([1, 2], np.int32)
     operand = builder.constant(MLOperandDescriptor("int32", [2]), buffer)
     buffer[:] = 7
@@ -247,7 +247,7 @@ def test_a_constant_that_is_not_valid_is_refused(builder: Builder, args: tuple[A
 # Building
 
 
-def test_an_output_is_not_an_input_nor_a_constant(builder: Builder) -> None:
+def test_an_input_or_a_constant_cannot_be_an_output(builder: Builder) -> None:
     x = builder.input("x", [1], "float32")
     with pytest.raises(ValidationError, match=r"build: output 'y' is an input; pass it through identity\(\)"):
         builder.build({"y": x})
@@ -256,31 +256,31 @@ def test_an_output_is_not_an_input_nor_a_constant(builder: Builder) -> None:
 
 
 @pytest.mark.parametrize("outputs", [{}, None, [], "y", 3])
-def test_outputs_are_a_mapping_that_is_not_empty(builder: Builder, outputs: Any) -> None:
+def test_outputs_must_be_a_non_empty_mapping(builder: Builder, outputs: Any) -> None:
     with pytest.raises(ValidationError, match="build: outputs must be a non-empty mapping of names to operands, got"):
         builder.build(outputs)
 
 
 @pytest.mark.parametrize("name", ["", 1, None])
-def test_the_name_of_an_output_is_a_string_that_is_not_empty(builder: Builder, name: Any) -> None:
+def test_the_name_of_an_output_must_be_a_non_empty_string(builder: Builder, name: Any) -> None:
     y = builder.relu(builder.input("x", [1], "float32"))
     with pytest.raises(ValidationError, match="build: the name of an output must be a non-empty string"):
         builder.build({name: y})
 
 
 @pytest.mark.parametrize("wrong", [None, 1, "relu", np.ones(1), [object()]])
-def test_an_output_is_an_operand(builder: Builder, wrong: Any) -> None:
+def test_an_output_must_be_an_operand(builder: Builder, wrong: Any) -> None:
     with pytest.raises(ValidationError, match="build: output 'y' must be an MLOperand, got"):
         builder.build({"y": wrong})
 
 
-def test_an_output_belongs_to_the_builder(builder: Builder) -> None:
+def test_an_output_must_belong_to_the_builder(builder: Builder) -> None:
     other = direct_builder()
     with pytest.raises(ValidationError, match="build: output 'y' belongs to another builder"):
         builder.build({"y": other.relu(other.input("x", [1], "float32"))})
 
 
-def test_four_bit_integers_stay_inside_of_a_graph(builder: Builder) -> None:
+def test_a_graph_cannot_return_four_bit_integers(builder: Builder) -> None:
     x = builder.input("x", [2], "float32")
     q = builder.quantize_linear(
         x, builder.constant(np.ones(1, np.float32)), builder.constant(np.ones(1, ml_dtypes.int4))
@@ -334,7 +334,7 @@ def test_a_builder_of_a_lost_context_refuses_everything() -> None:
             call()
 
 
-def test_names_may_hold_any_character(builder: Builder) -> None:
+def test_names_may_contain_any_character(builder: Builder) -> None:
     x = builder.input("in\0\n\u202e", [1], "float32")
     graph = builder.build({"out\0\ud800": builder.neg(x)})
     assert run_graph(graph, {"in\0\n\u202e": [1.0]}, ArraysBackend())["out\0\ud800"].tolist() == [-1.0]

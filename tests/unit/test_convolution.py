@@ -1,4 +1,4 @@
-"""Convolution and its transpose: against loops over every product, and every word that refuses an argument."""
+"""Convolution and its transpose: against loops over every product, and every error message."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_reference_keeps_what_is_left_of_large_numbers_that_cancel_out(op: s
     assert compute(ArraysBackend(), lambda b, x, f: getattr(b, op)(x, f), x, filter).item() == 1
 
 
-def test_output_sizes_stand_in_for_output_padding(backend: Backend) -> None:
+def test_output_sizes_replace_output_padding(backend: Backend) -> None:
     x, filter = np.ones((1, 1, 2, 2), np.float32), np.ones((1, 1, 3, 2), np.float32)
 
     def build(sizes: Options) -> Array:
@@ -127,7 +127,7 @@ def test_a_transposed_convolution_is_cut_off_at_its_end(backend: Backend) -> Non
 
 
 @pytest.mark.parametrize("strides", [[2**32 - 1, 2**32 - 1], [1, 2**32 - 1]])
-def test_windows_may_leap_out_of_the_input(backend: Backend, strides: list[int]) -> None:
+def test_windows_may_step_beyond_the_input(backend: Backend, strides: list[int]) -> None:
     x, filter = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2), np.ones((1, 1, 1, 1), np.float32)
     options: Options = {"strides": strides, "dilations": [2**32 - 1, 2**32 - 1]}
     result = compute(backend, lambda b, x, f: b.conv2d(x, f, **options), x, filter)
@@ -233,7 +233,7 @@ BOTH = [
         ({"padding": [50000, 0, 50000, 0]}, r"has 15001800054 elements; at most 2147483647 are supported"),
     ],
 )
-def test_conv2d_says_what_does_not_fit(options: Options, message: str) -> None:
+def test_conv2d_names_arguments_that_do_not_match(options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 4, 5, 5], "float32")
     filter = builder.input("filter", [6, 4, 3, 3], "float32")
@@ -257,7 +257,7 @@ def test_conv2d_says_what_does_not_fit(options: Options, message: str) -> None:
         ({"strides": [1, 2**32 - 1]}, "the output width would be 17179869183, but must be 1 to 2147483647"),
     ],
 )
-def test_conv_transpose2d_says_what_does_not_fit(options: Options, message: str) -> None:
+def test_conv_transpose2d_names_arguments_that_do_not_match(options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 4, 5, 5], "float32")
     filter = builder.input("filter", [4, 6, 3, 3], "float32")
@@ -291,7 +291,7 @@ def test_operands_that_do_not_fit_are_refused(op: str) -> None:
         call(x, direct_builder().input("filter", [2, 2, 1, 1], "float32"))
 
 
-def test_output_channels_make_equal_groups() -> None:
+def test_output_channels_must_divide_into_equal_groups() -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 4, 5, 5], "float32")
     filter = builder.input("filter", [3, 2, 3, 3], "float32")

@@ -19,7 +19,7 @@ from webnn.graph.operand import MLOperand
 Builder = MLGraphBuilder[Graph]
 
 
-def test_a_graph_holds_what_its_outputs_need_and_nothing_else() -> None:
+def test_a_graph_holds_only_what_its_outputs_need() -> None:
     builder = direct_builder()
     x, unused = builder.input("x", [2], "float32"), builder.input("unused", [2], "float32")
     builder.relu(unused)
@@ -55,7 +55,7 @@ def test_a_constant_is_listed_once_and_counted_in_bytes() -> None:
     assert graph.constant_bytes == 32
 
 
-def test_the_descriptors_say_what_goes_in_and_out() -> None:
+def test_the_descriptors_are_those_of_inputs_and_outputs() -> None:
     builder = direct_builder()
     x = builder.input("x", [2, 3], "int32")
     graph = builder.build({"y": builder.cast(x, "float16")})
@@ -157,7 +157,7 @@ def test_each_part_of_a_node_can_be_replaced() -> None:
     assert [output.descriptor for output in other.outputs] == [row, row]
 
 
-def test_a_graph_can_be_made_anew_from_replaced_nodes() -> None:
+def test_a_graph_can_be_built_from_replaced_nodes() -> None:
     builder = direct_builder()
     x = builder.input("x", [3], "float32")
     graph = builder.build({"y": builder.neg(builder.relu(x))})
@@ -244,7 +244,7 @@ def test_the_structure_depends_on(other: Callable[[Builder], dict[str, MLOperand
     assert hash_of(chain()) != hash_of(other)
 
 
-def test_which_output_has_which_name_matters() -> None:
+def test_the_structure_depends_on_which_output_has_which_name() -> None:
     def outputs(builder: Builder, swapped: bool) -> dict[str, MLOperand]:
         x = builder.input("x", [2], "float32")
         pair = [builder.neg(x), builder.abs(x)]

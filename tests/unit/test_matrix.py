@@ -1,4 +1,4 @@
-"""Matrix products: which shapes multiply, and what comes out."""
+"""Matrix products: valid shapes, results and error messages."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_each_product_is_one_onnx_node() -> None:
         (lambda b, x: b.matmul(x(2**20, 1), x(1, 2**20)), "elements; at most"),
     ],
 )
-def test_what_does_not_multiply_is_refused(
+def test_operands_that_cannot_be_multiplied_are_refused(
     call: Callable[[Builder, Callable[..., MLOperand]], MLOperand], message: str
 ) -> None:
     builder = direct_builder()

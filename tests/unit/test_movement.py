@@ -1,4 +1,4 @@
-"""Data movement: every operator is a map from output positions to input positions, and the types only ride along."""
+"""Data movement: every operator maps output positions to input positions, for any data type."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHAPE = (3, 2, 4, 1, 2, 1, 1, 2)
 
 
 def values(shape: Sequence[int], data_type: DataType) -> Array:
-    """Values that do not survive a detour through another type, if they are rounded, clamped or seen as signed."""
+    """Values that a conversion to another data type would change by rounding, clamping or the sign."""
     dtype = numpy_dtype(data_type)
     count = math.prod(shape)
     if dtype.kind == "f":
@@ -176,7 +176,7 @@ def test_padding_reaches_far_beyond_the_edge(backend: Backend) -> None:
     assert result.tolist() == [7, 7, 7, 7, 9, 9, 9, 9, 9]
 
 
-def test_a_tensor_falls_apart_into_8192_parts_and_comes_together_again(backend: Backend) -> None:
+def test_a_tensor_is_split_into_8192_parts_and_joined_again(backend: Backend) -> None:
     builder = direct_builder(backend)
     parts = builder.split(builder.input("x", [2, 8192], "int32"), 8192, axis=1)
     x = np.arange(2 * 8192, dtype=np.int32).reshape(2, 8192)

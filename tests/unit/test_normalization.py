@@ -218,7 +218,7 @@ def test_normalizations_are_one_onnx_node_where_the_axes_are_in_place() -> None:
         (lambda b, x: b.layer_normalization(x(2, 3), epsilon=None), "epsilon must be a number, got None"),
     ],
 )
-def test_what_does_not_fit_the_input_is_refused(
+def test_operands_that_do_not_fit_the_input_are_refused(
     call: Callable[[Builder, Callable[..., MLOperand]], MLOperand], message: str
 ) -> None:
     builder = direct_builder()

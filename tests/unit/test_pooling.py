@@ -1,4 +1,4 @@
-"""Pooling: against loops over every window, and every word that refuses an argument."""
+"""Pooling: against loops over every window, and every error message."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_padding_does_not_count_for_the_average(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(("op", "data_type"), CASES)
-def test_windows_of_padding_only_have_a_value(backend: Backend, op: str, data_type: str) -> None:
+def test_windows_of_only_padding_have_a_value(backend: Backend, op: str, data_type: str) -> None:
     x = np.full((1, 1, 1, 1), 3, data_type)
     nothing = lowest(data_type) if op == "max_pool2d" else 0
     for options in (
@@ -187,7 +187,7 @@ def test_output_sizes_replace_the_rounding(op: str, options: Options, shape: tup
     ],
 )
 @pytest.mark.parametrize("op", POOLS)
-def test_pools_say_what_does_not_fit(op: str, options: Options, message: str) -> None:
+def test_pools_name_arguments_that_do_not_match(op: str, options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 3, 5, 7], "float32")
     with pytest.raises(ValidationError, match=rf"^\[pool\] {op}: .*" + message):

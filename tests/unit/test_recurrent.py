@@ -1,4 +1,4 @@
-"""Recurrent networks: every option as the specification's formulas have it, and what is said of misfits."""
+"""Recurrent networks: every option against the specification's formulas, and the error messages."""
 
 from __future__ import annotations
 

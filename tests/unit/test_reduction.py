@@ -1,4 +1,4 @@
-"""Reductions: their shapes, exact integers, and what becomes of NaN and the infinities."""
+"""Reductions: shapes, exact integers, NaN and the infinities."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PYTHON: dict[str, Callable[[list[int]], int]] = {
     "reduce_sum": sum,
     "reduce_sum_square": lambda row: sum(value * value for value in row),
 }
-"""What Python's own integers, which have no end, say of a row."""
+"""The results for a row, computed with Python's unlimited integers."""
 
 
 def positive(shape: tuple[int, ...], data_type: str) -> Array:
@@ -53,7 +53,7 @@ def positive(shape: tuple[int, ...], data_type: str) -> Array:
 
 
 def extreme(shape: tuple[int, ...], data_type: str) -> Array:
-    """Integers of the whole range, its ends among them."""
+    """Integers of the whole range, including its ends."""
     info = np.iinfo(data_type)
     values = np.random.default_rng(1).integers(info.min, info.max, shape, dtype=data_type, endpoint=True)
     values.flat[0], values.flat[-1] = info.min, info.max
@@ -249,7 +249,7 @@ def test_reductions_of_floats_are_one_onnx_node() -> None:
     ],
     ids=str,
 )
-def test_reductions_refuse_what_is_no_axis(op: str, options: dict[str, Any], message: str) -> None:
+def test_reductions_refuse_axes_out_of_range_and_duplicates(op: str, options: dict[str, Any], message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [2, 3], "float32")
     with pytest.raises(ValidationError, match=message):
@@ -285,7 +285,7 @@ def test_reductions_refuse_other_data_types(op: str, data_type: DataType) -> Non
         (lambda b, x: b.cumulative_sum(x(2), 0, reversed=None), "reversed must be True or False, got None"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(
+def test_invalid_arguments_are_refused(
     call: Callable[[Builder, Callable[..., MLOperand]], MLOperand], message: str
 ) -> None:
     builder = direct_builder()

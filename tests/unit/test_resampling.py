@@ -1,4 +1,4 @@
-"""Resampling: against the specification's formulas in exact fractions, and every word that refuses an argument."""
+"""Resampling: against the specification's formulas in exact fractions, and every error message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = [(1, 1), (1, 5), (5, 1), (2, 4), (4, 2), (3, 7), (7, 3), (10, 3), (6, 4)
 
 
 def weights(inputs: int, outputs: int, mode: str) -> Array:
-    """What each output takes of each input."""
+    """The weight of each input in each output."""
     result = np.zeros((outputs, inputs))
     for output in range(outputs):
         scale = Fraction(outputs, inputs)
@@ -175,7 +175,7 @@ def test_scales_are_32_bit_floats() -> None:
         ({"axes": [0, 0]}, r"axes \[0, 0\] has 0 twice"),
     ],
 )
-def test_resample2d_says_what_does_not_fit(options: Options, message: str) -> None:
+def test_resample2d_names_arguments_that_do_not_match(options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 3, 4, 5], "float32")
     with pytest.raises(ValidationError, match=r"^\[up\] resample2d: .*" + message):
