@@ -67,10 +67,32 @@ def test_axes_must_be_in_range_and_distinct() -> None:
     assert arguments.axes_of("axes", [1, 0], (2, 3)) == (1, 0)
     with pytest.raises(ValidationError, match=r"axis 2 is out of range for shape \[2, 3\] of rank 2"):
         arguments.axis_of("axis", 2, (2, 3))
+    with pytest.raises(ValidationError, match=r"axis -1 is out of range for shape \[2\] of rank 1 \(valid axes: 0\)"):
+        arguments.axis_of("axis", -1, (2,))
+    with pytest.raises(
+        ValidationError, match=r"axis 0 is out of range for shape \[\] of rank 0 \(a scalar has no axes\)"
+    ):
+        arguments.axis_of("axis", 0, ())
     with pytest.raises(ValidationError, match=r"axes \[0, 5\]: 5 is out of range for shape \[2, 3\]"):
         arguments.axes_of("axes", [0, 5], (2, 3))
     with pytest.raises(ValidationError, match=r"axes \[1, 1\] has 1 twice"):
         arguments.axes_of("axes", [1, 1], (2, 3))
+
+
+def test_axes_are_accepted_in_every_form_of_an_integer() -> None:
+    assert arguments.axis_of("axis", np.int64(1), (2, 3)) == 1
+    axes = arguments.axes_of("axes", [1.0, np.uint8(0)], (2, 3))
+    assert axes == (1, 0)
+    assert all(type(axis) is int for axis in axes)
+    assert arguments.axes_of("axes", np.array([1, 0]), (2, 3)) == (1, 0)
+
+
+@pytest.mark.parametrize("value", [None, True, 0.5, "0", [0], 10**5000], ids=arguments.shown)
+def test_a_value_that_is_not_an_axis_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^axis (must be an integer, got|<int> is out of range)"):
+        arguments.axis_of("axis", value, (2, 3))
+    with pytest.raises(ValidationError, match=r"^axes(\[0\] must be an integer, got| <list>: <int> is out of range)"):
+        arguments.axes_of("axes", [value], (2, 3))
 
 
 @pytest.mark.parametrize("value", ["NCHW", "", "chwn", None, 1, ["nchw"], b"nchw"])

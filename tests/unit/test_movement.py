@@ -249,17 +249,23 @@ HUGE = 2**29 - 1
         (lambda b, x: b.concat([], 0), r"inputs must be 1 to 8192 operands, got 0"),
         (lambda b, x: b.concat([x] * 8193, 0), r"inputs must be 1 to 8192 operands, got 8193"),
         (lambda b, x: b.concat([x], 2), r"axis 2 is out of range for shape \[2, 3\]"),
-        (lambda b, x: b.concat([x], -1), r"axis must be an integer from 0 to 4294967295, got -1"),
+        (lambda b, x: b.concat([x], -1), r"axis -1 is out of range for shape \[2, 3\]"),
         (lambda b, x: b.concat([x], True), r"axis must be an integer, got True"),
         (lambda b, x: b.concat(x, 0), r"inputs must be a list of MLOperands, got MLOperand"),
         (lambda b, x: b.concat([x, 1], 0), r"inputs\[1\] must be an MLOperand, got int 1"),
-        (lambda b, x: b.concat([x, b.input("y", [2, 3], "int32")], 0), r"inputs\[1\] is int32, but inputs\[0\] is flo"),
+        (
+            lambda b, x: b.concat([x, b.input("y", [2, 3], "int32")], 0),
+            r"inputs\[1\] is int32, but must have .* float32",
+        ),
         (
             lambda b, x: b.concat([x, b.input("y", [2, 4], "float32")], 0),
-            r"\[2, 4\] and inputs\[0\] \[2, 3\] differ in",
+            r"inputs\[1\] \[2, 4\] must have the shape of inputs\[0\] \[2, 3\] except along axis 0",
         ),
-        (lambda b, x: b.concat([x, b.input("y", [2], "float32")], 1), r"inputs\[1\] \[2\] and inputs\[0\] \[2, 3\]"),
-        (lambda b, x: b.concat([x, b.input("y", [2, 3, 1], "float32")], 1), r"inputs\[1\] \[2, 3, 1\] and inputs\[0\]"),
+        (
+            lambda b, x: b.concat([x, b.input("y", [2], "float32")], 1),
+            r"\[2\] must have the shape of inputs\[0\] \[2, 3\]",
+        ),
+        (lambda b, x: b.concat([x, b.input("y", [2, 3, 1], "float32")], 1), r"inputs\[1\] \[2, 3, 1\] must have"),
         (
             lambda b, x: b.concat([b.input("y", [], "int8")], 0),
             r"inputs\[0\] \[\] has rank 0, but must have rank 1 to 8",

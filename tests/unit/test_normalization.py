@@ -177,7 +177,10 @@ def test_normalizations_are_one_onnx_node_where_the_axes_are_in_place() -> None:
     ("call", "message"),
     [
         (lambda b, x: b.batch_normalization(x(2), x(2), x(2)), r"axis 1 is out of range for shape \[2\] of rank 1"),
-        (lambda b, x: b.batch_normalization(x(2, 3), x(3), x(3), axis=-1), "axis must be an integer from 0"),
+        (
+            lambda b, x: b.batch_normalization(x(2, 3), x(3), x(3), axis=-1),
+            r"axis -1 is out of range for shape \[2, 3\]",
+        ),
         (lambda b, x: b.batch_normalization(x(), x(1), x(1), axis=0), "input .* rank 0, but must have rank 1 to 8"),
         (
             lambda b, x: b.batch_normalization(x(2, 3), x(2), x(3)),

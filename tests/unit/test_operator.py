@@ -127,6 +127,17 @@ def test_the_narrower_limits_of_a_backend_hold() -> None:
     assert builder.abs(builder.input("g", [2], "float32")).shape == (2,)
 
 
+def test_an_operand_that_a_backend_does_not_support_at_all_is_refused() -> None:
+    class Host(DirectHost):
+        @property
+        def limits(self) -> LimitsTable:
+            return narrowed({"tan": {"input": ["float32", "float16"]}})
+
+    builder = MLGraphBuilder(Host())
+    with pytest.raises(ValidationError, match=r"^tan: input is float32, but this backend supports no data type for it"):
+        builder.tan(builder.input("x", [2], "float32"))
+
+
 def test_a_missing_argument_raises_a_type_error(builder: Builder, x: MLOperand) -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'b'"):
         builder.add(x)  # type: ignore[call-arg]

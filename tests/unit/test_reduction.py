@@ -240,7 +240,7 @@ def test_reductions_of_floats_are_one_onnx_node() -> None:
     [
         ({"axes": [2]}, r"axes \[2\]: 2 is out of range for shape \[2, 3\] of rank 2"),
         ({"axes": [0, 1, 0]}, r"axes \[0, 1, 0\] has 0 twice"),
-        ({"axes": [-1]}, r"axes\[0\] must be an integer from 0 to 4294967295, got -1"),
+        ({"axes": [-1]}, r"axes \[-1\]: -1 is out of range for shape \[2, 3\] of rank 2"),
         ({"axes": [0.5]}, r"axes\[0\] must be an integer, got 0.5"),
         ({"axes": 0}, "axes must be a sequence of integers, got 0"),
         ({"axes": "01"}, "axes must be a sequence of integers, got '01'"),
@@ -271,7 +271,7 @@ def test_reductions_refuse_other_data_types(op: str, data_type: DataType) -> Non
     ("call", "message"),
     [
         (lambda b, x: b.arg_min(x(2, 3), 2), r"arg_min: axis 2 is out of range for shape \[2, 3\] of rank 2"),
-        (lambda b, x: b.arg_max(x(2, 3), 2**32), "arg_max: axis must be an integer from 0 to 4294967295"),
+        (lambda b, x: b.arg_max(x(2, 3), 2**32), r"arg_max: axis 4294967296 is out of range for shape \[2, 3\]"),
         (lambda b, x: b.arg_max(x(), 0), r"input \[\] has rank 0, but must have rank 1 to 8"),
         (lambda b, x: b.arg_max(x(2), None), "axis must be an integer, got None"),
         (lambda b, x: b.arg_min(x(2), 0, keep_dimensions="yes"), "keep_dimensions must be True or False, got 'yes'"),

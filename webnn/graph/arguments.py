@@ -44,20 +44,21 @@ def signed(name: str, value: object) -> int:
 
 
 def _integer(name: str, value: object, low: int, high: int) -> int:
-    if type(value) is int:
-        result = value
-    elif isinstance(value, bool) or value is None:
-        raise ValidationError(f"{name} must be an integer, got {shown(value)}")
-    elif isinstance(value, float) and value.is_integer():
-        result = int(value)
-    else:
-        try:
-            result = _operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise ValidationError(f"{name} must be an integer, got {shown(value)}") from None
+    result = value if type(value) is int else _as_integer(name, value)
     if not low <= result <= high:
         raise ValidationError(f"{name} must be an integer from {low} to {high}, got {shown(result)}")
     return result
+
+
+def _as_integer(name: str, value: object) -> int:
+    if isinstance(value, bool) or value is None:
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return _operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}") from None
 
 
 def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
@@ -78,6 +79,16 @@ def unsigned_list(name: str, value: object, *, length: int | None = None) -> tup
     return result
 
 
+def _integers(name: str, value: object) -> tuple[int, ...]:
+    if type(value) is tuple or type(value) is list:  # the common case does without a call for each item
+        for item in value:
+            if type(item) is not int:
+                break
+        else:
+            return tuple(value)
+    return tuple(_as_integer(f"{name}[{i}]", item) for i, item in enumerate(_items(name, value, "integers")))
+
+
 def _items(name: str, value: object, kind: str) -> Iterable[object]:
     if (
         isinstance(value, str | bytes | Mapping)
@@ -90,18 +101,18 @@ def _items(name: str, value: object, kind: str) -> Iterable[object]:
 
 def axis_of(name: str, value: object, shape: tuple[int, ...]) -> int:
     """An axis of an operand with this shape."""
-    axis = unsigned(name, value)
-    if axis >= len(shape):
-        raise ValidationError(f"{name} {axis} is {_out_of_range(shape)}")
+    axis = value if type(value) is int else _as_integer(name, value)
+    if not 0 <= axis < len(shape):
+        raise ValidationError(f"{name} {shown(axis)} is {_out_of_range(shape)}")
     return axis
 
 
 def axes_of(name: str, value: object, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Axes of an operand with this shape, in any order and without duplicates."""
-    axes = unsigned_list(name, value)
+    axes = _integers(name, value)
     for i, axis in enumerate(axes):
-        if axis >= len(shape):
-            raise ValidationError(f"{name} {list(axes)}: {axis} is {_out_of_range(shape)}")
+        if not 0 <= axis < len(shape):
+            raise ValidationError(f"{name} {shown(list(axes))}: {shown(axis)} is {_out_of_range(shape)}")
         if axis in axes[:i]:
             raise ValidationError(f"{name} {list(axes)} has {axis} twice; list each axis once")
     return axes

@@ -187,7 +187,8 @@ def _check_operand(name: str, operand: object, owner: object, row: Limits, types
 
 def _check_descriptor(name: str, descriptor: MLOperandDescriptor, row: Limits) -> None:
     if descriptor.data_type not in row.types and descriptor.data_type not in row.ours:
-        raise ValidationError(f"{name} is {descriptor.data_type}, but must be {' or '.join(row.allowed) or 'nothing'}")
+        expected = f"must be {' or '.join(row.allowed)}" if row.allowed else "this backend supports no data type for it"
+        raise ValidationError(f"{name} is {descriptor.data_type}, but {expected}")
     low, high = row.ranks
     if not low <= len(descriptor.shape) <= high:
         ranks = f"{low}" if low == high else f"{low} to {high}"

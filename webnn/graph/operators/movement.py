@@ -52,10 +52,13 @@ class Movement(Operators):
         size = 0
         for i, input in enumerate(inputs):
             if input.data_type != first.data_type:
-                raise ValidationError(f"inputs[{i}] is {input.data_type}, but inputs[0] is {first.data_type}")
+                raise ValidationError(
+                    f"inputs[{i}] is {input.data_type}, but must have the data type of inputs[0], {first.data_type}"
+                )
             if not is_same_but_for(axis, input.shape, first.shape):
                 raise ValidationError(
-                    f"inputs[{i}] {list(input.shape)} and inputs[0] {list(first.shape)} differ in more than axis {axis}"
+                    f"inputs[{i}] {list(input.shape)} must have the shape of inputs[0] {list(first.shape)} except "
+                    f"along axis {axis}"
                 )
             size += input.shape[axis]
         shape = (*first.shape[:axis], size, *first.shape[axis + 1 :])
