@@ -68,7 +68,7 @@ def test_the_power_preference_does_not_keep_equal_graphs_from_sharing_a_compiled
         ({"device_type": "tpu"}, "device_type must be one of 'cpu', 'gpu', 'npu', got 'tpu'"),
         ({"backend": 3}, "backend must be a name, got 3"),
         ({"lanes": 0}, "lanes must be at least 1, got 0"),
-        ({"lanes": -1}, "lanes must be an integer of 0 to .*, got -1"),
+        ({"lanes": -1}, "lanes must be an integer from 0 to .*, got -1"),
         ({"lanes": "two"}, "lanes must be an integer, got 'two'"),
         ({"threads": 1.5}, "threads must be an integer, got 1.5"),
         ({"memory_budget": -1}, "memory_budget must be a number of bytes, got -1"),

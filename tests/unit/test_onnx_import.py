@@ -115,7 +115,7 @@ def test_all_open_dimensions_are_reported_together() -> None:
         ({"shapes": {"x": [2]}}, r"shapes\['x'\] is \[2\], the model says"),
         ({"shapes": {"w": 2}}, "shapes: the model has no input or dimension 'w'; it has batch, x"),
         ({"shapes": {"x": [2, 3], "batch": 3}}, "dimension 'batch' is 3"),
-        ({"shapes": {"batch": -1}}, r"shapes\['batch'\] must be an integer of 0"),
+        ({"shapes": {"batch": -1}}, r"shapes\['batch'\] must be an integer from 0"),
         ({"shapes": [1, 2]}, "shapes must be a mapping of names, got list"),
         ({"constants": {"y": 1}}, "constants: the model has no input 'y'"),
         ({"constants": {"x": "a"}}, r"constants\['x'\] is no float32 array"),
@@ -215,6 +215,20 @@ def test_operators_carry_the_names_of_their_nodes() -> None:
     nodes = [node("Mish", ["x"], ["m"], name="/block/act"), node("Relu", ["m"], ["y"])]
     graph = imported(model_of(nodes, [value("x", [2])], ["y"], opset=18))
     assert [n.label for n in graph.nodes] == ["/block/act"] * 3 + ["y"]
+
+
+def test_operators_in_the_body_of_a_loop_carry_the_names_of_its_nodes() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y)
+        <int64 trips = {2}, bool go = {1}> {
+            [loop] y = Loop (trips, go, x) <body = graph (int64 i, bool c, float[2] a) => (bool d, float[2] b) {
+                d = Identity (c)
+                [act] m = Mish (a)
+                b = Relu (m)
+            }>
+        }"""
+    )
+    assert [n.label for n in imported(model).nodes] == [*["act"] * 3, "b"] * 2
 
 
 def test_types_that_webnn_lacks_are_held_by_their_neighbours() -> None:
@@ -449,7 +463,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         imported(3)
     with pytest.raises(FileNotFoundError, match=r"nothing\.onnx"):
         imported(tmp_path / "nothing.onnx")
-    with pytest.raises(OSError, match="is not a file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         imported(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         imported("a\0b.onnx")

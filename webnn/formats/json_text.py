@@ -38,7 +38,7 @@ def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
         DataError: it is not UTF-8 or not JSON, or is nested too deeply, or has a number of thousands of digits.
     """
 
-    def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
             seen: set[str] = set()
@@ -50,7 +50,7 @@ def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
         raise ValueError(f"not JSON, which has no number {name}")
 
     try:
-        hook = refuse_repeated if unique_keys else None
+        hook = check_keys if unique_keys else None
         return json.loads(text.decode("utf-8"), object_pairs_hook=hook, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None

@@ -216,7 +216,7 @@ class MLContext(Unpicklable):
             or tensor._destroyed
             or not tensor._writable
         ):
-            checks.refuse_tensor(self._device, "write_tensor", tensor, "writable")
+            checks.check_tensor(self._device, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -254,7 +254,7 @@ class MLContext(Unpicklable):
             or tensor._destroyed
             or not tensor.readable
         ):
-            checks.refuse_tensor(self._device, "read_tensor", tensor, "readable")
+            checks.check_tensor(self._device, "read_tensor", tensor, "readable")
         if out is None:
             return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
@@ -284,7 +284,7 @@ class MLContext(Unpicklable):
         """
         device = self._device
         if graph.__class__ is not MLGraph or graph._device is not device or graph._destroyed:
-            checks.refuse_graph(device, "dispatch", graph)
+            checks.check_graph(device, "dispatch", graph)
         try:
             names = []
             for name, key in graph._input_keys:
@@ -356,7 +356,7 @@ class MLContext(Unpicklable):
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        checks.refuse_graph(self._device, "stream", graph)
+        checks.check_graph(self._device, "stream", graph)
 
         def run(item: Any) -> Promise[Any]:
             given = checks.feeds(self._device, "stream", graph, item)
@@ -384,7 +384,7 @@ class MLContext(Unpicklable):
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
         check_key("save_graph", key)
-        checks.refuse_graph(self._device, "save_graph", graph)
+        checks.check_graph(self._device, "save_graph", graph)
         kept = graph._graph
         return self._saved.submit(lambda store: store.save(key, kept))
 

@@ -42,6 +42,7 @@ from webnn.graph.arguments import enum_value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
 from webnn.graph.operand import MLOperand
+from webnn.graph.operator import default_label
 
 __all__ = ["Importer"]
 
@@ -306,12 +307,12 @@ class Importer:
         import_function = importer_of(node.domain, node.op_type, node.version)
         if import_function is None:
             return self._decomposed(node)
-        imported = import_function(node)
+        with default_label(self.builder, self._label or label_of(proto)):
+            imported = import_function(node)
         results = list(imported) if isinstance(imported, list | tuple) else [imported]
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
         if node.op_type != "Constant":
             self.budget.spend(made)
-        _put_label(self._label or label_of(proto), results, {id(v.operand) for v in node.inputs if v is not None})
         values = [as_value(result) for result in results]
         if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
             self._literals[id(proto)] = proto, values
@@ -399,14 +400,3 @@ def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
             ]
         )
     return {"": OLDEST_OPSET, **versions}
-
-
-def _put_label(label: str, results: Iterable[object], known: set[int]) -> None:
-    """Put `label` on the operators that were added for one node: those behind its results without a label."""
-    operands = (result.operand if isinstance(result, Value) else result for result in results)
-    stack = [operand for operand in operands if isinstance(operand, MLOperand)]
-    while stack:
-        operand = stack.pop()
-        if operand.node is not None and not operand.node.label and id(operand) not in known:
-            operand.node.label = label
-            stack.extend(operand.node.inputs())

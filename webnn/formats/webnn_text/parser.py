@@ -87,7 +87,7 @@ class _Parser:
 
     def _input(self) -> None:
         name, place = self._name()
-        self._refuse_repeated(name, self._document.inputs, "input")
+        self._check_not_repeated(name, self._document.inputs, "input")
         self._lexer.expect(":")
         data_type, shape = self._type()
         self._lexer.expect(";")
@@ -96,7 +96,7 @@ class _Parser:
     def _constant(self) -> None:
         lexer = self._lexer
         name, place = self._name()
-        self._refuse_repeated(name, self._document.constants, "constant")
+        self._check_not_repeated(name, self._document.constants, "constant")
         lexer.expect(":")
         start = lexer.peek
         data_type, shape = self._type()
@@ -189,7 +189,7 @@ class _Parser:
         lexer = self._lexer
         while True:
             name, place = self._name()
-            self._refuse_repeated(name, self._document.outputs, "output")
+            self._check_not_repeated(name, self._document.outputs, "output")
             self._document.outputs[name.text] = Output(name.text, place)
             if not lexer.accept(","):
                 break
@@ -282,7 +282,7 @@ class _Parser:
         token = self._lexer.expect("word")
         return token, Place(self._lexer.place(token), {})
 
-    def _refuse_repeated(self, name: Token, known: dict[str, Any], kind: str) -> None:
+    def _check_not_repeated(self, name: Token, known: dict[str, Any], kind: str) -> None:
         if name.text in known:
             raise DataError(f"{self._lexer.place(name)}: the {kind} {name.text!r} appears twice")
 
