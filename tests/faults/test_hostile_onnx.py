@@ -14,8 +14,9 @@ from onnx import AttributeProto, FunctionProto, ModelProto, TensorProto, helper,
 
 from tests.direct import direct_builder
 from webnn.errors import DataError, MLError
-from webnn.formats.onnx import budget, import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing import budget
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 from webnn.graph.operand import MLOperand
 
 LIMIT = 64 << 20

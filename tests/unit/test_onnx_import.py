@@ -19,7 +19,7 @@ from tests.direct import direct_builder, run_graph
 from webnn.backends.base import Backend
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import place_in_file
 

@@ -10,7 +10,7 @@ import pytest
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.errors import NotSupportedError
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 BATCH, HEADS, LENGTH, SIZE = 2, 4, 3, 16
 HIDDEN = HEADS * SIZE

@@ -13,7 +13,7 @@ from tests.onnx_nodes import Array, by_onnxruntime, computed, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 
 
 def model_of(inputs: str, outputs: str, nodes: str, version: int = 17) -> ModelProto:

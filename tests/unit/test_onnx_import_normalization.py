@@ -11,7 +11,7 @@ from onnx import ModelProto
 
 from tests.onnx_nodes import Array, Fixed, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 
 @pytest.mark.parametrize("axis", [-1, 1, 2, 0])

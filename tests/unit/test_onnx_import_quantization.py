@@ -16,7 +16,7 @@ from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, 
 from webnn.backends.base import Backend
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 UINT8, INT8 = np.dtype(np.uint8), np.dtype(np.int8)
 

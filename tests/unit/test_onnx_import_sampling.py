@@ -12,7 +12,7 @@ from tests.onnx_nodes import Fixed, Given, by_reference, check_node, node_model,
 from webnn.backends.base import Backend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 
 IMAGE = random(0, 2, 3, 5, 7)
 

@@ -11,8 +11,9 @@ from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, by_reference, check_node, node_model, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError
-from webnn.formats.onnx import import_onnx, scattering
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
+from webnn.formats.onnx.operators import scattering
 
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
 KNOWN = pytest.mark.parametrize("known", [False, True])

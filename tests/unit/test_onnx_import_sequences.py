@@ -10,8 +10,9 @@ from tests.direct import direct_builder, run_graph
 from tests.onnx_nodes import by_onnxruntime, computed, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError, MLError, ValidationError
-from webnn.formats.onnx import budget, import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing import budget
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 
 X = random(0, 5, 4)
 NUMBERS = """

@@ -12,7 +12,7 @@ from tests.onnx_nodes import Array, Fixed, Given, by_reference, check_node, node
 from webnn.backends.base import Backend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 
 
 def scalar(number: float, dtype: Any = np.int64) -> Fixed:

@@ -11,8 +11,9 @@ from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, check_node, node_model, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError
-from webnn.formats.onnx import import_onnx, sorting
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
+from webnn.formats.onnx.operators import top_k
 
 
 def with_ties(seed: int, *shape: int, dtype: Any = np.float32) -> Array:
@@ -40,7 +41,7 @@ def test_the_first_of_equal_ones(  # noqa: PLR0917
     k: int,
 ) -> None:
     if network:
-        monkeypatch.setattr(sorting, "_COMPARED", 0)
+        monkeypatch.setattr(top_k, "_COMPARED", 0)
     check(backend, with_ties(0, *shape, dtype=dtype), k, axis=axis, largest=largest)
 
 
@@ -50,7 +51,7 @@ def test_the_best_of_the_boxes_of_a_detector(backend: Backend, k: int) -> None:
 
 
 def test_infinities_are_numbers_too(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sorting, "_COMPARED", 0)
+    monkeypatch.setattr(top_k, "_COMPARED", 0)
     x = np.where(random(0, 2, 21) > 0, random(1, 2, 21), -np.inf).astype(np.float32)
     for largest in (0, 1):
         check(backend, x, 21, largest=largest)

@@ -1,8 +1,8 @@
-"""ONNX models as WebNN graphs.
+"""ONNX models as WebNN graphs, in four folders.
 
-`reading` turns a file, bytes or a `ModelProto` into a model whose weights stay where they are; `importer` walks its
-nodes, folds what is known already, and calls for each other node the function that `table` has for it; these stand in
-one module per family, listed in `families`.
+`file/` turns a path, bytes or a `ModelProto` into a model whose weights stay in the file. `importing/` walks the nodes of
+its graph, folds constants, and looks up for each other node the function that imports it. `operators/` holds these
+functions, one module per family of operators, and `patterns/` holds the compositions that several of them share.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def import_onnx(
         outputs: as in `load_onnx`.
     """
     # Loading the onnx package takes longer than most imports of models; only those who have a model pay for it.
-    from webnn.formats.onnx.importer import Importer  # noqa: PLC0415
-    from webnn.formats.onnx.reading import read_model  # noqa: PLC0415
+    from webnn.formats.onnx.file.reading import read_model  # noqa: PLC0415
+    from webnn.formats.onnx.importing.importer import Importer  # noqa: PLC0415
 
     importer = Importer(
         read_model(model),

@@ -1,0 +1,73 @@
+"""The nodes of a graph that something needs, in an order in which they can be imported.
+
+No function here calls itself, since hostile graphs are deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from onnx import NodeProto
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.problems import text, where
+
+__all__ = ["MAX_DEPTH", "needed", "producers_of", "reads"]
+
+MAX_DEPTH: Final = 24
+"""Subgraphs in subgraphs, functions in functions."""
+
+
+def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
+    """Each value's node; a value has one."""
+    producers: dict[str, NodeProto] = {}
+    for node in nodes:
+        for name in node.output:
+            if name:
+                if name in producers:
+                    raise DataError(f"{where(node)} and {where(producers[name])} both compute {text(name)}")
+                producers[name] = node
+    return producers
+
+
+def reads(node: NodeProto) -> Iterator[str]:
+    """The names that a node reads, also inside of its graphs (and there also some that are not from outside)."""
+    yield from (name for name in node.input if name)
+    graphs = [(a.g, 0) for a in node.attribute if a.HasField("g")]
+    while graphs:
+        graph, depth = graphs.pop()
+        if depth > MAX_DEPTH:
+            raise DataError(f"graphs are nested more than {MAX_DEPTH} deep")
+        yield from (info.name for info in graph.output)
+        for inner in graph.node:
+            yield from (name for name in inner.input if name)
+            graphs += [(a.g, depth + 1) for a in inner.attribute if a.HasField("g")]
+
+
+def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+    """The nodes behind `wanted`, each after those that it reads from."""
+    order: list[NodeProto] = []
+    # What each node that was met reads from: one that is met again before all of that is done is part of a cycle.
+    before: dict[int, list[NodeProto]] = {}
+    done: set[int] = set()
+    for name in wanted:
+        stack = [producers[name]] if name in producers else []
+        while stack:
+            node = stack[-1]
+            if id(node) in done:
+                stack.pop()
+                continue
+            is_new = id(node) not in before
+            if is_new:
+                before[id(node)] = [producers[read] for read in reads(node) if read in producers]
+            missing = [producer for producer in before[id(node)] if id(producer) not in done]
+            if not missing:
+                stack.pop()
+                done.add(id(node))
+                order.append(node)
+            elif is_new:
+                stack.extend(reversed(missing))
+            else:
+                raise DataError(f"{where(node)} needs what is computed from its own output")
+    return order

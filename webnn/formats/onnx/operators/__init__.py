@@ -1,0 +1,1 @@
+"""What each ONNX operator becomes in WebNN, one module per family."""

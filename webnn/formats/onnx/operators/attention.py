@@ -1,0 +1,222 @@
+"""Attention, as the standard has it and as onnxruntime does: what is attended to, and by whom."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
+from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, data_type_for
+from webnn.formats.onnx.patterns.folded_movement import part
+from webnn.formats.onnx.patterns.scaled_dot_product import Mask, attended, extended, in_heads, out_of_heads
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+
+# The standard's own.
+
+
+@imports("Attention", since=23)
+def attention(node: OnnxNode) -> Imported:
+    """With three or four dimensions, several heads to a key, masks, and keys and values of the past."""
+    flat = node.rank(0) == 3
+    query = in_heads(node, node.operand(0), node.get_int("q_num_heads", 0))
+    key, value = (in_heads(node, node.operand(i), node.get_int("kv_num_heads", 0)) for i in (1, 2))
+    key, value = extended(node, 4, key), extended(node, 5, value)
+    mask, keys = Mask(node), key.shape[2]
+    if node.has(3):
+        _add_given_mask(node, mask, query, keys)
+    _add_order(node, mask, query, keys)
+    result = attended(
+        node,
+        query,
+        key,
+        value,
+        mask,
+        scale=node.get_float("scale", 0.0),
+        softcap=node.get_float("softcap", 0.0),
+        wide=bool(node.get_int("softmax_precision", 0)) and _precision(node) == "float32",
+        hidden_rows=True,
+    )
+    mode = node.get_int("qk_matmul_output_mode", 0)
+    if not 0 <= mode <= 3:
+        raise DataError(f"qk_matmul_output_mode must be 0 to 3, got {mode}")
+    output = out_of_heads(node, result.output) if flat else result.output
+    return [output, key, value, result.stages[mode]]
+
+
+def _precision(node: OnnxNode) -> str:
+    return data_type_for(node.get_int("softmax_precision"))
+
+
+def _add_given_mask(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> None:
+    """The mask, of booleans (held by uint8) or of what is added; it may be shorter than there are keys."""
+    known = node.known(3)
+    if known is not None:
+        missing = [(0, 0)] * (known.ndim - 1) + [(0, keys - known.shape[-1])]
+        if known.dtype == np.bool_:
+            mask.allow(np.pad(known, missing), query)
+        else:
+            mask.add(np.pad(known.astype(np.float32), missing, constant_values=-np.inf))
+        return
+    given, is_bool = node.operand(3), node.data_type(3) == "uint8"
+    missing_keys = keys - given.shape[-1]
+    if missing_keys:
+        before, after = [0] * given.rank, [0] * (given.rank - 1) + [missing_keys]
+        given = node.builder.pad(given, before, after, value=0 if is_bool else -math.inf)
+    if is_bool:
+        mask.allow(given, query)
+    else:
+        mask.add(given)
+
+
+def _add_order(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> None:
+    """Which keys lie where a query may look, by their order: causal, in a window, and none that are padding."""
+    causal = bool(node.get_int("is_causal", 0))
+    left, right = node.get_int("left_window_size", -1), node.get_int("right_window_size", -1)
+    right = 0 if causal else right
+    batch, queries = query.shape[0], query.shape[2]
+    i, j = np.arange(queries)[:, None], np.arange(keys)[None]
+    if not node.has(6):
+        at = i + (node.shape(4)[2] if node.has(4) else 0)
+        if right >= 0:
+            mask.allow(j <= at + right, query)
+        if left >= 0:
+            mask.allow(j >= at - left, query)
+        return
+    lengths = node.known(6)
+    if lengths is not None:
+        valid = lengths.reshape(-1, 1, 1, 1).astype(np.int64)
+        at = i + valid - queries
+        mask.allow(j < valid, query)
+        if right >= 0:
+            mask.allow(j <= at + right, query)
+        if left >= 0:
+            mask.allow(j >= at - left, query)
+        return
+    b = node.builder
+    valid_operand = b.reshape(b.cast(node.operand(6), "int32"), [batch, 1, 1, 1])
+    places = node.constant(j.astype(np.int32))
+    mask.allow(b.lesser(places, valid_operand), query)
+    if right >= 0:
+        last = b.add(valid_operand, node.constant((i - queries + right).astype(np.int32)))
+        mask.allow(b.lesser_or_equal(places, last), query)
+    if left >= 0:
+        first = b.add(valid_operand, node.constant((i - queries - left).astype(np.int32)))
+        mask.allow(b.greater_or_equal(places, first), query)
+
+
+# Those of onnxruntime.
+
+
+def _add_padding(node: OnnxNode, mask: Mask, index: int, query: MLOperand, keys: int) -> None:
+    """A mask of integers: which keys count, or how many of them do."""
+    b, shape = node.builder, node.shape(index)
+    batch, queries = query.shape[0], query.shape[2]
+    otherwise = node.get_float("mask_filter_value", -10000.0)
+    if len(shape) == 1:
+        if shape[0] not in (batch, 2 * batch):
+            raise UnsupportedNodeError(
+                f"its mask {list(shape)} describes sequences that are packed", "[batch] or [batch, keys]"
+            )
+        places = node.constant(np.arange(keys, dtype=np.int32).reshape(1, 1, 1, keys))
+        bounds = b.reshape(node.operand(index), [shape[0] // batch, batch, 1, 1, 1])
+        parts = b.split(bounds, shape[0] // batch) if shape[0] > batch else [bounds]
+        end, *start = (b.reshape(part, [batch, 1, 1, 1]) for part in parts)
+        inside = b.lesser(places, end)
+        if start:
+            inside = b.logical_and(inside, b.greater_or_equal(places, start[0]))
+        mask.allow(inside, query, otherwise)
+        return
+    if len(shape) == 4:
+        given = b.slice(node.operand(index), [0, 0, keys - queries, 0], [batch, shape[1], queries, keys])
+    else:
+        given = b.reshape(node.operand(index), [shape[0], 1, *([1] if len(shape) == 2 else []), *shape[1:]])
+    mask.allow(b.greater(given, node.scalar(given, 0)), query, otherwise)
+
+
+def _add_causal(node: OnnxNode, mask: Mask, query: MLOperand, keys: int, past: int) -> None:
+    if node.get_int("unidirectional", 0):
+        mask.allow(np.arange(keys)[None] <= np.arange(query.shape[2])[:, None] + past, query)
+
+
+@imports("Attention", domain=MICROSOFT)
+def attention_of_onnxruntime(node: OnnxNode) -> Imported:
+    """With the projection of the input to queries, keys and values; these may be of a size of their own."""
+    for name in ("do_rotary", "past_present_share_buffer"):
+        if node.get_int(name, 0):
+            raise UnsupportedNodeError(f"it has {name}", "RotaryEmbedding, and a past that grows")
+    b, heads = node.builder, node.get_int("num_heads")
+    projected = b.matmul(node.operand(0), node.operand(1))
+    if node.has(2):
+        projected = b.add(projected, node.operand(2))
+    sizes = node.find_ints("qkv_hidden_sizes") or [projected.shape[2] // 3] * 3
+    query, key, value = (in_heads(node, part, heads) for part in b.split(projected, sizes, axis=2))
+    if node.has(4) and 0 not in node.shape(4):
+        past = [b.reshape(part, part.shape[1:]) for part in b.split(node.operand(4), 2)]
+        key, value = (b.concat([before, now], 2) for before, now in zip(past, (key, value), strict=True))
+    mask = Mask(node)
+    if node.has(3):
+        _add_padding(node, mask, 3, query, key.shape[2])
+    _add_causal(node, mask, query, key.shape[2], key.shape[2] - query.shape[2])
+    if node.has(5):
+        mask.add(node.operand(5))
+    result = attended(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
+    present = None
+    if node.reads(1):
+        present = b.concat([b.reshape(x, [1, *x.shape]) for x in (key, value)], 0)
+    return [out_of_heads(node, result.output), present]
+
+
+@imports("MultiHeadAttention", domain=MICROSOFT)
+def multi_head_attention(node: OnnxNode) -> Imported:
+    """With queries, keys and values apart or packed, a bias on them, masks, and keys and values of the past."""
+    if node.has(8) or node.has(9):
+        raise UnsupportedNodeError("its past shares a buffer with the present", "a past that grows")
+    if node.reads(3):
+        raise UnsupportedNodeError("its scores are read", "Attention of opset 23")
+    query, key, value = _queries_keys_values(node)
+    key, value = extended(node, 6, key), extended(node, 7, value)
+    mask = Mask(node)
+    if node.has(4):
+        _add_padding(node, mask, 4, query, key.shape[2])
+    _add_causal(node, mask, query, key.shape[2], node.shape(6)[2] if node.has(6) else 0)
+    if node.has(5):
+        mask.add(node.operand(5))
+    result = attended(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
+    return [out_of_heads(node, result.output), key, value]
+
+
+def _queries_keys_values(node: OnnxNode) -> tuple[MLOperand, MLOperand, MLOperand]:
+    """In heads, with their bias; packed into one operand, the latter two into one, or apart."""
+    b, heads = node.builder, node.get_int("num_heads")
+    query = node.operand(0)
+    if query.rank == 5:
+        parts = _unpacked(node, query)
+    elif node.has(1) and node.rank(1) == 5:
+        parts = [query, *_unpacked(node, node.operand(1))]
+    elif node.has(1) and node.has(2):
+        parts = [query, node.operand(1), node.operand(2)]
+    else:
+        raise DataError(f"the query {list(query.shape)} is not packed, but comes without key or value")
+    bias = node.optional(3)
+    if bias is not None:
+        start = 0
+        for i, x in enumerate(parts):
+            size = x.shape[2] if x.rank == 3 else x.shape[1] * x.shape[3]
+            if x.rank == 3:  # keys and values of the past have their bias already
+                parts[i] = b.add(x, part(node, bias, 0, start, size))
+            start += size
+    query, key, value = (in_heads(node, x, heads) for x in parts)
+    return query, key, value
+
+
+def _unpacked(node: OnnxNode, packed: MLOperand) -> list[MLOperand]:
+    """The parts of `[batch, length, heads, parts, size]`, each `[batch, length, heads * size]`."""
+    batch, length, heads, parts, size = packed.shape
+    return [
+        node.builder.reshape(part, [batch, length, heads * size]) for part in node.builder.split(packed, parts, axis=3)
+    ]

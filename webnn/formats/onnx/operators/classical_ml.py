@@ -1,0 +1,138 @@
+"""What converters of scikit-learn write besides the standard operators: scaling, linear models and choosing features.
+
+Trees are in `trees`; support vectors and text have no form in WebNN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.graph.operand import MLOperand
+
+__all__ = ["NO_LABELS", "floats", "transformed"]
+
+NO_LABELS: Final = UnsupportedNodeError(
+    "the labels are strings", "the scores as outputs=[...], whose largest chooses a string outside of the graph"
+)
+
+_ML: Final = "ai.onnx.ml"
+
+
+def floats(node: OnnxNode, index: int = 0) -> MLOperand:
+    """An input as rows of float32, as all outputs are."""
+    b, x = node.builder, node.operand(index)
+    x = x if x.data_type == "float32" else b.cast(x, "float32")
+    return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
+
+
+def _numbers(node: OnnxNode, name: str, *shape: int) -> np.ndarray[Any, Any]:
+    """A list of floats as an array; one number stands for all."""
+    array = np.asarray(node.get_floats(name), np.float32)
+    if array.size not in {1, int(np.prod(shape))}:
+        raise DataError(f"{name} has {array.size} numbers, expected {int(np.prod(shape))}")
+    return np.broadcast_to(array, shape) if array.size == 1 else array.reshape(shape)
+
+
+@imports("ArrayFeatureExtractor", domain=_ML)
+def array_feature_extractor(node: OnnxNode) -> Imported:
+    """Some features of each row; a list is one row."""
+    b, x, chosen = node.builder, node.operand(0), node.operand(1)
+    result = b.gather(x, b.reshape(chosen, [chosen.descriptor.element_count]), axis=max(x.rank - 1, 0))
+    return b.reshape(result, [1, *result.shape]) if x.rank == 1 else result
+
+
+@imports("Scaler", domain=_ML)
+def scaler(node: OnnxNode) -> Imported:
+    """Each feature less its offset, times its scale."""
+    b, x = node.builder, floats(node)
+    features = x.shape[-1]
+    centred = b.sub(x, b.constant(np.array(_numbers(node, "offset", features))))
+    return b.mul(centred, b.constant(np.array(_numbers(node, "scale", features))))
+
+
+@imports("Normalizer", domain=_ML)
+def normalizer(node: OnnxNode) -> Imported:
+    """Each row by its norm; rows of zeros stay."""
+    b, x, norm = node.builder, floats(node), node.get_string("norm", "MAX")
+    reduce = {"MAX": b.reduce_max, "L1": b.reduce_l1, "L2": b.reduce_l2}.get(norm)
+    if reduce is None:
+        raise DataError(f"norm must be MAX, L1 or L2, got {norm!r}")
+    size = reduce(x, axes=[x.rank - 1], keep_dimensions=True)
+    return b.div(x, b.where(b.equal(size, node.scalar(x, 0)), node.scalar(x, 1), size))
+
+
+@imports("Binarizer", domain=_ML)
+def binarizer(node: OnnxNode) -> Imported:
+    """1 where a feature is above the threshold, 0 elsewhere."""
+    b, x = node.builder, node.operand(0)
+    return b.cast(b.greater(x, node.scalar(x, node.get_float("threshold", 0.0))), x.data_type)
+
+
+@imports("Imputer", domain=_ML)
+def imputer(node: OnnxNode) -> Imported:
+    """Numbers in the place of what is missing."""
+    b, x = node.builder, node.operand(0)
+    if x.data_type not in {"float32", "float16"}:
+        raise UnsupportedNodeError(f"missing values of {x.data_type}", "those of float32")
+    missing, features = node.get_float("replaced_value_float", 0.0), x.shape[-1]
+    where = b.is_nan(x) if np.isnan(missing) else b.equal(x, node.scalar(x, missing))
+    given = _numbers(node, "imputed_value_floats", features).astype(x.descriptor.dtype)
+    return b.where(where, b.constant(given), x)
+
+
+@imports("FeatureVectorizer", domain=_ML)
+def feature_vectorizer(node: OnnxNode) -> Imported:
+    """The features of all inputs, one after the other."""
+    return node.builder.concat([floats(node, i) for i in range(len(node.inputs))], 1)
+
+
+@imports("LinearRegressor", domain=_ML)
+def linear_regressor(node: OnnxNode) -> Imported:
+    """One product, and what follows it."""
+    return transformed(node, _linear(node, node.get_int("targets", 1)))
+
+
+@imports("LinearClassifier", domain=_ML)
+def linear_classifier(node: OnnxNode) -> Imported:
+    """The label of the largest score, and all scores."""
+    b, labels = node.builder, node.get_ints("classlabels_ints", ())
+    strings = node.get_strings("classlabels_strings", ())
+    scores = _linear(node, len(labels) or len(strings))
+    if not labels:
+        return [Value(why=NO_LABELS), transformed(node, scores)]
+    largest = b.arg_max(scores, 1, output_data_type="int64")
+    if labels != [*range(len(labels))]:
+        largest = b.gather(node.constant(np.array(labels, np.int64)), largest)
+    return [largest, transformed(node, scores)]
+
+
+def _linear(node: OnnxNode, columns: int) -> MLOperand:
+    b, x = node.builder, floats(node)
+    if x.rank != 2:
+        raise DataError(f"X is {list(x.shape)}, expected rows of features")
+    given = len(node.get_floats("coefficients"))
+    if given != columns * x.shape[1]:
+        raise UnsupportedNodeError(
+            f"{given} coefficients for {columns} columns of {x.shape[1]} features", "coefficients for each column"
+        )
+    weights = b.constant(_numbers(node, "coefficients", columns, x.shape[1]))
+    bias = b.constant(np.array(_numbers(node, "intercepts", columns))) if node.has_attribute("intercepts") else None
+    return b.gemm(x, weights, c=bias, b_transpose=True)
+
+
+def transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
+    """The scores after `post_transform`."""
+    b = node.builder
+    name = node.get_string("post_transform", "NONE") if name is None else name
+    known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
+    if name not in known:
+        raise UnsupportedNodeError(f"post_transform is {name}", ", ".join(known))
+    if name == "NONE":
+        return scores
+    return b.sigmoid(scores) if name == "LOGISTIC" else b.softmax(scores, 1)

@@ -1,0 +1,274 @@
+"""Resizing, in all the ways ONNX has.
+
+What WebNN's `resample2d` computes is left to it. The others are sums of input values along one axis after the other,
+whose weights depend on nothing but sizes: `gather` where one value is taken, else a product with a constant matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_WEIGHTS = 1 << 24
+"""The most weights of one axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """How one axis is resized."""
+
+    axis: int
+    size: int
+    target: int
+    scale: float
+    start: float = 0.0
+    """With `end`, the part of the input that is taken, where 0 to 1 is all of it."""
+    end: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What all axes have in common."""
+
+    mode: str
+    coordinates: str
+    nearest: str
+    cubic: float
+    exclude_outside: bool
+    antialias: bool
+    extrapolation: float
+
+    def places(self, axis: _Axis, dtype: Any = np.float64) -> Array:
+        """Where each output lies in the input."""
+        out = np.arange(axis.target, dtype=dtype)
+        scale = dtype(axis.scale)
+        match self.coordinates:
+            case "half_pixel":
+                return np.asarray((out + 0.5) / scale - 0.5)
+            case "half_pixel_symmetric":
+                # The output would be this long if it were not rounded; what the rounding takes is shared by both ends.
+                adjustment = axis.target / (axis.scale * axis.size)
+                return np.asarray(axis.size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5)
+            case "pytorch_half_pixel":
+                return (out + 0.5) / scale - 0.5 if axis.target > 1 else np.zeros_like(out)
+            case "align_corners":
+                return out * (axis.size - 1) / (axis.target - 1) if axis.target > 1 else np.zeros_like(out)
+            case "asymmetric":
+                return np.asarray(out / scale)
+            case "tf_half_pixel_for_nn":
+                return np.asarray((out + 0.5) / scale)
+            case "tf_crop_and_resize":
+                last = axis.size - 1
+                if axis.target == 1:
+                    return np.full_like(out, 0.5 * (axis.start + axis.end) * last)
+                return axis.start * last + out * (axis.end - axis.start) * last / (axis.target - 1)
+        raise DataError(f"coordinate_transformation_mode {self.coordinates!r} is none of ONNX's")
+
+    def rounded(self, places: Array) -> Array:
+        """The nearest input of each place."""
+        match self.nearest:
+            case "round_prefer_floor":
+                return np.ceil(places - 0.5)
+            case "round_prefer_ceil":
+                return np.floor(places + 0.5)
+            case "floor":
+                return np.floor(places)
+            case "ceil":
+                return np.ceil(places)
+        raise DataError(f"nearest_mode {self.nearest!r} is none of ONNX's")
+
+    def kernel(self, distance: Array) -> Array:
+        """The weight of an input at a distance."""
+        x = np.abs(distance)
+        if self.mode == "linear":
+            return np.asarray(np.maximum(1 - x, 0))
+        a = self.cubic
+        near = ((a + 2) * x - (a + 3)) * x * x + 1
+        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+        return np.where(x <= 1, near, np.where(x < 2, far, 0))
+
+    def weights(self, axis: _Axis) -> Array:
+        """The weight of each input for each output, `[output, input]`."""
+        places = self.places(axis)
+        shrink = min(axis.scale, 1.0) if self.antialias else 1.0
+        reach = math.ceil((1 if self.mode == "linear" else 2) / shrink)
+        if axis.target * axis.size > _WEIGHTS or axis.target * reach > _WEIGHTS:
+            raise UnsupportedNodeError(f"an axis of {axis.size} resized to {axis.target} takes too many weights")
+        first = np.floor(places).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
+        values = self.kernel((first - places[:, None]) * shrink)
+        inside = (first >= 0) & (first < axis.size)
+        if self.exclude_outside:
+            values = np.where(inside, values, 0)
+        values /= values.sum(axis=1, keepdims=True)
+        matrix = np.zeros((axis.target, axis.size))
+        rows = np.broadcast_to(np.arange(axis.target)[:, None], first.shape)
+        np.add.at(matrix, (rows, np.clip(first, 0, axis.size - 1)), values)
+        return matrix
+
+    def is_of_webnn(self, axis: _Axis) -> bool:
+        """Whether `resample2d` computes the same along this axis."""
+        if self.antialias or self.mode == "cubic":
+            return False
+        theirs = (np.arange(axis.target) + 0.5) * axis.size / axis.target - 0.5
+        if self.mode == "linear":
+            clamped = [np.clip(places, 0, axis.size - 1) for places in (theirs, self.places(axis))]
+            return bool(np.abs(clamped[0] - clamped[1]).max() < 1e-9 * axis.size)
+        return np.array_equal(np.clip(np.ceil(theirs - 0.5), 0, axis.size - 1), self.indices(axis))
+
+    def indices(self, axis: _Axis) -> Array:
+        """The one input that each output takes."""
+        if axis.target > _WEIGHTS:
+            raise UnsupportedNodeError(f"an axis resized to {axis.target} takes too many indices")
+        # In float32, as runtimes have it: which input is the nearest may depend on the last bit.
+        places = self.places(axis, np.float32)
+        return np.asarray(np.clip(self.rounded(places), 0, axis.size - 1), np.int64)
+
+
+@imports("Upsample")
+def upsample(node: OnnxNode) -> Imported:
+    """An older Resize, which only makes larger and measures from the corners."""
+    scales = node.get_floats("scales") if node.version < 9 else _floats(node, 1)
+    return _resized(node, _axes(node, list(range(node.rank(0))), scales, None, []), "asymmetric", "floor")
+
+
+@imports("Resize")
+def resize_10(node: OnnxNode) -> Imported:
+    """The first Resize, which is as Upsample."""
+    return _resized(node, _axes(node, list(range(node.rank(0))), _floats(node, 1), None, []), "asymmetric", "floor")
+
+
+@imports("Resize", since=11)
+def resize(node: OnnxNode) -> Imported:
+    """By scales or to sizes, of all axes or of some."""
+    rank = node.rank(0)
+    axes = node.axes(node.get_ints("axes", list(range(rank))), rank)
+    roi = _floats(node, 1) if node.has(1) else []
+    sizes = node.integers(3, "sizes") if node.has(3) and node.shape(3) != (0,) else None
+    scales = _floats(node, 2) if sizes is None and node.has(2) else []
+    coordinates = node.get_string("coordinate_transformation_mode", "half_pixel")
+    nearest = node.get_string("nearest_mode", "round_prefer_floor")
+    plan = _axes(node, axes, scales, sizes, roi if coordinates == "tf_crop_and_resize" else [])
+    return _resized(node, plan, coordinates, nearest)
+
+
+def _floats(node: OnnxNode, index: int) -> list[float]:
+    return [float(value) for value in node.array(index, "scales").reshape(-1)[:16]]
+
+
+def _axes(
+    node: OnnxNode, axes: Sequence[int], scales: Sequence[float], sizes: Sequence[int] | None, roi: Sequence[float]
+) -> list[_Axis]:
+    """What happens to each axis; the sizes of `sizes` may be a bound for all that keeps their proportions."""
+    shape = node.shape(0)
+    inputs = [shape[axis] for axis in axes]
+    if sizes is not None:
+        if len(sizes) != len(axes):
+            raise DataError(f"sizes {list(sizes)} are not of {len(axes)} axes")
+        targets = list(sizes)
+        policy = node.get_string("keep_aspect_ratio_policy", "stretch")
+        ratios = [target / size for target, size in zip(targets, inputs, strict=True)]
+        if policy != "stretch":
+            one = min(ratios) if policy == "not_larger" else max(ratios)
+            targets = [math.floor(size * one + 0.5) for size in inputs]
+            ratios = [one] * len(axes)
+    else:
+        if len(scales) != len(axes):
+            raise DataError(f"scales {list(scales)} are not of {len(axes)} axes")
+        ratios = list(scales)
+        if not all(0 < ratio < math.inf for ratio in ratios):
+            raise DataError(f"scales {ratios} must be above 0")
+        if roi:
+            spans = [roi[i + len(axes)] - roi[i] for i in range(len(axes))]
+            targets = [math.floor(n * span * s) for n, span, s in zip(inputs, spans, ratios, strict=True)]
+        else:
+            targets = [math.floor(size * ratio) for size, ratio in zip(inputs, ratios, strict=True)]
+    if min(targets, default=1) < 1 or math.prod(targets) > 2**31:
+        raise UnsupportedNodeError(f"{inputs} resized to {targets}")
+    if roi and len(roi) != 2 * len(axes):
+        raise DataError(f"a region of {len(roi)} numbers is not of {len(axes)} axes")
+    regions = [(roi[i], roi[i + len(axes)]) if roi else (0.0, 1.0) for i in range(len(axes))]
+    rows = zip(axes, inputs, targets, ratios, regions, strict=True)
+    return [_Axis(axis, size, target, ratio, *region) for axis, size, target, ratio, region in rows]
+
+
+def _resized(node: OnnxNode, plan: Sequence[_Axis], coordinates: str, nearest: str) -> MLOperand:
+    b = node.builder
+    x = node.operand(0)
+    mode = node.get_string("mode", "nearest")
+    if mode not in {"nearest", "linear", "cubic"}:
+        raise DataError(f"mode {mode!r} is none of nearest, linear and cubic")
+    way = _Way(
+        mode,
+        coordinates,
+        nearest,
+        node.get_float("cubic_coeff_a", -0.75),
+        bool(node.get_int("exclude_outside", 0)),
+        bool(node.get_int("antialias", 0)),
+        node.get_float("extrapolation_value", 0.0),
+    )
+    changed = [
+        axis
+        for axis in plan
+        if axis.size != axis.target or axis.scale != 1 or (coordinates == "tf_crop_and_resize" and axis.end != 1)
+    ]
+    if not changed:
+        return b.identity(x)
+    is_crop = coordinates == "tf_crop_and_resize"
+    has_type = x.data_type in FLOATS or (mode == "nearest" and x.data_type in {"int8", "uint8"})
+    if x.rank == 4 and has_type and len(changed) <= 2 and not is_crop and all(map(way.is_of_webnn, changed)):
+        spare = [i for i in (2, 3, 1, 0) if i not in [axis.axis for axis in changed]]
+        both = sorted([*(axis.axis for axis in changed), *spare][:2])
+        targets = {axis.axis: axis.target for axis in changed}
+        sizes = [targets.get(axis, x.shape[axis]) for axis in both]
+        return b.resample2d(x, mode="linear" if mode == "linear" else "nearest-neighbor", sizes=sizes, axes=both)
+    data_type = x.data_type
+    if mode != "nearest" and data_type not in FLOATS:
+        x = b.cast(x, "float32")
+    for axis in changed:
+        x = _along(node, x, way, axis)
+    if is_crop:
+        x = _outside(node, x, way, changed)
+    return x if x.data_type == data_type else b.cast(b.round_even(x), data_type)
+
+
+def _along(node: OnnxNode, x: MLOperand, way: _Way, axis: _Axis) -> MLOperand:
+    """`x`, resized along one axis."""
+    b = node.builder
+    if way.mode == "nearest":
+        return b.gather(x, node.constant(way.indices(axis)), axis=axis.axis)
+    weights = way.weights(axis).astype(x.descriptor.dtype)
+    if axis.axis == x.rank - 1 and x.rank > 1:
+        return b.matmul(x, node.constant(np.ascontiguousarray(weights.T)))
+    if axis.axis == x.rank - 2:
+        return b.matmul(node.constant(weights), x)
+    shape = list(x.shape)
+    flat = b.reshape(x, [math.prod(shape[: axis.axis]), shape[axis.axis], math.prod(shape[axis.axis + 1 :])])
+    shape[axis.axis] = axis.target
+    return b.reshape(b.matmul(node.constant(weights), flat), shape)
+
+
+def _outside(node: OnnxNode, x: MLOperand, way: _Way, changed: Sequence[_Axis]) -> MLOperand:
+    """`x` with the value for places outside of the input, where one of the axes is outside."""
+    b = node.builder
+    outside: MLOperand | None = None
+    for axis in changed:
+        places = way.places(axis)
+        beyond = ((places < 0) | (places > axis.size - 1)).astype(np.uint8)
+        if beyond.any():
+            mask = node.constant(beyond.reshape([-1 if i == axis.axis else 1 for i in range(x.rank)]))
+            outside = mask if outside is None else b.logical_or(outside, mask)
+    return x if outside is None else b.where(outside, node.scalar(x, way.extrapolation), x)

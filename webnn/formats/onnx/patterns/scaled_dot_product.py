@@ -1,0 +1,157 @@
+"""Attention: shares of the values, by how well their keys answer the queries.
+
+Everything is brought into the form `[batch, heads, length, size]`, goes through `attended`, and comes back. Masks are
+added to the scores; what is known of them is worked out now.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.values import OnnxNode
+from webnn.formats.onnx.operators.normalization import in_float32
+from webnn.graph.operand import MLOperand
+
+__all__ = ["Mask", "attended", "extended", "in_heads", "out_of_heads"]
+
+
+@dataclass
+class Mask:
+    """What is added to the scores: a part that is known, and operands."""
+
+    node: OnnxNode
+    known: np.ndarray[Any, Any] | None = None
+    operands: list[MLOperand] = field(default_factory=list)
+
+    def add(self, bias: np.ndarray[Any, Any] | MLOperand) -> None:
+        """Add `bias`, which stretches to `[batch, heads, queries, keys]`."""
+        if isinstance(bias, MLOperand):
+            self.operands.append(bias)
+        else:
+            self.known = bias if self.known is None else self.known + bias
+
+    def allow(self, allowed: np.ndarray[Any, Any] | MLOperand, like: MLOperand, otherwise: float = -math.inf) -> None:
+        """Add `otherwise` where `allowed` is 0."""
+        if isinstance(allowed, MLOperand):
+            zero, hidden = self.node.scalar(like, 0), self.node.scalar(like, otherwise)
+            self.add(self.node.builder.where(_as_condition(self.node, allowed), zero, hidden))
+        elif not allowed.all():
+            self.add(np.where(allowed, 0.0, otherwise).astype(np.float32))
+
+    def on(self, scores: MLOperand) -> MLOperand:
+        """The masked scores."""
+        for bias in self._all(scores):
+            scores = self.node.builder.add(scores, bias)
+        return scores
+
+    def _all(self, like: MLOperand) -> list[MLOperand]:
+        known = [] if self.known is None else [self.node.constant(self.known.astype(like.descriptor.dtype))]
+        return [*known, *self.operands]
+
+    def without_hidden_rows(self, shares: MLOperand) -> MLOperand:
+        """Nothing for queries that may see no key at all."""
+        if not self.operands and (self.known is None or not np.isneginf(self.known).all(-1).any()):
+            return shares
+        b, total = self.node.builder, None
+        for bias in self._all(shares):
+            total = bias if total is None else b.add(total, bias)
+        assert total is not None
+        best = b.reduce_max(total, axes=[total.rank - 1], keep_dimensions=True)
+        return b.where(b.equal(best, self.node.scalar(best, -math.inf)), self.node.scalar(shares, 0), shares)
+
+
+def _as_condition(node: OnnxNode, mask: MLOperand) -> MLOperand:
+    return mask if mask.data_type == "uint8" else node.builder.cast(mask, "uint8")
+
+
+def in_heads(node: OnnxNode, x: MLOperand, heads: int) -> MLOperand:
+    """`[batch, length, heads * size]` as `[batch, heads, length, size]`; what has four dimensions is that already."""
+    if x.rank == 4:
+        return x
+    if x.rank != 3 or heads < 1 or x.shape[2] % heads:
+        raise DataError(f"{list(x.shape)} does not make {heads} heads")
+    b = node.builder
+    return b.transpose(b.reshape(x, [*x.shape[:2], heads, x.shape[2] // heads]), permutation=[0, 2, 1, 3])
+
+
+def out_of_heads(node: OnnxNode, x: MLOperand) -> MLOperand:
+    """`[batch, heads, length, size]` as `[batch, length, heads * size]`."""
+    batch, heads, length, size = x.shape
+    return node.builder.reshape(node.builder.transpose(x, permutation=[0, 2, 1, 3]), [batch, length, heads * size])
+
+
+def extended(node: OnnxNode, past: int, x: MLOperand) -> MLOperand:
+    """`x` after the keys or values of the past, if input `past` is given and has any."""
+    if not node.has(past) or 0 in node.shape(past):
+        return x
+    return node.builder.concat([node.operand(past), x], 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """The output, and what was on the way to it."""
+
+    output: MLOperand
+    stages: Sequence[MLOperand]
+    """The scores, with softcap, with the mask, and as shares of 1."""
+
+
+def attended(
+    node: OnnxNode,
+    query: MLOperand,
+    key: MLOperand,
+    value: MLOperand,
+    mask: Mask,
+    *,
+    scale: float = 0.0,
+    softcap: float = 0.0,
+    sink: MLOperand | None = None,
+    wide: bool = False,
+    hidden_rows: bool = False,
+) -> Attended:
+    """The values, weighted by the softmax of the products of queries and keys.
+
+    Args:
+        node: on whose behalf.
+        query: `[batch, heads, queries, size]`.
+        key: `[batch, key heads, keys, size]`; several heads of the query in a row may share one.
+        value: `[batch, key heads, keys, value size]`.
+        mask: what is added to the scores.
+        scale: what the products are multiplied by. Default: one over the root of the size.
+        softcap: beyond this, scores are bent by a hyperbolic tangent; 0: nowhere.
+        sink: a score that takes its share, but has no value; it stretches to `[batch, heads, queries, 1]`.
+        wide: whether the softmax is in float32.
+        hidden_rows: whether the mask may hide all keys from a query, which then sees nothing.
+    """
+    b = node.builder
+    batch, heads, queries, size = query.shape
+    groups, keys = key.shape[1:3]
+    if groups < 1 or heads % groups:
+        raise DataError(f"the {heads} heads of the query do not share the {groups} of the key evenly")
+    query = b.linear(query, alpha=scale or 1 / math.sqrt(size))
+    # Those heads that share a key stand one below the other: no key is copied.
+    rows = heads // groups * queries
+    stacked = query if heads == groups else b.reshape(query, [batch, groups, rows, size])
+    scores = b.matmul(stacked, b.transpose(key, permutation=[0, 1, 3, 2]))
+    scores = scores if heads == groups else b.reshape(scores, [batch, heads, queries, keys])
+    capped = scores if not softcap else b.linear(b.tanh(b.linear(scores, alpha=1 / softcap)), alpha=softcap)
+    masked = mask.on(capped)
+    exponents = in_float32(node, masked) if wide else masked
+    if sink is None:
+        shares = b.softmax(exponents, 3)
+    else:
+        column = b.expand(sink, [batch, heads, queries, 1])
+        shares = b.slice(b.softmax(b.concat([exponents, column], 3), 3), [0, 0, 0, 0], masked.shape)
+    shares = shares if shares.data_type == query.data_type else b.cast(shares, query.data_type)
+    if hidden_rows:
+        shares = mask.without_hidden_rows(shares)
+    weights = shares if heads == groups else b.reshape(shares, [batch, groups, rows, keys])
+    output = b.matmul(weights, value)
+    output = output if heads == groups else b.reshape(output, [batch, heads, queries, value.shape[3]])
+    return Attended(output, (scores, capped, masked, shares))

@@ -1,0 +1,243 @@
+"""Decision trees as tables: what the three operators for them say in many lists, in one form, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+
+__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "Forest", "read_ensemble", "read_votes"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+LESS_OR_EQUAL, LESS, GREATER_OR_EQUAL, GREATER, EQUAL, NOT_EQUAL, MEMBER, LEAF = range(8)
+"""How a node compares, numbered as `TreeEnsemble` does."""
+
+_MODES: Final = {
+    "BRANCH_LEQ": LESS_OR_EQUAL,
+    "BRANCH_LT": LESS,
+    "BRANCH_GTE": GREATER_OR_EQUAL,
+    "BRANCH_GT": GREATER,
+    "BRANCH_EQ": EQUAL,
+    "BRANCH_NEQ": NOT_EQUAL,
+    "LEAF": LEAF,
+}
+_NEGATED: Final = {GREATER_OR_EQUAL: LESS, GREATER: LESS_OR_EQUAL, NOT_EQUAL: EQUAL}
+
+_DEEPEST: Final = 512
+"""The most comparisons from a root to a leaf: each is some operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """All nodes of all trees, leaves too, which lead to themselves."""
+
+    features: Array
+    splits: Array
+    modes: Array
+    """`LESS_OR_EQUAL`, `LESS` or `EQUAL`."""
+    missing: Array
+    """Whether NaN goes where the comparison holds."""
+    holds: Array
+    """The node that follows where the comparison holds."""
+    fails: Array
+    roots: Array
+    depth: int
+    """The most comparisons on the way from a root to a leaf."""
+    votes: Array
+    """`[nodes, targets]`, of the leaves."""
+    voted: Array
+    """For each of them, whether there is one."""
+    trees: Array | None
+    """The tree of each node, -1 for what is in none; None if trees share nodes."""
+
+
+def read_votes(node: OnnxNode, prefix: str, targets: int) -> Forest:
+    """The trees of `TreeEnsembleRegressor` (`prefix` is "target") and `TreeEnsembleClassifier` ("class")."""
+    names = ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids")
+    trees, ids, features, yes, no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
+    count = len(ids)
+    splits = _floats(node, "nodes_values")
+    missing = np.array(node.get_ints("nodes_missing_value_tracks_true", [0] * count), np.bool_)
+    written = node.get_strings("nodes_modes")
+    unknown = sorted(set(written) - _MODES.keys())
+    if unknown:
+        raise DataError(f"nodes_modes has {unknown[0]!r}, expected one of {', '.join(_MODES)}")
+    modes = np.array([_MODES[mode] for mode in written], np.int64)
+    missing = missing if missing.size else np.zeros(count, np.bool_)
+    _check_lengths(
+        count, trees=trees, features=features, true=yes, false=no, values=splits, modes=modes, missing=missing
+    )
+    place = {pair: i for i, pair in enumerate(zip(trees.tolist(), ids.tolist(), strict=True))}
+    if len(place) != count:
+        raise DataError("a tree has two nodes of one number")
+    itself = np.arange(count)
+    leaf = modes == LEAF
+
+    def followed(children: Array) -> Array:
+        pairs = zip(trees.tolist(), children.tolist(), leaf.tolist(), strict=True)
+        return np.array([i if end else _found(place, (tree, child)) for i, (tree, child, end) in enumerate(pairs)])
+
+    which = [np.array(node.get_ints(f"{prefix}_{name}"), np.int64) for name in ("treeids", "nodeids", "ids")]
+    weights = _floats(node, f"{prefix}_weights")
+    _check_lengths(len(weights), **{f"{prefix} tree": which[0], f"{prefix} node": which[1], prefix: which[2]})
+    leaves = np.array(
+        [_found(place, pair) for pair in zip(which[0].tolist(), which[1].tolist(), strict=True)], np.int64
+    )
+    _, roots = np.unique(trees, return_index=True)
+    return _forest(
+        node,
+        tables=(features, splits, modes, missing),
+        children=(followed(yes) if count else itself, followed(no) if count else itself),
+        roots=roots,
+        votes=(leaves, which[2], weights, targets),
+    )
+
+
+def read_ensemble(node: OnnxNode) -> Forest:
+    """The trees of `TreeEnsemble`, whose leaves are numbered by themselves."""
+    names = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
+    features, yes, no, ends, ends_no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
+    count = len(features)
+    splits, modes = node.get_tensor("nodes_splits").reshape(-1), node.get_tensor("nodes_modes").reshape(-1)
+    missing = np.array(node.get_ints("nodes_missing_value_tracks_true", [0] * count), np.bool_)
+    targets, weights = np.array(node.get_ints("leaf_targetids"), np.int64), node.get_tensor("leaf_weights").reshape(-1)
+    _check_lengths(count, true=yes, false=no, trueleafs=ends, falseleafs=ends_no, splits=splits, modes=modes)
+    _check_lengths(count, missing=missing)
+    _check_lengths(len(weights), leaf_targetids=targets)
+    splits, modes, same = _with_members(node, splits, modes.astype(np.int64))
+    features, yes, no, ends, ends_no = (row[same] for row in (features, yes, no, ends, ends_no))
+    first, roots = np.searchsorted(same, np.arange(count)), np.array(node.get_ints("tree_roots"), np.int64)
+    count = len(features)
+    if min(min(row, default=0) for row in (yes, no, roots)) < 0:
+        raise DataError("a root or a child is negative")
+    # Nodes are where the first of each is now; what is not the first member of a set is asked for the next.
+    yes = np.where(ends != 0, yes + count, first[np.where(ends != 0, 0, yes)])
+    no = np.where(ends_no != 0, no + count, first[np.where(ends_no != 0, 0, no)])
+    chained = np.flatnonzero(same[:-1] == same[1:])
+    no[chained] = chained + 1
+    leaves = count + np.arange(len(weights))
+    pad = np.zeros(len(weights), np.int64)
+    return _forest(
+        node,
+        tables=(
+            np.concatenate([features, pad]),
+            np.concatenate([splits.astype(np.float64), pad]),
+            np.concatenate([modes.astype(np.int64), pad + LEAF]),
+            np.concatenate([missing[same], pad.astype(np.bool_)]),
+        ),
+        children=(
+            np.concatenate([yes, leaves]),
+            np.concatenate([no, leaves]),
+        ),
+        roots=first[roots],
+        votes=(leaves, targets, weights, node.get_int("n_targets", 1)),
+    )
+
+
+def _with_members(node: OnnxNode, splits: Array, modes: Array) -> tuple[Array, Array, Array]:
+    """The nodes that ask for members of a set as one for each member; and which of the nodes each of them was."""
+    asked = np.flatnonzero(modes == MEMBER)
+    if not len(asked):
+        return splits, modes, np.arange(len(modes))
+    values = node.get_tensor("membership_values").reshape(-1)
+    ends = np.flatnonzero(np.isnan(values))
+    if len(ends) < len(asked):
+        raise DataError(f"membership_values has {len(ends)} sets for {len(asked)} nodes")
+    parts = [splits[i : i + 1] for i in range(len(modes))]
+    for place, part in zip(asked, np.split(values, ends), strict=False):
+        members = part[~np.isnan(part)]
+        parts[place] = members if len(members) else np.array([np.nan])  # which nothing is equal to
+    same = np.repeat(np.arange(len(modes)), [len(part) for part in parts])
+    return np.concatenate(parts), np.where(modes == MEMBER, EQUAL, modes)[same], same
+
+
+def _forest(
+    node: OnnxNode,
+    *,
+    tables: tuple[Array, Array, Array, Array],
+    children: tuple[Array, Array],
+    roots: Array,
+    votes: tuple[Array, Array, Array, int],
+) -> Forest:
+    features, splits, modes, missing = tables
+    holds, fails = children
+    count = len(features)
+    if not len(roots):
+        raise DataError("it has no trees")
+    for what, indices, size in (("root", roots, count), ("child", holds, count), ("child", fails, count)):
+        if len(indices) and not 0 <= indices.min() <= indices.max() < size:
+            raise DataError(f"a {what} is none of the {size} nodes")
+    inner = modes != LEAF
+    if inner.any() and (features[inner].min() < 0 or features[inner].max() >= node.shape(0)[-1]):
+        raise DataError(f"feature {features[inner].max()} of {node.shape(0)[-1]}")
+    negated = np.isin(modes, list(_NEGATED))
+    # NaN fails every comparison but "not equal", and so holds the one that says the opposite.
+    missing = np.where(negated, ~missing & (modes != NOT_EQUAL), missing) & inner
+    holds, fails = np.where(negated, fails, holds), np.where(negated, holds, fails)
+    modes = np.select([modes == mode for mode in _NEGATED], list(_NEGATED.values()), modes)
+    splits, modes = _alike(splits, modes, inner)
+    depth, trees = _followed(holds, fails, inner, roots)
+    leaves, targets, weights, columns = votes
+    if len(targets) and not 0 <= targets.min() <= targets.max() < columns:
+        raise DataError(f"a vote is for none of the {columns} targets")
+    if not node.importer.budget.take(5 * count * columns):
+        raise UnsupportedNodeError("the votes of its leaves take too much memory")
+    table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
+    np.add.at(table, (leaves, targets), weights.astype(np.float32))
+    voted[leaves, targets] = True
+    features = np.where(inner, features, 0)
+    return Forest(features, splits, modes, missing, holds, fails, roots, depth, table, voted, trees)
+
+
+def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
+    """The nodes with as few ways to compare as there can be: "less" is "less or equal" to the number before."""
+    splits = splits.astype(np.float32)
+    if (modes[inner] == LESS_OR_EQUAL).any():
+        before = np.nextafter(splits, np.float32(-np.inf))
+        splits, modes = np.where(modes == LESS, before, splits), np.where(modes == LESS, LESS_OR_EQUAL, modes)
+    common = modes[inner][0] if inner.any() else LESS_OR_EQUAL
+    return np.where(inner, splits, np.float32(0)), np.where(inner, modes, common)
+
+
+def _followed(holds: Array, fails: Array, inner: Array, roots: Array) -> tuple[int, Array | None]:
+    """How deep the trees are, and the tree of each node, unless there are several."""
+    trees, shared = np.full(len(holds), -1), len(np.unique(roots)) < len(roots)
+    level, of = roots, np.arange(len(roots))
+    trees[level] = of
+    for depth in range(_DEEPEST + 1):
+        going = inner[level]
+        if not going.any():
+            return depth, None if shared else trees
+        level, of = level[going], of[going]
+        following = np.concatenate([holds[level], fails[level]])
+        level, first = np.unique(following, return_index=True)
+        shared |= len(level) < len(following) or bool((trees[level] >= 0).any())
+        of = np.concatenate([of, of])[first]
+        trees[level] = of
+    raise UnsupportedNodeError(
+        f"its trees are more than {_DEEPEST} comparisons deep, or go in circles", "max_depth, where they are trained"
+    )
+
+
+def _found(place: dict[tuple[int, int], int], pair: tuple[int, int]) -> int:
+    if pair not in place:
+        raise DataError(f"tree {pair[0]} has no node {pair[1]}")
+    return place[pair]
+
+
+def _floats(node: OnnxNode, name: str) -> Array:
+    """A list of floats, or the tensor that some converters give for more digits."""
+    if node.has_attribute(f"{name}_as_tensor"):
+        return node.get_tensor(f"{name}_as_tensor").reshape(-1)
+    return np.array(node.get_floats(name), np.float32)
+
+
+def _check_lengths(count: int, **lists: Array) -> None:
+    for name, values in lists.items():
+        if len(values) != count:
+            raise DataError(f"{count} of one list go with {len(values)} of {name}")
