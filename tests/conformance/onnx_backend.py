@@ -26,7 +26,7 @@ from webnn.backends.base import Backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import MLError
 from webnn.formats import import_onnx
-from webnn.formats.onnx.importing.values import HELD_AS
+from webnn.formats.onnx.importing.data_types import HELD_AS
 
 __all__ = ["TABLE", "cases", "outcome", "row", "table"]
 

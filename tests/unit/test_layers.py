@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,12 @@ FLOORS: Final = (
 
 ONLY: Final = {("webnn.scheduler", "webnn.backends"): ("webnn.backends.base",)}
 """Where one floor may import no more than these modules of another."""
+
+ROOMS: Final = {"webnn.formats.onnx": ("file", "importing", "patterns", "operators")}
+"""The folders of a package that is parted like the floors: each may import itself and what stands before it."""
+
+MOST_MODULES: Final = 32
+"""In one folder."""
 
 ELSEWHERE: Final = ("scheduler", "memory", "backends")
 """Folders that stand at the top of the repository; their bare names would import every class a second time."""
@@ -93,6 +101,65 @@ def violations(sources: Mapping[str, str]) -> list[str]:
             elif target not in ONLY.get((here, there), (target,)):
                 found.append(f"{where}: only {' and '.join(ONLY[here, there])} may be")
     return found
+
+
+def room_of(package: str, module: str) -> str | None:
+    room = module.removeprefix(f"{package}.").split(".")[0]
+    return room if module.startswith(f"{package}.") and room in ROOMS[package] else None
+
+
+def violations_inside(package: str, sources: Mapping[str, str]) -> list[str]:
+    """Every import of a package's rooms that points to a later room, and one circle of imports if there is any."""
+    rooms, found = ROOMS[package], []
+    inside = {module: source for module, source in sources.items() if room_of(package, module)}
+    arrows = {module: {there for _, there in imports(source, sources)} for module, source in inside.items()}
+    for module, targets in arrows.items():
+        here = room_of(package, module)
+        for target in sorted(targets):
+            there = room_of(package, target)
+            if here and there and rooms.index(there) > rooms.index(here):
+                found.append(f"{module} imports {target}: {here} stands below {there}")
+            elif target == package:
+                found.append(f"{module} imports {target}: the package itself stands above its rooms")
+    try:
+        TopologicalSorter({module: targets & inside.keys() for module, targets in arrows.items()}).prepare()
+    except CycleError as error:
+        found.append(f"a circle of imports: {' <- '.join(error.args[1])}")
+    return found
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_imports_between_the_rooms_of_a_package_point_one_way(package: str) -> None:
+    assert violations_inside(package, modules()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "message"),
+    [
+        ("importing.values", "from webnn.formats.onnx.operators import families", "importing stands below operators"),
+        ("patterns.precision", "import webnn.formats.onnx", "the package itself stands above its rooms"),
+        ("importing.values", "from webnn.formats.onnx.importing.importer import Importer", "a circle of imports"),
+    ],
+)
+def test_an_import_of_a_later_room_is_found(module: str, source: str, message: str) -> None:
+    found = violations_inside("webnn.formats.onnx", {**modules(), f"webnn.formats.onnx.{module}": source})
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def crowded(sources: Mapping[str, str]) -> dict[str, int]:
+    """The packages with more modules than one looks through, and how many they have."""
+    counts = Counter(module.rpartition(".")[0] for module in sources)
+    return {package: count for package, count in counts.items() if count > MOST_MODULES}
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    assert crowded(modules()) == {}
+
+
+def test_a_crowded_folder_is_found() -> None:
+    more = {f"webnn.formats.onnx.operators.another{i}": "" for i in range(MOST_MODULES)}
+    assert list(crowded({**modules(), **more})) == ["webnn.formats.onnx.operators"]
 
 
 def test_imports_point_one_way() -> None:

@@ -1,7 +1,7 @@
 """ONNX models as WebNN graphs, in four folders.
 
-`file/` turns a path, bytes or a `ModelProto` into a model whose weights stay in the file. `importing/` walks the nodes of
-its graph, folds constants, and looks up for each other node the function that imports it. `operators/` holds these
+`file/` turns a path, bytes or a `ModelProto` into a model whose weights stay in the file. `importing/` walks the nodes
+of its graph, folds constants, and looks up for each other node the function that imports it. `operators/` holds these
 functions, one module per family of operators, and `patterns/` holds the compositions that several of them share.
 """
 
@@ -95,6 +95,7 @@ def import_onnx(
     # Loading the onnx package takes longer than most imports of models; only those who have a model pay for it.
     from webnn.formats.onnx.file.reading import read_model  # noqa: PLC0415
     from webnn.formats.onnx.importing.importer import Importer  # noqa: PLC0415
+    from webnn.formats.onnx.operators import families  # noqa: F401, PLC0415 (fills the table of operators)
 
     importer = Importer(
         read_model(model),

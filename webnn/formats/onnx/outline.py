@@ -8,9 +8,10 @@ from pathlib import Path
 
 from onnx import ValueInfoProto
 
-from webnn.formats.onnx.file.reading import read_model, type_name
-from webnn.formats.onnx.importing.problems import qualified, text
-from webnn.formats.onnx.importing.values import UnsupportedNodeError, data_type_for
+from webnn.formats.onnx.file.element_types import type_name
+from webnn.formats.onnx.file.reading import read_model
+from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError, qualified, text
 from webnn.formats.outline import Outline, ValueOutline
 
 __all__ = ["outline_onnx"]

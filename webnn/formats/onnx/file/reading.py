@@ -8,42 +8,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import ml_dtypes
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from webnn.errors import DataError, ValidationError
+from webnn.formats.onnx.file.element_types import DTYPES, type_name
 from webnn.formats.onnx.file.wire_format import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
 
-__all__ = ["DTYPES", "Model", "read_model"]
+__all__ = ["Model", "read_model"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
-
-DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
-    TensorProto.FLOAT: np.dtype(np.float32),
-    TensorProto.FLOAT16: np.dtype(np.float16),
-    TensorProto.DOUBLE: np.dtype(np.float64),
-    TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
-    TensorProto.BOOL: np.dtype(np.bool_),
-    TensorProto.INT8: np.dtype(np.int8),
-    TensorProto.INT16: np.dtype(np.int16),
-    TensorProto.INT32: np.dtype(np.int32),
-    TensorProto.INT64: np.dtype(np.int64),
-    TensorProto.UINT8: np.dtype(np.uint8),
-    TensorProto.UINT16: np.dtype(np.uint16),
-    TensorProto.UINT32: np.dtype(np.uint32),
-    TensorProto.UINT64: np.dtype(np.uint64),
-    TensorProto.INT4: np.dtype(ml_dtypes.int4),
-    TensorProto.UINT4: np.dtype(ml_dtypes.uint4),
-}
-"""The element types that the importer knows. Strings, complex numbers and 8-bit floats are not among them."""
 
 _PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
 
@@ -170,12 +150,6 @@ class Model:
             except (OSError, RuntimeError) as error:
                 raise DataError(f"{where}: {location!r} cannot be read: {error}") from None
         return self._files[location]
-
-
-def type_name(element_type: int) -> str:
-    """ONNX's name of an element type."""
-    names = TensorProto.DataType
-    return names.Name(element_type).lower() if element_type in names.values() else f"number {element_type}"
 
 
 def read_model(source: object) -> Model:

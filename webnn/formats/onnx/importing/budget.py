@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from webnn.formats.onnx.importing.values import UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 
 __all__ = ["SPELLED_OUT", "Budget"]
 

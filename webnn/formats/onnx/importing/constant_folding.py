@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn.formats.onnx.file.reading import DTYPES
+from webnn.formats.onnx.file.element_types import DTYPES
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.reference_evaluation import EVALUATED, evaluated
-from webnn.formats.onnx.importing.values import OnnxNode
 
 __all__ = ["fold"]
 

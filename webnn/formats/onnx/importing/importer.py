@@ -22,13 +22,16 @@ from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
 from webnn.formats.onnx.file.reading import Model
 from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.constant_folding import fold
+from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.inputs import Inputs
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import importer_of
 from webnn.formats.onnx.importing.ordering import MAX_DEPTH, needed, producers_of, reads
 from webnn.formats.onnx.importing.problems import (
     MOST_NAMES,
     OnnxNotSupportedError,
     Problem,
+    UnsupportedNodeError,
     label_of,
     qualified,
     text,
@@ -36,8 +39,7 @@ from webnn.formats.onnx.importing.problems import (
     where,
 )
 from webnn.formats.onnx.importing.standard_functions import has_standard_function, standard_function
-from webnn.formats.onnx.importing.values import ABSENT, OnnxNode, UnsupportedNodeError, Value, as_value, held
-from webnn.formats.onnx.operators import families as _families  # noqa: F401 (fills the table)
+from webnn.formats.onnx.importing.values import ABSENT, Value, as_value
 from webnn.graph.arguments import enum_value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType

@@ -9,9 +9,10 @@ import numpy as np
 from onnx import GraphProto, TypeProto, ValueInfoProto
 
 from webnn.errors import ValidationError
-from webnn.formats.onnx.file.reading import DTYPES
-from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, text
-from webnn.formats.onnx.importing.values import ABSENT, UnsupportedNodeError, Value, data_type_for
+from webnn.formats.onnx.file.element_types import DTYPES
+from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, text
+from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import enum_value, shown, unsigned, unsigned_list
 from webnn.graph.builder import MLGraphBuilder

@@ -16,7 +16,8 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn.formats.onnx.importing.values import OnnxNode, Value
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.values import Value
 from webnn.graph.operand import MLOperand
 
 __all__ = ["MICROSOFT", "ImportFunction", "Imported", "imported_types", "importer_of", "imports"]

@@ -11,11 +11,30 @@ from onnx import NodeProto
 from webnn.errors import NotSupportedError
 from webnn.graph.arguments import printable
 
-__all__ = ["MOST_NAMES", "OnnxNotSupportedError", "Problem", "label_of", "qualified", "text", "unknown", "where"]
+__all__ = [
+    "MOST_NAMES",
+    "OnnxNotSupportedError",
+    "Problem",
+    "UnsupportedNodeError",
+    "label_of",
+    "qualified",
+    "text",
+    "unknown",
+    "where",
+]
 
 
 MOST_NAMES: Final = 12
 """Values that a message names."""
+
+
+class UnsupportedNodeError(Exception):
+    """WebNN cannot express a node: the reason, and the nearest form that it could."""
+
+    def __init__(self, reason: str, nearest: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.nearest = nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from webnn.formats.onnx.importing.values import OnnxNode
+from webnn.formats.onnx.importing.node import OnnxNode
 
 __all__ = ["EVALUATED", "evaluated"]
 

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import FunctionProto, TypeProto
 
-from webnn.formats.onnx.importing.values import OnnxNode, Value
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.values import Value
 from webnn.graph.dtypes import numpy_dtype
 
 __all__ = ["has_standard_function", "standard_function"]

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode
 from webnn.graph.dtypes import SIGNED
 from webnn.graph.operand import MLOperand
 

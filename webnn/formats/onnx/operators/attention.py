@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, data_type_for
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import part
 from webnn.formats.onnx.patterns.scaled_dot_product import Mask, attended, extended, in_heads, out_of_heads
 from webnn.graph.operand import MLOperand

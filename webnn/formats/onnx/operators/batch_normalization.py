@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []

@@ -8,9 +8,10 @@ import ml_dtypes
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.quantization import dequantized
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.linear_quantization import dequantized
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []

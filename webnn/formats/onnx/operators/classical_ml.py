@@ -5,30 +5,21 @@ Trees are in `trees`; support vectors and text have no form in WebNN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, floats, transformed
 from webnn.graph.operand import MLOperand
 
-__all__ = ["NO_LABELS", "floats", "transformed"]
-
-NO_LABELS: Final = UnsupportedNodeError(
-    "the labels are strings", "the scores as outputs=[...], whose largest chooses a string outside of the graph"
-)
+__all__: list[str] = []
 
 _ML: Final = "ai.onnx.ml"
-
-
-def floats(node: OnnxNode, index: int = 0) -> MLOperand:
-    """An input as rows of float32, as all outputs are."""
-    b, x = node.builder, node.operand(index)
-    x = x if x.data_type == "float32" else b.cast(x, "float32")
-    return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
 
 
 def _numbers(node: OnnxNode, name: str, *shape: int) -> np.ndarray[Any, Any]:
@@ -124,15 +115,3 @@ def _linear(node: OnnxNode, columns: int) -> MLOperand:
     weights = b.constant(_numbers(node, "coefficients", columns, x.shape[1]))
     bias = b.constant(np.array(_numbers(node, "intercepts", columns))) if node.has_attribute("intercepts") else None
     return b.gemm(x, weights, c=bias, b_transpose=True)
-
-
-def transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
-    """The scores after `post_transform`."""
-    b = node.builder
-    name = node.get_string("post_transform", "NONE") if name is None else name
-    known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
-    if name not in known:
-        raise UnsupportedNodeError(f"post_transform is {name}", ", ".join(known))
-    if name == "NONE":
-        return scores
-    return b.sigmoid(scores) if name == "LOGISTIC" else b.softmax(scores, 1)

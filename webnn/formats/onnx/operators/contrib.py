@@ -8,10 +8,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.movement import channels_first, channels_last
-from webnn.formats.onnx.operators.normalization import layer_normalized
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.channel_layout import channels_first, channels_last
+from webnn.formats.onnx.patterns.layer_normalization import layer_normalized
 from webnn.formats.onnx.patterns.onnx_operator import apply
 from webnn.graph.operand import MLOperand
 

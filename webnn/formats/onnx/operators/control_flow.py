@@ -14,8 +14,10 @@ from onnx import GraphProto, ValueInfoProto
 
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.budget import SPELLED_OUT
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.split_and_stack import slices_of, stacked
 from webnn.graph.operand import MLOperand
 

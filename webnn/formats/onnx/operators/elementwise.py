@@ -10,8 +10,10 @@ import numpy as np
 from onnx import TensorProto
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, data_type_for
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.movement import strided_slice
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.slice_and_pad import strided_slice
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []

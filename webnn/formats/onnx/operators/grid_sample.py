@@ -16,9 +16,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.movement import channels_last
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.channel_layout import channels_last
 from webnn.formats.onnx.patterns.sliding_windows import Windows
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand

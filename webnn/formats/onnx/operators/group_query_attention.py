@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.normalization import root_mean_square_normalized
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import reshaped
+from webnn.formats.onnx.patterns.layer_normalization import root_mean_square_normalized
 from webnn.formats.onnx.patterns.scaled_dot_product import Mask, attended, in_heads, out_of_heads
 from webnn.graph.operand import MLOperand
 

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, Value
-from webnn.formats.onnx.operators.quantization import dequantized, dynamically_quantized
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.folded_movement import reshaped
+from webnn.formats.onnx.patterns.linear_quantization import dequantized, dynamically_quantized
 from webnn.formats.onnx.patterns.onnx_operator import apply
 from webnn.graph.operand import MLOperand
 

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.descriptor import MAX_RANK
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand

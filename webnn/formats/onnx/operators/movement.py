@@ -9,12 +9,13 @@ from itertools import accumulate
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.graph.builder import MLGraphBuilder
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.graph.operand import MLOperand
 
-__all__ = ["channels_first", "channels_last", "pad_or_crop", "strided_slice"]
+__all__: list[str] = []
 
 
 @imports("Reshape")
@@ -72,16 +73,6 @@ def transpose(node: OnnxNode) -> Imported:
     x = node.operand(0)
     order = node.find_ints("perm")
     return node.builder.transpose(x, permutation=None if order is None else node.axes(order, x.rank, "perm"))
-
-
-def channels_first(b: MLGraphBuilder[object], x: MLOperand) -> MLOperand:
-    """`[images, ..., channels]` as `[images, channels, ...]`."""
-    return b.transpose(x, permutation=[0, x.rank - 1, *range(1, x.rank - 1)])
-
-
-def channels_last(b: MLGraphBuilder[object], x: MLOperand) -> MLOperand:
-    """`[images, channels, ...]` as `[images, ..., channels]`."""
-    return b.transpose(x, permutation=[0, *range(2, x.rank), 1])
 
 
 @imports("Concat")
@@ -145,22 +136,6 @@ def slice_(node: OnnxNode) -> Imported:
     return strided_slice(node.builder, node.operand(0), ranges)
 
 
-def strided_slice(b: MLGraphBuilder[object], x: MLOperand, ranges: dict[int, range]) -> MLOperand:
-    """The places in `ranges` along each axis, also backwards; all of the axes that are not in it."""
-    backwards = [axis for axis, places in ranges.items() if places.step < 0 and len(places) > 1]
-    if backwards:
-        x = b.reverse(x, axes=backwards)
-    starts, sizes, strides = [0] * x.rank, list(x.shape), [1] * x.rank
-    for axis, places in ranges.items():
-        size = x.shape[axis]
-        ahead = range(size - 1 - places[0], size, -places.step)[: len(places)] if axis in backwards else places
-        starts[axis], strides[axis] = ahead[0], ahead.step if len(ahead) > 1 else 1
-        sizes[axis] = ahead[-1] - ahead[0] + 1
-    if sizes == list(x.shape) and set(strides) <= {1}:
-        return x if backwards else b.identity(x)
-    return b.slice(x, starts, sizes, strides=strides)
-
-
 @imports("Expand")
 def expand(node: OnnxNode) -> Imported:
     """Stretched to a shape that may also be smaller than the input's in places."""
@@ -212,45 +187,6 @@ def _filled(node: OnnxNode, padded: MLOperand, before: Sequence[int], after: Seq
             mask = node.constant((places >= max(first, 0)) & (places < size - max(last, 0)))
             inside = mask if inside is None else b.logical_and(inside, mask)
     return padded if inside is None else b.where(inside, padded, b.reshape(node.operand(2), []))
-
-
-def pad_or_crop(
-    b: MLGraphBuilder[object],
-    x: MLOperand,
-    before: list[int],
-    after: list[int],
-    *,
-    mode: str = "constant",
-    value: float = 0,
-) -> MLOperand:
-    """`x` with `before` and `after` more elements along each axis, or fewer where they are negative."""
-    if any(size < 0 for size in [*before, *after]):
-        ranges = {
-            axis: range(max(-first, 0), size - max(-last, 0))
-            for axis, (first, last, size) in enumerate(zip(before, after, x.shape, strict=True))
-        }
-        if any(len(places) == 0 for places in ranges.values()):
-            raise UnsupportedNodeError(f"nothing of {list(x.shape)} is left without {before} and {after} elements")
-        x = strided_slice(b, x, ranges)
-        before, after = [max(size, 0) for size in before], [max(size, 0) for size in after]
-    if not any(before) and not any(after):
-        return b.identity(x)
-    if mode == "wrap":
-        for axis, (first, last) in enumerate(zip(before, after, strict=True)):
-            size = x.shape[axis]
-            if max(first, last) > size:
-                raise UnsupportedNodeError(f"{max(first, last)} elements more than once around an axis of {size}")
-            parts = [range(size - first, size), range(size), range(last)]
-            if first or last:
-                x = b.concat([strided_slice(b, x, {axis: part}) for part in parts if len(part)], axis)
-        return x
-    if mode == "constant":
-        return b.pad(x, before, after, value=value)
-    if mode == "reflect":
-        return b.pad(x, before, after, mode="reflection")
-    if mode == "edge":
-        return b.pad(x, before, after, mode="edge")
-    raise DataError(f"mode {mode!r} is none of constant, reflect, edge and wrap")
 
 
 @imports("DepthToSpace")

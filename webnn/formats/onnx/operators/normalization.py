@@ -9,47 +9,17 @@ from __future__ import annotations
 import math
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode
-from webnn.formats.onnx.operators.movement import channels_first, channels_last
+from webnn.formats.onnx.patterns.channel_layout import channels_first, channels_last
+from webnn.formats.onnx.patterns.layer_normalization import layer_normalized, root_mean_square_normalized, scaled
+from webnn.formats.onnx.patterns.precision import cast_like, in_float32
 from webnn.graph.operand import MLOperand
 
-__all__ = ["in_float32", "layer_normalized", "root_mean_square_normalized"]
+__all__: list[str] = []
 
 _FLOAT = 1
 """The `stash_type` that asks for statistics in float32."""
-
-
-def in_float32(node: OnnxNode, x: MLOperand) -> MLOperand:
-    """`x`, cast if it is not float32 already."""
-    return x if x.data_type == "float32" else node.builder.cast(x, "float32")
-
-
-def _cast_like(node: OnnxNode, x: MLOperand, like: MLOperand) -> MLOperand:
-    return x if x.data_type == like.data_type else node.builder.cast(x, like.data_type)
-
-
-def layer_normalized(
-    node: OnnxNode, x: MLOperand, scale: MLOperand | None, bias: MLOperand | None, *, axis: int, epsilon: float
-) -> MLOperand:
-    """`x` normalized over the dimensions from `axis` on; `scale` and `bias` are of any shape that stretches to it."""
-    scale, bias = (None if given is None else _cast_like(node, given, x) for given in (scale, bias))
-    sizes = x.shape[axis:]
-    inside = all(given is None or given.shape == sizes for given in (scale, bias))
-    y = node.builder.layer_normalization(
-        x,
-        scale=scale if inside else None,
-        bias=bias if inside else None,
-        axes=list(range(axis, x.rank)),
-        epsilon=epsilon,
-    )
-    return y if inside else _scaled(node, y, scale, bias)
-
-
-def _scaled(node: OnnxNode, y: MLOperand, scale: MLOperand | None, bias: MLOperand | None) -> MLOperand:
-    if scale is not None:
-        y = node.builder.mul(y, _cast_like(node, scale, y))
-    return y if bias is None else node.builder.add(y, _cast_like(node, bias, y))
 
 
 def _statistics(node: OnnxNode, x: MLOperand, axis: int, epsilon: float, first: int) -> list[MLOperand | None]:
@@ -64,21 +34,6 @@ def _statistics(node: OnnxNode, x: MLOperand, axis: int, epsilon: float, first: 
         variance = b.reduce_mean(b.mul(centered, centered), axes=axes, keep_dimensions=True)
         inverse = b.reciprocal(b.sqrt(b.add(variance, node.scalar(x, epsilon))))
     return [mean, inverse]
-
-
-def root_mean_square_normalized(
-    node: OnnxNode, x: MLOperand, scale: MLOperand | None, axis: int, epsilon: float, *, stashed: bool = True
-) -> tuple[MLOperand, MLOperand]:
-    """`x` over its root mean square from `axis` on, times `scale`; and the root mean square itself.
-
-    With `stashed`, the square is taken in float32, where that of a float16 does not overflow.
-    """
-    b = node.builder
-    wide = in_float32(node, x) if stashed else x
-    square = b.reduce_mean(b.pow(wide, node.scalar(wide, 2.0)), axes=list(range(axis, x.rank)), keep_dimensions=True)
-    root = b.sqrt(b.add(square, node.scalar(wide, epsilon)))
-    y = _cast_like(node, b.div(wide, root), x)
-    return (y if scale is None else b.mul(y, _cast_like(node, scale, y))), root
 
 
 @imports("LayerNormalization")
@@ -134,7 +89,7 @@ def _group_normalized(node: OnnxNode, x: MLOperand, groups: int, epsilon: float)
 
 
 def _along_channels(node: OnnxNode, vector: MLOperand, x: MLOperand) -> MLOperand:
-    return node.builder.reshape(_cast_like(node, vector, x), [vector.shape[0], *(1 for _ in x.shape[2:])])
+    return node.builder.reshape(cast_like(node, vector, x), [vector.shape[0], *(1 for _ in x.shape[2:])])
 
 
 @imports("GroupNormalization", since=18)
@@ -143,7 +98,7 @@ def group_normalization_by_group(node: OnnxNode) -> Imported:
     x, b = node.operand(0), node.builder
     y = _group_normalized(node, x, node.get_int("num_groups"), node.get_float("epsilon", 1e-5))
     scale, bias = (b.reshape(node.operand(i), [*node.shape(i), 1]) for i in (1, 2))
-    return b.reshape(_scaled(node, y, scale, bias), x.shape)
+    return b.reshape(scaled(node, y, scale, bias), x.shape)
 
 
 @imports("GroupNormalization", since=21)
@@ -152,7 +107,7 @@ def group_normalization(node: OnnxNode) -> Imported:
     x = node.operand(0)
     y = _group_normalized(node, x, node.get_int("num_groups"), node.get_float("epsilon", 1e-5))
     scale, bias = (_along_channels(node, node.operand(i), x) for i in (1, 2))
-    return _scaled(node, node.builder.reshape(y, x.shape), scale, bias)
+    return scaled(node, node.builder.reshape(y, x.shape), scale, bias)
 
 
 @imports("GroupNorm", "SkipGroupNorm", domain=MICROSOFT)
@@ -161,7 +116,7 @@ def group_norm(node: OnnxNode) -> Imported:
     b, total = node.builder, node.operand(0)
     for i in (3, 4) if node.op_type == "SkipGroupNorm" else ():
         if node.has(i):
-            added = _cast_like(node, node.operand(i), total)
+            added = cast_like(node, node.operand(i), total)
             if i == 3 and added.rank == 2:  # one value for each sample and channel
                 last = node.get_int("channels_last", 1)
                 added = b.reshape(added, [*added.shape[:1], 1, 1, *added.shape[1:]] if last else [*added.shape, 1, 1])
@@ -170,7 +125,7 @@ def group_norm(node: OnnxNode) -> Imported:
     x = channels_first(b, total) if last else total
     y = _group_normalized(node, x, node.get_int("groups"), node.get_float("epsilon", 1e-5))
     gamma, beta = (_along_channels(node, node.operand(i), x) for i in (1, 2))
-    y = _scaled(node, b.reshape(y, x.shape), gamma, beta)
+    y = scaled(node, b.reshape(y, x.shape), gamma, beta)
     if node.get_int("activation"):
         y = b.mul(y, b.sigmoid(y))
     return [channels_last(b, y) if last else y, total]
@@ -182,7 +137,7 @@ def mean_variance_normalization(node: OnnxNode) -> Imported:
     x = node.operand(0)
     axes = node.axes(node.get_ints("axes", [0, 2, 3]), x.rank)
     y = node.builder.layer_normalization(in_float32(node, x), axes=axes, epsilon=1e-18)
-    return _cast_like(node, y, x)
+    return cast_like(node, y, x)
 
 
 @imports("LpNormalization")

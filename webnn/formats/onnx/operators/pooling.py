@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.movement import pad_or_crop, strided_slice
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.formats.onnx.patterns.sliding_windows import Windows
 from webnn.graph.operand import MLOperand
 

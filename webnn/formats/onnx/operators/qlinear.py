@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode
-from webnn.formats.onnx.operators.movement import channels_first, channels_last
-from webnn.formats.onnx.operators.quantization import dequantized, dynamically_quantized, quantized, triple
+from webnn.formats.onnx.patterns.channel_layout import channels_first, channels_last
 from webnn.formats.onnx.patterns.folded_movement import reshaped
+from webnn.formats.onnx.patterns.linear_quantization import dequantized, dynamically_quantized, quantized, triple
 from webnn.formats.onnx.patterns.onnx_operator import apply, apply_many
 from webnn.graph.operand import MLOperand
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode
 from webnn.formats.onnx.patterns.recurrent_network import Cut, Network
 from webnn.formats.onnx.patterns.unrolled_cells import gru_step, lstm_step, rnn_step, spelled_out
 from webnn.graph.operand import MLOperand

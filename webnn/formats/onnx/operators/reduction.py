@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 

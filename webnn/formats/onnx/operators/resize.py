@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 

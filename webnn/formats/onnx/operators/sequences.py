@@ -8,8 +8,10 @@ from itertools import accumulate, repeat
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import ABSENT, OnnxNode, UnsupportedNodeError, Value
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.onnx.patterns.onnx_operator import apply_many
 from webnn.formats.onnx.patterns.split_and_stack import concatenated, slices_of, stacked
 from webnn.graph.descriptor import MAX_TENSOR_COUNT

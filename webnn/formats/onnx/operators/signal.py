@@ -9,9 +9,10 @@ import numpy as np
 from onnx import TensorProto
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
-from webnn.formats.onnx.operators.movement import pad_or_crop
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []

@@ -7,9 +7,11 @@ import math
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, Value
-from webnn.formats.onnx.operators.classical_ml import NO_LABELS, floats, transformed
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, floats, transformed
 from webnn.formats.onnx.patterns.tree_tables import EQUAL, LESS, Forest, read_ensemble, read_votes
 from webnn.graph.operand import MLOperand
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from webnn.formats.onnx.importing.values import OnnxNode
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.graph.operand import MLOperand
 
 __all__ = ["expanded", "joined", "part", "reshaped"]

@@ -8,8 +8,10 @@ from typing import Any, Final
 import numpy as np
 from onnx import AttributeProto, helper
 
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import importer_of
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, as_value
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import as_value
 from webnn.graph.operand import MLOperand
 
 __all__ = ["apply", "apply_many"]

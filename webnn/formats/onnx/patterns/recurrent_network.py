@@ -13,8 +13,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import joined, part
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand

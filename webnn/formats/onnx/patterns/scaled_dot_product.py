@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from webnn.errors import DataError
-from webnn.formats.onnx.importing.values import OnnxNode
-from webnn.formats.onnx.operators.normalization import in_float32
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.patterns.precision import in_float32
 from webnn.graph.operand import MLOperand
 
 __all__ = ["Mask", "attended", "extended", "in_heads", "out_of_heads"]

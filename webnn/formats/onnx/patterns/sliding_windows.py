@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webnn.errors import DataError
-from webnn.formats.onnx.importing.values import OnnxNode
+from webnn.formats.onnx.importing.node import OnnxNode
 
 __all__ = ["Windows"]
 

@@ -10,7 +10,9 @@ import numpy as np
 from onnx import ValueInfoProto
 
 from webnn.errors import DataError
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError, Value
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MAX_TENSOR_COUNT
 from webnn.graph.operand import MLOperand

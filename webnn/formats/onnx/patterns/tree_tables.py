@@ -8,7 +8,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
-from webnn.formats.onnx.importing.values import OnnxNode, UnsupportedNodeError
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 
 __all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "Forest", "read_ensemble", "read_votes"]
 

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from webnn.formats.onnx.importing.operator_table import Imported
-from webnn.formats.onnx.importing.values import UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import part
 from webnn.formats.onnx.patterns.recurrent_network import Network
 from webnn.graph.operand import MLOperand
