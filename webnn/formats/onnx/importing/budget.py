@@ -6,11 +6,11 @@ from typing import Final
 
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 
-__all__ = ["SPELLED_OUT", "Budget"]
+__all__ = ["MAX_UNROLLED_NODES", "Budget"]
 
 _BYTES: Final = 256 << 20
 """The most bytes that all results of one import may take together."""
-SPELLED_OUT: Final = 1 << 15
+MAX_UNROLLED_NODES: Final = 1 << 15
 """The most nodes that the iterations of all loops of a model may have together."""
 _EVALUATIONS: Final = 1024
 """How often the reference evaluator is asked in one import, for some milliseconds each time: loops ask without end."""
@@ -21,7 +21,7 @@ class Budget:
 
     def __init__(self) -> None:
         self._left = _BYTES
-        self._nodes = SPELLED_OUT
+        self._nodes = MAX_UNROLLED_NODES
         self._evaluations = _EVALUATIONS
 
     def take(self, size: int) -> bool:
@@ -36,7 +36,7 @@ class Budget:
         if not self.take(size):
             raise UnsupportedNodeError(f"the {what} to spell out take too much memory")
 
-    def take_nodes(self, count: int) -> bool:
+    def take_unrolled_nodes(self, count: int) -> bool:
         """Whether iterations of `count` more nodes are fine; if so they are counted."""
         if count > self._nodes:
             return False

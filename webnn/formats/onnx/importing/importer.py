@@ -25,7 +25,7 @@ from webnn.formats.onnx.importing.constant_folding import fold
 from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.inputs import Inputs
 from webnn.formats.onnx.importing.node import OnnxNode
-from webnn.formats.onnx.importing.operator_table import importer_of
+from webnn.formats.onnx.importing.operator_table import import_function_for
 from webnn.formats.onnx.importing.ordering import MAX_DEPTH, needed, producers_of, reads
 from webnn.formats.onnx.importing.problems import (
     MOST_NAMES,
@@ -33,10 +33,10 @@ from webnn.formats.onnx.importing.problems import (
     Problem,
     UnsupportedNodeError,
     label_of,
-    qualified,
-    text,
-    unknown,
-    where,
+    node_title,
+    qualified_type,
+    shown_name,
+    unknown_operator,
 )
 from webnn.formats.onnx.importing.standard_functions import has_standard_function, standard_function
 from webnn.formats.onnx.importing.values import ABSENT, Value, as_value
@@ -130,7 +130,7 @@ class Importer:
         producers = producers_of(self._graph.node)
         for name in wanted:
             if name not in producers and not self._is_given(name):
-                has = ", ".join(text(info.name) for info in self._graph.output)
+                has = ", ".join(shown_name(info.name) for info in self._graph.output)
                 raise ValidationError(f"outputs: the model computes no {name!r}; its outputs are {has}")
         order = needed(producers, wanted)
         read = {name for node in order for name in reads(node)} | set(wanted)
@@ -161,7 +161,7 @@ class Importer:
                 operand = self.builder.identity(operand, label=name)
         except (UnsupportedNodeError, MLError) as error:
             nearest = error.nearest if isinstance(error, UnsupportedNodeError) else ""
-            self.problems.append(Problem(text(name), "output", str(error), nearest))
+            self.problems.append(Problem(shown_name(name), "output", str(error), nearest))
             return None
         return operand
 
@@ -231,7 +231,7 @@ class Importer:
         results: Sequence[Value | None] | None = None
         if any(value.missing for value in inputs if value is not None):
             if not self._is_importable(proto, domain):
-                self._report(proto, domain, UnsupportedNodeError(*unknown(domain, proto.op_type)))
+                self._report(proto, domain, UnsupportedNodeError(*unknown_operator(domain, proto.op_type)))
         else:
             node = OnnxNode(
                 self,
@@ -247,10 +247,10 @@ class Importer:
             except (UnsupportedNodeError, NotSupportedError, ValidationError) as error:
                 self._report(proto, domain, error)
             except DataError as error:
-                raise DataError(f"{where(proto)}: {error}") from None
+                raise DataError(f"{node_title(proto)}: {error}") from None
             except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
                 # Numbers that no valid model has; each kind could be checked for, at the cost of what is readable.
-                raise DataError(f"{where(proto)} is not valid: {error}") from error
+                raise DataError(f"{node_title(proto)} is not valid: {error}") from error
         if results is None and not self._depth:
             self._before += [
                 name
@@ -263,9 +263,11 @@ class Importer:
                 self.scope.values[name] = result if result is not None else Value(missing=True)
                 why = result.why if result is not None else None
                 if results is not None and (result is None or why is not None):
-                    reason = f"its output {i} ({text(name)}) is used, and WebNN cannot compute it"
+                    reason = f"its output {i} ({shown_name(name)}) is used, and WebNN cannot compute it"
                     reason, nearest = (f"{reason}: {why.reason}", why.nearest) if why is not None else (reason, "")
-                    self._partial[name] = Problem(text(label_of(proto)), qualified(proto, domain), reason, nearest)
+                    self._partial[name] = Problem(
+                        shown_name(label_of(proto)), qualified_type(proto, domain), reason, nearest
+                    )
 
     def _attributes(self, proto: NodeProto) -> dict[str, AttributeProto]:
         """The attributes of a node; inside of a function some refer to those of its call, which may not be given."""
@@ -283,7 +285,7 @@ class Importer:
     def _is_importable(self, proto: NodeProto, domain: str) -> bool:
         version = self._versions.get(domain, 1)
         return (
-            importer_of(domain, proto.op_type, version) is not None
+            import_function_for(domain, proto.op_type, version) is not None
             or (domain, proto.op_type, proto.overload) in self._functions
             or has_standard_function(domain, proto.op_type, version)
         )
@@ -293,7 +295,7 @@ class Importer:
             self.problems += error.problems
             return
         nearest = error.nearest if isinstance(error, UnsupportedNodeError) else ""
-        self.problems.append(Problem(text(label_of(proto)), qualified(proto, domain), str(error), nearest))
+        self.problems.append(Problem(shown_name(label_of(proto)), qualified_type(proto, domain), str(error), nearest))
 
     def _results(self, node: OnnxNode, proto: NodeProto) -> Sequence[Value | None]:
         function = self._functions.get((node.domain, proto.op_type, proto.overload))
@@ -305,7 +307,7 @@ class Importer:
             folded = fold(node)
             if folded is not None:
                 return [Value(array) for array in folded]
-        import_function = importer_of(node.domain, node.op_type, node.version)
+        import_function = import_function_for(node.domain, node.op_type, node.version)
         if import_function is None:
             return self._decomposed(node)
         imported = import_function(node)
@@ -323,7 +325,7 @@ class Importer:
         """The outputs of a node by the standard's own definition of its operator in terms of others."""
         function = standard_function(node)
         if function is None:
-            raise UnsupportedNodeError(*unknown(node.domain, node.op_type))
+            raise UnsupportedNodeError(*unknown_operator(node.domain, node.op_type))
         outer, before = self._label, len(self.problems)
         self._label = outer or next(name for name in node.outputs if name)
         try:
@@ -338,7 +340,9 @@ class Importer:
     def run_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:
         """The outputs for these inputs of a graph inside of a node, which sees the values around it."""
         if len(graph.input) != len(inputs):
-            raise DataError(f"the graph {text(graph.name)} takes {len(graph.input)} inputs, is given {len(inputs)}")
+            raise DataError(
+                f"the graph {shown_name(graph.name)} takes {len(graph.input)} inputs, is given {len(inputs)}"
+            )
         wanted = [info.name for info in graph.output]
         if id(graph) not in self._bodies:
             weights = {tensor.name: Value(self.model.array(tensor)) for tensor in graph.initializer}

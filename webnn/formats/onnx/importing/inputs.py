@@ -11,7 +11,7 @@ from onnx import GraphProto, TypeProto, ValueInfoProto
 from webnn.errors import ValidationError
 from webnn.formats.onnx.file.element_types import DTYPES
 from webnn.formats.onnx.importing.data_types import data_type_for
-from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, text
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, shown_name
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import enum_value, shown, unsigned, unsigned_list
@@ -53,7 +53,7 @@ class Inputs:
                 raise ValidationError(f"{option} must be a mapping of names, got {type(given).__name__}")
             for name in given:
                 if name not in allowed:
-                    has = ", ".join(sorted(map(text, allowed))[:20])
+                    has = ", ".join(sorted(map(shown_name, allowed))[:20])
                     raise ValidationError(f"{option}: the model has no {what} {name!r}; it has {has or 'none'}")
 
         for name, operand in operands.items():
@@ -131,14 +131,16 @@ class Inputs:
         try:
             return data_type_for(_tensor_type(info).elem_type)
         except UnsupportedNodeError as error:
-            raise OnnxNotSupportedError([Problem(text(info.name), "input", error.reason, error.nearest)]) from None
+            raise OnnxNotSupportedError(
+                [Problem(shown_name(info.name), "input", error.reason, error.nearest)]
+            ) from None
 
     def _input(self, info: ValueInfoProto, shape: tuple[int, ...]) -> Value:
         held_type = self._held_type(info)
         name = info.name
         if held_type in ("int4", "uint4"):
             problem = Problem(
-                text(name),
+                shown_name(name),
                 "input",
                 f"{held_type} is a type of constants only: a WebNN graph is given no 4-bit numbers when it runs",
                 f"give its value as constants={{{name!r}: ...}}, or make it an initializer of the model",
@@ -196,7 +198,7 @@ class Inputs:
             else:
                 known = [size if size > 0 else sizes.get(symbol, "...") for size, symbol in dims]
                 wanted[info.name] = f"[{', '.join(map(str, known))}]"
-        return ", ".join(f"{text(name)!r}: {size}" for name, size in wanted.items())
+        return ", ".join(f"{shown_name(name)!r}: {size}" for name, size in wanted.items())
 
     def _shape(self, info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...] | str:
         """The shape of an input, or a word on what is open in it."""
@@ -231,7 +233,7 @@ def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
         return kind.tensor_type
     found = kind.WhichOneof("value") or "nothing"
     nearest = f"its tensors as constants={{{info.name!r}: [...]}}" if found == "sequence_type" else ""
-    raise OnnxNotSupportedError([Problem(text(info.name), "input", f"is no tensor but {found}", nearest)])
+    raise OnnxNotSupportedError([Problem(shown_name(info.name), "input", f"is no tensor but {found}", nearest)])
 
 
 def _declared(info: ValueInfoProto) -> list[tuple[int, str]]:
@@ -246,4 +248,4 @@ def _fits(shape: Sequence[int], declared: Sequence[tuple[int, str]]) -> bool:
 
 
 def _written(declared: Sequence[tuple[int, str]]) -> str:
-    return "[" + ", ".join(str(size) if size > 0 else text(symbol or "?") for size, symbol in declared) + "]"
+    return "[" + ", ".join(str(size) if size > 0 else shown_name(symbol or "?") for size, symbol in declared) + "]"

@@ -20,7 +20,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.operand import MLOperand
 
-__all__ = ["MICROSOFT", "ImportFunction", "Imported", "imported_types", "importer_of", "imports"]
+__all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_types", "imports"]
 
 MICROSOFT: Final = "com.microsoft"
 """The domain of onnxruntime's own operators."""
@@ -47,7 +47,7 @@ def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[Impor
     return register
 
 
-def importer_of(domain: str, op_type: str, version: int) -> ImportFunction | None:
+def import_function_for(domain: str, op_type: str, version: int) -> ImportFunction | None:
     """The function for a node, or None."""
     for first, function in _TABLE.get((domain, op_type), ()):
         if first <= version:

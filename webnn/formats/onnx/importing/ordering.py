@@ -11,7 +11,7 @@ from typing import Final
 from onnx import NodeProto
 
 from webnn.errors import DataError
-from webnn.formats.onnx.importing.problems import text, where
+from webnn.formats.onnx.importing.problems import node_title, shown_name
 
 __all__ = ["MAX_DEPTH", "needed", "producers_of", "reads"]
 
@@ -26,7 +26,9 @@ def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
         for name in node.output:
             if name:
                 if name in producers:
-                    raise DataError(f"{where(node)} and {where(producers[name])} both compute {text(name)}")
+                    raise DataError(
+                        f"{node_title(node)} and {node_title(producers[name])} both compute {shown_name(name)}"
+                    )
                 producers[name] = node
     return producers
 
@@ -69,5 +71,5 @@ def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[No
             elif is_new:
                 stack.extend(reversed(missing))
             else:
-                raise DataError(f"{where(node)} needs what is computed from its own output")
+                raise DataError(f"{node_title(node)} needs what is computed from its own output")
     return order

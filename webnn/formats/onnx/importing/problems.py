@@ -17,10 +17,10 @@ __all__ = [
     "Problem",
     "UnsupportedNodeError",
     "label_of",
-    "qualified",
-    "text",
-    "unknown",
-    "where",
+    "node_title",
+    "qualified_type",
+    "shown_name",
+    "unknown_operator",
 ]
 
 
@@ -63,7 +63,7 @@ class OnnxNotSupportedError(NotSupportedError):
         lines = [f"  {problem}" for problem in problems]
         many = "1 node" if len(problems) == 1 else f"{len(problems)} nodes"
         if reachable:
-            names = ", ".join(f"{text(name)!r}" for name in reachable[:MOST_NAMES])
+            names = ", ".join(f"{shown_name(name)!r}" for name in reachable[:MOST_NAMES])
             more = ", ..." if len(reachable) > MOST_NAMES else ""
             lines.append(f"The rest can be loaded, to go on outside of the graph: outputs=[{names}{more}]")
         super().__init__("\n".join([f"{many} of the ONNX model cannot be expressed in WebNN:", *lines]))
@@ -71,7 +71,7 @@ class OnnxNotSupportedError(NotSupportedError):
         self.reachable = tuple(reachable)
 
 
-def text(name: object) -> str:
+def shown_name(name: object) -> str:
     """A name for a message; protobuf gives bytes where a file has a name that is no UTF-8."""
     return printable(name if isinstance(name, str) else repr(name))
 
@@ -82,17 +82,17 @@ def label_of(proto: NodeProto) -> str:
     return label if isinstance(label, str) else repr(label)
 
 
-def qualified(proto: NodeProto, domain: str) -> str:
+def qualified_type(proto: NodeProto, domain: str) -> str:
     """The type of a node, with its domain unless that is the standard's."""
-    return text(f"{domain}.{proto.op_type}" if domain else proto.op_type)
+    return shown_name(f"{domain}.{proto.op_type}" if domain else proto.op_type)
 
 
-def where(proto: NodeProto) -> str:
+def node_title(proto: NodeProto) -> str:
     """A node at the beginning of a message."""
-    return f"node {text(label_of(proto))} ({text(proto.op_type)})"
+    return f"node {shown_name(label_of(proto))} ({shown_name(proto.op_type)})"
 
 
-def unknown(domain: str, op_type: str) -> tuple[str, str]:
+def unknown_operator(domain: str, op_type: str) -> tuple[str, str]:
     """Why an operator that nothing knows cannot be expressed, and the nearest form."""
     if domain:
         return f"the importer knows no {op_type} of the domain {domain}", _NEAREST.get(op_type, "")

@@ -11,8 +11,14 @@ from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.formats.onnx.patterns.folded_movement import part
-from webnn.formats.onnx.patterns.scaled_dot_product import Mask, attended, extended, in_heads, out_of_heads
+from webnn.formats.onnx.patterns.folded_movement import sliced
+from webnn.formats.onnx.patterns.scaled_dot_product import (
+    AttentionMask,
+    merge_heads,
+    scaled_dot_product_attention,
+    split_heads,
+    with_past,
+)
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -25,14 +31,14 @@ __all__: list[str] = []
 def attention(node: OnnxNode) -> Imported:
     """With three or four dimensions, several heads to a key, masks, and keys and values of the past."""
     flat = node.rank(0) == 3
-    query = in_heads(node, node.operand(0), node.get_int("q_num_heads", 0))
-    key, value = (in_heads(node, node.operand(i), node.get_int("kv_num_heads", 0)) for i in (1, 2))
-    key, value = extended(node, 4, key), extended(node, 5, value)
-    mask, keys = Mask(node), key.shape[2]
+    query = split_heads(node, node.operand(0), node.get_int("q_num_heads", 0))
+    key, value = (split_heads(node, node.operand(i), node.get_int("kv_num_heads", 0)) for i in (1, 2))
+    key, value = with_past(node, 4, key), with_past(node, 5, value)
+    mask, keys = AttentionMask(node), key.shape[2]
     if node.has(3):
         _add_given_mask(node, mask, query, keys)
-    _add_order(node, mask, query, keys)
-    result = attended(
+    _add_causal_and_window(node, mask, query, keys)
+    result = scaled_dot_product_attention(
         node,
         query,
         key,
@@ -40,13 +46,13 @@ def attention(node: OnnxNode) -> Imported:
         mask,
         scale=node.get_float("scale", 0.0),
         softcap=node.get_float("softcap", 0.0),
-        wide=bool(node.get_int("softmax_precision", 0)) and _precision(node) == "float32",
-        hidden_rows=True,
+        softmax_in_float32=bool(node.get_int("softmax_precision", 0)) and _precision(node) == "float32",
+        fully_masked_rows=True,
     )
     mode = node.get_int("qk_matmul_output_mode", 0)
     if not 0 <= mode <= 3:
         raise DataError(f"qk_matmul_output_mode must be 0 to 3, got {mode}")
-    output = out_of_heads(node, result.output) if flat else result.output
+    output = merge_heads(node, result.output) if flat else result.output
     return [output, key, value, result.stages[mode]]
 
 
@@ -54,7 +60,7 @@ def _precision(node: OnnxNode) -> str:
     return data_type_for(node.get_int("softmax_precision"))
 
 
-def _add_given_mask(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> None:
+def _add_given_mask(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int) -> None:
     """The mask, of booleans (held by uint8) or of what is added; it may be shorter than there are keys."""
     known = node.known(3)
     if known is not None:
@@ -62,7 +68,7 @@ def _add_given_mask(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> 
         if known.dtype == np.bool_:
             mask.allow(np.pad(known, missing), query)
         else:
-            mask.add(np.pad(known.astype(np.float32), missing, constant_values=-np.inf))
+            mask.add_bias(np.pad(known.astype(np.float32), missing, constant_values=-np.inf))
         return
     given, is_bool = node.operand(3), node.data_type(3) == "uint8"
     missing_keys = keys - given.shape[-1]
@@ -72,10 +78,10 @@ def _add_given_mask(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> 
     if is_bool:
         mask.allow(given, query)
     else:
-        mask.add(given)
+        mask.add_bias(given)
 
 
-def _add_order(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> None:
+def _add_causal_and_window(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int) -> None:
     """Which keys lie where a query may look, by their order: causal, in a window, and none that are padding."""
     causal = bool(node.get_int("is_causal", 0))
     left, right = node.get_int("left_window_size", -1), node.get_int("right_window_size", -1)
@@ -114,7 +120,7 @@ def _add_order(node: OnnxNode, mask: Mask, query: MLOperand, keys: int) -> None:
 # Those of onnxruntime.
 
 
-def _add_padding(node: OnnxNode, mask: Mask, index: int, query: MLOperand, keys: int) -> None:
+def _add_padding(node: OnnxNode, mask: AttentionMask, index: int, query: MLOperand, keys: int) -> None:
     """A mask of integers: which keys count, or how many of them do."""
     b, shape = node.builder, node.shape(index)
     batch, queries = query.shape[0], query.shape[2]
@@ -140,7 +146,7 @@ def _add_padding(node: OnnxNode, mask: Mask, index: int, query: MLOperand, keys:
     mask.allow(b.greater(given, node.scalar(given, 0)), query, otherwise)
 
 
-def _add_causal(node: OnnxNode, mask: Mask, query: MLOperand, keys: int, past: int) -> None:
+def _add_causal(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int, past: int) -> None:
     if node.get_int("unidirectional", 0):
         mask.allow(np.arange(keys)[None] <= np.arange(query.shape[2])[:, None] + past, query)
 
@@ -156,21 +162,21 @@ def attention_of_onnxruntime(node: OnnxNode) -> Imported:
     if node.has(2):
         projected = b.add(projected, node.operand(2))
     sizes = node.find_ints("qkv_hidden_sizes") or [projected.shape[2] // 3] * 3
-    query, key, value = (in_heads(node, part, heads) for part in b.split(projected, sizes, axis=2))
+    query, key, value = (split_heads(node, part, heads) for part in b.split(projected, sizes, axis=2))
     if node.has(4) and 0 not in node.shape(4):
         past = [b.reshape(part, part.shape[1:]) for part in b.split(node.operand(4), 2)]
         key, value = (b.concat([before, now], 2) for before, now in zip(past, (key, value), strict=True))
-    mask = Mask(node)
+    mask = AttentionMask(node)
     if node.has(3):
         _add_padding(node, mask, 3, query, key.shape[2])
     _add_causal(node, mask, query, key.shape[2], key.shape[2] - query.shape[2])
     if node.has(5):
-        mask.add(node.operand(5))
-    result = attended(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
+        mask.add_bias(node.operand(5))
+    result = scaled_dot_product_attention(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
     present = None
     if node.reads(1):
         present = b.concat([b.reshape(x, [1, *x.shape]) for x in (key, value)], 0)
-    return [out_of_heads(node, result.output), present]
+    return [merge_heads(node, result.output), present]
 
 
 @imports("MultiHeadAttention", domain=MICROSOFT)
@@ -181,15 +187,15 @@ def multi_head_attention(node: OnnxNode) -> Imported:
     if node.reads(3):
         raise UnsupportedNodeError("its scores are read", "Attention of opset 23")
     query, key, value = _queries_keys_values(node)
-    key, value = extended(node, 6, key), extended(node, 7, value)
-    mask = Mask(node)
+    key, value = with_past(node, 6, key), with_past(node, 7, value)
+    mask = AttentionMask(node)
     if node.has(4):
         _add_padding(node, mask, 4, query, key.shape[2])
     _add_causal(node, mask, query, key.shape[2], node.shape(6)[2] if node.has(6) else 0)
     if node.has(5):
-        mask.add(node.operand(5))
-    result = attended(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
-    return [out_of_heads(node, result.output), key, value]
+        mask.add_bias(node.operand(5))
+    result = scaled_dot_product_attention(node, query, key, value, mask, scale=node.get_float("scale", 0.0))
+    return [merge_heads(node, result.output), key, value]
 
 
 def _queries_keys_values(node: OnnxNode) -> tuple[MLOperand, MLOperand, MLOperand]:
@@ -210,9 +216,9 @@ def _queries_keys_values(node: OnnxNode) -> tuple[MLOperand, MLOperand, MLOperan
         for i, x in enumerate(parts):
             size = x.shape[2] if x.rank == 3 else x.shape[1] * x.shape[3]
             if x.rank == 3:  # keys and values of the past have their bias already
-                parts[i] = b.add(x, part(node, bias, 0, start, size))
+                parts[i] = b.add(x, sliced(node, bias, 0, start, size))
             start += size
-    query, key, value = (in_heads(node, x, heads) for x in parts)
+    query, key, value = (split_heads(node, x, heads) for x in parts)
     return query, key, value
 
 

@@ -14,7 +14,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
-from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, floats, transformed
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -41,7 +41,7 @@ def array_feature_extractor(node: OnnxNode) -> Imported:
 @imports("Scaler", domain=_ML)
 def scaler(node: OnnxNode) -> Imported:
     """Each feature less its offset, times its scale."""
-    b, x = node.builder, floats(node)
+    b, x = node.builder, feature_rows(node)
     features = x.shape[-1]
     centred = b.sub(x, b.constant(np.array(_numbers(node, "offset", features))))
     return b.mul(centred, b.constant(np.array(_numbers(node, "scale", features))))
@@ -50,7 +50,7 @@ def scaler(node: OnnxNode) -> Imported:
 @imports("Normalizer", domain=_ML)
 def normalizer(node: OnnxNode) -> Imported:
     """Each row by its norm; rows of zeros stay."""
-    b, x, norm = node.builder, floats(node), node.get_string("norm", "MAX")
+    b, x, norm = node.builder, feature_rows(node), node.get_string("norm", "MAX")
     reduce = {"MAX": b.reduce_max, "L1": b.reduce_l1, "L2": b.reduce_l2}.get(norm)
     if reduce is None:
         raise DataError(f"norm must be MAX, L1 or L2, got {norm!r}")
@@ -80,13 +80,13 @@ def imputer(node: OnnxNode) -> Imported:
 @imports("FeatureVectorizer", domain=_ML)
 def feature_vectorizer(node: OnnxNode) -> Imported:
     """The features of all inputs, one after the other."""
-    return node.builder.concat([floats(node, i) for i in range(len(node.inputs))], 1)
+    return node.builder.concat([feature_rows(node, i) for i in range(len(node.inputs))], 1)
 
 
 @imports("LinearRegressor", domain=_ML)
 def linear_regressor(node: OnnxNode) -> Imported:
     """One product, and what follows it."""
-    return transformed(node, _linear(node, node.get_int("targets", 1)))
+    return post_transformed(node, _linear(node, node.get_int("targets", 1)))
 
 
 @imports("LinearClassifier", domain=_ML)
@@ -96,15 +96,15 @@ def linear_classifier(node: OnnxNode) -> Imported:
     strings = node.get_strings("classlabels_strings", ())
     scores = _linear(node, len(labels) or len(strings))
     if not labels:
-        return [Value(why=NO_LABELS), transformed(node, scores)]
+        return [Value(why=NO_LABELS), post_transformed(node, scores)]
     largest = b.arg_max(scores, 1, output_data_type="int64")
     if labels != [*range(len(labels))]:
         largest = b.gather(node.constant(np.array(labels, np.int64)), largest)
-    return [largest, transformed(node, scores)]
+    return [largest, post_transformed(node, scores)]
 
 
 def _linear(node: OnnxNode, columns: int) -> MLOperand:
-    b, x = node.builder, floats(node)
+    b, x = node.builder, feature_rows(node)
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")
     given = len(node.get_floats("coefficients"))

@@ -60,7 +60,7 @@ def size(node: OnnxNode) -> Imported:
 
 
 @imports("Range")
-def places(node: OnnxNode) -> Imported:
+def range_(node: OnnxNode) -> Imported:
     """Numbers in equal steps. When all of it is known, it is folded away before it comes here."""
     start, limit, delta = (node.number(i, what) for i, what in enumerate(("the start", "the limit", "the step")))
     raise UnsupportedNodeError(f"from {start} to {limit} in steps of {delta} there are none, or too many")

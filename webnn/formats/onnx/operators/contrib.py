@@ -13,7 +13,7 @@ from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imp
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.channel_layout import channels_first, channels_last
 from webnn.formats.onnx.patterns.layer_normalization import layer_normalized
-from webnn.formats.onnx.patterns.onnx_operator import apply
+from webnn.formats.onnx.patterns.onnx_operator import onnx_operator
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -66,7 +66,7 @@ def fused_matmul(node: OnnxNode) -> Imported:
     else:
         x = _transposed(node, x, batch=flags["transBatchA"], matrix=flags["transA"])
         y = _transposed(node, y, batch=flags["transBatchB"], matrix=flags["transB"])
-        product = apply(node, "MatMul", [x, y])
+        product = onnx_operator(node, "MatMul", [x, y])
         product = product if alpha == 1 else b.linear(product, alpha=alpha)
     return _activated(node, product, _alpha_and_beta(node))
 
@@ -86,7 +86,7 @@ def _transposed(node: OnnxNode, x: MLOperand, *, batch: bool, matrix: bool) -> M
 @imports("FusedGemm", domain=MICROSOFT)
 def fused_gemm(node: OnnxNode) -> Imported:
     """Gemm and an activation."""
-    y = apply(node, "Gemm", [node.operand(0), node.operand(1), node.optional(2)], node.attributes)
+    y = onnx_operator(node, "Gemm", [node.operand(0), node.operand(1), node.optional(2)], node.attributes)
     return _activated(node, y, _alpha_and_beta(node))
 
 
@@ -96,7 +96,7 @@ def fused_gemm(node: OnnxNode) -> Imported:
 @imports("FusedConv", domain=MICROSOFT)
 def fused_conv(node: OnnxNode) -> Imported:
     """Conv, what is added to it, and an activation."""
-    return _completed(node, apply(node, "Conv", _conv_inputs(node), node.attributes))
+    return _completed(node, onnx_operator(node, "Conv", _conv_inputs(node), node.attributes))
 
 
 def _completed(node: OnnxNode, y: MLOperand) -> MLOperand:
@@ -115,7 +115,7 @@ def nhwc_conv(node: OnnxNode) -> Imported:
     """Conv with the channels of the images last, those of the filter where they always are."""
     x, *others = _conv_inputs(node)
     assert x is not None
-    y = apply(node, "Conv", [channels_first(node.builder, x), *others], node.attributes)
+    y = onnx_operator(node, "Conv", [channels_first(node.builder, x), *others], node.attributes)
     return _completed(node, channels_last(node.builder, y))
 
 
@@ -124,7 +124,9 @@ def nhwc_max_pool(node: OnnxNode) -> Imported:
     """MaxPool with channels last; of integers, as the floats that they are."""
     b, x = node.builder, node.operand(0)
     floats = x if x.data_type in ("float32", "float16") else b.cast(x, "float32")
-    y = channels_last(node.builder, apply(node, "MaxPool", [channels_first(node.builder, floats)], node.attributes))
+    y = channels_last(
+        node.builder, onnx_operator(node, "MaxPool", [channels_first(node.builder, floats)], node.attributes)
+    )
     return y if y.data_type == x.data_type else b.cast(y, x.data_type)
 
 
@@ -140,7 +142,7 @@ def gelu(node: OnnxNode) -> Imported:
 @imports("FastGelu", domain=MICROSOFT)
 def fast_gelu(node: OnnxNode) -> Imported:
     """The approximation by a hyperbolic tangent, of a sum."""
-    return apply(node, "Gelu", [_sum(node, 0, 1)], {"approximate": "tanh"})
+    return onnx_operator(node, "Gelu", [_sum(node, 0, 1)], {"approximate": "tanh"})
 
 
 @imports("QuickGelu", domain=MICROSOFT)
@@ -167,7 +169,7 @@ def bias_add(node: OnnxNode) -> Imported:
 @imports("BiasSoftmax", domain=MICROSOFT)
 def bias_softmax(node: OnnxNode) -> Imported:
     """Softmax, in its meaning before opset 13, of a sum."""
-    return apply(node, "Softmax", [_sum(node, 0, 1)], {"axis": node.get_int("axis", 1)}, version=11)
+    return onnx_operator(node, "Softmax", [_sum(node, 0, 1)], {"axis": node.get_int("axis", 1)}, version=11)
 
 
 def _sum(node: OnnxNode, *indices: int) -> MLOperand:
@@ -184,13 +186,13 @@ def _sum(node: OnnxNode, *indices: int) -> MLOperand:
 def trilu(node: OnnxNode) -> Imported:
     """As the standard's."""
     diagonal = None if not node.has(1) else node.array(1, "the diagonal")
-    return apply(node, "Trilu", [node.operand(0), diagonal], node.attributes)
+    return onnx_operator(node, "Trilu", [node.operand(0), diagonal], node.attributes)
 
 
 @imports("ExpandDims", domain=MICROSOFT)
 def expand_dims(node: OnnxNode) -> Imported:
     """A dimension of 1 more."""
-    return apply(node, "Unsqueeze", [node.operand(0), np.array(node.integers(1, "axis"), np.int64)])
+    return onnx_operator(node, "Unsqueeze", [node.operand(0), np.array(node.integers(1, "axis"), np.int64)])
 
 
 @imports("EmbedLayerNormalization", domain=MICROSOFT)

@@ -13,12 +13,12 @@ import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from webnn.errors import DataError
-from webnn.formats.onnx.importing.budget import SPELLED_OUT
+from webnn.formats.onnx.importing.budget import MAX_UNROLLED_NODES
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
-from webnn.formats.onnx.patterns.split_and_stack import slices_of, stacked
+from webnn.formats.onnx.patterns.split_and_stack import stacked, unstacked
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -39,7 +39,7 @@ def branch(node: OnnxNode) -> Imported:
     if math.prod(node.shape(0)) != 1:
         raise DataError(f"the condition must be one value, is of shape {list(node.shape(0))}")
     holds = node.builder.reshape(node.operand(0), [])
-    return [_chosen(node, holds, *pair, "a result") for pair in zip(then, other, strict=True)]
+    return [_selected(node, holds, *pair, "a result") for pair in zip(then, other, strict=True)]
 
 
 _BOTH: Final = "the condition is computed when the model runs, so both branches are"
@@ -72,14 +72,14 @@ def loop(node: OnnxNode) -> Imported:
             running = still if running is None else node.builder.logical_and(running, still)
         elif not _is_true(condition.array):
             break
-        _spell_out(node, body, 1)
+        _spend_iterations(node, body, 1)
         condition, *results = node.importer.run_graph(body, [Value(np.array(count)), condition, *carried])
         if condition.missing or any(value.missing for value in results):
             return [Value(missing=True)] * (len(results) or 1)
         following = results[: len(carried)]
         if running is not None:
             pairs = zip(following, carried, strict=True)
-            following = [_chosen(node, running, *pair, "what it carries") for pair in pairs]
+            following = [_selected(node, running, *pair, "what it carries") for pair in pairs]
         carried = following
         for values, value in zip(collected, results[len(carried) :], strict=True):
             values.append(value)
@@ -110,27 +110,27 @@ def _is_true(condition: np.ndarray[Any, Any]) -> bool:
 
 def _check_bounded(trips: int | None, collected: Sequence[object]) -> None:
     nearest = "give the inputs it depends on as constants={...}, or run the body as a graph of its own, in a loop"
-    if trips is None or trips > SPELLED_OUT:
+    if trips is None or trips > MAX_UNROLLED_NODES:
         raise UnsupportedNodeError("it goes on while a condition holds that is computed when the model runs", nearest)
     if collected:
         raise UnsupportedNodeError("how long its outputs are is computed when the model runs (the condition)", nearest)
 
 
-def _spell_out(node: OnnxNode, body: GraphProto, iterations: int) -> None:
-    if not node.importer.budget.take_nodes(iterations * max(len(body.node), 1)):
+def _spend_iterations(node: OnnxNode, body: GraphProto, iterations: int) -> None:
+    if not node.importer.budget.take_unrolled_nodes(iterations * max(len(body.node), 1)):
         raise UnsupportedNodeError(
-            f"the loops of the model are more than {SPELLED_OUT} nodes when their iterations are spelled out",
+            f"the loops of the model are more than {MAX_UNROLLED_NODES} nodes when their iterations are spelled out",
             "shorter inputs, or the body as a graph of its own that is run in a loop",
         )
 
 
-def _chosen(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what: str) -> Value:
+def _selected(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what: str) -> Value:
     """`new` where the condition holds, else `old`."""
     if new is old:
         return new
     if new.items is not None and old.items is not None and len(new.items) == len(old.items):
         pairs = zip(new.items, old.items, strict=True)
-        return Value(items=tuple(_chosen(node, condition, *pair, what) for pair in pairs))
+        return Value(items=tuple(_selected(node, condition, *pair, what) for pair in pairs))
     if new.kind != old.kind:
         raise UnsupportedNodeError(
             f"{what} is {new.kind} or {old.kind}: the condition is computed when the model runs", _DECIDE
@@ -147,14 +147,14 @@ def _chosen(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what: 
 @imports("Scan", since=9)
 def scan(node: OnnxNode) -> Imported:
     """One iteration for each slice of the inputs, along any axis in either direction."""
-    state, scanned, outputs = _of_scan(node, 0)
+    state, scanned, outputs = _scan_operands(node, 0)
     axes = node.get_ints("scan_input_axes", [0] * len(scanned))
     directions = node.get_ints("scan_input_directions", [0] * len(scanned))
     slices = [
-        slices_of(node, value, node.axis(axis, len(value.shape)))[:: -1 if backwards else 1]
+        unstacked(node, value, node.axis(axis, len(value.shape)))[:: -1 if backwards else 1]
         for value, axis, backwards in zip(scanned, axes, directions, strict=True)
     ]
-    last, collected = _scanned(node, state, slices)
+    last, collected = _iterated(node, state, slices)
     axes = node.get_ints("scan_output_axes", [0] * len(outputs))
     directions = node.get_ints("scan_output_directions", [0] * len(outputs))
     rows = zip(collected, axes, directions, outputs, strict=True)
@@ -167,7 +167,7 @@ def scan(node: OnnxNode) -> Imported:
 @imports("Scan")
 def scan_of_batches(node: OnnxNode) -> Imported:
     """The first Scan: the first axis of everything is the batch, and the second one is scanned."""
-    state, scanned, outputs = _of_scan(node, 1)
+    state, scanned, outputs = _scan_operands(node, 1)
     if any(not value.shape for value in state) or any(len(value.shape) < 2 for value in scanned):
         raise DataError("an input has no axis for the batch, or none to scan")
     lengths = node.integers(0, "the lengths") if node.has(0) else []
@@ -175,16 +175,16 @@ def scan_of_batches(node: OnnxNode) -> Imported:
         raise UnsupportedNodeError(f"sequences of different lengths {lengths}", "the newer Scan, of opset 9")
     directions = node.get_ints("directions", [0] * len(scanned))
     found: list[list[Value]] = []
-    for batch in zip(*(slices_of(node, value, 0) for value in [*state, *scanned]), strict=True):
+    for batch in zip(*(unstacked(node, value, 0) for value in [*state, *scanned]), strict=True):
         rows = zip(batch[len(state) :], directions, strict=True)
-        slices = [slices_of(node, value, 0)[:: -1 if backwards else 1] for value, backwards in rows]
-        last, collected = _scanned(node, batch[: len(state)], slices)
+        slices = [unstacked(node, value, 0)[:: -1 if backwards else 1] for value, backwards in rows]
+        last, collected = _iterated(node, batch[: len(state)], slices)
         stacks = [stacked(node, values, 0, info) for values, info in zip(collected, outputs, strict=True)]
         found.append([*last, *stacks])
     return [stacked(node, values, 0) for values in zip(*found, strict=True)]
 
 
-def _of_scan(node: OnnxNode, first: int) -> tuple[list[Value], list[Value], list[ValueInfoProto]]:
+def _scan_operands(node: OnnxNode, first: int) -> tuple[list[Value], list[Value], list[ValueInfoProto]]:
     """The values that go from one iteration to the next, those that are scanned, and what is collected."""
     values = [node.value(i) for i in range(first, len(node.inputs))]
     body, count = node.get_graph("body"), node.get_int("num_scan_inputs")
@@ -196,7 +196,7 @@ def _of_scan(node: OnnxNode, first: int) -> tuple[list[Value], list[Value], list
     return values[:states], values[states:], list(body.output)[states:]
 
 
-def _scanned(
+def _iterated(
     node: OnnxNode, state: Sequence[Value], slices: Sequence[Sequence[Value]]
 ) -> tuple[Sequence[Value], list[list[Value]]]:
     """What is carried in the end, and what was collected."""
@@ -204,7 +204,7 @@ def _scanned(
     lengths = sorted({len(values) for values in slices})
     if len(lengths) != 1:
         raise DataError(f"the inputs are of different lengths {lengths}")
-    _spell_out(node, body, lengths[0])
+    _spend_iterations(node, body, lengths[0])
     collected: list[list[Value]] = [[] for _ in range(len(body.output) - len(state))]
     for step in zip(*slices, strict=True):
         results = node.importer.run_graph(body, [*state, *step])

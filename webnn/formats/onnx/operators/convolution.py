@@ -16,7 +16,7 @@ from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.formats.onnx.patterns.sliding_windows import Windows
 from webnn.graph.operand import MLOperand
 
-__all__ = ["convolve"]
+__all__: list[str] = []
 
 _DEPTH: Final = 1 << 12
 """The most layers of what is transposed over three axes."""
@@ -27,10 +27,10 @@ _WEIGHTS: Final = 1 << 24
 @imports("Conv")
 def conv(node: OnnxNode) -> Imported:
     """A convolution with filters `[output channels, input channels per group, ...]`."""
-    return convolve(node, node.operand(0), node.operand(1), node.optional(2))
+    return _convolved(node, node.operand(0), node.operand(1), node.optional(2))
 
 
-def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None) -> MLOperand:
+def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None) -> MLOperand:
     """What `node`'s attributes make of an input and filters."""
     b, windows = node.builder, _windows(node, "a convolution", x, filters)
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
@@ -42,7 +42,7 @@ def convolve(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand |
         windows.before = windows.after = [0] * len(before)
     images: tuple[int, int] | None = None
     if x.rank == 5:
-        x, filters, images = _stacked(node, x, filters, windows)
+        x, filters, images = _depths_as_images(node, x, filters, windows)
     elif x.rank == 3:
         x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
     result = b.conv2d(
@@ -104,7 +104,7 @@ def _padding(windows: Windows) -> list[int]:
     return [top, bottom, left, right]
 
 
-def _stacked(
+def _depths_as_images(
     node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows
 ) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
     """A convolution over depth, height and width as one over height and width.
@@ -138,7 +138,7 @@ def conv_transpose(node: OnnxNode) -> Imported:
     extra = _pad_transposed(node, windows)
     images: tuple[int, int] | None = None
     if x.rank == 5:
-        x, filters, images = _spread(node, x, filters, windows, max(extra[0], 0))
+        x, filters, images = _transposed_depths_as_images(node, x, filters, windows, max(extra[0], 0))
     elif x.rank == 3:
         x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
     result = b.conv_transpose2d(
@@ -172,7 +172,7 @@ def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
     if wanted is not None:
         wanted = wanted[-count:]
         totals = [size + more - want for size, more, want in zip(full, extra, wanted, strict=True)]
-        windows.share([max(total, 0) for total in totals], lower=auto_pad != "SAME_UPPER")
+        windows.share_padding([max(total, 0) for total in totals], lower=auto_pad != "SAME_UPPER")
         extra = [more - min(total, 0) for more, total in zip(extra, totals, strict=True)]
     else:
         windows.pad_automatically(auto_pad)
@@ -186,7 +186,7 @@ def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
     return extra
 
 
-def _spread(
+def _transposed_depths_as_images(
     node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows, extra: int
 ) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
     """A transposed convolution over depth, height and width as one over height and width.
@@ -206,7 +206,7 @@ def _spread(
     kernel, dilation = windows.kernel[0], windows.dilations[0]
     over_depth = Windows([x.shape[2], h, w], [kernel, 1, 1], [1] * 3, [dilation, 1, 1], [0] * 3, [0] * 3)
     backwards = b.transpose(b.reverse(filters, axes=[2]), permutation=[0, 2, 1, 3, 4])
-    images, _, restored = _stacked(node, x, filters, over_depth)
+    images, _, restored = _depths_as_images(node, x, filters, over_depth)
     return images, b.reshape(backwards, [c * kernel, filters.shape[1], *filters.shape[3:]]), restored
 
 

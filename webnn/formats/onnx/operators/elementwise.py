@@ -60,7 +60,7 @@ def identity(node: OnnxNode) -> Imported:
 
 
 @imports("Dropout", "StopGradient")
-def pass_through(node: OnnxNode) -> Imported:
+def dropout(node: OnnxNode) -> Imported:
     """What dropout is when a model is used: the input, and a mask that keeps everything."""
     ratio, training = node.known(1), node.known(2)
     if node.has(2) and (training is None or training.any()) and (ratio is None or ratio.any()):

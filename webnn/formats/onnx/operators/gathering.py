@@ -44,12 +44,12 @@ def gather_nd(node: OnnxNode) -> Imported:
         places = indices.shape[:-1]
         if batch > min(len(places), x.rank) or math.prod(places) * batch > 1 << 24:
             raise UnsupportedNodeError(f"{batch} dimensions of batch in indices {list(indices.shape)}")
-        coordinates = np.stack([_along(places, axis) for axis in range(batch)], axis=-1)
+        coordinates = np.stack([_coordinates_along(places, axis) for axis in range(batch)], axis=-1)
         indices = b.concat([node.constant(coordinates.astype(indices.descriptor.dtype)), indices], len(places))
     return b.gather_nd(x, indices)
 
 
-def _along(shape: tuple[int, ...], axis: int) -> np.ndarray[Any, Any]:
+def _coordinates_along(shape: tuple[int, ...], axis: int) -> np.ndarray[Any, Any]:
     """Each place's coordinate along `axis`."""
     sizes = [size if i == axis else 1 for i, size in enumerate(shape)]
     return np.broadcast_to(np.arange(shape[axis]).reshape(sizes), shape)

@@ -282,7 +282,7 @@ def _samples_by_size(node: OnnxNode, axis: int, steps: int) -> tuple[MLOperand, 
 
 
 @imports("DeformConv")
-def deformed_convolution(node: OnnxNode) -> Imported:
+def deformable_convolution(node: OnnxNode) -> Imported:
     """A convolution whose filters look at places that are shifted, each by two numbers of its own."""
     b = node.builder
     x, filters, offset = node.operand(0), node.operand(1), node.operand(2)

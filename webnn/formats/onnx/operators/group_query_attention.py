@@ -12,7 +12,12 @@ from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imp
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.layer_normalization import root_mean_square_normalized
-from webnn.formats.onnx.patterns.scaled_dot_product import Mask, attended, in_heads, out_of_heads
+from webnn.formats.onnx.patterns.scaled_dot_product import (
+    AttentionMask,
+    merge_heads,
+    scaled_dot_product_attention,
+    split_heads,
+)
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -56,7 +61,7 @@ def _at(node: OnnxNode, cache: MLOperand, positions: MLOperand) -> MLOperand:
 @imports("RotaryEmbedding", since=23)
 def rotary_embedding(node: OnnxNode) -> Imported:
     """The angles are those of the positions, or come position by position."""
-    x = in_heads(node, node.operand(0), node.get_int("num_heads", 0))
+    x = split_heads(node, node.operand(0), node.get_int("num_heads", 0))
     positions = node.optional(3)
     caches = [node.operand(i) for i in (1, 2)]
     if positions is not None:
@@ -65,7 +70,7 @@ def rotary_embedding(node: OnnxNode) -> Imported:
         cos, sin = (reshaped(node, cache, [cache.shape[0], 1, *cache.shape[1:]]) for cache in caches)
     interleaved = bool(node.get_int("interleaved", 0))
     y = _rotated(node, x, cos, sin, interleaved=interleaved, rotated=node.get_int("rotary_embedding_dim", 0))
-    return out_of_heads(node, y) if node.rank(0) == 3 else y
+    return merge_heads(node, y) if node.rank(0) == 3 else y
 
 
 @imports("RotaryEmbedding", domain=MICROSOFT)
@@ -77,7 +82,7 @@ def rotary_embedding_of_onnxruntime(node: OnnxNode) -> Imported:
     rotated = node.get_int("rotary_embedding_dim", 0)
     if x.rank == 3:
         heads = node.get_int("num_heads", 0) if rotated else x.shape[2] // (2 * cache.shape[1])
-        x = in_heads(node, x, heads)
+        x = split_heads(node, x, heads)
     batch, length = x.shape[0], x.shape[2]
     positions = node.operand(1)
     if positions.rank < 2:
@@ -88,7 +93,7 @@ def rotary_embedding_of_onnxruntime(node: OnnxNode) -> Imported:
     y = _rotated(node, x, cos, sin, interleaved=bool(node.get_int("interleaved", 0)), rotated=rotated)
     scale = node.get_float("scale", 1.0)
     y = y if scale == 1 else b.linear(y, alpha=scale)
-    return out_of_heads(node, y) if node.rank(0) == 3 else y
+    return merge_heads(node, y) if node.rank(0) == 3 else y
 
 
 _Offsets: TypeAlias = "np.ndarray[Any, Any] | MLOperand"
@@ -128,7 +133,7 @@ def group_query_attention(node: OnnxNode) -> Imported:
         sink = b.reshape(node.operand(11), [1, heads, 1, 1])
     elif node.get_int("smooth_softmax", -1) == 1:
         sink = b.constant(np.zeros((1, 1, 1, 1), query.descriptor.dtype))
-    result = attended(
+    result = scaled_dot_product_attention(
         node,
         query,
         keys,
@@ -138,7 +143,7 @@ def group_query_attention(node: OnnxNode) -> Imported:
         softcap=node.get_float("softcap", 0.0),
         sink=sink,
     )
-    return [out_of_heads(node, result.output), keys, values]
+    return [merge_heads(node, result.output), keys, values]
 
 
 def _check_expressible(node: OnnxNode) -> None:
@@ -156,7 +161,7 @@ def _parts(node: OnnxNode, heads: int, groups: int) -> list[MLOperand]:
     else:
         size = parts[0].shape[2] // (heads + 2 * groups)
         parts = node.builder.split(parts[0], [heads * size, groups * size, groups * size], axis=2)
-    return [in_heads(node, x, count) for x, count in zip(parts, (heads, groups, groups), strict=True)]
+    return [split_heads(node, x, count) for x, count in zip(parts, (heads, groups, groups), strict=True)]
 
 
 def _last(node: OnnxNode) -> _Offsets:
@@ -216,9 +221,9 @@ def _present(node: OnnxNode, past: int, x: MLOperand, offsets: _Offsets, positio
     return b.scatter_nd(buffer, b.concat([node.constant(which), node.constant(head), row], 3), x)
 
 
-def _mask(node: OnnxNode, query: MLOperand, keys: int, offsets: _Offsets) -> Mask:
+def _mask(node: OnnxNode, query: MLOperand, keys: int, offsets: _Offsets) -> AttentionMask:
     """A query sees the keys up to its own position, and with a window no further back than that."""
-    b, mask = node.builder, Mask(node)
+    b, mask = node.builder, AttentionMask(node)
     queries = query.shape[2]
     window = node.get_int("local_window_size", -1)
     i, j = np.arange(queries, dtype=np.int32)[:, None], np.arange(keys, dtype=np.int32)
@@ -237,5 +242,5 @@ def _mask(node: OnnxNode, query: MLOperand, keys: int, offsets: _Offsets) -> Mas
     if node.has(10):
         bias = node.operand(10)
         missing = keys - bias.shape[3]
-        mask.add(bias if not missing else b.pad(bias, [0] * 4, [0, 0, 0, missing]))
+        mask.add_bias(bias if not missing else b.pad(bias, [0] * 4, [0, 0, 0, missing]))
     return mask

@@ -19,7 +19,7 @@ from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.linear_quantization import dequantized, dynamically_quantized
-from webnn.formats.onnx.patterns.onnx_operator import apply
+from webnn.formats.onnx.patterns.onnx_operator import onnx_operator
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -121,7 +121,12 @@ def matmul_integer(node: OnnxNode) -> Imported:
     summed = (max(node.rank(1) - 2, 0),)
     return [
         _exact(
-            node, a, b, lambda digit: apply(node, "MatMul", [a.operand, digit]), terms=node.shape(0)[-1], summed=summed
+            node,
+            a,
+            b,
+            lambda digit: onnx_operator(node, "MatMul", [a.operand, digit]),
+            terms=node.shape(0)[-1],
+            summed=summed,
         )
     ]
 
@@ -135,7 +140,7 @@ def conv_integer(node: OnnxNode) -> Imported:
             node,
             x,
             w,
-            lambda digit: apply(node, "Conv", [x.operand, digit], node.attributes),
+            lambda digit: onnx_operator(node, "Conv", [x.operand, digit], node.attributes),
             terms=math.prod(node.shape(1)[1:]),
             summed=tuple(range(1, node.rank(1))),
         )
@@ -148,7 +153,7 @@ def matmul_integer_to_float(node: OnnxNode) -> Imported:
     rows, columns = max(node.rank(0) - 2, 0), max(node.rank(1) - 1, 0)
     a = dequantized(node, node.operand(0), node.operand(2), node.optional(4), axis=rows)
     b = dequantized(node, node.operand(1), node.operand(3), node.optional(5), axis=columns)
-    return _biased(node, apply(node, "MatMul", [a, b]), 6)
+    return _biased(node, onnx_operator(node, "MatMul", [a, b]), 6)
 
 
 @imports("DynamicQuantizeMatMul", domain=MICROSOFT)
@@ -158,7 +163,7 @@ def dynamic_quantize_matmul(node: OnnxNode) -> Imported:
     a = dequantized(node, values, scale, zero_point)
     columns = max(node.rank(1) - 1, 0)
     b = dequantized(node, node.operand(1), node.operand(2), node.optional(3), axis=columns)
-    return _biased(node, apply(node, "MatMul", [a, b]), 4)
+    return _biased(node, onnx_operator(node, "MatMul", [a, b]), 4)
 
 
 def _biased(node: OnnxNode, y: MLOperand, index: int) -> MLOperand:

@@ -15,7 +15,7 @@ from webnn.graph.broadcasting import bidirectional
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
-__all__ = ["multiply"]
+__all__: list[str] = []
 
 _WIDE = 1 << 26
 """The most products of integers: WebNN multiplies matrices of floats only, so these are spelled out."""
@@ -35,17 +35,17 @@ def gemm(node: OnnxNode) -> Imported:
     if not alpha.is_integer() or not beta.is_integer():
         raise UnsupportedNodeError(f"alpha {alpha} and beta {beta} of integers")
     x, y = (b.transpose(o) if t else o for o, t in ((x, x_transposed), (y, y_transposed)))
-    product = b.mul(multiply(node, x, y), node.scalar(x, int(alpha)))
+    product = b.mul(_multiplied(node, x, y), node.scalar(x, int(alpha)))
     return product if c is None else b.add(product, b.mul(c, node.scalar(c, int(beta))))
 
 
 @imports("MatMul")
 def matmul(node: OnnxNode) -> Imported:
     """As NumPy has it: vectors are rows or columns, further axes broadcast."""
-    return multiply(node, node.operand(0), node.operand(1))
+    return _multiplied(node, node.operand(0), node.operand(1))
 
 
-def multiply(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
+def _multiplied(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
     """The product of two matrices, vectors or stacks of matrices."""
     b = node.builder
     if x.rank == 0 or y.rank == 0:
@@ -169,7 +169,7 @@ def _contracted(
         stretched = operand if list(operand.shape) == full else b.expand(operand, full)
         moved = stretched if order == sorted(order) else b.transpose(stretched, permutation=order)
         matrices.append(b.reshape(moved, [math.prod(sizes[label] for label in part) for part in group]))
-    product = multiply(node, *matrices)
+    product = _multiplied(node, *matrices)
     result = stack + rows + columns
     return b.reshape(product, [sizes[label] for label in result]), result
 

@@ -12,7 +12,11 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.patterns.channel_layout import channels_first, channels_last
-from webnn.formats.onnx.patterns.layer_normalization import layer_normalized, root_mean_square_normalized, scaled
+from webnn.formats.onnx.patterns.layer_normalization import (
+    layer_normalized,
+    root_mean_square_normalized,
+    scaled_and_shifted,
+)
 from webnn.formats.onnx.patterns.precision import cast_like, in_float32
 from webnn.graph.operand import MLOperand
 
@@ -98,7 +102,7 @@ def group_normalization_by_group(node: OnnxNode) -> Imported:
     x, b = node.operand(0), node.builder
     y = _group_normalized(node, x, node.get_int("num_groups"), node.get_float("epsilon", 1e-5))
     scale, bias = (b.reshape(node.operand(i), [*node.shape(i), 1]) for i in (1, 2))
-    return b.reshape(scaled(node, y, scale, bias), x.shape)
+    return b.reshape(scaled_and_shifted(node, y, scale, bias), x.shape)
 
 
 @imports("GroupNormalization", since=21)
@@ -107,7 +111,7 @@ def group_normalization(node: OnnxNode) -> Imported:
     x = node.operand(0)
     y = _group_normalized(node, x, node.get_int("num_groups"), node.get_float("epsilon", 1e-5))
     scale, bias = (_along_channels(node, node.operand(i), x) for i in (1, 2))
-    return scaled(node, node.builder.reshape(y, x.shape), scale, bias)
+    return scaled_and_shifted(node, node.builder.reshape(y, x.shape), scale, bias)
 
 
 @imports("GroupNorm", "SkipGroupNorm", domain=MICROSOFT)
@@ -125,7 +129,7 @@ def group_norm(node: OnnxNode) -> Imported:
     x = channels_first(b, total) if last else total
     y = _group_normalized(node, x, node.get_int("groups"), node.get_float("epsilon", 1e-5))
     gamma, beta = (_along_channels(node, node.operand(i), x) for i in (1, 2))
-    y = scaled(node, b.reshape(y, x.shape), gamma, beta)
+    y = scaled_and_shifted(node, b.reshape(y, x.shape), gamma, beta)
     if node.get_int("activation"):
         y = b.mul(y, b.sigmoid(y))
     return [channels_last(b, y) if last else y, total]

@@ -150,7 +150,7 @@ def average_pool(node: OnnxNode) -> Imported:
 
 
 @imports("LpPool")
-def norm_pool(node: OnnxNode) -> Imported:
+def lp_pool(node: OnnxNode) -> Imported:
     """The norm of each window: WebNN has that of degree 2; others are roots of averages of powers."""
     b = node.builder
     x = node.operand(0)

@@ -12,8 +12,13 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.patterns.channel_layout import channels_first, channels_last
 from webnn.formats.onnx.patterns.folded_movement import reshaped
-from webnn.formats.onnx.patterns.linear_quantization import dequantized, dynamically_quantized, quantized, triple
-from webnn.formats.onnx.patterns.onnx_operator import apply, apply_many
+from webnn.formats.onnx.patterns.linear_quantization import (
+    dequantized,
+    dequantized_input,
+    dynamically_quantized,
+    quantized,
+)
+from webnn.formats.onnx.patterns.onnx_operator import onnx_operator, onnx_operator_outputs
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -39,7 +44,11 @@ def _product_of_scales(node: OnnxNode, a: MLOperand, b: MLOperand, alpha: float 
 def qlinear_matmul(node: OnnxNode) -> Imported:
     """A scale for each row of the first matrix, or each column of the second, or one for all."""
     rows = max(node.rank(0) - 2, 0)
-    y = apply(node, "MatMul", [triple(node, 0, axis=rows), triple(node, 3, axis=max(node.rank(3) - 1, 0))])
+    y = onnx_operator(
+        node,
+        "MatMul",
+        [dequantized_input(node, 0, axis=rows), dequantized_input(node, 3, axis=max(node.rank(3) - 1, 0))],
+    )
     return _requantized(node, y, 6, axis=max(y.rank - 2, 0))
 
 
@@ -48,12 +57,12 @@ def qlinear_matmul(node: OnnxNode) -> Imported:
 def qlinear_conv(node: OnnxNode) -> Imported:
     """The bias is int32 in the scale of the products."""
     b = node.builder
-    x, w, bias = triple(node, 0), triple(node, 3), None
+    x, w, bias = dequantized_input(node, 0), dequantized_input(node, 3), None
     if node.has(8):
         scale = _product_of_scales(node, reshaped(node, node.operand(1), []), _vector(node, node.operand(4)))
         bias = dequantized(node, node.operand(8), scale)
     last = node.get_int("channels_last", 0)
-    y = apply(node, "Conv", [channels_first(b, x) if last else x, w, bias], node.attributes)
+    y = onnx_operator(node, "Conv", [channels_first(b, x) if last else x, w, bias], node.attributes)
     return _requantized(node, channels_last(b, y) if last else y, 6)
 
 
@@ -64,7 +73,7 @@ def _vector(node: OnnxNode, x: MLOperand) -> MLOperand:
 @imports("QLinearAdd", "QLinearMul", domain=MICROSOFT)
 def qlinear_binary(node: OnnxNode) -> Imported:
     """Of two, which stretch to each other."""
-    x, y = triple(node, 0), triple(node, 3)
+    x, y = dequantized_input(node, 0), dequantized_input(node, 3)
     result = node.builder.add(x, y) if node.op_type == "QLinearAdd" else node.builder.mul(x, y)
     return _requantized(node, result, 6)
 
@@ -72,7 +81,7 @@ def qlinear_binary(node: OnnxNode) -> Imported:
 @imports("QLinearSigmoid", "QLinearLeakyRelu", domain=MICROSOFT)
 def qlinear_activation(node: OnnxNode) -> Imported:
     """Of one."""
-    x = triple(node, 0)
+    x = dequantized_input(node, 0)
     if node.op_type == "QLinearSigmoid":
         y = node.builder.sigmoid(x)
     else:
@@ -83,8 +92,10 @@ def qlinear_activation(node: OnnxNode) -> Imported:
 @imports("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
 def qlinear_average_pool(node: OnnxNode) -> Imported:
     """With channels first or last."""
-    b, x, last = node.builder, triple(node, 0), node.get_int("channels_last", 0)
-    y = apply(node, node.op_type.removeprefix("QLinear"), [channels_first(b, x) if last else x], node.attributes)
+    b, x, last = node.builder, dequantized_input(node, 0), node.get_int("channels_last", 0)
+    y = onnx_operator(
+        node, node.op_type.removeprefix("QLinear"), [channels_first(b, x) if last else x], node.attributes
+    )
     return _requantized(node, channels_last(b, y) if last else y, 3)
 
 
@@ -92,14 +103,16 @@ def qlinear_average_pool(node: OnnxNode) -> Imported:
 def qlinear_softmax(node: OnnxNode) -> Imported:
     """In the meaning of the opset that an attribute names."""
     axis = {"axis": node.get_int("axis", -1)}
-    y = apply(node, "Softmax", [triple(node, 0)], axis, version=node.get_int("opset"))
+    y = onnx_operator(node, "Softmax", [dequantized_input(node, 0)], axis, version=node.get_int("opset"))
     return _requantized(node, y, 3)
 
 
 @imports("QLinearReduceMean", domain=MICROSOFT)
 def qlinear_reduce_mean(node: OnnxNode) -> Imported:
     """Over the axes of an attribute."""
-    return _requantized(node, apply(node, "ReduceMean", [triple(node, 0)], node.attributes, version=13), 3)
+    return _requantized(
+        node, onnx_operator(node, "ReduceMean", [dequantized_input(node, 0)], node.attributes, version=13), 3
+    )
 
 
 @imports("QLinearConcat", domain=MICROSOFT)
@@ -107,7 +120,7 @@ def qlinear_concat(node: OnnxNode) -> Imported:
     """The scale and zero point of the output come first."""
     if len(node.inputs) < 5 or len(node.inputs) % 3 != 2:
         raise DataError(f"takes a scale, a zero point and three inputs for each part, got {len(node.inputs)}")
-    parts = [triple(node, i) for i in range(2, len(node.inputs), 3)]
+    parts = [dequantized_input(node, i) for i in range(2, len(node.inputs), 3)]
     y = node.builder.concat(parts, node.axis(node.get_int("axis"), parts[0].rank)) if len(parts) > 1 else parts[0]
     return _requantized(node, y, 0, 2)
 
@@ -115,7 +128,7 @@ def qlinear_concat(node: OnnxNode) -> Imported:
 @imports("QLinearWhere", domain=MICROSOFT)
 def qlinear_where(node: OnnxNode) -> Imported:
     """One or the other."""
-    y = node.builder.where(node.operand(0), triple(node, 1), triple(node, 4))
+    y = node.builder.where(node.operand(0), dequantized_input(node, 1), dequantized_input(node, 4))
     return _requantized(node, y, 7, 1)
 
 
@@ -124,7 +137,7 @@ def qgemm(node: OnnxNode) -> Imported:
     """To integers, or to floats if the output has no scale. `C` is int32 in the scale of the products."""
     transposed = bool(node.get_int("transB", 0))
     alpha = node.get_float("alpha", 1.0)
-    a, b, c = triple(node, 0), triple(node, 3, axis=0 if transposed else 1), None
+    a, b, c = dequantized_input(node, 0), dequantized_input(node, 3, axis=0 if transposed else 1), None
     if node.has(6):
         scale = _product_of_scales(node, reshaped(node, node.operand(1), []), _vector(node, node.operand(4)), alpha)
         c = dequantized(node, node.operand(6), scale, axis=node.rank(6) - 1)
@@ -138,7 +151,9 @@ def qattention(node: OnnxNode) -> Imported:
     x = dequantized(node, node.operand(0), node.operand(3), node.optional(6))
     w = dequantized(node, node.operand(1), node.operand(4), node.optional(7), axis=1)
     inputs = [x, w, node.optional(2), node.optional(5), node.optional(8)]
-    return apply_many(node, "Attention", inputs, node.attributes, outputs=len(node.outputs), domain=MICROSOFT)
+    return onnx_operator_outputs(
+        node, "Attention", inputs, node.attributes, outputs=len(node.outputs), domain=MICROSOFT
+    )
 
 
 @imports("DynamicQuantizeLSTM", domain=MICROSOFT)
@@ -151,7 +166,7 @@ def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
     weights = [_floats_of_weights(node, 1, 8), _floats_of_weights(node, 2, 10)]
     others = [node.optional(i) if node.known(i) is None else node.known(i) for i in range(3, 8)]
     inputs = [dequantized(node, x, scale, zero_point), *weights, *others]
-    return apply_many(node, "LSTM", inputs, node.attributes, outputs=len(node.outputs))
+    return onnx_operator_outputs(node, "LSTM", inputs, node.attributes, outputs=len(node.outputs))
 
 
 def _floats_of_weights(node: OnnxNode, index: int, scale: int) -> MLOperand:

@@ -17,7 +17,7 @@ from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.linear_quantization import (
     UINT8,
-    broadcasting,
+    broadcastable,
     dequantized,
     dynamically_quantized,
     quantized,
@@ -37,7 +37,7 @@ def dequantize_linear(node: OnnxNode) -> Imported:
     if floats is not None and scale.data_type == floats.data_type:
         zero = _zero(node, floats, zero_point, axis, block)
         y = floats if zero is None else node.builder.sub(floats, zero)
-        y = node.builder.mul(y, broadcasting(node, scale, x.shape, axis, block))
+        y = node.builder.mul(y, broadcastable(node, scale, x.shape, axis, block))
     else:
         y = dequantized(node, x, scale, zero_point, axis=axis, block=block)
     wanted = node.get_int("output_dtype", 0)
@@ -58,7 +58,7 @@ def quantize_linear(node: OnnxNode) -> Imported:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
     if dtype.itemsize == 2:
         bounds = np.iinfo(dtype)
-        levels = b.round_even(b.div(x, broadcasting(node, scale, x.shape, axis, block)))
+        levels = b.round_even(b.div(x, broadcastable(node, scale, x.shape, axis, block)))
         zero = _zero(node, levels, zero_point, axis, block)
         levels = levels if zero is None else b.add(levels, zero)
         levels = b.clamp(levels, min_value=float(bounds.min), max_value=float(bounds.max))
@@ -70,7 +70,7 @@ def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int,
     """The zero point of `x`, floats, in its type; None if it changes nothing."""
     if zero_point is None or (zero_point.constant is not None and not zero_point.constant.any()):
         return None
-    zero = broadcasting(node, zero_point, x.shape, axis, block)
+    zero = broadcastable(node, zero_point, x.shape, axis, block)
     if zero.constant is None:
         return node.builder.cast(zero, x.data_type)
     return node.builder.constant(zero.constant.astype(x.descriptor.dtype))

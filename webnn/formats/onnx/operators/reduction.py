@@ -58,7 +58,7 @@ def _reduced(node: OnnxNode, op_type: str, x: MLOperand, axes: list[int], keep: 
 
 
 @imports("ArgMax", "ArgMin")
-def arg(node: OnnxNode) -> Imported:
+def arg_max_or_min(node: OnnxNode) -> Imported:
     """The first or the last place of the largest or smallest."""
     b = node.builder
     x = node.operand(0)

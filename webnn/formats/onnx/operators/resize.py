@@ -42,7 +42,7 @@ class _Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Resampling:
     """What all axes have in common."""
 
     mode: str
@@ -120,7 +120,7 @@ class _Way:
         np.add.at(matrix, (rows, np.clip(first, 0, axis.size - 1)), values)
         return matrix
 
-    def is_of_webnn(self, axis: _Axis) -> bool:
+    def matches_resample2d(self, axis: _Axis) -> bool:
         """Whether `resample2d` computes the same along this axis."""
         if self.antialias or self.mode == "cubic":
             return False
@@ -212,7 +212,7 @@ def _resized(node: OnnxNode, plan: Sequence[_Axis], coordinates: str, nearest: s
     mode = node.get_string("mode", "nearest")
     if mode not in {"nearest", "linear", "cubic"}:
         raise DataError(f"mode {mode!r} is none of nearest, linear and cubic")
-    way = _Way(
+    resampling = _Resampling(
         mode,
         coordinates,
         nearest,
@@ -230,7 +230,13 @@ def _resized(node: OnnxNode, plan: Sequence[_Axis], coordinates: str, nearest: s
         return b.identity(x)
     is_crop = coordinates == "tf_crop_and_resize"
     has_type = x.data_type in FLOATS or (mode == "nearest" and x.data_type in {"int8", "uint8"})
-    if x.rank == 4 and has_type and len(changed) <= 2 and not is_crop and all(map(way.is_of_webnn, changed)):
+    if (
+        x.rank == 4
+        and has_type
+        and len(changed) <= 2
+        and not is_crop
+        and all(map(resampling.matches_resample2d, changed))
+    ):
         spare = [i for i in (2, 3, 1, 0) if i not in [axis.axis for axis in changed]]
         both = sorted([*(axis.axis for axis in changed), *spare][:2])
         targets = {axis.axis: axis.target for axis in changed}
@@ -240,18 +246,18 @@ def _resized(node: OnnxNode, plan: Sequence[_Axis], coordinates: str, nearest: s
     if mode != "nearest" and data_type not in FLOATS:
         x = b.cast(x, "float32")
     for axis in changed:
-        x = _along(node, x, way, axis)
+        x = _resized_along(node, x, resampling, axis)
     if is_crop:
-        x = _outside(node, x, way, changed)
+        x = _with_extrapolation(node, x, resampling, changed)
     return x if x.data_type == data_type else b.cast(b.round_even(x), data_type)
 
 
-def _along(node: OnnxNode, x: MLOperand, way: _Way, axis: _Axis) -> MLOperand:
+def _resized_along(node: OnnxNode, x: MLOperand, resampling: _Resampling, axis: _Axis) -> MLOperand:
     """`x`, resized along one axis."""
     b = node.builder
-    if way.mode == "nearest":
-        return b.gather(x, node.constant(way.indices(axis)), axis=axis.axis)
-    weights = way.weights(axis).astype(x.descriptor.dtype)
+    if resampling.mode == "nearest":
+        return b.gather(x, node.constant(resampling.indices(axis)), axis=axis.axis)
+    weights = resampling.weights(axis).astype(x.descriptor.dtype)
     if axis.axis == x.rank - 1 and x.rank > 1:
         return b.matmul(x, node.constant(np.ascontiguousarray(weights.T)))
     if axis.axis == x.rank - 2:
@@ -262,14 +268,14 @@ def _along(node: OnnxNode, x: MLOperand, way: _Way, axis: _Axis) -> MLOperand:
     return b.reshape(b.matmul(node.constant(weights), flat), shape)
 
 
-def _outside(node: OnnxNode, x: MLOperand, way: _Way, changed: Sequence[_Axis]) -> MLOperand:
+def _with_extrapolation(node: OnnxNode, x: MLOperand, resampling: _Resampling, changed: Sequence[_Axis]) -> MLOperand:
     """`x` with the value for places outside of the input, where one of the axes is outside."""
     b = node.builder
     outside: MLOperand | None = None
     for axis in changed:
-        places = way.places(axis)
+        places = resampling.places(axis)
         beyond = ((places < 0) | (places > axis.size - 1)).astype(np.uint8)
         if beyond.any():
             mask = node.constant(beyond.reshape([-1 if i == axis.axis else 1 for i in range(x.rank)]))
             outside = mask if outside is None else b.logical_or(outside, mask)
-    return x if outside is None else b.where(outside, node.scalar(x, way.extrapolation), x)
+    return x if outside is None else b.where(outside, node.scalar(x, resampling.extrapolation), x)

@@ -24,8 +24,8 @@ _EXACT: Final = 1 << 20
 class _Reduction(NamedTuple):
     """How several updates of one place become one, and that one and what is there."""
 
-    many: str
-    both: str
+    between_updates: str
+    with_data: str
     neutral: float
 
 
@@ -61,11 +61,13 @@ def scatter_elements(node: OnnxNode) -> Imported:
     if reduction is None:
         result = b.scatter_elements(part, indices, updates, axis=axis)
     elif known is not None and _are_different(np.where(known < 0, known + x.shape[axis], known), axis):
-        updates = getattr(b, reduction.both)(b.gather_elements(part, indices, axis=axis), updates)
+        updates = getattr(b, reduction.with_data)(b.gather_elements(part, indices, axis=axis), updates)
         result = b.scatter_elements(part, indices, updates, axis=axis)
     else:
-        combined = _combined(node, reduction, x.shape[axis], _wrapped(node, indices, x.shape[axis]), updates, axis)
-        result = _both(node, reduction, part, combined)
+        combined = _combined_updates(
+            node, reduction, x.shape[axis], _wrapped(node, indices, x.shape[axis]), updates, axis
+        )
+        result = _combined_with(node, reduction, part, combined)
     return result if part is x else _pasted(node, x, result)
 
 
@@ -95,7 +97,7 @@ def scatter_nd(node: OnnxNode) -> Imported:
     if known is not None:
         places = np.where(known < 0, known + np.array(x.shape[:depth]), known).reshape(-1, depth)
         if len(np.unique(places, axis=0)) == len(places):
-            return b.scatter_nd(x, indices, getattr(b, reduction.both)(b.gather_nd(x, indices), updates))
+            return b.scatter_nd(x, indices, getattr(b, reduction.with_data)(b.gather_nd(x, indices), updates))
     count, places_count = math.prod(indices.shape[:-1]), math.prod(x.shape[:depth])
     row: MLOperand | None = None
     for axis, size in enumerate(x.shape[:depth]):
@@ -104,10 +106,10 @@ def scatter_nd(node: OnnxNode) -> Imported:
         row = coordinate if row is None else b.add(b.mul(row, node.scalar(row, size)), coordinate)
     assert row is not None
     width = math.prod(x.shape[depth:])
-    combined = _combined(
+    combined = _combined_updates(
         node, reduction, places_count, b.reshape(row, [count, 1]), b.reshape(updates, [count, width]), 0
     )
-    return _both(node, reduction, x, b.reshape(combined, x.shape))
+    return _combined_with(node, reduction, x, b.reshape(combined, x.shape))
 
 
 def _are_different(indices: np.ndarray[Any, Any], axis: int) -> bool:
@@ -122,7 +124,7 @@ def _wrapped(node: OnnxNode, indices: MLOperand, size: int) -> MLOperand:
     return b.where(b.lesser(indices, node.scalar(indices, 0)), b.add(indices, node.scalar(indices, size)), indices)
 
 
-def _combined(  # noqa: PLR0917 (what a scatter is)
+def _combined_updates(  # noqa: PLR0917 (what a scatter is)
     node: OnnxNode, reduction: _Reduction, places: int, indices: MLOperand, updates: MLOperand, axis: int
 ) -> MLOperand:
     """What the updates of each of the places along an axis come to.
@@ -134,7 +136,7 @@ def _combined(  # noqa: PLR0917 (what a scatter is)
     numbers = np.arange(places, dtype=indices.descriptor.dtype).reshape([-1] + [1] * (indices.rank - axis))
     is_place = b.equal(b.reshape(indices, split), node.constant(numbers))
     pairs = places * math.prod(updates.shape)
-    if reduction.many == "reduce_sum" and indices.shape[1:] == (1,) and pairs > _EXACT:
+    if reduction.between_updates == "reduce_sum" and indices.shape[1:] == (1,) and pairs > _EXACT:
         if places * indices.shape[0] > _COMPARED or updates.data_type not in {"float32", "float16"}:
             raise _too_many(places, updates)
         return b.matmul(b.cast(b.reshape(is_place, [places, indices.shape[0]]), updates.data_type), updates)
@@ -143,8 +145,10 @@ def _combined(  # noqa: PLR0917 (what a scatter is)
     neutral = node.scalar(updates, reduction.neutral)  # of integers, infinity is the largest there is
     spread = [*updates.shape[:axis], 1, *updates.shape[axis:]]
     chosen = b.where(is_place, b.reshape(updates, spread), neutral)
-    narrow = updates.data_type in {"int8", "uint8"} and reduction.many in {"reduce_sum", "reduce_product"}
-    result: MLOperand = getattr(b, reduction.many)(b.cast(chosen, "int32") if narrow else chosen, axes=[axis + 1])
+    narrow = updates.data_type in {"int8", "uint8"} and reduction.between_updates in {"reduce_sum", "reduce_product"}
+    result: MLOperand = getattr(b, reduction.between_updates)(
+        b.cast(chosen, "int32") if narrow else chosen, axes=[axis + 1]
+    )
     return b.cast(result, updates.data_type) if narrow else result
 
 
@@ -155,8 +159,8 @@ def _too_many(places: int, updates: MLOperand) -> UnsupportedNodeError:
     )
 
 
-def _both(node: OnnxNode, reduction: _Reduction, x: MLOperand, combined: MLOperand) -> MLOperand:
-    result: MLOperand = getattr(node.builder, reduction.both)(x, combined)
+def _combined_with(node: OnnxNode, reduction: _Reduction, x: MLOperand, combined: MLOperand) -> MLOperand:
+    result: MLOperand = getattr(node.builder, reduction.with_data)(x, combined)
     return result
 
 

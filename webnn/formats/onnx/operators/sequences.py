@@ -12,8 +12,8 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import ABSENT, Value
-from webnn.formats.onnx.patterns.onnx_operator import apply_many
-from webnn.formats.onnx.patterns.split_and_stack import concatenated, slices_of, stacked
+from webnn.formats.onnx.patterns.onnx_operator import onnx_operator_outputs
+from webnn.formats.onnx.patterns.split_and_stack import concatenated, stacked, unstacked
 from webnn.graph.descriptor import MAX_TENSOR_COUNT
 
 __all__: list[str] = []
@@ -87,7 +87,7 @@ def split_to_sequence(node: OnnxNode) -> Imported:
     axis = node.axis(node.get_int("axis", 0), len(value.shape))
     size = value.shape[axis]
     if not node.has(1) and not node.get_int("keepdims", 1):
-        return _sequence(node, slices_of(node, value, axis))
+        return _sequence(node, unstacked(node, value, axis))
     given = node.array(1, "the sizes") if node.has(1) else np.array(1)
     sizes = node.integers(1, "the sizes") if given.ndim else []
     if not given.ndim:
@@ -101,7 +101,7 @@ def split_to_sequence(node: OnnxNode) -> Imported:
         raise UnsupportedNodeError(f"{len(sizes)} parts are too many to spell out")
     if value.array is not None:
         return _sequence(node, map(Value, np.split(value.array, [*accumulate(sizes)][:-1], axis)))
-    parts = apply_many(node, "Split", [node.operand(0), np.array(sizes)], {"axis": axis}, outputs=len(sizes))
+    parts = onnx_operator_outputs(node, "Split", [node.operand(0), np.array(sizes)], {"axis": axis}, outputs=len(sizes))
     return _sequence(node, (Value(operand=part) for part in parts))
 
 

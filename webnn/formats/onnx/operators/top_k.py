@@ -43,7 +43,7 @@ def top_k(node: OnnxNode) -> Imported:
     rows = b.reshape(b.transpose(x, permutation=order), [math.prod(x.shape) // size, size])
     back = [order.index(i) for i in range(x.rank)]
     shape = [*(x.shape[i] for i in order[:-1]), k]
-    found = _Network(node, rows, k, largest=largest).top()
+    found = _BitonicNetwork(node, rows, k, largest=largest).top()
     return [b.transpose(b.reshape(result, shape), permutation=back) for result in found]
 
 
@@ -64,7 +64,7 @@ def _by_rank(node: OnnxNode, x: MLOperand, axis: int, k: int, *, largest: bool) 
     return [b.gather_elements(x, chosen, axis=axis), b.cast(chosen, "int64")]
 
 
-class _Network:
+class _BitonicNetwork:
     """Batcher's bitonic network over rows, of which only as many elements go on as are asked for.
 
     Blocks of at least `k` are sorted, every other one backwards. Of two blocks side by side the better elements are

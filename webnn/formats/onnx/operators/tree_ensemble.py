@@ -11,8 +11,14 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
-from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, floats, transformed
-from webnn.formats.onnx.patterns.tree_tables import EQUAL, LESS, Forest, read_ensemble, read_votes
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
+from webnn.formats.onnx.patterns.tree_tables import (
+    EQUAL,
+    LESS,
+    TreeEnsemble,
+    read_ensemble,
+    read_regressor_or_classifier,
+)
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -24,13 +30,13 @@ _ML = "ai.onnx.ml"
 def regressor(node: OnnxNode) -> Imported:
     """The sum of what the trees say, or another aggregate of it."""
     targets = node.get_int("n_targets", 1)
-    forest = read_votes(node, "target", targets)
-    scores = _with_base(node, _aggregated(node, forest, node.get_string("aggregate_function", "SUM")), targets)
+    ensemble = read_regressor_or_classifier(node, "target", targets)
+    scores = _with_base(node, _aggregated(node, ensemble, node.get_string("aggregate_function", "SUM")), targets)
     return _post(node, scores)
 
 
 @imports("TreeEnsemble", domain=_ML)
-def ensemble(node: OnnxNode) -> Imported:
+def tree_ensemble(node: OnnxNode) -> Imported:
     """The newer form of the regressor, with numbers for names."""
     functions, transforms = ("AVERAGE", "SUM", "MIN", "MAX"), ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
     function, transform = node.get_int("aggregate_function", 1), node.get_int("post_transform", 0)
@@ -43,7 +49,7 @@ def ensemble(node: OnnxNode) -> Imported:
 def _post(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
     # onnxruntime, which all converters are tested with, leaves a single target as it is.
     name = node.get_string("post_transform", "NONE") if name is None else name
-    return scores if scores.shape[1] == 1 and name != "PROBIT" else transformed(node, scores, name)
+    return scores if scores.shape[1] == 1 and name != "PROBIT" else post_transformed(node, scores, name)
 
 
 @imports("TreeEnsembleClassifier", domain=_ML)
@@ -54,16 +60,16 @@ def classifier(node: OnnxNode) -> Imported:
     classes = len(labels) or len(strings)
     if classes < 1:
         raise DataError("it has no class labels")
-    forest = read_votes(node, "class", classes)
-    votes = _aggregated(node, forest, "SUM")
-    voted = np.flatnonzero(forest.voted.any(0))
+    ensemble = read_regressor_or_classifier(node, "class", classes)
+    votes = _aggregated(node, ensemble, "SUM")
+    voted = np.flatnonzero(ensemble.voted.any(0))
     if classes == 2 and len(voted) == 1:
-        positive = bool((forest.votes >= 0).all())
+        positive = bool((ensemble.votes >= 0).all())
         chosen, scores = _binary(node, b.slice(votes, [0, int(voted[0])], [votes.shape[0], 1]), int(voted[0]), positive)
     else:
         scores = _with_base(node, votes, classes)
         chosen = b.arg_max(scores, 1, output_data_type="int64")
-        scores = transformed(node, scores)
+        scores = post_transformed(node, scores)
     if strings:
         return [Value(why=NO_LABELS), scores]
     if labels != [*range(classes)]:
@@ -84,7 +90,7 @@ def _binary(node: OnnxNode, votes: MLOperand, which: int, positive: bool) -> tup
     chosen = b.cast(b.greater(score, node.scalar(score, 0.5 if positive else 0)), "int64")
     chosen = b.reshape(chosen, [chosen.shape[0]])
     if which:
-        return chosen, transformed(node, b.concat([b.sub(score, score), score], 1))
+        return chosen, post_transformed(node, b.concat([b.sub(score, score), score], 1))
     if node.get_string("post_transform", "NONE") == "LOGISTIC":
         return chosen, b.sigmoid(b.concat([b.neg(score), score], 1))
     return chosen, b.concat([b.sub(node.scalar(score, 1), score) if positive else b.neg(score), score], 1)
@@ -100,43 +106,43 @@ def _with_base(node: OnnxNode, scores: MLOperand, targets: int) -> MLOperand:
     return node.builder.add(scores, node.constant(base.reshape(-1).astype(np.float32)))
 
 
-def _aggregated(node: OnnxNode, forest: Forest, function: str) -> MLOperand:
+def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOperand:
     """What the leaves say, over all trees: `[rows, targets]`."""
     b = node.builder
-    trees, targets = len(forest.roots), forest.votes.shape[1]
-    leaves = _leaves(node, floats(node), forest)
+    trees, targets = len(ensemble.roots), ensemble.votes.shape[1]
+    leaves = _leaves(node, feature_rows(node), ensemble)
     if function in {"MIN", "MAX"}:
         none = math.inf if function == "MIN" else -math.inf
-        votes = b.gather(node.constant(np.where(forest.voted, forest.votes, np.float32(none))), leaves)
+        votes = b.gather(node.constant(np.where(ensemble.voted, ensemble.votes, np.float32(none))), leaves)
         result = (b.reduce_min if function == "MIN" else b.reduce_max)(votes, axes=[1])
         return b.where(b.equal(result, node.scalar(result, none)), node.scalar(result, 0), result)
     if function not in {"SUM", "AVERAGE"}:
         raise DataError(f"aggregate_function must be SUM, AVERAGE, MIN or MAX, got {function!r}")
     said = np.zeros((trees, targets), np.bool_)
-    if forest.trees is not None:
-        reached = forest.trees >= 0
-        np.logical_or.at(said, forest.trees[reached], forest.voted[reached])
-    if forest.trees is not None and (said.sum(1) <= 1).all():  # each tree is about one target, as in boosting
-        votes = b.gather(node.constant(forest.votes.sum(1)), leaves)
+    if ensemble.trees is not None:
+        reached = ensemble.trees >= 0
+        np.logical_or.at(said, ensemble.trees[reached], ensemble.voted[reached])
+    if ensemble.trees is not None and (said.sum(1) <= 1).all():  # each tree is about one target, as in boosting
+        votes = b.gather(node.constant(ensemble.votes.sum(1)), leaves)
         result = b.matmul(votes, node.constant(said.astype(np.float32)))
     else:
-        result = b.reduce_sum(b.gather(node.constant(forest.votes), leaves), axes=[1])
+        result = b.reduce_sum(b.gather(node.constant(ensemble.votes), leaves), axes=[1])
     return result if function == "SUM" else b.div(result, node.scalar(result, trees))
 
 
-def _leaves(node: OnnxNode, x: MLOperand, forest: Forest) -> MLOperand:
+def _leaves(node: OnnxNode, x: MLOperand, ensemble: TreeEnsemble) -> MLOperand:
     """The leaf of each tree that each row comes to: `[rows, trees]`."""
     b = node.builder
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")
-    integers = [forest.features, forest.holds, forest.fails]
-    features, holds, fails = (node.constant(table.astype(np.int32)) for table in integers)
-    splits = node.constant(forest.splits)
-    equal, missing = forest.modes == EQUAL, forest.missing
+    integers = [ensemble.features, ensemble.if_true, ensemble.if_false]
+    features, if_true, if_false = (node.constant(table.astype(np.int32)) for table in integers)
+    splits = node.constant(ensemble.splits)
+    equal, missing = ensemble.modes == EQUAL, ensemble.missing
     flags = [node.constant(table.astype(np.uint8)) if table.any() else None for table in (equal, missing)]
-    less = b.lesser if (forest.modes == LESS).any() else b.lesser_or_equal
-    places: MLOperand = b.expand(node.constant(forest.roots.astype(np.int32)), [x.shape[0], len(forest.roots)])
-    for _ in range(forest.depth):
+    less = b.lesser if (ensemble.modes == LESS).any() else b.lesser_or_equal
+    places: MLOperand = b.expand(node.constant(ensemble.roots.astype(np.int32)), [x.shape[0], len(ensemble.roots)])
+    for _ in range(ensemble.depth):
         value = b.gather_elements(x, b.gather(features, places), axis=1)
         split = b.gather(splits, places)
         goes = b.equal(value, split) if equal.all() else less(value, split)
@@ -144,5 +150,5 @@ def _leaves(node: OnnxNode, x: MLOperand, forest: Forest) -> MLOperand:
             goes = b.where(b.gather(flags[0], places), b.equal(value, split), goes)
         if flags[1] is not None:
             goes = b.logical_or(goes, b.logical_and(b.is_nan(value), b.gather(flags[1], places)))
-        places = b.where(goes, b.gather(holds, places), b.gather(fails, places))
+        places = b.where(goes, b.gather(if_true, places), b.gather(if_false, places))
     return places

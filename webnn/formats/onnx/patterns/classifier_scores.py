@@ -9,21 +9,21 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.operand import MLOperand
 
-__all__ = ["NO_LABELS", "floats", "transformed"]
+__all__ = ["NO_LABELS", "feature_rows", "post_transformed"]
 
 NO_LABELS: Final = UnsupportedNodeError(
     "the labels are strings", "the scores as outputs=[...], whose largest chooses a string outside of the graph"
 )
 
 
-def floats(node: OnnxNode, index: int = 0) -> MLOperand:
+def feature_rows(node: OnnxNode, index: int = 0) -> MLOperand:
     """An input as rows of float32, as all outputs are."""
     b, x = node.builder, node.operand(index)
     x = x if x.data_type == "float32" else b.cast(x, "float32")
     return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
 
 
-def transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
+def post_transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
     """The scores after `post_transform`."""
     b = node.builder
     name = node.get_string("post_transform", "NONE") if name is None else name

@@ -10,7 +10,7 @@ import numpy as np
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.graph.operand import MLOperand
 
-__all__ = ["expanded", "joined", "part", "reshaped"]
+__all__ = ["expanded", "extended_by", "reshaped", "sliced"]
 
 
 def reshaped(node: OnnxNode, x: MLOperand, shape: Sequence[int]) -> MLOperand:
@@ -31,7 +31,7 @@ def expanded(node: OnnxNode, x: MLOperand, shape: tuple[int, ...]) -> MLOperand:
     return node.builder.expand(x, shape)
 
 
-def part(node: OnnxNode, x: MLOperand, axis: int, start: int, size: int) -> MLOperand:
+def sliced(node: OnnxNode, x: MLOperand, axis: int, start: int, size: int) -> MLOperand:
     """`size` of the elements of `x` along `axis`, from `start` on."""
     if x.shape[axis] == size:
         return x
@@ -43,7 +43,9 @@ def part(node: OnnxNode, x: MLOperand, axis: int, start: int, size: int) -> MLOp
     return node.builder.slice(x, starts, sizes)
 
 
-def joined(node: OnnxNode, x: MLOperand, array: np.ndarray[Any, Any], axis: int, *, before: bool = False) -> MLOperand:
+def extended_by(
+    node: OnnxNode, x: MLOperand, array: np.ndarray[Any, Any], axis: int, *, before: bool = False
+) -> MLOperand:
     """`x` with `array` behind it along `axis`, or before it."""
     if x.constant is not None:
         parts = [array, x.constant] if before else [x.constant, array]

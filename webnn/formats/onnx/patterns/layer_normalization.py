@@ -10,7 +10,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.patterns.precision import cast_like, in_float32
 from webnn.graph.operand import MLOperand
 
-__all__ = ["layer_normalized", "root_mean_square_normalized", "scaled"]
+__all__ = ["layer_normalized", "root_mean_square_normalized", "scaled_and_shifted"]
 
 
 def layer_normalized(
@@ -27,10 +27,10 @@ def layer_normalized(
         axes=list(range(axis, x.rank)),
         epsilon=epsilon,
     )
-    return y if inside else scaled(node, y, scale, bias)
+    return y if inside else scaled_and_shifted(node, y, scale, bias)
 
 
-def scaled(node: OnnxNode, y: MLOperand, scale: MLOperand | None, bias: MLOperand | None) -> MLOperand:
+def scaled_and_shifted(node: OnnxNode, y: MLOperand, scale: MLOperand | None, bias: MLOperand | None) -> MLOperand:
     """`y` times `scale` plus `bias`, as far as they are given."""
     if scale is not None:
         y = node.builder.mul(y, cast_like(node, scale, y))

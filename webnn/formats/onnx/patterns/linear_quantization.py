@@ -15,7 +15,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.patterns.folded_movement import expanded, reshaped
 from webnn.graph.operand import MLOperand
 
-__all__ = ["UINT8", "broadcasting", "dequantized", "dynamically_quantized", "quantized", "triple"]
+__all__ = ["UINT8", "broadcastable", "dequantized", "dequantized_input", "dynamically_quantized", "quantized"]
 
 UINT8: Final = np.dtype(np.uint8)
 
@@ -31,13 +31,13 @@ def _aligned(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis:
         wanted = tuple(blocks if i == axis else size for i, size in enumerate(shape))
         if parameter.shape != wanted:
             raise DataError(f"scales {list(parameter.shape)} for blocks of {block} in {list(shape)}: {list(wanted)}")
-        return parameter if blocks * block == shape[axis] else _spread(node, parameter, shape, axis, block)
+        return parameter if blocks * block == shape[axis] else _repeated_by_block(node, parameter, shape, axis, block)
     if parameter.rank == 1 and parameter.shape[0] == shape[axis]:
         return reshaped(node, parameter, [shape[axis] if i == axis else 1 for i in range(rank)])
     raise DataError(f"a scale or zero point {list(parameter.shape)} does not fit axis {axis} of {list(shape)}")
 
 
-def _spread(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
+def _repeated_by_block(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
     """One value for each element, for blocks of which the last is not whole."""
     block = min(block, shape[axis])
     if x.constant is not None:
@@ -50,13 +50,13 @@ def _spread(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axis: int, blo
     return b.slice(whole, [0] * len(shape), shape)
 
 
-def broadcasting(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
+def broadcastable(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
     """A scale or zero point for arithmetic, which knows no blocks."""
     aligned = _aligned(node, parameter, shape, axis, block)
     if not block or math.prod(aligned.shape) == 1:
         return aligned
     axis = node.axis(axis, len(shape))
-    return aligned if aligned.shape[axis] == shape[axis] else _spread(node, aligned, shape, axis, block)
+    return aligned if aligned.shape[axis] == shape[axis] else _repeated_by_block(node, aligned, shape, axis, block)
 
 
 def dequantized(
@@ -98,7 +98,7 @@ def quantized(
     return node.builder.quantize_linear(x, scale, zero_point)
 
 
-def triple(node: OnnxNode, index: int, *, axis: int = 0) -> MLOperand:
+def dequantized_input(node: OnnxNode, index: int, *, axis: int = 0) -> MLOperand:
     """The floats that input `index` stands for, with the two next inputs as its scale and zero point."""
     return dequantized(node, node.operand(index), node.operand(index + 1), node.optional(index + 2), axis=axis)
 

@@ -9,18 +9,18 @@ import numpy as np
 from onnx import AttributeProto, helper
 
 from webnn.formats.onnx.importing.node import OnnxNode
-from webnn.formats.onnx.importing.operator_table import importer_of
+from webnn.formats.onnx.importing.operator_table import import_function_for
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import as_value
 from webnn.graph.operand import MLOperand
 
-__all__ = ["apply", "apply_many"]
+__all__ = ["onnx_operator", "onnx_operator_outputs"]
 
 _VERSION: Final = 21
 """That of the standard's operators which are meant unless it is said."""
 
 
-def apply_many(
+def onnx_operator_outputs(
     node: OnnxNode,
     op_type: str,
     inputs: Sequence[MLOperand | np.ndarray[Any, Any] | None],
@@ -35,7 +35,7 @@ def apply_many(
     Attributes are Python values, or as they stand in a model; those that the operator does not have are overlooked.
     """
     version = 1 if domain else version
-    function = importer_of(domain, op_type, version)
+    function = import_function_for(domain, op_type, version)
     if function is None:
         raise UnsupportedNodeError(f"it is composed of {op_type}, which cannot be expressed")
     protos = {
@@ -59,7 +59,7 @@ def apply_many(
     return [node.importer.operand_of(value) for value in map(as_value, results[:outputs]) if value is not None]
 
 
-def apply(
+def onnx_operator(
     node: OnnxNode,
     op_type: str,
     inputs: Sequence[MLOperand | np.ndarray[Any, Any] | None],
@@ -69,4 +69,4 @@ def apply(
     version: int = _VERSION,
 ) -> MLOperand:
     """The output of the operator called `op_type`, on behalf of `node`."""
-    return apply_many(node, op_type, inputs, attributes, outputs=1, domain=domain, version=version)[0]
+    return onnx_operator_outputs(node, op_type, inputs, attributes, outputs=1, domain=domain, version=version)[0]

@@ -16,12 +16,12 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.formats.onnx.patterns.folded_movement import joined, part
+from webnn.formats.onnx.patterns.folded_movement import extended_by, sliced
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkActivation, MLRecurrentNetworkDirection
 
-__all__ = ["Cut", "Network"]
+__all__ = ["PickDirection", "RecurrentNetwork"]
 
 _Builder: TypeAlias = MLGraphBuilder[Any]
 _Apply: TypeAlias = Callable[[_Builder, MLOperand, float, float], MLOperand]
@@ -79,11 +79,11 @@ def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> lis
     return [result[i : i + each] for i in range(0, len(result), each)]
 
 
-Cut: TypeAlias = Callable[[MLOperand | None], Any]
+PickDirection: TypeAlias = Callable[[MLOperand | None], Any]
 """Of a weight or state, that of one direction."""
 
 
-class Network:
+class RecurrentNetwork:
     """What LSTM, GRU and RNN have in common: their inputs, in the layout `[steps, batch, ...]`, and their outputs."""
 
     def __init__(self, node: OnnxNode, gates: int, activations: Sequence[str]) -> None:
@@ -101,14 +101,14 @@ class Network:
             raise DataError(f"X {list(self.x.shape)} and W {list(self.weight.shape)} do not fit each other")
         self.steps, self.batch = self.x.shape[:2]
         bias = node.optional(3)
-        self.biases = [None if bias is None else part(node, bias, 1, i * bias.shape[1] // 2, bias.shape[1] // 2)
+        self.biases = [None if bias is None else sliced(node, bias, 1, i * bias.shape[1] // 2, bias.shape[1] // 2)
                        for i in (0, 1)]  # fmt: skip
         self.gates = gates
         self.activations = _activations(node, activations, self.directions)
         self.clip = node.get_float("clip", 0.0)
         self.lengths = self._lengths()
-        self._beyond: MLOperand | None = None
-        """Where steps are beyond the end of their sequence, `[steps, batch, 1]`; once `hold` was called."""
+        self._after_end: MLOperand | None = None
+        """Where steps are after the end of their sequence, `[steps, batch, 1]`; once `hold_state` was called."""
 
     def _lengths(self) -> MLOperand | None:
         """How long each sequence is, or None if all of them are as long as the input."""
@@ -132,8 +132,8 @@ class Network:
         return self.node.reads(0) or self.lengths is not None
 
     @property
-    def is_plain(self) -> bool:
-        """Whether WebNN has what the attributes ask for, with gates that `hold` can set where there are lengths."""
+    def is_native(self) -> bool:
+        """Whether WebNN's operators have all options, and gates that `hold_state` can set if there are lengths."""
         return (
             not self.clip
             and all(a.name in _NATIVE for each in self.activations for a in each)
@@ -144,7 +144,7 @@ class Network:
         """Put two gates in front that are as `rnn` needs them; "relu" makes 0 and 1 of these numbers exactly."""
         size, directions = self.hidden, self.directions
         self.weight, self.recurrent = (
-            joined(self.node, x, np.zeros((directions, 2 * size, x.shape[2]), self.dtype), 1, before=True)
+            extended_by(self.node, x, np.zeros((directions, 2 * size, x.shape[2]), self.dtype), 1, before=True)
             for x in (self.weight, self.recurrent)
         )
         constant = np.repeat(np.array([[0, 1]] * directions, self.dtype), size, 1)
@@ -153,12 +153,12 @@ class Network:
         nothing = np.zeros((directions, size), self.dtype)
         bias = self.node.constant(nothing) if bias is None else bias
         self.biases = [
-            joined(self.node, bias, constant, 1, before=True),
-            None if recurrent is None else joined(self.node, recurrent, zeros, 1, before=True),
+            extended_by(self.node, bias, constant, 1, before=True),
+            None if recurrent is None else extended_by(self.node, recurrent, zeros, 1, before=True),
         ]
         self.activations = [[_Activation("relu", ()), *each] for each in self.activations]
 
-    def hold(self, *gates: float) -> None:
+    def hold_state(self, *gates: float) -> None:
         """Set the gates to sums of at least `gates` in steps beyond the lengths, where nothing else comes in.
 
         That is one more number of each step, 1 there, and its weights.
@@ -167,30 +167,35 @@ class Network:
             return
         b, x = self.node.builder, self.x
         steps = self.node.constant(np.arange(self.steps, dtype=self.lengths.descriptor.dtype).reshape(-1, 1, 1))
-        self._beyond = b.greater_or_equal(steps, b.reshape(self.lengths, [1, self.batch, 1]))
-        self.x = b.concat([b.where(self._beyond, self.node.scalar(x, 0), x), b.cast(self._beyond, x.data_type)], 2)
+        self._after_end = b.greater_or_equal(steps, b.reshape(self.lengths, [1, self.batch, 1]))
+        self.x = b.concat(
+            [b.where(self._after_end, self.node.scalar(x, 0), x), b.cast(self._after_end, x.data_type)], 2
+        )
         weights = np.repeat(np.array(gates, self.dtype), self.hidden).reshape(1, -1, 1)
-        self.weight = joined(self.node, self.weight, np.repeat(weights, self.directions, 0), 2)
+        self.weight = extended_by(self.node, self.weight, np.repeat(weights, self.directions, 0), 2)
 
-    def native(
-        self, run: Callable[[MLRecurrentNetworkDirection, list[MLRecurrentNetworkActivation], Cut], list[MLOperand]]
+    def native_outputs(
+        self,
+        run: Callable[
+            [MLRecurrentNetworkDirection, list[MLRecurrentNetworkActivation], PickDirection], list[MLOperand]
+        ],
     ) -> Imported:
         """One operator; or one for each direction, where the activations differ.
 
-        `run` is given the direction, the activations, and how to cut what has an axis of directions.
+        `run` is given the direction, the activations, and how to pick what has an axis of directions.
         """
         names = [[_NATIVE[a.name] for a in activations] for activations in self.activations]
         if self.directions == 2 and names[0] == names[1]:
             return self.outputs(run("both", names[0], lambda x: x))
 
-        def cut(i: int) -> Cut:
-            return lambda x: None if x is None else part(self.node, x, 0, i, 1)
+        def pick(i: int) -> PickDirection:
+            return lambda x: None if x is None else sliced(self.node, x, 0, i, 1)
 
         words: dict[bool, MLRecurrentNetworkDirection] = {False: "forward", True: "backward"}
-        parts = [run(words[back], names[i], cut(i)) for i, back in enumerate(self.reversed)]
-        return self.outputs(self.both(parts))
+        parts = [run(words[back], names[i], pick(i)) for i, back in enumerate(self.reversed)]
+        return self.outputs(self.join_directions(parts))
 
-    def both(self, parts: list[list[MLOperand]]) -> list[MLOperand]:
+    def join_directions(self, parts: list[list[MLOperand]]) -> list[MLOperand]:
         """States and sequences of one direction each, as those of both."""
         if len(parts) == 1:
             return parts[0]
@@ -202,9 +207,9 @@ class Network:
         """The node's outputs from WebNN's: the last states, then the sequence if it was asked for."""
         b = self.node.builder
         sequence = found.pop() if self.reads_sequence else None
-        if self._beyond is not None and sequence is not None:
-            beyond = b.reshape(self._beyond, [self.steps, 1, self.batch, 1])
-            sequence = b.where(beyond, self.node.scalar(sequence, 0), sequence)
+        if self._after_end is not None and sequence is not None:
+            after_end = b.reshape(self._after_end, [self.steps, 1, self.batch, 1])
+            sequence = b.where(after_end, self.node.scalar(sequence, 0), sequence)
             if len(found) == 2:
                 found[0] = self._last_of(sequence, found[0])
         if self.batch_first:
@@ -220,9 +225,9 @@ class Network:
         steps = self.node.constant(np.arange(self.steps, dtype=self.lengths.descriptor.dtype).reshape(-1, 1, 1))
         chosen = b.reshape(b.cast(b.equal(steps, last), sequence.data_type), [self.steps, 1, self.batch, 1])
         parts = [
-            part(self.node, final, 0, i, 1)
+            sliced(self.node, final, 0, i, 1)
             if back
-            else b.reduce_sum(b.mul(part(self.node, sequence, 1, i, 1), chosen), axes=[0])
+            else b.reduce_sum(b.mul(sliced(self.node, sequence, 1, i, 1), chosen), axes=[0])
             for i, back in enumerate(self.reversed)
         ]
         return b.concat(parts, 0) if len(parts) > 1 else parts[0]

@@ -1,7 +1,6 @@
-"""Attention: shares of the values, by how well their keys answer the queries.
+"""Scaled dot-product attention, over operands of the form `[batch, heads, length, size]`.
 
-Everything is brought into the form `[batch, heads, length, size]`, goes through `attended`, and comes back. Masks are
-added to the scores; what is known of them is worked out now.
+The parts of a mask that are known are added up during the import; the others are added to the scores in the graph.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.patterns.precision import in_float32
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Mask", "attended", "extended", "in_heads", "out_of_heads"]
+__all__ = ["AttentionMask", "merge_heads", "scaled_dot_product_attention", "split_heads", "with_past"]
 
 
 @dataclass
-class Mask:
+class AttentionMask:
     """What is added to the scores: a part that is known, and operands."""
 
     node: OnnxNode
     known: np.ndarray[Any, Any] | None = None
     operands: list[MLOperand] = field(default_factory=list)
 
-    def add(self, bias: np.ndarray[Any, Any] | MLOperand) -> None:
+    def add_bias(self, bias: np.ndarray[Any, Any] | MLOperand) -> None:
         """Add `bias`, which stretches to `[batch, heads, queries, keys]`."""
         if isinstance(bias, MLOperand):
             self.operands.append(bias)
@@ -40,11 +39,11 @@ class Mask:
         """Add `otherwise` where `allowed` is 0."""
         if isinstance(allowed, MLOperand):
             zero, hidden = self.node.scalar(like, 0), self.node.scalar(like, otherwise)
-            self.add(self.node.builder.where(_as_condition(self.node, allowed), zero, hidden))
+            self.add_bias(self.node.builder.where(_as_condition(self.node, allowed), zero, hidden))
         elif not allowed.all():
-            self.add(np.where(allowed, 0.0, otherwise).astype(np.float32))
+            self.add_bias(np.where(allowed, 0.0, otherwise).astype(np.float32))
 
-    def on(self, scores: MLOperand) -> MLOperand:
+    def applied_to(self, scores: MLOperand) -> MLOperand:
         """The masked scores."""
         for bias in self._all(scores):
             scores = self.node.builder.add(scores, bias)
@@ -54,7 +53,7 @@ class Mask:
         known = [] if self.known is None else [self.node.constant(self.known.astype(like.descriptor.dtype))]
         return [*known, *self.operands]
 
-    def without_hidden_rows(self, shares: MLOperand) -> MLOperand:
+    def without_fully_masked_rows(self, shares: MLOperand) -> MLOperand:
         """Nothing for queries that may see no key at all."""
         if not self.operands and (self.known is None or not np.isneginf(self.known).all(-1).any()):
             return shares
@@ -70,7 +69,7 @@ def _as_condition(node: OnnxNode, mask: MLOperand) -> MLOperand:
     return mask if mask.data_type == "uint8" else node.builder.cast(mask, "uint8")
 
 
-def in_heads(node: OnnxNode, x: MLOperand, heads: int) -> MLOperand:
+def split_heads(node: OnnxNode, x: MLOperand, heads: int) -> MLOperand:
     """`[batch, length, heads * size]` as `[batch, heads, length, size]`; what has four dimensions is that already."""
     if x.rank == 4:
         return x
@@ -80,13 +79,13 @@ def in_heads(node: OnnxNode, x: MLOperand, heads: int) -> MLOperand:
     return b.transpose(b.reshape(x, [*x.shape[:2], heads, x.shape[2] // heads]), permutation=[0, 2, 1, 3])
 
 
-def out_of_heads(node: OnnxNode, x: MLOperand) -> MLOperand:
+def merge_heads(node: OnnxNode, x: MLOperand) -> MLOperand:
     """`[batch, heads, length, size]` as `[batch, length, heads * size]`."""
     batch, heads, length, size = x.shape
     return node.builder.reshape(node.builder.transpose(x, permutation=[0, 2, 1, 3]), [batch, length, heads * size])
 
 
-def extended(node: OnnxNode, past: int, x: MLOperand) -> MLOperand:
+def with_past(node: OnnxNode, past: int, x: MLOperand) -> MLOperand:
     """`x` after the keys or values of the past, if input `past` is given and has any."""
     if not node.has(past) or 0 in node.shape(past):
         return x
@@ -94,7 +93,7 @@ def extended(node: OnnxNode, past: int, x: MLOperand) -> MLOperand:
 
 
 @dataclass(frozen=True, slots=True)
-class Attended:
+class AttentionResult:
     """The output, and what was on the way to it."""
 
     output: MLOperand
@@ -102,19 +101,19 @@ class Attended:
     """The scores, with softcap, with the mask, and as shares of 1."""
 
 
-def attended(
+def scaled_dot_product_attention(
     node: OnnxNode,
     query: MLOperand,
     key: MLOperand,
     value: MLOperand,
-    mask: Mask,
+    mask: AttentionMask,
     *,
     scale: float = 0.0,
     softcap: float = 0.0,
     sink: MLOperand | None = None,
-    wide: bool = False,
-    hidden_rows: bool = False,
-) -> Attended:
+    softmax_in_float32: bool = False,
+    fully_masked_rows: bool = False,
+) -> AttentionResult:
     """The values, weighted by the softmax of the products of queries and keys.
 
     Args:
@@ -126,8 +125,8 @@ def attended(
         scale: what the products are multiplied by. Default: one over the root of the size.
         softcap: beyond this, scores are bent by a hyperbolic tangent; 0: nowhere.
         sink: a score that takes its share, but has no value; it stretches to `[batch, heads, queries, 1]`.
-        wide: whether the softmax is in float32.
-        hidden_rows: whether the mask may hide all keys from a query, which then sees nothing.
+        softmax_in_float32: whether the softmax is in float32.
+        fully_masked_rows: whether the mask may hide all keys from a query, which then sees nothing.
     """
     b = node.builder
     batch, heads, queries, size = query.shape
@@ -141,17 +140,17 @@ def attended(
     scores = b.matmul(stacked, b.transpose(key, permutation=[0, 1, 3, 2]))
     scores = scores if heads == groups else b.reshape(scores, [batch, heads, queries, keys])
     capped = scores if not softcap else b.linear(b.tanh(b.linear(scores, alpha=1 / softcap)), alpha=softcap)
-    masked = mask.on(capped)
-    exponents = in_float32(node, masked) if wide else masked
+    masked = mask.applied_to(capped)
+    exponents = in_float32(node, masked) if softmax_in_float32 else masked
     if sink is None:
         shares = b.softmax(exponents, 3)
     else:
         column = b.expand(sink, [batch, heads, queries, 1])
         shares = b.slice(b.softmax(b.concat([exponents, column], 3), 3), [0, 0, 0, 0], masked.shape)
     shares = shares if shares.data_type == query.data_type else b.cast(shares, query.data_type)
-    if hidden_rows:
-        shares = mask.without_hidden_rows(shares)
+    if fully_masked_rows:
+        shares = mask.without_fully_masked_rows(shares)
     weights = shares if heads == groups else b.reshape(shares, [batch, groups, rows, keys])
     output = b.matmul(weights, value)
     output = output if heads == groups else b.reshape(output, [batch, heads, queries, value.shape[3]])
-    return Attended(output, (scores, capped, masked, shares))
+    return AttentionResult(output, (scores, capped, masked, shares))

@@ -56,9 +56,9 @@ class Windows:
             max((-(-size // stride) - 1) * stride + span - size, 0)
             for size, stride, span in zip(self.sizes, self.strides, self.spans, strict=True)
         ]
-        self.share(totals, lower=_is_lower(auto_pad))
+        self.share_padding(totals, lower=_is_lower(auto_pad))
 
-    def share(self, totals: Sequence[int], *, lower: bool) -> None:
+    def share_padding(self, totals: Sequence[int], *, lower: bool) -> None:
         """Pad by `totals` altogether, of which the odd one goes to the beginning if `lower`, else to the end."""
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         self.before, self.after = (large, small) if lower else (small, large)

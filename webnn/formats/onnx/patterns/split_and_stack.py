@@ -17,13 +17,13 @@ from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MAX_TENSOR_COUNT
 from webnn.graph.operand import MLOperand
 
-__all__ = ["concatenated", "slices_of", "stacked"]
+__all__ = ["concatenated", "stacked", "unstacked"]
 
 _JOINED: Final = 1024
 """The most operands that are joined at once."""
 
 
-def slices_of(node: OnnxNode, value: Value, axis: int) -> list[Value]:
+def unstacked(node: OnnxNode, value: Value, axis: int) -> list[Value]:
     """`value` at each place along an axis, without it."""
     if value.array is not None:
         return [Value(part) for part in np.moveaxis(value.array, axis, 0)]

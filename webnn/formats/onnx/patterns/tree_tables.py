@@ -11,7 +11,7 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 
-__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "Forest", "read_ensemble", "read_votes"]
+__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -34,7 +34,7 @@ _DEEPEST: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Forest:
+class TreeEnsemble:
     """All nodes of all trees, leaves too, which lead to themselves."""
 
     features: Array
@@ -43,9 +43,9 @@ class Forest:
     """`LESS_OR_EQUAL`, `LESS` or `EQUAL`."""
     missing: Array
     """Whether NaN goes where the comparison holds."""
-    holds: Array
+    if_true: Array
     """The node that follows where the comparison holds."""
-    fails: Array
+    if_false: Array
     roots: Array
     depth: int
     """The most comparisons on the way from a root to a leaf."""
@@ -57,7 +57,7 @@ class Forest:
     """The tree of each node, -1 for what is in none; None if trees share nodes."""
 
 
-def read_votes(node: OnnxNode, prefix: str, targets: int) -> Forest:
+def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
     """The trees of `TreeEnsembleRegressor` (`prefix` is "target") and `TreeEnsembleClassifier` ("class")."""
     names = ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids")
     trees, ids, features, yes, no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
@@ -90,7 +90,7 @@ def read_votes(node: OnnxNode, prefix: str, targets: int) -> Forest:
         [_found(place, pair) for pair in zip(which[0].tolist(), which[1].tolist(), strict=True)], np.int64
     )
     _, roots = np.unique(trees, return_index=True)
-    return _forest(
+    return _checked_ensemble(
         node,
         tables=(features, splits, modes, missing),
         children=(followed(yes) if count else itself, followed(no) if count else itself),
@@ -99,7 +99,7 @@ def read_votes(node: OnnxNode, prefix: str, targets: int) -> Forest:
     )
 
 
-def read_ensemble(node: OnnxNode) -> Forest:
+def read_ensemble(node: OnnxNode) -> TreeEnsemble:
     """The trees of `TreeEnsemble`, whose leaves are numbered by themselves."""
     names = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
     features, yes, no, ends, ends_no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
@@ -123,7 +123,7 @@ def read_ensemble(node: OnnxNode) -> Forest:
     no[chained] = chained + 1
     leaves = count + np.arange(len(weights))
     pad = np.zeros(len(weights), np.int64)
-    return _forest(
+    return _checked_ensemble(
         node,
         tables=(
             np.concatenate([features, pad]),
@@ -157,32 +157,39 @@ def _with_members(node: OnnxNode, splits: Array, modes: Array) -> tuple[Array, A
     return np.concatenate(parts), np.where(modes == MEMBER, EQUAL, modes)[same], same
 
 
-def _forest(
+def _checked_ensemble(
     node: OnnxNode,
     *,
     tables: tuple[Array, Array, Array, Array],
     children: tuple[Array, Array],
     roots: Array,
     votes: tuple[Array, Array, Array, int],
-) -> Forest:
+) -> TreeEnsemble:
     features, splits, modes, missing = tables
-    holds, fails = children
+    if_true, if_false = children
     count = len(features)
     if not len(roots):
         raise DataError("it has no trees")
-    for what, indices, size in (("root", roots, count), ("child", holds, count), ("child", fails, count)):
+    for what, indices, size in (
+        ("root", roots, count),
+        ("child", if_true, count),
+        ("child", if_false, count),
+    ):
         if len(indices) and not 0 <= indices.min() <= indices.max() < size:
             raise DataError(f"a {what} is none of the {size} nodes")
     inner = modes != LEAF
     if inner.any() and (features[inner].min() < 0 or features[inner].max() >= node.shape(0)[-1]):
         raise DataError(f"feature {features[inner].max()} of {node.shape(0)[-1]}")
     negated = np.isin(modes, list(_NEGATED))
-    # NaN fails every comparison but "not equal", and so holds the one that says the opposite.
+    # NaN fails every comparison but "not equal", so a negated comparison swaps its branch.
     missing = np.where(negated, ~missing & (modes != NOT_EQUAL), missing) & inner
-    holds, fails = np.where(negated, fails, holds), np.where(negated, holds, fails)
+    if_true, if_false = (
+        np.where(negated, if_false, if_true),
+        np.where(negated, if_true, if_false),
+    )
     modes = np.select([modes == mode for mode in _NEGATED], list(_NEGATED.values()), modes)
     splits, modes = _alike(splits, modes, inner)
-    depth, trees = _followed(holds, fails, inner, roots)
+    depth, trees = _followed(if_true, if_false, inner, roots)
     leaves, targets, weights, columns = votes
     if len(targets) and not 0 <= targets.min() <= targets.max() < columns:
         raise DataError(f"a vote is for none of the {columns} targets")
@@ -192,7 +199,7 @@ def _forest(
     np.add.at(table, (leaves, targets), weights.astype(np.float32))
     voted[leaves, targets] = True
     features = np.where(inner, features, 0)
-    return Forest(features, splits, modes, missing, holds, fails, roots, depth, table, voted, trees)
+    return TreeEnsemble(features, splits, modes, missing, if_true, if_false, roots, depth, table, voted, trees)
 
 
 def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
@@ -205,9 +212,9 @@ def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
     return np.where(inner, splits, np.float32(0)), np.where(inner, modes, common)
 
 
-def _followed(holds: Array, fails: Array, inner: Array, roots: Array) -> tuple[int, Array | None]:
+def _followed(if_true: Array, if_false: Array, inner: Array, roots: Array) -> tuple[int, Array | None]:
     """How deep the trees are, and the tree of each node, unless there are several."""
-    trees, shared = np.full(len(holds), -1), len(np.unique(roots)) < len(roots)
+    trees, shared = np.full(len(if_true), -1), len(np.unique(roots)) < len(roots)
     level, of = roots, np.arange(len(roots))
     trees[level] = of
     for depth in range(_DEEPEST + 1):
@@ -215,7 +222,7 @@ def _followed(holds: Array, fails: Array, inner: Array, roots: Array) -> tuple[i
         if not going.any():
             return depth, None if shared else trees
         level, of = level[going], of[going]
-        following = np.concatenate([holds[level], fails[level]])
+        following = np.concatenate([if_true[level], if_false[level]])
         level, first = np.unique(following, return_index=True)
         shared |= len(level) < len(following) or bool((trees[level] >= 0).any())
         of = np.concatenate([of, of])[first]

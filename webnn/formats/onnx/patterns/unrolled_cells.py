@@ -9,11 +9,11 @@ import numpy as np
 
 from webnn.formats.onnx.importing.operator_table import Imported
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.formats.onnx.patterns.folded_movement import part
-from webnn.formats.onnx.patterns.recurrent_network import Network
+from webnn.formats.onnx.patterns.folded_movement import sliced
+from webnn.formats.onnx.patterns.recurrent_network import RecurrentNetwork
 from webnn.graph.operand import MLOperand
 
-__all__ = ["gru_step", "lstm_step", "rnn_step", "spelled_out"]
+__all__ = ["gru_step", "lstm_step", "rnn_step", "unrolled"]
 
 _MAX_STEPS: Final = 512
 """Steps that are spelled out; each takes about twenty operators."""
@@ -22,7 +22,7 @@ _MAX_STEPS: Final = 512
 class _Cell:
     """One direction of a network: what a step computes with."""
 
-    def __init__(self, network: Network, direction: int, recurrent: MLOperand, bias: MLOperand | None) -> None:
+    def __init__(self, network: RecurrentNetwork, direction: int, recurrent: MLOperand, bias: MLOperand | None) -> None:
         self.node = network.node
         self.builder = network.node.builder
         self.direction = direction
@@ -34,8 +34,8 @@ class _Cell:
     def recur(self, hidden: MLOperand, first: int, count: int) -> MLOperand:
         """`hidden` times the recurrent weights of some gates, plus their recurrent bias."""
         size, at = self._network.hidden * count, self._network.hidden * first
-        bias = None if self._bias is None else part(self.node, self._bias, 0, at, size)
-        return self.builder.gemm(hidden, part(self.node, self._recurrent, 1, at, size), c=bias)
+        bias = None if self._bias is None else sliced(self.node, self._bias, 0, at, size)
+        return self.builder.gemm(hidden, sliced(self.node, self._recurrent, 1, at, size), c=bias)
 
     def gates(self, x: MLOperand, count: int) -> list[MLOperand]:
         """Some gates, one by one."""
@@ -53,7 +53,7 @@ Step: TypeAlias = Callable[[_Cell, MLOperand, list[MLOperand]], list[MLOperand]]
 """New states, the hidden one first, from what the input gives to the gates and the states before."""
 
 
-def spelled_out(network: Network, step: Step, states: Sequence[MLOperand | None]) -> Imported:
+def unrolled(network: RecurrentNetwork, step: Step, states: Sequence[MLOperand | None]) -> Imported:
     """One step after the other, each direction for itself."""
     if network.steps > _MAX_STEPS:
         raise UnsupportedNodeError(
@@ -65,15 +65,15 @@ def spelled_out(network: Network, step: Step, states: Sequence[MLOperand | None]
     for i, back in enumerate(network.reversed):
         initial = [zeros if state is None else _direction(network, state, i) for state in states]
         runs.append(_run(network, step, i, initial, back))
-    return network.outputs(network.both(runs))
+    return network.outputs(network.join_directions(runs))
 
 
-def _direction(network: Network, x: MLOperand, i: int) -> MLOperand:
+def _direction(network: RecurrentNetwork, x: MLOperand, i: int) -> MLOperand:
     """`x` of direction `i`, without the axis of directions."""
-    return network.node.builder.reshape(part(network.node, x, 0, i, 1), x.shape[1:])
+    return network.node.builder.reshape(sliced(network.node, x, 0, i, 1), x.shape[1:])
 
 
-def _run(network: Network, step: Step, i: int, states: list[MLOperand], back: bool) -> list[MLOperand]:
+def _run(network: RecurrentNetwork, step: Step, i: int, states: list[MLOperand], back: bool) -> list[MLOperand]:
     b = network.node.builder
     weight, recurrent = (b.transpose(_direction(network, w, i)) for w in (network.weight, network.recurrent))
     biases = [None if bias is None else _direction(network, bias, i) for bias in network.biases]
@@ -142,9 +142,9 @@ def lstm_step(peephole: MLOperand | None, *, coupled: bool) -> Step:
             """The gate and what it sees of the cell's state through its peephole."""
             if peephole is None:
                 return gate
-            weights = part(cell.node, peephole, 0, cell.direction, 1)
+            weights = sliced(cell.node, peephole, 0, cell.direction, 1)
             size = hidden.shape[1]
-            return b.add(gate, b.mul(part(cell.node, weights, 1, which * size, size), state))
+            return b.add(gate, b.mul(sliced(cell.node, weights, 1, which * size, size), state))
 
         entering = cell.activate(0, seen(entering, memory, 0))
         forget = b.linear(entering, alpha=-1, beta=1) if coupled else cell.activate(0, seen(forget, memory, 2))
