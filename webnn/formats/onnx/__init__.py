@@ -40,7 +40,8 @@ def load_onnx(
 
     Weights are not copied: those in a file are read from where they lie in it, when they are needed. What the model
     computes from constants and shapes alone is computed here, once. Types that WebNN lacks are held by their nearest
-    neighbours: bool by uint8 (0 and 1), double and bfloat16 by float32, int16 and uint16 by int32.
+    neighbours: bool by uint8 (0 and 1), double and bfloat16 by float32, int16 and uint16 by int32. Tensors in bfloat16
+    are rounded to its precision wherever ONNX rounds them: inputs, casts, and the result of each node.
 
     Args:
         model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must lie in the folder of the model.

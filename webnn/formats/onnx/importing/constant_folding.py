@@ -7,6 +7,7 @@ the result is small. What exceeds the bounds is left to the graph.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -14,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.formats.onnx.file.element_types import DTYPES
+from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.reference_evaluation import EVALUATED, evaluated
 
@@ -59,6 +61,20 @@ def _folds(*op_types: str) -> Callable[[Folder], Folder]:
         return function
 
     return register
+
+
+def _computed_in_float32(folder: Folder) -> Folder:
+    """A folder whose bfloat16 arrays come in as float32: the result is rounded once, as that of a kernel is."""
+
+    @functools.wraps(folder)
+    def in_float32(node: OnnxNode, *arrays: Array | None) -> Array | list[Array] | None:
+        wide = [a.astype(np.float32) if a is not None and a.dtype == BFLOAT16 else a for a in arrays]
+        result = folder(node, *wide)
+        if isinstance(result, np.ndarray) and result.dtype == np.float32 and is_output_bfloat16(node, 0):
+            return result.astype(BFLOAT16)
+        return result
+
+    return in_float32
 
 
 def _fits(*shapes: Sequence[int]) -> bool:
@@ -112,6 +128,7 @@ _UNARY: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 @_folds(*_BINARY)
+@_computed_in_float32
 def _binary(node: OnnxNode, *arrays: Array) -> Array | None:
     if not _fits(*(a.shape for a in arrays)) or (len(arrays) != 2 and node.op_type not in {"Max", "Min"}):
         return None
@@ -122,11 +139,13 @@ def _binary(node: OnnxNode, *arrays: Array) -> Array | None:
 
 
 @_folds(*_UNARY)
+@_computed_in_float32
 def _unary(node: OnnxNode, a: Array) -> Array | None:
     return np.asarray(_UNARY[node.op_type](a)) if a.size <= _ELEMENTS else None
 
 
 @_folds("Pow")
+@_computed_in_float32
 def _pow(node: OnnxNode, a: Array, b: Array) -> Array | None:
     if not _fits(a.shape, b.shape) or (a.dtype.kind in "iu" and b.dtype.kind == "i" and (b < 0).any()):
         return None
@@ -134,6 +153,7 @@ def _pow(node: OnnxNode, a: Array, b: Array) -> Array | None:
 
 
 @_folds("Mod")
+@_computed_in_float32
 def _mod(node: OnnxNode, a: Array, b: Array) -> Array | None:
     if not _fits(a.shape, b.shape):
         return None
@@ -148,6 +168,7 @@ def _where(node: OnnxNode, condition: Array, a: Array, b: Array) -> Array | None
 @_folds("Cast", "CastLike")
 def _cast(node: OnnxNode, a: Array, like: Array | None = None) -> Array | None:
     dtype = DTYPES.get(node.get_int("to")) if like is None else like.dtype
+    a = a.astype(np.float32) if a.dtype == BFLOAT16 and dtype != BFLOAT16 else a
     if dtype is None or a.size > _ELEMENTS:
         return None
     if dtype.kind in "iu" and a.dtype.kind == "f" and not (np.isfinite(a).all() and (abs(a) < 2**31).all()):
@@ -290,6 +311,7 @@ def _scattered(node: OnnxNode, a: Array, places: tuple[Array, ...], updates: Arr
 
 
 @_folds("ScatterND")
+@_computed_in_float32
 def _scatter_nd(node: OnnxNode, a: Array, indices: Array, updates: Array) -> Array | None:
     if a.size > _ELEMENTS or updates.size > _ELEMENTS or indices.shape[-1] > a.ndim:
         return None
@@ -299,6 +321,7 @@ def _scatter_nd(node: OnnxNode, a: Array, indices: Array, updates: Array) -> Arr
 
 
 @_folds("Scatter", "ScatterElements")
+@_computed_in_float32
 def _scatter_elements(node: OnnxNode, a: Array, indices: Array, updates: Array) -> Array | None:
     if a.size > _ELEMENTS or indices.size > _ELEMENTS >> 3 or updates.shape != indices.shape:
         return None
@@ -314,6 +337,7 @@ def _nonzero(node: OnnxNode, a: Array) -> Array | None:
 
 
 @_folds("Range")
+@_computed_in_float32
 def _range(node: OnnxNode, start: Array, limit: Array, delta: Array) -> Array | None:
     count = max(math.ceil((limit.item() - start.item()) / delta.item()), 0)
     return (start + np.arange(count) * delta).astype(start.dtype) if count <= _ELEMENTS else None
@@ -329,11 +353,12 @@ _REDUCTIONS: Final[dict[str, Callable[..., Any]]] = {
 
 
 @_folds(*_REDUCTIONS)
+@_computed_in_float32
 def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
     axes = node.find_list(1, "axes")
     if a.size > _ELEMENTS:
         return None
-    if not axes and node.get_int("noop_with_empty_axes", 0):
+    if not axes and node.is_one("noop_with_empty_axes", 0):
         return a
-    keep = bool(node.get_int("keepdims", 1))
+    keep = node.is_one("keepdims", 1)
     return np.asarray(_REDUCTIONS[node.op_type](a, axis=tuple(axes) if axes else None, keepdims=keep), a.dtype)

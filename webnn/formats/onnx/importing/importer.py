@@ -20,6 +20,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
 from webnn.formats.onnx.file.reading import Model
+from webnn.formats.onnx.importing.bfloat16 import rounded_outputs
 from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.constant_folding import fold
 from webnn.formats.onnx.importing.data_types import held
@@ -105,7 +106,7 @@ class Importer:
         self._functions = {(f.domain, f.name, f.overload): f for f in model.proto.functions}
         self._initializers = {tensor.name: tensor for tensor in self._graph.initializer}
         self._sparse = {tensor.values.name: tensor for tensor in self._graph.sparse_initializer}
-        self._inputs = Inputs(self._graph, builder, shapes=shapes, dtypes=dtypes, constants=constants, operands=inputs)
+        self._inputs = Inputs(self._graph, self, shapes=shapes, dtypes=dtypes, constants=constants, operands=inputs)
         self._bodies: dict[int, tuple[GraphProto, list[NodeProto], dict[str, Value]]] = {}
         """What is the same in each run of a graph: its nodes in order, and its weights, which are constants once."""
         self._literals: dict[int, tuple[NodeProto, list[Value | None]]] = {}
@@ -315,8 +316,8 @@ class Importer:
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
         if node.op_type != "Constant":
             self.budget.spend(made)
-        _put_label(self._label or label_of(proto), results, {id(v.operand) for v in node.inputs if v is not None})
-        values = [as_value(result) for result in results]
+        values = rounded_outputs(node, [as_value(result) for result in results])
+        _put_label(self._label or label_of(proto), values, {id(v.operand) for v in node.inputs if v is not None})
         if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
             self._literals[id(proto)] = proto, values
         return values
@@ -407,10 +408,9 @@ def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
     return {"": OLDEST_OPSET, **versions}
 
 
-def _put_label(label: str, results: Iterable[object], known: set[int]) -> None:
+def _put_label(label: str, results: Iterable[Value | None], known: set[int]) -> None:
     """Put `label` on the operators that were added for one node: those behind its results without a label."""
-    operands = (result.operand if isinstance(result, Value) else result for result in results)
-    stack = [operand for operand in operands if isinstance(operand, MLOperand)]
+    stack = [value.operand for value in results if value is not None and value.operand is not None]
     while stack:
         operand = stack.pop()
         if operand.node is not None and not operand.node.label and id(operand) not in known:

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, TypeProto, ValueInfoProto
+from onnx import GraphProto, TensorProto, TypeProto, ValueInfoProto
 
 from webnn.errors import ValidationError
 from webnn.formats.onnx.file.element_types import DTYPES
+from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, shown_name
+from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import enum_value, shown, unsigned, unsigned_list
-from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataType
 from webnn.graph.operand import MLOperand
 
@@ -28,7 +29,7 @@ class Inputs:
     def __init__(
         self,
         graph: GraphProto,
-        builder: MLGraphBuilder[Any],
+        importer: Importing,
         *,
         shapes: Mapping[str, int | Sequence[int]],
         dtypes: Mapping[str, DataType],
@@ -36,7 +37,8 @@ class Inputs:
         operands: Mapping[str, MLOperand],
     ) -> None:
         self.names = {info.name for info in graph.input}
-        self._builder = builder
+        self._importer = importer
+        self._builder = importer.builder
         self._shapes = shapes
         self._dtypes = dtypes
         self._constants = constants
@@ -90,7 +92,7 @@ class Inputs:
         if name in self._operands:
             operand = self._operands[name]
             wanted = self._held_type(info)
-            return Value(operand=operand if operand.data_type == wanted else self._builder.cast(operand, wanted))
+            return self._value_of(info, operand if operand.data_type == wanted else self._builder.cast(operand, wanted))
         return None
 
     def _constant(self, info: ValueInfoProto) -> Value:
@@ -148,7 +150,13 @@ class Inputs:
             raise OnnxNotSupportedError([problem])
         wanted = enum_value(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
         operand = self._builder.input(name, shape, wanted)
-        return Value(operand=operand if wanted == held_type else self._builder.cast(operand, held_type))
+        return self._value_of(info, operand if wanted == held_type else self._builder.cast(operand, held_type))
+
+    def _value_of(self, info: ValueInfoProto, operand: MLOperand) -> Value:
+        """The operand of the type that holds the input's, rounded if that is bfloat16."""
+        if _tensor_type(info).elem_type != TensorProto.BFLOAT16:
+            return Value(operand=operand)
+        return Value(operand=rounded_to_bfloat16(self._importer, operand), bfloat16=True)
 
     def _sizes(self, infos: Sequence[ValueInfoProto]) -> dict[str, int]:
         """The size of each named dimension, given by its name or by the shape of an input that has it.

@@ -184,6 +184,10 @@ class OnnxNode:
         found = self._attribute(name, AttributeProto.INT, default is None)
         return found.i if found is not None else default or 0
 
+    def is_one(self, name: str, default: int) -> bool:
+        """Whether an integer attribute is 1. The standard defines only 0 and 1; ONNX Runtime reads any other as 0."""
+        return self.get_int(name, default) == 1
+
     def get_float(self, name: str, default: float | None = None) -> float:
         """A float attribute; one without a default must be there."""
         found = self._attribute(name, AttributeProto.FLOAT, default is None)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
 
 __all__ = ["EVALUATED", "evaluated"]
@@ -75,6 +76,8 @@ EVALUATED: Final = frozenset(
     }
 )
 """What the reference evaluator is trusted with: its work grows with the size of what goes in and comes out."""
+_SWITCHES: Final = frozenset({"keepdims", "noop_with_empty_axes"})
+"""Attributes of which shape inference and the evaluator read numbers other than 0 and 1 in two ways."""
 _ELEMENTS: Final = 1 << 18
 _QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
 _QUADRATIC_LIMIT: Final = 1 << 14
@@ -82,7 +85,7 @@ _QUADRATIC_LIMIT: Final = 1 << 14
 
 def evaluated(node: OnnxNode) -> list[Array] | None:
     """The outputs of a node whose inputs are all known; None where they may be large, or the evaluator fails."""
-    arrays = {f"i{i}": value.array for i, value in enumerate(node.inputs) if value is not None}
+    arrays = {f"i{i}": _wide(value.array) for i, value in enumerate(node.inputs) if value is not None}
     limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS
     if sum(a.size for a in arrays.values() if a is not None) > limit:
         return None
@@ -90,6 +93,9 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
     outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
     inner = helper.make_node(node.op_type, names, outputs)
     inner.attribute.extend(node.attributes.values())
+    for attribute in inner.attribute:
+        if attribute.name in _SWITCHES:
+            attribute.i = int(attribute.i == 1)
     constants = [onnx.numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
     results = [onnx.ValueInfoProto(name=name) for name in outputs if name]
     graph = helper.make_graph([inner], "node", [], results, constants)
@@ -106,7 +112,16 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
     except Exception:  # of any kind: the evaluator does not document what it raises
         return None
-    return [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
+    computed = [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
+    return [
+        array.astype(BFLOAT16) if array.dtype == np.float32 and is_output_bfloat16(node, i) else array
+        for i, array in enumerate(computed)
+    ]
+
+
+def _wide(array: Array | None) -> Array | None:
+    """The evaluator rounds bfloat16 at each step inside an operator; float32 is rounded once, at the end."""
+    return array.astype(np.float32) if array is not None and array.dtype == BFLOAT16 else array
 
 
 def _shaped(array: Array, scalar: bool) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import FunctionProto, TypeProto
 
+from webnn.formats.onnx.importing.bfloat16 import BFLOAT16
 from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.schemas import schema_of
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.dtypes import numpy_dtype
 
@@ -18,7 +19,7 @@ __all__ = ["has_standard_function", "standard_function"]
 
 def standard_function(node: OnnxNode) -> FunctionProto | None:
     """The decomposition of a node, or None if there is none."""
-    schema = _schema(node.domain, node.op_type, node.version)
+    schema = schema_of(node.domain, node.op_type, node.version)
     if schema is None:
         return None
     plain, dependent = schema.function_opset_versions, schema.context_dependent_function_opset_versions
@@ -44,15 +45,8 @@ def standard_function(node: OnnxNode) -> FunctionProto | None:
 
 def has_standard_function(domain: str, op_type: str, version: int) -> bool:
     """Whether the standard defines an operator in terms of others."""
-    schema = _schema(domain, op_type, version)
+    schema = schema_of(domain, op_type, version)
     return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
-
-
-def _schema(domain: str, op_type: str, version: int) -> Any:
-    try:
-        return onnx.defs.get_schema(op_type, version, domain)
-    except (onnx.defs.SchemaError, TypeError):  # the latter for versions beyond 32 bits
-        return None
 
 
 def _nearest(versions: Sequence[int], version: int) -> int:
@@ -65,5 +59,8 @@ def _type_of(value: Value | None) -> TypeProto:
     if value.items is not None:
         item = value.items[0] if value.items else Value(np.zeros((), np.float32))
         return onnx.helper.make_sequence_type_proto(_type_of(item))
-    dtype = value.array.dtype if value.array is not None else numpy_dtype(value.data_type)
+    if value.array is not None:
+        dtype = value.array.dtype
+    else:
+        dtype = BFLOAT16 if value.is_bfloat16 else numpy_dtype(value.data_type)
     return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), value.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import ml_dtypes
 import numpy as np
 
 from webnn.formats.onnx.importing.data_types import HELD_AS
@@ -23,7 +24,7 @@ class Value:
     for an output that cannot be computed of a node that can be expressed.
     """
 
-    __slots__ = ("array", "floats", "items", "missing", "operand", "why")
+    __slots__ = ("_bfloat16", "array", "floats", "items", "missing", "operand", "why")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Value:
         *,
         items: tuple[Value, ...] | None = None,
         floats: MLOperand | None = None,
+        bfloat16: bool = False,
         missing: bool = False,
         why: UnsupportedNodeError | None = None,
     ) -> None:
@@ -43,6 +45,12 @@ class Value:
         """Of integers that were computed as floats: these, for a cast back."""
         self.missing = missing or why is not None
         self.why = why
+        self._bfloat16 = bfloat16
+
+    @property
+    def is_bfloat16(self) -> bool:
+        """Whether ONNX has it in bfloat16; its operand is float32 then, and holds bfloat16 values only."""
+        return self._bfloat16 if self.array is None else self.array.dtype == ml_dtypes.bfloat16
 
     @property
     def shape(self) -> tuple[int, ...]:

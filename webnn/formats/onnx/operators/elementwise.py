@@ -10,10 +10,13 @@ import numpy as np
 from onnx import TensorProto
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.precision import in_float32
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -167,10 +170,10 @@ def cast(node: OnnxNode) -> Imported:
     if node.op_type == "CastLike":
         like = node.value(1)
         to_bool = like.array is not None and like.array.dtype == np.bool_
-        data_type = like.data_type
+        to_bfloat16, data_type = like.is_bfloat16, like.data_type
     else:
         to = node.get_int("to")
-        to_bool, data_type = to == TensorProto.BOOL, data_type_for(to)
+        to_bool, to_bfloat16, data_type = to == TensorProto.BOOL, to == TensorProto.BFLOAT16, data_type_for(to)
     if data_type in {"int4", "uint4"}:
         raise UnsupportedNodeError(
             f"WebNN casts nothing to {data_type}, whose constants DequantizeLinear takes",
@@ -178,6 +181,8 @@ def cast(node: OnnxNode) -> Imported:
         )
     if to_bool:
         return b.not_equal(x, node.scalar(x, 0))
+    if to_bfloat16:
+        return [_in_bfloat16(node, x)]
     floats = node.value(0).floats
     if floats is not None and floats.data_type == data_type:
         return b.identity(floats)
@@ -185,6 +190,14 @@ def cast(node: OnnxNode) -> Imported:
         # The cast of integers wraps as it does in ONNX Runtime, that of floats would saturate at the narrow bounds.
         return b.cast(b.cast(x, "int64"), data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
+
+
+def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
+    if node.value(0).is_bfloat16:
+        return node.value(0)
+    floats = in_float32(node, node.value(0).floats or x)
+    exact = x.data_type in {"int8", "uint8"}  # whose integers bfloat16 holds
+    return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
 
 
 @imports("Sinh", "Cosh")

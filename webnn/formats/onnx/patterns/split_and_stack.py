@@ -32,7 +32,8 @@ def unstacked(node: OnnxNode, value: Value, axis: int) -> list[Value]:
     if x.shape[axis] > MAX_TENSOR_COUNT:
         raise UnsupportedNodeError(f"{x.shape[axis]} slices are too many to spell out")
     parts = b.split(x, x.shape[axis], axis=axis) if x.shape[axis] > 1 else [x]
-    return [Value(operand=b.reshape(part, [*x.shape[:axis], *x.shape[axis + 1 :]])) for part in parts]
+    shape = [*x.shape[:axis], *x.shape[axis + 1 :]]
+    return [Value(operand=b.reshape(part, shape), bfloat16=value.is_bfloat16) for part in parts]
 
 
 def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoProto | None = None) -> Value:
@@ -55,7 +56,7 @@ def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoP
         return Value(np.stack(arrays, axis))
     b = node.builder
     operands = [b.reshape(node.importer.operand_of(value), [*shape[:axis], 1, *shape[axis:]]) for value in values]
-    return Value(operand=_joined(b, operands, axis))
+    return Value(operand=_joined(b, operands, axis), bfloat16=values[0].is_bfloat16)
 
 
 def concatenated(node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
@@ -66,7 +67,8 @@ def concatenated(node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
         node.importer.budget.spend(sum(array.nbytes for array in arrays))
         return Value(np.concatenate(arrays, axis))
     filled = [value for value in values if 0 not in value.shape]
-    return Value(operand=_joined(node.builder, [node.importer.operand_of(value) for value in filled], axis))
+    operands = [node.importer.operand_of(value) for value in filled]
+    return Value(operand=_joined(node.builder, operands, axis), bfloat16=values[0].is_bfloat16)
 
 
 def _joined(b: MLGraphBuilder[Any], operands: list[MLOperand], axis: int) -> MLOperand:
