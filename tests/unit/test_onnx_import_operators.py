@@ -373,6 +373,25 @@ def test_reductions_with_axes_as_an_input(backend: Backend, op_type: str, axes: 
     check_node(backend, op_type, [x, fixed(*axes)], noop_with_empty_axes=1, version=18)
 
 
+EVERY_REDUCTION = {
+    "ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("switch", [0, 1, 2, -1, 1 << 33])
+@pytest.mark.parametrize("op_type", sorted(EVERY_REDUCTION))
+def test_only_the_number_1_keeps_dimensions(backend: Backend, op_type: str, switch: int, known: bool) -> None:
+    x = Fixed(np.abs(random(0, 2, 3))) if known else np.abs(random(0, 2, 3))
+    if op_type.startswith("Arg"):
+        check_node(backend, op_type, [x], axis=1, keepdims=switch)
+        return
+    check_node(backend, op_type, [x, fixed(1)], keepdims=switch, version=18)
+    check_node(backend, op_type, [x], axes=[1], keepdims=switch, version=11)
+    check_node(backend, op_type, [x], noop_with_empty_axes=switch, version=18)
+
+
 def test_uneven_parts(backend: Backend) -> None:
     check_node(backend, "Split", [random(0, 7, 2)], num_outputs=3, outputs=[True] * 3, version=18)
     check_node(backend, "Split", [random(0, 7, 2), fixed(1, 6)], outputs=[True] * 2, version=13)

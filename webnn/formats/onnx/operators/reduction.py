@@ -35,11 +35,11 @@ def reduce(node: OnnxNode) -> Imported:
     b = node.builder
     x = node.operand(0)
     given = node.find_list(1, "axes")
-    if not given and node.get_int("noop_with_empty_axes", 0):
+    if not given and node.is_one("noop_with_empty_axes", 0):
         axes = []
     else:
         axes = list(dict.fromkeys(node.axes(given, x.rank))) if given else list(range(x.rank))
-    keep = bool(node.get_int("keepdims", 1))
+    keep = node.is_one("keepdims", 1)
     if node.op_type == "ReduceMean" and x.data_type not in FLOATS:
         total = _reduced(node, "ReduceSum", x, axes, keep)
         return b.div(total, node.scalar(total, math.prod(x.shape[axis] for axis in axes)))
@@ -64,7 +64,7 @@ def arg_max_or_min(node: OnnxNode) -> Imported:
     x = node.operand(0)
     axis = node.axis(node.get_int("axis", 0), x.rank)
     find = b.arg_max if node.op_type == "ArgMax" else b.arg_min
-    keep = bool(node.get_int("keepdims", 1))
+    keep = node.is_one("keepdims", 1)
     if not node.get_int("select_last_index", 0):
         return find(x, axis, keep_dimensions=keep, output_data_type="int64")
     place = find(b.reverse(x, axes=[axis]), axis, keep_dimensions=keep, output_data_type="int64")
