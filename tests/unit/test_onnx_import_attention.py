@@ -1,4 +1,4 @@
-"""Attention and rotary embeddings of ONNX and onnxruntime, against these."""
+"""Attention and rotary embeddings of ONNX and ONNX Runtime, compared with both."""
 
 from __future__ import annotations
 
@@ -313,7 +313,7 @@ def test_attention_of_integers(backend: Backend) -> None:
         ({"qk_output": 1}, "qk_output 1"),
     ],
 )
-def test_what_cannot_be_expressed_is_reported(backend: Backend, options: dict[str, Any], reason: str) -> None:
+def test_unsupported_options_are_reported(backend: Backend, options: dict[str, Any], reason: str) -> None:
     inputs = [*grouped(1, past=ROOM), *lengths(5, 5, total=6, fixed=True)]
     settings = {"num_heads": HEADS, "kv_num_heads": GROUPS, "domain": MICROSOFT, **options}
     model, feeds = node_model("GroupQueryAttention", inputs, **settings)

@@ -1,4 +1,4 @@
-"""Operators of onnxruntime that are several at once, against onnxruntime."""
+"""Fused operators of ONNX Runtime, compared with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalizing nodes of ONNX, against onnxruntime or the standard's reference evaluator."""
+"""Normalization nodes, compared with ONNX Runtime or the reference evaluator."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_skip_layer_normalization(backend: Backend, given: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (1, 3, 8)])
-def test_what_is_skipped_may_be_the_same_for_all_samples(backend: Backend, shape: tuple[int, ...]) -> None:
+def test_the_skip_connection_may_be_the_same_for_all_samples(backend: Backend, shape: tuple[int, ...]) -> None:
     inputs = [random(0, 2, 3, 8), random(1, *shape), random(2, 8)]
     check_node(backend, "SkipLayerNormalization", inputs, domain=MICROSOFT)
 

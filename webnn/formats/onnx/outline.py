@@ -1,4 +1,4 @@
-"""What an ONNX file says by itself."""
+"""The outline of an ONNX file: inputs, outputs, operators and weights, without an import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["outline_onnx"]
 
 
 def outline_onnx(path: Path) -> Outline:
-    """The outline of the model at `path`; the nodes of inner graphs and functions are not counted.
+    """The outline of the model at `path`; nodes of subgraphs and functions are not counted.
 
     Raises:
         DataError: the file is not an ONNX model.

@@ -1,1 +1,1 @@
-"""The bytes of an ONNX file: parsed without its weights, which stay where they lie."""
+"""Reading ONNX files. Models are parsed without their weights, which stay in the file."""

@@ -28,7 +28,7 @@ DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
     TensorProto.INT4: np.dtype(ml_dtypes.int4),
     TensorProto.UINT4: np.dtype(ml_dtypes.uint4),
 }
-"""The element types that the importer knows. Strings, complex numbers and 8-bit floats are not among them."""
+"""The element types that the importer reads; strings, complex numbers and 8-bit floats are not supported."""
 
 
 def type_name(element_type: int) -> str:

@@ -1,7 +1,7 @@
-"""A model from a path, bytes or a `ModelProto`, with its weights left where they lie.
+"""A model from a path, bytes or a `ModelProto`, whose weights stay in the file.
 
-The bytes of a file are mapped, and parsed `without_weights`. `Model.array` views a tensor's bytes in place where they
-are aligned for its type, and copies them where they are not.
+The bytes of a file are memory-mapped and parsed `without_weights`. `Model.array` views the bytes of a tensor in place
+if they are aligned for its type, and copies them otherwise.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Array: TypeAlias = np.ndarray[Any, Any]
 _PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
 
 _DENSE_LIMIT: Final = 1 << 25
-"""The most elements that the sparse tensors of a model may have once they are spelled out."""
+"""The most elements that all sparse tensors of a model may have as dense ones."""
 
 _MUCH: Final = 1 << 16
-"""Bytes of weights that are copied where they are not aligned for their type, though they lie in a file."""
+"""Bytes up to which weights in a file are copied if they are not aligned for their type."""
 
 
 class Model:
-    """A parsed model, and the bytes its weights are read from."""
+    """A parsed model, and the bytes from which its weights are read."""
 
     def __init__(self, proto: ModelProto, data: Array | None, path: Path | None) -> None:
         self.proto = proto
@@ -45,10 +45,10 @@ class Model:
         self._dense_left = _DENSE_LIMIT
 
     def array(self, tensor: TensorProto) -> Array:
-        """The value of `tensor`, viewed in place where that is possible.
+        """The value of `tensor`, viewed in place if possible.
 
         Raises:
-            DataError: the tensor does not hold what it declares, or its bytes are not where it says.
+            DataError: the tensor does not hold the elements it declares, or its bytes cannot be found.
         """
         where = f"tensor {tensor.name!r}"
         shape = tuple(tensor.dims)
@@ -64,16 +64,16 @@ class Model:
         if data is None:
             return self._from_fields(tensor, dtype, shape, where)
         if len(data) != size:
-            raise DataError(f"{where} takes {size} bytes for {dtype.name} {list(shape)}, but has {len(data)}")
+            raise DataError(f"{where} needs {size} bytes for {dtype.name} {list(shape)}, but has {len(data)}")
         if packed:
             nibbles = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count]
             if tensor.data_type == TensorProto.INT4:
                 nibbles = (nibbles ^ 8).astype(np.int8) - 8
             return np.asarray(nibbles.astype(dtype).reshape(shape))
         if dtype == np.bool_:
-            return np.not_equal(data, 0).reshape(shape)  # a byte of 2 would be no valid bool
+            return np.not_equal(data, 0).reshape(shape)  # a byte of 2 would not be a valid bool
         array = data.view(dtype.newbyteorder("<"))
-        # Large ones of a file may lie at any offset: backends read them from the file, or copy them if they must.
+        # Large arrays of a file may have any offset: backends read them from the file, or copy them if needed.
         in_place = array.flags.aligned or (isinstance(array, MappedArray) and array.nbytes > _MUCH)
         if not in_place or not array.dtype.isnative:
             array = np.array(array, dtype, subok=False)
@@ -85,27 +85,27 @@ class Model:
             len(tensor.uint64_data),
         )  # fmt: skip
         if math.prod(shape) > held * (2 if tensor.data_type in _PACKED else 1):
-            raise DataError(f"{where} has {held} elements, its shape {list(shape)} takes {math.prod(shape)}")
+            raise DataError(f"{where} has {held} elements, its shape {list(shape)} needs {math.prod(shape)}")
         try:
             return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             raise DataError(f"{where} does not hold {dtype.name} {list(shape)}: {error}") from None
 
     def dense(self, sparse: onnx.SparseTensorProto) -> Array:
-        """The value of a sparse tensor, with its zeros."""
+        """The value of a sparse tensor as a dense one."""
         values, indices = self.array(sparse.values), self.array(sparse.indices)
         shape = tuple(sparse.dims)
         where = f"sparse tensor {sparse.values.name!r}"
         count = math.prod(shape)
         if any(d < 0 for d in shape) or count > self._dense_left:
-            raise DataError(f"{where} has the shape {list(shape)}; {self._dense_left} more elements are read")
+            raise DataError(f"{where} has the shape {list(shape)}, the limit is {self._dense_left} more elements")
         self._dense_left -= count
         result = np.zeros(shape, values.dtype)
         try:
             if indices.ndim == 2:
                 indices = np.ravel_multi_index(tuple(indices.T), shape)
             if indices.size and (indices.min() < 0 or indices.max() >= result.size):
-                raise ValueError("an index is outside of the shape")
+                raise ValueError("an index is outside the shape")
             result.reshape(-1)[indices] = values
         except (ValueError, TypeError, IndexError) as error:
             raise DataError(f"{where} of shape {list(shape)}: {error}") from None
@@ -125,23 +125,25 @@ class Model:
                 offset = int(notes.get("offset", 0))
                 length = int(notes.get("length", len(data) - offset))
         except ValueError:
-            raise DataError(f"{where}: {notes} does not say where its data is") from None
+            raise DataError(f"{where}: {notes} does not specify the place of its data") from None
         if data is None or offset < 0 or length < 0 or offset + length > len(data):
             held = 0 if data is None else len(data)
-            raise DataError(f"{where}: {length} bytes at {offset} are not in the {held} bytes of its data")
+            raise DataError(f"{where}: {length} bytes at {offset} are outside the {held} bytes of its data")
         return data[offset : offset + length]
 
     def _file(self, location: str, where: str) -> Array:
         """The mapped bytes of a file of weights, which must lie in the folder of the model."""
         if location not in self._files:
             if self._path is None:
-                raise DataError(f"{where} is in the file {location!r}; load the model by its path to have it read")
+                raise DataError(
+                    f"{where} is in the file {location!r}: load the model by its path so that this file can be found"
+                )
             try:
                 path = (self._path.parent / location).resolve()
-                # Where the model is a link, as in the cache of Hugging Face, so are its weights, to the same folder.
+                # If the model is a link, as in the cache of Hugging Face, its weights are links to the same folder.
                 folders = self._path.parent.resolve(), self._path.resolve().parent
             except (OSError, ValueError, RuntimeError) as error:
-                raise DataError(f"{where}: {location!r} is no file name: {error}") from None
+                raise DataError(f"{where}: {location!r} is not a file name: {error}") from None
             leaves = os.path.isabs(location) or os.path.normpath(location).split(os.sep)[0] == os.pardir
             if not location or leaves or not any(map(path.is_relative_to, folders)):
                 raise DataError(f"{where}: the file {location!r} is not in the folder of the model")
@@ -166,7 +168,7 @@ def read_model(source: object) -> Model:
         path = Path(os.fspath(source))
         try:
             data = map_file(path)
-        except (ValueError, RuntimeError) as error:  # no file can have this name
+        except (ValueError, RuntimeError) as error:  # not a valid file name
             raise DataError(f"{str(path)!r} cannot be read: {error}") from None
         return _parsed(data, path, f"{str(path)!r}")
     if isinstance(source, bytes | bytearray | memoryview):
@@ -174,7 +176,7 @@ def read_model(source: object) -> Model:
             return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the data")
         except TypeError as error:
             raise ValidationError(f"the bytes of a model must be contiguous: {error}") from None
-    raise ValidationError(f"a model is a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
+    raise ValidationError(f"a model must be a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
 
 
 def _parsed(data: Array, path: Path | None, what: str) -> Model:
@@ -184,6 +186,6 @@ def _parsed(data: Array, path: Path | None, what: str) -> Model:
     except (DecodeError, RecursionError) as error:
         raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
     if not proto.HasField("graph"):
-        raise DataError(f"{what} holds no ONNX graph")
+        raise DataError(f"{what} does not hold an ONNX graph")
     unmap(data)
     return Model(proto, data, path)

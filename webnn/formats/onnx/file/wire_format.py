@@ -1,7 +1,7 @@
-"""The bytes of a model as protobuf lays them out, as far as it takes to parse them without their weights.
+"""The protobuf wire format of a model, as far as needed to parse it without its weights.
 
-The protobuf parser would copy weights twice. So the large `raw_data` fields are taken out before it sees the bytes, and
-each leaves a note of where it was.
+The protobuf parser would copy weights twice. Large `raw_data` fields are removed before parsing, and a note of its
+place replaces each of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from webnn.errors import DataError
 __all__ = ["PLACE", "without_weights"]
 
 _MAX_FIELDS: Final = 2_000_000
-"""The most entries of a graph: in memory each takes a hundred times what it takes in a file."""
+"""The most fields of a message: each takes a hundred times as much memory as in the file."""
 
 _FEW: Final = 1024
-"""Bytes of weights that are not worth leaving in the file."""
+"""Bytes up to which weights are parsed rather than left in the file."""
 
 PLACE: Final = "webnn.place"
-"""The key of the note that `without_weights` leaves. A file may hold such notes of its own: like every place they are
-checked against the bounds of the same file, so they reach nothing that `raw_data` could not."""
+"""The key of the note that `without_weights` writes. A file may hold such notes itself. All of them are checked against
+the bounds of the file, so they reach nothing that `raw_data` could not hold."""
 
 _RAW_DATA: Final = 9
 
@@ -36,23 +36,23 @@ _INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
     "attribute": {5: "tensor", 6: "graph"},
     "tensor": {_RAW_DATA: "raw data"},
 }
-"""The fields on the way from a model to its weights, by number, with the message that each holds."""
+"""The fields that lead from a model to its weights, by number, with the message that each holds."""
 
 _MAX_DEPTH: Final = 64
 
 
 def without_weights(data: memoryview) -> bytes:
-    """A model's bytes with notes in place of large fields of raw data.
+    """The bytes of a model with notes in place of large fields of raw data.
 
     Raises:
-        DataError: a message has more fields than any model needs.
-        DecodeError: the bytes are no protobuf.
+        DataError: a message has more fields than the limit.
+        DecodeError: the bytes are not valid protobuf.
     """
     return b"".join(_pieces(data, 0, len(data), "model", 0))
 
 
 def _pieces(data: memoryview, position: int, end: int, message: str, depth: int) -> Iterator[bytes]:
-    """The message at `position`, in pieces, with notes of their place instead of the large fields of raw data."""
+    """The message at `position` in pieces, with notes in place of large fields of raw data."""
     inside = _INSIDE[message]
     kept = position
     fields = 0
@@ -60,7 +60,7 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
         field = position
         fields += 1
         if fields > _MAX_FIELDS:
-            raise DataError(f"a {message} of more than {_MAX_FIELDS} entries")
+            raise DataError(f"a {message} has more than {_MAX_FIELDS} fields")
         tag, position = _varint(data, position, end)
         wire, number = tag & 7, tag >> 3
         if wire == 0:
@@ -73,7 +73,7 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
             size, start = _varint(data, position, end)
             position = start + size
             if position > end:
-                raise DecodeError(f"truncated: {size} bytes are announced at byte {start}, {end - start} are there")
+                raise DecodeError(f"truncated: byte {start} announces {size} bytes, only {end - start} follow")
             if number in inside and size > _FEW and depth < _MAX_DEPTH:
                 yield bytes(data[kept:field])
                 kept = position
@@ -85,7 +85,7 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
                     yield _varint_of(sum(map(len, pieces)))
                     yield from pieces
         else:
-            break  # groups, which ONNX does not use: the parser shall say what it thinks of the rest
+            break  # groups, which ONNX does not use: the parser reports the rest
     yield bytes(data[kept:end])
 
 
@@ -103,7 +103,7 @@ def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
         if byte < 128:
             return result, position
         shift += 7
-    raise DecodeError(f"truncated, or no protobuf, at byte {position}")
+    raise DecodeError(f"truncated or not protobuf at byte {position}")
 
 
 def _varint_of(value: int) -> bytes:

@@ -1,1 +1,1 @@
-"""The walk over a model's graph, and what the functions that import its nodes see: values, nodes, the table."""
+"""The walk over the graph of a model, and the values, nodes and table that the functions for its operators use."""

@@ -24,7 +24,7 @@ __all__ = ["BFLOAT16", "is_output_bfloat16", "rounded_outputs", "rounded_to_bflo
 BFLOAT16: Final = np.dtype(ml_dtypes.bfloat16)
 
 _LARGE: Final = 2.0**100
-"""Above, the products of `rounded_to_bfloat16` could overflow."""
+"""Above this, products in `rounded_to_bfloat16` could overflow."""
 _SMALLEST_NORMAL: Final = 2.0**-126
 _SHIFTER: Final = 1.5 * 2.0**-110
 """Its last bit in float32 is 2**-133, the step between subnormal bfloat16 numbers."""
@@ -66,7 +66,7 @@ def rounded_to_bfloat16(importer: Importing, x: MLOperand) -> MLOperand:
     # Subnormal numbers are multiples of one step: they are rounded by the addition of a number whose last bit is one.
     shifted = b.sub(b.add(x, number(_SHIFTER)), number(_SHIFTER))
     rounded = b.where(b.lesser(size, number(_SMALLEST_NORMAL)), shifted, rounded)
-    return b.where(b.is_infinite(x), x, rounded)  # whose split is NaN
+    return b.where(b.is_infinite(x), x, rounded)  # the split of infinity is NaN
 
 
 def rounded_outputs(node: OnnxNode, values: Sequence[Value | None]) -> list[Value | None]:

@@ -1,8 +1,7 @@
-"""Nodes whose inputs are all known, computed now: shape arithmetic, and small constants.
+"""Constant folding: nodes whose inputs are all known are computed during the import, if their results are small.
 
-Two ways, both bounded: the operators of which shape arithmetic is made have a function here, which works out how large
-its result will be before it makes it; for others, onnx's reference evaluator is asked, when shape inference says that
-the result is small. What exceeds the bounds is left to the graph.
+The operators of shape arithmetic have a function here, which checks the size of its result before computing it. Others
+are left to onnx's reference evaluator if shape inference says that the result is small. The graph computes the rest.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _FOLDERS: Final[dict[str, Folder]] = {}
 
 
 def fold(node: OnnxNode) -> list[Array] | None:
-    """The outputs of a node whose inputs are all known, or None where the graph shall compute them."""
+    """The outputs of a node whose inputs are all known, or None if the graph must compute them."""
     if node.domain or not node.inputs:
         return None
     folder, budget = _FOLDERS.get(node.op_type), node.importer.budget
@@ -44,7 +43,7 @@ def fold(node: OnnxNode) -> list[Array] | None:
             else:
                 return None
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        return None  # it is not valid: the function of the table has the words for it
+        return None  # it is invalid: the function that imports it reports how
     if result is None:
         return None
     arrays = result if isinstance(result, list) else [result]
@@ -64,7 +63,7 @@ def _folds(*op_types: str) -> Callable[[Folder], Folder]:
 
 
 def _computed_in_float32(folder: Folder) -> Folder:
-    """A folder whose bfloat16 arrays come in as float32: the result is rounded once, as that of a kernel is."""
+    """A folder that gets bfloat16 arrays as float32 and whose result is rounded once, as a kernel's is."""
 
     @functools.wraps(folder)
     def in_float32(node: OnnxNode, *arrays: Array | None) -> Array | list[Array] | None:
@@ -81,7 +80,7 @@ def _fits(*shapes: Sequence[int]) -> bool:
     return math.prod(np.broadcast_shapes(*map(tuple, shapes))) <= _ELEMENTS
 
 
-# Element by element.
+# Elementwise operators.
 
 
 def _divide(a: Array, b: Array) -> Array:
@@ -182,7 +181,7 @@ def _bit_cast(node: OnnxNode, a: Array) -> Array | None:
     return a.view(dtype) if dtype is not None and dtype.itemsize == a.itemsize else None
 
 
-# Movement. Views cost nothing, so they may be of any size.
+# Movement. Views take no memory, so they may be of any size.
 
 
 @_folds("Identity", "StopGradient")
@@ -199,7 +198,7 @@ def _reshape(node: OnnxNode, a: Array, _shape: Array) -> Array | None:
 
 
 def _reshaped(a: Array, shape: Sequence[int]) -> Array | None:
-    if a.size > 1 and not any(a.strides):  # one number, repeated
+    if a.size > 1 and not any(a.strides):  # one repeated number
         known = math.prod(size for size in shape if size != -1)
         sizes = [a.size // known if size == -1 else size for size in shape]
         return np.broadcast_to(a[(0,) * a.ndim], sizes) if math.prod(sizes) == a.size else None
@@ -247,7 +246,7 @@ def _slice(node: OnnxNode, a: Array, *_bounds: Array) -> Array:
     steps = node.integers(4, "steps") if node.has(4) else [1] * len(starts)
     where = [slice(None)] * a.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        # An end before the first element, in steps backwards, cannot be written as a negative number.
+        # With a negative step, an end before the first element cannot be written as a negative number.
         where[axis] = slice(start, None if step < 0 and end < -a.shape[axis] else end, step)
     return a[tuple(where)]
 

@@ -1,4 +1,4 @@
-"""The WebNN data types that hold ONNX's, and the neighbours that stand in for types which WebNN lacks."""
+"""The WebNN data types that hold ONNX's element types."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ HELD_AS: Final[Mapping[np.dtype[Any], np.dtype[Any]]] = {
     np.dtype(np.int16): np.dtype(np.int32),
     np.dtype(np.uint16): np.dtype(np.int32),
 }
-"""The neighbours that hold the types which WebNN lacks. A uint16 is held by int32 so that it may be signed where
-quantization subtracts a zero point from it."""
+"""The NumPy types that hold those which WebNN lacks. A uint16 is held by a signed type, since quantization subtracts a
+zero point from it."""
 
 _ELEMENT_TYPES: Final[Mapping[int, DataType]] = {
     TensorProto.FLOAT: "float32",
@@ -52,9 +52,9 @@ def data_type_for(element_type: int) -> DataType:
 
 
 def held(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """`array` in a type that WebNN has, without a copy where it has one already."""
+    """`array` in a type that WebNN has; not copied if its type is one already."""
     target = HELD_AS.get(array.dtype)
     if target is None:
         return array
-    with np.errstate(over="ignore"):  # what people write for minus infinity in float64 shall be it in float32
+    with np.errstate(over="ignore"):  # the lowest float64, written for minus infinity, becomes infinite
         return array.astype(target)

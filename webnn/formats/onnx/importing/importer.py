@@ -1,11 +1,11 @@
-"""From an ONNX graph to operators of a builder, one node after the other.
+"""The import of an ONNX graph into a builder, node by node.
 
-A value of the ONNX graph is known (a constant, a shape, what follows from these) or an operand. Nodes whose inputs are
-all known are computed here, within bounds; for the others the table has a function. Nodes that cannot be expressed do
-not stop the walk: their outputs are marked as missing, and all of them are reported in the end.
+A value of the ONNX graph is either known (a constant, a shape, or computed from these) or an operand. Nodes whose
+inputs are all known are folded, within limits; the others are imported by the function in the table. Unsupported nodes
+do not stop the walk: their outputs are marked as missing, and all of these nodes are reported at the end.
 
-Nodes that nothing needs are never looked at. No function here calls itself for each node or each value, since hostile
-models are deep; subgraphs and functions call each other, to a limit.
+Nodes that no output needs are skipped. No function here recurses per node or value, since hostile models are deep;
+subgraphs and functions recurse up to a limit.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ __all__ = ["Importer"]
 OLDEST_OPSET: Final = 7
 
 _MAX_NODES: Final = 250_000
-"""Functions that call functions, and loops in loops, can announce any number of nodes in a few bytes."""
+"""The most nodes of all calls and iterations: nested functions and loops ask for any number in a few bytes."""
 _FILL: Final = 16 << 20
-"""Bytes up to which numbers that are repeated are spelled out as a constant; above, the graph expands them."""
+"""Bytes up to which a repeated number becomes a whole constant; above, the graph expands it."""
 
 
 class Scope:
-    """The values of one graph by name. The graph of an `If` sees those around it, the body of a function does not."""
+    """The values of one graph by name. A subgraph sees the values around it, the body of a function does not."""
 
     __slots__ = ("outer", "values")
 
@@ -66,7 +66,7 @@ class Scope:
         self.values: dict[str, Value] = {}
 
     def find(self, name: str) -> Value | None:
-        """The value called `name`, here or around."""
+        """The value called `name`, in this scope or an outer one."""
         scope: Scope | None = self
         while scope is not None:
             if name in scope.values:
@@ -93,13 +93,13 @@ class Importer:
         self.budget = Budget()
         self.problems: list[Problem] = []
         self.scope = Scope()
-        """That of the node which is being imported; changes inside of subgraphs and functions."""
+        """The scope of the node that is being imported; another one inside subgraphs and functions."""
         self._partial: dict[str, Problem] = {}
-        """Outputs that WebNN cannot compute of nodes that it can: problems as soon as something reads them."""
+        """Unsupported outputs of supported nodes: each becomes a problem when something reads it."""
         self._before: list[str] = []
-        """The values that nodes which cannot be expressed would read: what the model can be cut at."""
+        """The values that unsupported nodes would read, at which the model can be cut."""
         self._bound: Mapping[str, AttributeProto] = {}
-        """The attributes of the call of a function whose body is being imported."""
+        """The attributes of the call whose function body is being imported."""
         self._graph = model.proto.graph
         self._dtypes = dtypes
         self._versions = _versions(model.proto.opset_import)
@@ -108,13 +108,13 @@ class Importer:
         self._sparse = {tensor.values.name: tensor for tensor in self._graph.sparse_initializer}
         self._inputs = Inputs(self._graph, self, shapes=shapes, dtypes=dtypes, constants=constants, operands=inputs)
         self._bodies: dict[int, tuple[GraphProto, list[NodeProto], dict[str, Value]]] = {}
-        """What is the same in each run of a graph: its nodes in order, and its weights, which are constants once."""
+        """For each subgraph that was run: its nodes in order, and its weights, so that they become constants once."""
         self._literals: dict[int, tuple[NodeProto, list[Value | None]]] = {}
-        """The nodes that hold a constant: in the body of a loop they are met many times."""
+        """The values of Constant nodes, which the body of a loop reaches many times."""
         self._depth = 0
         self._nodes = 0
         self._label: str | None = None
-        """That of the node whose decomposition is being imported."""
+        """The label of the node whose decomposition is being imported."""
 
     # From the model to its outputs.
 
@@ -132,7 +132,7 @@ class Importer:
         for name in wanted:
             if name not in producers and not self._is_given(name):
                 has = ", ".join(shown_name(info.name) for info in self._graph.output)
-                raise ValidationError(f"outputs: the model computes no {name!r}; its outputs are {has}")
+                raise ValidationError(f"outputs: the model has no value {name!r}; its outputs are {has}")
         order = needed(producers, wanted)
         read = {name for node in order for name in reads(node)} | set(wanted)
         weights = self._initializers.keys() | self._sparse.keys()
@@ -181,7 +181,7 @@ class Importer:
             elif name in self._sparse:
                 value = Value(self.model.dense(self._sparse[name]))
             else:
-                raise DataError(f"nothing computes {name!r}")
+                raise DataError(f"no node computes {name!r}")
             outermost = self.scope
             while outermost.outer is not None:
                 outermost = outermost.outer
@@ -189,16 +189,16 @@ class Importer:
         return value
 
     def _read(self, name: str) -> Value | None:
-        """The value that an input of a node is called by, or None if the node leaves it out."""
+        """The value of a node's input, or None if the input is omitted."""
         value = self._value(name) if name else ABSENT
         return None if value is ABSENT else value
 
     def operand_of(self, value: Value) -> MLOperand:
-        """`value` as an operand; one that is known becomes a constant, once."""
+        """`value` as an operand; a known one becomes a constant, once."""
         if value.operand is None:
             if value.items is not None:
                 raise UnsupportedNodeError(
-                    f"it is a sequence of {len(value.items)} tensors, and WebNN knows tensors only",
+                    f"it is a sequence of {len(value.items)} tensors, which no WebNN operand can be",
                     f"its tensors{self._names_of(value.items)}, or the sequence joined by ConcatFromSequence",
                 )
             if value.array is None:
@@ -207,7 +207,7 @@ class Importer:
         return value.operand
 
     def _names_of(self, items: Sequence[Value]) -> str:
-        """The tensors of a sequence as they would be asked for, if they have names."""
+        """The tensors of a sequence as an `outputs` argument, if they have names."""
         names = {id(value): name for name, value in self.scope.values.items()}
         found = [names.get(id(item)) for item in items[:MOST_NAMES]]
         return f": outputs={found}" if found and None not in found else ""
@@ -226,7 +226,7 @@ class Importer:
     # Nodes.
 
     def _import_node(self, proto: NodeProto) -> None:
-        """Give values to the outputs of a node."""
+        """Compute or mark as missing the outputs of a node."""
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         inputs = [self._read(name) for name in proto.input]
         results: Sequence[Value | None] | None = None
@@ -250,8 +250,8 @@ class Importer:
             except DataError as error:
                 raise DataError(f"{node_title(proto)}: {error}") from None
             except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-                # Numbers that no valid model has; each kind could be checked for, at the cost of what is readable.
-                raise DataError(f"{node_title(proto)} is not valid: {error}") from error
+                # Numbers of invalid models. Checks for each kind of these would make the operators hard to read.
+                raise DataError(f"{node_title(proto)} is invalid: {error}") from error
         if results is None and not self._depth:
             self._before += [
                 name
@@ -271,7 +271,7 @@ class Importer:
                     )
 
     def _attributes(self, proto: NodeProto) -> dict[str, AttributeProto]:
-        """The attributes of a node; inside of a function some refer to those of its call, which may not be given."""
+        """The attributes of a node; inside a function, some refer to attributes of the call, which may be absent."""
         attributes = {}
         for attribute in proto.attribute:
             if not attribute.ref_attr_name:
@@ -300,7 +300,7 @@ class Importer:
 
     def _results(self, node: OnnxNode, proto: NodeProto) -> Sequence[Value | None]:
         function = self._functions.get((node.domain, proto.op_type, proto.overload))
-        if function is not None:  # a model's own function hides an operator of the same name
+        if function is not None:  # a function of the model takes precedence over an operator of the same name
             return self._call(function, node)
         if id(proto) in self._literals:
             return self._literals[id(proto)][1]
@@ -323,7 +323,7 @@ class Importer:
         return values
 
     def _decomposed(self, node: OnnxNode) -> Sequence[Value | None]:
-        """The outputs of a node by the standard's own definition of its operator in terms of others."""
+        """The outputs of a node by the standard's definition of its operator as a function of others."""
         function = standard_function(node)
         if function is None:
             raise UnsupportedNodeError(*unknown_operator(node.domain, node.op_type))
@@ -336,14 +336,14 @@ class Importer:
             inside, self.problems[before:] = self.problems[before:], []
             if inside:
                 reasons = "; ".join(sorted({f"{p.op_type}: {p.reason}" for p in inside}))
-                raise UnsupportedNodeError(f"it is composed of operators of which some cannot be expressed: {reasons}")
+                raise UnsupportedNodeError(
+                    f"it is composed of other operators, some of which are not supported: {reasons}"
+                )
 
     def run_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:
-        """The outputs for these inputs of a graph inside of a node, which sees the values around it."""
+        """The outputs for these inputs of a subgraph, which sees the values around its node."""
         if len(graph.input) != len(inputs):
-            raise DataError(
-                f"the graph {shown_name(graph.name)} takes {len(graph.input)} inputs, is given {len(inputs)}"
-            )
+            raise DataError(f"the graph {shown_name(graph.name)} takes {len(graph.input)} inputs, got {len(inputs)}")
         wanted = [info.name for info in graph.output]
         if id(graph) not in self._bodies:
             weights = {tensor.name: Value(self.model.array(tensor)) for tensor in graph.initializer}
@@ -355,9 +355,9 @@ class Importer:
         return self._run(scope, order, wanted, self._bound)
 
     def _call(self, function: FunctionProto, node: OnnxNode) -> list[Value | None]:
-        """The outputs of a function, whose body sees nothing but its inputs."""
+        """The outputs of a function, whose body sees its inputs only."""
         if len(node.inputs) > len(function.input):
-            raise DataError(f"takes {len(function.input)} inputs, got {len(node.inputs)}")
+            raise DataError(f"expected at most {len(function.input)} inputs, got {len(node.inputs)}")
         scope = Scope()
         for name, value in zip_longest(function.input, node.inputs):
             scope.values[name] = value if value is not None else ABSENT
@@ -374,10 +374,10 @@ class Importer:
     def _run(
         self, scope: Scope, order: Sequence[NodeProto], wanted: Sequence[str], bound: Mapping[str, AttributeProto]
     ) -> list[Value]:
-        """The values called `wanted` that the nodes in `order` compute in a scope of their own."""
+        """The values called `wanted`, computed by the nodes in `order` in a scope of their own."""
         self._nodes += len(order)
         if self._nodes > _MAX_NODES:
-            raise DataError(f"the functions and loops of the model spell out more than {_MAX_NODES} nodes")
+            raise DataError(f"the functions and loops of the model expand to more than {_MAX_NODES} nodes")
         if self._depth == MAX_DEPTH:
             raise DataError(f"graphs and functions are nested more than {MAX_DEPTH} deep")
         outer, outer_bound = self.scope, self._bound
@@ -400,7 +400,7 @@ def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
                 Problem(
                     "the model",
                     "opset",
-                    f"is written in opset {versions['']}, the oldest that is read is {OLDEST_OPSET}",
+                    f"is written in opset {versions['']}, the oldest supported one is {OLDEST_OPSET}",
                     f"onnx.version_converter.convert_version(model, {OLDEST_OPSET})",
                 )
             ]
@@ -409,7 +409,7 @@ def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
 
 
 def _put_label(label: str, results: Iterable[Value | None], known: set[int]) -> None:
-    """Put `label` on the operators that were added for one node: those behind its results without a label."""
+    """Put `label` on the operators that were added for one node, which are those without a label behind its results."""
     stack = [value.operand for value in results if value is not None and value.operand is not None]
     while stack:
         operand = stack.pop()

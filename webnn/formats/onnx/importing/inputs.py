@@ -1,4 +1,4 @@
-"""The inputs of a model: which sizes their dimensions have, and what stands for them in the graph."""
+"""The inputs of a model: the sizes of their dimensions, and the values that stand for them in the graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Inputs"]
 
 
 class Inputs:
-    """What the caller says about the inputs of a graph, checked against what the graph says."""
+    """The caller's options for the inputs of a graph, checked against the declarations of the graph."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Inputs:
                 raise ValidationError(f"inputs[{name!r}] must be an MLOperand, got {type(operand).__name__}")
 
     def values(self, infos: Sequence[ValueInfoProto]) -> dict[str, Value]:
-        """What stands for each of these inputs. All dimensions without a size are reported together."""
+        """The value of each of these inputs. All dimensions without a size are reported together."""
         sizes = self._sizes(infos)
         values: dict[str, Value] = {}
         open_dimensions: list[str] = []
@@ -85,7 +85,7 @@ class Inputs:
         return values
 
     def _given(self, info: ValueInfoProto) -> Value | None:
-        """The value of an input that the caller has fixed, or an operand that stands for it."""
+        """The constant or the operand that the caller gives for an input, or None."""
         name = info.name
         if name in self._constants:
             return self._constant(info)
@@ -96,7 +96,7 @@ class Inputs:
         return None
 
     def _constant(self, info: ValueInfoProto) -> Value:
-        """What the caller has fixed: an array, a list of arrays for a sequence, or None for an optional."""
+        """The value of an input in `constants`: an array, a list of arrays for a sequence, or None for an optional."""
         given, kind = self._constants[info.name], info.type
         if kind.HasField("optional_type"):
             if given is None:
@@ -113,20 +113,22 @@ class Inputs:
             return Value(array)
         if array.size == 1 and _fits(
             (1,) * len(declared), declared
-        ):  # 16000 for [1], which many models say of a number
+        ):  # such as 16000 for [1], the shape that many models declare for a number
             return Value(array.reshape((1,) * len(declared)))
-        raise ValidationError(f"constants[{info.name!r}] is {list(array.shape)}, the model says {_written(declared)}")
+        raise ValidationError(
+            f"constants[{info.name!r}] is {list(array.shape)}, the model declares {_written(declared)}"
+        )
 
     @staticmethod
     def _array(name: str, given: Any, dtype: np.dtype[Any] | None) -> np.ndarray[Any, Any]:
         try:
             if given is None:
-                raise TypeError("None is for inputs that are optional")  # NumPy would make NaN of it
+                raise TypeError("None is allowed for optional inputs only")  # NumPy would convert it to NaN
             array = np.asarray(given, dtype)
             if array.dtype.kind in "biu" and not np.array_equal(array, np.asarray(given)):
-                raise ValueError(f"{shown(given)} has no equal there")  # NumPy would cut it off
+                raise ValueError(f"{shown(given)} does not fit that type")  # NumPy would truncate it
         except (ValueError, TypeError, OverflowError) as error:
-            raise ValidationError(f"constants[{name!r}] is no {dtype} array: {error}") from None
+            raise ValidationError(f"constants[{name!r}] cannot be converted to {dtype}: {error}") from None
         return array
 
     def _held_type(self, info: ValueInfoProto) -> DataType:
@@ -144,7 +146,7 @@ class Inputs:
             problem = Problem(
                 shown_name(name),
                 "input",
-                f"{held_type} is a type of constants only: a WebNN graph is given no 4-bit numbers when it runs",
+                f"{held_type} is a type of constants only: a WebNN graph takes no 4-bit inputs",
                 f"give its value as constants={{{name!r}: ...}}, or make it an initializer of the model",
             )
             raise OnnxNotSupportedError([problem])
@@ -153,7 +155,7 @@ class Inputs:
         return self._value_of(info, operand if wanted == held_type else self._builder.cast(operand, held_type))
 
     def _value_of(self, info: ValueInfoProto, operand: MLOperand) -> Value:
-        """The operand of the type that holds the input's, rounded if that is bfloat16."""
+        """The value of an input, of which `operand` has the held type; rounded if the input is bfloat16."""
         if _tensor_type(info).elem_type != TensorProto.BFLOAT16:
             return Value(operand=operand)
         return Value(operand=rounded_to_bfloat16(self._importer, operand), bfloat16=True)
@@ -161,8 +163,8 @@ class Inputs:
     def _sizes(self, infos: Sequence[ValueInfoProto]) -> dict[str, int]:
         """The size of each named dimension, given by its name or by the shape of an input that has it.
 
-        Exporters use one name for dimensions that differ, and "?" for all: the shapes of inputs do not contradict each
-        other, they only leave open what such a name means elsewhere.
+        Exporters use one name for dimensions that differ, and "?" for all of them. So inputs in which one name has
+        different sizes are no contradiction; the size of that name elsewhere is left open.
         """
         named = {
             name: unsigned(f"shapes[{name!r}]", given) for name, given in self._shapes.items() if name not in self.names
@@ -192,7 +194,7 @@ class Inputs:
         return {**{name: min(sizes) for name, sizes in found.items() if len(sizes) == 1}, **named}
 
     def _missing(self, infos: Sequence[ValueInfoProto], sizes: Mapping[str, int]) -> str:
-        """What to write into `shapes`, with dots for each size: names, and whole shapes where something has none."""
+        """A proposal for `shapes`, with dots for sizes: dimensions by name, and whole shapes where one has no name."""
         wanted: dict[str, str] = {}
         for info in infos:
             if info.name in self._shapes or info.name in self._constants or info.name in self._operands:
@@ -209,19 +211,21 @@ class Inputs:
         return ", ".join(f"{shown_name(name)!r}: {size}" for name, size in wanted.items())
 
     def _shape(self, info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...] | str:
-        """The shape of an input, or a word on what is open in it."""
+        """The shape of an input, or a description of its open dimensions."""
         tensor = _tensor_type(info)
         declared = _declared(info)
         given = self._shapes.get(info.name)
         if given is not None:
             shape = unsigned_list(f"shapes[{info.name!r}]", given)
             if tensor.HasField("shape") and not _fits(shape, declared):
-                raise ValidationError(f"shapes[{info.name!r}] is {list(shape)}, the model says {_written(declared)}")
+                raise ValidationError(
+                    f"shapes[{info.name!r}] is {list(shape)}, the model declares {_written(declared)}"
+                )
             if 0 in shape:
                 raise _without_elements(info.name, info.name)
             return shape
         if not tensor.HasField("shape"):
-            return f"input {info.name!r} has no shape at all"
+            return f"input {info.name!r} declares no shape"
         shape = tuple(size if size > 0 else sizes.get(symbol, 0) for size, symbol in declared)
         if any(size <= 0 for size in shape):
             return f"input {info.name!r} {_written(declared)}"
@@ -230,8 +234,8 @@ class Inputs:
 
 def _without_elements(option: str, name: str) -> ValidationError:
     return ValidationError(
-        f"shapes[{option!r}] has the size 0, which no WebNN operand can have; an input that is always empty can be"
-        f" given as a constant: constants={{{name!r}: numpy.zeros(...)}}"
+        f"shapes[{option!r}] has the size 0, which no WebNN operand can have; give an input that is always empty as"
+        f" a constant: constants={{{name!r}: numpy.zeros(...)}}"
     )
 
 
@@ -241,11 +245,17 @@ def _tensor_type(info: ValueInfoProto) -> TypeProto.Tensor:
         return kind.tensor_type
     found = kind.WhichOneof("value") or "nothing"
     nearest = f"its tensors as constants={{{info.name!r}: [...]}}" if found == "sequence_type" else ""
-    raise OnnxNotSupportedError([Problem(shown_name(info.name), "input", f"is no tensor but {found}", nearest)])
+    raise OnnxNotSupportedError(
+        [
+            Problem(
+                shown_name(info.name), "input", f"is of type {found.removesuffix('_type')}, expected a tensor", nearest
+            )
+        ]
+    )
 
 
 def _declared(info: ValueInfoProto) -> list[tuple[int, str]]:
-    """The size of each dimension, 0 or less if it is open, and its name."""
+    """The size of each dimension, 0 or less for an open one, and its name."""
     return [(d.dim_value if d.HasField("dim_value") else 0, d.dim_param) for d in _tensor_type(info).shape.dim]
 
 

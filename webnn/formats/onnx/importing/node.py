@@ -24,8 +24,8 @@ __all__ = ["OnnxNode"]
 class OnnxNode:
     """One node, as the function that imports it sees it.
 
-    The function uses `builder` and gives back the outputs: operands, or arrays where it knows them. It raises
-    `UnsupportedNodeError` where WebNN cannot express the node.
+    The function adds operators to `builder` and returns the outputs: operands, or arrays if they are known. It raises
+    `UnsupportedNodeError` if WebNN cannot express the node.
     """
 
     def __init__(
@@ -41,20 +41,20 @@ class OnnxNode:
     ) -> None:
         self.importer = importer
         self.attributes = attributes
-        """All attributes that are given, as they stand in the model."""
+        """All given attributes, as protos of the model."""
         self.op_type = op_type
         self.domain = domain
         """"" for the standard's own operators."""
         self.version = version
         """The version of the domain's operators that the model is written in."""
         self.inputs = inputs
-        """None for an optional input that is left out."""
+        """None for an omitted optional input."""
         self.outputs = outputs
-        """The names of the outputs; "" for one that nobody reads."""
+        """The names of the outputs; "" for one that is not read."""
 
     @property
     def builder(self) -> MLGraphBuilder[Any]:
-        """The builder to add operators to. Labels are put on them afterwards."""
+        """The builder to add operators to. The importer labels them afterwards."""
         return self.importer.builder
 
     # Inputs.
@@ -64,7 +64,7 @@ class OnnxNode:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def reads(self, output: int) -> bool:
-        """Whether anything reads output `output`."""
+        """Whether output `output` is read."""
         return output < len(self.outputs) and bool(self.outputs[output])
 
     def given(self, index: int) -> Value:
@@ -75,7 +75,7 @@ class OnnxNode:
         return value
 
     def value(self, index: int) -> Value:
-        """Input `index`, a tensor that is known or computed."""
+        """Input `index`, a tensor."""
         value = self.given(index)
         if value.items is not None:
             raise DataError(f"input {index} is a sequence of {len(value.items)} tensors, expected one tensor")
@@ -93,7 +93,7 @@ class OnnxNode:
         return self.importer.operand_of(self.value(index))
 
     def optional(self, index: int) -> MLOperand | None:
-        """Input `index` as an operand, or None if it is not given."""
+        """Input `index` as an operand, or None if it is omitted."""
         return self.operand(index) if self.has(index) else None
 
     def operands(self, start: int = 0) -> list[MLOperand]:
@@ -113,15 +113,15 @@ class OnnxNode:
         return self.value(index).data_type
 
     def known(self, index: int) -> np.ndarray[Any, Any] | None:
-        """The value of input `index` if it is known now and was given."""
+        """The value of input `index`, or None if it is unknown or omitted."""
         return self.value(index).array if self.has(index) else None
 
     def array(self, index: int, what: str) -> np.ndarray[Any, Any]:
-        """The value of input `index`, called `what` in the message when it is not known."""
+        """The value of input `index`, which must be known; `what` names it in the error."""
         array = self.value(index).array
         if array is None:
             raise UnsupportedNodeError(
-                f"{what} (input {index}) is computed when the model runs, WebNN takes it when the graph is built",
+                f"{what} (input {index}) is computed when the model runs, but WebNN needs it when the graph is built",
                 "give the inputs it depends on as constants={...}, or make it an initializer of the model",
             )
         return array
@@ -134,16 +134,16 @@ class OnnxNode:
         return [int(item) for item in array.reshape(-1)]
 
     def find_list(self, index: int, name: str) -> list[int] | None:
-        """A list of integers that newer versions give as input `index` and older ones as the attribute `name`."""
+        """A list of integers that newer versions take as input `index`, older ones as the attribute `name`."""
         if self.has_attribute(name):
             return self.get_ints(name)
         return self.integers(index, name) if self.has(index) else None
 
     def number(self, index: int, what: str) -> Number:
-        """The value of input `index`, a scalar or an array of one element."""
+        """The value of input `index`, which must be known and have one element."""
         array = self.array(index, what)
         if array.size != 1:
-            raise DataError(f"{what} (input {index}) must be one number, is of shape {list(array.shape)}")
+            raise DataError(f"{what} (input {index}) must be one number, got shape {list(array.shape)}")
         item = array.reshape(-1)[0]
         return int(item) if array.dtype.kind in "iub" else float(item)
 
@@ -154,12 +154,12 @@ class OnnxNode:
         return DTYPES[element_type]
 
     def constant(self, array: np.ndarray[Any, Any]) -> MLOperand:
-        """A constant of the graph, in the type that holds the array's."""
+        """`array` as a constant of the graph, in the type that holds its own."""
         self.importer.budget.spend(array.nbytes)
         return self.importer.operand_of(Value(array))
 
     def scalar(self, like: MLOperand, number: Number) -> MLOperand:
-        """`number` as a scalar constant of the type of `like`."""
+        """`number` as a scalar constant in the type of `like`."""
         return self.builder.constant(like.data_type, number)
 
     # Attributes.
@@ -176,11 +176,11 @@ class OnnxNode:
             return None
         if attribute.type != kind:
             expected = AttributeProto.AttributeType.Name(kind)
-            raise DataError(f"attribute {name} is not of the type {expected}")
+            raise DataError(f"attribute {name} must be of type {expected}")
         return attribute
 
     def get_int(self, name: str, default: int | None = None) -> int:
-        """An integer attribute; one without a default must be there."""
+        """An integer attribute; required if it has no default."""
         found = self._attribute(name, AttributeProto.INT, default is None)
         return found.i if found is not None else default or 0
 
@@ -189,17 +189,17 @@ class OnnxNode:
         return self.get_int(name, default) == 1
 
     def get_float(self, name: str, default: float | None = None) -> float:
-        """A float attribute; one without a default must be there."""
+        """A float attribute; required if it has no default."""
         found = self._attribute(name, AttributeProto.FLOAT, default is None)
         return found.f if found is not None else default or 0.0
 
     def get_string(self, name: str, default: str | None = None) -> str:
-        """A string attribute; one without a default must be there."""
+        """A string attribute; required if it has no default."""
         found = self._attribute(name, AttributeProto.STRING, default is None)
         return found.s.decode("utf-8", "replace") if found is not None else default or ""
 
     def get_ints(self, name: str, default: Sequence[int] | None = None) -> list[int]:
-        """A list of integers; one without a default must be there."""
+        """A list of integers; required if it has no default."""
         found = self._attribute(name, AttributeProto.INTS, default is None)
         return list(found.ints) if found is not None else list(default or ())
 
@@ -208,33 +208,33 @@ class OnnxNode:
         return self.get_ints(name) if self.has_attribute(name) else None
 
     def get_floats(self, name: str, default: Sequence[float] | None = None) -> list[float]:
-        """A list of floats; one without a default must be there."""
+        """A list of floats; required if it has no default."""
         found = self._attribute(name, AttributeProto.FLOATS, default is None)
         return list(found.floats) if found is not None else list(default or ())
 
     def get_strings(self, name: str, default: Sequence[str] | None = None) -> list[str]:
-        """A list of strings; one without a default must be there."""
+        """A list of strings; required if it has no default."""
         found = self._attribute(name, AttributeProto.STRINGS, default is None)
         return [item.decode("utf-8", "replace") for item in found.strings] if found is not None else list(default or ())
 
     def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
-        """The value of a tensor attribute, which must be there."""
+        """The value of a required tensor attribute."""
         found = self._attribute(name, AttributeProto.TENSOR, True)
         assert found is not None
         return self.importer.model.array(found.t)
 
     def get_graph(self, name: str) -> GraphProto:
-        """A graph, which must be there."""
+        """A required graph attribute."""
         found = self._attribute(name, AttributeProto.GRAPH, True)
         assert found is not None
         return found.g
 
-    # What many functions need.
+    # Axes.
 
     def axis(self, value: int, rank: int, name: str = "axis") -> int:
-        """`value` as an axis of `rank` dimensions, where negative ones count from the end."""
+        """`value` as an axis of `rank` dimensions; negative ones count from the end."""
         if not -rank <= value < rank:
-            raise DataError(f"{name} {value} is no axis of {rank} dimensions")
+            raise DataError(f"{name} {value} is out of range for {rank} dimensions")
         return value + rank if value < 0 else value
 
     def axes(self, values: Sequence[int], rank: int, name: str = "axes") -> list[int]:

@@ -1,4 +1,4 @@
-"""The table of importers: which function turns a node of which type into operators.
+"""The table of functions that import nodes, by the type of the node.
 
 ::
 
@@ -6,7 +6,7 @@
     def clip(node: OnnxNode) -> MLOperand:
         return node.builder.clamp(node.operand(0), ...)
 
-A function is for the versions of its operator from `since` on, up to the next function for the same one.
+A function imports the versions of its operator from `since` on, up to the next function for this operator.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from webnn.graph.operand import MLOperand
 __all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_types", "imports"]
 
 MICROSOFT: Final = "com.microsoft"
-"""The domain of onnxruntime's own operators."""
+"""The domain of ONNX Runtime's contrib operators."""
 
 Imported: TypeAlias = "MLOperand | np.ndarray[Any, Any] | Sequence[MLOperand | np.ndarray[Any, Any] | Value | None]"
-"""One output, or all of them; None for an optional one that nobody reads."""
+"""One output, or all of them; None for an optional one that is not read."""
 
 ImportFunction: TypeAlias = Callable[[OnnxNode], Imported]
 
@@ -39,7 +39,7 @@ def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[Impor
     def register(function: ImportFunction) -> ImportFunction:
         for op_type in op_types:
             rows = _TABLE.setdefault((domain, op_type), [])
-            assert since not in [first for first, _ in rows], f"{op_type} {since} has a function already"
+            assert since not in [first for first, _ in rows], f"{op_type} {since} already has a function"
             rows.append((since, function))
             rows.sort(key=lambda row: row[0], reverse=True)
         return function
@@ -48,7 +48,7 @@ def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[Impor
 
 
 def import_function_for(domain: str, op_type: str, version: int) -> ImportFunction | None:
-    """The function for a node, or None."""
+    """The function that imports a node, or None."""
     for first, function in _TABLE.get((domain, op_type), ()):
         if first <= version:
             return function
@@ -56,5 +56,5 @@ def import_function_for(domain: str, op_type: str, version: int) -> ImportFuncti
 
 
 def imported_types(domain: str = "") -> list[str]:
-    """The types of nodes that have a function."""
+    """The types of nodes of a domain that have a function."""
     return sorted(op_type for there, op_type in _TABLE if there == domain)

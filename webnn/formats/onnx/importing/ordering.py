@@ -1,6 +1,6 @@
-"""The nodes of a graph that something needs, in an order in which they can be imported.
+"""The nodes of a graph that its outputs need, in topological order.
 
-No function here calls itself, since hostile graphs are deep.
+No function here recurses, since hostile graphs are deep.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from webnn.formats.onnx.importing.problems import node_title, shown_name
 __all__ = ["MAX_DEPTH", "needed", "producers_of", "reads"]
 
 MAX_DEPTH: Final = 24
-"""Subgraphs in subgraphs, functions in functions."""
+"""The most levels of nested subgraphs and functions."""
 
 
 def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
-    """Each value's node; a value has one."""
+    """The node that computes each value."""
     producers: dict[str, NodeProto] = {}
     for node in nodes:
         for name in node.output:
@@ -34,7 +34,7 @@ def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
 
 
 def reads(node: NodeProto) -> Iterator[str]:
-    """The names that a node reads, also inside of its graphs (and there also some that are not from outside)."""
+    """The names that a node and its subgraphs read, including names that are local to the subgraphs."""
     yield from (name for name in node.input if name)
     graphs = [(a.g, 0) for a in node.attribute if a.HasField("g")]
     while graphs:
@@ -48,9 +48,9 @@ def reads(node: NodeProto) -> Iterator[str]:
 
 
 def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
-    """The nodes behind `wanted`, each after those that it reads from."""
+    """The nodes that `wanted` depends on, each after those that it reads."""
     order: list[NodeProto] = []
-    # What each node that was met reads from: one that is met again before all of that is done is part of a cycle.
+    # The producers of each visited node. A node that is visited again before these are done is part of a cycle.
     before: dict[int, list[NodeProto]] = {}
     done: set[int] = set()
     for name in wanted:
@@ -71,5 +71,5 @@ def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[No
             elif is_new:
                 stack.extend(reversed(missing))
             else:
-                raise DataError(f"{node_title(node)} needs what is computed from its own output")
+                raise DataError(f"{node_title(node)} depends on its own output")
     return order

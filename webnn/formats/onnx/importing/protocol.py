@@ -1,4 +1,4 @@
-"""What values and operators see of the importer, so that neither imports it."""
+"""The part of the importer that nodes and operators see, so that they need not import the importer itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Importing(Protocol):
 
     @property
     def model(self) -> Model:
-        """The model, which reads the tensors that stand in attributes."""
+        """The model, which reads tensors in attributes."""
 
     @property
     def builder(self) -> MLGraphBuilder[Any]:
@@ -29,7 +29,7 @@ class Importing(Protocol):
 
     @property
     def budget(self) -> Budget:
-        """How many constants and nodes this import may still write out."""
+        """The memory and nodes that this import may still use."""
 
     def operand_of(self, value: Value) -> MLOperand:
         """`value` as an operand; a known one becomes a constant, once."""

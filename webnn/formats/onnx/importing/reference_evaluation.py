@@ -1,4 +1,4 @@
-"""Nodes that onnx's reference evaluator computes, when shape inference says that the result is small."""
+"""Constant folding by onnx's reference evaluator, for nodes whose results are small according to shape inference."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ EVALUATED: Final = frozenset(
         "Unique",
     }
 )
-"""What the reference evaluator is trusted with: its work grows with the size of what goes in and comes out."""
+"""Operators whose time and memory in the reference evaluator are bounded by the size of inputs and outputs."""
 _SWITCHES: Final = frozenset({"keepdims", "noop_with_empty_axes"})
-"""Attributes of which shape inference and the evaluator read numbers other than 0 and 1 in two ways."""
+"""Attributes in which shape inference and the evaluator disagree about numbers other than 0 and 1."""
 _ELEMENTS: Final = 1 << 18
 _QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
 _QUADRATIC_LIMIT: Final = 1 << 14
 
 
 def evaluated(node: OnnxNode) -> list[Array] | None:
-    """The outputs of a node whose inputs are all known; None where they may be large, or the evaluator fails."""
+    """The outputs of a node whose inputs are all known; None if they may be large, or the evaluator fails."""
     arrays = {f"i{i}": _wide(value.array) for i, value in enumerate(node.inputs) if value is not None}
     limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS
     if sum(a.size for a in arrays.values() if a is not None) > limit:
@@ -106,11 +106,11 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         scalars = {info.name for info in inferred if info.type.tensor_type.HasField("shape") and not shapes[info.name]}
         if any(math.prod(sizes) > _ELEMENTS for sizes in shapes.values()):
             return None
-        # It takes a third of a second to load, and few models need it.
+        # Imported here because it takes a third of a second, and few models need it.
         from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
 
         found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
-    except Exception:  # of any kind: the evaluator does not document what it raises
+    except Exception:  # the evaluator does not document its exceptions
         return None
     computed = [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
     return [
@@ -120,10 +120,10 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
 
 
 def _wide(array: Array | None) -> Array | None:
-    """The evaluator rounds bfloat16 at each step inside an operator; float32 is rounded once, at the end."""
+    """The array as float32 if it is bfloat16, which the evaluator would round at each step inside an operator."""
     return array.astype(np.float32) if array is not None and array.dtype == BFLOAT16 else array
 
 
 def _shaped(array: Array, scalar: bool) -> Array:
-    """The evaluator gives some scalars a dimension."""
+    """The array as a scalar if it should be one: the evaluator gives some scalars a dimension."""
     return array.reshape(()) if scalar and array.size == 1 else array

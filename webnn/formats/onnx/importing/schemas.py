@@ -13,5 +13,5 @@ def schema_of(domain: str, op_type: str, version: int) -> Any:
     """The `onnx.defs.OpSchema` of an operator in a version of its domain, or None; the stubs lack half its members."""
     try:
         return defs.get_schema(op_type, version, domain)
-    except (defs.SchemaError, TypeError):  # the latter for versions beyond 32 bits
+    except (defs.SchemaError, TypeError):  # TypeError for versions beyond 32 bits
         return None

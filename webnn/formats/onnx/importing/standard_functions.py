@@ -1,4 +1,4 @@
-"""The standard's own decompositions of its operators, for those that the table does not have."""
+"""The standard's own decompositions of operators that the table does not have."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def standard_function(node: OnnxNode) -> FunctionProto | None:
 
 
 def has_standard_function(domain: str, op_type: str, version: int) -> bool:
-    """Whether the standard defines an operator in terms of others."""
+    """Whether the standard defines an operator as a function of others."""
     schema = schema_of(domain, op_type, version)
     return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
 

@@ -16,12 +16,12 @@ __all__ = ["ABSENT", "Value", "as_value"]
 
 
 class Value:
-    """One value of the ONNX graph: known now (`array`), computed by the WebNN graph (`operand`), or missing.
+    """One value of the ONNX graph: known (`array`), computed by the WebNN graph (`operand`), or missing.
 
-    Or a sequence of such values (`items`), whose length is always known.
+    It may also be a sequence of such values (`items`), whose length is always known.
 
-    It is missing when the node that makes it cannot be expressed; nodes that read it are not to blame. `why` is
-    for an output that cannot be computed of a node that can be expressed.
+    A value is missing if its node cannot be expressed; nodes that read it are not reported again. `why` is the reason
+    if only this output of a node cannot be computed.
     """
 
     __slots__ = ("_bfloat16", "array", "floats", "items", "missing", "operand", "why")
@@ -39,17 +39,17 @@ class Value:
     ) -> None:
         self.array = array
         self.operand = operand
-        """For a known value: the constant that it became, once a node needed it in the graph."""
+        """For a known value: its constant, once a node needed it in the graph."""
         self.items = items
         self.floats = floats
-        """Of integers that were computed as floats: these, for a cast back."""
+        """The floats from which integers were cast, so that a cast back needs no operator."""
         self.missing = missing or why is not None
         self.why = why
         self._bfloat16 = bfloat16
 
     @property
     def is_bfloat16(self) -> bool:
-        """Whether ONNX has it in bfloat16; its operand is float32 then, and holds bfloat16 values only."""
+        """Whether it is bfloat16 in ONNX; its operand is float32 then, and holds bfloat16 values only."""
         return self._bfloat16 if self.array is None else self.array.dtype == ml_dtypes.bfloat16
 
     @property
@@ -62,7 +62,7 @@ class Value:
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """A description for messages."""
         if self.items is not None:
             return f"a sequence of {len(self.items)} tensors"
         return "nothing" if self.array is None and self.operand is None else f"of shape {list(self.shape)}"
@@ -77,11 +77,11 @@ class Value:
 
 
 def as_value(result: object) -> Value | None:
-    """What an importer's function gives, or is given, as a value."""
+    """An operand, an array or a value as a value; None stays."""
     if result is None or isinstance(result, Value):
         return result
     return Value(operand=result) if isinstance(result, MLOperand) else Value(np.asarray(result))
 
 
 ABSENT: Final = Value()
-"""An input that the call of a function leaves out, and an optional without a value."""
+"""An omitted input of a function call, or an optional without a value."""

@@ -1,1 +1,1 @@
-"""What each ONNX operator becomes in WebNN, one module per family."""
+"""The functions that import ONNX operators, one module per family."""

@@ -1,4 +1,4 @@
-"""Activations."""
+"""Activation functions."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ _UNARY: Final[Mapping[str, str]] = {
 
 @imports(*_UNARY)
 def unary(node: OnnxNode) -> Imported:
-    """Activations without parameters that are the same in WebNN."""
+    """Activations without parameters that WebNN has too."""
     result: MLOperand = getattr(node.builder, _UNARY[node.op_type])(node.operand(0))
     return result
 
 
 @imports("Relu")
 def relu(node: OnnxNode) -> Imported:
-    """What is above zero."""
+    """`max(x, 0)`. Unsigned integers stay as they are."""
     x = node.operand(0)
     return node.builder.relu(x) if x.data_type in SIGNED else node.builder.identity(x)
 
 
 @imports("Elu")
 def elu(node: OnnxNode) -> Imported:
-    """Exponential below zero."""
+    """`alpha * (exp(x) - 1)` below zero."""
     return node.builder.elu(node.operand(0), alpha=node.get_float("alpha", 1.0))
 
 
 @imports("Celu")
 def celu(node: OnnxNode) -> Imported:
-    """Exponential below zero, with one slope at zero whatever alpha is: `alpha * elu(x / alpha)`."""
+    """`alpha * elu(x / alpha)`, whose slope at zero is 1 for every alpha."""
     b = node.builder
     x = node.operand(0)
     alpha = node.get_float("alpha", 1.0)
@@ -62,13 +62,13 @@ def selu(node: OnnxNode) -> Imported:
 
 @imports("LeakyRelu")
 def leaky_relu(node: OnnxNode) -> Imported:
-    """A small slope below zero."""
+    """`alpha * x` below zero."""
     return node.builder.leaky_relu(node.operand(0), alpha=node.get_float("alpha", 0.01))
 
 
 @imports("PRelu")
 def prelu(node: OnnxNode) -> Imported:
-    """A slope below zero that is given."""
+    """`slope * x` below zero, with a slope for each element or channel."""
     b = node.builder
     x, slope = node.operand(0), node.operand(1)
     if x.data_type not in SIGNED:
@@ -78,7 +78,7 @@ def prelu(node: OnnxNode) -> Imported:
 
 @imports("ThresholdedRelu")
 def thresholded_relu(node: OnnxNode) -> Imported:
-    """What is above a threshold."""
+    """`x` where it is above alpha, else 0."""
     b = node.builder
     x = node.operand(0)
     return b.where(b.greater(x, node.scalar(x, node.get_float("alpha", 1.0))), x, node.scalar(x, 0))
@@ -86,7 +86,7 @@ def thresholded_relu(node: OnnxNode) -> Imported:
 
 @imports("Shrink")
 def shrink(node: OnnxNode) -> Imported:
-    """Nearer to zero by `bias`, and zero within `lambd` of it."""
+    """`x` moved toward zero by `bias`; 0 where `x` lies within `lambd` of zero."""
     b = node.builder
     x = node.operand(0)
     bias, bound = node.scalar(x, node.get_float("bias", 0.0)), node.get_float("lambd", 0.5)
@@ -96,7 +96,7 @@ def shrink(node: OnnxNode) -> Imported:
 
 @imports("HardSigmoid")
 def hard_sigmoid(node: OnnxNode) -> Imported:
-    """A line, cut off at 0 and 1."""
+    """`alpha * x + beta`, clamped to 0 and 1."""
     alpha, beta = node.get_float("alpha", 0.2), node.get_float("beta", 0.5)
     return node.builder.hard_sigmoid(node.operand(0), alpha=alpha, beta=beta)
 
@@ -120,7 +120,7 @@ def swish(node: OnnxNode) -> Imported:
 
 @imports("Gelu")
 def gelu(node: OnnxNode) -> Imported:
-    """The exact one is WebNN's; the other is its approximation by a hyperbolic tangent, in a form that is fused."""
+    """WebNN's gelu, or the tanh approximation, written in a form that ONNX Runtime fuses."""
     b = node.builder
     x = node.operand(0)
     if node.get_string("approximate", "none") != "tanh":
@@ -132,9 +132,9 @@ def gelu(node: OnnxNode) -> Imported:
 
 
 def _over_one_axis(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, int]:
-    """The operand and the axis that Softmax and its like normalize over.
+    """The operand and the axis that Softmax, LogSoftmax and Hardmax normalize over.
 
-    Before version 13, all axes from `axis` on count as one: the operand comes back with these in one axis.
+    Before version 13 they normalize over all axes from `axis` on; the operand comes back with these flattened.
     """
     if node.version >= 13:
         return x, node.axis(node.get_int("axis", -1), x.rank)
@@ -147,14 +147,14 @@ def _over_one_axis(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, int]:
 
 @imports("Softmax", "LogSoftmax", "Hardmax")
 def softmax(node: OnnxNode) -> Imported:
-    """Shares of one; their logarithms; or one for the first of the largest."""
+    """Softmax, its logarithm, or 1 for the first of the largest elements and 0 for the others."""
     b = node.builder
     x = node.operand(0)
     flat, axis = _over_one_axis(node, x)
     if node.op_type == "Softmax":
         result = b.softmax(flat, axis)
     elif node.op_type == "LogSoftmax":
-        # The logarithm of a softmax would be minus infinity where the share is too small for a float.
+        # The logarithm of a softmax that underflows would be minus infinity.
         shifted = b.sub(flat, b.reduce_max(flat, axes=[axis], keep_dimensions=True))
         result = b.sub(shifted, b.reduce_log_sum_exp(shifted, axes=[axis], keep_dimensions=True))
     else:

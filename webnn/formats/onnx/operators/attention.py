@@ -1,4 +1,4 @@
-"""Attention, as the standard has it and as onnxruntime does: what is attended to, and by whom."""
+"""Attention of the ONNX standard and of ONNX Runtime, with the masks that each of them defines."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 
-# The standard's own.
+# The standard's operator.
 
 
 @imports("Attention", since=23)
 def attention(node: OnnxNode) -> Imported:
-    """With three or four dimensions, several heads to a key, masks, and keys and values of the past."""
+    """Inputs of three or four dimensions, grouped heads, masks, and past keys and values."""
     flat = node.rank(0) == 3
     query = split_heads(node, node.operand(0), node.get_int("q_num_heads", 0))
     key, value = (split_heads(node, node.operand(i), node.get_int("kv_num_heads", 0)) for i in (1, 2))
@@ -61,7 +61,7 @@ def _precision(node: OnnxNode) -> str:
 
 
 def _add_given_mask(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int) -> None:
-    """The mask, of booleans (held by uint8) or of what is added; it may be shorter than there are keys."""
+    """Add the mask input, boolean (held by uint8) or additive. It may cover fewer keys than there are."""
     known = node.known(3)
     if known is not None:
         missing = [(0, 0)] * (known.ndim - 1) + [(0, keys - known.shape[-1])]
@@ -82,7 +82,7 @@ def _add_given_mask(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys:
 
 
 def _add_causal_and_window(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int) -> None:
-    """Which keys lie where a query may look, by their order: causal, in a window, and none that are padding."""
+    """Hide later keys if attention is causal, keys outside the window, and keys that are padding."""
     causal = bool(node.get_int("is_causal", 0))
     left, right = node.get_int("left_window_size", -1), node.get_int("right_window_size", -1)
     right = 0 if causal else right
@@ -117,18 +117,18 @@ def _add_causal_and_window(node: OnnxNode, mask: AttentionMask, query: MLOperand
         mask.allow(b.greater_or_equal(places, first), query)
 
 
-# Those of onnxruntime.
+# ONNX Runtime's operators.
 
 
 def _add_padding(node: OnnxNode, mask: AttentionMask, index: int, query: MLOperand, keys: int) -> None:
-    """A mask of integers: which keys count, or how many of them do."""
+    """Add an integer mask: a flag for each key, or the number of valid keys of each sequence."""
     b, shape = node.builder, node.shape(index)
     batch, queries = query.shape[0], query.shape[2]
     otherwise = node.get_float("mask_filter_value", -10000.0)
     if len(shape) == 1:
         if shape[0] not in (batch, 2 * batch):
             raise UnsupportedNodeError(
-                f"its mask {list(shape)} describes sequences that are packed", "[batch] or [batch, keys]"
+                f"its mask {list(shape)} describes packed sequences", "a mask [batch] or [batch, keys]"
             )
         places = node.constant(np.arange(keys, dtype=np.int32).reshape(1, 1, 1, keys))
         bounds = b.reshape(node.operand(index), [shape[0] // batch, batch, 1, 1, 1])
@@ -153,10 +153,10 @@ def _add_causal(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int
 
 @imports("Attention", domain=MICROSOFT)
 def attention_of_onnxruntime(node: OnnxNode) -> Imported:
-    """With the projection of the input to queries, keys and values; these may be of a size of their own."""
+    """Projects the input to queries, keys and values first, which may differ in size."""
     for name in ("do_rotary", "past_present_share_buffer"):
         if node.get_int(name, 0):
-            raise UnsupportedNodeError(f"it has {name}", "RotaryEmbedding, and a past that grows")
+            raise UnsupportedNodeError(f"it sets {name}", "RotaryEmbedding, and a past that grows")
     b, heads = node.builder, node.get_int("num_heads")
     projected = b.matmul(node.operand(0), node.operand(1))
     if node.has(2):
@@ -181,11 +181,11 @@ def attention_of_onnxruntime(node: OnnxNode) -> Imported:
 
 @imports("MultiHeadAttention", domain=MICROSOFT)
 def multi_head_attention(node: OnnxNode) -> Imported:
-    """With queries, keys and values apart or packed, a bias on them, masks, and keys and values of the past."""
+    """Separate or packed queries, keys and values, with a bias, masks, and past keys and values."""
     if node.has(8) or node.has(9):
-        raise UnsupportedNodeError("its past shares a buffer with the present", "a past that grows")
+        raise UnsupportedNodeError("its past and its present share one buffer", "a past that grows")
     if node.reads(3):
-        raise UnsupportedNodeError("its scores are read", "Attention of opset 23")
+        raise UnsupportedNodeError("its output of attention scores is read", "Attention of opset 23")
     query, key, value = _queries_keys_values(node)
     key, value = with_past(node, 6, key), with_past(node, 7, value)
     mask = AttentionMask(node)
@@ -199,7 +199,7 @@ def multi_head_attention(node: OnnxNode) -> Imported:
 
 
 def _queries_keys_values(node: OnnxNode) -> tuple[MLOperand, MLOperand, MLOperand]:
-    """In heads, with their bias; packed into one operand, the latter two into one, or apart."""
+    """Queries, keys and values, with their bias and split into heads, from packed or separate inputs."""
     b, heads = node.builder, node.get_int("num_heads")
     query = node.operand(0)
     if query.rank == 5:
@@ -209,13 +209,13 @@ def _queries_keys_values(node: OnnxNode) -> tuple[MLOperand, MLOperand, MLOperan
     elif node.has(1) and node.has(2):
         parts = [query, node.operand(1), node.operand(2)]
     else:
-        raise DataError(f"the query {list(query.shape)} is not packed, but comes without key or value")
+        raise DataError(f"the query {list(query.shape)} is not packed, so key and value are expected as inputs 1 and 2")
     bias = node.optional(3)
     if bias is not None:
         start = 0
         for i, x in enumerate(parts):
             size = x.shape[2] if x.rank == 3 else x.shape[1] * x.shape[3]
-            if x.rank == 3:  # keys and values of the past have their bias already
+            if x.rank == 3:  # keys and values of four dimensions have their bias already
                 parts[i] = b.add(x, sliced(node, bias, 0, start, size))
             start += size
     query, key, value = (split_heads(node, x, heads) for x in parts)

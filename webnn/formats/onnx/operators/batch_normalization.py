@@ -1,4 +1,4 @@
-"""Normalization of channels: by statistics that are given, of each image, or of neighbouring channels."""
+"""Normalization by channel: BatchNormalization, InstanceNormalization and LRN."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__: list[str] = []
 
 @imports("BatchNormalization")
 def batch_normalization(node: OnnxNode) -> Imported:
-    """By a mean and a variance for each channel."""
+    """Normalization with a given mean and variance for each channel."""
     b = node.builder
     x = node.operand(0)
     if not node.get_int("spatial", 1):
-        raise UnsupportedNodeError("statistics of each element (spatial=0)", "those of each channel")
+        raise UnsupportedNodeError("it has statistics for each element (spatial=0)", "statistics for each channel")
     if x.rank < 2:
         raise DataError(f"{list(x.shape)} has no channels")
     scale, bias, mean, variance = (
@@ -27,7 +27,7 @@ def batch_normalization(node: OnnxNode) -> Imported:
         for operand in map(node.operand, range(1, 5))
     )
     running: list[MLOperand] = []
-    if node.get_int("training_mode", 0):  # by those of the batch itself, which change the ones given a little
+    if node.get_int("training_mode", 0):  # with the statistics of the batch, which also update the running ones
         axes = [axis for axis in range(x.rank) if axis != 1]
         found = b.reduce_mean(x, axes=axes, keep_dimensions=True)
         difference = b.sub(x, found)
@@ -46,7 +46,7 @@ def batch_normalization(node: OnnxNode) -> Imported:
 
 @imports("InstanceNormalization")
 def instance_normalization(node: OnnxNode) -> Imported:
-    """By the mean and the variance of each channel of each image."""
+    """Normalization with the mean and variance of each channel of each image."""
     b = node.builder
     x = node.operand(0)
     if x.rank < 3:
@@ -60,14 +60,14 @@ def instance_normalization(node: OnnxNode) -> Imported:
 
 @imports("LRN")
 def local_response(node: OnnxNode) -> Imported:
-    """By the squares of some channels around: their sum is an average pooling over the axis of channels."""
+    """Local response normalization: the sum of squares is an average pooling along the channels."""
     b = node.builder
     x = node.operand(0)
     if x.rank < 2:
         raise DataError(f"{list(x.shape)} has no channels")
     size = node.get_int("size")
     if size < 1:
-        raise DataError(f"size {size} is less than 1")
+        raise DataError(f"size must be at least 1, got {size}")
     squares = b.reshape(b.mul(x, x), [x.shape[0], 1, x.shape[1], math.prod(x.shape[2:])])
     before, after = (size - 1) // 2, size // 2
     padded = b.pad(squares, [0, 0, before, 0], [0, 0, after, 0]) if size > 1 else squares

@@ -1,4 +1,7 @@
-"""Weights of few bits that onnxruntime packs into bytes: unpacked, and dequantized block by block in the graph."""
+"""Weights of 2, 4 or 8 bits, packed into bytes and quantized by block: MatMulNBits and GatherBlockQuantized.
+
+They are unpacked during the import and dequantized by block in the graph.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ _TYPES: Final[dict[int, np.dtype[Any]]] = {
     4: np.dtype(ml_dtypes.uint4),
     8: np.dtype(np.uint8),
 }
-"""The type that holds integers of so many bits."""
+"""The type that holds integers, by their number of bits."""
 
 
 def _unpacked(packed: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
-    """The integers in the bytes of the last axis, the lowest bits first."""
+    """The integers packed into the bytes of the last axis, lowest bits first."""
     if bits == 8:
         return packed
     mask, each = (1 << bits) - 1, 8 // bits
@@ -42,15 +45,15 @@ def _bits(node: OnnxNode) -> int:
 
 @imports("MatMulNBits", domain=MICROSOFT)
 def matmul_nbits(node: OnnxNode) -> Imported:
-    """A product with weights that are stored as `[columns, blocks, bytes]`.
+    """A product with quantized weights, stored as `[columns, blocks, bytes]`.
 
-    They are turned into `[rows, columns]` with the blocks along the rows, in which form onnxruntime computes with them
-    as they are.
+    They are brought into the form `[rows, columns]` with blocks along the rows, which ONNX Runtime multiplies without
+    dequantizing them first.
     """
     bits, size = _bits(node), node.get_int("block_size")
     rows, columns = node.get_int("K"), node.get_int("N")
     if node.get_int("weight_prepacked", 0):
-        raise UnsupportedNodeError("its weights are packed for one kind of GPU", "weight_prepacked 0")
+        raise UnsupportedNodeError("its weights are packed for one kind of GPU", "weight_prepacked=0")
     packed = node.array(1, "the weights").reshape(columns, -1)
     blocks = -(-rows // size) if size > 0 else 0
     if packed.dtype != np.uint8 or not blocks or packed.shape[1] * 8 != blocks * size * bits:
@@ -66,7 +69,7 @@ def matmul_nbits(node: OnnxNode) -> Imported:
 
 
 def _dense(node: OnnxNode, weights: MLOperand, *, rows: int, blocks: int) -> MLOperand:
-    """The floats that the weights, `[rows, columns]`, stand for."""
+    """The dequantized weights, `[rows, columns]`."""
     bits, size, columns = _bits(node), node.get_int("block_size"), weights.shape[1]
     scales = _by_block(node, 2, blocks, columns)
     order = node.known(4)
@@ -84,11 +87,11 @@ def _dense(node: OnnxNode, weights: MLOperand, *, rows: int, blocks: int) -> MLO
 
 
 def _with_float_zeros(node: OnnxNode, weights: MLOperand, scales: MLOperand, *, rows: int, blocks: int) -> MLOperand:
-    """Zero points that are floats are subtracted after the scaling."""
+    """The dequantized weights where zero points are floats, which are subtracted after the scaling."""
     b, size, columns = node.builder, node.get_int("block_size"), weights.shape[1]
     if blocks * size != rows:
         raise UnsupportedNodeError(
-            "its zero points are floats, and the last block is not whole", "zero points in uint8"
+            "its zero points are floats, and its last block is incomplete", "zero points in uint8"
         )
     scaled = dequantized(node, weights, scales, axis=0, block=size)
     shift = b.reshape(b.mul(_by_block(node, 3, blocks, columns), scales), [blocks, 1, columns])
@@ -96,7 +99,7 @@ def _with_float_zeros(node: OnnxNode, weights: MLOperand, scales: MLOperand, *, 
 
 
 def _by_block(node: OnnxNode, index: int, blocks: int, columns: int) -> MLOperand:
-    """An input of one number for each block, `[columns, blocks]`, turned over."""
+    """An input of one number for each block, `[columns, blocks]`, transposed."""
     known = node.known(index)
     if known is not None:
         return node.constant(np.ascontiguousarray(known.reshape(columns, blocks).T))
@@ -106,7 +109,7 @@ def _by_block(node: OnnxNode, index: int, blocks: int, columns: int) -> MLOperan
 
 @imports("GatherBlockQuantized", domain=MICROSOFT)
 def gather_block_quantized(node: OnnxNode) -> Imported:
-    """Rows of a table whose numbers have few bits."""
+    """Rows of a table of quantized numbers."""
     table = node.array(0, "the table")
     zeros = None if not node.has(3) else node.array(3, "the zero points")
     if table.dtype == np.uint8:

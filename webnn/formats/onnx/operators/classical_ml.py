@@ -1,6 +1,6 @@
-"""What converters of scikit-learn write besides the standard operators: scaling, linear models and choosing features.
+"""Operators of the domain `ai.onnx.ml`, as converters of scikit-learn write them: scaling, features, linear models.
 
-Trees are in `trees`; support vectors and text have no form in WebNN.
+Trees are in `tree_ensemble`. Support vector machines and text have no equivalent in WebNN.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ML: Final = "ai.onnx.ml"
 
 
 def _numbers(node: OnnxNode, name: str, *shape: int) -> np.ndarray[Any, Any]:
-    """A list of floats as an array; one number stands for all."""
+    """A list of floats as an array of this shape; a single number is repeated."""
     array = np.asarray(node.get_floats(name), np.float32)
     if array.size not in {1, int(np.prod(shape))}:
         raise DataError(f"{name} has {array.size} numbers, expected {int(np.prod(shape))}")
@@ -32,7 +32,7 @@ def _numbers(node: OnnxNode, name: str, *shape: int) -> np.ndarray[Any, Any]:
 
 @imports("ArrayFeatureExtractor", domain=_ML)
 def array_feature_extractor(node: OnnxNode) -> Imported:
-    """Some features of each row; a list is one row."""
+    """The chosen features of each row; a vector is one row."""
     b, x, chosen = node.builder, node.operand(0), node.operand(1)
     result = b.gather(x, b.reshape(chosen, [chosen.descriptor.element_count]), axis=max(x.rank - 1, 0))
     return b.reshape(result, [1, *result.shape]) if x.rank == 1 else result
@@ -40,7 +40,7 @@ def array_feature_extractor(node: OnnxNode) -> Imported:
 
 @imports("Scaler", domain=_ML)
 def scaler(node: OnnxNode) -> Imported:
-    """Each feature less its offset, times its scale."""
+    """Each feature minus its offset, times its scale."""
     b, x = node.builder, feature_rows(node)
     features = x.shape[-1]
     centred = b.sub(x, b.constant(np.array(_numbers(node, "offset", features))))
@@ -49,7 +49,7 @@ def scaler(node: OnnxNode) -> Imported:
 
 @imports("Normalizer", domain=_ML)
 def normalizer(node: OnnxNode) -> Imported:
-    """Each row by its norm; rows of zeros stay."""
+    """Each row divided by its norm; rows of zeros stay."""
     b, x, norm = node.builder, feature_rows(node), node.get_string("norm", "MAX")
     reduce = {"MAX": b.reduce_max, "L1": b.reduce_l1, "L2": b.reduce_l2}.get(norm)
     if reduce is None:
@@ -67,10 +67,10 @@ def binarizer(node: OnnxNode) -> Imported:
 
 @imports("Imputer", domain=_ML)
 def imputer(node: OnnxNode) -> Imported:
-    """Numbers in the place of what is missing."""
+    """Missing values replaced by numbers."""
     b, x = node.builder, node.operand(0)
     if x.data_type not in {"float32", "float16"}:
-        raise UnsupportedNodeError(f"missing values of {x.data_type}", "those of float32")
+        raise UnsupportedNodeError(f"it replaces missing values of {x.data_type}", "a float32 input")
     missing, features = node.get_float("replaced_value_float", 0.0), x.shape[-1]
     where = b.is_nan(x) if np.isnan(missing) else b.equal(x, node.scalar(x, missing))
     given = _numbers(node, "imputed_value_floats", features).astype(x.descriptor.dtype)
@@ -79,19 +79,19 @@ def imputer(node: OnnxNode) -> Imported:
 
 @imports("FeatureVectorizer", domain=_ML)
 def feature_vectorizer(node: OnnxNode) -> Imported:
-    """The features of all inputs, one after the other."""
+    """The features of all inputs, concatenated."""
     return node.builder.concat([feature_rows(node, i) for i in range(len(node.inputs))], 1)
 
 
 @imports("LinearRegressor", domain=_ML)
 def linear_regressor(node: OnnxNode) -> Imported:
-    """One product, and what follows it."""
+    """One product, and the post-transform."""
     return post_transformed(node, _linear(node, node.get_int("targets", 1)))
 
 
 @imports("LinearClassifier", domain=_ML)
 def linear_classifier(node: OnnxNode) -> Imported:
-    """The label of the largest score, and all scores."""
+    """The label of the largest score, and all scores after the post-transform."""
     b, labels = node.builder, node.get_ints("classlabels_ints", ())
     strings = node.get_strings("classlabels_strings", ())
     scores = _linear(node, len(labels) or len(strings))
@@ -110,7 +110,8 @@ def _linear(node: OnnxNode, columns: int) -> MLOperand:
     given = len(node.get_floats("coefficients"))
     if given != columns * x.shape[1]:
         raise UnsupportedNodeError(
-            f"{given} coefficients for {columns} columns of {x.shape[1]} features", "coefficients for each column"
+            f"it has {given} coefficients for {columns} outputs and {x.shape[1]} features",
+            "a coefficient for each of them",
         )
     weights = b.constant(_numbers(node, "coefficients", columns, x.shape[1]))
     bias = b.constant(np.array(_numbers(node, "intercepts", columns))) if node.has_attribute("intercepts") else None

@@ -1,4 +1,4 @@
-"""Constants, and what is known of a value without computing it."""
+"""Constants, and facts about a value that need no computation, such as its shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 @imports("Constant")
 def constant(node: OnnxNode) -> Imported:
-    """The value, in any of the attributes that can hold it."""
+    """The value, from whichever attribute holds it."""
     if node.has_attribute("value"):
         return node.get_tensor("value")
     if node.has_attribute("value_int"):
@@ -30,24 +30,24 @@ def constant(node: OnnxNode) -> Imported:
         return np.array(node.get_floats("value_floats"), np.float32)
     if node.has_attribute("sparse_value"):
         return node.importer.model.dense(node.attributes["sparse_value"].sparse_tensor)
-    raise UnsupportedNodeError(f"it holds {', '.join(node.attributes) or 'nothing'}, which is no tensor of numbers")
+    raise UnsupportedNodeError(f"it holds {', '.join(node.attributes) or 'nothing'}, which is not a tensor of numbers")
 
 
 @imports("ConstantOfShape")
 def constant_of_shape(node: OnnxNode) -> Imported:
-    """One number, repeated: a view, which is only spelled out where a node needs it as an operand."""
+    """One repeated number, as a view that takes no memory until a node needs it as an operand."""
     shape = node.integers(0, "shape")
     value = node.get_tensor("value") if node.has_attribute("value") else np.zeros(1, np.float32)
     if value.size != 1:
-        raise DataError(f"the value must be one number, is of shape {list(value.shape)}")
+        raise DataError(f"the value must be one number, got shape {list(value.shape)}")
     if min(shape, default=0) < 0 or math.prod(shape) > MAX_DIMENSION:
-        raise DataError(f"the shape {shape} is not one of 0 to {MAX_DIMENSION} elements")
+        raise DataError(f"the shape {shape} must have 0 to {MAX_DIMENSION} elements")
     return np.broadcast_to(value.reshape(()), shape)
 
 
 @imports("Shape")
 def shape(node: OnnxNode) -> Imported:
-    """The dimensions, which are always known here."""
+    """The dimensions, which are always known during the import."""
     sizes = node.shape(0)
     end = node.get_int("end", len(sizes))
     return np.array(sizes[node.get_int("start", 0) : end], np.int64)
@@ -61,6 +61,6 @@ def size(node: OnnxNode) -> Imported:
 
 @imports("Range")
 def range_(node: OnnxNode) -> Imported:
-    """Numbers in equal steps. When all of it is known, it is folded away before it comes here."""
+    """Numbers in equal steps. Known ones were folded before; what comes here is empty or too long."""
     start, limit, delta = (node.number(i, what) for i, what in enumerate(("the start", "the limit", "the step")))
-    raise UnsupportedNodeError(f"from {start} to {limit} in steps of {delta} there are none, or too many")
+    raise UnsupportedNodeError(f"the range from {start} to {limit} in steps of {delta} is empty or too long")

@@ -1,4 +1,4 @@
-"""Operators of onnxruntime that are several of the standard's at once."""
+"""ONNX Runtime's contrib operators that fuse several standard ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ACTIVATIONS: Final[dict[str, tuple[tuple[float, ...], _Activation]]] = {
     "Softsign": ((), lambda b, x, _p: b.softsign(x)),
     "Gelu": ((), lambda b, x, _p: b.gelu(x)),
 }
-"""What an operator may end with: the defaults of its parameters, and what it computes."""
+"""The activations that a fused operator may end with: default parameters, and the function."""
 
 
 def _activated(node: OnnxNode, x: MLOperand, parameters: Sequence[float]) -> MLOperand:
@@ -57,7 +57,7 @@ def _alpha_and_beta(node: OnnxNode) -> list[float]:
 
 @imports("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation", domain=MICROSOFT)
 def fused_matmul(node: OnnxNode) -> Imported:
-    """A product of matrices that may be transposed, times a number; one operator for plain matrices."""
+    """A product of matrices that may be transposed, times alpha; one gemm if both have rank 2."""
     b, x, y = node.builder, node.operand(0), node.operand(1)
     flags = {name: bool(node.get_int(name, 0)) for name in ("transA", "transB", "transBatchA", "transBatchB")}
     alpha = node.get_float("alpha", 1.0)
@@ -85,7 +85,7 @@ def _transposed(node: OnnxNode, x: MLOperand, *, batch: bool, matrix: bool) -> M
 
 @imports("FusedGemm", domain=MICROSOFT)
 def fused_gemm(node: OnnxNode) -> Imported:
-    """Gemm and an activation."""
+    """Gemm, followed by an activation."""
     y = onnx_operator(node, "Gemm", [node.operand(0), node.operand(1), node.optional(2)], node.attributes)
     return _activated(node, y, _alpha_and_beta(node))
 
@@ -95,7 +95,7 @@ def fused_gemm(node: OnnxNode) -> Imported:
 
 @imports("FusedConv", domain=MICROSOFT)
 def fused_conv(node: OnnxNode) -> Imported:
-    """Conv, what is added to it, and an activation."""
+    """Conv, followed by an addition and an activation."""
     return _completed(node, onnx_operator(node, "Conv", _conv_inputs(node), node.attributes))
 
 
@@ -112,7 +112,7 @@ def _conv_inputs(node: OnnxNode) -> list[MLOperand | None]:
 
 @imports("NhwcConv", "NhwcFusedConv", domain=MICROSOFT)
 def nhwc_conv(node: OnnxNode) -> Imported:
-    """Conv with the channels of the images last, those of the filter where they always are."""
+    """Conv of images with channels last; filters are laid out as those of Conv."""
     x, *others = _conv_inputs(node)
     assert x is not None
     y = onnx_operator(node, "Conv", [channels_first(node.builder, x), *others], node.attributes)
@@ -121,7 +121,7 @@ def nhwc_conv(node: OnnxNode) -> Imported:
 
 @imports("NhwcMaxPool", domain=MICROSOFT)
 def nhwc_max_pool(node: OnnxNode) -> Imported:
-    """MaxPool with channels last; of integers, as the floats that they are."""
+    """MaxPool with channels last; integers are pooled as floats."""
     b, x = node.builder, node.operand(0)
     floats = x if x.data_type in ("float32", "float16") else b.cast(x, "float32")
     y = channels_last(
@@ -135,26 +135,26 @@ def nhwc_max_pool(node: OnnxNode) -> Imported:
 
 @imports("Gelu", "BiasGelu", domain=MICROSOFT)
 def gelu(node: OnnxNode) -> Imported:
-    """The exact one, of a sum."""
+    """The exact gelu of the sum of input and bias."""
     return node.builder.gelu(_sum(node, 0, 1))
 
 
 @imports("FastGelu", domain=MICROSOFT)
 def fast_gelu(node: OnnxNode) -> Imported:
-    """The approximation by a hyperbolic tangent, of a sum."""
+    """The tanh approximation of gelu, of the sum of input and bias."""
     return onnx_operator(node, "Gelu", [_sum(node, 0, 1)], {"approximate": "tanh"})
 
 
 @imports("QuickGelu", domain=MICROSOFT)
 def quick_gelu(node: OnnxNode) -> Imported:
-    """The approximation by a sigmoid."""
+    """The sigmoid approximation of gelu: `x * sigmoid(alpha * x)`."""
     b, x = node.builder, node.operand(0)
     return b.mul(x, b.sigmoid(b.linear(x, alpha=node.get_float("alpha", 1.702))))
 
 
 @imports("BiasSplitGelu", domain=MICROSOFT)
 def bias_split_gelu(node: OnnxNode) -> Imported:
-    """One half times the gelu of the other."""
+    """The left half of the sum times the gelu of its right half."""
     total = _sum(node, 0, 1)
     left, right = node.builder.split(total, 2, axis=total.rank - 1)
     return node.builder.mul(left, node.builder.gelu(right))
@@ -162,13 +162,13 @@ def bias_split_gelu(node: OnnxNode) -> Imported:
 
 @imports("BiasAdd", domain=MICROSOFT)
 def bias_add(node: OnnxNode) -> Imported:
-    """A sum of three."""
+    """The sum of three inputs."""
     return _sum(node, 0, 1, 2)
 
 
 @imports("BiasSoftmax", domain=MICROSOFT)
 def bias_softmax(node: OnnxNode) -> Imported:
-    """Softmax, in its meaning before opset 13, of a sum."""
+    """Softmax of a sum, over all axes from `axis` on, as before opset 13."""
     return onnx_operator(node, "Softmax", [_sum(node, 0, 1)], {"axis": node.get_int("axis", 1)}, version=11)
 
 
@@ -184,20 +184,20 @@ def _sum(node: OnnxNode, *indices: int) -> MLOperand:
 
 @imports("Trilu", domain=MICROSOFT)
 def trilu(node: OnnxNode) -> Imported:
-    """As the standard's."""
+    """The standard's Trilu."""
     diagonal = None if not node.has(1) else node.array(1, "the diagonal")
     return onnx_operator(node, "Trilu", [node.operand(0), diagonal], node.attributes)
 
 
 @imports("ExpandDims", domain=MICROSOFT)
 def expand_dims(node: OnnxNode) -> Imported:
-    """A dimension of 1 more."""
+    """The input with one more dimension of size 1."""
     return onnx_operator(node, "Unsqueeze", [node.operand(0), np.array(node.integers(1, "axis"), np.int64)])
 
 
 @imports("EmbedLayerNormalization", domain=MICROSOFT)
 def embed_layer_normalization(node: OnnxNode) -> Imported:
-    """The normalized sum of three embeddings; how long each sequence is; and the sum."""
+    """The layer-normalized sum of three embeddings, the length of each sequence, and the sum."""
     b, ids = node.builder, node.operand(0)
     batch, length = ids.shape
     total = b.gather(node.operand(2), ids)
@@ -206,7 +206,7 @@ def embed_layer_normalization(node: OnnxNode) -> Imported:
     elif length <= node.shape(3)[0]:
         positions = b.slice(node.operand(3), [0, 0], [length, node.shape(3)[1]])
     else:
-        raise DataError(f"{length} words, but {node.shape(3)[0]} positions")
+        raise DataError(f"the sequence has {length} tokens, the table of positions {node.shape(3)[0]} rows")
     total = b.add(total, positions)
     if node.has(1) and node.has(4):
         total = b.add(total, b.gather(node.operand(4), node.operand(1)))

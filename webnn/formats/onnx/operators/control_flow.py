@@ -1,6 +1,6 @@
-"""Control flow, as far as it can be decided when the graph is built.
+"""Control flow, which WebNN lacks: branches are chosen or both computed, and loops are unrolled.
 
-A branch is chosen, or a result of each of the two; loops are spelled out.
+A known condition chooses its branch during the import. Otherwise both branches run, and each result is selected.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ __all__: list[str] = []
 
 @imports("If")
 def branch(node: OnnxNode) -> Imported:
-    """The branch that a known condition chooses, else what both compute, and the choice of one for each result."""
+    """The branch that a known condition chooses; else both branches, and a selection for each result."""
     condition = node.known(0)
     if condition is not None:
         return node.importer.run_graph(node.get_graph("then_branch" if _is_true(condition) else "else_branch"))
     try:
         then, other = (node.importer.run_graph(node.get_graph(name)) for name in ("then_branch", "else_branch"))
-    except DataError as error:  # that of a branch which such inputs never take
-        raise UnsupportedNodeError(f"{_BOTH}, and one of them is not valid: {error}", _DECIDE) from None
+    except DataError as error:  # perhaps of a branch that these inputs never take
+        raise UnsupportedNodeError(f"{_BOTH}, and one of them is invalid: {error}", _DECIDE) from None
     if any(value.missing for value in [*then, *other]):
         raise UnsupportedNodeError(f"{_BOTH}, and one of them cannot be expressed", _DECIDE)
     if math.prod(node.shape(0)) != 1:
-        raise DataError(f"the condition must be one value, is of shape {list(node.shape(0))}")
+        raise DataError(f"the condition must be one value, got shape {list(node.shape(0))}")
     holds = node.builder.reshape(node.operand(0), [])
     return [_selected(node, holds, *pair, "a result") for pair in zip(then, other, strict=True)]
 
 
-_BOTH: Final = "the condition is computed when the model runs, so both branches are"
+_BOTH: Final = "the condition is computed when the model runs, so both branches are computed"
 _DECIDE: Final = "give the inputs that the condition depends on as constants={...}"
 
 
@@ -51,17 +51,20 @@ _DECIDE: Final = "give the inputs that the condition depends on as constants={..
 
 @imports("Loop")
 def loop(node: OnnxNode) -> Imported:
-    """The iterations one after the other, whose number must be known, or at least the most that there can be.
+    """The unrolled iterations; their number, or an upper bound of it, must be known.
 
-    Where the condition is computed when the model runs, all iterations are computed, and what is carried from one to
-    the next stays as it is from the one on that the condition ends.
+    If the condition is computed when the model runs, all iterations are computed, and carried values stop changing
+    with the iteration in which the condition turns false.
     """
     body = node.get_graph("body")
     condition = node.value(1) if node.has(1) else Value(np.array(True))
     carried = [node.given(i) for i in range(2, len(node.inputs))]
     collected: list[list[Value]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     if len(body.output) < 1 + len(carried):
-        raise DataError(f"the body returns {len(body.output)} values, of which {1 + len(carried)} go into the next run")
+        raise DataError(
+            f"the body returns {len(body.output)} values, expected at least {1 + len(carried)}: the condition and each"
+            " carried value"
+        )
     trips = _trips(node, body, condition)
     running: MLOperand | None = None
     count = 0
@@ -79,7 +82,7 @@ def loop(node: OnnxNode) -> Imported:
         following = results[: len(carried)]
         if running is not None:
             pairs = zip(following, carried, strict=True)
-            following = [_selected(node, running, *pair, "what it carries") for pair in pairs]
+            following = [_selected(node, running, *pair, "a carried value") for pair in pairs]
         carried = following
         for values, value in zip(collected, results[len(carried) :], strict=True):
             values.append(value)
@@ -89,7 +92,7 @@ def loop(node: OnnxNode) -> Imported:
 
 
 def _trips(node: OnnxNode, body: GraphProto, condition: Value) -> int | None:
-    """The most iterations that there can be, if there is a bound."""
+    """The upper bound of the iterations, or None."""
     known = node.known(0)
     if node.has(0) and known is None:
         raise UnsupportedNodeError(
@@ -104,23 +107,27 @@ def _trips(node: OnnxNode, body: GraphProto, condition: Value) -> int | None:
 
 def _is_true(condition: np.ndarray[Any, Any]) -> bool:
     if condition.size != 1:
-        raise DataError(f"the condition must be one value, is of shape {list(condition.shape)}")
+        raise DataError(f"the condition must be one value, got shape {list(condition.shape)}")
     return bool(condition.reshape(()))
 
 
 def _check_bounded(trips: int | None, collected: Sequence[object]) -> None:
-    nearest = "give the inputs it depends on as constants={...}, or run the body as a graph of its own, in a loop"
+    nearest = "give the inputs it depends on as constants={...}, or run the body as a graph of its own in a loop"
     if trips is None or trips > MAX_UNROLLED_NODES:
-        raise UnsupportedNodeError("it goes on while a condition holds that is computed when the model runs", nearest)
+        raise UnsupportedNodeError(
+            "its condition is computed when the model runs, and nothing bounds its iterations", nearest
+        )
     if collected:
-        raise UnsupportedNodeError("how long its outputs are is computed when the model runs (the condition)", nearest)
+        raise UnsupportedNodeError(
+            "the length of its outputs is computed when the model runs (by the condition)", nearest
+        )
 
 
 def _spend_iterations(node: OnnxNode, body: GraphProto, iterations: int) -> None:
     if not node.importer.budget.take_unrolled_nodes(iterations * max(len(body.node), 1)):
         raise UnsupportedNodeError(
-            f"the loops of the model are more than {MAX_UNROLLED_NODES} nodes when their iterations are spelled out",
-            "shorter inputs, or the body as a graph of its own that is run in a loop",
+            f"the unrolled loops of the model have more than {MAX_UNROLLED_NODES} nodes",
+            "shorter inputs, or the body as a graph of its own that your program runs in a loop",
         )
 
 
@@ -133,7 +140,8 @@ def _selected(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what
         return Value(items=tuple(_selected(node, condition, *pair, what) for pair in pairs))
     if new.kind != old.kind:
         raise UnsupportedNodeError(
-            f"{what} is {new.kind} or {old.kind}: the condition is computed when the model runs", _DECIDE
+            f"{what} is {new.kind} or {old.kind}, depending on a condition that is computed when the model runs",
+            _DECIDE,
         )
     if new.array is not None and old.array is not None and np.array_equal(new.array, old.array):
         return new
@@ -146,7 +154,7 @@ def _selected(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what
 
 @imports("Scan", since=9)
 def scan(node: OnnxNode) -> Imported:
-    """One iteration for each slice of the inputs, along any axis in either direction."""
+    """One iteration for each slice of the inputs, along any axis and in either direction."""
     state, scanned, outputs = _scan_operands(node, 0)
     axes = node.get_ints("scan_input_axes", [0] * len(scanned))
     directions = node.get_ints("scan_input_directions", [0] * len(scanned))
@@ -166,13 +174,13 @@ def scan(node: OnnxNode) -> Imported:
 
 @imports("Scan")
 def scan_of_batches(node: OnnxNode) -> Imported:
-    """The first Scan: the first axis of everything is the batch, and the second one is scanned."""
+    """Scan before opset 9, where the first axis is the batch and the second one is scanned."""
     state, scanned, outputs = _scan_operands(node, 1)
     if any(not value.shape for value in state) or any(len(value.shape) < 2 for value in scanned):
-        raise DataError("an input has no axis for the batch, or none to scan")
+        raise DataError("an input lacks the batch axis or the axis to scan")
     lengths = node.integers(0, "the lengths") if node.has(0) else []
     if any(length != scanned[0].shape[1] for length in lengths):
-        raise UnsupportedNodeError(f"sequences of different lengths {lengths}", "the newer Scan, of opset 9")
+        raise UnsupportedNodeError(f"its sequences have different lengths {lengths}", "Scan of opset 9 or newer")
     directions = node.get_ints("directions", [0] * len(scanned))
     found: list[list[Value]] = []
     for batch in zip(*(unstacked(node, value, 0) for value in [*state, *scanned]), strict=True):
@@ -185,12 +193,12 @@ def scan_of_batches(node: OnnxNode) -> Imported:
 
 
 def _scan_operands(node: OnnxNode, first: int) -> tuple[list[Value], list[Value], list[ValueInfoProto]]:
-    """The values that go from one iteration to the next, those that are scanned, and what is collected."""
+    """The initial states, the scanned inputs, and the declarations of the scan outputs."""
     values = [node.value(i) for i in range(first, len(node.inputs))]
     body, count = node.get_graph("body"), node.get_int("num_scan_inputs")
     if not 1 <= count <= len(values) or len(body.output) < len(values) - count:
         raise DataError(
-            f"{count} of {len(values)} inputs to scan do not go with {len(body.output)} results of the body"
+            f"num_scan_inputs {count} does not fit {len(values)} inputs and a body with {len(body.output)} outputs"
         )
     states = len(values) - count
     return values[:states], values[states:], list(body.output)[states:]
@@ -199,11 +207,11 @@ def _scan_operands(node: OnnxNode, first: int) -> tuple[list[Value], list[Value]
 def _iterated(
     node: OnnxNode, state: Sequence[Value], slices: Sequence[Sequence[Value]]
 ) -> tuple[Sequence[Value], list[list[Value]]]:
-    """What is carried in the end, and what was collected."""
+    """The final states, and the collected values of each scan output."""
     body = node.get_graph("body")
     lengths = sorted({len(values) for values in slices})
     if len(lengths) != 1:
-        raise DataError(f"the inputs are of different lengths {lengths}")
+        raise DataError(f"the scanned inputs have different lengths {lengths}")
     _spend_iterations(node, body, lengths[0])
     collected: list[list[Value]] = [[] for _ in range(len(body.output) - len(state))]
     for step in zip(*slices, strict=True):

@@ -1,4 +1,4 @@
-"""Convolutions over one, two or three axes, by WebNN's over two."""
+"""Convolutions over one, two or three spatial axes, by WebNN's over two."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 _DEPTH: Final = 1 << 12
-"""The most layers of what is transposed over three axes."""
+"""The largest depth of a transposed convolution over three axes, after striding."""
 _WEIGHTS: Final = 1 << 24
-"""The most numbers of a matrix that puts blocks in their places."""
+"""The most elements of the matrix that places the blocks of Col2Im."""
 
 
 @imports("Conv")
@@ -31,11 +31,11 @@ def conv(node: OnnxNode) -> Imported:
 
 
 def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None) -> MLOperand:
-    """What `node`'s attributes make of an input and filters."""
+    """The convolution of `x` and `filters` with the attributes of `node`."""
     b, windows = node.builder, _windows(node, "a convolution", x, filters)
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
     if min(*windows.before, *windows.after) < 0 or x.rank == 5:
-        # Over three axes, the first one is not padded by the convolution below.
+        # conv2d takes no negative padding, and does not pad the first of three axes.
         before, after = list(windows.before), list(windows.after)
         x = pad_or_crop(b, x, [0, 0, *before], [0, 0, *after])
         windows.sizes = list(x.shape[2:])
@@ -60,18 +60,17 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
 def _windows(node: OnnxNode, what: str, x: MLOperand, filters: MLOperand) -> Windows:
     if x.rank != filters.rank or not 3 <= x.rank <= 5:
         raise UnsupportedNodeError(
-            f"{what} of {list(x.shape)} with {list(filters.shape)}; WebNN has those over 2 axes, from which those over"
-            " 1 and 3 are composed"
+            f"{what} of {list(x.shape)} with filters {list(filters.shape)} is not over 1, 2 or 3 spatial axes"
         )
     kernel = node.get_ints("kernel_shape", filters.shape[2:])
     windows = Windows.of(node, x.shape, kernel)
     if tuple(kernel) != filters.shape[2:]:
-        raise DataError(f"kernel_shape {kernel} is not that of the filters {list(filters.shape)}")
+        raise DataError(f"kernel_shape {kernel} does not fit the filters {list(filters.shape)}")
     return windows
 
 
 def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
-    """Filters over one axis. Those that are dequantized stay so, since runtimes fuse that with the convolution."""
+    """Filters over one axis as filters over two. A dequantize_linear stays last, since runtimes fuse it."""
 
     def reshape(x: MLOperand) -> MLOperand:
         return reshaped(node, x, [*x.shape[:2], 1, x.shape[2]])
@@ -84,7 +83,7 @@ def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
 
 
 def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows, images: tuple[int, int] | None) -> MLOperand:
-    """What was computed over two axes, over as many as there are; `images` is how many have how many depths each."""
+    """The result over two axes, reshaped to the original number of axes; `images` is (batch, depth) of three."""
     b = node.builder
     if len(windows.kernel) == 1:
         return b.reshape(y, [*y.shape[:2], y.shape[3]])
@@ -94,7 +93,7 @@ def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows, images: tuple
 
 
 def _pair(values: list[int], missing: int) -> list[int]:
-    """The last two of `values`, where there are two."""
+    """The last two of `values`, with `missing` in front of a single one."""
     return [missing, *values][-2:]
 
 
@@ -109,14 +108,14 @@ def _depths_as_images(
 ) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
     """A convolution over depth, height and width as one over height and width.
 
-    Each output depth becomes an image of its own, whose channels are those of all the depths that its window has.
+    Each output depth becomes an image of its own, with the channels of all depths in its window.
     """
     b = node.builder
     n, c, _, h, w = x.shape
     (count, *_), window = windows.counts(ceil=False), windows.kernel[0]
     stride, dilation = windows.strides[0], windows.dilations[0]
     if window > 64:
-        raise UnsupportedNodeError(f"a window {window} deep", "a convolution over 2 axes")
+        raise UnsupportedNodeError(f"its kernel has a depth of {window}, the limit is 64", "a convolution over 2 axes")
     layers = [
         b.reshape(
             strided_slice(b, x, {2: range(i * dilation, i * dilation + (count - 1) * stride + 1, stride)}),
@@ -158,11 +157,11 @@ def conv_transpose(node: OnnxNode) -> Imported:
 
 
 def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
-    """Set the padding of `windows`; what the end of the output gets more along each axis, or less."""
+    """Set the padding of `windows`; gives the elements to add at the end of each output axis, or to remove."""
     count = len(windows.kernel)
     extra = node.get_ints("output_padding", [0] * count)
     if len(extra) != count:
-        raise DataError(f"output_padding {extra} is not of {count} axes")
+        raise DataError(f"output_padding {extra} must have {count} numbers")
     auto_pad = node.get_string("auto_pad", "NOTSET")
     rows = zip(windows.sizes, windows.strides, windows.spans, strict=True)
     full = [(size - 1) * stride + span for size, stride, span in rows]
@@ -179,8 +178,8 @@ def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
     adds_more = any(more >= stride for more, stride in zip(extra, windows.strides, strict=True))
     if min(*windows.before, *windows.after) < 0 or adds_more:
         raise UnsupportedNodeError(
-            f"padding {[*windows.before, *windows.after]} and output_padding {extra} that add to the output more than"
-            " the strides do",
+            f"padding {[*windows.before, *windows.after]} and output_padding {extra} extend the output by more than the"
+            " strides",
             "Pad after the transposed convolution",
         )
     return extra
@@ -191,13 +190,15 @@ def _transposed_depths_as_images(
 ) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
     """A transposed convolution over depth, height and width as one over height and width.
 
-    Over the depth it is a convolution with the filters backwards, of the input with zeros between its layers.
+    Along the depth it is a convolution with reversed filters, over the input with zeros between its layers.
     """
     b = node.builder
     n, c, depth, h, w = x.shape
     stride, span = windows.strides[0], windows.spans[0]
     if depth * stride > _DEPTH:
-        raise UnsupportedNodeError(f"a depth of {depth} with strides of {stride}", "a convolution over 2 axes")
+        raise UnsupportedNodeError(
+            f"its depth of {depth} times its stride of {stride} is above {_DEPTH}", "a convolution over 2 axes"
+        )
     if stride > 1:
         layers = b.pad(b.reshape(x, [n, c, depth, 1, h * w]), [0] * 5, [0, 0, 0, stride - 1, 0])
         x = b.reshape(layers, [n, c, depth * stride, h, w])
@@ -212,26 +213,29 @@ def _transposed_depths_as_images(
 
 @imports("Col2Im")
 def columns_to_images(node: OnnxNode) -> Imported:
-    """Sums of blocks that overlap, each a column: along one axis after the other, by products with ones and zeros."""
+    """Sums of overlapping blocks, each given as a column, by a product with a matrix of 0 and 1 along each axis."""
     b = node.builder
     x = node.operand(0)
     sizes, kernel = node.integers(1, "the shape of the images"), node.integers(2, "the shape of the blocks")
     elements = math.prod(kernel)
     if x.rank != 3 or not kernel or min(kernel) < 1 or x.shape[1] % elements:
-        raise DataError(f"{list(x.shape)} are no columns of blocks of {kernel}")
+        raise DataError(f"{list(x.shape)} does not hold columns of blocks of {kernel}")
     windows = Windows.of(node, [*x.shape[:2], *sizes], kernel)
     counts = windows.counts(ceil=False)
     if math.prod(counts) != x.shape[2]:
-        raise DataError(f"{x.shape[2]} blocks of {kernel} are not the {counts} of images of {sizes}")
+        raise DataError(f"{x.shape[2]} blocks of {kernel} are given, images of {sizes} have {counts}")
     axes = len(kernel)
     result = b.reshape(x, [x.shape[0] * (x.shape[1] // elements), *kernel, *counts])
     for axis, size in enumerate(sizes):
         if kernel[axis] * counts[axis] * size > _WEIGHTS:
-            raise UnsupportedNodeError(f"{counts[axis]} blocks of {kernel[axis]} in {size}", "ConvTranspose")
+            raise UnsupportedNodeError(
+                f"placing {counts[axis]} blocks of {kernel[axis]} in {size} elements takes too much memory",
+                "ConvTranspose",
+            )
         starts = np.arange(counts[axis]) * windows.strides[axis] - windows.before[axis]
         places = np.arange(kernel[axis])[:, None] * windows.dilations[axis] + starts
         weights = (places.reshape(-1, 1) == np.arange(size)).astype(x.descriptor.dtype)
-        # The axes that are done are last; before them, those of the blocks and of their elements that are left.
+        # Finished axes are last; before them, the remaining axes of block elements and of blocks.
         left = axes - axis
         order = [0, *range(2, 1 + left), *range(2 + left, result.rank), 1, 1 + left]
         moved = b.transpose(result, permutation=order)

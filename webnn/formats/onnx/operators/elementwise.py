@@ -1,4 +1,4 @@
-"""Arithmetic, element by element."""
+"""Elementwise arithmetic and casts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BINARY: Final[Mapping[str, str]] = {"Add": "add", "Sub": "sub", "Mul": "mul", "
 
 @imports(*_UNARY)
 def unary(node: OnnxNode) -> Imported:
-    """Operators that are the same in WebNN. Those of integers that change nothing there are left out."""
+    """Operators that WebNN has too; those that change nothing for integers become identity."""
     x = node.operand(0)
     if node.op_type in {"Ceil", "Floor", "Round"} and x.data_type not in FLOATS:
         return node.builder.identity(x)
@@ -58,16 +58,16 @@ def unary(node: OnnxNode) -> Imported:
 
 @imports("Identity")
 def identity(node: OnnxNode) -> Imported:
-    """The value itself: here operands have no names that would need another node."""
+    """The value itself, without an operator."""
     return [node.given(0)]
 
 
 @imports("Dropout", "StopGradient")
 def dropout(node: OnnxNode) -> Imported:
-    """What dropout is when a model is used: the input, and a mask that keeps everything."""
+    """Dropout at inference: the input, and a mask of ones."""
     ratio, training = node.known(1), node.known(2)
     if node.has(2) and (training is None or training.any()) and (ratio is None or ratio.any()):
-        raise UnsupportedNodeError("it drops at random (training_mode)", "export the model for inference")
+        raise UnsupportedNodeError("it drops elements at random (training_mode)", "export the model for inference")
     mask = np.broadcast_to(np.array(True), node.shape(0))
     return [node.value(0), mask]
 
@@ -96,7 +96,7 @@ def variadic(node: OnnxNode) -> Imported:
 
 @imports("Pow")
 def power(node: OnnxNode) -> Imported:
-    """The result has the type of the base; the exponent may have another."""
+    """A power of the type of the base; the exponent may be of another type."""
     b = node.builder
     base, exponent = node.operand(0), node.operand(1)
     if base.data_type == exponent.data_type:
@@ -119,7 +119,7 @@ def modulo(node: OnnxNode) -> Imported:
     if x.data_type in FLOATS:
         quotient = b.div(x, y)
         if not node.get_int("fmod", 0):
-            # By an infinite divisor nothing is divided: what has its sign stays, anything else becomes the divisor.
+            # With an infinite divisor, x stays if it has the divisor's sign, else the remainder is the divisor.
             remainder = b.sub(x, b.mul(b.floor(quotient), y))
             zero = node.scalar(x, 0)
             stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
@@ -138,7 +138,7 @@ def modulo(node: OnnxNode) -> Imported:
 
 @imports("Clip")
 def clip_attributes(node: OnnxNode) -> Imported:
-    """The bounds as attributes."""
+    """Clip before opset 11, with its bounds as attributes."""
     x = node.operand(0)
     low = node.get_float("min") if node.has_attribute("min") else None
     high = node.get_float("max") if node.has_attribute("max") else None
@@ -147,7 +147,7 @@ def clip_attributes(node: OnnxNode) -> Imported:
 
 @imports("Clip", since=11)
 def clip(node: OnnxNode) -> Imported:
-    """The bounds as scalars, of which the lower one gives way when they are the wrong way round."""
+    """Bounds as scalar inputs. If the lower one is above the upper one, the upper one wins."""
     b = node.builder
     x = node.operand(0)
     given = [node.has(1), node.has(2)]
@@ -164,7 +164,7 @@ def clip(node: OnnxNode) -> Imported:
 
 @imports("Cast", "CastLike")
 def cast(node: OnnxNode) -> Imported:
-    """Another type, or the one that holds it; what becomes a bool is compared with zero."""
+    """A cast to the type, or to the one that holds it. A cast to bool is a comparison with zero."""
     b = node.builder
     x = node.operand(0)
     if node.op_type == "CastLike":
@@ -176,7 +176,7 @@ def cast(node: OnnxNode) -> Imported:
         to_bool, to_bfloat16, data_type = to == TensorProto.BOOL, to == TensorProto.BFLOAT16, data_type_for(to)
     if data_type in {"int4", "uint4"}:
         raise UnsupportedNodeError(
-            f"WebNN casts nothing to {data_type}, whose constants DequantizeLinear takes",
+            f"WebNN casts nothing to {data_type}, which only constants of DequantizeLinear can have",
             "Cast to int8, or QuantizeLinear",
         )
     if to_bool:
@@ -187,7 +187,7 @@ def cast(node: OnnxNode) -> Imported:
     if floats is not None and floats.data_type == data_type:
         return b.identity(floats)
     if x.data_type in FLOATS and data_type not in {*FLOATS, "int64", "int32"}:
-        # The cast of integers wraps as it does in ONNX Runtime, that of floats would saturate at the narrow bounds.
+        # A cast of integers wraps as in ONNX Runtime; a direct cast of floats would saturate at the narrow bounds.
         return b.cast(b.cast(x, "int64"), data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
 
@@ -196,13 +196,13 @@ def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     if node.value(0).is_bfloat16:
         return node.value(0)
     floats = in_float32(node, node.value(0).floats or x)
-    exact = x.data_type in {"int8", "uint8"}  # whose integers bfloat16 holds
+    exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
     return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
 
 
 @imports("Sinh", "Cosh")
 def hyperbolic(node: OnnxNode) -> Imported:
-    """Half the sum, or the difference, of `exp(x)` and `exp(-x)`."""
+    """Half the sum or the difference of `exp(x)` and `exp(-x)`."""
     b = node.builder
     x = node.operand(0)
     up, down = b.exp(x), b.exp(b.neg(x))
@@ -211,7 +211,7 @@ def hyperbolic(node: OnnxNode) -> Imported:
 
 @imports("Asinh", "Acosh", "Atanh")
 def inverse_hyperbolic(node: OnnxNode) -> Imported:
-    """Logarithms of the inverse functions' definitions, of the absolute value where that is more exact."""
+    """The inverse functions by their logarithms; Asinh takes that of the absolute value, which is more exact."""
     b = node.builder
     x = node.operand(0)
     one = node.scalar(x, 1)
@@ -225,7 +225,7 @@ def inverse_hyperbolic(node: OnnxNode) -> Imported:
 
 @imports("Atan", "Asin", "Acos")
 def inverse_trigonometric(node: OnnxNode) -> Imported:
-    """The arc tangent, and the others by it: of the sides of a right triangle, in a form that loses no digits."""
+    """The arc tangent. Asin and Acos are arc tangents of expressions that lose no digits near 1."""
     b = node.builder
     x = node.operand(0)
     one = node.scalar(x, 1)
@@ -238,7 +238,7 @@ def inverse_trigonometric(node: OnnxNode) -> Imported:
 
 
 _ARC: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
-"""Of the polynomial of the Cephes library, exact to 24 bits for up to the tangent of an eighth of a half circle."""
+"""The coefficients of the Cephes library's polynomial, exact to 24 bits up to tan(pi / 8)."""
 
 
 def _arc_tangent(node: OnnxNode, x: MLOperand) -> MLOperand:

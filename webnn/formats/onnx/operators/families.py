@@ -1,4 +1,4 @@
-"""The modules of importers; importing this one fills the table."""
+"""The modules of this folder by family. Importing this one imports all of them, which fills the table of operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements chosen by indices."""
+"""Elements chosen by indices, and cumulative sums and products."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__: list[str] = []
 
 @imports("Gather")
 def gather(node: OnnxNode) -> Imported:
-    """Slices of the input by their number along one axis."""
+    """Slices of the input by their index along one axis."""
     x = node.operand(0)
     return node.builder.gather(x, node.operand(1), axis=node.axis(node.get_int("axis", 0), x.rank))
 
 
 @imports("GatherElements")
 def gather_elements(node: OnnxNode) -> Imported:
-    """One element for each index, of which there may be fewer than the input has along the other axes."""
+    """One element for each index. Along other axes there may be fewer indices than elements."""
     x, indices = node.operand(0), node.operand(1)
     axis = node.axis(node.get_int("axis", 0), x.rank)
     if indices.rank == x.rank:
@@ -36,33 +36,35 @@ def gather_elements(node: OnnxNode) -> Imported:
 
 @imports("GatherND")
 def gather_nd(node: OnnxNode) -> Imported:
-    """Slices by coordinates; those of the batch are put in front of the ones given."""
+    """Slices by coordinates; batch dimensions become coordinates in front of the given ones."""
     b = node.builder
     x, indices = node.operand(0), node.operand(1)
     batch = node.get_int("batch_dims", 0)
     if batch:
         places = indices.shape[:-1]
         if batch > min(len(places), x.rank) or math.prod(places) * batch > 1 << 24:
-            raise UnsupportedNodeError(f"{batch} dimensions of batch in indices {list(indices.shape)}")
+            raise UnsupportedNodeError(
+                f"it has batch_dims {batch} with indices {list(indices.shape)}, which are too many"
+            )
         coordinates = np.stack([_coordinates_along(places, axis) for axis in range(batch)], axis=-1)
         indices = b.concat([node.constant(coordinates.astype(indices.descriptor.dtype)), indices], len(places))
     return b.gather_nd(x, indices)
 
 
 def _coordinates_along(shape: tuple[int, ...], axis: int) -> np.ndarray[Any, Any]:
-    """Each place's coordinate along `axis`."""
+    """Each element's coordinate along `axis`."""
     sizes = [size if i == axis else 1 for i, size in enumerate(shape)]
     return np.broadcast_to(np.arange(shape[axis]).reshape(sizes), shape)
 
 
 @imports("OneHot")
 def one_hot(node: OnnxNode) -> Imported:
-    """One value where the index along a new axis is the given one, another elsewhere."""
+    """The on value where the position along a new axis equals the index, the off value elsewhere."""
     b = node.builder
     indices = node.operand(0)
     depth = int(node.number(1, "depth"))
     if not 1 <= depth <= 1 << 24:
-        raise UnsupportedNodeError(f"depth {depth}")
+        raise UnsupportedNodeError(f"its depth is {depth}", "a depth of 1 to 2**24")
     axis = node.axis(node.get_int("axis", -1), indices.rank + 1)
     values = node.operand(2)
     off, on = (b.reshape(b.slice(values, [i], [1]), []) for i in range(2))
@@ -76,7 +78,7 @@ def one_hot(node: OnnxNode) -> Imported:
 
 @imports("CumSum")
 def cumulative_sum(node: OnnxNode) -> Imported:
-    """Sums of all elements so far."""
+    """Cumulative sums, by WebNN's operator."""
     x = node.operand(0)
     axis = node.axis(int(node.number(1, "axis")), x.rank)
     exclusive, backwards = bool(node.get_int("exclusive", 0)), bool(node.get_int("reverse", 0))
@@ -85,14 +87,14 @@ def cumulative_sum(node: OnnxNode) -> Imported:
 
 @imports("CumProd")
 def cumulative_product(node: OnnxNode) -> Imported:
-    """Products of all elements so far: of 2, of 4, of 8..., each of two that are known already."""
+    """Cumulative products by doubling: products of 2, 4, 8, ... elements, each of two earlier ones."""
     b = node.builder
     x = node.operand(0)
     axis = node.axis(int(node.number(1, "axis")), x.rank)
     size = x.shape[axis]
 
     def shifted(by: int) -> MLOperand:
-        """By some places, with ones at the start."""
+        """`x` moved along the axis, with ones at the start."""
         rest = strided_slice(b, x, {axis: range(size - by)}) if by < size else None
         ones = node.constant(
             np.ones([min(by, size) if i == axis else n for i, n in enumerate(x.shape)], x.descriptor.dtype)
@@ -113,7 +115,7 @@ def cumulative_product(node: OnnxNode) -> Imported:
 
 @imports("Compress")
 def compress(node: OnnxNode) -> Imported:
-    """The slices for which a known condition holds."""
+    """The slices where a known condition is true."""
     b = node.builder
     x = node.operand(0)
     condition = node.array(1, "condition").reshape(-1).astype(bool)
@@ -123,13 +125,13 @@ def compress(node: OnnxNode) -> Imported:
         axis = node.axis(node.get_int("axis"), x.rank)
     places = np.flatnonzero(condition)
     if not len(places):
-        raise UnsupportedNodeError("nothing is left, and WebNN operands have some elements")
+        raise UnsupportedNodeError("no slice is chosen, and a WebNN operand has at least one element")
     return b.gather(x, node.constant(places.astype(np.int64)), axis=axis)
 
 
 @imports("ReverseSequence")
 def reverse_sequence(node: OnnxNode) -> Imported:
-    """The first elements of each sequence backwards, as many as it is long."""
+    """Each sequence reversed up to its length; later elements stay."""
     b = node.builder
     x = node.operand(0)
     time, batch = node.get_int("time_axis", 0), node.get_int("batch_axis", 1)

@@ -1,7 +1,7 @@
-"""Values between the elements of images, at places that are computed: gathered neighbours, weighted.
+"""Interpolation of images at computed coordinates: GridSample, RoiAlign and DeformConv.
 
-An image is a table here, with one row for each of its places that has all channels: one `gather` takes the channels of
-many places at once. Coordinates are float32, whatever the type of the image.
+Images become a table with one row of channels per pixel, so that one `gather` reads all channels of many pixels. Each
+sample is a weighted sum of its neighbours. Coordinates are float32, whatever the type of the image.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ Array: TypeAlias = np.ndarray[Any, Any]
 _Builder: TypeAlias = MLGraphBuilder[Any]
 
 _CUBIC: Final = -0.75
-"""The coefficient of the cubic convolution."""
+"""The coefficient of the cubic convolution kernel."""
 _SAMPLES: Final = 1 << 22
-"""The most places of constant regions that are spelled out."""
+"""The most samples of regions along one axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Tap:
-    """A neighbour along one axis of each place."""
+    """One neighbour of each sample along one axis, and its weight."""
 
     number: MLOperand
-    """A whole number inside of the axis, as a float."""
+    """Its index along the axis, as a float."""
     weight: MLOperand | None
     """None for 1."""
 
 
 class _Images:
-    """Images `[images, channels, ...]`, of which values are taken."""
+    """Images `[images, channels, ...]` as a table of pixels."""
 
     def __init__(self, b: _Builder, x: MLOperand) -> None:
         self._b = b
@@ -54,9 +54,9 @@ class _Images:
         self._rows = b.reshape(channels_last(b, x), [x.shape[0] * math.prod(self._sizes), x.shape[1]])
 
     def around(self, images: MLOperand, axes: Sequence[Sequence[_Tap]]) -> list[MLOperand]:
-        """The weighted values of each combination of the taps of the axes, with all channels in a new last axis.
+        """The weighted pixels of each combination of taps of the axes, with the channels in a new last axis.
 
-        `images` are the numbers of the images; they and the taps broadcast.
+        `images` are the indices of the images; they broadcast with the taps.
         """
         b = self._b
         stride = math.prod(self._sizes)
@@ -86,14 +86,14 @@ def _float(b: _Builder, number: float) -> MLOperand:
 
 
 def _linear(b: _Builder, place: MLOperand) -> list[tuple[MLOperand, MLOperand]]:
-    """The two neighbours of each place, with their weights."""
+    """The two neighbours of each coordinate, with their weights."""
     first = b.floor(place)
     part = b.sub(place, first)
     return [(first, b.linear(part, alpha=-1, beta=1)), (b.linear(first, beta=1), part)]
 
 
 def _cubic(b: _Builder, place: MLOperand) -> list[tuple[MLOperand, MLOperand]]:
-    """The four neighbours of each place, with their weights."""
+    """The four neighbours of each coordinate, with their weights."""
     first = b.floor(place)
     part = b.sub(place, first)
 
@@ -111,7 +111,7 @@ def _cubic(b: _Builder, place: MLOperand) -> list[tuple[MLOperand, MLOperand]]:
 
 
 def _inside(b: _Builder, number: MLOperand, size: int) -> MLOperand:
-    """1 where `number` is in the axis, else 0."""
+    """1 where the index `number` is inside the axis, else 0."""
     above = b.greater_or_equal(number, _float(b, 0))
     return b.cast(b.logical_and(above, b.lesser_or_equal(number, _float(b, size - 1))), "float32")
 
@@ -121,17 +121,17 @@ def _inside(b: _Builder, number: MLOperand, size: int) -> MLOperand:
 
 @imports("GridSample")
 def grid_sample(node: OnnxNode) -> Imported:
-    """Values of images at the places of a grid: coordinates from -1 to 1, the last axis of the image first."""
+    """Samples of images at the coordinates of a grid, from -1 to 1, with the last axis of the image first."""
     b = node.builder
     x, grid = node.operand(0), node.operand(1)
     count = x.rank - 2
     if not 1 <= count <= 3 or grid.rank != x.rank or grid.shape[-1] != count or grid.shape[0] != x.shape[0]:
-        raise DataError(f"images {list(x.shape)} do not go with a grid {list(grid.shape)}")
+        raise DataError(f"images {list(x.shape)} do not fit a grid {list(grid.shape)}")
     mode = node.get_string("mode", "linear").removeprefix("bi")
     padding = node.get_string("padding_mode", "zeros")
     aligned = bool(node.get_int("align_corners", 0))
     if mode not in {"linear", "nearest", "cubic"} or padding not in {"zeros", "border", "reflection"}:
-        raise DataError(f"mode {mode!r} with padding_mode {padding!r} is not in ONNX")
+        raise DataError(f"mode {mode!r} with padding_mode {padding!r} is not defined by ONNX")
     places = math.prod(grid.shape[1:-1])
     flat = b.reshape(b.cast(grid, "float32"), [grid.shape[0], places, count])
     axes = []
@@ -154,7 +154,7 @@ def _taps_of_grid(  # noqa: PLR0917 (the options of the operator)
         place = b.round_even(place)
     if padding == "reflection":
         place = _reflected(b, place, low, high)
-    else:  # whatever is far outside is the same, and shall not become too large for an integer
+    else:  # coordinates far outside give the same sample, and must not overflow an integer
         place = b.clamp(place, min_value=-3, max_value=size + 2)
     if mode == "nearest":
         neighbours: list[tuple[MLOperand, MLOperand | None]] = [(place, None)]
@@ -175,7 +175,7 @@ def _tap_of_grid(  # noqa: PLR0917 (the options of the operator)
 
 
 def _reflected(b: _Builder, place: MLOperand, low: float, high: float) -> MLOperand:
-    """To and fro between two bounds, as often as it takes."""
+    """The coordinate, reflected at two bounds as often as needed."""
     span = high - low
     if span == 0:
         return b.clamp(place, min_value=low, max_value=low)
@@ -189,9 +189,9 @@ def _reflected(b: _Builder, place: MLOperand, low: float, high: float) -> MLOper
 
 @imports("RoiAlign")
 def roi_align(node: OnnxNode) -> Imported:
-    """The averages, or maxima, of samples in the cells of regions.
+    """The average or maximum of the samples in each cell of a region.
 
-    How many samples a cell has may depend on the size of its region, which must be known then.
+    With `sampling_ratio` 0 the number of samples depends on the sizes of regions, which must then be known.
     """
     b = node.builder
     x, images = node.operand(0), node.operand(2)
@@ -199,9 +199,9 @@ def roi_align(node: OnnxNode) -> Imported:
     count = node.shape(1)[0]
     mode = node.get_string("mode", "avg")
     if x.rank != 4 or node.shape(1) != (count, 4) or images.shape != (count,) or mode not in {"avg", "max"}:
-        raise DataError(f"mode {mode!r} of regions {list(node.shape(1))} and images {list(x.shape)}")
+        raise DataError(f"mode {mode!r}, regions {list(node.shape(1))} and images {list(x.shape)} do not fit RoiAlign")
     if min(height, width) < 1:
-        raise DataError(f"an output of {height} x {width}")
+        raise DataError(f"output_height and output_width must be at least 1, got {height} x {width}")
     axes, cells = [], []
     for axis, (size, steps) in enumerate(((x.shape[2], height), (x.shape[3], width))):
         places, weights = _samples_of_regions(node, axis, steps)
@@ -227,14 +227,16 @@ def roi_align(node: OnnxNode) -> Imported:
 
 
 def _samples_of_regions(node: OnnxNode, axis: int, steps: int) -> tuple[MLOperand, MLOperand]:
-    """Where the samples of each region are along an axis, and what they count: those of `steps` cells."""
+    """The coordinates and weights of the samples of each region along an axis of `steps` cells."""
     b = node.builder
     ratio = node.get_int("sampling_ratio", 0)
     if ratio <= 0:
         return _samples_by_size(node, axis, steps)
     count = node.shape(1)[0]
     if count * steps * ratio > _SAMPLES:
-        raise UnsupportedNodeError(f"{count} times {steps} cells with {ratio} samples along an axis")
+        raise UnsupportedNodeError(
+            f"{count} regions of {steps} cells with {ratio} samples along an axis take too much memory"
+        )
     scale, shift = _scale_of_regions(node)
     rois = b.cast(node.operand(1), "float32")
     start, end = (b.linear(b.slice(rois, [0, i], [count, 1]), alpha=scale, beta=shift) for i in (1 - axis, 3 - axis))
@@ -249,26 +251,24 @@ def _is_average(node: OnnxNode) -> bool:
 
 
 def _scale_of_regions(node: OnnxNode) -> tuple[float, float]:
-    """From the coordinates of regions to those of the image: a factor, and half a pixel if that is meant."""
+    """The factor and the shift from coordinates of regions to those of the image."""
     default = "output_half_pixel" if node.version < 16 else "half_pixel"
     half = node.get_string("coordinate_transformation_mode", default) == "half_pixel"
     return node.get_float("spatial_scale", 1.0), -0.5 if half else 0.0
 
 
 def _samples_by_size(node: OnnxNode, axis: int, steps: int) -> tuple[MLOperand, MLOperand]:
-    """As many samples in each cell as it has pixels along the axis, rounded up.
+    """One sample for each pixel of a cell along the axis, rounded up.
 
-    All cells have as many as those with the most: others have their last sample several times, which counts once.
+    All cells get as many samples as the largest one. Smaller cells repeat their last sample with a weight of zero.
     """
     scale, shift = _scale_of_regions(node)
-    rois = np.asarray(
-        node.array(1, "regions whose sizes say how many samples they have (sampling_ratio=0)"), np.float64
-    )
+    rois = np.asarray(node.array(1, "rois with sampling_ratio=0"), np.float64)
     start, end = (rois[:, i, None, None] * scale + shift for i in (1 - axis, 3 - axis))
     length = end - start if shift else np.maximum(end - start, 1)
     counts = np.ceil(length / steps)
     if not np.isfinite(counts).all() or len(rois) * steps * counts.max() > _SAMPLES:
-        raise UnsupportedNodeError("regions so large that they have too many samples", "sampling_ratio=2")
+        raise UnsupportedNodeError("its regions are so large that they have too many samples", "sampling_ratio=2")
     samples = np.arange(max(int(counts.max()), 1))
     several = np.maximum(counts, 1)
     parts = (np.minimum(samples, several - 1) + 0.5) / several
@@ -283,18 +283,18 @@ def _samples_by_size(node: OnnxNode, axis: int, steps: int) -> tuple[MLOperand, 
 
 @imports("DeformConv")
 def deformable_convolution(node: OnnxNode) -> Imported:
-    """A convolution whose filters look at places that are shifted, each by two numbers of its own."""
+    """A convolution in which each element of a filter reads at its own two-dimensional offset."""
     b = node.builder
     x, filters, offset = node.operand(0), node.operand(1), node.operand(2)
     if x.rank != 4:
-        raise UnsupportedNodeError(f"a deformed convolution of {list(x.shape)}", "one over 2 axes")
+        raise UnsupportedNodeError(f"it is a deformable convolution of {list(x.shape)}", "one over 2 spatial axes")
     windows = Windows.of(node, x.shape, node.get_ints("kernel_shape", filters.shape[2:]))
     n, c, *_ = x.shape
     groups, shifted = node.get_int("group", 1), node.get_int("offset_group", 1)
     steps = windows.counts(ceil=False)
     places, taps = math.prod(steps), math.prod(windows.kernel)
     if offset.shape != (n, shifted * taps * 2, *steps) or c % shifted or c % groups or filters.shape[0] % groups:
-        raise DataError(f"offsets {list(offset.shape)} in {shifted} groups do not go with {list(x.shape)}")
+        raise DataError(f"offsets {list(offset.shape)} in {shifted} groups do not fit an input {list(x.shape)}")
     by_axis = b.reshape(offset, [n * shifted, taps, 2, places])
     axes = []
     for axis, size in enumerate(windows.sizes):
@@ -319,7 +319,7 @@ def deformable_convolution(node: OnnxNode) -> Imported:
 
 
 def _base_places(windows: Windows, axis: int, steps: Sequence[int]) -> Array:
-    """Where each element of the filter is without a shift, `[taps, places]`."""
+    """The coordinate of each element of the filter without its offset, `[taps, places]`."""
     inner = np.arange(windows.kernel[axis]) * windows.dilations[axis]
     outer = np.arange(steps[axis]) * windows.strides[axis] - windows.before[axis]
     shape = (-1, 1) if axis == 0 else (1, -1)

@@ -1,4 +1,4 @@
-"""Rotary embeddings, and the attention of language models: several heads to a key, over a buffer of past keys."""
+"""Rotary embeddings, and GroupQueryAttention: query heads share key heads, and a buffer holds the past."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ __all__: list[str] = []
 def _rotated(
     node: OnnxNode, x: MLOperand, cos: MLOperand, sin: MLOperand, *, interleaved: bool, rotated: int = 0
 ) -> MLOperand:
-    """`x`, `[batch, heads, length, size]`, with pairs of its features turned by an angle.
+    """`x`, `[batch, heads, length, size]`, with pairs of its features rotated by an angle.
 
-    `cos` and `sin` stretch to `[batch, 1, length, pairs]`. Only the first features are turned if `rotated` says so.
+    `cos` and `sin` broadcast to `[batch, 1, length, pairs]`. Only the first `rotated` features are rotated, if given.
     """
     b, size = node.builder, x.shape[3]
     rotated = rotated or 2 * cos.shape[-1]
     if rotated > size or rotated != 2 * cos.shape[-1]:
-        raise DataError(f"{cos.shape[-1]} angles for {rotated} of {size} features")
+        raise DataError(
+            f"the caches have {cos.shape[-1]} angles, to rotate {rotated} of {size} features takes {rotated // 2}"
+        )
     rest = None
     if rotated < size:
         x, rest = b.split(x, [rotated, size - rotated], axis=3)
@@ -53,14 +55,14 @@ def _rotated(
 
 
 def _at(node: OnnxNode, cache: MLOperand, positions: MLOperand) -> MLOperand:
-    """The rows of `cache` at `positions`, `[batch, length]`, with an axis for the heads."""
+    """The rows of `cache` at `positions`, `[batch, length]`, with an axis for heads."""
     rows = node.builder.gather(cache, positions)
     return node.builder.reshape(rows, [rows.shape[0], 1, *rows.shape[1:]])
 
 
 @imports("RotaryEmbedding", since=23)
 def rotary_embedding(node: OnnxNode) -> Imported:
-    """The angles are those of the positions, or come position by position."""
+    """The angles are looked up by position, or given for each position."""
     x = split_heads(node, node.operand(0), node.get_int("num_heads", 0))
     positions = node.optional(3)
     caches = [node.operand(i) for i in (1, 2)]
@@ -75,9 +77,9 @@ def rotary_embedding(node: OnnxNode) -> Imported:
 
 @imports("RotaryEmbedding", domain=MICROSOFT)
 def rotary_embedding_of_onnxruntime(node: OnnxNode) -> Imported:
-    """The positions are given for each token, or one for the first of all sequences."""
+    """Positions are given for each token, or one number for the first token of all sequences."""
     if node.get_int("is_packed_batching", 0):
-        raise UnsupportedNodeError("its sequences are packed", "a batch of sequences of one length")
+        raise UnsupportedNodeError("its sequences are packed", "a batch of sequences of equal length")
     b, x, cache = node.builder, node.operand(0), node.operand(2)
     rotated = node.get_int("rotary_embedding_dim", 0)
     if x.rank == 3:
@@ -105,9 +107,9 @@ _NOT_INPUTS = {12: "a quantized past (k_scale)", 13: "a quantized past (v_scale)
 
 @imports("GroupQueryAttention", domain=MICROSOFT)
 def group_query_attention(node: OnnxNode) -> Imported:
-    """Keys and values are written into the buffer of the past at the position of each sequence.
+    """New keys and values are written into the buffer of the past at the position of each sequence.
 
-    The buffer is as long as the past, or as the total length where that is known now and larger.
+    The buffer is as long as the past, or as the total length if that is known now and larger.
     """
     _check_expressible(node)
     b, heads, groups = node.builder, node.get_int("num_heads"), node.get_int("kv_num_heads")
@@ -150,11 +152,11 @@ def _check_expressible(node: OnnxNode) -> None:
     reasons = [f"{name} {node.get_int(name)}" for name in _NOT_ATTRIBUTES if node.get_int(name, 0)]
     reasons += [what for index, what in _NOT_INPUTS.items() if node.has(index)]
     if reasons:
-        raise UnsupportedNodeError(f"it has {', '.join(reasons)}", "the same node without them")
+        raise UnsupportedNodeError(f"it uses {', '.join(reasons)}", "the same node without them")
 
 
 def _parts(node: OnnxNode, heads: int, groups: int) -> list[MLOperand]:
-    """Queries, keys and values, apart or packed, in heads."""
+    """Queries, keys and values, from separate or packed inputs, split into heads."""
     parts = [node.operand(0)]
     if node.has(1) and node.has(2):
         parts += [node.operand(1), node.operand(2)]
@@ -173,7 +175,7 @@ def _last(node: OnnxNode) -> _Offsets:
 
 
 def _offsets(node: OnnxNode, queries: int) -> _Offsets:
-    """The position of the first query: 0 in the first run, where all that there is comes in at once."""
+    """The position of the first query: 0 in the first run, which gets the whole prompt."""
     b, last, total = node.builder, _last(node), node.known(6)
     if total is not None and int(total.reshape(-1)[0]) == queries:
         return np.zeros((node.shape(0)[0], 1), np.int32)
@@ -189,7 +191,7 @@ def _offsets(node: OnnxNode, queries: int) -> _Offsets:
 
 
 def _positions(node: OnnxNode, offsets: _Offsets, query: MLOperand) -> MLOperand:
-    """That of each query, `[batch, queries]`."""
+    """The position of each query, `[batch, queries]`."""
     steps = np.arange(query.shape[2], dtype=np.int32).reshape(1, -1)
     if isinstance(offsets, MLOperand):
         return node.builder.add(offsets, node.constant(steps))
@@ -222,12 +224,12 @@ def _present(node: OnnxNode, past: int, x: MLOperand, offsets: _Offsets, positio
 
 
 def _mask(node: OnnxNode, query: MLOperand, keys: int, offsets: _Offsets) -> AttentionMask:
-    """A query sees the keys up to its own position, and with a window no further back than that."""
+    """A query sees the keys up to its own position, and no further back than its window."""
     b, mask = node.builder, AttentionMask(node)
     queries = query.shape[2]
     window = node.get_int("local_window_size", -1)
     i, j = np.arange(queries, dtype=np.int32)[:, None], np.arange(keys, dtype=np.int32)
-    if not node.get_int("causal", 1):  # all keys that are there, whose number less 1 is the input
+    if not node.get_int("causal", 1):  # all valid keys; the input is their number minus 1
         i, offsets = np.zeros_like(i), _last(node)
     if isinstance(offsets, MLOperand):
         at = b.add(b.reshape(offsets, [*offsets.shape, 1, 1]), node.constant(i))

@@ -1,7 +1,7 @@
-"""Products of integers, exact to the last bit, by WebNN's products of floats.
+"""Exact integer products (MatMulInteger, ConvInteger and others) by WebNN's products of floats.
 
-A float32 holds integers up to 2**24. Where a sum of products can be larger, one factor is cut into digits of so few
-bits that it cannot; the sums for each digit are put together as integers.
+A float32 holds integers up to 2**24. If a sum of products can be larger, one factor is split into digits of so few bits
+that no sum exceeds the limit; the sums of the digits are then added as integers.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _EXACT: Final = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """An input less its zero point, as floats."""
+    """An input minus its zero point, as floats."""
 
     operand: MLOperand
     largest: int
-    """No element is further from 0."""
+    """The largest possible absolute value."""
     known: np.ndarray[Any, Any] | None = None
 
 
 def _factor(node: OnnxNode, index: int, zero_point_index: int, axis: int) -> _Factor:
-    """Not dequantized, since onnxruntime would compute with what it takes for quantized, and saturate."""
+    """The factor by cast and sub: ONNX Runtime would fuse dequantize_linear into a product that saturates."""
     x, known = node.operand(index), _integers(node, index)
     bounds = np.iinfo(x.descriptor.dtype)
     low, high = int(bounds.min), int(bounds.max)
@@ -68,12 +68,12 @@ def _exact(
     terms: int,
     summed: tuple[int, ...],
 ) -> Value:
-    """The product of `a`, which `product` knows, and `b`, as int32. `summed`: the axes of `b` that it sums over."""
+    """The product of `a`, to which `product` is bound, and `b`, as int32. It sums over the axes `summed` of `b`."""
     builder = node.builder
 
     def is_exact(largest: int, known: np.ndarray[Any, Any] | None) -> bool:
         if a.largest * terms * largest <= _EXACT:
-            return True  # whatever the elements are: large weights need no look
+            return True  # whatever the elements are, so that large weights need not be read
         return known is not None and a.largest * int(np.abs(known).sum(summed, np.int64).max(initial=0)) <= _EXACT
 
     if is_exact(b.largest, b.known):
@@ -81,7 +81,7 @@ def _exact(
         return Value(operand=builder.cast(floats, "int32"), floats=floats)
     bits = (_EXACT // max(a.largest * terms, 1)).bit_length() - 1
     if bits < 1:
-        raise UnsupportedNodeError(f"sums of {terms} products of integers are too large to be computed exactly")
+        raise UnsupportedNodeError(f"its sums of {terms} products of integers are too large to be computed exactly")
     base = 1 << bits
     rest, rest_known, largest, weight, total = b.operand, b.known, b.largest, 1, None
     while True:
@@ -105,7 +105,7 @@ def _exact(
 
 
 def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Integers in a byte each, where they fit one."""
+    """The integers as int8 or uint8 if they fit."""
     for dtype in (np.int8, np.uint8):
         bounds = np.iinfo(dtype)
         if bounds.min <= array.min(initial=0) and array.max(initial=0) <= bounds.max:
@@ -115,7 +115,7 @@ def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 @imports("MatMulInteger")
 def matmul_integer(node: OnnxNode) -> Imported:
-    """Exact, in int32."""
+    """The exact product, in int32."""
     a = _factor(node, 0, 2, axis=max(node.rank(0) - 2, 0))
     b = _factor(node, 1, 3, axis=max(node.rank(1) - 1, 0))
     summed = (max(node.rank(1) - 2, 0),)
@@ -133,7 +133,7 @@ def matmul_integer(node: OnnxNode) -> Imported:
 
 @imports("ConvInteger")
 def conv_integer(node: OnnxNode) -> Imported:
-    """Exact, in int32. What is padded stands for 0, as the zero point does."""
+    """The exact convolution, in int32. Padding stands for 0, as the zero point does."""
     x, w = _factor(node, 0, 2, axis=1), _factor(node, 1, 3, axis=0)
     return [
         _exact(
@@ -149,7 +149,7 @@ def conv_integer(node: OnnxNode) -> Imported:
 
 @imports("MatMulIntegerToFloat", domain=MICROSOFT)
 def matmul_integer_to_float(node: OnnxNode) -> Imported:
-    """The product of what two matrices of integers stand for."""
+    """The product of two dequantized matrices."""
     rows, columns = max(node.rank(0) - 2, 0), max(node.rank(1) - 1, 0)
     a = dequantized(node, node.operand(0), node.operand(2), node.optional(4), axis=rows)
     b = dequantized(node, node.operand(1), node.operand(3), node.optional(5), axis=columns)
@@ -158,7 +158,7 @@ def matmul_integer_to_float(node: OnnxNode) -> Imported:
 
 @imports("DynamicQuantizeMatMul", domain=MICROSOFT)
 def dynamic_quantize_matmul(node: OnnxNode) -> Imported:
-    """The first matrix is quantized on the way, which costs it accuracy, as the model wants it."""
+    """The first matrix is quantized and dequantized first, for the same rounding as in ONNX Runtime."""
     values, scale, zero_point = dynamically_quantized(node, node.operand(0))
     a = dequantized(node, values, scale, zero_point)
     columns = max(node.rank(1) - 1, 0)

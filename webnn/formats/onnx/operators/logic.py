@@ -1,4 +1,4 @@
-"""Comparisons, truth values and bits."""
+"""Comparisons, logical and bitwise operators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 _BITS: Final = 1 << 26
-"""The most bits that are spelled out, as an integer each."""
+"""The most bits of a bitwise operator, each of which is computed as an integer."""
 
 _BINARY: Final[Mapping[str, str]] = {
     "And": "logical_and",
@@ -34,26 +34,26 @@ _BINARY: Final[Mapping[str, str]] = {
 
 @imports(*_BINARY)
 def binary(node: OnnxNode) -> Imported:
-    """Two operands that broadcast; truth values are uint8."""
+    """Two operands that broadcast; booleans are uint8."""
     result: MLOperand = getattr(node.builder, _BINARY[node.op_type])(node.operand(0), node.operand(1))
     return result
 
 
 @imports("Not")
 def logical_not(node: OnnxNode) -> Imported:
-    """The other truth value."""
+    """Logical negation."""
     return node.builder.logical_not(node.operand(0))
 
 
 @imports("IsNaN")
 def is_nan(node: OnnxNode) -> Imported:
-    """Where there is no number."""
+    """1 where an element is NaN."""
     return node.builder.is_nan(node.operand(0))
 
 
 @imports("IsInf")
 def is_infinite(node: OnnxNode) -> Imported:
-    """Where the number is infinite, of both signs or of one."""
+    """1 where an element is infinite, of either sign or of one."""
     b = node.builder
     x = node.operand(0)
     found = b.is_infinite(x)
@@ -66,20 +66,20 @@ def is_infinite(node: OnnxNode) -> Imported:
 
 @imports("Where")
 def where(node: OnnxNode) -> Imported:
-    """One value or the other."""
+    """Elements of one operand or the other, by a condition."""
     return node.builder.where(node.operand(0), node.operand(1), node.operand(2))
 
 
 @imports("BitShift")
 def bit_shift(node: OnnxNode) -> Imported:
-    """Multiplication by a power of two, or division; the powers wrap to 0 where all bits are shifted out."""
+    """Multiplication by a power of two, or division; a power wraps to 0 if all bits are shifted out."""
     b = node.builder
     x = node.operand(0)
     power = b.pow(node.scalar(x, 2), node.operand(1))
     if node.get_string("direction") == "LEFT":
         return b.mul(x, power)
     if not x.data_type.startswith("u"):
-        # Division rounds to zero, shifting down: what is below zero is divided as what is left of all ones.
+        # Division rounds toward zero, a shift rounds down: a negative x is shifted as -1 - (-1 - x) / power.
         turned = b.sub(node.scalar(x, -1), x)
         beyond = b.sub(node.scalar(x, -1), b.div(turned, b.abs(power)))
         return b.where(b.lesser(x, node.scalar(x, 0)), beyond, b.div(x, b.abs(power)))
@@ -88,23 +88,23 @@ def bit_shift(node: OnnxNode) -> Imported:
 
 @imports("BitwiseNot")
 def bitwise_not(node: OnnxNode) -> Imported:
-    """What is left of all ones: -1 - x, which wraps for unsigned integers."""
+    """`-1 - x`, which wraps for unsigned integers."""
     b = node.builder
     x = node.operand(0)
     if x.data_type in FLOATS:
-        raise UnsupportedNodeError(f"{x.data_type} has no bits to turn")
+        raise UnsupportedNodeError(f"{x.data_type} is not an integer type, which BitwiseNot takes")
     zero = node.scalar(x, 0)
     return b.sub(b.sub(zero, node.scalar(x, 1)), x)
 
 
 @imports("BitwiseAnd", "BitwiseOr", "BitwiseXor")
 def bitwise(node: OnnxNode) -> Imported:
-    """Bit by bit, in a new axis: the sum of the bits that both have. The others follow from it, and from the sum."""
+    """And, by summing the common bits along a new axis; Or and Xor follow from And and the sum of both operands."""
     b = node.builder
     x, y = node.operand(0), node.operand(1)
     data_type = x.data_type
     if data_type in FLOATS:
-        raise UnsupportedNodeError(f"{data_type} has no bits")
+        raise UnsupportedNodeError(f"{data_type} is not an integer type, which {node.op_type} takes")
     if data_type in {"int8", "uint8"}:
         x, y = b.cast(x, "int32"), b.cast(y, "int32")
     dtype = x.descriptor.dtype
@@ -112,14 +112,17 @@ def bitwise(node: OnnxNode) -> Imported:
     count = 8 * dtype.itemsize - signed
     shape = np.broadcast_shapes(x.shape, y.shape)
     if math.prod(shape) * count > _BITS:
-        raise UnsupportedNodeError(f"{list(x.shape)} and {list(y.shape)} have too many bits", "Mod by a power of 2")
+        raise UnsupportedNodeError(
+            f"its operands {list(x.shape)} and {list(y.shape)} have too many bits to compute one by one",
+            "Mod by a power of 2",
+        )
     if len(shape) == MAX_RANK:  # there is no axis left for the bits
         x, y = (b.reshape(b.expand(a, shape), [math.prod(shape)]) for a in (x, y))
     powers = node.constant(np.array([2**i for i in range(count)], dtype))
     zero, two, lowest = node.scalar(x, 0), node.scalar(x, 2), node.scalar(x, int(np.iinfo(dtype).min))
 
     def bits(a: MLOperand) -> MLOperand:
-        """Without the one for the sign."""
+        """The bits of each element in a new axis, without the sign bit."""
         rest = b.where(b.lesser(a, zero), b.sub(a, lowest), a) if signed else a
         quotients = b.div(b.reshape(rest, [*a.shape, 1]), powers)
         return b.sub(quotients, b.mul(b.div(quotients, two), two))

@@ -1,4 +1,4 @@
-"""Products of matrices."""
+"""Matrix products, Einsum and determinants."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 _WIDE = 1 << 26
-"""The most products of integers: WebNN multiplies matrices of floats only, so these are spelled out."""
+"""The most elementwise products of an integer matrix product: WebNN multiplies matrices of floats only."""
 _DETERMINANT = 64
-"""The most rows of matrices whose determinants are spelled out."""
+"""The most rows of a matrix for Det, whose elimination is unrolled."""
 
 
 @imports("Gemm")
@@ -33,7 +33,9 @@ def gemm(node: OnnxNode) -> Imported:
     if x.data_type in FLOATS:
         return b.gemm(x, y, c=c, alpha=alpha, beta=beta, a_transpose=x_transposed, b_transpose=y_transposed)
     if not alpha.is_integer() or not beta.is_integer():
-        raise UnsupportedNodeError(f"alpha {alpha} and beta {beta} of integers")
+        raise UnsupportedNodeError(
+            f"it multiplies integers by alpha {alpha} and beta {beta}", "whole numbers, or Cast to float"
+        )
     x, y = (b.transpose(o) if t else o for o, t in ((x, x_transposed), (y, y_transposed)))
     product = b.mul(_multiplied(node, x, y), node.scalar(x, int(alpha)))
     return product if c is None else b.add(product, b.mul(c, node.scalar(c, int(beta))))
@@ -41,7 +43,7 @@ def gemm(node: OnnxNode) -> Imported:
 
 @imports("MatMul")
 def matmul(node: OnnxNode) -> Imported:
-    """As NumPy has it: vectors are rows or columns, further axes broadcast."""
+    """`numpy.matmul`: vectors are rows or columns, further axes broadcast."""
     return _multiplied(node, node.operand(0), node.operand(1))
 
 
@@ -49,7 +51,7 @@ def _multiplied(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
     """The product of two matrices, vectors or stacks of matrices."""
     b = node.builder
     if x.rank == 0 or y.rank == 0:
-        raise DataError(f"{list(x.shape)} and {list(y.shape)} are not both vectors or matrices")
+        raise DataError(f"{list(x.shape)} and {list(y.shape)} must both be vectors or matrices")
     left = x if x.rank > 1 else b.reshape(x, [1, x.shape[0]])
     right = y if y.rank > 1 else b.reshape(y, [y.shape[0], 1])
     product = b.matmul(left, right) if x.data_type in FLOATS else _of_integers(node, left, right)
@@ -65,13 +67,14 @@ def _of_integers(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
     *_, rows, inner = x.shape
     *_, other, columns = y.shape
     if inner != other:
-        raise DataError(f"{list(x.shape)} and {list(y.shape)} do not have the same inner dimension")
+        raise DataError(f"{list(x.shape)} and {list(y.shape)} differ in the inner dimension")
     stack = bidirectional(x.shape[:-2], y.shape[:-2])
     if stack is None:
         raise DataError(f"{list(x.shape)} and {list(y.shape)} do not broadcast")
     if math.prod(stack) * rows * inner * columns > _WIDE or x.data_type in {"int8", "uint8"}:
         raise UnsupportedNodeError(
-            f"a product of {x.data_type} {list(x.shape)} and {list(y.shape)}; WebNN's are of floats", "Cast to float"
+            f"it multiplies {x.data_type} matrices {list(x.shape)} and {list(y.shape)}; WebNN multiplies floats only",
+            "Cast to float",
         )
     products = b.mul(b.reshape(x, [*x.shape, 1]), b.reshape(y, [*y.shape[:-2], 1, inner, columns]))
     return b.reduce_sum(products, axes=[products.rank - 2])
@@ -79,7 +82,7 @@ def _of_integers(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
 
 @imports("Einsum")
 def einsum(node: OnnxNode) -> Imported:
-    """Sums of products over named axes: axes are summed, multiplied as matrices, or put in order."""
+    """Sums of products over labelled axes, by reductions, matrix products and a transpose."""
     terms, wanted = _parsed(node)
     operands = node.operands()
     labelled = [_without_repeated(node, x, labels) for x, labels in zip(operands, terms, strict=True)]
@@ -89,7 +92,7 @@ def einsum(node: OnnxNode) -> Imported:
             if sizes.setdefault(label, size) == 1:
                 sizes[label] = size
             if size not in (1, sizes[label]):
-                raise DataError(f"{label!r} is both {size} and {sizes[label]}")
+                raise DataError(f"the axis {label!r} has the sizes {size} and {sizes[label]}")
     x, labels = labelled[0]
     for i, (y, others) in enumerate(labelled[1:], 1):
         later = set("".join(rest for _, rest in labelled[i + 1 :])) | set(wanted)
@@ -100,18 +103,18 @@ def einsum(node: OnnxNode) -> Imported:
         labels = "".join(label for label in labels if label in wanted)
     missing = [label for label in wanted if label not in labels]
     if missing:
-        raise DataError(f"{''.join(missing)!r} is in no input")
+        raise DataError(f"the output has the axes {''.join(missing)!r}, which no input has")
     order = [labels.index(label) for label in wanted]
     return node.builder.transpose(x, permutation=order) if order != sorted(order) else node.builder.identity(x)
 
 
 def _parsed(node: OnnxNode) -> tuple[list[str], str]:
-    """The labels of each input and of the output, with letters of their own for the dots."""
+    """The labels of each input and of the output, with letters of their own for the ellipsis."""
     equation = node.get_string("equation").replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if len(terms) != len(node.inputs):
-        raise DataError(f"equation {equation!r} does not have {len(node.inputs)} inputs")
+        raise DataError(f"equation {equation!r} has {len(terms)} terms, the node {len(node.inputs)} inputs")
     hidden = [node.rank(i) - len(term.replace("...", "")) if "..." in term else 0 for i, term in enumerate(terms)]
     dots = "".join(chr(0x100 + i) for i in range(max(hidden, default=0)))
     if not arrow:
@@ -120,22 +123,22 @@ def _parsed(node: OnnxNode) -> tuple[list[str], str]:
     terms = [term.replace("...", dots[len(dots) - n :]) for term, n in zip(terms, hidden, strict=True)]
     for i, term in enumerate(terms):
         if len(term) != node.rank(i) or "." in term:
-            raise DataError(f"equation {equation!r} does not fit input {i} of {node.rank(i)} dimensions")
+            raise DataError(f"equation {equation!r} does not fit input {i} of rank {node.rank(i)}")
     wanted = right.replace("...", dots)
     if len(set(wanted)) != len(wanted):
-        raise DataError(f"equation {equation!r} has an axis of the output twice")
+        raise DataError(f"equation {equation!r} repeats an axis of the output")
     return terms, wanted
 
 
 def _without_repeated(node: OnnxNode, x: MLOperand, labels: str) -> tuple[MLOperand, str]:
-    """The diagonal of the axes that have the same label: every so manieth element when they are one axis."""
+    """The diagonal of axes with the same label, as a strided slice of these axes flattened to one."""
     b = node.builder
     while (twice := next((label for label in labels if labels.count(label) > 1), None)) is not None:
         first = labels.index(twice)
         second = labels.index(twice, first + 1)
         size = x.shape[first]
         if x.shape[second] != size:
-            raise DataError(f"{twice!r} is both {size} and {x.shape[second]}")
+            raise DataError(f"the axis {twice!r} has the sizes {size} and {x.shape[second]}")
         rest = [axis for axis in range(x.rank) if axis not in (first, second)]
         x = b.transpose(x, permutation=[*rest, first, second])
         shape = list(x.shape[:-2])
@@ -148,7 +151,7 @@ def _without_repeated(node: OnnxNode, x: MLOperand, labels: str) -> tuple[MLOper
 def _contracted(
     node: OnnxNode, one: tuple[MLOperand, str], other: tuple[MLOperand, str], later: set[str], sizes: dict[str, int]
 ) -> tuple[MLOperand, str]:
-    """The product of two operands, summed over the labels that nothing needs later, as a product of matrices."""
+    """The product of two operands, summed over the labels not needed later, as a matrix product."""
     b = node.builder
     kept: list[tuple[MLOperand, str]] = []
     for (operand, labels), theirs in ((one, other[1]), (other, one[1])):
@@ -176,14 +179,16 @@ def _contracted(
 
 @imports("Det")
 def determinant(node: OnnxNode) -> Imported:
-    """The product of the pivots of an elimination, each the largest of its column."""
+    """The determinant by Gaussian elimination with partial pivoting, as the product of the pivots."""
     b = node.builder
     x = node.operand(0)
     if x.rank < 2 or x.shape[-1] != x.shape[-2]:
-        raise DataError(f"{list(x.shape)} are no square matrices")
+        raise DataError(f"{list(x.shape)} does not hold square matrices")
     count, size = math.prod(x.shape[:-2]), x.shape[-1]
     if size > _DETERMINANT:
-        raise UnsupportedNodeError(f"determinants of {size} x {size} numbers", f"up to {_DETERMINANT} x {_DETERMINANT}")
+        raise UnsupportedNodeError(
+            f"it takes determinants of {size} x {size} matrices", f"up to {_DETERMINANT} x {_DETERMINANT}"
+        )
     rows = b.reshape(x, [count, size, size])
     zero, one, minus = (node.scalar(x, number) for number in (0, 1, -1))
     result = b.expand(one, [count, 1, 1])
@@ -195,7 +200,7 @@ def determinant(node: OnnxNode) -> Imported:
         pivot = b.slice(pivot_row, [0, 0, 0], [count, 1, 1])
         swapped = b.not_equal(place, b.constant("int32", 0))
         result = b.mul(result, b.mul(pivot, b.where(swapped, minus, one)))
-        # The first row goes where the pivot's was, and below it everything is cleared.
+        # The first row takes the place of the pivot's row; below the pivot, the column is cleared.
         first = b.slice(rows, [0, 0, 0], [count, 1, left])
         below = b.slice(b.where(chosen, first, rows), [0, 1, 0], [count, left - 1, left])
         others = b.slice(below, [0, 0, 1], [count, left - 1, left - 1])

@@ -1,4 +1,4 @@
-"""Data movement: the same elements in other places."""
+"""Data movement: shapes, slices, padding and layouts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 @imports("Reshape")
 def reshape(node: OnnxNode) -> Imported:
-    """Another shape, in which 0 means the size of the input's dimension, and -1 what is left."""
+    """A new shape, in which 0 copies a dimension of the input and -1 is inferred."""
     x = node.operand(0)
     shape = node.integers(1, "shape")
     if not node.get_int("allowzero", 0):
@@ -37,7 +37,7 @@ def reshape(node: OnnxNode) -> Imported:
 
 @imports("Flatten")
 def flatten(node: OnnxNode) -> Imported:
-    """Two dimensions: those before `axis`, and those from it on."""
+    """A matrix: the dimensions before `axis` as rows, those from it on as columns."""
     x = node.operand(0)
     axis = node.get_int("axis", 1)
     axis = axis if axis == x.rank else node.axis(axis, x.rank)
@@ -46,30 +46,30 @@ def flatten(node: OnnxNode) -> Imported:
 
 @imports("Squeeze")
 def squeeze(node: OnnxNode) -> Imported:
-    """Without dimensions of one element: those named, or all."""
+    """The input without the given dimensions of size 1, or without all of them."""
     x = node.operand(0)
     given = node.find_list(1, "axes")
     axes = [i for i, size in enumerate(x.shape) if size == 1] if given is None else node.axes(given, x.rank)
     if any(x.shape[axis] != 1 for axis in axes):
-        raise DataError(f"axes {axes} of {list(x.shape)} are not all of one element")
+        raise DataError(f"axes {axes} of {list(x.shape)} must all have the size 1")
     return node.builder.reshape(x, [size for i, size in enumerate(x.shape) if i not in axes])
 
 
 @imports("Unsqueeze")
 def unsqueeze(node: OnnxNode) -> Imported:
-    """With dimensions of one element, at `axes` of the result."""
+    """The input with dimensions of size 1 at `axes` of the result."""
     x = node.operand(0)
     given = node.find_list(1, "axes") or []
     axes = node.axes(given, x.rank + len(given))
     if len(set(axes)) != len(axes):
-        raise DataError(f"axes {given} has one twice")
+        raise DataError(f"axes {given} repeats an axis")
     sizes = iter(x.shape)
     return node.builder.reshape(x, [1 if i in axes else next(sizes) for i in range(x.rank + len(axes))])
 
 
 @imports("Transpose")
 def transpose(node: OnnxNode) -> Imported:
-    """The axes in another order, by default backwards."""
+    """The axes in another order, by default reversed."""
     x = node.operand(0)
     order = node.find_ints("perm")
     return node.builder.transpose(x, permutation=None if order is None else node.axes(order, x.rank, "perm"))
@@ -77,7 +77,7 @@ def transpose(node: OnnxNode) -> Imported:
 
 @imports("Concat")
 def concat(node: OnnxNode) -> Imported:
-    """One after the other; values without elements add nothing."""
+    """Inputs joined along an axis; those without elements are skipped."""
     if not node.inputs:
         raise DataError("it has no inputs")
     axis = node.axis(node.get_int("axis"), node.rank(0))
@@ -88,7 +88,7 @@ def concat(node: OnnxNode) -> Imported:
 
 @imports("Split")
 def split(node: OnnxNode) -> Imported:
-    """Parts along one axis: of the sizes given, or equal ones of which the last may be smaller."""
+    """Parts along one axis: of the given sizes, or equal ones of which the last may be smaller."""
     b = node.builder
     x = node.operand(0)
     axis = node.axis(node.get_int("axis", 0), x.rank)
@@ -117,7 +117,7 @@ def _empty(x: MLOperand, axis: int) -> np.ndarray[tuple[int, ...], np.dtype[np.g
 
 @imports("Slice")
 def slice_(node: OnnxNode) -> Imported:
-    """Every so manieth element from a start to an end, in either direction."""
+    """Elements from a start to an end in steps of either sign."""
     x = node.value(0)
     rank = len(x.shape)
     starts, ends = node.find_list(1, "starts") or [], node.find_list(2, "ends") or []
@@ -125,7 +125,9 @@ def slice_(node: OnnxNode) -> Imported:
     axes = node.axes(list(range(len(starts))) if given_axes is None else given_axes, rank)
     steps = node.integers(4, "steps") if node.has(4) else [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise DataError(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} do not go together")
+        raise DataError(
+            f"starts {starts}, ends {ends}, axes {axes} and steps {steps} must be equally long, and no step 0"
+        )
     ranges = {
         axis: range(*slice(start, end, step).indices(x.shape[axis]))
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
@@ -138,25 +140,25 @@ def slice_(node: OnnxNode) -> Imported:
 
 @imports("Expand")
 def expand(node: OnnxNode) -> Imported:
-    """Stretched to a shape that may also be smaller than the input's in places."""
+    """The input broadcast with a shape, whose dimensions may also be smaller than the input's."""
     x = node.operand(0)
     wanted = node.integers(1, "shape")
     try:
         shape = np.broadcast_shapes(x.shape, tuple(wanted))
     except ValueError:
-        raise DataError(f"{list(x.shape)} and the shape {wanted} do not broadcast") from None
+        raise DataError(f"{list(x.shape)} does not broadcast with the shape {wanted}") from None
     return node.builder.expand(x, shape)
 
 
 @imports("Tile")
 def tile(node: OnnxNode) -> Imported:
-    """Repeated along each axis."""
+    """The input repeated along each axis."""
     return node.builder.tile(node.operand(0), node.integers(1, "repeats"))
 
 
 @imports("Pad")
 def pad(node: OnnxNode) -> Imported:
-    """More elements, or fewer where the number is negative, at the ends of each axis."""
+    """Elements added at both ends of each axis, or removed where the number is negative."""
     x = node.operand(0)
     if node.version < 11:
         pads, value = node.get_ints("pads"), node.get_float("value", 0.0)
@@ -165,7 +167,7 @@ def pad(node: OnnxNode) -> Imported:
         value = node.number(2, "the value") if node.known(2) is not None else 0
     axes = node.axes(node.integers(3, "axes") if node.has(3) else list(range(x.rank)), x.rank)
     if len(pads) != 2 * len(axes):
-        raise DataError(f"{len(pads)} numbers of elements do not go with {len(axes)} axes")
+        raise DataError(f"pads has {len(pads)} numbers, expected {2 * len(axes)} for {len(axes)} axes")
     before, after = [0] * x.rank, [0] * x.rank
     for i, axis in enumerate(axes):
         before[axis], after[axis] = pads[i], pads[len(axes) + i]
@@ -177,7 +179,7 @@ def pad(node: OnnxNode) -> Imported:
 
 
 def _filled(node: OnnxNode, padded: MLOperand, before: Sequence[int], after: Sequence[int]) -> MLOperand:
-    """With the value, which is computed when the model runs, in place of what was added."""
+    """The padded operand with a value that is computed when the model runs in all added elements."""
     b = node.builder
     inside: MLOperand | None = None
     for axis, (first, last) in enumerate(zip(before, after, strict=True)):
@@ -191,13 +193,13 @@ def _filled(node: OnnxNode, padded: MLOperand, before: Sequence[int], after: Seq
 
 @imports("DepthToSpace")
 def depth_to_space(node: OnnxNode) -> Imported:
-    """Blocks of channels become blocks of places."""
+    """Blocks of channels moved into blocks of pixels."""
     b = node.builder
     x = node.operand(0)
     n, c, h, w = _image(x)
     block = node.get_int("blocksize")
     if block < 1 or c % (block * block):
-        raise DataError(f"{c} channels are no blocks of {block} x {block}")
+        raise DataError(f"{c} channels cannot be divided into blocks of {block} x {block}")
     depth = c // (block * block)
     if node.get_string("mode", "DCR") == "DCR":
         parts = b.transpose(b.reshape(x, [n, block, block, depth, h, w]), permutation=[0, 3, 4, 1, 5, 2])
@@ -208,13 +210,13 @@ def depth_to_space(node: OnnxNode) -> Imported:
 
 @imports("SpaceToDepth")
 def space_to_depth(node: OnnxNode) -> Imported:
-    """Blocks of places become blocks of channels."""
+    """Blocks of pixels moved into blocks of channels."""
     b = node.builder
     x = node.operand(0)
     n, c, h, w = _image(x)
     block = node.get_int("blocksize")
     if block < 1 or h % block or w % block:
-        raise DataError(f"{h} x {w} is not made of blocks of {block} x {block}")
+        raise DataError(f"{h} x {w} pixels cannot be divided into blocks of {block} x {block}")
     parts = b.reshape(x, [n, c, h // block, block, w // block, block])
     order = [0, 3, 5, 1, 2, 4] if node.get_string("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4]
     return b.reshape(b.transpose(parts, permutation=order), [n, c * block * block, h // block, w // block])
@@ -222,14 +224,14 @@ def space_to_depth(node: OnnxNode) -> Imported:
 
 def _image(x: MLOperand) -> tuple[int, int, int, int]:
     if x.rank != 4:
-        raise DataError(f"takes 4 dimensions, got {list(x.shape)}")
+        raise DataError(f"expected an input of 4 dimensions, got {list(x.shape)}")
     n, c, h, w = x.shape
     return n, c, h, w
 
 
 @imports("Trilu")
 def triangular(node: OnnxNode) -> Imported:
-    """One side of a diagonal, zeros on the other."""
+    """The elements on one side of a diagonal, zeros on the other."""
     diagonal = int(node.number(1, "k")) if node.has(1) else 0
     bounded = max(min(diagonal, 2**31 - 1), -(2**31))
     return node.builder.triangular(node.operand(0), upper=bool(node.get_int("upper", 1)), diagonal=bounded)
@@ -237,11 +239,11 @@ def triangular(node: OnnxNode) -> Imported:
 
 @imports("EyeLike")
 def eye_like(node: OnnxNode) -> Imported:
-    """Ones on a diagonal: only the shape of the input matters."""
+    """Ones on a diagonal of a matrix as large as the input."""
     rows, columns = node.shape(0)
     dtype = node.operand(0).descriptor.dtype
     if node.has_attribute("dtype"):
         dtype = node.element_dtype(node.get_int("dtype"))
     if rows * columns > 1 << 24:
-        raise UnsupportedNodeError(f"{rows} x {columns} constants are too many to spell out")
+        raise UnsupportedNodeError(f"{rows} x {columns} constants take too much memory")
     return np.eye(rows, columns, node.get_int("k", 0), dtype)

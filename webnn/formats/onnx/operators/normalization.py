@@ -1,8 +1,4 @@
-"""Normalization over features, groups of channels, and vectors.
-
-WebNN has `layer_normalization`; what divides by the root mean square only is written in the form that onnxruntime and
-browsers know to be one operator: pow, mean, sqrt, div, mul.
-"""
+"""Normalization over features, groups of channels, and vectors."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ _FLOAT = 1
 
 
 def _statistics(node: OnnxNode, x: MLOperand, axis: int, epsilon: float, first: int) -> list[MLOperand | None]:
-    """Mean and inverse deviation, as far as they are read as the outputs from `first` on."""
+    """Mean and inverse standard deviation, as far as outputs `first` and `first + 1` are read."""
     b, axes = node.builder, list(range(axis, x.rank))
     mean = inverse = None
     if node.reads(first) or node.reads(first + 1):
@@ -42,7 +38,7 @@ def _statistics(node: OnnxNode, x: MLOperand, axis: int, epsilon: float, first: 
 
 @imports("LayerNormalization")
 def layer_normalization(node: OnnxNode) -> Imported:
-    """One operator where scale and bias are as large as the normalized dimensions."""
+    """One operator if scale and bias have the shape of the normalized dimensions."""
     x, axis = node.operand(0), node.axis(node.get_int("axis", -1), node.rank(0))
     epsilon = node.get_float("epsilon", 1e-5)
     y = layer_normalized(node, x, node.optional(1), node.optional(2), axis=axis, epsilon=epsilon)
@@ -53,7 +49,7 @@ def layer_normalization(node: OnnxNode) -> Imported:
 @imports("SimplifiedLayerNormalization")
 @imports("SimplifiedLayerNormalization", domain=MICROSOFT)
 def root_mean_square_normalization(node: OnnxNode) -> Imported:
-    """Over the root mean square. onnxruntime's own operator also gives its reciprocal."""
+    """The input divided by its root mean square, whose reciprocal ONNX Runtime's operator gives too."""
     x, axis = node.operand(0), node.axis(node.get_int("axis", -1), node.rank(0))
     y, root = root_mean_square_normalized(
         node,
@@ -68,7 +64,7 @@ def root_mean_square_normalization(node: OnnxNode) -> Imported:
 
 @imports("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
 def skip_layer_normalization(node: OnnxNode) -> Imported:
-    """The normalized sum of the input, a skipped one and a bias; and the sum."""
+    """The normalized sum of input, skip connection and bias; and the sum."""
     b = node.builder
     simplified = node.op_type == "SkipSimplifiedLayerNormalization"
     bias = node.optional(3 if simplified else 4)
@@ -86,7 +82,7 @@ def skip_layer_normalization(node: OnnxNode) -> Imported:
 def _group_normalized(node: OnnxNode, x: MLOperand, groups: int, epsilon: float) -> MLOperand:
     """`x`, `[batch, channels, ...]`, as `[batch, groups, rest]`, each group normalized."""
     if groups < 1 or x.rank < 2 or x.shape[1] % groups:
-        raise DataError(f"the channels of {list(x.shape)} do not make {groups} equal groups")
+        raise DataError(f"the channels of {list(x.shape)} cannot be divided into {groups} equal groups")
     b = node.builder
     grouped = b.reshape(x, [x.shape[0], groups, math.prod(x.shape[1:]) // groups])
     return b.layer_normalization(grouped, axes=[2], epsilon=epsilon)
@@ -98,7 +94,7 @@ def _along_channels(node: OnnxNode, vector: MLOperand, x: MLOperand) -> MLOperan
 
 @imports("GroupNormalization", since=18)
 def group_normalization_by_group(node: OnnxNode) -> Imported:
-    """Scale and bias hold for a group, before opset 21."""
+    """Before opset 21, with a scale and bias for each group."""
     x, b = node.operand(0), node.builder
     y = _group_normalized(node, x, node.get_int("num_groups"), node.get_float("epsilon", 1e-5))
     scale, bias = (b.reshape(node.operand(i), [*node.shape(i), 1]) for i in (1, 2))
@@ -107,7 +103,7 @@ def group_normalization_by_group(node: OnnxNode) -> Imported:
 
 @imports("GroupNormalization", since=21)
 def group_normalization(node: OnnxNode) -> Imported:
-    """Scale and bias hold for a channel."""
+    """From opset 21 on, with a scale and bias for each channel."""
     x = node.operand(0)
     y = _group_normalized(node, x, node.get_int("num_groups"), node.get_float("epsilon", 1e-5))
     scale, bias = (_along_channels(node, node.operand(i), x) for i in (1, 2))
@@ -137,7 +133,7 @@ def group_norm(node: OnnxNode) -> Imported:
 
 @imports("MeanVarianceNormalization")
 def mean_variance_normalization(node: OnnxNode) -> Imported:
-    """A layer normalization whose epsilon is that of the standard's: 1e-9, added to the deviation."""
+    """A layer normalization; the standard adds an epsilon of 1e-9 to the deviation, so 1e-18 to the variance."""
     x = node.operand(0)
     axes = node.axes(node.get_ints("axes", [0, 2, 3]), x.rank)
     y = node.builder.layer_normalization(in_float32(node, x), axes=axes, epsilon=1e-18)
@@ -146,7 +142,7 @@ def mean_variance_normalization(node: OnnxNode) -> Imported:
 
 @imports("LpNormalization")
 def lp_normalization(node: OnnxNode) -> Imported:
-    """Vectors over their norm; those of length zero stay as they are."""
+    """Vectors divided by their norm; zero vectors stay."""
     b, x = node.builder, node.operand(0)
     axes, p = [node.axis(node.get_int("axis", -1), x.rank)], node.get_int("p", 2)
     if p not in {1, 2}:

@@ -1,4 +1,4 @@
-"""Poolings over one to three axes, by WebNN's over two."""
+"""Pooling over one to three spatial axes, by WebNN's over two."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 _PLACES: Final = 1 << 24
-"""The most places of elements of windows that are spelled out."""
+"""The most indices of elements of windows, for the second output of MaxPool."""
 _ELEMENTS: Final = 1 << 10
-"""The most elements of a window of which the largest one's place is found."""
+"""The most elements of a window, for the second output of MaxPool."""
 
 
 def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
     if not 3 <= x.rank <= 5:
-        raise UnsupportedNodeError(f"a pooling of {list(x.shape)}; WebNN has those over 2 axes")
+        raise UnsupportedNodeError(f"it pools {list(x.shape)}, which has not 1, 2 or 3 spatial axes")
     windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
     if min(*windows.before, *windows.after) < 0:
-        raise DataError(f"pads {[*windows.before, *windows.after]} are negative")
+        raise DataError(f"pads {[*windows.before, *windows.after]} must not be negative")
     return windows, bool(node.get_int("ceil_mode", 0))
 
 
 def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
-    """Over the last two axes, and then over the one before: maxima, averages and norms of parts are those of all."""
+    """Pooling over the last two axes, then over the one before: maxima, averages and norms may be taken in steps."""
     pool: Any = getattr(node.builder, op)
     counts = windows.counts(ceil=ceil)
     axes = list(range(len(counts)))
@@ -66,7 +66,7 @@ def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bo
 
 @imports("MaxPool")
 def max_pool(node: OnnxNode) -> Imported:
-    """The largest value of each window, and where that is."""
+    """The largest element of each window, and its index."""
     x = node.operand(0)
     windows, ceil = _windows(node, x)
     places = _largest_places(node, x, windows, ceil=ceil) if node.reads(1) else None
@@ -74,15 +74,17 @@ def max_pool(node: OnnxNode) -> Imported:
 
 
 def _largest_places(node: OnnxNode, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
-    """The number of each window's largest element among all elements of the input.
+    """The index of each window's largest element in the flattened input.
 
-    The elements of the windows that have the same place there are a slice each; the largest of the slices is found.
+    The elements at one position of all windows are one slice of the input; arg_max over these slices finds the largest.
     """
     b = node.builder
     counts = windows.counts(ceil=ceil)
     total, elements = math.prod(counts), math.prod(windows.kernel)
     if elements > _ELEMENTS or elements * total > _PLACES:
-        raise UnsupportedNodeError(f"where the largest of {elements} elements is, {total} times, takes too much")
+        raise UnsupportedNodeError(
+            f"the indices of the largest of {elements} elements in {total} windows take too much memory"
+        )
     rows = zip(windows.sizes, windows.spans, windows.strides, windows.before, counts, strict=True)
     after = [max((count - 1) * stride + span - size - before, 0) for size, span, stride, before, count in rows]
     padded = pad_or_crop(b, x, [0, 0, *windows.before], [0, 0, *after], value=-math.inf)
@@ -112,14 +114,14 @@ def _largest_places(node: OnnxNode, x: MLOperand, windows: Windows, *, ceil: boo
 
 @imports("MaxUnpool")
 def max_unpool(node: OnnxNode) -> Imported:
-    """Values put back where a MaxPool found them, among zeros."""
+    """Values scattered to the indices where MaxPool found them, zeros elsewhere."""
     b = node.builder
     x, indices = node.operand(0), node.operand(1)
     windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
     rows = zip(windows.sizes, windows.strides, windows.kernel, windows.before, windows.after, strict=True)
     sizes = [(size - 1) * stride + kernel - before - after for size, stride, kernel, before, after in rows]
     if indices.shape != x.shape or min(sizes) < 1:
-        raise DataError(f"places {list(indices.shape)} of {list(x.shape)} in {sizes}")
+        raise DataError(f"indices {list(indices.shape)} and values {list(x.shape)} do not fit an output of {sizes}")
     count = math.prod(x.shape)
     zeros = b.expand(b.constant(x.data_type, 0), [math.prod(x.shape[:2]) * math.prod(sizes)])
     put = b.scatter_elements(zeros, b.reshape(indices, [count]), b.reshape(x, [count]), axis=0)
@@ -128,13 +130,13 @@ def max_unpool(node: OnnxNode) -> Imported:
     if wanted == list(result.shape):
         return result
     if len(wanted) != x.rank or any(size < has for size, has in zip(wanted, result.shape, strict=True)):
-        raise DataError(f"an output of {wanted} that is smaller than {list(result.shape)}")
+        raise DataError(f"output_shape {wanted} is smaller than {list(result.shape)}")
     return b.pad(result, [0] * x.rank, [size - has for size, has in zip(wanted, result.shape, strict=True)])
 
 
 @imports("AveragePool")
 def average_pool(node: OnnxNode) -> Imported:
-    """The average of each window, of which the padding is a part or not."""
+    """The average of each window, with or without its padding."""
     x = node.operand(0)
     windows, ceil = _windows(node, x)
     if node.get_int("count_include_pad", 0):
@@ -142,7 +144,7 @@ def average_pool(node: OnnxNode) -> Imported:
         x = pad_or_crop(node.builder, x, before, after)
         padded = Windows.of(node, x.shape, windows.kernel)
         padded.before = padded.after = [0] * len(windows.kernel)
-        # A window that begins in the padding after the input is none, though here it would be inside.
+        # A window that begins in the padding after the input does not count, though it does for a padded input.
         counts = windows.counts(ceil=ceil)
         result = _pooled(node, "average_pool2d", x, padded, ceil=ceil)
         return strided_slice(node.builder, result, {2 + i: range(count) for i, count in enumerate(counts)})
@@ -151,7 +153,7 @@ def average_pool(node: OnnxNode) -> Imported:
 
 @imports("LpPool")
 def lp_pool(node: OnnxNode) -> Imported:
-    """The norm of each window: WebNN has that of degree 2; others are roots of averages of powers."""
+    """The norm of each window: WebNN has degree 2; others are roots of averages of powers."""
     b = node.builder
     x = node.operand(0)
     windows, ceil = _windows(node, x)
@@ -159,14 +161,16 @@ def lp_pool(node: OnnxNode) -> Imported:
     if degree == 2:
         return _pooled(node, "l2_pool2d", x, windows, ceil=ceil)
     if degree < 1:
-        raise DataError(f"p {degree} is less than 1")
+        raise DataError(f"p must be at least 1, got {degree}")
     x = b.abs(x)
     powers = x if degree == 1 else b.pow(x, node.scalar(x, degree))
     padded = pad_or_crop(b, powers, [0, 0, *windows.before], [0, 0, *windows.after])
     inner = Windows.of(node, padded.shape, windows.kernel)
     inner.before = inner.after = [0] * len(windows.kernel)
     if ceil and inner.counts(ceil=True) != inner.counts(ceil=False):
-        raise UnsupportedNodeError(f"windows of degree {degree} that reach over the end", "ceil_mode=0 or p=2")
+        raise UnsupportedNodeError(
+            f"its windows of degree {degree} reach over the end of the input", "ceil_mode=0 or p=2"
+        )
     average = _pooled(node, "average_pool2d", padded, inner, ceil=False)
     total = b.linear(average, alpha=math.prod(windows.kernel))
     return total if degree == 1 else b.pow(total, node.scalar(x, 1 / degree))

@@ -1,6 +1,6 @@
-"""Operators from integers to integers with scales: dequantize, compute with floats, quantize.
+"""Operators on quantized tensors (QLinearConv and others): dequantize, compute with floats, quantize.
 
-That is the form in which backends recognize them and compute with integers.
+Backends recognize this form and compute with integers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__: list[str] = []
 
 
 def _requantized(node: OnnxNode, y: MLOperand, index: int, like: int = 0, *, axis: int = 0) -> MLOperand:
-    """`y` with inputs `index` and `index + 1` as scale and zero point; without the latter, of the type of `like`."""
+    """`y`, quantized by inputs `index` and `index + 1`; without a zero point, to the type of input `like`."""
     zero_point = node.optional(index + 1)
     if zero_point is None:
         zero_point = node.builder.constant(node.data_type(like), 0)
@@ -33,7 +33,7 @@ def _requantized(node: OnnxNode, y: MLOperand, index: int, like: int = 0, *, axi
 
 
 def _product_of_scales(node: OnnxNode, a: MLOperand, b: MLOperand, alpha: float = 1.0) -> MLOperand:
-    """A constant where both are."""
+    """`a * b * alpha`, as a constant if both are constants."""
     if a.constant is not None and b.constant is not None:
         return node.constant(np.asarray(a.constant * b.constant * a.constant.dtype.type(alpha)))
     product = node.builder.mul(a, b)
@@ -42,7 +42,7 @@ def _product_of_scales(node: OnnxNode, a: MLOperand, b: MLOperand, alpha: float 
 
 @imports("QLinearMatMul")
 def qlinear_matmul(node: OnnxNode) -> Imported:
-    """A scale for each row of the first matrix, or each column of the second, or one for all."""
+    """A matrix product with scales by row of the first matrix, by column of the second, or by tensor."""
     rows = max(node.rank(0) - 2, 0)
     y = onnx_operator(
         node,
@@ -55,7 +55,7 @@ def qlinear_matmul(node: OnnxNode) -> Imported:
 @imports("QLinearConv")
 @imports("QLinearConv", domain=MICROSOFT)
 def qlinear_conv(node: OnnxNode) -> Imported:
-    """The bias is int32 in the scale of the products."""
+    """A convolution; its bias is int32 in the scale of the products."""
     b = node.builder
     x, w, bias = dequantized_input(node, 0), dequantized_input(node, 3), None
     if node.has(8):
@@ -72,7 +72,7 @@ def _vector(node: OnnxNode, x: MLOperand) -> MLOperand:
 
 @imports("QLinearAdd", "QLinearMul", domain=MICROSOFT)
 def qlinear_binary(node: OnnxNode) -> Imported:
-    """Of two, which stretch to each other."""
+    """A sum or product of two operands that broadcast."""
     x, y = dequantized_input(node, 0), dequantized_input(node, 3)
     result = node.builder.add(x, y) if node.op_type == "QLinearAdd" else node.builder.mul(x, y)
     return _requantized(node, result, 6)
@@ -80,7 +80,7 @@ def qlinear_binary(node: OnnxNode) -> Imported:
 
 @imports("QLinearSigmoid", "QLinearLeakyRelu", domain=MICROSOFT)
 def qlinear_activation(node: OnnxNode) -> Imported:
-    """Of one."""
+    """An activation."""
     x = dequantized_input(node, 0)
     if node.op_type == "QLinearSigmoid":
         y = node.builder.sigmoid(x)
@@ -91,7 +91,7 @@ def qlinear_activation(node: OnnxNode) -> Imported:
 
 @imports("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
 def qlinear_average_pool(node: OnnxNode) -> Imported:
-    """With channels first or last."""
+    """An average pooling, with channels first or last."""
     b, x, last = node.builder, dequantized_input(node, 0), node.get_int("channels_last", 0)
     y = onnx_operator(
         node, node.op_type.removeprefix("QLinear"), [channels_first(b, x) if last else x], node.attributes
@@ -101,7 +101,7 @@ def qlinear_average_pool(node: OnnxNode) -> Imported:
 
 @imports("QLinearSoftmax", domain=MICROSOFT)
 def qlinear_softmax(node: OnnxNode) -> Imported:
-    """In the meaning of the opset that an attribute names."""
+    """Softmax as in the opset that an attribute names."""
     axis = {"axis": node.get_int("axis", -1)}
     y = onnx_operator(node, "Softmax", [dequantized_input(node, 0)], axis, version=node.get_int("opset"))
     return _requantized(node, y, 3)
@@ -109,7 +109,7 @@ def qlinear_softmax(node: OnnxNode) -> Imported:
 
 @imports("QLinearReduceMean", domain=MICROSOFT)
 def qlinear_reduce_mean(node: OnnxNode) -> Imported:
-    """Over the axes of an attribute."""
+    """A mean over the axes of an attribute."""
     return _requantized(
         node, onnx_operator(node, "ReduceMean", [dequantized_input(node, 0)], node.attributes, version=13), 3
     )
@@ -117,9 +117,9 @@ def qlinear_reduce_mean(node: OnnxNode) -> Imported:
 
 @imports("QLinearConcat", domain=MICROSOFT)
 def qlinear_concat(node: OnnxNode) -> Imported:
-    """The scale and zero point of the output come first."""
+    """Inputs joined along an axis. The scale and zero point of the output come first."""
     if len(node.inputs) < 5 or len(node.inputs) % 3 != 2:
-        raise DataError(f"takes a scale, a zero point and three inputs for each part, got {len(node.inputs)}")
+        raise DataError(f"expected a scale, a zero point and three inputs for each part, got {len(node.inputs)} inputs")
     parts = [dequantized_input(node, i) for i in range(2, len(node.inputs), 3)]
     y = node.builder.concat(parts, node.axis(node.get_int("axis"), parts[0].rank)) if len(parts) > 1 else parts[0]
     return _requantized(node, y, 0, 2)
@@ -127,14 +127,14 @@ def qlinear_concat(node: OnnxNode) -> Imported:
 
 @imports("QLinearWhere", domain=MICROSOFT)
 def qlinear_where(node: OnnxNode) -> Imported:
-    """One or the other."""
+    """Elements of one operand or the other, by a condition."""
     y = node.builder.where(node.operand(0), dequantized_input(node, 1), dequantized_input(node, 4))
     return _requantized(node, y, 7, 1)
 
 
 @imports("QGemm", domain=MICROSOFT)
 def qgemm(node: OnnxNode) -> Imported:
-    """To integers, or to floats if the output has no scale. `C` is int32 in the scale of the products."""
+    """Gemm with a quantized output, or floats if it has no scale. `C` is int32 in the scale of the products."""
     transposed = bool(node.get_int("transB", 0))
     alpha = node.get_float("alpha", 1.0)
     a, b, c = dequantized_input(node, 0), dequantized_input(node, 3, axis=0 if transposed else 1), None
@@ -147,7 +147,7 @@ def qgemm(node: OnnxNode) -> Imported:
 
 @imports("QAttention", domain=MICROSOFT)
 def qattention(node: OnnxNode) -> Imported:
-    """Attention, of what the input and the weights stand for."""
+    """Attention with dequantized input and weights."""
     x = dequantized(node, node.operand(0), node.operand(3), node.optional(6))
     w = dequantized(node, node.operand(1), node.operand(4), node.optional(7), axis=1)
     inputs = [x, w, node.optional(2), node.optional(5), node.optional(8)]
@@ -158,9 +158,9 @@ def qattention(node: OnnxNode) -> Imported:
 
 @imports("DynamicQuantizeLSTM", domain=MICROSOFT)
 def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
-    """One operator on floats: on those that the weights stand for, and on the input as it is rounded to 8 bits.
+    """An LSTM with dequantized weights, over the input rounded to 8 bits.
 
-    The hidden state, which onnxruntime rounds after each step, keeps its digits.
+    The hidden state, which ONNX Runtime rounds after each step, is not rounded.
     """
     x, scale, zero_point = dynamically_quantized(node, node.operand(0))
     weights = [_floats_of_weights(node, 1, 8), _floats_of_weights(node, 2, 10)]
@@ -170,7 +170,7 @@ def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
 
 
 def _floats_of_weights(node: OnnxNode, index: int, scale: int) -> MLOperand:
-    """Input `index`, `[directions, inputs, gates]`, as floats, `[directions, gates, inputs]`."""
+    """Input `index`, `[directions, inputs, gates]`, dequantized to `[directions, gates, inputs]`."""
     weight = node.array(index, "the weights")
     scales, zeros = node.array(scale, "the scale of the weights"), node.array(scale + 1, "their zero point")
     if weight.ndim != 3 or any(a.shape not in ((1,), weight.shape[:1], weight.shape[::2]) for a in (scales, zeros)):

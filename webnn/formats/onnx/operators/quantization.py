@@ -1,7 +1,6 @@
-"""Quantizing and dequantizing, by tensor, by axis and by block.
+"""QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear, by tensor, by axis and by block.
 
-WebNN's scales and zero points have the rank of what they hold for, so ONNX's are reshaped. 16-bit integers, which it
-lacks, are computed as floats, which hold them exactly, and held by int32 where another operator reads them.
+WebNN lacks 16-bit integers. They are computed as floats, which hold them exactly, and as int32 for other operators.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ __all__: list[str] = []
 @imports("DequantizeLinear")
 @imports("DequantizeLinear", domain=MICROSOFT)
 def dequantize_linear(node: OnnxNode) -> Imported:
-    """One operator; without a zero point, with zeros."""
+    """One operator; a missing zero point is 0."""
     x, scale, zero_point = node.operand(0), node.operand(1), node.optional(2)
     axis, block, floats = node.get_int("axis", 1), node.get_int("block_size", 0), node.value(0).floats
     if floats is not None and scale.data_type == floats.data_type:
@@ -47,7 +46,7 @@ def dequantize_linear(node: OnnxNode) -> Imported:
 @imports("QuantizeLinear")
 @imports("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(node: OnnxNode) -> Imported:
-    """One operator, but for 16-bit integers."""
+    """One operator, except for 16-bit integers."""
     b, x, scale = node.builder, node.operand(0), node.operand(1)
     if x.data_type != scale.data_type:
         x, scale = (v if v.data_type == "float32" else b.cast(v, "float32") for v in (x, scale))
@@ -67,7 +66,7 @@ def quantize_linear(node: OnnxNode) -> Imported:
 
 
 def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int, block: int) -> MLOperand | None:
-    """The zero point of `x`, floats, in its type; None if it changes nothing."""
+    """The zero point in the float type of `x`, or None if it is 0."""
     if zero_point is None or (zero_point.constant is not None and not zero_point.constant.any()):
         return None
     zero = broadcastable(node, zero_point, x.shape, axis, block)
@@ -77,7 +76,7 @@ def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int,
 
 
 def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
-    """The type of the model, not that which holds it."""
+    """The integer type in the model, which may differ from the WebNN type that holds it."""
     known = node.known(2)
     if known is not None:
         dtype: np.dtype[Any] = known.dtype
@@ -88,7 +87,7 @@ def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
         return UINT8
     if node.data_type(2) == "int32":
         raise UnsupportedNodeError(
-            "the zero point is computed when the model runs, and whether its 16 bits are signed is not known",
+            "its zero point is computed when the model runs, and it is not known whether its 16 bits are signed",
             "a zero point that is an initializer, or the attribute output_dtype",
         )
     return numpy_dtype(node.data_type(2))
@@ -96,5 +95,5 @@ def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
 
 @imports("DynamicQuantizeLinear")
 def dynamic_quantize_linear(node: OnnxNode) -> Imported:
-    """The largest and smallest value give scale and zero point."""
+    """Quantization by the largest and smallest element."""
     return list(dynamically_quantized(node, node.operand(0)))

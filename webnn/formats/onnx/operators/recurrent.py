@@ -1,7 +1,7 @@
-"""Recurrent networks: one operator where WebNN has it, or else one step after the other.
+"""RNN, GRU and LSTM, by WebNN's `gru` and `lstm` if these have all options, else unrolled step by step.
 
-WebNN's `lstm` and `gru` have the activations relu, sigmoid and tanh. Networks with other activations, with clipping or
-coupled gates are spelled out.
+WebNN's operators have the activations relu, sigmoid and tanh. Networks with other activations, with clipping or with
+coupled gates are unrolled.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from webnn.graph.operators.recurrent import MLRecurrentNetworkActivation, MLRecu
 __all__: list[str] = []
 
 _SATURATED: Final = 1e4
-"""Where a sigmoid is 1, whatever else a gate adds; and float16 has it."""
+"""A number within float16 at which a sigmoid is 1, whatever else a gate adds."""
 
 
 @imports("RNN")
 def rnn(node: OnnxNode) -> Imported:
-    """A GRU, as far as it has the activation: one whose update gate is always 0, and whose reset gate is always 1."""
+    """A GRU whose update gate is always 0 and whose reset gate is always 1, or unrolled."""
     network = RecurrentNetwork(node, 1, ["Tanh"])
     initial = network.state(5)
     if not network.is_native:
@@ -35,7 +35,7 @@ def rnn(node: OnnxNode) -> Imported:
 
 @imports("GRU")
 def gru(node: OnnxNode) -> Imported:
-    """One operator, as far as WebNN has it."""
+    """One operator, or unrolled."""
     network = RecurrentNetwork(node, 3, ["Sigmoid", "Tanh"])
     reset_after = bool(node.get_int("linear_before_reset", 0))
     initial = network.state(5)
@@ -74,7 +74,7 @@ _LSTM_LAYOUT: Final[Literal["iofg"]] = "iofg"
 
 @imports("LSTM")
 def lstm(node: OnnxNode) -> Imported:
-    """One operator, as far as WebNN has it. Its output gate looks at the cell before the step, ONNX's after it."""
+    """One operator, or unrolled. WebNN's output gate sees the cell state before the step, ONNX's after it."""
     network = RecurrentNetwork(node, 4, ["Sigmoid", "Tanh", "Tanh"])
     hidden, cell, peephole = network.state(5), network.state(6), node.optional(7)
     coupled = bool(node.get_int("input_forget", 0))

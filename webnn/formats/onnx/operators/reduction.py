@@ -1,4 +1,4 @@
-"""Many elements become one."""
+"""Reductions, ArgMax and ArgMin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OF_FLOATS: Final = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
 
 @imports(*_REDUCTIONS)
 def reduce(node: OnnxNode) -> Imported:
-    """Over the axes given, or over all."""
+    """A reduction over the given axes, or over all."""
     b = node.builder
     x = node.operand(0)
     given = node.find_list(1, "axes")
@@ -59,7 +59,7 @@ def _reduced(node: OnnxNode, op_type: str, x: MLOperand, axes: list[int], keep: 
 
 @imports("ArgMax", "ArgMin")
 def arg_max_or_min(node: OnnxNode) -> Imported:
-    """The first or the last place of the largest or smallest."""
+    """The index of the largest or smallest element, the first or the last of equal ones."""
     b = node.builder
     x = node.operand(0)
     axis = node.axis(node.get_int("axis", 0), x.rank)

@@ -1,7 +1,7 @@
-"""Resizing, in all the ways ONNX has.
+"""Resize and Upsample, with all modes of ONNX.
 
-What WebNN's `resample2d` computes is left to it. The others are sums of input values along one axis after the other,
-whose weights depend on nothing but sizes: `gather` where one value is taken, else a product with a constant matrix.
+`resample2d` is used where it computes the same. Otherwise each axis is resized by itself, with weights that depend on
+sizes only: by `gather` for the nearest element, else by a product with a constant matrix.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class _Axis:
     target: int
     scale: float
     start: float = 0.0
-    """With `end`, the part of the input that is taken, where 0 to 1 is all of it."""
+    """With `end`, the region of the input that is resized, where 0 to 1 is all of it."""
     end: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Resampling:
-    """What all axes have in common."""
+    """The options that all axes share."""
 
     mode: str
     coordinates: str
@@ -54,14 +54,14 @@ class _Resampling:
     extrapolation: float
 
     def places(self, axis: _Axis, dtype: Any = np.float64) -> Array:
-        """Where each output lies in the input."""
+        """The coordinate of each output element in the input."""
         out = np.arange(axis.target, dtype=dtype)
         scale = dtype(axis.scale)
         match self.coordinates:
             case "half_pixel":
                 return np.asarray((out + 0.5) / scale - 0.5)
             case "half_pixel_symmetric":
-                # The output would be this long if it were not rounded; what the rounding takes is shared by both ends.
+                # The size of the output is rounded down; the difference is shared by both ends.
                 adjustment = axis.target / (axis.scale * axis.size)
                 return np.asarray(axis.size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5)
             case "pytorch_half_pixel":
@@ -77,10 +77,10 @@ class _Resampling:
                 if axis.target == 1:
                     return np.full_like(out, 0.5 * (axis.start + axis.end) * last)
                 return axis.start * last + out * (axis.end - axis.start) * last / (axis.target - 1)
-        raise DataError(f"coordinate_transformation_mode {self.coordinates!r} is none of ONNX's")
+        raise DataError(f"coordinate_transformation_mode {self.coordinates!r} is not defined by ONNX")
 
     def rounded(self, places: Array) -> Array:
-        """The nearest input of each place."""
+        """The index of the nearest input element of each coordinate."""
         match self.nearest:
             case "round_prefer_floor":
                 return np.ceil(places - 0.5)
@@ -90,10 +90,10 @@ class _Resampling:
                 return np.floor(places)
             case "ceil":
                 return np.ceil(places)
-        raise DataError(f"nearest_mode {self.nearest!r} is none of ONNX's")
+        raise DataError(f"nearest_mode {self.nearest!r} is not defined by ONNX")
 
     def kernel(self, distance: Array) -> Array:
-        """The weight of an input at a distance."""
+        """The weight of an input element at a distance."""
         x = np.abs(distance)
         if self.mode == "linear":
             return np.asarray(np.maximum(1 - x, 0))
@@ -103,12 +103,14 @@ class _Resampling:
         return np.where(x <= 1, near, np.where(x < 2, far, 0))
 
     def weights(self, axis: _Axis) -> Array:
-        """The weight of each input for each output, `[output, input]`."""
+        """The weight of each input element for each output element, `[output, input]`."""
         places = self.places(axis)
         shrink = min(axis.scale, 1.0) if self.antialias else 1.0
         reach = math.ceil((1 if self.mode == "linear" else 2) / shrink)
         if axis.target * axis.size > _WEIGHTS or axis.target * reach > _WEIGHTS:
-            raise UnsupportedNodeError(f"an axis of {axis.size} resized to {axis.target} takes too many weights")
+            raise UnsupportedNodeError(
+                f"an axis of {axis.size} elements resized to {axis.target} takes too many weights"
+            )
         first = np.floor(places).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
         values = self.kernel((first - places[:, None]) * shrink)
         inside = (first >= 0) & (first < axis.size)
@@ -131,30 +133,30 @@ class _Resampling:
         return np.array_equal(np.clip(np.ceil(theirs - 0.5), 0, axis.size - 1), self.indices(axis))
 
     def indices(self, axis: _Axis) -> Array:
-        """The one input that each output takes."""
+        """The index of the input element that each output element takes."""
         if axis.target > _WEIGHTS:
-            raise UnsupportedNodeError(f"an axis resized to {axis.target} takes too many indices")
-        # In float32, as runtimes have it: which input is the nearest may depend on the last bit.
+            raise UnsupportedNodeError(f"an axis resized to {axis.target} elements takes too many indices")
+        # In float32, as runtimes compute it: the nearest element may depend on the last bit.
         places = self.places(axis, np.float32)
         return np.asarray(np.clip(self.rounded(places), 0, axis.size - 1), np.int64)
 
 
 @imports("Upsample")
 def upsample(node: OnnxNode) -> Imported:
-    """An older Resize, which only makes larger and measures from the corners."""
+    """The predecessor of Resize, which enlarges only and uses asymmetric coordinates."""
     scales = node.get_floats("scales") if node.version < 9 else _floats(node, 1)
     return _resized(node, _axes(node, list(range(node.rank(0))), scales, None, []), "asymmetric", "floor")
 
 
 @imports("Resize")
 def resize_10(node: OnnxNode) -> Imported:
-    """The first Resize, which is as Upsample."""
+    """Resize of opset 10, which works like Upsample."""
     return _resized(node, _axes(node, list(range(node.rank(0))), _floats(node, 1), None, []), "asymmetric", "floor")
 
 
 @imports("Resize", since=11)
 def resize(node: OnnxNode) -> Imported:
-    """By scales or to sizes, of all axes or of some."""
+    """Resizing by scales or to sizes, along all axes or some."""
     rank = node.rank(0)
     axes = node.axes(node.get_ints("axes", list(range(rank))), rank)
     roi = _floats(node, 1) if node.has(1) else []
@@ -173,12 +175,12 @@ def _floats(node: OnnxNode, index: int) -> list[float]:
 def _axes(
     node: OnnxNode, axes: Sequence[int], scales: Sequence[float], sizes: Sequence[int] | None, roi: Sequence[float]
 ) -> list[_Axis]:
-    """What happens to each axis; the sizes of `sizes` may be a bound for all that keeps their proportions."""
+    """How each axis is resized; `sizes` may be bounds if the aspect ratio is kept."""
     shape = node.shape(0)
     inputs = [shape[axis] for axis in axes]
     if sizes is not None:
         if len(sizes) != len(axes):
-            raise DataError(f"sizes {list(sizes)} are not of {len(axes)} axes")
+            raise DataError(f"sizes {list(sizes)} must have {len(axes)} numbers, one for each axis")
         targets = list(sizes)
         policy = node.get_string("keep_aspect_ratio_policy", "stretch")
         ratios = [target / size for target, size in zip(targets, inputs, strict=True)]
@@ -188,7 +190,7 @@ def _axes(
             ratios = [one] * len(axes)
     else:
         if len(scales) != len(axes):
-            raise DataError(f"scales {list(scales)} are not of {len(axes)} axes")
+            raise DataError(f"scales {list(scales)} must have {len(axes)} numbers, one for each axis")
         ratios = list(scales)
         if not all(0 < ratio < math.inf for ratio in ratios):
             raise DataError(f"scales {ratios} must be above 0")
@@ -198,9 +200,9 @@ def _axes(
         else:
             targets = [math.floor(size * ratio) for size, ratio in zip(inputs, ratios, strict=True)]
     if min(targets, default=1) < 1 or math.prod(targets) > 2**31:
-        raise UnsupportedNodeError(f"{inputs} resized to {targets}")
+        raise UnsupportedNodeError(f"it resizes {inputs} to {targets}, which is empty or too large")
     if roi and len(roi) != 2 * len(axes):
-        raise DataError(f"a region of {len(roi)} numbers is not of {len(axes)} axes")
+        raise DataError(f"roi has {len(roi)} numbers, expected {2 * len(axes)} for {len(axes)} axes")
     regions = [(roi[i], roi[i + len(axes)]) if roi else (0.0, 1.0) for i in range(len(axes))]
     rows = zip(axes, inputs, targets, ratios, regions, strict=True)
     return [_Axis(axis, size, target, ratio, *region) for axis, size, target, ratio, region in rows]
@@ -211,7 +213,7 @@ def _resized(node: OnnxNode, plan: Sequence[_Axis], coordinates: str, nearest: s
     x = node.operand(0)
     mode = node.get_string("mode", "nearest")
     if mode not in {"nearest", "linear", "cubic"}:
-        raise DataError(f"mode {mode!r} is none of nearest, linear and cubic")
+        raise DataError(f"mode must be nearest, linear or cubic, got {mode!r}")
     resampling = _Resampling(
         mode,
         coordinates,
@@ -269,7 +271,7 @@ def _resized_along(node: OnnxNode, x: MLOperand, resampling: _Resampling, axis: 
 
 
 def _with_extrapolation(node: OnnxNode, x: MLOperand, resampling: _Resampling, changed: Sequence[_Axis]) -> MLOperand:
-    """`x` with the value for places outside of the input, where one of the axes is outside."""
+    """`x` with the extrapolation value where a coordinate lies outside the input."""
     b = node.builder
     outside: MLOperand | None = None
     for axis in changed:

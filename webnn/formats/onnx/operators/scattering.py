@@ -1,4 +1,4 @@
-"""Elements put in place of others, or combined with them."""
+"""Updates written to indices of a tensor, or combined with its elements."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 _COMPARED: Final = 1 << 24
-"""The most pairs of a place and an update."""
+"""The most pairs of an index of the tensor and an update that are compared."""
 _EXACT: Final = 1 << 20
-"""Pairs up to which sums are of the updates only: a product with ones and zeros would make NaN of infinite ones."""
+"""Pairs up to which sums select updates; a matrix product with 0 and 1, used above, turns infinity into NaN."""
 
 
 class _Reduction(NamedTuple):
-    """How several updates of one place become one, and that one and what is there."""
+    """The operators that combine several updates of one index, and the result with the data."""
 
     between_updates: str
     with_data: str
@@ -40,22 +40,24 @@ _REDUCTIONS: Final = {
 def _reduction(node: OnnxNode) -> _Reduction | None:
     name = node.get_string("reduction", "none")
     if name != "none" and name not in _REDUCTIONS:
-        raise DataError(f"reduction {name!r} is none of none, add, mul, max and min")
+        raise DataError(f"reduction must be none, add, mul, max or min, got {name!r}")
     return _REDUCTIONS.get(name)
 
 
 @imports("ScatterElements", "Scatter")
 def scatter_elements(node: OnnxNode) -> Imported:
-    """Elements at places along one axis."""
+    """Elements scattered to indices along one axis."""
     b = node.builder
     x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
     axis = node.axis(node.get_int("axis", 0), x.rank)
     reduction = _reduction(node)
     if indices.shape != updates.shape or indices.rank != x.rank:
-        raise DataError(f"indices {list(indices.shape)} of updates {list(updates.shape)} in {list(x.shape)}")
+        raise DataError(
+            f"indices {list(indices.shape)} and updates {list(updates.shape)} do not fit data {list(x.shape)}"
+        )
     touched = [size if i == axis else indices.shape[i] for i, size in enumerate(x.shape)]
     if any(size > has for size, has in zip(touched, x.shape, strict=True)):
-        raise DataError(f"indices {list(indices.shape)} reach over {list(x.shape)}")
+        raise DataError(f"indices {list(indices.shape)} are larger than data {list(x.shape)}")
     part = b.slice(x, [0] * x.rank, touched) if touched != list(x.shape) else x
     known = node.known(1)
     if reduction is None:
@@ -72,7 +74,7 @@ def scatter_elements(node: OnnxNode) -> Imported:
 
 
 def _pasted(node: OnnxNode, x: MLOperand, part: MLOperand) -> MLOperand:
-    """`x` with `part` in place of its beginning along each axis."""
+    """`x` with its leading part along each axis replaced by `part`."""
     b = node.builder
     for axis, size in enumerate(x.shape):
         if part.shape[axis] < size:
@@ -84,12 +86,14 @@ def _pasted(node: OnnxNode, x: MLOperand, part: MLOperand) -> MLOperand:
 
 @imports("ScatterND")
 def scatter_nd(node: OnnxNode) -> Imported:
-    """Slices at places that have some coordinates each."""
+    """Slices scattered to coordinates."""
     b = node.builder
     x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
     depth = indices.shape[-1] if indices.rank else 0
     if not 1 <= depth <= x.rank or updates.shape != (*indices.shape[:-1], *x.shape[depth:]):
-        raise DataError(f"indices {list(indices.shape)} of updates {list(updates.shape)} in {list(x.shape)}")
+        raise DataError(
+            f"indices {list(indices.shape)} and updates {list(updates.shape)} do not fit data {list(x.shape)}"
+        )
     reduction = _reduction(node)
     if reduction is None:
         return b.scatter_nd(x, indices, updates)
@@ -113,23 +117,23 @@ def scatter_nd(node: OnnxNode) -> Imported:
 
 
 def _are_different(indices: np.ndarray[Any, Any], axis: int) -> bool:
-    """Whether no two of the indices along an axis are the same."""
+    """Whether all indices along an axis differ."""
     ordered = np.sort(indices, axis)
     return not bool((np.diff(ordered, axis=axis) == 0).any())
 
 
 def _wrapped(node: OnnxNode, indices: MLOperand, size: int) -> MLOperand:
-    """Counted from the start, where negative ones count from the end."""
+    """Indices counted from the start, where negative ones count from the end."""
     b = node.builder
     return b.where(b.lesser(indices, node.scalar(indices, 0)), b.add(indices, node.scalar(indices, size)), indices)
 
 
-def _combined_updates(  # noqa: PLR0917 (what a scatter is)
+def _combined_updates(  # noqa: PLR0917 (the operands of a scatter)
     node: OnnxNode, reduction: _Reduction, places: int, indices: MLOperand, updates: MLOperand, axis: int
 ) -> MLOperand:
-    """What the updates of each of the places along an axis come to.
+    """The combined updates of each index along an axis.
 
-    Each place is compared with each index: WebNN scatters only what meets no place twice.
+    Each index of the tensor is compared with each index of an update, since WebNN's scatter combines nothing.
     """
     b = node.builder
     split = [*indices.shape[:axis], 1, *indices.shape[axis:]]
@@ -142,7 +146,7 @@ def _combined_updates(  # noqa: PLR0917 (what a scatter is)
         return b.matmul(b.cast(b.reshape(is_place, [places, indices.shape[0]]), updates.data_type), updates)
     if pairs > _COMPARED:
         raise _too_many(places, updates)
-    neutral = node.scalar(updates, reduction.neutral)  # of integers, infinity is the largest there is
+    neutral = node.scalar(updates, reduction.neutral)  # for integers, infinity becomes the largest one
     spread = [*updates.shape[:axis], 1, *updates.shape[axis:]]
     chosen = b.where(is_place, b.reshape(updates, spread), neutral)
     narrow = updates.data_type in {"int8", "uint8"} and reduction.between_updates in {"reduce_sum", "reduce_product"}
@@ -154,8 +158,9 @@ def _combined_updates(  # noqa: PLR0917 (what a scatter is)
 
 def _too_many(places: int, updates: MLOperand) -> UnsupportedNodeError:
     return UnsupportedNodeError(
-        f"updates {list(updates.shape)} may meet one of {places} places twice, and are too many to compare with all",
-        "constant indices of which no two are the same",
+        f"several of the updates {list(updates.shape)} may have the same index, and they are too many to compare with"
+        f" {places} indices",
+        "constant indices that all differ",
     )
 
 
@@ -166,13 +171,15 @@ def _combined_with(node: OnnxNode, reduction: _Reduction, x: MLOperand, combined
 
 @imports("TensorScatter")
 def tensor_scatter(node: OnnxNode) -> Imported:
-    """A part of a cache replaced, for each element of the batch from a place of its own on."""
+    """A cache with a part replaced, from a position of its own for each element of the batch."""
     b = node.builder
     x, updates = node.operand(0), node.operand(1)
     axis = node.axis(node.get_int("axis", -2), x.rank)
     mode = node.get_string("mode", "linear")
     if mode not in {"linear", "circular"} or axis == 0 or x.rank != updates.rank:
-        raise DataError(f"mode {mode!r} along axis {axis} of {list(x.shape)} with {list(updates.shape)}")
+        raise DataError(
+            f"mode {mode!r}, axis {axis}, data {list(x.shape)} and updates {list(updates.shape)} are not valid together"
+        )
     steps = np.arange(updates.shape[axis]).reshape([-1 if i == axis else 1 for i in range(x.rank)])
     places = node.constant(steps.astype(np.int32))
     if node.has(2):

@@ -1,4 +1,4 @@
-"""Sequences and optionals: only their tensors become part of a graph, how many there are is known at the import."""
+"""Sequences and optionals. Only their tensors enter the graph; their length is known during the import."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__: list[str] = []
 
 def _sequence(node: OnnxNode, values: Iterable[Value]) -> Imported:
     items = tuple(values)
-    # Each step of a chain has a sequence of its own: a model of n nodes could ask for n * n places.
+    # Each node of a chain makes a new sequence, so n nodes could ask for n * n references.
     node.importer.budget.spend(8 * len(items), "sequences")
     return [Value(items=items)]
 
@@ -29,37 +29,37 @@ def _sequence(node: OnnxNode, values: Iterable[Value]) -> Imported:
 def _position(node: OnnxNode, index: int, count: int) -> int:
     position = int(node.number(index, "the position"))
     if not -count <= position < count:
-        raise DataError(f"the position {position} is outside of a sequence of {count} tensors")
+        raise DataError(f"the position {position} is outside a sequence of {count} tensors")
     return position % count
 
 
 @imports("SequenceConstruct")
 def construct(node: OnnxNode) -> Imported:
-    """The inputs, one after the other."""
+    """A sequence of the inputs."""
     return _sequence(node, (node.value(i) for i in range(len(node.inputs))))
 
 
 @imports("SequenceEmpty")
 def empty(node: OnnxNode) -> Imported:
-    """No tensors."""
+    """An empty sequence."""
     return _sequence(node, ())
 
 
 @imports("SequenceInsert")
 def insert(node: OnnxNode) -> Imported:
-    """One tensor more, at the end or before a position."""
+    """The sequence with a tensor inserted before a position, or appended."""
     items = node.sequence(0)
     count = len(items)
     place = int(node.number(2, "the position")) if node.has(2) else count
     if not -count <= place <= count:
-        raise DataError(f"the position {place} is outside of a sequence of {count} tensors")
+        raise DataError(f"the position {place} is outside a sequence of {count} tensors")
     place += count if place < 0 else 0
     return _sequence(node, [*items[:place], node.value(1), *items[place:]])
 
 
 @imports("SequenceErase")
 def erase(node: OnnxNode) -> Imported:
-    """One tensor less, the last or that at a position."""
+    """The sequence without the tensor at a position, or without the last one."""
     items = node.sequence(0)
     if not items:
         raise DataError("the sequence is empty")
@@ -76,13 +76,13 @@ def at(node: OnnxNode) -> Imported:
 
 @imports("SequenceLength")
 def length(node: OnnxNode) -> Imported:
-    """How many tensors there are."""
+    """The number of tensors."""
     return np.array(len(node.sequence(0)), np.int64)
 
 
 @imports("SplitToSequence")
 def split_to_sequence(node: OnnxNode) -> Imported:
-    """Parts along an axis: of the sizes given, of one size but for the last, or of size 1 without the axis."""
+    """Parts along an axis: of the given sizes, of one size except the last, or single slices without the axis."""
     value = node.value(0)
     axis = node.axis(node.get_int("axis", 0), len(value.shape))
     size = value.shape[axis]
@@ -93,12 +93,12 @@ def split_to_sequence(node: OnnxNode) -> Imported:
     if not given.ndim:
         part = int(given)
         if part < 1:
-            raise DataError(f"the size of the parts must be 1 or more, is {part}")
+            raise DataError(f"the size of the parts must be at least 1, got {part}")
         sizes = [*repeat(part, size // part), *([size % part] if size % part else [])]
     if sum(sizes) != size or min(sizes, default=0) < 0:
         raise DataError(f"axis {axis} of {list(value.shape)} cannot be split into {sizes}")
     if len(sizes) > MAX_TENSOR_COUNT:
-        raise UnsupportedNodeError(f"{len(sizes)} parts are too many to spell out")
+        raise UnsupportedNodeError(f"{len(sizes)} parts are too many for a graph")
     if value.array is not None:
         return _sequence(node, map(Value, np.split(value.array, [*accumulate(sizes)][:-1], axis)))
     parts = onnx_operator_outputs(node, "Split", [node.operand(0), np.array(sizes)], {"axis": axis}, outputs=len(sizes))
@@ -107,7 +107,7 @@ def split_to_sequence(node: OnnxNode) -> Imported:
 
 @imports("ConcatFromSequence")
 def concat_from_sequence(node: OnnxNode) -> Imported:
-    """The tensors along one of their axes, or along a new one."""
+    """The tensors joined along one of their axes, or along a new one."""
     items, axis = node.sequence(0), node.get_int("axis")
     if not items:
         raise DataError("the sequence is empty")
@@ -116,17 +116,17 @@ def concat_from_sequence(node: OnnxNode) -> Imported:
 
 @imports("Optional")
 def optional(node: OnnxNode) -> Imported:
-    """The value, if there is one."""
+    """The value, or an empty optional."""
     return [node.given(0) if node.has(0) else ABSENT]
 
 
 @imports("OptionalHasElement")
 def has_element(node: OnnxNode) -> Imported:
-    """Whether there is a value: a tensor is one, an input that is left out is none."""
+    """Whether there is a value, which an omitted input is not."""
     return np.array(node.has(0))
 
 
 @imports("OptionalGetElement")
 def element(node: OnnxNode) -> Imported:
-    """The value that is there."""
+    """The value of an optional that has one."""
     return [node.given(0)]

@@ -1,4 +1,4 @@
-"""The largest of many, which WebNN cannot sort: by comparing all with each other, or by a network of comparisons."""
+"""TopK without sorting, which WebNN lacks: by comparing all pairs, or by a bitonic network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from webnn.graph.operand import MLOperand
 __all__: list[str] = []
 
 _COMPARED: Final = 1 << 20
-"""Up to as many pairs, all are compared at once: a few operators, where a network has hundreds."""
+"""The most pairs that are compared at once, with a few operators instead of the hundreds of a network."""
 _SORTED: Final = 1 << 22
 """The most elements for a network."""
 
 
 @imports("TopK")
 def top_k(node: OnnxNode) -> Imported:
-    """The largest elements and their places; of equal ones the first."""
+    """The k largest or smallest elements and their indices; of equal ones the first."""
     b = node.builder
     x = node.operand(0)
     k = int(node.number(1, "k")) if node.version >= 10 else node.get_int("k")
@@ -32,7 +32,7 @@ def top_k(node: OnnxNode) -> Imported:
     largest = bool(node.get_int("largest", 1))
     size = x.shape[axis]
     if not 1 <= k <= size:
-        raise DataError(f"the {k} largest of {size}")
+        raise DataError(f"k must be 1 to {size}, got {k}")
     if k == 1:
         choose, reduce = (b.arg_max, b.reduce_max) if largest else (b.arg_min, b.reduce_min)
         place = choose(x, axis, keep_dimensions=True, output_data_type="int64")
@@ -48,7 +48,7 @@ def top_k(node: OnnxNode) -> Imported:
 
 
 def _by_rank(node: OnnxNode, x: MLOperand, axis: int, k: int, *, largest: bool) -> list[MLOperand]:
-    """By the rank of each element: how many are before it."""
+    """TopK by the rank of each element, the number of elements that come before it."""
     b = node.builder
     size, behind = x.shape[axis], [1] * (x.rank - axis - 1)
     one, other = [*x.shape[:axis], size, 1, *x.shape[axis + 1 :]], [*x.shape[:axis], 1, size, *x.shape[axis + 1 :]]
@@ -65,10 +65,10 @@ def _by_rank(node: OnnxNode, x: MLOperand, axis: int, k: int, *, largest: bool) 
 
 
 class _BitonicNetwork:
-    """Batcher's bitonic network over rows, of which only as many elements go on as are asked for.
+    """Batcher's bitonic sorting network over rows, cut down to the elements that are needed.
 
-    Blocks of at least `k` are sorted, every other one backwards. Of two blocks side by side the better elements are
-    kept, which are sorted again, until one block is left.
+    Blocks of at least `k` elements are sorted, every other one backwards. Of two neighbouring blocks the better
+    elements are kept and sorted again, until one block is left.
     """
 
     def __init__(self, node: OnnxNode, rows: MLOperand, k: int, *, largest: bool) -> None:
@@ -81,17 +81,17 @@ class _BitonicNetwork:
         width = max(1 << (size - 1).bit_length(), self._block)
         if count * width > _SORTED:
             raise UnsupportedNodeError(
-                f"WebNN cannot sort, and a network for {size} elements, {count} times, takes too much",
-                "take its input as outputs=[...] and sort outside of the graph",
+                f"WebNN cannot sort, and sorting networks for {count} rows of {size} elements take too much memory",
+                "take its input as outputs=[...] and sort outside the graph",
             )
         worst = -math.inf if largest else math.inf
         self._values = self._b.pad(rows, [0, 0], [0, width - size], value=worst) if width > size else rows
-        # Behind the elements in number too: what was added comes after what is as bad.
+        # The padding also has larger indices, so that it comes after elements that are equal to it.
         numbers = node.constant(np.arange(width, dtype=np.int32).reshape(1, width))
         self._numbers = self._b.expand(numbers, [count, width])
 
     def top(self) -> list[MLOperand]:
-        """The best elements of each row, and their places."""
+        """The best elements of each row, and their indices."""
         length = 2
         while length <= self._block:
             self._merge(length)
@@ -104,7 +104,7 @@ class _BitonicNetwork:
         return [values, b.cast(numbers, "int64")]
 
     def _merge(self, length: int) -> None:
-        """Sort sequences that go up and then down, every other one backwards."""
+        """Sort bitonic sequences of this length, every other one backwards."""
         b = self._b
         places = np.arange(self._values.shape[1])
         forwards = places & length == 0
@@ -120,7 +120,7 @@ class _BitonicNetwork:
             distance //= 2
 
     def _halve(self) -> None:
-        """Keep the better ones of two blocks side by side."""
+        """Keep the better elements of each two neighbouring blocks."""
         b, (count, width) = self._b, self._values.shape
         pairs = [count, width // (2 * self._block), 2, self._block]
         half = [count, width // 2]

@@ -1,4 +1,4 @@
-"""Forests of decision trees: all rows go down all trees at once, one comparison after the other."""
+"""Tree ensembles: all rows descend all trees at once, one comparison per step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ML = "ai.onnx.ml"
 
 @imports("TreeEnsembleRegressor", domain=_ML)
 def regressor(node: OnnxNode) -> Imported:
-    """The sum of what the trees say, or another aggregate of it."""
+    """The sum or another aggregate of the reached leaves."""
     targets = node.get_int("n_targets", 1)
     ensemble = read_regressor_or_classifier(node, "target", targets)
     scores = _with_base(node, _aggregated(node, ensemble, node.get_string("aggregate_function", "SUM")), targets)
@@ -37,24 +37,24 @@ def regressor(node: OnnxNode) -> Imported:
 
 @imports("TreeEnsemble", domain=_ML)
 def tree_ensemble(node: OnnxNode) -> Imported:
-    """The newer form of the regressor, with numbers for names."""
+    """The newer form of the regressor, whose attributes are numbers instead of names."""
     functions, transforms = ("AVERAGE", "SUM", "MIN", "MAX"), ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
     function, transform = node.get_int("aggregate_function", 1), node.get_int("post_transform", 0)
     if not 0 <= function < len(functions) or not 0 <= transform < len(transforms):
-        raise DataError(f"aggregate_function {function} or post_transform {transform} is not known")
+        raise DataError(f"aggregate_function {function} or post_transform {transform} is not defined")
     scores = _aggregated(node, read_ensemble(node), functions[function])
     return _post(node, scores, transforms[transform])
 
 
 def _post(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
-    # onnxruntime, which all converters are tested with, leaves a single target as it is.
+    # ONNX Runtime, with which converters are tested, leaves a single target as it is.
     name = node.get_string("post_transform", "NONE") if name is None else name
     return scores if scores.shape[1] == 1 and name != "PROBIT" else post_transformed(node, scores, name)
 
 
 @imports("TreeEnsembleClassifier", domain=_ML)
 def classifier(node: OnnxNode) -> Imported:
-    """The label of the class with the most votes, and all votes."""
+    """The label of the class with the highest score, and all scores."""
     b = node.builder
     labels, strings = node.get_ints("classlabels_int64s", ()), node.get_strings("classlabels_strings", ())
     classes = len(labels) or len(strings)
@@ -78,14 +78,14 @@ def classifier(node: OnnxNode) -> Imported:
 
 
 def _binary(node: OnnxNode, votes: MLOperand, which: int, positive: bool) -> tuple[MLOperand, MLOperand]:
-    """Votes for one of two classes: probabilities where none is negative, else how far they are from 0.
+    """Label and scores where only one of two classes has votes: probabilities if no vote is negative, else margins.
 
-    As onnxruntime has it: votes for the first class are those for the second, and what is left is for the first.
+    As in ONNX Runtime, votes for the first class count for the second, and the rest for the first.
     """
     b = node.builder
     base = node.get_floats("base_values", ())
     if len(base) > 1:
-        raise UnsupportedNodeError("it has two base values, and votes for one class", "one base value")
+        raise UnsupportedNodeError("it has two base values, but votes for one class only", "one base value")
     score = b.add(votes, node.scalar(votes, base[0])) if base and not which else votes
     chosen = b.cast(b.greater(score, node.scalar(score, 0.5 if positive else 0)), "int64")
     chosen = b.reshape(chosen, [chosen.shape[0]])
@@ -107,7 +107,7 @@ def _with_base(node: OnnxNode, scores: MLOperand, targets: int) -> MLOperand:
 
 
 def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOperand:
-    """What the leaves say, over all trees: `[rows, targets]`."""
+    """The aggregated leaves of all trees, `[rows, targets]`."""
     b = node.builder
     trees, targets = len(ensemble.roots), ensemble.votes.shape[1]
     leaves = _leaves(node, feature_rows(node), ensemble)
@@ -122,7 +122,7 @@ def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOper
     if ensemble.trees is not None:
         reached = ensemble.trees >= 0
         np.logical_or.at(said, ensemble.trees[reached], ensemble.voted[reached])
-    if ensemble.trees is not None and (said.sum(1) <= 1).all():  # each tree is about one target, as in boosting
+    if ensemble.trees is not None and (said.sum(1) <= 1).all():  # each tree has one target, as in boosting
         votes = b.gather(node.constant(ensemble.votes.sum(1)), leaves)
         result = b.matmul(votes, node.constant(said.astype(np.float32)))
     else:
@@ -131,7 +131,7 @@ def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOper
 
 
 def _leaves(node: OnnxNode, x: MLOperand, ensemble: TreeEnsemble) -> MLOperand:
-    """The leaf of each tree that each row comes to: `[rows, trees]`."""
+    """The leaf that each row reaches in each tree, `[rows, trees]`."""
     b = node.builder
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")

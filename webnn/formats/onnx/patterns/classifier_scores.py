@@ -1,4 +1,4 @@
-"""What linear models and trees share: rows of features going in, scores and labels coming out."""
+"""The inputs and outputs that linear models and trees share: rows of features, labels and scores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from webnn.graph.operand import MLOperand
 __all__ = ["NO_LABELS", "feature_rows", "post_transformed"]
 
 NO_LABELS: Final = UnsupportedNodeError(
-    "the labels are strings", "the scores as outputs=[...], whose largest chooses a string outside of the graph"
+    "the labels are strings", "the scores as outputs=[...]; the largest one selects a string outside the graph"
 )
 
 
 def feature_rows(node: OnnxNode, index: int = 0) -> MLOperand:
-    """An input as rows of float32, as all outputs are."""
+    """An input as rows of float32, the type of all outputs."""
     b, x = node.builder, node.operand(index)
     x = x if x.data_type == "float32" else b.cast(x, "float32")
     return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
@@ -29,7 +29,7 @@ def post_transformed(node: OnnxNode, scores: MLOperand, name: str | None = None)
     name = node.get_string("post_transform", "NONE") if name is None else name
     known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
     if name not in known:
-        raise UnsupportedNodeError(f"post_transform is {name}", ", ".join(known))
+        raise UnsupportedNodeError(f"its post_transform is {name}", ", ".join(known))
     if name == "NONE":
         return scores
     return b.sigmoid(scores) if name == "LOGISTIC" else b.softmax(scores, 1)

@@ -1,4 +1,4 @@
-"""Movement in which a constant stays a constant: backends fuse what they know, and no run moves it again."""
+"""Reshaping, slicing and joining that fold constants, so that backends can fuse them and no run moves them again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["expanded", "extended_by", "reshaped", "sliced"]
 
 
 def reshaped(node: OnnxNode, x: MLOperand, shape: Sequence[int]) -> MLOperand:
-    """`x` of another shape; a constant is not copied."""
+    """`x` in another shape; a constant is not copied."""
     if x.shape == tuple(shape):
         return x
     if x.constant is not None:
@@ -23,7 +23,7 @@ def reshaped(node: OnnxNode, x: MLOperand, shape: Sequence[int]) -> MLOperand:
 
 
 def expanded(node: OnnxNode, x: MLOperand, shape: tuple[int, ...]) -> MLOperand:
-    """`x`, stretched to `shape`."""
+    """`x` broadcast to `shape`."""
     if x.shape == shape:
         return x
     if x.constant is not None:
@@ -32,7 +32,7 @@ def expanded(node: OnnxNode, x: MLOperand, shape: tuple[int, ...]) -> MLOperand:
 
 
 def sliced(node: OnnxNode, x: MLOperand, axis: int, start: int, size: int) -> MLOperand:
-    """`size` of the elements of `x` along `axis`, from `start` on."""
+    """`size` elements of `x` along `axis`, from `start` on."""
     if x.shape[axis] == size:
         return x
     if x.constant is not None:

@@ -1,7 +1,7 @@
 """Layer normalization, and normalization by the root mean square alone.
 
-WebNN has `layer_normalization`; what divides by the root mean square only is written in the form that onnxruntime and
-browsers know to be one operator: pow, mean, sqrt, div, mul.
+Normalization by the root mean square is written as pow, mean, sqrt, div, mul, a form that ONNX Runtime and browsers
+fuse to one operator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["layer_normalized", "root_mean_square_normalized", "scaled_and_shifte
 def layer_normalized(
     node: OnnxNode, x: MLOperand, scale: MLOperand | None, bias: MLOperand | None, *, axis: int, epsilon: float
 ) -> MLOperand:
-    """`x` normalized over the dimensions from `axis` on; `scale` and `bias` are of any shape that stretches to it."""
+    """`x` normalized over the dimensions from `axis` on; `scale` and `bias` broadcast to it."""
     scale, bias = (None if given is None else cast_like(node, given, x) for given in (scale, bias))
     sizes = x.shape[axis:]
     inside = all(given is None or given.shape == sizes for given in (scale, bias))
@@ -40,9 +40,9 @@ def scaled_and_shifted(node: OnnxNode, y: MLOperand, scale: MLOperand | None, bi
 def root_mean_square_normalized(
     node: OnnxNode, x: MLOperand, scale: MLOperand | None, axis: int, epsilon: float, *, stashed: bool = True
 ) -> tuple[MLOperand, MLOperand]:
-    """`x` over its root mean square from `axis` on, times `scale`; and the root mean square itself.
+    """`x` divided by its root mean square from `axis` on, times `scale`; and the root mean square.
 
-    With `stashed`, the square is taken in float32, where that of a float16 does not overflow.
+    With `stashed`, squares are computed in float32, in which those of float16 do not overflow.
     """
     b = node.builder
     wide = in_float32(node, x) if stashed else x

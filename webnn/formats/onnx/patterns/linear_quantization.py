@@ -1,6 +1,6 @@
-"""Integers that stand for floats by a scale and a zero point: by tensor, by axis and by block.
+"""Linear quantization by a scale and a zero point: by tensor, by axis and by block.
 
-WebNN's scales and zero points have the rank of what they hold for, so ONNX's are reshaped.
+WebNN's scales and zero points have the rank of the tensor, so ONNX's are reshaped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UINT8: Final = np.dtype(np.uint8)
 
 
 def _aligned(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
-    """A scale or zero point in the rank of what it holds for: one for all, one for each index of `axis`, or blocks."""
+    """A scale or zero point in the rank of the tensor: for all of it, for each index of `axis`, or for blocks."""
     rank = len(shape)
     if parameter.shape == () or math.prod(parameter.shape) == 1:
         return reshaped(node, parameter, [1] * rank)
@@ -30,7 +30,9 @@ def _aligned(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis:
         blocks = -(-shape[axis] // block)
         wanted = tuple(blocks if i == axis else size for i, size in enumerate(shape))
         if parameter.shape != wanted:
-            raise DataError(f"scales {list(parameter.shape)} for blocks of {block} in {list(shape)}: {list(wanted)}")
+            raise DataError(
+                f"scales {list(parameter.shape)} do not fit blocks of {block} in {list(shape)}: {list(wanted)}"
+            )
         return parameter if blocks * block == shape[axis] else _repeated_by_block(node, parameter, shape, axis, block)
     if parameter.rank == 1 and parameter.shape[0] == shape[axis]:
         return reshaped(node, parameter, [shape[axis] if i == axis else 1 for i in range(rank)])
@@ -38,7 +40,7 @@ def _aligned(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis:
 
 
 def _repeated_by_block(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
-    """One value for each element, for blocks of which the last is not whole."""
+    """One value for each element, for blocks of which the last is incomplete."""
     block = min(block, shape[axis])
     if x.constant is not None:
         where = (*(slice(None) for _ in range(axis)), slice(shape[axis]))
@@ -51,7 +53,7 @@ def _repeated_by_block(node: OnnxNode, x: MLOperand, shape: tuple[int, ...], axi
 
 
 def broadcastable(node: OnnxNode, parameter: MLOperand, shape: tuple[int, ...], axis: int, block: int) -> MLOperand:
-    """A scale or zero point for arithmetic, which knows no blocks."""
+    """A scale or zero point that broadcasts in arithmetic, where blocks are repeated."""
     aligned = _aligned(node, parameter, shape, axis, block)
     if not block or math.prod(aligned.shape) == 1:
         return aligned
@@ -68,7 +70,7 @@ def dequantized(
     axis: int = 0,
     block: int = 0,
 ) -> MLOperand:
-    """The floats that `x` stands for. `axis` is that of the scales, if there are several."""
+    """`x` dequantized to floats. `axis` is that of the scales, if there are several."""
     scale = _aligned(node, scale, x.shape, axis, block)
     if zero_point is None:
         zero_point = node.builder.constant(np.zeros(scale.shape, x.descriptor.dtype))
@@ -78,7 +80,7 @@ def dequantized(
 
 
 def _same_shape(node: OnnxNode, a: MLOperand, b: MLOperand) -> tuple[MLOperand, MLOperand]:
-    """A scale for each column may come with one zero point for all."""
+    """Both in one shape: a scale for each column may come with a single zero point."""
     if a.shape == b.shape:
         return a, b
     shape = np.broadcast_shapes(a.shape, b.shape)
@@ -88,7 +90,7 @@ def _same_shape(node: OnnxNode, a: MLOperand, b: MLOperand) -> tuple[MLOperand, 
 def quantized(
     node: OnnxNode, x: MLOperand, scale: MLOperand, zero_point: MLOperand | None, *, axis: int = 0, block: int = 0
 ) -> MLOperand:
-    """`x` as integers of the type of `zero_point`; uint8 if there is none."""
+    """`x` quantized to the type of `zero_point`, or to uint8 without one."""
     scale = _aligned(node, scale, x.shape, axis, block)
     if zero_point is None:
         zero_point = node.builder.constant(np.zeros(scale.shape, UINT8))
@@ -99,12 +101,12 @@ def quantized(
 
 
 def dequantized_input(node: OnnxNode, index: int, *, axis: int = 0) -> MLOperand:
-    """The floats that input `index` stands for, with the two next inputs as its scale and zero point."""
+    """Input `index` dequantized, with the next two inputs as its scale and zero point."""
     return dequantized(node, node.operand(index), node.operand(index + 1), node.optional(index + 2), axis=axis)
 
 
 def dynamically_quantized(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, MLOperand, MLOperand]:
-    """`x` as uint8 over its whole range, which always includes 0; with its scale and zero point, scalars."""
+    """`x` quantized to uint8 over its range, which includes 0; with its scale and zero point, both scalars."""
     b = node.builder
     largest = b.clamp(b.reduce_max(x), min_value=0.0)
     smallest = b.clamp(b.reduce_min(x), max_value=0.0)

@@ -1,4 +1,4 @@
-"""Operators of ONNX that are defined through others: the inner one is imported with the function that the table has."""
+"""ONNX operators defined by others: the inner operator is imported by the function in the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webnn.graph.operand import MLOperand
 __all__ = ["onnx_operator", "onnx_operator_outputs"]
 
 _VERSION: Final = 21
-"""That of the standard's operators which are meant unless it is said."""
+"""The opset of inner operators by default."""
 
 
 def onnx_operator_outputs(
@@ -32,7 +32,7 @@ def onnx_operator_outputs(
 ) -> list[MLOperand]:
     """The first outputs of the operator called `op_type`, on behalf of `node`.
 
-    Attributes are Python values, or as they stand in a model; those that the operator does not have are overlooked.
+    Attributes are Python values or protos of a model; those that the operator lacks are ignored.
     """
     version = 1 if domain else version
     function = import_function_for(domain, op_type, version)

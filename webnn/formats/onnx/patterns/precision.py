@@ -1,4 +1,4 @@
-"""Casts that add no operator where the type is right already."""
+"""Casts that add no operator if the type is right already."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What LSTM, GRU and RNN have in common, and how WebNN's operators compute it.
+"""The inputs, options and outputs that LSTM, GRU and RNN share, and how WebNN's operators compute them.
 
-WebNN has `lstm` and `gru` with the activations relu, sigmoid and tanh, over whole sequences. An RNN is a GRU whose
-gates are constant, and sequences of several lengths are made with gates that hold the state beyond the end of each.
+WebNN has `lstm` and `gru` with the activations relu, sigmoid and tanh, over whole sequences. An RNN becomes a GRU with
+constant gates. For sequences of different lengths, gates hold the state beyond the end of each sequence.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ACTIVATIONS: Final[dict[str, tuple[tuple[float, ...], _Apply]]] = {
     "softsign": ((), lambda b, x, _alpha, _beta: b.softsign(x)),
     "softplus": ((), lambda b, x, _alpha, _beta: b.softplus(x)),
 }
-"""The defaults of alpha and beta, as far as an activation has them, and what it computes."""
+"""The activations: defaults of alpha and beta, if they have these, and the function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class _Activation:
 
 
 def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> list[list[_Activation]]:
-    """Those of each direction. Alphas and betas are for those activations in the list that take them, in order."""
+    """The activations of each direction. Alphas and betas go, in order, to the activations that take them."""
     names = [name.lower() for name in node.get_strings("activations", list(default) * directions)]
     if len(names) != len(default) * directions:
         raise DataError(f"activations must be {len(default) * directions} names, got {names}")
@@ -80,11 +80,11 @@ def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> lis
 
 
 PickDirection: TypeAlias = Callable[[MLOperand | None], Any]
-"""Of a weight or state, that of one direction."""
+"""A function that takes one direction out of a weight or state."""
 
 
 class RecurrentNetwork:
-    """What LSTM, GRU and RNN have in common: their inputs, in the layout `[steps, batch, ...]`, and their outputs."""
+    """An LSTM, GRU or RNN: its inputs, in the layout `[steps, batch, ...]`, and its outputs."""
 
     def __init__(self, node: OnnxNode, gates: int, activations: Sequence[str]) -> None:
         self.node = node
@@ -111,14 +111,14 @@ class RecurrentNetwork:
         """Where steps are after the end of their sequence, `[steps, batch, 1]`; once `hold_state` was called."""
 
     def _lengths(self) -> MLOperand | None:
-        """How long each sequence is, or None if all of them are as long as the input."""
+        """The length of each sequence, or None if all are as long as the input."""
         known = self.node.known(4)
         if not self.node.has(4) or (known is not None and (known == self.steps).all()):
             return None
         return self.node.operand(4)
 
     def steps_first(self, index: int) -> MLOperand:
-        """Input `index` with the batch as the second axis, as WebNN has it."""
+        """Input `index` with the batch as the second axis, as in WebNN."""
         x = self.node.operand(index)
         return self.node.builder.transpose(x, permutation=[1, 0, 2]) if self.batch_first else x
 
@@ -128,7 +128,7 @@ class RecurrentNetwork:
 
     @property
     def reads_sequence(self) -> bool:
-        """Whether the hidden state after each step is read, by the model or to find the last one."""
+        """Whether the hidden state of each step is read, by the model or to find the last one."""
         return self.node.reads(0) or self.lengths is not None
 
     @property
@@ -141,7 +141,7 @@ class RecurrentNetwork:
         )
 
     def become_gru(self) -> None:
-        """Put two gates in front that are as `rnn` needs them; "relu" makes 0 and 1 of these numbers exactly."""
+        """Put two constant gates in front; with the activation relu their biases 0 and 1 are exact."""
         size, directions = self.hidden, self.directions
         self.weight, self.recurrent = (
             extended_by(self.node, x, np.zeros((directions, 2 * size, x.shape[2]), self.dtype), 1, before=True)
@@ -159,9 +159,9 @@ class RecurrentNetwork:
         self.activations = [[_Activation("relu", ()), *each] for each in self.activations]
 
     def hold_state(self, *gates: float) -> None:
-        """Set the gates to sums of at least `gates` in steps beyond the lengths, where nothing else comes in.
+        """Make the gates sums of at least `gates` in steps beyond the lengths, where the input is zero.
 
-        That is one more number of each step, 1 there, and its weights.
+        For that, each step gets one more feature, which is 1 beyond the length, with weights of its own.
         """
         if self.lengths is None:
             return
@@ -180,9 +180,9 @@ class RecurrentNetwork:
             [MLRecurrentNetworkDirection, list[MLRecurrentNetworkActivation], PickDirection], list[MLOperand]
         ],
     ) -> Imported:
-        """One operator; or one for each direction, where the activations differ.
+        """The outputs of one operator, or of one for each direction if their activations differ.
 
-        `run` is given the direction, the activations, and how to pick what has an axis of directions.
+        `run` takes the direction, the activations, and a function that picks one direction of weights.
         """
         names = [[_NATIVE[a.name] for a in activations] for activations in self.activations]
         if self.directions == 2 and names[0] == names[1]:
@@ -196,7 +196,7 @@ class RecurrentNetwork:
         return self.outputs(self.join_directions(parts))
 
     def join_directions(self, parts: list[list[MLOperand]]) -> list[MLOperand]:
-        """States and sequences of one direction each, as those of both."""
+        """States and sequences of single directions joined to those of both."""
         if len(parts) == 1:
             return parts[0]
         return [
@@ -218,7 +218,7 @@ class RecurrentNetwork:
         return [sequence, *found]
 
     def _last_of(self, sequence: MLOperand, final: MLOperand) -> MLOperand:
-        """The last hidden states of an LSTM: held gates let nothing out, so forward ones are those at the lengths."""
+        """The last hidden states of an LSTM, whose held output gates are 0: forward ones are taken at the lengths."""
         b = self.node.builder
         assert self.lengths is not None
         last = b.sub(b.reshape(self.lengths, [1, self.batch, 1]), self.node.scalar(self.lengths, 1))
@@ -234,5 +234,5 @@ class RecurrentNetwork:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That of the input, and of all constants beside it."""
+        """The type of the input, and of the constants that are made for it."""
         return self.x.descriptor.dtype

@@ -22,14 +22,14 @@ __all__ = ["AttentionMask", "merge_heads", "scaled_dot_product_attention", "spli
 
 @dataclass
 class AttentionMask:
-    """What is added to the scores: a part that is known, and operands."""
+    """The biases that are added to the scores: one known part, and operands."""
 
     node: OnnxNode
     known: np.ndarray[Any, Any] | None = None
     operands: list[MLOperand] = field(default_factory=list)
 
     def add_bias(self, bias: np.ndarray[Any, Any] | MLOperand) -> None:
-        """Add `bias`, which stretches to `[batch, heads, queries, keys]`."""
+        """Add `bias`, which broadcasts to `[batch, heads, queries, keys]`."""
         if isinstance(bias, MLOperand):
             self.operands.append(bias)
         else:
@@ -54,7 +54,7 @@ class AttentionMask:
         return [*known, *self.operands]
 
     def without_fully_masked_rows(self, shares: MLOperand) -> MLOperand:
-        """Nothing for queries that may see no key at all."""
+        """The shares, with 0 in rows of queries that may see no key."""
         if not self.operands and (self.known is None or not np.isneginf(self.known).all(-1).any()):
             return shares
         b, total = self.node.builder, None
@@ -70,11 +70,11 @@ def _as_condition(node: OnnxNode, mask: MLOperand) -> MLOperand:
 
 
 def split_heads(node: OnnxNode, x: MLOperand, heads: int) -> MLOperand:
-    """`[batch, length, heads * size]` as `[batch, heads, length, size]`; what has four dimensions is that already."""
+    """`[batch, length, heads * size]` as `[batch, heads, length, size]`; four dimensions stay."""
     if x.rank == 4:
         return x
     if x.rank != 3 or heads < 1 or x.shape[2] % heads:
-        raise DataError(f"{list(x.shape)} does not make {heads} heads")
+        raise DataError(f"{list(x.shape)} cannot be divided into {heads} heads")
     b = node.builder
     return b.transpose(b.reshape(x, [*x.shape[:2], heads, x.shape[2] // heads]), permutation=[0, 2, 1, 3])
 
@@ -86,7 +86,7 @@ def merge_heads(node: OnnxNode, x: MLOperand) -> MLOperand:
 
 
 def with_past(node: OnnxNode, past: int, x: MLOperand) -> MLOperand:
-    """`x` after the keys or values of the past, if input `past` is given and has any."""
+    """`x` behind the past keys or values, if input `past` is given and not empty."""
     if not node.has(past) or 0 in node.shape(past):
         return x
     return node.builder.concat([node.operand(past), x], 2)
@@ -94,11 +94,11 @@ def with_past(node: OnnxNode, past: int, x: MLOperand) -> MLOperand:
 
 @dataclass(frozen=True, slots=True)
 class AttentionResult:
-    """The output, and what was on the way to it."""
+    """The output of attention, and its intermediate results."""
 
     output: MLOperand
     stages: Sequence[MLOperand]
-    """The scores, with softcap, with the mask, and as shares of 1."""
+    """The scores, those after softcap, those with the mask, and the softmax of these."""
 
 
 def scaled_dot_product_attention(
@@ -117,24 +117,24 @@ def scaled_dot_product_attention(
     """The values, weighted by the softmax of the products of queries and keys.
 
     Args:
-        node: on whose behalf.
+        node: the node to import.
         query: `[batch, heads, queries, size]`.
-        key: `[batch, key heads, keys, size]`; several heads of the query in a row may share one.
+        key: `[batch, key heads, keys, size]`; consecutive query heads may share one.
         value: `[batch, key heads, keys, value size]`.
-        mask: what is added to the scores.
-        scale: what the products are multiplied by. Default: one over the root of the size.
-        softcap: beyond this, scores are bent by a hyperbolic tangent; 0: nowhere.
-        sink: a score that takes its share, but has no value; it stretches to `[batch, heads, queries, 1]`.
+        mask: the biases of the scores.
+        scale: the factor of the products. Default: 1 / sqrt(size).
+        softcap: the bound of the scores, by a hyperbolic tangent; 0: none.
+        sink: a score without a value, which only takes its share; it broadcasts to `[batch, heads, queries, 1]`.
         softmax_in_float32: whether the softmax is in float32.
-        fully_masked_rows: whether the mask may hide all keys from a query, which then sees nothing.
+        fully_masked_rows: whether the mask may hide all keys from a query, whose output is 0 then.
     """
     b = node.builder
     batch, heads, queries, size = query.shape
     groups, keys = key.shape[1:3]
     if groups < 1 or heads % groups:
-        raise DataError(f"the {heads} heads of the query do not share the {groups} of the key evenly")
+        raise DataError(f"{heads} query heads cannot share {groups} key heads evenly")
     query = b.linear(query, alpha=scale or 1 / math.sqrt(size))
-    # Those heads that share a key stand one below the other: no key is copied.
+    # Query heads that share a key head become rows of one matrix, so that no key is copied.
     rows = heads // groups * queries
     stacked = query if heads == groups else b.reshape(query, [batch, groups, rows, size])
     scores = b.matmul(stacked, b.transpose(key, permutation=[0, 1, 3, 2]))

@@ -11,7 +11,7 @@ __all__ = ["pad_or_crop", "strided_slice"]
 
 
 def strided_slice(b: MLGraphBuilder[object], x: MLOperand, ranges: dict[int, range]) -> MLOperand:
-    """The places in `ranges` along each axis, also backwards; all of the axes that are not in it."""
+    """The elements in `ranges` along each axis, also backwards; all elements along other axes."""
     backwards = [axis for axis, places in ranges.items() if places.step < 0 and len(places) > 1]
     if backwards:
         x = b.reverse(x, axes=backwards)
@@ -42,7 +42,7 @@ def pad_or_crop(
             for axis, (first, last, size) in enumerate(zip(before, after, x.shape, strict=True))
         }
         if any(len(places) == 0 for places in ranges.values()):
-            raise UnsupportedNodeError(f"nothing of {list(x.shape)} is left without {before} and {after} elements")
+            raise UnsupportedNodeError(f"padding of {before} and {after} leaves nothing of {list(x.shape)}")
         x = strided_slice(b, x, ranges)
         before, after = [max(size, 0) for size in before], [max(size, 0) for size in after]
     if not any(before) and not any(after):
@@ -51,7 +51,9 @@ def pad_or_crop(
         for axis, (first, last) in enumerate(zip(before, after, strict=True)):
             size = x.shape[axis]
             if max(first, last) > size:
-                raise UnsupportedNodeError(f"{max(first, last)} elements more than once around an axis of {size}")
+                raise UnsupportedNodeError(
+                    f"its padding of {max(first, last)} elements wraps more than once around an axis of {size}"
+                )
             parts = [range(size - first, size), range(size), range(last)]
             if first or last:
                 x = b.concat([strided_slice(b, x, {axis: part}) for part in parts if len(part)], axis)
@@ -62,4 +64,4 @@ def pad_or_crop(
         return b.pad(x, before, after, mode="reflection")
     if mode == "edge":
         return b.pad(x, before, after, mode="edge")
-    raise DataError(f"mode {mode!r} is none of constant, reflect, edge and wrap")
+    raise DataError(f"mode must be constant, reflect, edge or wrap, got {mode!r}")

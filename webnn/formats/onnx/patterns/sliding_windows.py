@@ -1,4 +1,4 @@
-"""Windows that slide over the spatial axes of an input, as convolutions and poolings of ONNX describe them."""
+"""Windows that slide over the spatial axes of an input, as ONNX describes them for convolution and pooling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Windows:
     strides: list[int]
     dilations: list[int]
     before: list[int]
-    """The padding at the beginning of each axis; negative where something is cut off."""
+    """The padding at the beginning of each axis; a negative number removes elements."""
     after: list[int]
 
     @classmethod
@@ -30,23 +30,25 @@ class Windows:
         sizes = list(shape[2:])
         count = len(sizes)
         if count == 0 or len(kernel) != count:
-            raise DataError(f"a kernel {list(kernel)} does not fit {list(shape)}, which has {count} spatial axes")
+            raise DataError(
+                f"a kernel {list(kernel)} does not fit an input {list(shape)}, which has {count} spatial axes"
+            )
         strides = node.get_ints("strides", [1] * count)
         dilations = node.get_ints("dilations", [1] * count)
         pads = node.get_ints("pads", [0] * (2 * count))
         if len(strides) != count or len(dilations) != count or len(pads) != 2 * count:
-            raise DataError(f"strides {strides}, dilations {dilations} and pads {pads} are not of {count} axes")
+            raise DataError(f"strides {strides}, dilations {dilations} and pads {pads} do not fit {count} spatial axes")
         if min(*strides, *dilations, *kernel) < 1:
             raise DataError(f"kernel {list(kernel)}, strides {strides} and dilations {dilations} must be at least 1")
         return cls(sizes, list(kernel), strides, dilations, pads[:count], pads[count:])
 
     @property
     def spans(self) -> list[int]:
-        """How far the window reaches along each axis."""
+        """The extent of the window along each axis, with its dilation."""
         return [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
 
     def pad_automatically(self, auto_pad: str) -> None:
-        """Set the padding that `auto_pad` asks for: so that the output is the input over the strides, rounded up."""
+        """Set the padding for `auto_pad`: the output is the input divided by the strides, rounded up."""
         if auto_pad == "NOTSET":
             return
         if auto_pad == "VALID":
@@ -59,14 +61,14 @@ class Windows:
         self.share_padding(totals, lower=_is_lower(auto_pad))
 
     def share_padding(self, totals: Sequence[int], *, lower: bool) -> None:
-        """Pad by `totals` altogether, of which the odd one goes to the beginning if `lower`, else to the end."""
+        """Share `totals` between both ends; an odd element goes to the beginning if `lower`, else to the end."""
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         self.before, self.after = (large, small) if lower else (small, large)
 
     def counts(self, *, ceil: bool) -> list[int]:
-        """How many windows there are along each axis.
+        """The number of windows along each axis.
 
-        With `ceil` also one that reaches over the end, if it begins inside of the input or of the padding before it.
+        With `ceil`, a window may reach over the end if it begins inside the input or the padding before it.
         """
         result = []
         for size, span, stride, before, after in zip(
@@ -84,5 +86,5 @@ class Windows:
 
 def _is_lower(auto_pad: str) -> bool:
     if auto_pad not in {"SAME_UPPER", "SAME_LOWER"}:
-        raise DataError(f"auto_pad {auto_pad!r} is none of NOTSET, VALID, SAME_UPPER and SAME_LOWER")
+        raise DataError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, got {auto_pad!r}")
     return auto_pad == "SAME_LOWER"

@@ -1,4 +1,4 @@
-"""Values along an axis, taken apart and put together: what loops and sequences are made of."""
+"""Values split along an axis, stacked and concatenated, for loops and sequences."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _JOINED: Final = 1024
 
 
 def unstacked(node: OnnxNode, value: Value, axis: int) -> list[Value]:
-    """`value` at each place along an axis, without it."""
+    """The slices of `value` along an axis, without this axis."""
     if value.array is not None:
         return [Value(part) for part in np.moveaxis(value.array, axis, 0)]
     b = node.builder
     x = node.importer.operand_of(value)
     if x.shape[axis] > MAX_TENSOR_COUNT:
-        raise UnsupportedNodeError(f"{x.shape[axis]} slices are too many to spell out")
+        raise UnsupportedNodeError(f"{x.shape[axis]} slices are too many for a graph")
     parts = b.split(x, x.shape[axis], axis=axis) if x.shape[axis] > 1 else [x]
     shape = [*x.shape[:axis], *x.shape[axis + 1 :]]
     return [Value(operand=b.reshape(part, shape), bfloat16=value.is_bfloat16) for part in parts]
 
 
 def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoProto | None = None) -> Value:
-    """The values along a new axis; `info` declares what each of them would be, for when there are none."""
+    """The values along a new axis; `info` declares their shape and type, in case there are none."""
     if any(value.missing for value in values):
         return Value(missing=True)
     if not values:
@@ -47,7 +47,7 @@ def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoP
         return Value(np.empty([0, *sizes], node.element_dtype(tensor.elem_type)))
     if any(value.shape != values[0].shape for value in values):
         shapes = sorted({value.shape for value in values})[:4]
-        raise DataError(f"what the iterations return is of different shapes: {', '.join(map(str, map(list, shapes)))}")
+        raise DataError(f"the iterations return different shapes: {', '.join(map(str, map(list, shapes)))}")
     shape = values[0].shape
     axis = node.axis(axis, len(shape) + 1)
     arrays = [value.array for value in values if value.array is not None]
@@ -60,7 +60,7 @@ def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoP
 
 
 def concatenated(node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
-    """The values one after the other along an axis; those without elements add nothing."""
+    """The values joined along an axis; those without elements are skipped."""
     axis = node.axis(axis, len(values[0].shape))
     arrays = [value.array for value in values if value.array is not None]
     if len(arrays) == len(values):

@@ -1,4 +1,4 @@
-"""Decision trees as tables: what the three operators for them say in many lists, in one form, checked."""
+"""Tree ensembles as tables of nodes, checked: one form for the attributes of three ONNX operators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "TreeEnsemble", "read_ensemble", "r
 Array: TypeAlias = np.ndarray[Any, Any]
 
 LESS_OR_EQUAL, LESS, GREATER_OR_EQUAL, GREATER, EQUAL, NOT_EQUAL, MEMBER, LEAF = range(8)
-"""How a node compares, numbered as `TreeEnsemble` does."""
+"""The comparison of a node, numbered as in `TreeEnsemble`."""
 
 _MODES: Final = {
     "BRANCH_LEQ": LESS_OR_EQUAL,
@@ -30,31 +30,31 @@ _MODES: Final = {
 _NEGATED: Final = {GREATER_OR_EQUAL: LESS, GREATER: LESS_OR_EQUAL, NOT_EQUAL: EQUAL}
 
 _DEEPEST: Final = 512
-"""The most comparisons from a root to a leaf: each is some operators."""
+"""The most comparisons from a root to a leaf; each takes several operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeEnsemble:
-    """All nodes of all trees, leaves too, which lead to themselves."""
+    """All nodes of all trees. A leaf is its own child."""
 
     features: Array
     splits: Array
     modes: Array
     """`LESS_OR_EQUAL`, `LESS` or `EQUAL`."""
     missing: Array
-    """Whether NaN goes where the comparison holds."""
+    """Whether NaN takes the branch where the comparison holds."""
     if_true: Array
-    """The node that follows where the comparison holds."""
+    """The child if the comparison holds."""
     if_false: Array
     roots: Array
     depth: int
-    """The most comparisons on the way from a root to a leaf."""
+    """The most comparisons from a root to a leaf."""
     votes: Array
-    """`[nodes, targets]`, of the leaves."""
+    """The weights of leaves, `[nodes, targets]`."""
     voted: Array
-    """For each of them, whether there is one."""
+    """Whether a leaf has a weight for a target, `[nodes, targets]`."""
     trees: Array | None
-    """The tree of each node, -1 for what is in none; None if trees share nodes."""
+    """The tree of each node, -1 for nodes of no tree; None if trees share nodes."""
 
 
 def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
@@ -75,7 +75,7 @@ def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> T
     )
     place = {pair: i for i, pair in enumerate(zip(trees.tolist(), ids.tolist(), strict=True))}
     if len(place) != count:
-        raise DataError("a tree has two nodes of one number")
+        raise DataError("two nodes of a tree have the same number")
     itself = np.arange(count)
     leaf = modes == LEAF
 
@@ -100,7 +100,7 @@ def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> T
 
 
 def read_ensemble(node: OnnxNode) -> TreeEnsemble:
-    """The trees of `TreeEnsemble`, whose leaves are numbered by themselves."""
+    """The trees of `TreeEnsemble`, which numbers its leaves separately."""
     names = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
     features, yes, no, ends, ends_no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
     count = len(features)
@@ -115,8 +115,8 @@ def read_ensemble(node: OnnxNode) -> TreeEnsemble:
     first, roots = np.searchsorted(same, np.arange(count)), np.array(node.get_ints("tree_roots"), np.int64)
     count = len(features)
     if min(min(row, default=0) for row in (yes, no, roots)) < 0:
-        raise DataError("a root or a child is negative")
-    # Nodes are where the first of each is now; what is not the first member of a set is asked for the next.
+        raise DataError("the index of a root or a child is negative")
+    # A node now has the index of its first comparison; where a member of a set differs, the next one is compared.
     yes = np.where(ends != 0, yes + count, first[np.where(ends != 0, 0, yes)])
     no = np.where(ends_no != 0, no + count, first[np.where(ends_no != 0, 0, no)])
     chained = np.flatnonzero(same[:-1] == same[1:])
@@ -141,7 +141,7 @@ def read_ensemble(node: OnnxNode) -> TreeEnsemble:
 
 
 def _with_members(node: OnnxNode, splits: Array, modes: Array) -> tuple[Array, Array, Array]:
-    """The nodes that ask for members of a set as one for each member; and which of the nodes each of them was."""
+    """Set membership as one node for each member; and the original node of each."""
     asked = np.flatnonzero(modes == MEMBER)
     if not len(asked):
         return splits, modes, np.arange(len(modes))
@@ -152,7 +152,7 @@ def _with_members(node: OnnxNode, splits: Array, modes: Array) -> tuple[Array, A
     parts = [splits[i : i + 1] for i in range(len(modes))]
     for place, part in zip(asked, np.split(values, ends), strict=False):
         members = part[~np.isnan(part)]
-        parts[place] = members if len(members) else np.array([np.nan])  # which nothing is equal to
+        parts[place] = members if len(members) else np.array([np.nan])  # to which nothing is equal
     same = np.repeat(np.arange(len(modes)), [len(part) for part in parts])
     return np.concatenate(parts), np.where(modes == MEMBER, EQUAL, modes)[same], same
 
@@ -169,17 +169,17 @@ def _checked_ensemble(
     if_true, if_false = children
     count = len(features)
     if not len(roots):
-        raise DataError("it has no trees")
+        raise DataError("the ensemble has no trees")
     for what, indices, size in (
         ("root", roots, count),
         ("child", if_true, count),
         ("child", if_false, count),
     ):
         if len(indices) and not 0 <= indices.min() <= indices.max() < size:
-            raise DataError(f"a {what} is none of the {size} nodes")
+            raise DataError(f"the index of a {what} is outside the {size} nodes")
     inner = modes != LEAF
     if inner.any() and (features[inner].min() < 0 or features[inner].max() >= node.shape(0)[-1]):
-        raise DataError(f"feature {features[inner].max()} of {node.shape(0)[-1]}")
+        raise DataError(f"feature {features[inner].max()} is outside the {node.shape(0)[-1]} features of X")
     negated = np.isin(modes, list(_NEGATED))
     # NaN fails every comparison but "not equal", so a negated comparison swaps its branch.
     missing = np.where(negated, ~missing & (modes != NOT_EQUAL), missing) & inner
@@ -192,9 +192,9 @@ def _checked_ensemble(
     depth, trees = _followed(if_true, if_false, inner, roots)
     leaves, targets, weights, columns = votes
     if len(targets) and not 0 <= targets.min() <= targets.max() < columns:
-        raise DataError(f"a vote is for none of the {columns} targets")
+        raise DataError(f"the target of a leaf is outside the {columns} targets")
     if not node.importer.budget.take(5 * count * columns):
-        raise UnsupportedNodeError("the votes of its leaves take too much memory")
+        raise UnsupportedNodeError("the weights of its leaves take too much memory")
     table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
     np.add.at(table, (leaves, targets), weights.astype(np.float32))
     voted[leaves, targets] = True
@@ -203,7 +203,7 @@ def _checked_ensemble(
 
 
 def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
-    """The nodes with as few ways to compare as there can be: "less" is "less or equal" to the number before."""
+    """The nodes with as few comparisons as possible: "less" is "less or equal" to the preceding number."""
     splits = splits.astype(np.float32)
     if (modes[inner] == LESS_OR_EQUAL).any():
         before = np.nextafter(splits, np.float32(-np.inf))
@@ -213,7 +213,7 @@ def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
 
 
 def _followed(if_true: Array, if_false: Array, inner: Array, roots: Array) -> tuple[int, Array | None]:
-    """How deep the trees are, and the tree of each node, unless there are several."""
+    """The depth of the trees, and the tree of each node unless trees share nodes."""
     trees, shared = np.full(len(if_true), -1), len(np.unique(roots)) < len(roots)
     level, of = roots, np.arange(len(roots))
     trees[level] = of
@@ -228,7 +228,7 @@ def _followed(if_true: Array, if_false: Array, inner: Array, roots: Array) -> tu
         of = np.concatenate([of, of])[first]
         trees[level] = of
     raise UnsupportedNodeError(
-        f"its trees are more than {_DEEPEST} comparisons deep, or go in circles", "max_depth, where they are trained"
+        f"its trees are more than {_DEEPEST} comparisons deep, or have cycles", "training with a max_depth"
     )
 
 
@@ -239,7 +239,7 @@ def _found(place: dict[tuple[int, int], int], pair: tuple[int, int]) -> int:
 
 
 def _floats(node: OnnxNode, name: str) -> Array:
-    """A list of floats, or the tensor that some converters give for more digits."""
+    """A list of floats, or the tensor that some converters write for more digits."""
     if node.has_attribute(f"{name}_as_tensor"):
         return node.get_tensor(f"{name}_as_tensor").reshape(-1)
     return np.array(node.get_floats(name), np.float32)
@@ -248,4 +248,4 @@ def _floats(node: OnnxNode, name: str) -> Array:
 def _check_lengths(count: int, **lists: Array) -> None:
     for name, values in lists.items():
         if len(values) != count:
-            raise DataError(f"{count} of one list go with {len(values)} of {name}")
+            raise DataError(f"the list {name} has {len(values)} elements, expected {count}")

@@ -1,4 +1,4 @@
-"""Recurrent networks that WebNN has no operator for, spelled out: one step after the other."""
+"""Recurrent networks with options that WebNN's operators lack, unrolled step by step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from webnn.graph.operand import MLOperand
 __all__ = ["gru_step", "lstm_step", "rnn_step", "unrolled"]
 
 _MAX_STEPS: Final = 512
-"""Steps that are spelled out; each takes about twenty operators."""
+"""The most steps that are unrolled; each takes about twenty operators."""
 
 
 class _Cell:
-    """One direction of a network: what a step computes with."""
+    """One direction of a network: the weights and activations of its steps."""
 
     def __init__(self, network: RecurrentNetwork, direction: int, recurrent: MLOperand, bias: MLOperand | None) -> None:
         self.node = network.node
@@ -38,11 +38,11 @@ class _Cell:
         return self.builder.gemm(hidden, sliced(self.node, self._recurrent, 1, at, size), c=bias)
 
     def gates(self, x: MLOperand, count: int) -> list[MLOperand]:
-        """Some gates, one by one."""
+        """`x` split into gates."""
         return self.builder.split(x, count, axis=1)
 
     def activate(self, which: int, x: MLOperand, *, clipped: bool = True) -> MLOperand:
-        """The activation of this number."""
+        """Activation `which` of `x`, which is clipped first if the network clips."""
         clip = self._network.clip
         if clip and clipped:
             x = self.builder.clamp(x, min_value=-clip, max_value=clip)
@@ -50,14 +50,14 @@ class _Cell:
 
 
 Step: TypeAlias = Callable[[_Cell, MLOperand, list[MLOperand]], list[MLOperand]]
-"""New states, the hidden one first, from what the input gives to the gates and the states before."""
+"""A step: the new states, the hidden one first, from the input's part of the gates and the previous states."""
 
 
 def unrolled(network: RecurrentNetwork, step: Step, states: Sequence[MLOperand | None]) -> Imported:
-    """One step after the other, each direction for itself."""
+    """The outputs of the network, each direction unrolled separately."""
     if network.steps > _MAX_STEPS:
         raise UnsupportedNodeError(
-            f"WebNN has no operator for its options, and its {network.steps} steps are too many to be spelled out",
+            f"WebNN has no operator for its options, and its {network.steps} steps are too many to unroll",
             f"at most {_MAX_STEPS} steps; or relu, sigmoid and tanh without clip, input_forget and sequence_lens",
         )
     zeros = network.node.builder.constant(np.zeros((network.batch, network.hidden), network.dtype))
@@ -69,7 +69,7 @@ def unrolled(network: RecurrentNetwork, step: Step, states: Sequence[MLOperand |
 
 
 def _direction(network: RecurrentNetwork, x: MLOperand, i: int) -> MLOperand:
-    """`x` of direction `i`, without the axis of directions."""
+    """`x` for direction `i`, without the axis of directions."""
     return network.node.builder.reshape(sliced(network.node, x, 0, i, 1), x.shape[1:])
 
 
@@ -98,12 +98,12 @@ def _run(network: RecurrentNetwork, step: Step, i: int, states: list[MLOperand],
 
 
 def rnn_step(cell: _Cell, x: MLOperand, states: list[MLOperand]) -> list[MLOperand]:
-    """The only gate's activation."""
+    """The step of an RNN."""
     return [cell.activate(0, cell.builder.add(x, cell.recur(states[0], 0, 1)))]
 
 
 def gru_step(*, reset_after: bool) -> Step:
-    """The step of a GRU whose reset gate comes after the product with the recurrent weights, or before it."""
+    """The step of a GRU whose reset gate is applied after the product with recurrent weights, or before it."""
     return _gru_step_after if reset_after else _gru_step_before
 
 
@@ -132,14 +132,14 @@ def _mixed(cell: _Cell, update: MLOperand, hidden: MLOperand, new: MLOperand) ->
 
 
 def lstm_step(peephole: MLOperand | None, *, coupled: bool) -> Step:
-    """The step of an LSTM; `coupled`: its forget gate is what the input gate leaves of 1."""
+    """The step of an LSTM; if `coupled`, its forget gate is 1 minus its input gate."""
 
     def step(cell: _Cell, x: MLOperand, states: list[MLOperand]) -> list[MLOperand]:
         b, (hidden, memory) = cell.builder, states
         entering, output, forget, new = cell.gates(b.add(x, cell.recur(hidden, 0, 4)), 4)
 
         def seen(gate: MLOperand, state: MLOperand, which: int) -> MLOperand:
-            """The gate and what it sees of the cell's state through its peephole."""
+            """The gate plus its peephole's share of the cell state."""
             if peephole is None:
                 return gate
             weights = sliced(cell.node, peephole, 0, cell.direction, 1)

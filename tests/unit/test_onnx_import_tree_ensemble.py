@@ -1,4 +1,4 @@
-"""Random forests of decision trees against onnxruntime, also for rows that are equal to thresholds, and for NaN."""
+"""Random tree ensembles, compared with ONNX Runtime, also for rows equal to thresholds and for NaN."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_rows_go_down_the_trees(backend: Backend, modes: list[str], missing: boo
 
 @pytest.mark.parametrize("votes", [[[0]] * 4, [[0], [1], [2], [0]], [[0, 2]] * 3])
 @pytest.mark.parametrize("function", ["SUM", "AVERAGE", "MIN", "MAX"])
-def test_what_trees_say_is_put_together(backend: Backend, function: str, votes: list[list[int]]) -> None:
+def test_the_leaves_of_trees_are_aggregated(backend: Backend, function: str, votes: list[list[int]]) -> None:
     targets = max(map(max, votes)) + 1
     options = {"aggregate_function": function, "n_targets": targets}
     if [1] in votes:
@@ -159,16 +159,16 @@ def test_trees_whose_leaves_are_numbered_by_themselves(backend: Backend, mode: i
     [
         ({"nodes_modes": ["BRANCH"] * 3}, DataError, "nodes_modes has 'BRANCH', expected one of BRANCH_LEQ"),
         ({"nodes_truenodeids": [9, 0, 0]}, DataError, "tree 0 has no node 9"),
-        ({"nodes_truenodeids": [0, 0, 0]}, NotSupportedError, "more than 512 comparisons deep, or go in circles"),
-        ({"nodes_featureids": [5, 0, 0]}, DataError, "feature 5 of 3"),
-        ({"nodes_values": [0.0]}, DataError, "3 of one list go with 1 of values"),
-        ({"nodes_nodeids": [0, 1, 1]}, DataError, "two nodes of one number"),
-        ({"target_ids": [0, 3]}, DataError, "a vote is for none of the 1 targets"),
+        ({"nodes_truenodeids": [0, 0, 0]}, NotSupportedError, "more than 512 comparisons deep, or have cycles"),
+        ({"nodes_featureids": [5, 0, 0]}, DataError, "feature 5 is outside the 3 features"),
+        ({"nodes_values": [0.0]}, DataError, "the list values has 1 elements, expected 3"),
+        ({"nodes_nodeids": [0, 1, 1]}, DataError, "two nodes of a tree have the same number"),
+        ({"target_ids": [0, 3]}, DataError, "the target of a leaf is outside the 1 targets"),
         ({"post_transform": "PROBIT"}, NotSupportedError, "post_transform is PROBIT"),
         ({"aggregate_function": "MEDIAN"}, DataError, "AVERAGE, MIN or MAX, got 'MEDIAN'"),
     ],
 )
-def test_trees_that_are_none_are_told(
+def test_invalid_trees_are_reported(
     backend: Backend, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     attributes: dict[str, Any] = {

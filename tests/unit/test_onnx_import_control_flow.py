@@ -1,4 +1,4 @@
-"""Loops that are spelled out when a model is imported, against onnxruntime; and what stands in the way of others."""
+"""Unrolled loops and branches, compared with ONNX Runtime; and the problems of others."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_constants_of_a_body_are_one_constant_of_the_graph() -> None:
     assert sum(constant.shape == (3,) for constant in graph.constants) == 1
 
 
-def test_loops_in_loops_see_what_is_around_them(backend: Backend) -> None:
+def test_nested_loops_see_the_values_around_them(backend: Backend) -> None:
     nodes = """
     trips = Constant <value = int64 {3}> ()
     go = Constant <value = bool {1}> ()
@@ -85,7 +85,7 @@ def test_loops_in_loops_see_what_is_around_them(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("bound", [-5.0, 0.5, 3.0, 100.0])
-def test_a_condition_that_the_model_computes_ends_what_is_carried(backend: Backend, bound: float) -> None:
+def test_a_computed_condition_ends_the_change_of_carried_values(backend: Backend, bound: float) -> None:
     nodes = """
     trips = Constant <value = int64 {5}> ()
     start = ReduceSum <keepdims = 0> (x)
@@ -130,7 +130,7 @@ def test_the_first_scan_has_batches(backend: Backend) -> None:
     check(backend, model, h0=random(0, 2, 3), x=random(1, 2, 4, 3))
 
 
-def test_a_loop_over_what_is_known_folds_away() -> None:
+def test_a_loop_over_constants_is_folded() -> None:
     nodes = """
     trips = Constant <value = int64 {6}> ()
     zero = Constant <value = int64[1] {1}> ()
@@ -155,13 +155,13 @@ def test_a_loop_over_what_is_known_folds_away() -> None:
     ("changes", "reason"),
     [
         ({"trips = Constant <value = int64 {3}> ()": ""}, "number of iterations is computed when the model runs"),
-        ({"{3}": "{30000}"}, "more than 32768 nodes when their iterations are spelled out"),
+        ({"{3}": "{30000}"}, "unrolled loops of the model have more than 32768 nodes"),
         ({"Loop (trips": "Loop ("}, "more than 32768 nodes"),
-        ({"d = Identity (c)": "d = Equal (t, t0)"}, "how long its outputs are is computed"),
+        ({"d = Identity (c)": "d = Equal (t, t0)"}, "the length of its outputs is computed"),
         ({"s = Neg (b)": "s = NonMaxSuppression (b, b)"}, "NonMaxSuppression"),
     ],
 )
-def test_loops_that_cannot_be_spelled_out_say_why_once(changes: dict[str, str], reason: str) -> None:
+def test_loops_that_cannot_be_unrolled_are_reported_once(changes: dict[str, str], reason: str) -> None:
     nodes = """
     trips = Constant <value = int64 {3}> ()
     go = Constant <value = bool {1}> ()
@@ -184,7 +184,7 @@ def test_loops_that_cannot_be_spelled_out_say_why_once(changes: dict[str, str], 
 
 @pytest.mark.parametrize(
     ("outputs", "message"),
-    [("bool d", "returns 1 values"), ("bool d, float[3] e", "nothing computes")],
+    [("bool d", "returns 1 values"), ("bool d, float[3] e", "no node computes")],
 )
 def test_bodies_that_do_not_fit_are_refused(outputs: str, message: str) -> None:
     nodes = f"""
@@ -209,9 +209,9 @@ def nested(depth: int, trips: int) -> Any:
     return helper.make_model(helper.make_graph([inner], "g", [x], [y], [trip_count]))
 
 
-def test_loops_in_loops_are_spelled_out_to_a_limit_of_all_nodes() -> None:
+def test_nested_loops_are_unrolled_up_to_a_limit_of_all_nodes() -> None:
     assert import_onnx(nested(3, 5), direct_builder())["b3"].shape == (1,)
-    with pytest.raises(OnnxNotSupportedError, match="more than 32768 nodes when their iterations") as raised:
+    with pytest.raises(OnnxNotSupportedError, match="unrolled loops of the model have more than 32768 nodes") as raised:
         import_onnx(nested(8, 300), direct_builder())
     assert len(raised.value.problems) == 1
 
@@ -227,9 +227,7 @@ y, z = If (c) <then_branch = graph () => (float[2, 3] a, float[2] s) {
 
 
 @pytest.mark.parametrize("largest", [0.5, 5.0])
-def test_a_condition_that_is_computed_chooses_between_what_both_branches_compute(
-    backend: Backend, largest: float
-) -> None:
+def test_a_computed_condition_selects_results_of_both_branches(backend: Backend, largest: float) -> None:
     model = model_of("float[2, 3] x", "float[2, 3] y, float[2] z", BRANCHES)
     x = random(0, 2, 3)
     check(backend, model, x=np.float32(largest) * x / x.max())
@@ -238,13 +236,16 @@ def test_a_condition_that_is_computed_chooses_between_what_both_branches_compute
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ("a = Concat <axis = 0> (x, x)", r"a result is of shape \[4, 3\] or of shape \[2, 3\]: the condition"),
+        (
+            "a = Concat <axis = 0> (x, x)",
+            r"a result is of shape \[4, 3\] or of shape \[2, 3\], depending on a condition",
+        ),
         ("a = NonZero (x)", r"a \(NonZero\): .*\n.*y \(If\): .*one of them cannot be expressed; .*constants="),
-        ("a = SequenceAt (x, x)", r"one of them is not valid: node a \(SequenceAt\)"),
+        ("a = SequenceAt (x, x)", r"one of them is invalid: node a \(SequenceAt\)"),
         ("a = SequenceConstruct (x)", r"a result is a sequence of 1 tensors or of shape \[2, 3\]"),
     ],
 )
-def test_branches_that_differ_in_more_than_numbers_are_told(backend: Backend, nodes: str, message: str) -> None:
+def test_branches_with_results_of_different_kinds_are_reported(backend: Backend, nodes: str, message: str) -> None:
     model = model_of(
         "float[2, 3] x, bool c",
         "float y",

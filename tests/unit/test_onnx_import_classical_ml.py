@@ -1,4 +1,4 @@
-"""What converters of scikit-learn write besides the standard operators, against onnxruntime."""
+"""Operators of the domain ai.onnx.ml, compared with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_operators_on_rows_of_features(backend: Backend, op_type: str, options: 
     check_node(backend, op_type, [X], domain=ML, **options)
 
 
-def test_what_is_missing_may_be_nan(backend: Backend) -> None:
+def test_missing_values_may_be_nan(backend: Backend) -> None:
     x = X.copy()
     x[2, 1] = np.nan
     check_node(backend, "Imputer", [x], domain=ML, imputed_value_floats=[4.0], replaced_value_float=float("nan"))
@@ -59,19 +59,24 @@ def test_features_are_chosen_and_joined(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("op_type", "options", "error", "message"),
     [
-        ("ZipMap", {"classlabels_int64s": [0, 1, 2]}, NotSupportedError, "no ZipMap of the domain .*'zipmap': False"),
+        (
+            "ZipMap",
+            {"classlabels_int64s": [0, 1, 2]},
+            NotSupportedError,
+            "does not know ZipMap of the domain .*'zipmap': False",
+        ),
         (
             "LinearClassifier",
             {"coefficients": TWELVE[:3], "classlabels_strings": ["a"]},
             NotSupportedError,
             "are strings",
         ),
-        ("LinearRegressor", {"coefficients": FOUR}, NotSupportedError, "4 coefficients for 1 columns of 3 features"),
+        ("LinearRegressor", {"coefficients": FOUR}, NotSupportedError, "4 coefficients for 1 outputs and 3 features"),
         ("Scaler", {"offset": FOUR, "scale": [1.0]}, DataError, "offset has 4 numbers, expected 3"),
         ("Normalizer", {"norm": "L7"}, DataError, "norm must be MAX, L1 or L2, got 'L7'"),
     ],
 )
-def test_what_cannot_be_expressed_is_told(
+def test_unsupported_nodes_are_reported(
     backend: Backend, op_type: str, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     model, feeds = node_model(op_type, [X], domain=ML, **options)

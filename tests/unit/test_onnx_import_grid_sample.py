@@ -1,4 +1,4 @@
-"""Operators that take values between the elements of images, against onnxruntime and the reference evaluator."""
+"""Operators that interpolate images, compared with ONNX Runtime and the reference evaluator."""
 
 from __future__ import annotations
 
@@ -72,11 +72,9 @@ def test_regions_before_version_16_begin_at_whole_pixels(backend: Backend) -> No
     check_node(backend, "RoiAlign", [IMAGE, BOXES, images], output_height=3, sampling_ratio=2, version=10)
 
 
-def test_regions_whose_size_is_computed_have_no_number_of_samples() -> None:
+def test_regions_that_are_computed_have_no_known_number_of_samples() -> None:
     model, _ = node_model("RoiAlign", [IMAGE, BOXES, IMAGES], version=16)
-    with pytest.raises(
-        OnnxNotSupportedError, match=r"say how many samples they have \(sampling_ratio=0\).*computed when"
-    ):
+    with pytest.raises(OnnxNotSupportedError, match=r"rois with sampling_ratio=0.*computed when"):
         import_onnx(model, direct_builder())
 
 
