@@ -79,6 +79,27 @@ def test_a_cast_from_any_type_rounds(backend: Backend, dtype: Any) -> None:
     np.testing.assert_array_equal(y, by_reference(model, {"x": x})[0])
 
 
+def test_a_cast_of_integers_that_were_computed_as_floats_rounds(backend: Backend) -> None:
+    a, b = random(0, 4, 100, dtype=np.uint8), random(1, 100, 5, dtype=np.uint8)
+    nodes = [
+        helper.make_node("MatMulInteger", ["a", "b"], ["product"]),
+        helper.make_node("Cast", ["product"], ["y"], to=TensorProto.BFLOAT16),
+    ]
+    inputs = {"a": a, "b": b}
+    (y,) = computed(model_of(nodes, inputs, {"y": TensorProto.BFLOAT16}), inputs, backend)
+    np.testing.assert_array_equal(y, rounded(a.astype(np.int32) @ b.astype(np.int32)))
+
+
+def test_a_result_of_an_operator_without_a_schema_has_the_type_of_its_first_input(backend: Backend) -> None:
+    x, w = random(0, 4, 8).astype(BFLOAT16), random(1, 8, 5).astype(BFLOAT16)
+    nodes = [helper.make_node("FusedMatMul", ["x", "w"], ["y"], domain="com.microsoft", alpha=0.3)]
+    model = model_of(nodes, {"x": x}, {"y": TensorProto.BFLOAT16}, w=w)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    (y,) = computed(model, {"x": x.astype(np.float32)}, backend)
+    np.testing.assert_array_equal(y, rounded(y))
+    np.testing.assert_allclose(y, 0.3 * x.astype(np.float32) @ w.astype(np.float32), rtol=2**-8, atol=1e-6)
+
+
 @pytest.mark.parametrize("to", ["FLOAT16", "DOUBLE", "INT32", "BFLOAT16"])
 def test_a_chain_of_casts_rounds_where_it_passes_bfloat16(backend: Backend, to: str) -> None:
     x = random(1, 3, 40) * 100

@@ -195,7 +195,8 @@ def cast(node: OnnxNode) -> Imported:
 def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     if node.value(0).is_bfloat16:
         return node.value(0)
-    floats = in_float32(node, node.value(0).floats or x)
+    floats = node.value(0).floats
+    floats = in_float32(node, x if floats is None else floats)
     exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
     return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
 

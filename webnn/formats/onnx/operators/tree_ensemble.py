@@ -62,9 +62,9 @@ def classifier(node: OnnxNode) -> Imported:
         raise DataError("it has no class labels")
     ensemble = read_regressor_or_classifier(node, "class", classes)
     votes = _aggregated(node, ensemble, "SUM")
-    voted = np.flatnonzero(ensemble.voted.any(0))
+    voted = np.flatnonzero(ensemble.has_weight.any(0))
     if classes == 2 and len(voted) == 1:
-        positive = bool((ensemble.votes >= 0).all())
+        positive = bool((ensemble.leaf_weights >= 0).all())
         chosen, scores = _binary(node, b.slice(votes, [0, int(voted[0])], [votes.shape[0], 1]), int(voted[0]), positive)
     else:
         scores = _with_base(node, votes, classes)
@@ -109,11 +109,11 @@ def _with_base(node: OnnxNode, scores: MLOperand, targets: int) -> MLOperand:
 def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOperand:
     """The aggregated leaves of all trees, `[rows, targets]`."""
     b = node.builder
-    trees, targets = len(ensemble.roots), ensemble.votes.shape[1]
+    trees, targets = len(ensemble.roots), ensemble.leaf_weights.shape[1]
     leaves = _leaves(node, feature_rows(node), ensemble)
     if function in {"MIN", "MAX"}:
         none = math.inf if function == "MIN" else -math.inf
-        votes = b.gather(node.constant(np.where(ensemble.voted, ensemble.votes, np.float32(none))), leaves)
+        votes = b.gather(node.constant(np.where(ensemble.has_weight, ensemble.leaf_weights, np.float32(none))), leaves)
         result = (b.reduce_min if function == "MIN" else b.reduce_max)(votes, axes=[1])
         return b.where(b.equal(result, node.scalar(result, none)), node.scalar(result, 0), result)
     if function not in {"SUM", "AVERAGE"}:
@@ -121,12 +121,12 @@ def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOper
     said = np.zeros((trees, targets), np.bool_)
     if ensemble.trees is not None:
         reached = ensemble.trees >= 0
-        np.logical_or.at(said, ensemble.trees[reached], ensemble.voted[reached])
+        np.logical_or.at(said, ensemble.trees[reached], ensemble.has_weight[reached])
     if ensemble.trees is not None and (said.sum(1) <= 1).all():  # each tree has one target, as in boosting
-        votes = b.gather(node.constant(ensemble.votes.sum(1)), leaves)
+        votes = b.gather(node.constant(ensemble.leaf_weights.sum(1)), leaves)
         result = b.matmul(votes, node.constant(said.astype(np.float32)))
     else:
-        result = b.reduce_sum(b.gather(node.constant(ensemble.votes), leaves), axes=[1])
+        result = b.reduce_sum(b.gather(node.constant(ensemble.leaf_weights), leaves), axes=[1])
     return result if function == "SUM" else b.div(result, node.scalar(result, trees))
 
 

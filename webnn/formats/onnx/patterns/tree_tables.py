@@ -49,9 +49,9 @@ class TreeEnsemble:
     roots: Array
     depth: int
     """The most comparisons from a root to a leaf."""
-    votes: Array
+    leaf_weights: Array
     """The weights of leaves, `[nodes, targets]`."""
-    voted: Array
+    has_weight: Array
     """Whether a leaf has a weight for a target, `[nodes, targets]`."""
     trees: Array | None
     """The tree of each node, -1 for nodes of no tree; None if trees share nodes."""
