@@ -27,7 +27,7 @@ from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.inputs import Inputs
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import import_function_for
-from webnn.formats.onnx.importing.ordering import MAX_DEPTH, needed, producers_of, reads
+from webnn.formats.onnx.importing.ordering import MAX_DEPTH, names_read, needed_nodes, producers_of
 from webnn.formats.onnx.importing.problems import (
     MOST_NAMES,
     OnnxNotSupportedError,
@@ -94,11 +94,11 @@ class Importer:
         self.problems: list[Problem] = []
         self.scope = Scope()
         """The scope of the node that is being imported; another one inside subgraphs and functions."""
-        self._partial: dict[str, Problem] = {}
+        self._unsupported_outputs: dict[str, Problem] = {}
         """Unsupported outputs of supported nodes: each becomes a problem when something reads it."""
-        self._before: list[str] = []
+        self._cut_points: list[str] = []
         """The values that unsupported nodes would read, at which the model can be cut."""
-        self._bound: Mapping[str, AttributeProto] = {}
+        self._call_attributes: Mapping[str, AttributeProto] = {}
         """The attributes of the call whose function body is being imported."""
         self._graph = model.proto.graph
         self._dtypes = dtypes
@@ -133,8 +133,8 @@ class Importer:
             if name not in producers and not self._is_given(name):
                 has = ", ".join(shown_name(info.name) for info in self._graph.output)
                 raise ValidationError(f"outputs: the model has no value {name!r}; its outputs are {has}")
-        order = needed(producers, wanted)
-        read = {name for node in order for name in reads(node)} | set(wanted)
+        order = needed_nodes(producers, wanted)
+        read = {name for node in order for name in names_read(node)} | set(wanted)
         weights = self._initializers.keys() | self._sparse.keys()
         self.scope.values.update(
             self._inputs.values([info for info in self._graph.input if info.name in read - weights])
@@ -144,7 +144,7 @@ class Importer:
         results = [self._output(name) for name in wanted]
         if None in results:
             reached = [name for name, operand in zip(wanted, results, strict=True) if operand is not None]
-            before = [name for name in self._before if name in producers]
+            before = [name for name in self._cut_points if name in producers]
             raise OnnxNotSupportedError(self.problems, list(dict.fromkeys([*before, *reached])))
         return {name: operand for name, operand in zip(wanted, results, strict=True) if operand is not None}
 
@@ -173,8 +173,8 @@ class Importer:
 
     def _value(self, name: str) -> Value:
         value = self.scope.find(name)
-        if name in self._partial:
-            self.problems.append(self._partial.pop(name))
+        if name in self._unsupported_outputs:
+            self.problems.append(self._unsupported_outputs.pop(name))
         if value is None:
             if name in self._initializers:
                 value = Value(self.model.array(self._initializers[name]))
@@ -253,7 +253,7 @@ class Importer:
                 # Numbers of invalid models. Checks for each kind of these would make the operators hard to read.
                 raise DataError(f"{node_title(proto)} is invalid: {error}") from error
         if results is None and not self._depth:
-            self._before += [
+            self._cut_points += [
                 name
                 for name, value in zip(proto.input, inputs, strict=True)
                 if value is not None and not value.missing and value.operand is not None and value.array is None
@@ -266,7 +266,7 @@ class Importer:
                 if results is not None and (result is None or why is not None):
                     reason = f"its output {i} ({shown_name(name)}) is used, and WebNN cannot compute it"
                     reason, nearest = (f"{reason}: {why.reason}", why.nearest) if why is not None else (reason, "")
-                    self._partial[name] = Problem(
+                    self._unsupported_outputs[name] = Problem(
                         shown_name(label_of(proto)), qualified_type(proto, domain), reason, nearest
                     )
 
@@ -276,9 +276,9 @@ class Importer:
         for attribute in proto.attribute:
             if not attribute.ref_attr_name:
                 attributes[attribute.name] = attribute
-            elif attribute.ref_attr_name in self._bound:
+            elif attribute.ref_attr_name in self._call_attributes:
                 found = AttributeProto()
-                found.CopyFrom(self._bound[attribute.ref_attr_name])
+                found.CopyFrom(self._call_attributes[attribute.ref_attr_name])
                 found.name = attribute.name
                 attributes[attribute.name] = found
         return attributes
@@ -347,12 +347,12 @@ class Importer:
         wanted = [info.name for info in graph.output]
         if id(graph) not in self._bodies:
             weights = {tensor.name: Value(self.model.array(tensor)) for tensor in graph.initializer}
-            self._bodies[id(graph)] = graph, needed(producers_of(graph.node), wanted), weights
+            self._bodies[id(graph)] = graph, needed_nodes(producers_of(graph.node), wanted), weights
         _, order, weights = self._bodies[id(graph)]
         scope = Scope(self.scope)
         scope.values.update(weights)
         scope.values.update((info.name, value) for info, value in zip(graph.input, inputs, strict=True))
-        return self._run(scope, order, wanted, self._bound)
+        return self._run(scope, order, wanted, self._call_attributes)
 
     def _call(self, function: FunctionProto, node: OnnxNode) -> list[Value | None]:
         """The outputs of a function, whose body sees its inputs only."""
@@ -365,7 +365,7 @@ class Importer:
         wanted = [name for name, given in zip(function.output, node.outputs, strict=False) if given]
         caller_versions, self._versions = self._versions, {**self._versions, **_versions(function.opset_import)}
         try:
-            order = needed(producers_of(function.node), wanted)
+            order = needed_nodes(producers_of(function.node), wanted)
             found = dict(zip(wanted, self._run(scope, order, wanted, bound), strict=True))
         finally:
             self._versions = caller_versions
@@ -380,8 +380,8 @@ class Importer:
             raise DataError(f"the functions and loops of the model expand to more than {_MAX_NODES} nodes")
         if self._depth == MAX_DEPTH:
             raise DataError(f"graphs and functions are nested more than {MAX_DEPTH} deep")
-        outer, outer_bound = self.scope, self._bound
-        self.scope, self._bound = scope, bound
+        outer, outer_bound = self.scope, self._call_attributes
+        self.scope, self._call_attributes = scope, bound
         self._depth += 1
         try:
             for proto in order:
@@ -389,7 +389,7 @@ class Importer:
             return [self._value(name) for name in wanted]
         finally:
             self._depth -= 1
-            self.scope, self._bound = outer, outer_bound
+            self.scope, self._call_attributes = outer, outer_bound
 
 
 def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:

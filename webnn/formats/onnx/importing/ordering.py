@@ -13,7 +13,7 @@ from onnx import NodeProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.problems import node_title, shown_name
 
-__all__ = ["MAX_DEPTH", "needed", "producers_of", "reads"]
+__all__ = ["MAX_DEPTH", "names_read", "needed_nodes", "producers_of"]
 
 MAX_DEPTH: Final = 24
 """The most levels of nested subgraphs and functions."""
@@ -33,7 +33,7 @@ def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
     return producers
 
 
-def reads(node: NodeProto) -> Iterator[str]:
+def names_read(node: NodeProto) -> Iterator[str]:
     """The names that a node and its subgraphs read, including names that are local to the subgraphs."""
     yield from (name for name in node.input if name)
     graphs = [(a.g, 0) for a in node.attribute if a.HasField("g")]
@@ -47,7 +47,7 @@ def reads(node: NodeProto) -> Iterator[str]:
             graphs += [(a.g, depth + 1) for a in inner.attribute if a.HasField("g")]
 
 
-def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+def needed_nodes(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
     """The nodes that `wanted` depends on, each after those that it reads."""
     order: list[NodeProto] = []
     # The producers of each visited node. A node that is visited again before these are done is part of a cycle.
@@ -62,7 +62,7 @@ def needed(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[No
                 continue
             is_new = id(node) not in before
             if is_new:
-                before[id(node)] = [producers[read] for read in reads(node) if read in producers]
+                before[id(node)] = [producers[read] for read in names_read(node) if read in producers]
             missing = [producer for producer in before[id(node)] if id(producer) not in done]
             if not missing:
                 stack.pop()
