@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
@@ -143,7 +142,7 @@ class Execution:
         self.tell_ended()
 
     def _failed(self, task: Task, error: BaseException) -> None:
-        _forget_frames(error.__traceback__)
+        _forget_frames(error)
         if not isinstance(error, MLError):
             explained = UnknownError(f"the backend failed: {described(error)}")
             explained.__cause__ = error
@@ -161,7 +160,14 @@ def _first(ended: dict[Task, None]) -> Task | None:
         return None
 
 
-def _forget_frames(trace: TracebackType | None) -> None:
-    """Clear the variables of the backend's frames: an error lives as long as anybody may read it, and they with it."""
-    if trace is not None:
-        traceback.clear_frames(trace)
+def _forget_frames(error: BaseException) -> None:
+    """Turn the traceback of `error`, and of what caused it, into text.
+
+    The error lives for as long as anybody may read it, and the arrays in the frames of its traceback would live with it.
+    """
+    if error.__traceback__ is not None and not isinstance(error, MLError):
+        error.add_note("raised in the backend:\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip())
+    each: BaseException | None = error
+    while each is not None and each.__traceback__ is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__

@@ -49,8 +49,8 @@ class InlineLane:
         self.tick_of: object = None
         """The event loop that will call at the end of its tick; `expect_tick` has been called for it."""
         self._tick_began = 0
-        self.unsettled: set[Read] = set()
-        """Reads of values that are there, which settle when somebody asks, or at the end of the tick.
+        self.unsettled: dict[int, Read] = {}
+        """Reads of values that are there, by identity, which settle when somebody asks, or at the end of the tick.
 
         They come in under the lock; one that settles leaves without it, in one atomic step.
         """
@@ -178,7 +178,7 @@ class InlineLane:
 
     def _settle_due(self) -> None:
         with self._lock:
-            reads = list(self.unsettled)
+            reads = list(self.unsettled.values())
         for read in reads:
             read.deliver_unasked()
 

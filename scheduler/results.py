@@ -7,6 +7,7 @@ the task is cheap. A result that is lent takes over the source's hold on the val
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import ref
 
@@ -142,7 +143,8 @@ class End(ref[Promise[Any]]):
 
     def discarded(self) -> None:
         """The promise is gone."""
-        self.let_go(None)
+        with suppress(AttributeError):  # an interrupt came while this was made, and it holds nothing
+            self.let_go(None)
 
 
 class Read(End):
@@ -172,6 +174,7 @@ class Read(End):
         promise = self()
         if promise is not None:
             self.deliver(promise)
+        self._timeline.inline.unsettled.pop(id(self), None)
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The value is there, or has failed: settle."""
@@ -186,11 +189,12 @@ class Read(End):
             resolve(promise, lend(self._timeline.allocator.host_array(view)))
 
     def _fill(self, promise: Promise[Any], value: Value, out: np.ndarray[Any, Any]) -> None:
-        with settling:
-            if self._filling:  # by another thread; one who filled it after that has settled would spoil it
-                return
-            self._filling = True
+        mine = False
         try:
+            with settling:
+                if self._filling:  # by another thread; one who filled it after that has settled would spoil it
+                    return
+                self._filling = mine = True
             if promise._status is PENDING and value.view is not None:
                 # One who cancels while the bytes are copied has still given `out` for it.
                 np.copyto(out, self._timeline.allocator.host_array(value.view))
@@ -198,15 +202,16 @@ class Read(End):
         except Exception as error:
             reject(promise, OperationError(f"read_tensor: out cannot be filled any more: {described(error)}"))
         finally:
-            self._filling = False
+            if mine:
+                self._filling = False
 
     def let_go(self, result: Any) -> None:
         """Give up the hold on the value, or hand it to the array that was lent."""
         self._kept = None
+        self._timeline.inline.unsettled.pop(id(self), None)
         value, self._value = self._value, None
         if value is not None and value.error is None:
             _give_back(self._timeline, value, None if self._out is not None else result)
-        self._timeline.inline.unsettled.discard(self)
 
 
 class Run(End):

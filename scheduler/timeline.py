@@ -230,7 +230,7 @@ class Timeline:
                     producer.waiters.append(source)
                 else:
                     # It is there, but settles after this tick or when it is awaited: `destroy` may still come before.
-                    inline.unsettled.add(source)
+                    inline.unsettled[id(source)] = source
             if producer is None or producer.state is QUEUED:
                 loop = asyncio_loop()
                 if loop is not inline.tick_of or loop is None:
@@ -281,7 +281,7 @@ class Timeline:
         renaming = self._renaming
         with self._lock:
             waiters: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
-            waiters += self.inline.unsettled
+            waiters += self.inline.unsettled.values()
             reads = [waiter for waiter in waiters if isinstance(waiter, Read) and waiter.name is name]
             renaming.unbind(name)
         for read in reads:
@@ -388,24 +388,23 @@ class Timeline:
         With `wait` idle lanes have ended when it returns. A finalizer does not wait: the garbage collector may have
         called it in the middle of what a lane needs to get on.
         """
-        with self._lock:
-            if self._ended:
-                return
-            self._lost = self._lost or error
+        if self._ended:
+            return
         try:
-            self._end(self._lost, wait=wait)
+            self._end(error, wait=wait)
         except BaseException:
             self._execution.recover()
-            self._end(self._lost, wait=False)
+            self._end(error, wait=False)
             raise
 
     def _end(self, error: ContextLostError, *, wait: bool) -> None:
         """What `destroy` does; done again from the start after an interrupt."""
         renaming, room = self._renaming, self.room
         with self._lock:
+            self._lost = error = self._lost or error
             renaming.cancel_all(error)
             pending: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
-            pending += self.inline.unsettled
+            pending += self.inline.unsettled.values()
             busy = bool(renaming.running)
         while room.waiting:
             reject(room.waiting[0], error)

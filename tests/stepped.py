@@ -94,6 +94,8 @@ class Rig:
         )
         self.ran: list[str] = []
         """Which works have run, in order."""
+        self.works: list[Work] = []
+        """All that were made."""
         self._uncompiled: dict[Work, Function] = {}
 
     @property
@@ -130,6 +132,7 @@ class Rig:
             return function(*inputs)
 
         work = (Work if measured else Unmeasured)(outputs * self.shelf.size)
+        self.works.append(work)
         if cost is not None:
             work.cost = cost
         if compiled:

@@ -145,14 +145,7 @@ class Programs:
             rig.dispatch(work, [self.y], self.z)
             read = self.keep(rig.read(self.z))
             read.done()
-            try:
-                rig.compile(work, error)
-            finally:
-                if work.executable is not None or work.error is not None:
-                    rig.timeline.compiled(work)  # as the thread that compiles, which no signal interrupts
-                else:
-                    rig.timeline.destroy_name(self.z, InvalidStateError("gone"))
-                    rig.timeline.destroy_name(self.y, InvalidStateError("gone"))
+            rig.compile(work, error)
             rig.run_all()
 
     def callbacks(self) -> None:
@@ -261,9 +254,11 @@ class Programs:
         loop = asyncio.new_event_loop()
 
         async def leave() -> None:
-            self.rig.dispatch(self.cheap, [self.x], self.y)
-            self.keep(self.rig.read(self.y)).add_done_callback(self.told.append)
-            loop.stop()
+            try:
+                self.rig.dispatch(self.cheap, [self.x], self.y)
+                self.keep(self.rig.read(self.y)).add_done_callback(self.told.append)
+            finally:
+                loop.stop()
 
         task = loop.create_task(leave())
         try:
@@ -344,8 +339,11 @@ def check(programs: Programs, place: object) -> None:
     rig = programs.rig
     with contextlib.suppress(MLError):  # whoever uses it next
         rig.read(Name(rig.shelf)).cancel()
-    loop_ends: Callable[[], object] = rig.timeline.inline.expect_elsewhere  # as at the end of a tick
-    loop_ends()
+    for work in rig.works:  # as the thread that compiles, which is interrupted by no signal
+        if work in rig._uncompiled:
+            rig.compile(work)
+        rig.timeline.compiled(work)
+    rig.timeline.inline.expect_elsewhere()  # as at the end of a tick
     assert settled(rig, [p for p in programs.promises if p._source is not None or p.done()]), f"pending after {place}"
     for promise in programs.promises:
         if promise._source is None and not promise.done():
