@@ -7,7 +7,6 @@ which is imported when asked for.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ import platformdirs
 
 from webnn.backends.disk_cache import LIMIT, DiskCache
 from webnn.errors import ContextLostError, ValidationError
+from webnn.forking import reentrant_lock
 from webnn.graph.arguments import shown
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.scheduler.lane import ThreadLane
-from webnn.scheduler.promise import Promise, reject, resolve
+from webnn.scheduler.promise import Promise, abandon, reject, resolve
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -152,7 +152,7 @@ class SavedGraphs:
         self._folder = folder
         self._lane = ThreadLane("webnn-files")
         self._pending: weakref.WeakSet[Promise[Any]] = weakref.WeakSet()
-        self._lock = threading.RLock()  # around `_pending` and `_lost`; reentrant for finalizers
+        self._lock = reentrant_lock()  # around `_pending` and `_lost`; reentrant for finalizers
         self._lost: ContextLostError | None = None
         weakref.finalize(self, self._lane.close, wait=False)
 
@@ -187,6 +187,12 @@ class SavedGraphs:
         self._lane.close(wait=False)
         for promise in pending:
             reject(promise, error)
+
+    def forked(self, error: ContextLostError) -> None:
+        """The context is in the parent process, which finishes what is being written."""
+        self._lost = error
+        for promise in list(self._pending):
+            abandon(promise, error)
 
 
 def check_key(call: str, key: object) -> str:
