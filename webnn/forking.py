@@ -18,9 +18,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
-__all__ = ["belongs_to", "keep_for_ever", "on_fork", "reentrant_lock"]
+__all__ = ["belongs_to", "import_whole", "importing", "keep_for_ever", "on_fork", "reentrant_lock"]
 
 _log = logging.getLogger("webnn")
 
@@ -49,6 +51,17 @@ def on_fork(function: Callable[[int], object]) -> None:
     of the program: event loops and callbacks that are left from before the fork belong to the parent.
     """
     _functions.append(function)
+
+
+importing: Final = reentrant_lock()
+"""Held by threads that import modules late, so that a fork waits for them. Python's own lock around a module that is
+being imported would stay locked in the child, which could never import it."""
+
+
+def import_whole(name: str) -> ModuleType:
+    """The module `name`; a fork on another thread waits until it is imported."""
+    with importing:
+        return import_module(name)
 
 
 def belongs_to(parent: int) -> str:

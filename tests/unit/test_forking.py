@@ -17,7 +17,7 @@ import pytest
 
 from tests.forks import PATIENCE, in_child
 from webnn import forking
-from webnn.forking import belongs_to, keep_for_ever, on_fork, reentrant_lock
+from webnn.forking import belongs_to, import_whole, keep_for_ever, on_fork, reentrant_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,6 +114,24 @@ def test_a_lock_can_be_made_while_another_thread_forks() -> None:
     made: list[threading.RLock] = []
     with busy_thread(lambda: made.append(reentrant_lock())):
         assert [in_child(lambda: is_free(made[-1]) and is_free(reentrant_lock())) for _ in range(10)] == [True] * 10
+
+
+@forks
+def test_a_fork_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_to_import.py").write_text(
+        "from tests.unit.test_forking import begun\nbegun.set()\nfor _ in range(300_000):\n    pass\ndone = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    begun.clear()
+    thread = threading.Thread(target=import_whole, args=("slow_to_import",))
+    thread.start()
+    assert begun.wait(PATIENCE)
+    assert in_child(lambda: import_whole("slow_to_import").done) is True
+    thread.join(PATIENCE)
+    del sys.modules["slow_to_import"]
+
+
+begun = threading.Event()
 
 
 def test_a_lock_is_not_kept_alive() -> None:

@@ -10,7 +10,6 @@ import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -18,7 +17,7 @@ import platformdirs
 
 from webnn.backends.disk_cache import LIMIT, DiskCache
 from webnn.errors import ContextLostError, ValidationError
-from webnn.forking import reentrant_lock
+from webnn.forking import import_whole, reentrant_lock
 from webnn.graph.arguments import shown
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
@@ -66,7 +65,7 @@ T = TypeVar("T")
 def registered(name: str) -> Any:
     """What `module:name` stands for."""
     module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+    return getattr(import_whole(module), attribute)
 
 
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
