@@ -165,7 +165,8 @@ def test_a_function_that_fails_in_the_child_does_not_keep_others_from_running(mo
 
 @forks
 def test_an_interrupt_before_the_fork_leaves_all_locks_taken_and_then_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    lock, interrupted = reentrant_lock(), []
+    lock = reentrant_lock()
+    interrupted: list[bool] = []
     original = forking._try_all
 
     def interrupt() -> Any:
