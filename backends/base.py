@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
 
+from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
@@ -35,7 +36,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._yielded = 0.0
         self._event = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self._callbacks: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
@@ -86,7 +87,7 @@ class CompileOptions:
     """Threads for one run; 0 lets the backend choose."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Executable(ABC):
     """A compiled graph. It holds no reference to a context and may be shared by several graphs.
 

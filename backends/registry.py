@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from webnn.backends.base import Backend, DeviceType
 from webnn.errors import NotSupportedError
+from webnn.forking import import_lock, import_whole
 from webnn.graph.arguments import described
 
 __all__ = ["ACCELERATORS", "BackendInfo", "available_backends", "backend_named", "preference", "preferred_backend"]
@@ -59,13 +59,14 @@ def _load(name: str) -> type[Backend]:
     try:
         if name in BUILT_IN:
             module, _, attribute = BUILT_IN[name].partition(":")
-            loaded = getattr(import_module(module), attribute)
+            loaded = getattr(import_whole(module), attribute)
         else:
             plugins = _entry_points()
             if name not in plugins:
                 known = ", ".join(sorted({*BUILT_IN, *plugins}))
                 raise NotSupportedError(f"no backend is called {name!r}; the backends are: {known}")
-            loaded = plugins[name].load()
+            with import_lock:
+                loaded = plugins[name].load()
     except NotSupportedError:
         raise
     except Exception as error:  # a plugin may fail in any way; the others must stay usable

@@ -17,7 +17,7 @@ recently used goes first.
 
 from __future__ import annotations
 
-import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ import numpy as np
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_cache import DiskCache
+from webnn.forking import keep_for_ever, on_fork, reentrant_lock
 from webnn.graph.arrays import owner_of
 from webnn.graph.builder import COPIED_BYTES
 from webnn.graph.ir import Graph
@@ -89,7 +90,7 @@ class SessionCache:
     def __init__(self, idle_bytes: int = IDLE_BYTES, idle_entries: int = IDLE_ENTRIES) -> None:
         self._limit = idle_bytes
         self._limit_entries = idle_entries
-        self._lock = threading.RLock()  # reentrant: `release` is called by finalizers
+        self._lock = reentrant_lock()  # reentrant: `release` is called by finalizers
         self._entries: dict[Key, list[Entry]] = {}
         self._idle: OrderedDict[Entry, None] = OrderedDict()
         self._idle_bytes = 0
@@ -164,6 +165,16 @@ class SessionCache:
             while self._idle:
                 evicted.append(self._evict(next(iter(self._idle))))
 
+    def forget(self) -> None:
+        """Begin anew, as in a new process: graphs keep the entries that they use, and no other graph will find them."""
+        with self._lock:
+            for entries in self._entries.values():
+                for entry in entries:
+                    entry.key = None
+            self._entries.clear()
+            self._idle.clear()
+            self._idle_bytes = self._hits = self._misses = self._evictions = 0
+
     @property
     def statistics(self) -> CacheStatistics:
         """Hits, misses, evictions, and the present contents."""
@@ -187,13 +198,26 @@ class SessionCache:
 session_cache: Final = SessionCache()
 """The cache that all contexts of the process share."""
 
+_executables: Final[weakref.WeakValueDictionary[int, Executable]] = weakref.WeakValueDictionary()
+"""Every one that there is, by identity; graphs that were let go of may still have queued work."""
+
+
+@on_fork
+def _give_up_compiled_graphs(_: int) -> None:
+    """Those from before the fork run on threads of the parent, and destroying one would wait for these threads."""
+    keep_for_ever(_executables.values())
+    session_cache.forget()
+
 
 def _compiled(
     backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation, disk: DiskCache | None
 ) -> Executable:
     if disk is None:
-        return backend.compile(graph, options, cancellation)
-    return disk.compile(backend, graph, options, cancellation)
+        executable = backend.compile(graph, options, cancellation)
+    else:
+        executable = disk.compile(backend, graph, options, cancellation)
+    _executables[id(executable)] = executable
+    return executable
 
 
 def _addresses(constants: Sequence[Array]) -> tuple[int, ...]:

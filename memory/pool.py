@@ -14,12 +14,12 @@ make the accounts wrong: a buffer that cannot be reached is freed, and no longer
 
 from __future__ import annotations
 
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Final
 
 from webnn.errors import OperationError
+from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import ALIGNMENT, Allocator
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
@@ -98,7 +98,7 @@ class BufferPool:
     def __init__(self, allocator: Allocator, budget: int | None = None) -> None:
         self.allocator = allocator
         self.budget = budget
-        self._lock = threading.RLock()  # reentrant, because the garbage collector may run a finalizer anywhere
+        self._lock = reentrant_lock()  # reentrant, because the garbage collector may run a finalizer anywhere
         # The users of a descriptor hold its shelf. When the last of them is freed, so are the shelf and its views.
         self._shelves: weakref.WeakValueDictionary[object, Shelf] = weakref.WeakValueDictionary()
         self._buffers: weakref.WeakSet[Buffer] = weakref.WeakSet()

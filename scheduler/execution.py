@@ -163,7 +163,8 @@ def _first(ended: dict[Task, None]) -> Task | None:
 def _forget_frames(error: BaseException) -> None:
     """Turn the traceback of `error`, and of what caused it, into text.
 
-    The error lives for as long as anybody may read it, and the arrays in the frames of its traceback would live with it.
+    The error lives for as long as anybody may read it, and the arrays in the frames of its traceback would live with
+    it.
     """
     if error.__traceback__ is not None and not isinstance(error, MLError):
         error.add_note("raised in the backend:\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip())

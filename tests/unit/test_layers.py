@@ -1,4 +1,4 @@
-"""Imports point one way: seven floors, one staircase; no circle between modules, and no crowded folder."""
+"""Imports point one way: nine floors, one staircase; no circle between modules, and no crowded folder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "webnn").is_dir(), reason="the sourc
 
 FLOORS: Final = (
     "webnn.errors",
+    "webnn.forking",
     "webnn.graph",
     "webnn.memory",
     "webnn.backends",

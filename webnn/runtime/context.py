@@ -69,6 +69,7 @@ class MLContext(Unpicklable):
         self._timeline = self._device.timeline
         self._saved = SavedGraphs(cache_dir)
         self._device.on_lost(self._saved.lose)
+        self._device.on_forked(self._saved.forked)
 
     # Its properties.
 

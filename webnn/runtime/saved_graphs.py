@@ -6,7 +6,6 @@ The format of the store stands above the runtime and registers itself here.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from webnn.errors import ContextLostError, ValidationError
+from webnn.forking import reentrant_lock
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
 from webnn.runtime.cache_options import cache_folder
 from webnn.scheduler.lane import ThreadLane
-from webnn.scheduler.promise import Promise, reject, resolve
+from webnn.scheduler.promise import Promise, abandon, reject, resolve
 
 __all__ = ["GRAPHS", "STORES", "GraphStore", "Saved", "SavedGraphs", "check_key"]
 
@@ -73,7 +73,7 @@ class SavedGraphs:
         self._folder = folder
         self._lane = ThreadLane("webnn-files")
         self._pending: weakref.WeakSet[Promise[Any]] = weakref.WeakSet()
-        self._lock = threading.RLock()  # around `_pending` and `_lost`; reentrant for finalizers
+        self._lock = reentrant_lock()  # around `_pending` and `_lost`; reentrant for finalizers
         self._lost: ContextLostError | None = None
         weakref.finalize(self, self._lane.close, wait=False)
 
@@ -108,6 +108,12 @@ class SavedGraphs:
         self._lane.close(wait=False)
         for promise in pending:
             reject(promise, error)
+
+    def forked(self, error: ContextLostError) -> None:
+        """The context is in the parent process, which finishes what is being written."""
+        self._lost = error
+        for promise in list(self._pending):
+            abandon(promise, error)
 
 
 def check_key(call: str, key: object) -> str:

@@ -6,8 +6,9 @@ when a file is written and not before.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Final
+
+from webnn.forking import import_whole
 
 __all__ = ["SAVERS", "registered"]
 
@@ -18,4 +19,4 @@ SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"
 def registered(name: str) -> Any:
     """The function that `module:name` stands for."""
     module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+    return getattr(import_whole(module), attribute)

@@ -117,6 +117,11 @@ class MLTensor(Unpicklable):
         """The device is gone, and has rejected the reads."""
         self.destroy()
 
+    def _forked(self, error: ContextLostError) -> None:
+        """The device is in the parent process, and its timeline has abandoned the reads."""
+        self._destroyed = True
+        self._home = None
+
     def __await__(self) -> Generator[Any, Any, MLTensor]:
         self._check_alive()
         return self

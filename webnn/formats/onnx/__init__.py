@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from webnn.forking import import_lock
 from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
@@ -93,10 +94,10 @@ def import_onnx(
             the builder.
         outputs: as in `load_onnx`.
     """
-    # Imported here because the onnx package takes longer to load than most models.
-    from webnn.formats.onnx.file.reading import read_model  # noqa: PLC0415
-    from webnn.formats.onnx.importing.importer import Importer  # noqa: PLC0415
-    from webnn.formats.onnx.operators import families  # noqa: F401, PLC0415 (fills the table of operators)
+    with import_lock:  # here because the onnx package takes longer to load than most models
+        from webnn.formats.onnx.file.reading import read_model  # noqa: PLC0415
+        from webnn.formats.onnx.importing.importer import Importer  # noqa: PLC0415
+        from webnn.formats.onnx.operators import families  # noqa: F401, PLC0415 (fills the table of operators)
 
     importer = Importer(
         read_model(model),

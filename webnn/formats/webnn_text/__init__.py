@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webnn.forking import import_lock
 from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
@@ -59,7 +60,7 @@ def import_webnn(
 
     The arguments and errors are those of `load_webnn`.
     """
-    # The parsers are a large part of this package: imported when there is a file to read.
-    from webnn.formats.webnn_text.loading import imported  # noqa: PLC0415
+    with import_lock:  # here because the parsers are a large part of this package
+        from webnn.formats.webnn_text.loading import imported  # noqa: PLC0415
 
     return imported(Path(path), builder, shapes or {}, weights)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
 
@@ -106,8 +107,8 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         scalars = {info.name for info in inferred if info.type.tensor_type.HasField("shape") and not shapes[info.name]}
         if any(math.prod(sizes) > _ELEMENTS for sizes in shapes.values()):
             return None
-        # Imported here because it takes a third of a second, and few models need it.
-        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
+        with import_lock:  # here because it takes a third of a second, and few models need it
+            from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
 
         found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
     except Exception:  # the evaluator does not document its exceptions
