@@ -1,0 +1,32 @@
+"""Instance normalization with the mean taken off first.
+
+Serves onnxruntime's kernel of `InstanceNormalization`, which adds up each plane in float32 and keeps the error of the
+mean: with 256x256 values around 1000 the results are off by 6e-4. Without the mean, the sum and its error are near 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webnn.backends.onnxruntime.passes.rewriting import Replacement, remade, rewritten
+from webnn.graph.ir import Graph, Node
+from webnn.graph.operand import MLOperand
+
+__all__ = ["centered_instance_normalization"]
+
+
+def centered_instance_normalization(graph: Graph) -> Graph:
+    """`graph` with a `reduce_mean` and a `sub` before every `instance_normalization` of float32."""
+    return rewritten(graph, [node for node in graph.nodes if _applies(node)], _centered)
+
+
+def _applies(node: Node) -> bool:
+    # Of float16 the error is below the last bit of the result.
+    return node.op == "instance_normalization" and node.output.data_type == "float32"
+
+
+def _centered(node: Node) -> Sequence[MLOperand]:
+    builder, layout = Replacement(node), node.attributes["layout"]
+    plane = [layout.index(letter) for letter in "hw"]
+    mean = builder.reduce_mean(node["input"], axes=plane, keep_dimensions=True)
+    return remade(node, {**node.operands, "input": builder.sub(node["input"], mean)}).outputs
