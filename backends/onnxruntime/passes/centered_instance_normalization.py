@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webnn.backends.onnxruntime.passes.rewriting import Replacement, remade, rewritten
+from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 
@@ -16,17 +17,15 @@ __all__ = ["centered_instance_normalization"]
 
 
 def centered_instance_normalization(graph: Graph) -> Graph:
-    """`graph` with a `reduce_mean` and a `sub` before every `instance_normalization` of float32."""
-    return rewritten(graph, [node for node in graph.nodes if _applies(node)], _centered)
-
-
-def _applies(node: Node) -> bool:
-    # Of float16 the error is below the last bit of the result.
-    return node.op == "instance_normalization" and node.output.data_type == "float32"
+    """`graph` with a `reduce_mean` and a `sub` before every `instance_normalization`."""
+    return rewritten(graph, [node for node in graph.nodes if node.op == "instance_normalization"], _centered)
 
 
 def _centered(node: Node) -> Sequence[MLOperand]:
     builder, layout = Replacement(node), node.attributes["layout"]
     plane = [layout.index(letter) for letter in "hw"]
-    mean = builder.reduce_mean(node["input"], axes=plane, keep_dimensions=True)
-    return remade(node, {**node.operands, "input": builder.sub(node["input"], mean)}).outputs
+    operands = {name: builder.cast(node[name], "float32") for name in node.operands}  # as the kernel does
+    mean = builder.reduce_mean(operands["input"], axes=plane, keep_dimensions=True)
+    operands["input"] = builder.sub(operands["input"], mean)
+    normalized = remade(node, operands, [MLOperandDescriptor("float32", node.output.shape)]).output
+    return [builder.cast(normalized, node.output.data_type)]

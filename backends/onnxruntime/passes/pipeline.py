@@ -15,7 +15,7 @@ from webnn.backends.onnxruntime.passes.centered_instance_normalization import ce
 from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
 from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
-from webnn.backends.onnxruntime.passes.l2_pools_by_averages import l2_pools_by_averages
+from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
 from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
@@ -30,7 +30,7 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     centered_batch_normalization,
     centered_instance_normalization,
     exact_elu,
-    l2_pools_by_averages,
+    norms_in_range,
     staged_average_pools,  # after it: makes stages of its averages
     reductions_by_sums,
     staged_cumulative_sums,

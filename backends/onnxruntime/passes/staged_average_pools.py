@@ -1,7 +1,7 @@
 """Averages of large windows, in stages: along the width, then along the height.
 
-Serves onnxruntime's kernels of `AveragePool` and `GlobalAveragePool`, which add up a window in float32, the first one
-value after the other. In stages each value goes through fewer additions, and large windows take less time.
+Serves onnxruntime's kernels of `AveragePool` and `GlobalAveragePool`, which add up a window in float32, one value after
+the other. In stages each value goes through fewer additions, and large windows take less time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from webnn.graph.windows import sweeps
 
 __all__ = ["staged_average_pools"]
 
-_LARGE: Final = 1024
-"""Windows of more values are averaged in stages: of equal values so many cost up to 130 ULPs."""
-_LARGE_PLANE: Final = 16384
-"""The same of windows over the whole plane, which have a kernel of their own with several partial sums."""
+_LARGE: Final = 512
+"""How many values may be added one after the other. Of equal ones that costs up to a third as many ULPs."""
 
 
 def staged_average_pools(graph: Graph) -> Graph:
@@ -34,16 +32,15 @@ def _staged(node: Node) -> Sequence[MLOperand] | None:
     inputs = [node["input"].shape[axis] for axis in axes]
     both = sweeps(inputs, options["window_dimensions"], options["padding"], options["strides"], options["dilations"])
     largest = [max(sweep.counts(size)) for sweep, size in zip(both, options["output_sizes"], strict=True)]
+    if prod(largest) <= _LARGE:
+        return None
+    x = builder.cast(node["input"], "float32")  # as the kernels compute float16 too
     if largest == inputs and options["output_sizes"] == (1, 1):
-        if prod(inputs) <= _LARGE_PLANE:
-            return None
-        x = builder.cast(node["input"], "float32")
         x = builder.reduce_mean(x, axes=axes, keep_dimensions=True)
-    elif prod(largest) <= _LARGE or 1 in options["window_dimensions"]:
+    elif 1 in options["window_dimensions"]:
         return None
     else:
         # The values of a window that are not padding are whole rows of equal length: their mean is that of the means.
-        x = builder.cast(node["input"], "float32")
         for side in (1, 0):
             x = builder.average_pool2d(x, **_along(node, side, x.shape[axes[1 - side]]))
     return [builder.cast(x, node.output.data_type)]

@@ -20,12 +20,14 @@ from webnn.graph.operand import MLOperand
 __all__ = ["staged_sums"]
 
 _OPS: Final = frozenset({"reduce_mean", "reduce_product", "reduce_sum"})
-_LONG: Final = 1024
-"""How many values are added one after the other: of equal ones that costs up to 130 ULPs."""
-_LONG_ROW: Final = 8192
-"""The same of values that lie next to each other in memory."""
+_LONG: Final = 512
+"""How many values may be added one after the other. Of equal ones that costs up to a third as many ULPs."""
+_LONG_ROW: Final = 4096
+"""The same of values that lie next to each other in memory, of which the kernel has eight partial sums."""
 _WIDTH: Final = 256
 """How many values the first stage adds where there is a choice: rows that are shorter take more time."""
+_FEW: Final = 16
+"""With fewer values side by side the kernels are slow; then the first stage adds values that are far apart."""
 
 
 def staged_sums(graph: Graph) -> Graph:
@@ -48,7 +50,7 @@ def _staged(node: Node) -> Sequence[MLOperand]:
     shape = node["input"].shape
     for first, last in reversed(_runs(sorted(node.attributes["axes"]))):
         sizes = (prod(shape[:first]), prod(shape[first : last + 1]), prod(shape[last + 1 :]))
-        x = _reduced(builder, node.op, builder.reshape(x, sizes))
+        x = _reduced(builder, node.op, x, sizes)
         shape = (*shape[:first], *[1] * (last + 1 - first), *shape[last + 1 :])
     return [builder.cast(builder.reshape(x, node.output.shape), node.output.data_type)]
 
@@ -64,29 +66,31 @@ def _runs(axes: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(starts, ends, strict=True))
 
 
-def _reduced(builder: Replacement, op: str, x: MLOperand) -> MLOperand:
-    """`[before, count, after]` reduced to `[before, 1, after]`."""
-    before, count, after = x.shape
-    reduce = getattr(builder, op)
-    if count <= (_LONG_ROW if after == 1 else _LONG):
-        result: MLOperand = reduce(x, axes=[1], keep_dimensions=True)
-        return result
+def _reduced(builder: Replacement, op: str, x: MLOperand, sizes: tuple[int, int, int]) -> MLOperand:
+    """`x`, taken for `[before, count, after]`, reduced to `[before, after]`."""
+    before, count, after = sizes
+    if count <= (_LONG if after > 1 else _LONG_ROW):
+        # The kernels are slow where there is an axis of size 1 before the reduced one or behind it.
+        shape = [size for i, size in enumerate(sizes) if size > 1 or i == 1]
+        reduced: MLOperand = getattr(builder, op)(builder.reshape(x, shape), axes=[int(before > 1)])
+        return reduced
     width = _width(count)
-    whole = count - count % width
-    if whole < count:
-        rest = count - whole
-        parts = (
-            builder.slice(x, [0, 0, 0], [before, whole, after]),
-            builder.slice(x, [0, whole, 0], [before, rest, after]),
-        )
-        return _joined(builder, op, [_reduced(builder, op, part) for part in parts], (whole / count, rest / count))
-    stage = reduce(builder.reshape(x, (before, count // width, width, after)), axes=[2])
-    return _reduced(builder, op, stage)
+    whole, rest = count - count % width, count % width
+    if rest:
+        x = builder.reshape(x, sizes)
+        parts = ((0, whole), (whole, rest))
+        results = [
+            _reduced(builder, op, builder.slice(x, [0, start, 0], [before, size, after]), (before, size, after))
+            for start, size in parts
+        ]
+        return _joined(builder, op, results, [size / count for _, size in parts])
+    first = (before, width, count // width * after) if 1 < after < _FEW else (before * (count // width), width, after)
+    return _reduced(builder, op, _reduced(builder, op, x, first), (before, count // width, after))
 
 
 def _width(count: int) -> int:
     """The divisor of `count` that is nearest to `_WIDTH`, or that number itself where none is near."""
-    near = [width for width in range(_WIDTH // 4, 4 * _WIDTH + 1) if count % width == 0]
+    near = [width for width in range(_WIDTH // 4, 2 * _WIDTH + 1) if count % width == 0]
     return min(near, key=lambda width: max(width / _WIDTH, _WIDTH / width), default=_WIDTH)
 
 

@@ -29,6 +29,7 @@ def a_graph_for_every_pass() -> Graph:
             "instance": builder.instance_normalization(x),
             "elu": builder.elu(x),
             "norm": builder.reduce_l2(x),
+            "size": builder.reduce_l1(x),
             "pooled": builder.l2_pool2d(x),
             "averaged": builder.average_pool2d(long, window_dimensions=[40, 40]),
             "sum": builder.reduce_sum(long),
@@ -72,9 +73,10 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     graph = a_graph_for_every_pass()
     save_onnx(graph, tmp_path / "model.onnx")
     nodes = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
-    written = ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization", "InstanceNormalization", "Elu", "ReduceL2"]
-    pooled = ["GlobalLpPool", "Slice", "Expand", "AveragePool", "ReduceSum", "Reshape", "CumSum"]
-    assert nodes == written + pooled
+    written = ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization", "InstanceNormalization", "Elu"]
+    reduced = ["ReduceL2", "ReduceL1", "GlobalLpPool"]
+    long = ["Slice", "Expand", "AveragePool", "ReduceSum", "Reshape", "CumSum"]
+    assert nodes == written + reduced + long
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:

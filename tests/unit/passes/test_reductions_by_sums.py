@@ -1,4 +1,4 @@
-"""Norms and logarithms of sums, of numbers whose squares and exponentials are out of range."""
+"""Sums of magnitudes, squares and exponentials, and logarithms of sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_s
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 
-OPS = ("reduce_l1", "reduce_l2", "reduce_log_sum", "reduce_log_sum_exp", "reduce_sum_square")
+OPS = ("reduce_l1", "reduce_log_sum", "reduce_log_sum_exp", "reduce_sum_square")
 
 
 def a_reduction(op: str, shape: Sequence[int], data_type: DataType = "float32", **options: Any) -> Graph:
@@ -28,20 +28,6 @@ def reduced(op: str, values: Sequence[float], data_type: DataType = "float32") -
     graph = reductions_by_sums(a_reduction(op, x.shape, data_type))
     assert all(node.op != op for node in graph.nodes)
     return float(run_graph(graph, {"x": x}, OnnxRuntimeBackend())["y"])
-
-
-@pytest.mark.parametrize("size", [1.0, 1e19, 1e30, 2e38, 1e-19, 1e-23, 1e-30, 1e-37, 1e-44])
-def test_the_norm_of_numbers_of_any_size(size: float) -> None:
-    x = np.array([size, size / 4, 0, -size], "f")
-    assert reduced("reduce_l2", x.tolist()) == pytest.approx(math.hypot(*x.tolist()), rel=1e-6, abs=2e-45)
-
-
-def test_the_norm_of_numbers_of_several_sizes_is_that_of_the_largest() -> None:
-    assert reduced("reduce_l2", [1e-30, 3e15, 1, 4e15]) == pytest.approx(5e15, rel=1e-6)
-
-
-def test_a_norm_beyond_the_range_is_infinite() -> None:
-    assert reduced("reduce_l2", [3e38, 3e38]) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -68,11 +54,10 @@ def test_infinity_and_nan_are_not_lost(op: str, special: float) -> None:
 
 @pytest.mark.parametrize("op", OPS)
 def test_float16_is_computed_in_float32(op: str) -> None:
-    values = [600.0] * 100 if op in ("reduce_l1", "reduce_l2", "reduce_log_sum") else [2.0] * 100
+    values = [600.0] * 100 if op in ("reduce_l1", "reduce_log_sum") else [2.0] * 100
     x = np.array(values)
     expected = {
         "reduce_l1": 60000,
-        "reduce_l2": 6000,
         "reduce_log_sum": math.log(60000),
         "reduce_log_sum_exp": 2 + math.log(100),
         "reduce_sum_square": 400,
@@ -88,5 +73,5 @@ def test_the_shape_is_kept(op: str, options: dict[str, Any]) -> None:
 
 
 def test_integers_and_reductions_along_no_axis_are_left_as_they_are() -> None:
-    for graph in (a_reduction("reduce_l1", [2], "int32"), a_reduction("reduce_l2", [2], axes=[])):
+    for graph in (a_reduction("reduce_l1", [2], "int32"), a_reduction("reduce_l1", [2], axes=[])):
         assert reductions_by_sums(graph) is graph

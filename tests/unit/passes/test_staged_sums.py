@@ -23,12 +23,15 @@ def a_reduction(op: str, shape: Sequence[int], axes: Sequence[int], data_type: D
 @pytest.mark.parametrize(
     ("shape", "axes"),
     [
-        ((1025, 3), [0]),
+        ((513, 3), [0]),
         ((1031, 2), [0]),  # a prime number
-        ((8209,), [0]),
+        ((4099,), [0]),
         ((2, 100_003), [1]),
         ((3, 1200, 4), [1]),
+        ((1, 4096, 1), [0, 1]),
         ((40, 5, 40), [2, 0]),
+        ((700, 2, 1), [2, 0]),
+        ((1, 2, 700, 3), [2, 0]),
         ((5, 50, 50, 3), [1, 2]),
         ((2, 30, 1, 50, 2, 3), [1, 2, 3, 5]),
         ((300_000, 2), [1, 0]),
@@ -36,13 +39,13 @@ def a_reduction(op: str, shape: Sequence[int], axes: Sequence[int], data_type: D
 )
 @pytest.mark.parametrize("data_type", ["float32", "float16"])
 def test_sums_and_means_in_stages(shape: tuple[int, ...], axes: list[int], data_type: DataType) -> None:
-    count = prod(shape[axis] for axis in axes)
     x = (np.random.default_rng(0).uniform(0.5, 1, shape) / (1 if data_type == "float32" else 64)).astype(data_type)
     for op, exact in (("reduce_sum", np.sum), ("reduce_mean", np.mean)):
         graph = a_reduction(op, shape, axes, data_type)
         staged = staged_sums(graph)
+        assert staged is not graph
         counts = [prod(n["input"].shape[axis] for axis in n.attributes["axes"]) for n in staged.nodes if n.op == op]
-        assert max(counts) < count
+        assert max(counts) <= 4096
         result = run_graph(staged, {"x": x}, OnnxRuntimeBackend())["y"]
         expected = exact(x.astype("d"), axis=tuple(axes))
         np.testing.assert_allclose(result, expected, rtol=3e-6 if data_type == "float32" else 1e-3)
@@ -72,8 +75,8 @@ def test_a_mean_of_large_numbers_does_not_overflow_sooner_than_that_of_one_part(
 
 def test_short_ones_and_integers_are_left_as_they_are() -> None:
     for graph in (
-        a_reduction("reduce_sum", (1024, 9), [0]),
-        a_reduction("reduce_mean", (9, 8192), [1]),
+        a_reduction("reduce_sum", (512, 9), [0]),
+        a_reduction("reduce_mean", (9, 4096), [1]),
         a_reduction("reduce_sum", (5000, 2), [0], "int32"),
         a_reduction("reduce_max", (5000, 2), [0]),
     ):
