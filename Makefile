@@ -7,19 +7,22 @@ ARGS ?=
 SCALE ?= 0.1
 
 RUN := $(VENV)/bin/python
+# An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
+NEWEST := $(VENV)/newest
 # Its wheel carries the weights of the demo's network; its own dependencies are not needed for that.
 MAGIKA := magika==1.0.3
 # Where `make chromium` puts a browser, outside of this directory.
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs chromium clean
+.PHONY: help demo test newest check format bench docs chromium clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    stream this directory's files (or ARGS=DIRECTORY) through a neural network"
 	@echo "make test    run the tests (ARGS are for pytest)"
+	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
@@ -32,6 +35,13 @@ demo: $(VENV)/demo.installed $(VENV)/magika.installed
 
 test: $(VENV)/test.installed $(VENV)/magika.installed
 	$(RUN) -m pytest $(ARGS)
+
+newest: | $(RUN)
+	$(RUN) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre onnxruntime
+	$(NEWEST)/bin/python -c 'import onnxruntime; print("testing with onnxruntime", onnxruntime.__version__)'
+	$(NEWEST)/bin/python -m pytest tests/unit $(ARGS)
 
 check: $(VENV)/check.installed
 	$(RUN) -m ruff format --check

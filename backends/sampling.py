@@ -1,4 +1,4 @@
-"""Where the outputs of `resample2d` lie in its input, worked out with integers: halves must not depend on rounding.
+"""The places of `resample2d`'s outputs in its input, computed with integers: halves must not depend on rounding.
 
 Output `o` of `outputs` lies at `(o + 0.5) * inputs / outputs - 0.5`, which is `((2 * o + 1) * inputs - outputs) / (2 *
 outputs)`.
@@ -19,7 +19,7 @@ def _numerators(inputs: int, outputs: int) -> np.ndarray[Any, np.dtype[np.int64]
 
 
 def nearest(inputs: int, outputs: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The index that each output takes: the nearest, of two equally near the lower.
+    """The index that each output takes: the nearest, or the lower of two that are equally near.
 
     >>> nearest(4, 2).tolist(), nearest(2, 5).tolist()
     ([0, 2], [0, 0, 0, 1, 1])

@@ -25,11 +25,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import _pybind_state as native
 from rich.console import Console
 from rich.table import Table
 
 import webnn
+from webnn.backends.onnxruntime import native
 
 __all__ = [
     "IDLE",

@@ -42,7 +42,7 @@ def elu(xp: Any, x: Array, alpha: float) -> Array:
 
 @_in_float32("gelu")
 def gelu(xp: Any, x: Array) -> Array:
-    """`0.5 * x * (1 + erf(x / sqrt(2)))`; what is in brackets is the complement at -x, without cancellation."""
+    """`0.5 * x * (1 + erf(x / sqrt(2)))`; the sum in brackets is the complement at -x, without cancellation."""
     x = x.astype(xp.float64)
     _, complement = erf_and_complement(xp, -x / 2**0.5)
     return 0.5 * x * complement
@@ -94,7 +94,7 @@ def sigmoid(xp: Any, x: Array) -> Array:
 
 @_in_float32("softmax")
 def softmax(xp: Any, x: Array, axis: int) -> Array:
-    """`exp(x)` over its sum along `axis`; the largest element becomes 1 before, so that none overflows."""
+    """`exp(x)` over its sum along `axis`, scaled so that the largest is 1 and none overflows."""
     x = x.astype(xp.float64)
     powers = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return powers / xp.sum(powers, axis=axis, keepdims=True)

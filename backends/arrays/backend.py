@@ -22,7 +22,7 @@ __all__ = ["ArraysBackend", "ArraysExecutable"]
 
 @dataclass(slots=True)
 class Step:
-    """One node: its kernel, and which intermediate values nobody reads after it."""
+    """One node: its kernel, and the intermediate values that are not read after it."""
 
     node: Node
     kernel: Kernel
@@ -77,11 +77,11 @@ class ArraysBackend(Backend):
     name: ClassVar[str] = "arrays"
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """Look up the kernel of each node, and where each intermediate value is read last."""
+        """Look up the kernel of each node, and the step that reads each intermediate value last."""
         steps = [Step(node, kernels[node]) for node in graph.nodes]
         kept = {id(o) for o in graph.outputs.values()} | {id(o) for o in graph.constants}
         for step in reversed(steps):
-            # Outputs that nobody reads die where they are made.
+            # Outputs that are never read are dropped by the step that makes them.
             mentioned = dict.fromkeys([id(o) for o in step.node.inputs()] + [id(o) for o in step.node.outputs])
             step.last_read = tuple(key for key in mentioned if key not in kept)
             kept.update(step.last_read)

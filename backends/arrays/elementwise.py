@@ -32,7 +32,7 @@ one_to_one(
 
 @kernels.lowers("div")
 def div(xp: Any, node: Node, operands: Arrays) -> Array:
-    """Truncates integers toward zero, and gives 0 where they are divided by it."""
+    """Integer quotients are truncated toward 0, and 0 where the divisor is 0."""
     a, b = operands["a"], operands["b"]
     if node.output.data_type in FLOATS:
         return a / b
@@ -49,7 +49,7 @@ def pow(xp: Any, node: Node, operands: Arrays) -> Array:
     if node.output.data_type in FLOATS:
         return xp.pow(a, b)
     negative = b < 0
-    # The bases that are left only ask whether the exponent is odd.
+    # For the bases 1 and -1 it only matters whether the exponent is odd.
     power = xp.pow(a, xp.where(negative, b & 1, b))
     return xp.where(negative & (a != 1) & (a != -1), xp.zeros_like(power), power)
 

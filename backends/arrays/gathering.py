@@ -33,8 +33,8 @@ def _positions(xp: Any, node: Node, operands: Arrays) -> tuple[Array, list[int]]
 
 
 def _replaced(xp: Any, values: Array, positions: Array, updates: Array) -> Array:
-    """A copy of `values` with `values[positions]` replaced; of equal positions the last one counts."""
-    # Not every library assigns in order, so only the last of equal positions are left to assign.
+    """A copy of `values` with `values[positions]` replaced; the last of equal positions counts."""
+    # Not every library assigns in order, so only the last of equal positions is assigned.
     order = xp.argsort(positions, kind="stable")
     ordered = positions[order]
     last = order[xp.concat([ordered[1:] != ordered[:-1], xp.asarray([True])])]

@@ -1,7 +1,7 @@
 """The arrays backend's table of kernels.
 
-A kernel computes one operator on arrays of a library that follows the array-API standard, in the words of the
-specification, so that it can be read beside it.
+A kernel computes one operator on arrays of a library that follows the array-API standard. It is written like the
+specification's text, so that the two can be read side by side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Array", "Arrays", "Kernel", "kernels", "one_to_one"]
 Array: TypeAlias = Any
 """An array of the library in use; the standard has no type for it."""
 Arrays: TypeAlias = Mapping[str, Any]
-"""A node's operands by parameter name: an `Array` each, a tuple of them for a list parameter."""
+"""A node's operands by parameter name: an `Array`, or a tuple of them for a list parameter."""
 Kernel: TypeAlias = Callable[[Any, Node, Arrays], Array | tuple[Array, ...]]
 """`kernel(xp, node, operands)`: `xp` is the library's namespace; the result has the outputs' shapes and data types."""
 

@@ -21,7 +21,7 @@ _QUESTIONS: Final = {
     "is_nan": "isnan",
     "is_infinite": "isinf",
 }
-"""Our names, and what the array-API standard calls them."""
+"""The operators, and their names in the array-API standard."""
 
 
 @kernels.lowers(*_QUESTIONS)

@@ -17,7 +17,7 @@ def gemm(xp: Any, node: Node, operands: Arrays) -> Array:
     if options["b_transpose"]:
         b = b.T
     output = options["alpha"] * (a @ b)
-    if "c" in operands and options["beta"] != 0:  # as in BLAS, a beta of 0 takes c out, even where it is not finite
+    if "c" in operands and options["beta"] != 0:  # as in BLAS, a beta of 0 also removes infinities of c
         output = output + options["beta"] * operands["c"].astype(wide)
     return output.astype(dtype)
 

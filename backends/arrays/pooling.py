@@ -31,7 +31,7 @@ def _sum(xp: Any, node: Node, x: Array) -> Array:
 
 @kernels.lowers("average_pool2d")
 def average_pool2d(xp: Any, node: Node, operands: Arrays) -> Array:
-    """The sum of each window, divided by how many values of the input are in it."""
+    """The sum of each window, divided by the number of input values in it."""
     x = operands["input"]
     layout: Any = node.attributes["layout"]
     ones = xp.ones([size if axis in "hw" else 1 for axis, size in zip(layout, x.shape, strict=True)])

@@ -1,4 +1,4 @@
-"""Recurrent networks on arrays, in the words of the specification's cells; everything is computed in float64."""
+"""Recurrent networks on arrays, as the specification decomposes their cells; computed in float64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ACTIVATIONS: Final[Mapping[str, Callable[[Any, Array], Array]]] = {
 }
 
 State: TypeAlias = tuple[Array, ...]
-"""What goes from step to step: the hidden state, and the cell state of an LSTM."""
+"""The state between steps: the hidden state, and the cell state of an LSTM."""
 Step: TypeAlias = Callable[[Any, Node, Array, State, Arrays], State]
 """`step(xp, node, input, state, weights)`: the next state."""
 

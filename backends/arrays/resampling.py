@@ -11,7 +11,7 @@ from webnn.graph.ir import Node
 
 @kernels.lowers("resample2d")
 def resample2d(xp: Any, node: Node, operands: Arrays) -> Array:
-    """The nearest values, or the mean of the two around along each axis, weighted by how near they are."""
+    """The nearest values, or the mean of the two neighbours along each axis, weighted by their distance."""
     options: Any = node.attributes
     x = operands["input"]
     data_type = x.dtype
@@ -32,5 +32,5 @@ def _interpolated(xp: Any, x: Array, axis: int, size: int) -> Array:
     low = xp.take(x, xp.astype(below, xp.int64), axis=axis)
     high = xp.take(x, xp.astype(xp.ceil(places), xp.int64), axis=axis)
     weight = xp.reshape(places - below, (-1,) + (1,) * (x.ndim - 1 - axis))
-    # Where an output lies on a value, it is that value, also if that is infinite.
+    # An output that lies on a value is that value, even an infinite one.
     return xp.where(weight == 0, low, low * (1 - weight) + high * weight)

@@ -1,1 +1,1 @@
-"""A graph as an ONNX model: used by the onnxruntime, TensorRT and export paths. One module per operator family."""
+"""A graph as an ONNX model, for backends that read ONNX and for export. One module for each family of operators."""

@@ -40,7 +40,7 @@ def with_options(node: Node, model: Model) -> None:
 
 @lowerings.lowers("clamp")
 def clamp(node: Node, model: Model) -> None:
-    """`Clip`, always with both bounds: runtimes take one that is left out for the largest finite value."""
+    """`Clip`, always with both bounds: runtimes take a missing bound for the largest finite value."""
     x, data_type = model[node["input"]], node.output.data_type
     bounds = node.attributes["min_value"], node.attributes["max_value"]
     if bounds == (cast_number(-math.inf, data_type), cast_number(math.inf, data_type)):
@@ -77,7 +77,7 @@ def prelu(node: Node, model: Model) -> None:
 
 @lowerings.lowers("relu")
 def relu(node: Node, model: Model) -> None:
-    """`Relu`; of integers `Max`: int64 has few kernels, and onnxruntime fails where it fuses others with a `Clip`."""
+    """`Relu` for floats; `Max` for integers, as runtimes lack kernels of `Relu` or take all of them for floats."""
     x, data_type = model[node["input"]], node.output.data_type
     if data_type not in FLOATS:
         model.emit("Max", [x, model.constant(0, data_type)], to=node.output)

@@ -56,7 +56,7 @@ def sign(node: Node, model: Model) -> None:
 
 @lowerings.lowers("div")
 def div(node: Node, model: Model) -> None:
-    """`Div`; the processor stops at integers divided by zero, and at the lowest one divided by -1."""
+    """`Div`; integers need care, since a processor traps at a division by 0 and at the lowest integer divided by -1."""
     a, b, data_type = model[node["a"]], model[node["b"]], node.output.data_type
     trapping = (0,) if data_type.startswith("u") else (0, -1)
     divisor = node["b"].constant
@@ -112,7 +112,7 @@ def _exponent_bits(exponent: MLOperand) -> int:
 
 @lowerings.lowers("cast")
 def cast(node: Node, model: Model) -> None:
-    """`Cast`, which leaves floats beyond the range of an integer type undefined."""
+    """`Cast`; ONNX leaves floats beyond the range of an integer type undefined, so these are bounded first."""
     x, source, target = model[node["input"]], node["input"].data_type, node.output.data_type
     if source in FLOATS and target not in FLOATS:
         x = _truncated(model, model.cast(x, "float32"), target)

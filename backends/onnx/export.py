@@ -1,7 +1,7 @@
 """A graph as an `.onnx` file of standard operators, for any runtime that reads ONNX.
 
-What weighs more than a megabyte together lies in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
-external data. That file takes its name first, so that a model never refers to weights that are not there yet.
+Weights of more than a megabyte together lie in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
+external data. That file gets its name first, so that a model never refers to weights that are not there yet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webnn.graph.ir import Graph
 __all__ = ["save_onnx"]
 
 TOGETHER_BYTES: Final = 1024 * 1024
-"""Up to this, weights are part of the model's own file."""
+"""Weights of up to this size together are part of the model's own file."""
 ALIGNMENT: Final = 64
 PAGE: Final = 4096
 """Where weights of at least `MAPPED_BYTES` begin, so that runtimes can map them into memory one by one."""

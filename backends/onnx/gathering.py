@@ -1,7 +1,7 @@
 """Gathering and scattering in ONNX: one node each, after one that keeps indices in range.
 
-ONNX counts negative indices from the end too, but indices out of range are errors there, so they are clamped first.
-Constant indices are clamped here and cost nothing.
+ONNX counts negative indices from the end too, but there indices out of range are errors, so they are clamped first.
+Constant indices are clamped here, which costs nothing at run time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
 _IN_ORDER: Final = 2**14
-"""Fewer elements than this are scattered in order: onnxruntime splits `ScatterND` among threads from about 2**17 on."""
+"""Runtimes scatter fewer elements than this in order; onnxruntime uses several threads from about 2**17 on."""
 
 
 def _clamped(indices: MLOperand, sizes: Sequence[int], model: Model) -> str:
@@ -84,9 +84,10 @@ def scatter_nd(node: Node, model: Model) -> None:
 
 
 def _settled_updates(node: Node, coordinates: str, model: Model) -> str:
-    """The updates, those of the same slice all replaced by the last of them: then it is all one which is written last.
+    """The updates, with all of one slice replaced by the last of them.
 
-    `last` is that update's number, found by scattering the numbers of all updates one by one.
+    ONNX leaves the order of updates open, and with equal ones it does not matter. `last` is the number of the last
+    update of each slice, found by scattering the numbers of all updates one by one.
     """
     input, indices, updates = node["input"], node["indices"], node["updates"]
     depth, count = indices.shape[-1], prod(indices.shape[:-1])

@@ -1,15 +1,16 @@
 """Writing an ONNX model from a graph.
 
 A `Model` is filled by the lowerings of the families: they ask for the name of an operand (`model[operand]`) and `emit`
-nodes. Every value's type is known here, so that `emit` can do what no lowering should have to think about: where the
-runtime that will load the model has no kernel of an operator for a data type, the inputs are cast to the nearest wider
-type that it does have, and the outputs back. 32- and 64-bit integers are never widened to floats.
+nodes. The model knows the type of every value, so `emit` takes a concern off the lowerings: where the runtime that will
+load the model has no kernel of an operator for a data type, it casts the inputs to the nearest wider type that has one,
+and the outputs back. 32- and 64-bit integers are never widened to floats.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
+from math import prod
 from typing import Any, Final, Literal, Protocol
 
 import ml_dtypes
@@ -29,6 +30,10 @@ OPSET: Final = 21
 IR_VERSION: Final = 10
 INLINE_BYTES: Final = 1024
 """Constants up to this size are written into the model; larger ones stay in the caller's memory."""
+MADE_BYTES: Final = 1024 * 1024
+"""Constants that lowerings make are at most this large, where they can be computed in the model."""
+TOGETHER_BYTES: Final = 256 * 1024 * 1024
+"""And so large are all of them together, so that a small graph never becomes a large model."""
 
 _ONNX_TYPES: Final[dict[str, int]] = {
     "float32": TensorProto.FLOAT,
@@ -62,10 +67,10 @@ _WIDER: Final[dict[str, tuple[str, ...]]] = {
     "int4": ("int8",),
     "uint4": ("uint8",),
 }
-"""Where to compute when a type has no kernel: types that hold every value of the first, narrowest first."""
+"""The types to compute in when a type has no kernel: they hold all its values, narrowest first."""
 _SAME_BITS: Final = {"uint64": "int64"}
 _MOVING: Final = frozenset({"Expand", "Gather", "Pad", "Slice", "Tile", "Transpose", "Trilu", "Where"})
-"""Operators that only move elements: a type of the same size will do, since no bit of theirs is looked at."""
+"""Operators that only move elements. A type of the same size will do, since they read no bit of them."""
 
 
 def onnx_type(name: str) -> int:
@@ -109,18 +114,19 @@ class Model:
     """An ONNX model in the making.
 
     Args:
-        graph: what to lower; its inputs and outputs keep their names where ONNX can spell them.
-        kernels: what the runtime can compute; None writes standard ONNX, with casts only where that asks for them.
+        graph: the graph to lower; its inputs and outputs keep their names where ONNX can hold them.
+        kernels: the kernels of the runtime; None writes standard ONNX, with casts only where the standard needs them.
     """
 
     def __init__(self, graph: Graph, kernels: Kernels | None = None) -> None:
         self.graph = graph
         self.kernels = kernels
         self.input_names: dict[str, str] = {}
-        """The graph's input names, and what they are called in the model."""
+        """The graph's input names, and their names in the model."""
         self.output_names: dict[str, str] = {}
+        """Likewise for the outputs."""
         self.external: dict[str, np.ndarray[Any, Any]] = {}
-        """Constants that were left out of the model: initializer name to array."""
+        """Constants without data in the model: initializer name to array."""
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._types: dict[str, str] = {}
@@ -130,11 +136,12 @@ class Model:
         self._taken: dict[str, int] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._where = ""
+        self._made = 0
         self._domains: set[str] = set()
         for name, operand in graph.inputs.items():
             self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
             self._types[self.input_names[name]] = operand.data_type
-        for name in graph.outputs:  # now, before a value of the lowering's own takes the name
+        for name in graph.outputs:  # before a value of a lowering takes the name
             self.output_names[name] = self._fresh(_spelled(name) or "output")
 
     def __getitem__(self, operand: MLOperand) -> str:
@@ -150,27 +157,44 @@ class Model:
         return self._types[name]
 
     def begin(self, node: Node) -> None:
-        """Say which node the next `emit` calls belong to; their ONNX nodes carry its label."""
+        """Set the node that the next `emit` calls belong to; their ONNX nodes carry its label."""
         self._where = node.where
 
     def constant(self, value: Any, data_type: str = "int64") -> str:
-        """A constant of the lowering's own: a shape, axes, a bound, a filling."""
+        """A constant that the graph does not have: a shape, axes, a bound, a filling."""
         dtype: Any = {"int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4}.get(data_type) or np.dtype(data_type)
         array = np.asarray(value, dtype=dtype, order="C")
         key = (data_type, array.shape, array.tobytes())
         name = self._constants.get(key)
         if name is None:
-            # A list of integers may be sizes, which shape inference reads, and it reads nothing outside the model.
+            self.expect(array.nbytes)
+            self._made += array.nbytes
+            # A list of integers may be sizes, and shape inference reads only what is inside the model.
             sizes = data_type == "int64" and array.ndim == 1
             name = self._constants[key] = self._weight(array, "constant", inline=sizes)
         return name
 
+    def expect(self, byte_length: int) -> None:
+        """Raise `NotSupportedError` if a constant of that size is more than a lowering may still make."""
+        total = self._made + byte_length
+        if total > TOGETHER_BYTES:
+            raise NotSupportedError(
+                f"{self._where}: in ONNX this takes constants of {total} bytes that the graph does not have;"
+                f" at most {TOGETHER_BYTES} bytes of them are made for one graph"
+            )
+
+    def full(self, number: int, shape: Sequence[int], data_type: str) -> str:
+        """A constant of one number; where it would be large, an `Expand` of the number."""
+        if prod(shape) * np.dtype(data_type).itemsize <= MADE_BYTES:
+            return self.constant(np.full(shape, number), data_type)
+        return self.emit("Expand", [self.constant(number, data_type), self.constant(list(shape))])
+
     def derived(
         self, operands: Sequence[MLOperand], how: Hashable, make: Callable[..., np.ndarray[Any, Any]], /
     ) -> str:
-        """A weight that is made from constants now, rather than in each run: `make` of the operands' values.
+        """A weight that is computed from constants now and not in each run: `make` of the operands' values.
 
-        It is made once for the same operands and the same `how`, which says what `make` does.
+        It is made once for the same operands and the same `how`, a key for the function `make`.
         """
         key = (tuple(id(operand) for operand in operands), how)
         name = self._derived.get(key)
@@ -193,10 +217,10 @@ class Model:
 
         Args:
             op_type: the ONNX operator.
-            inputs: names of values; "" for an optional input that is left out.
+            inputs: names of values; "" for an optional input that is not given.
             to: the operand that the output is the value of, if it is one.
             domain: of the operator, "" for the standard one.
-            **attributes: the node's attributes; None leaves one out.
+            **attributes: the node's attributes, without those that are None.
         """
         return self.emit_many(op_type, inputs, [to], domain=domain, **attributes)[0]
 
@@ -210,7 +234,7 @@ class Model:
         domain: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """Add a node with several outputs; each is the value of an operand, of none (None), or left out ("")."""
+        """Add a node with several outputs, each the value of an operand, or of no operand (None), or not made ("")."""
         cast_inputs, variables = self._cast_inputs(op_type, domain, inputs)
         names, results = [], []
         for i, operand in enumerate(outputs):
@@ -231,7 +255,7 @@ class Model:
         return finished
 
     def _cast_inputs(self, op_type: str, domain: str, inputs: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The inputs in types that have a kernel; and what stood for each of the schema's types before."""
+        """The inputs in types that have a kernel; and the type of each of the schema's variables before."""
         schema = _schema(op_type, domain)
         if schema is None:
             return list(inputs), {}
@@ -247,7 +271,7 @@ class Model:
     def _output_types(
         self, op_type: str, domain: str, index: int, variables: Mapping[str, str], untold: str
     ) -> tuple[str, str]:
-        """The type in which an output is computed, and the one that it is to have: `untold` if no schema says it."""
+        """The type in which an output is computed, and its final type; `untold` if no schema has one."""
         schema = _schema(op_type, domain)
         out_types = schema[1] if schema is not None else ()
         variable = out_types[min(index, len(out_types) - 1)] if out_types else ""
@@ -258,11 +282,11 @@ class Model:
         return final, final
 
     def set(self, operand: MLOperand, name: str) -> None:
-        """Say that the value called `name` is the value of `operand`, casting it to the operand's type if need be."""
+        """Make the value called `name` the value of `operand`, cast to the operand's type if need be."""
         self._names[id(operand)] = self.cast(name, operand.data_type)
 
     def cast(self, name: str, data_type: str) -> str:
-        """The value as another type; the value itself if it has that type, or what was widened to it."""
+        """The value as another type: itself if it has that type, or the value that it was widened from."""
         if self._types[name] == data_type:
             return name
         source = self._cast_from.get(name)
@@ -279,7 +303,7 @@ class Model:
         return self.emit("Reshape", [name, self.constant(list(shape))], to=to)
 
     def transpose(self, name: str, permutation: Sequence[int], *, to: MLOperand | None = None) -> str:
-        """The value with its axes in another order; the value itself if that is the order they have."""
+        """The value with its axes in another order; the value itself if they are in that order."""
         if to is None and list(permutation) == list(range(len(permutation))):
             return name
         return self.emit("Transpose", [name], to=to, perm=list(permutation))
@@ -315,7 +339,7 @@ class Model:
         self._nodes.append(node)
 
     def _nodes_read(self) -> list[onnx.NodeProto]:
-        """The nodes that an output depends on: runtimes compute the others too, such as casts that nobody needs."""
+        """The nodes that an output depends on; runtimes would compute the others too, such as unread casts."""
         read = set(self.output_names.values())
         kept = []
         for node in reversed(self._nodes):
@@ -335,7 +359,9 @@ class Model:
                 return wider
         if op_type in _MOVING and _SAME_BITS.get(data_type) in types:
             return _SAME_BITS[data_type]
-        raise NotSupportedError(f"{self._where}: no kernel of {op_type} for {data_type}, nor for a type that holds it")
+        raise NotSupportedError(
+            f"{self._where}: runtimes have no kernel of {op_type} for {data_type} or a wider type; cast its operands"
+        )
 
     def _fresh(self, name: str) -> str:
         candidate = name
@@ -365,7 +391,7 @@ class Model:
 
 
 def _rename(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
-    """Call values in `node`, and in its bodies, what `renamed` says."""
+    """Rename values in `node` and in its bodies."""
     for names in (node.input, node.output):
         for i, name in enumerate(names):
             if name in renamed:

@@ -1,10 +1,8 @@
-"""Normalization in ONNX, which wants the features at certain places: the input is transposed where they are not."""
+"""Normalization in ONNX, which has a fixed place for the features: other inputs are transposed first."""
 
 from __future__ import annotations
 
 from math import prod
-
-import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
@@ -77,7 +75,7 @@ def _normalize_alone(node: Node, model: Model) -> None:
 
 
 def _factors(node: Node, sizes: tuple[int, ...], model: Model) -> tuple[str, str]:
-    """Scale and bias, 1 and 0 where they are not given."""
+    """Scale and bias; 1 and 0 where they are not given."""
     scale, bias = node.get("scale"), node.get("bias")
     return (
         model[scale] if scale is not None else _full(1, sizes, node, model),
@@ -86,7 +84,7 @@ def _factors(node: Node, sizes: tuple[int, ...], model: Model) -> tuple[str, str
 
 
 def _full(value: int, sizes: tuple[int, ...], node: Node, model: Model) -> str:
-    return model.constant(np.full(sizes, value), node.output.data_type)
+    return model.full(value, sizes, node.output.data_type)
 
 
 def _inverse(permutation: list[int]) -> list[int]:

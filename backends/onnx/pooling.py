@@ -1,7 +1,7 @@
 """Pooling in ONNX, whose operators are in the layout "nchw".
 
-The number of windows is settled, so `ceil_mode` is never used: padding at the end says the same. Runtimes reject
-padding that is as large as the window, and disagree on windows without any data; there the input is padded beforehand.
+The number of windows is known, so `ceil_mode` is never used: padding at the end does the same. Runtimes reject padding
+that is as large as the window, and disagree on windows without any data; in these cases the input is padded first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
-from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.model import MADE_BYTES, Model
 from webnn.errors import NotSupportedError
 from webnn.graph.descriptor import MAX_DIMENSION
 from webnn.graph.ir import Node
@@ -37,10 +37,16 @@ def average_pool2d(node: Node, model: Model) -> None:
         return pooling.finish(pooling.emit("AveragePool", 0), 0)
     # Padding that is part of the input is counted; in float32, since the average with it may be far smaller.
     pooling.input = model.cast(pooling.input, "float32")
-    counts = np.outer(*pooling.counts)
-    correction = np.divide(math.prod(pooling.window), counts, out=np.zeros(counts.shape), where=counts > 0)
     average = pooling.emit("AveragePool", 0)
-    return pooling.finish(model.emit("Mul", [average, model.constant(correction, "float32")]), 0)
+    if math.prod(map(len, pooling.counts)) * 4 <= MADE_BYTES:
+        counts = np.outer(*pooling.counts)
+        correction = np.divide(math.prod(pooling.window), counts, out=np.zeros(counts.shape), where=counts > 0)
+        average = model.emit("Mul", [average, model.constant(correction, "float32")])
+    else:
+        for window, counts, shape in zip(pooling.window, pooling.counts, ((-1, 1), (-1,)), strict=True):
+            correction = np.divide(window, counts, out=np.zeros(counts.shape), where=counts > 0)
+            average = model.emit("Mul", [average, model.constant(correction.reshape(shape), "float32")])
+    return pooling.finish(average, 0)
 
 
 @lowerings.lowers("l2_pool2d")
@@ -100,12 +106,13 @@ class _Pooling:
         self.sizes: tuple[int, int] = options["output_sizes"]
         self.outputs, self.sweeps = zip(*map(Sweep.trimmed, both, self.sizes), strict=True)
         self.window = [sweep.window for sweep in self.sweeps]
+        model.expect(8 * sum(map(len, self.outputs)))
         self.counts = [sweep.counts(len(outputs)) for sweep, outputs in zip(self.sweeps, self.outputs, strict=True)]
         self.is_global = all(
             len(outputs) == 1 and sweep.dilation == 1 and sweep.window == sweep.input and sweep.begin == 0
             for sweep, outputs in zip(self.sweeps, self.outputs, strict=True)
         )
-        self.fits = all(map(all, self.counts)) and all(
+        self.fits = all(counts.all() for counts in self.counts) and all(
             0 <= sweep.begin < sweep.window and -sweep.stride < sweep.end < sweep.window for sweep in self.sweeps
         )
         """Whether the operator's own padding will do."""
@@ -119,7 +126,7 @@ class _Pooling:
             [self.input if self.fits else self.padded(fill)],
             kernel_shape=self.window,
             strides=[sweep.stride for sweep in self.sweeps],
-            # onnxruntime puts it on a quantized AveragePool, which has no such attribute: only where it must be.
+            # Left out where it is 1: runtimes copy it to quantized pooling operators, which have no such attribute.
             dilations=None if dilations == [1, 1] else dilations,
             pads=pads if self.fits else None,
             **attributes,

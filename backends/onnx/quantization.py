@@ -1,8 +1,8 @@
 """Quantization in ONNX.
 
 ONNX knows one scale per tensor, one per index of an axis, and one per block of one axis. WebNN's blocks may lie along
-every axis. Most of them become one of ONNX's forms when the data is reshaped, which moves nothing; what is left
-repeats the scales until it does.
+every axis. Most of them become one of ONNX's forms when the data is reshaped, which moves nothing; for the others, the
+scales are repeated until they do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
-from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.model import MADE_BYTES, Model
 from webnn.graph.broadcasting import Shape, plain_broadcast
 from webnn.graph.dtypes import cast_number
 from webnn.graph.ir import Node
@@ -26,7 +26,7 @@ __all__ = ["EMULATED"]
 EMULATED: Final = frozenset({"dequantize_linear", "quantize_linear"})
 """Only for `_WIDE` integers, which ONNX cannot quantize to, nor dequantize from with a zero point."""
 _WIDE: Final = ("int32", "uint32")
-"""Their operators are written out in float64, which holds them."""
+"""They are quantized with several operators in float64, which holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ def _reshaped(
     last = wider if final is None else final
     if shape == wider == last == operand.shape:
         return model[operand]
-    if operand.constant is not None:
+    # A small constant that is repeated to a large one is left to the runtime.
+    if operand.constant is not None and (wider == shape or operand.constant.itemsize * math.prod(wider) <= MADE_BYTES):
 
         def reshape(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             return np.broadcast_to(array.reshape(shape), wider).reshape(last)

@@ -1,6 +1,6 @@
 """Recurrent networks in ONNX: one GRU or LSTM each; a cell is a sequence of one step.
 
-ONNX has the gates in one order, and both biases in one operand. Constants are brought into that form here, once.
+ONNX has the gates in one order, and both biases in one operand. Constants are brought into that form once, here.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Network:
                 return np.concatenate([values.get(name, zeros) for name in names], axis=1)
 
             return self.model.derived(operands, ("biases", *given, self.is_cell, self.reordered), join)
-        parts = [self.operand(name, True) or self.model.constant(zeros, data_type) for name in names]
+        parts = [self.operand(name, True) or self.model.full(0, zeros.shape, data_type) for name in names]
         return self.model.emit("Concat", parts, axis=1)
 
     def lower(self, op_type: str, states: Sequence[str], peephole: str = "", **attributes: Any) -> None:
@@ -154,7 +154,7 @@ def _scan(network: _Network, states: Sequence[str]) -> None:
     backward = [0, 1] if directions == 2 else [int(network.direction == "backward")]
     outputs = model.emit_many(
         "Scan",
-        [*(name or model.constant(np.zeros(shape), "float32") for name in initial), *inputs],
+        [*(name or model.full(0, shape, "float32") for name in initial), *inputs],
         [*([None, None] if network.is_cell else node.outputs[:2]), *([None] * returned)],
         body=_step(
             network.activations,

@@ -1,15 +1,14 @@
 """Reductions in ONNX.
 
-onnxruntime sums and multiplies integers in double precision and saturates, and loses some NaNs in its maxima. So sums
-of integers are products with a vector of ones, which it computes exactly, and products are multiplied in halves.
+The ONNX standard leaves open how sums of integers overflow and what a maximum makes of NaN. Runtimes differ:
+onnxruntime sums and multiplies integers in double precision and saturates, and loses some NaNs. So sums of integers are
+products with a vector of ones, which are computed exactly, and products are multiplied in halves.
 """
 
 from __future__ import annotations
 
 from math import prod
 from typing import Final
-
-import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
@@ -29,7 +28,7 @@ _OP_TYPES: Final = {
     "reduce_sum_square": "ReduceSumSquare",
 }
 _OF_ONE_VALUE: Final = {"reduce_l1": "Abs", "reduce_l2": "Abs", "reduce_log_sum": "Log"}
-"""What a reduction of one value is where it is not the value itself."""
+"""The operator for a reduction of one value, where the result is not the value itself."""
 
 _INT64_MIN: Final = -(2**63)
 
@@ -113,7 +112,7 @@ def _reduced(node: Node, op_type: str, name: str, model: Model) -> str:
 
 
 def _reduce_nothing(node: Node, model: Model) -> None:
-    """Without axes, each value by itself: runtimes do not agree on what ONNX's own reductions do then."""
+    """Without axes, each value by itself; runtimes do not agree on ONNX's own reductions without axes."""
     name = model[node["input"]]
     if node.op == "reduce_sum_square":
         model.emit("Mul", [name, name], to=node.output)
@@ -123,7 +122,7 @@ def _reduce_nothing(node: Node, model: Model) -> None:
 
 def _sum(name: str, count: int, model: Model) -> str:
     """The sum of each row of `[rows, count]` integers."""
-    return model.emit("MatMul", [name, model.constant(np.ones(count), model.data_type(name))])
+    return model.emit("MatMul", [name, model.full(1, (count,), model.data_type(name))])
 
 
 def _product(name: str, count: int, model: Model) -> str:

@@ -30,17 +30,18 @@ def resample2d(node: Node, model: Model) -> None:
             x = _nearest(model, x, shape, node.output.shape)
         else:
             for axis, size in zip(axes, sizes, strict=True):
+                model.expect(8 * size)
                 x = model.emit("Gather", [x, model.constant(nearest(shape[axis], size))], axis=axis)
         return model.set(node.output, x)
     is_float = node.output.data_type in FLOATS
     x = x if is_float else model.cast(x, "float32")
-    if set(axes) in ({2, 3}, {1, 2}):  # what runtimes can interpolate
+    if set(axes) in ({2, 3}, {1, 2}):  # the axes that runtimes can interpolate
         x = _resize(model, x, node.output.shape, "linear")
     else:
         first, second = (axis for axis in range(4) if axis not in axes)
         there = (first, second, *axes)
         x = model.transpose(x, there)
-        # In three dimensions: onnxruntime's transpose optimizer would undo a mere transposition.
+        # In three dimensions, so that no optimizer moves the transposition past the `Resize` again.
         x = model.reshape(x, (shape[first] * shape[second], shape[axes[0]], shape[axes[1]]))
         x = _resize(model, x, (shape[first] * shape[second], *sizes), "linear")
         x = model.reshape(x, (shape[first], shape[second], *sizes))
@@ -50,7 +51,7 @@ def resample2d(node: Node, model: Model) -> None:
 
 def _nearest(model: Model, x: str, shape: Sequence[int], wanted: Sequence[int]) -> str:
     if all(size % before == 0 for before, size in zip(shape, wanted, strict=True)):
-        # Each element so many times: in these words onnxruntime leaves it in the layout of convolutions.
+        # Whole multiples: with this choice of modes, runtimes keep their layout for convolutions.
         return _resize(model, x, wanted, "nearest", nearest_mode="floor", coordinates="asymmetric")
     return _resize(model, x, wanted, "nearest", nearest_mode="round_prefer_floor")
 
@@ -58,7 +59,7 @@ def _nearest(model: Model, x: str, shape: Sequence[int], wanted: Sequence[int]) 
 def _resize(
     model: Model, x: str, shape: Sequence[int], mode: str, *, coordinates: str = "half_pixel", **attributes: Any
 ) -> str:
-    # Without the attribute `axes`, which onnxruntime's transpose optimizer does not know.
+    # Without the attribute `axes`, which some optimizers do not know.
     return model.emit(
         "Resize",
         [x, "", "", model.constant(shape)],

@@ -11,16 +11,15 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnxruntime import OrtValue
-from onnxruntime.capi import _pybind_state as native
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.disk_cache import sources_digest
 from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model
+from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
+from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold_limit
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
@@ -32,11 +31,11 @@ from webnn.graph.ir import Graph
 __all__ = ["OnnxRuntimeBackend"]
 
 LARGE_BYTES: Final = 16 * 1024 * 1024
-"""Weights from which the time that optimisation takes is felt: a third of the time to a session for MiniLM."""
+"""From this size of weights on, optimisation takes much of the build: a third of it for MiniLM."""
 _LAID_OUT_ANEW: Final = frozenset(
     {"conv2d", "conv_transpose2d", "average_pool2d", "max_pool2d", "dequantize_linear", "quantize_linear"}
 )
-"""Operators that onnxruntime's higher levels of optimisation make faster: up to 2.5 times for convolutions."""
+"""Operators that the higher levels of optimisation make faster, convolutions up to 2.5 times."""
 
 STORED: Final = "model.onnx"
 """The file that an optimised model is stored in; its weights are beside it."""
@@ -49,7 +48,7 @@ class OnnxRuntimeBackend(Backend):
     name: ClassVar[str] = "onnxruntime"
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """Lower to ONNX and make a session; large constants are handed over in place, or stay in their files."""
+        """Run the passes, lower to ONNX and make a session; large constants are read in place, or from their files."""
         return self._compile(graph, options, cancellation)
 
     def compile_to(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
@@ -67,16 +66,21 @@ class OnnxRuntimeBackend(Backend):
             settings.add_session_config_entry(FOLDER, str(folder))
         values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
         if values:
-            settings.add_external_initializers(list(values), [OrtValue(value) for value in values.values()])
+            settings.add_external_initializers(
+                list(values), [native.PublicOrtValue(value) for value in values.values()]
+            )
         if store is not None:
             settings.optimized_model_filepath = str(store / STORED)
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
             settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
+        limit = fold_limit(proto, max(FOLDED_BYTES, GROWTH * graph.constant_bytes))
+        if limit is not None:
+            settings.add_session_config_entry(LIMIT, str(limit))
         session = _session(settings, proto.SerializeToString(), cancellation, harmful_optimizers(proto))
         return _executable(graph, model, session, [*arrays.values(), *values.values()])
 
     def stored_version(self) -> str | None:
-        """The sources of the lowering and of this backend, what they stand on, and the processor."""
+        """The sources of the lowering and of this backend, the versions of their dependencies, and the processor."""
         return _stored_version()
 
     def load(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
@@ -117,11 +121,11 @@ def _executable(graph: Graph, model: Model, session: Any, weights: list[Any]) ->
 @cache
 def _stored_version() -> str:
     processor = platform.processor()
-    with suppress(OSError):  # the instructions that it has decide on the layout of weights
+    with suppress(OSError):  # its instruction sets decide on the layout of weights
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         processor = next((line for line in lines if line.startswith(("flags", "Features"))), processor)
     sources = sources_digest(Path(__file__).parent, Path(lowerings.__file__).parent)
-    versions = (onnxruntime.__version__, onnx.__version__, np.__version__, platform.machine(), processor)
+    versions = (native.version, onnx.__version__, np.__version__, platform.machine(), processor)
     return f"{sources} {versions}"
 
 
@@ -130,7 +134,7 @@ def _settings(graph: Graph, options: CompileOptions) -> Any:
     settings.log_severity_level = 4
     _configure(settings, options, small=work(graph) < SMALL_WORK)
     if graph.constant_bytes >= LARGE_BYTES and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes):
-        # What the higher levels know for the CPU is convolutions and quantization; transformers are 7% faster without.
+        # On the CPU the higher levels serve convolutions and quantization; transformers are 7% faster without them.
         settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return settings
 
@@ -142,8 +146,8 @@ def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:
         # Few and small intermediate results: the arena and the plan for it cost more than they save.
         settings.enable_cpu_mem_arena = False
         settings.enable_mem_pattern = False
-    # A pool that goes on spinning takes the core that the next session, or the caller, needs; but between the
-    # operators of one run, and from one run of a loop to the next, spinning is what makes two threads worth it.
+    # A pool that goes on spinning takes the core that the next session or the caller needs. But two threads only pay
+    # if they spin between the operators of one run, and from one run of a loop to the next.
     settings.add_session_config_entry("session.intra_op.spin_duration_us", "300")
     # Products with dequantized weights are floats times floats: by default the other factor would be rounded to int8.
     settings.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")

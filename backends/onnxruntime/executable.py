@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from onnxruntime.capi import _pybind_state as native
-
 from webnn.backends.base import Executable
+from webnn.backends.onnxruntime import native
 from webnn.errors import OperationError
 from webnn.memory.buffer import View
 
@@ -18,7 +17,7 @@ CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_m
 
 
 class _Binding:
-    """An io-binding and the views that are bound to it now. Used by one run at a time."""
+    """An io-binding and the views that are bound to it. One run at a time uses it."""
 
     __slots__ = ("inputs", "io", "outputs")
 
@@ -30,7 +29,7 @@ class _Binding:
 
 @dataclass(slots=True)
 class OnnxRuntimeExecutable(Executable):
-    """Runs a session. Several runs at once each have a binding of their own; bindings are kept for the next run."""
+    """Runs a session. Each of several runs at once has a binding of its own, which is kept for the next run."""
 
     session: Any = None
     """The native `InferenceSession`."""
@@ -41,7 +40,7 @@ class OnnxRuntimeExecutable(Executable):
     _bindings: list[_Binding] = field(default_factory=list)
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
-        """Bind what has changed since the binding's last run, and run."""
+        """Bind the views that have changed since the binding's last run, and run."""
         try:
             binding = self._bindings.pop()
         except IndexError:

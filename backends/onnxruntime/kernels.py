@@ -1,13 +1,12 @@
-"""Which data types the installed onnxruntime has CPU kernels for, as it says itself."""
+"""The data types for which the installed onnxruntime has CPU kernels, from its own registry."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from functools import cache
 
-from onnxruntime.capi import _pybind_state as native
-
 from webnn.backends.onnx.model import OPSET
+from webnn.backends.onnxruntime import native
 
 __all__ = ["CpuKernels", "cpu_kernels"]
 

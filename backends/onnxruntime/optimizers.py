@@ -1,6 +1,6 @@
-"""Which of onnxruntime's optimizers a model must be kept from: those that fail on it, end the process, or slow it.
+"""The optimizers of onnxruntime that must not see a model: they would fail on it, end the process, or slow it down.
 
-Found in 1.32; each has a test that builds such a model, and fails if the optimizer is let loose.
+Found in 1.32. Each has a test that builds such a model, and that fails if the optimizer runs on it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _MAY_VANISH: Final = frozenset(
     {"Add", "Cast", "Concat", "Div", "Expand", "Identity", "Mul", "Pad", "Reshape", "Slice", "Squeeze", "Sub"}
     | {"Transpose", "Unsqueeze"}
 )
-"""What onnxruntime drops where it does nothing, such as adding 0; and what `_has_product_behind_cast` looks for."""
+"""Operators that onnxruntime drops where they do nothing, such as adding 0; and `Cast`, which is looked for."""
 _PROPAGATED_THROUGH: Final = frozenset({"MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
-"""What onnxruntime moves a `DequantizeLinear` past, by a `QuantizeLinear` behind it."""
+"""Operators that onnxruntime moves a `DequantizeLinear` past, with a `QuantizeLinear` behind it."""
 _NOT_PROPAGATED: Final = frozenset({onnx.TensorProto.INT8, onnx.TensorProto.INT32})
-"""For int8 it writes that node such that its own type inference refuses it, and for int32 there is no such node."""
+"""For int8 it writes a node that its own type inference refuses, and for int32 there is no `QuantizeLinear`."""
 
 
 def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
@@ -37,13 +37,13 @@ def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def _normalizes_twice(nodes: Sequence[onnx.NodeProto]) -> bool:
-    """The mean of one value taken twice: normalizations that share their first half are not found as such any more."""
+    """Whether the mean of a value is taken twice: onnxruntime does not fuse normalizations that share it."""
     means = [tuple(node.input) for node in nodes if node.op_type == "ReduceMean"]
     return len(set(means)) < len(means)
 
 
 def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:
-    """A `Transpose`, a `Cast`, a `MatMul`, with nothing between them that stays.
+    """Whether there is a `Transpose`, a `Cast` and a `MatMul` in a row, but for nodes that onnxruntime drops.
 
     Where the permutation moves the batch, the fusion of the first with the last follows a pointer to freed memory.
     """
@@ -63,9 +63,9 @@ def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:
 
 
 def _moves_dequantized(graph: onnx.GraphProto) -> bool:
-    """A value of a type in `_NOT_PROPAGATED` is dequantized, and then moved without being quantized again.
+    """Whether a value of a type in `_NOT_PROPAGATED` is dequantized, and then moved without being quantized again.
 
-    Its type is that of the zero point, which only int32 goes without.
+    Its type is that of the zero point, which only int32 may lack.
     """
     fixed = {tensor.name: tensor.data_type for tensor in graph.initializer}
     dequantized = {

@@ -10,7 +10,7 @@ from webnn.graph.ir import Graph, Node
 __all__ = ["SMALL_WORK", "work"]
 
 SMALL_WORK: Final = 1_000_000
-"""Multiply-adds, or element-wise results, below which a run takes less than waking a second thread saves."""
+"""Multiply-adds or results below which waking a second thread costs more than it saves."""
 
 
 def work(graph: Graph) -> int:

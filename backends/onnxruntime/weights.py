@@ -1,7 +1,7 @@
-"""Large constants of a session: read by onnxruntime from the file they lie in, or handed over in memory.
+"""Large constants of a session: onnxruntime reads them from the file in which they lie, or gets them in memory.
 
-Measured with 1.32: what is handed over is copied by the session all the same. What it reads from a file it maps, and
-lets go of once it has packed it, so that MiniLM (90 MB) takes 120 MB at its peak and not 290.
+Measured with 1.32: a session copies constants that it gets in memory. It maps those that it reads from a file, and
+releases them once they are packed, so that MiniLM (90 MB) takes 120 MB at its peak and not 290.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from webnn.memory.mapped import place_in_file
 __all__ = ["FOLDER", "leave_in_files"]
 
 FOLDER: Final = "session.model_external_initializers_file_folder_path"
-"""The option that names the one folder in which a session finds files."""
+"""The session's option for the one folder in which it finds files."""
 
 
 def leave_in_files(
     model: onnx.ModelProto, external: Mapping[str, np.ndarray[Any, Any]]
 ) -> tuple[Path | None, dict[str, np.ndarray[Any, Any]]]:
-    """Point the declarations in `model` to files where `external` was mapped from them.
+    """Point the declarations in `model` to files, for the arrays of `external` that were mapped from them.
 
     Returns:
-        The folder of the files, if there are any, and the arrays that have to be handed over.
+        The folder of the files, if there are any, and the arrays that have to be given in memory.
     """
     places = {name: place for name, array in external.items() if (place := place_in_file(array)) is not None}
     folders = Counter[Path]()

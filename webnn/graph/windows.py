@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import unsigned_list
@@ -120,18 +122,13 @@ class Sweep(NamedTuple):
             self.input, last_tap - first_tap + 1, begin, end, self.stride, self.dilation
         )
 
-    def counts(self, outputs: int) -> list[int]:
+    def counts(self, outputs: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """How many values of the input each of so many windows holds, the padding left out."""
-        starts = [self.begin - i * self.stride for i in range(outputs)]
-        return [
-            max(
-                0,
-                min(self.window - 1, (start + self.input - 1) // self.dilation)
-                - max(0, -(-start // self.dilation))
-                + 1,
-            )
-            for start in starts
-        ]
+        starts = self.begin - np.arange(outputs, dtype=np.int64) * self.stride
+        last = np.minimum(self.window - 1, (starts + self.input - 1) // self.dilation)
+        first = np.maximum(0, -(-starts // self.dilation))
+        counts: np.ndarray[Any, np.dtype[np.int64]] = np.maximum(0, last - first + 1)
+        return counts
 
     def taps(self, outputs: int, inputs: int) -> Iterator[tuple[int, slice, slice]]:
         """Each tap that meets the data: its number, the outputs that read through it, the inputs that they read.

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from webnn.backends.onnxruntime.passes.rewriting import Replacement, remade, rewritten
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
@@ -35,5 +33,5 @@ def _centered(node: Node) -> Sequence[MLOperand]:
     operand, axis = node["input"], node.attributes["axis"]
     features = operand.shape[axis]
     mean = builder.reshape(node["mean"], [features, *[1] * (operand.rank - axis - 1)])
-    zero = builder.constant(np.zeros(features, np.float32))
+    zero = builder.full(0, [features], "float32")
     return remade(node, {**node.operands, "input": builder.sub(operand, mean), "mean": zero}).outputs

@@ -42,7 +42,7 @@ class _Rows:
         self._images: dict[MLOperand, MLOperand] = {}
 
     def rule(self, node: Node) -> Sequence[MLOperand] | None:
-        """What stands for the output of `node`."""
+        """The rows or image that stand for the output of `node`; None to keep it."""
         if _makes_rows(node):
             self._images[node.output] = node["input"]
             return None

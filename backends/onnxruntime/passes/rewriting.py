@@ -15,8 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
+import numpy as np
+
+from webnn.backends.onnx.model import MADE_BYTES
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType, Number
 from webnn.graph.ir import Attribute, Graph, Node
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
@@ -28,7 +32,7 @@ Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
 
 
 def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
-    """`graph` with what `rule` makes of each of `nodes`; `graph` itself if `rule` keeps them all.
+    """`graph` with `rule` applied to each of `nodes`; `graph` itself if `rule` keeps them all.
 
     The rule is called for producers first. The node that it is given is the graph's own, or, where a node before it was
     replaced, a copy that reads the replacements.
@@ -77,9 +81,9 @@ def readers(graph: Graph) -> dict[MLOperand, list[Node]]:
 
 
 class Replacement(MLGraphBuilder[Graph]):
-    """Builds what stands in place of `node`: the methods of `MLGraphBuilder`, on the operands of the node's graph.
+    """Builds a replacement for `node`: the methods of `MLGraphBuilder`, on the operands of the node's graph.
 
-    The nodes carry the label of `node`, or else the name of its operator, so that messages lead to what the user wrote.
+    The nodes carry the label of `node`, or else the name of its operator, so that messages lead to the user's call.
     Data types and ranks are held to the specification's limits.
     """
 
@@ -87,6 +91,13 @@ class Replacement(MLGraphBuilder[Graph]):
         super().__init__(_HOST)
         self._owner = node.output.owner
         self._label = _label(node)
+
+    def full(self, number: Number, shape: Sequence[int], data_type: DataType) -> MLOperand:
+        """A constant of one number; where it would be large, an `expand` of the number."""
+        descriptor = MLOperandDescriptor(data_type, shape)
+        if descriptor.byte_length <= MADE_BYTES:
+            return self.constant(np.full(shape, number, descriptor.dtype))
+        return self.expand(self.constant(data_type, number), shape)
 
     def _add_many(
         self,

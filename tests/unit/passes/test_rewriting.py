@@ -87,3 +87,12 @@ def test_an_operand_that_the_caller_reads_has_no_list_of_readers() -> None:
         first.output: [second],
         **{half: [sub] for half in split.outputs},
     }
+
+
+def test_a_constant_of_one_number_is_small_however_large_it_is() -> None:
+    node = a_graph().nodes[0]
+    small, large = (Replacement(node).full(0.5, shape, "float16") for shape in ([2, 3], [1024, 1024]))
+    assert small.constant is not None
+    assert small.constant.tolist() == [[0.5] * 3] * 2
+    assert large.node is not None
+    assert (large.node.op, large.data_type, large.shape) == ("expand", "float16", (1024, 1024))

@@ -1,0 +1,69 @@
+"""How much a compilation may compute beforehand, so that a small model of large constants does not fill the memory.
+
+onnxruntime folds every node that depends on constants alone, up to 1 GiB for each. An `expand` of one number takes a
+few bytes in a model and a gigabyte when it is folded, and a model may hold hundreds of them. So the sizes of all that
+could be folded are added up first. If they exceed the limit, the largest ones are left to be computed in each run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
+
+import onnx
+from onnx import TensorProto, helper, shape_inference
+
+__all__ = ["FOLDED_BYTES", "GROWTH", "LIMIT", "fold_limit"]
+
+LIMIT: Final = "optimization.constant_folding_max_output_size_in_bytes"
+"""The session's option: nodes whose output is larger are not folded."""
+FOLDED_BYTES: Final = 256 * 1024 * 1024
+"""All folded results of one compilation may take this many bytes together."""
+GROWTH: Final = 8
+"""Or this many times the size of the graph's constants, if that is more: 4-bit weights that become float32."""
+_READ_BYTES: Final = 1024
+"""Constants up to this size may be shapes, which shape inference reads."""
+
+
+def fold_limit(model: onnx.ModelProto, allowed: int) -> int | None:
+    """The value for `LIMIT` with which all folded results take at most `allowed` bytes; None if they do anyway."""
+    sizes = sorted(_folded_sizes(model))
+    if sum(sizes) <= allowed:
+        return None
+    # Equal sizes are folded together or not at all, so the limit is below the first that is too much.
+    first = next(size for size, total in zip(sizes, accumulate(sizes), strict=True) if total > allowed)
+    return max(1, first - 1)  # (0 would be no limit)
+
+
+def _folded_sizes(model: onnx.ModelProto) -> list[int]:
+    """The size in bytes of each result that depends on constants alone."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        has_body = any(attribute.HasField("g") for attribute in node.attribute)  # which onnxruntime does not fold
+        if known.issuperset(filter(None, node.input)) and not has_body:
+            known.update(node.output)
+            nodes.append(node)
+    if not nodes:
+        return []
+    read = {name for node in nodes for name in node.input}
+    constants = [_declared(tensor) for tensor in model.graph.initializer if tensor.name in read]
+    graph = helper.make_graph(nodes, "constants", [], [], constants)
+    inferred = shape_inference.infer_shapes(helper.make_model(graph, opset_imports=model.opset_import))
+    return [_size(value) for value in inferred.graph.value_info]
+
+
+def _declared(tensor: TensorProto) -> TensorProto:
+    """The constant as shape inference needs it: with its data only where that may be a shape."""
+    if tensor.ByteSize() <= _READ_BYTES:
+        return tensor
+    return TensorProto(
+        name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, data_location=TensorProto.EXTERNAL
+    )
+
+
+def _size(value: onnx.ValueInfoProto) -> int:
+    shape: Sequence[int] = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+    return math.prod(shape) * helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).itemsize
