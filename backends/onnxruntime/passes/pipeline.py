@@ -20,6 +20,7 @@ from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_s
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
 from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
 from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
+from webnn.backends.onnxruntime.passes.sums_without_unit_axes import sums_without_unit_axes
 from webnn.graph.ir import Graph
 
 __all__ = ["PASSES", "prepared"]
@@ -34,7 +35,8 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     staged_average_pools,  # after it: makes stages of its averages
     reductions_by_sums,
     staged_cumulative_sums,
-    staged_sums,  # last: makes stages of the sums and means of all before
+    staged_sums,  # makes stages of the sums and means of all before
+    sums_without_unit_axes,  # last: those that are not in stages
 )
 """First to last; a pass that has to run before or after another says why here."""
 

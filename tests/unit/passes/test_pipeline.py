@@ -33,6 +33,7 @@ def a_graph_for_every_pass() -> Graph:
             "pooled": builder.l2_pool2d(x),
             "averaged": builder.average_pool2d(long, window_dimensions=[40, 40]),
             "sum": builder.reduce_sum(long),
+            "tall sum": builder.reduce_sum(long, axes=[2]),
             "running": builder.cumulative_sum(builder.reshape(long, [10000]), 0),
         }
     )
@@ -75,7 +76,7 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     nodes = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
     written = ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization", "InstanceNormalization", "Elu"]
     reduced = ["ReduceL2", "ReduceL1", "GlobalLpPool"]
-    long = ["Slice", "Expand", "AveragePool", "ReduceSum", "Reshape", "CumSum"]
+    long = ["Slice", "Expand", "AveragePool", "ReduceSum", "ReduceSum", "Reshape", "CumSum"]
     assert nodes == written + reduced + long
 
 
