@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
@@ -20,7 +20,7 @@ from webnn.memory.pool import BufferPool
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
-from webnn.scheduler.task import Task
+from webnn.scheduler.task import QUEUED, Task
 
 __all__ = ["Execution"]
 
@@ -46,52 +46,63 @@ class Execution:
         self.clock = clock
         self.now = 0
         """When the last task ended, or somebody looked at the clock since; not guarded, any thread may move it on."""
+        self.run_inline = 0
+        """How many tasks have begun on the threads that wanted their results."""
+        self.run_on_lanes = 0
+        """How many have begun on lanes."""
 
-    def start(self, task: Task) -> tuple[Sequence[View], list[View] | None]:
-        """Start `task`, which is ready, under the lock; what it reads, and under a budget what it writes.
+    def run(self, task: Task, *, on_lane: bool) -> int:
+        """Run `task` if it is ready, and settle what it makes; the nanoseconds that it took, or 0 if it was not.
 
-        A budget was asked for that memory when the task was queued, so it is taken before anybody else can have it.
+        A budget was asked for the memory of the outputs when the task was queued. It is taken under the same hold of
+        the lock under which the task starts, before anybody else can have it.
         """
-        inputs = self._renaming.start(task)
-        if self._pool.budget is None:
-            return inputs, None
+        renaming, work, clock = self._renaming, task.work, self.clock
         outputs: list[View] = []
         try:
-            for value in task.outputs:
-                outputs.append(value.shelf.take())
-        except MLError as error:
-            self._renaming.fail(task, error)
-        return inputs, outputs
-
-    def run(self, task: Task, inputs: Sequence[View], outputs: list[View] | None, *, on_lane: bool) -> int:
-        """Run a task that has been started, and settle what it makes; the nanoseconds that it took, at least 1."""
-        work, clock = task.work, self.clock
-        began = clock()
-        if task.error is not None:  # there was no memory for it
-            self.tell_ended()
-            return 1
-        try:
-            if outputs is None:
-                outputs = []
-                for value in task.outputs:
-                    outputs.append(value.shelf.take())
-            work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # ready: it has one
-        except BaseException as error:
-            self.now = clock()
-            for value, view in zip(task.outputs, outputs or (), strict=False):
-                value.shelf.put(view)
-            if not isinstance(error, Exception) and not on_lane:
-                raise  # the user's Ctrl-C, which came while the task ran on the user's thread: see `recover`
-            self._failed(task, error)
-            return self.now - began or 1
-        end = self.now = clock()
-        work.measured(end - began)
-        renaming, room = self._renaming, self._room
-        with self._lock:
-            renaming.finish(task, outputs, on_lane=on_lane)
-        if renaming.ended or room.waiting:
-            self.tell_ended()
-        return end - began or 1
+            with self._lock:
+                if task.state is not QUEUED or task.unmet:
+                    return 0
+                inputs = renaming.start(task, outputs)
+                if on_lane:
+                    self.run_on_lanes += 1
+                else:
+                    self.run_inline += 1
+                try:
+                    for value in task.outputs:
+                        outputs.append(value.shelf.take())
+                except MLError as error:
+                    renaming.fail(task, error)
+            if task.error is not None:
+                self.tell_ended()
+                return 1
+            began = clock()
+            try:
+                work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # ready: it has one
+            except BaseException as error:
+                self.now = clock()
+                for value, view in zip(task.outputs, outputs, strict=False):
+                    value.shelf.put(view)
+                if not isinstance(error, Exception) and not on_lane:
+                    raise  # the user's Ctrl-C, which came while the task ran on the user's thread
+                self._failed(task, error)
+                return self.now - began or 1
+            end = self.now = clock()
+            work.measured(end - began)
+            with self._lock:
+                renaming.finish(task, outputs, on_lane=on_lane)
+            if task.waiters:
+                for waiter in task.waiters:
+                    waiter.task_ended(task)
+                task.waiters = []  # as `told` does; it costs a call here
+                renaming.live.pop(task, None)
+            if renaming.ended or self._room.waiting:
+                self.tell_ended()
+            return end - began or 1
+        except BaseException:
+            with self._lock:
+                renaming.put_back(task, outputs)
+            raise
 
     def tell_ended(self) -> None:
         """Tell those who wait for tasks that have ended; never under the lock, since they call out.
@@ -110,8 +121,7 @@ class Execution:
                     if told is not None:
                         for waiter in told.waiters:
                             waiter.task_ended(told)
-                        told.waiters = []  # they hold the task, and would be freed by the garbage collector only
-                        renaming.ended.pop(told, None)
+                        renaming.told(told)
                 else:
                     told = room.waiting[0]
                     resolve(told, None)
@@ -126,18 +136,16 @@ class Execution:
         if interrupt is not None:
             raise interrupt
 
-    def recover(self, task: Task | None = None) -> None:
-        """Complete what an interrupt has cut off. `task` is the one that the caller has been starting or running."""
+    def recover(self) -> None:
+        """Complete what an interrupt has cut off."""
         try:
-            self._recover(task)
+            self._recover()
         except BaseException:  # another interrupt
-            self._recover(task)
+            self._recover()
             raise
 
-    def _recover(self, task: Task | None) -> None:
+    def _recover(self) -> None:
         with self._lock:
-            if task is not None:
-                self._renaming.put_back(task)
             self._renaming.rebuild()
         self.tell_ended()
 
@@ -163,8 +171,7 @@ def _first(ended: dict[Task, None]) -> Task | None:
 def _forget_frames(error: BaseException) -> None:
     """Turn the traceback of `error`, and of what caused it, into text.
 
-    The error lives for as long as anybody may read it, and the arrays in the frames of its traceback would live with
-    it.
+    The error lives for as long as anybody may read it, and the arrays in the frames of its traceback with it.
     """
     if error.__traceback__ is not None and not isinstance(error, MLError):
         error.add_note("raised in the backend:\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip())

@@ -54,8 +54,6 @@ class InlineLane:
 
         They come in under the lock; one that settles leaves without it, in one atomic step.
         """
-        self.ran = 0
-        """How many tasks have begun here."""
 
     # For whoever wants a result.
 
@@ -66,15 +64,19 @@ class InlineLane:
             Whether the event loop must get a turn now; if `task` has not ended then, call again.
         """
         try:
-            return self._advance(task)
+            execution = self._execution
+            # The common case: nothing comes before it.
+            if task in self._renaming.inline and execution.run(task, on_lane=False):
+                if self._renaming.lane:
+                    self._workers.wake()
+                return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+            return self._advance_chain(task)
         except BaseException:
             self._workers.recover()
             raise
 
-    def _advance(self, task: Task) -> bool:
+    def _advance_chain(self, task: Task) -> bool:
         renaming = self._renaming
-        if task in renaming.inline and self._run_if_ready(task):  # the common case: nothing before it
-            return self._execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
         with self._lock:
             if task.state is not QUEUED:
                 return False
@@ -144,18 +146,12 @@ class InlineLane:
 
     def _run_if_ready(self, task: Task) -> int:
         """Run `task` here if it is still ready; the nanoseconds that took, or 0 if it was not."""
-        execution = self._execution
         try:
-            with self._lock:
-                if task.state is not QUEUED or task.unmet:
-                    return 0
-                inputs, outputs = execution.start(task)
-                self.ran += 1
-            spent = execution.run(task, inputs, outputs, on_lane=False)
+            spent = self._execution.run(task, on_lane=False)
             if self._renaming.lane:  # another thread waits for what has become ready
                 self._workers.wake()
         except BaseException:
-            self._workers.recover(task)
+            self._workers.recover()
             raise
         return spent
 

@@ -1,7 +1,7 @@
 """`Promise`: a result that will come, for asyncio, trio and plain threads alike.
 
 It is a `concurrent.futures.Future` that can be awaited. What must stay true:
-- a promise settles exactly once, in `_commit`, to a result, an error, or cancelled;
+- a promise settles exactly once, in `_settle`, to a result, an error, or cancelled;
 - callbacks run exactly once, without any lock held;
 - cancelling one who waits leaves the promise and the others who wait alone, and the work too while anybody can still
   reach the promise;
@@ -125,30 +125,24 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
 
     # Settling.
 
-    def _settle(self, status: _Status, result: Any, error: BaseException | None) -> bool:
-        """Settle, and tell those who wait; False if it was settled before."""
+    def _settle(self, status: _Status, result: Any, error: BaseException | None, *, announce: bool = True) -> bool:
+        """Settle, and tell those who wait unless the caller does so; False if it was settled before."""
         try:
-            if not self._commit(status, result, error):
-                return False
-            if self._callbacks is not None or self._installed is not None:
+            with settling:
+                if self._status is not PENDING:
+                    return False
+                if error is not None:
+                    self._traceback = error.__traceback__
+                self._result, self._error, self._status = result, error, status
+            source, self._source = self._source, None
+            if source is not None:
+                source.let_go(result)
+            if announce and (self._callbacks is not None or self._installed is not None):
                 self._announce()
         except BaseException:
-            if self._status is not PENDING:
+            if self._status is not PENDING and announce:
                 self._announce()
             raise
-        return True
-
-    def _commit(self, status: _Status, result: Any, error: BaseException | None) -> bool:
-        """Settle; whoever does so calls `_announce` then. False if it was settled before."""
-        with settling:
-            if self._status is not PENDING:
-                return False
-            if error is not None:
-                self._traceback = error.__traceback__
-            self._result, self._error, self._status = result, error, status
-        source, self._source = self._source, None
-        if source is not None:
-            source.let_go(result)
         return True
 
     def _announce(self) -> None:
@@ -186,14 +180,16 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     def __await__(self) -> Generator[Any, Any, T_co]:
         while self._status is PENDING:
             source = self._source
-            if source is not None and source.advance(self):
+            late = source is not None and source.advance(self)
+            source = None  # it watches this promise, and must not outlive it by being kept here
+            if late:
                 yield from self._bridge().breathe()
             elif self._status is PENDING:
                 try:
                     yield from self._bridge().wait(self._subscribe)
                 except BaseException:
                     # Whoever keeps the exception keeps this frame, and must not keep the promise with it.
-                    del self, source
+                    del self
                     raise
         if self._status is RESOLVED:
             return self._result  # type: ignore[no-any-return]
@@ -488,17 +484,17 @@ class _Follower:
         """Settle the derived promise as `promise` has settled, and leave it to the caller to announce that."""
         derived = self._derived
         if promise._status is CANCELLED:
-            derived._commit(CANCELLED, None, None)
+            derived._settle(CANCELLED, None, None, announce=False)
         elif promise._error is not None:
-            derived._commit(REJECTED, None, promise._error)
+            derived._settle(REJECTED, None, promise._error, announce=False)
         elif derived._status is PENDING:
             try:
                 if self._begun:
                     raise InvalidStateError("the function given to then() was interrupted")
                 self._begun = True
-                derived._commit(RESOLVED, self._function(promise._result), None)
+                derived._settle(RESOLVED, self._function(promise._result), None, announce=False)
             except BaseException as error:
-                derived._commit(REJECTED, None, error)
+                derived._settle(REJECTED, None, error, announce=False)
                 if not isinstance(error, Exception):
                     raise
         return derived

@@ -11,7 +11,8 @@ What must stay true:
 - A queued task is in `inline` or in `lane` exactly when nothing that it waits for is missing (`unmet == 0`).
 - Whoever has called `hand_over` need not ask again: what waits for tasks that were running, or were handed over, goes
   to a lane when it becomes ready, whichever thread runs them.
-- Each task ends exactly once, and is in `ended` from then until those who wait for it have been told.
+- Each task ends exactly once. From then until those who wait for it have been told it is in `live`, if it has run, or
+  in `ended`.
 
 Interrupts. A signal handler can raise between any two steps of a change. So every change has one step that decides it,
 and what follows from that step can be worked out again: `rebuild` does so, from the tasks in `live`, their states,
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from webnn.memory.buffer import View
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
@@ -50,7 +51,7 @@ class Renaming:
     def __init__(self, inline_limit: float) -> None:
         self.inline_limit = inline_limit
         self.live: dict[Task, None] = {}
-        """Every task that is queued or running, oldest first."""
+        """Every task that is queued or running, or has run and has waiters who have not been told; oldest first."""
         self.inline: dict[Task, None] = {}
         """Ready tasks that are cheap enough for the thread that wants their result; oldest first."""
         self.lane: OrderedDict[Task, None] = OrderedDict()
@@ -60,9 +61,9 @@ class Renaming:
         self.running: set[Task] = set()
         self.dropped = 0
         self.ended: dict[Task, None] = {}
-        """Tasks that have ended and have waiters who have not been told, oldest first; the caller empties it."""
-        self.discarded: deque[Value | Discard] = deque()
-        """What finalizers let go of, who may do no more than append; `work_off_discarded` releases it."""
+        """Tasks that have ended without having run, or were interrupted, and whose waiters have not been told."""
+        self.discarded: deque[Any] = deque()
+        """Each a `Value` or a `Discard` that a finalizer, which can do no more than append, has let go of."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for it
         self._handed: set[Task] = set()  # running tasks from a lane's queue, or in whose middle `hand_over` came
 
@@ -94,9 +95,11 @@ class Renaming:
         discarded = self.discarded
         while discarded:
             item = discarded[0]
-            if isinstance(item, Value):
+            if item.__class__ is Value:
                 discarded.popleft()  # first: released twice, it would have too few holds
-                self.release(item)
+                item.holds -= 1
+                if item.holds == 0:
+                    self._unreachable(item)
             else:
                 item.discarded()
                 discarded.popleft()
@@ -159,15 +162,17 @@ class Renaming:
         elif self.inline and work.cost >= self.inline_limit:
             self.hand_over()  # a lane will need what it depends on
 
-    def start(self, task: Task) -> list[View]:
-        """`task`, which is ready, begins to run; the views of its inputs."""
+    def start(self, task: Task, runner: object) -> list[View]:
+        """`task`, which is ready, begins to run; the views of its inputs. `runner` is who runs it: see `put_back`."""
+        task.runner = runner
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
             self._handed.add(task)
         self.queued -= 1
         self.queued_bytes -= task.work.byte_length
         self.running.add(task)
-        task.move(RUNNING)
+        assert task.state is QUEUED
+        task.state = RUNNING  # `move` costs a call, here and in `finish`, where it is felt
         views: list[View] = []
         for value in task.inputs:
             assert value.view is not None  # it is ready
@@ -181,21 +186,32 @@ class Renaming:
         if self._handed and task in self._handed:
             self._handed.discard(task)
             on_lane = True
-        task.move(DONE)
-        self._fill(task, views)
+        assert task.state is RUNNING
+        task.state = DONE
+        for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
+            if value.holds:
+                value.view = views[i]
+            else:
+                value.shelf.put(views[i])
+            value.producer = None  # last: `rebuild` fills what still has its producer
         if task.consumers:
             for consumer, inputs in task.consumers.items():
                 consumer.unmet -= inputs
                 if consumer.unmet == 0:
                     self._ready(consumer, on_lane=on_lane)
             task.consumers = {}  # whoever keeps this task does not keep all that came after it
-        if task.waiters:
-            self.ended[task] = None
-        self.live.pop(task, None)
+        if not task.waiters:  # else it is live until they have been told
+            self.live.pop(task, None)
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:
                 self._unreachable(value)
+
+    def told(self, task: Task) -> None:
+        """Those who waited for `task`, which has ended, know it. Needs no lock."""
+        task.waiters = []  # they hold the task: without this, the garbage collector would have to find both
+        self.live.pop(task, None)
+        self.ended.pop(task, None)
 
     def fail(self, task: Task, error: BaseException) -> None:
         """`task`, which was running, has failed: so does everything that is computed from it, with the same cause."""
@@ -238,16 +254,6 @@ class Renaming:
         """`task` has ended in some other way than by having run."""
         self.ended[task] = None
         self.live.pop(task, None)
-
-    @staticmethod
-    def _fill(task: Task, views: Sequence[View]) -> None:
-        """The outputs of `task` are there."""
-        for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
-            if value.holds:
-                value.view = views[i]
-            else:
-                value.shelf.put(views[i])
-            value.producer = None  # last: `rebuild` fills what still has its producer
 
     @staticmethod
     def _spoil(task: Task, error: BaseException) -> None:
@@ -388,7 +394,10 @@ class Renaming:
             self.lane[task] = None
         return True
 
-    def put_back(self, task: Task) -> None:
-        """`task`, which was started, was interrupted before it had run: it is queued again. `rebuild` comes next."""
-        if task.state is RUNNING and task.views is None and task.error is None:
+    def put_back(self, task: Task, runner: object) -> None:
+        """If `runner` was interrupted after it had started `task`, and before it had run: queue it again.
+
+        `rebuild` comes next.
+        """
+        if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
             task.move(QUEUED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
 import numpy as np
@@ -17,8 +17,9 @@ from webnn.errors import OperationError
 from webnn.graph.arguments import described
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import Lease, lend
+from webnn.memory.pool import Shelf
 from webnn.scheduler.bridge import current_bridge
-from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve, settling
+from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
 from webnn.scheduler.task import Task
 from webnn.scheduler.value import Name, Value
 
@@ -65,22 +66,20 @@ class End(ref[Promise[Any]]):
     added to the timeline's `discarded`.
     """
 
-    __slots__ = ("_kept", "_task", "_timeline")
+    __slots__ = ("kept", "task", "timeline")
 
-    _timeline: Timeline
-    _task: Task | None
-    _kept: Promise[Any] | None
+    timeline: Timeline
+    task: Task | None
+    """What has to end first."""
+    kept: Promise[Any] | None
+    """The promise, as long as a callback waits for it."""
 
-    @classmethod
-    def of(cls, timeline: Timeline, task: Task | None) -> tuple[Self, Promise[Any]]:
-        """A source with its promise."""
-        promise: Promise[Any] = Promise()
-        source = cls(promise, timeline.discard)
-        source._timeline = timeline
-        source._task = task
-        source._kept = None
-        promise._source = source
-        return source, promise
+    def begin(self, promise: Promise[Any], timeline: Timeline, task: Task | None) -> None:
+        """Be the source of `promise`, which this has been made a reference to; what a subclass holds is set before."""
+        self.timeline = timeline
+        self.task = task
+        self.kept = None
+        promise._source = self
 
     # For whoever ends the task.
 
@@ -113,39 +112,39 @@ class End(ref[Promise[Any]]):
 
     def advance(self, promise: Promise[Any]) -> bool:
         """Run the task here if it is cheap."""
-        if self._task is None:
+        if self.task is None:
             self.deliver(promise)
-            return self._timeline.inline.breath_due(look=True)
-        return self._timeline.inline.advance(self._task)
+            return self.timeline.inline.breath_due(look=True)
+        return self.timeline.inline.advance(self.task)
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
         """Run the task here; if the time is limited, only if it is cheap."""
-        if self._task is None:
+        if self.task is None:
             self.deliver(promise)
         elif timeout is None:
-            self._timeline.inline.drive(self._task)
+            self.timeline.inline.drive(self.task)
         else:
-            while self._timeline.inline.advance(self._task) and promise._status is PENDING:
+            while self.timeline.inline.advance(self.task) and promise._status is PENDING:
                 pass
 
     def expect(self, promise: Promise[Any]) -> None:
         """Have the task run at the end of the tick, or on a lane."""
-        if self._task is None and current_bridge() is None:
+        if self.task is None and current_bridge() is None:
             self.deliver(promise)
         else:
-            self._timeline.inline.expect(self._task)
+            self.timeline.inline.expect(self.task)
 
     def expect_elsewhere(self, _: Promise[Any]) -> None:
         """Have the task run on a lane."""
-        self._timeline.inline.expect_elsewhere()
+        self.timeline.inline.expect_elsewhere()
 
     def keep(self, promise: Promise[Any] | None) -> None:
         """Keep the promise alive."""
-        self._kept = promise
+        self.kept = promise
 
     def let_go(self, _: object) -> None:
         """Nothing else is held."""
-        self._kept = None
+        self.kept = None
 
     def discarded(self) -> None:
         """The promise is gone."""
@@ -156,116 +155,115 @@ class End(ref[Promise[Any]]):
 class Read(End):
     """A read of the value that a name had at the call, for a promise: an array, or `out` filled."""
 
-    __slots__ = ("_filling", "_out", "_value", "name")
+    __slots__ = ("filling", "name", "out", "value")
 
     name: Name
-    _value: Value | None
-    _out: np.ndarray[Any, Any] | None
-    _filling: bool
+    value: Value | None
+    """What is read; it has a hold on it."""
+    out: np.ndarray[Any, Any] | None
+    filling: bool
+    """Whether a thread is filling `out`."""
 
-    @classmethod
-    def of_value(
-        cls, timeline: Timeline, name: Name, value: Value, out: np.ndarray[Any, Any] | None
-    ) -> tuple[Self, Promise[Any]]:
-        """A source that has a hold on `value`, with its promise."""
-        source, promise = cls.of(timeline, value.producer)
-        source.name = name
-        source._value = value
-        source._out = out
-        source._filling = False
-        return source, promise
+    def task_ended(self, task: Task) -> None:
+        """The task has ended: settle as the value is."""
+        promise = self()
+        if promise is None or promise._status is not PENDING:
+            return
+        value = self.value
+        if self.out is None and value is not None and (view := value.view) is not None:
+            promise._settle(RESOLVED, lend(self.timeline.host_array(view)), None)
+        else:
+            self.deliver(promise)
 
     def deliver_unasked(self) -> None:
         """As `deliver`, for a value that was there all along."""
         promise = self()
         if promise is not None:
             self.deliver(promise)
-        self._timeline.inline.unsettled.pop(id(self), None)
+        self.timeline.inline.unsettled.pop(id(self), None)
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The value is there, or has failed: settle."""
-        value = self._value
+        value = self.value
         if value is None:  # another thread was faster
             return
         if value.error is not None:
             reject(promise, value.error)
-        elif self._out is not None:
-            self._fill(promise, value, self._out)
+        elif self.out is not None:
+            self._fill(promise, value, self.out)
         elif (view := value.view) is not None:
-            resolve(promise, lend(self._timeline.allocator.host_array(view)))
+            promise._settle(RESOLVED, lend(self.timeline.host_array(view)), None)
 
     def _fill(self, promise: Promise[Any], value: Value, out: np.ndarray[Any, Any]) -> None:
         mine = False
         try:
             with settling:
-                if self._filling:  # by another thread; one who filled it after that has settled would spoil it
+                if self.filling:  # by another thread; one who filled it after that has settled would spoil it
                     return
-                self._filling = mine = True
+                self.filling = mine = True
             if promise._status is PENDING and value.view is not None:
                 # One who cancels while the bytes are copied has still given `out` for it.
-                np.copyto(out, self._timeline.allocator.host_array(value.view))
+                np.copyto(out, self.timeline.host_array(value.view))
                 resolve(promise, out)
         except Exception as error:
             reject(promise, OperationError(f"read_tensor: out cannot be filled any more: {described(error)}"))
         finally:
             if mine:
-                self._filling = False
+                self.filling = False
 
     def let_go(self, result: Any) -> None:
         """Give up the hold on the value, or hand it to the array that was lent."""
-        self._kept = None
-        self._timeline.inline.unsettled.pop(id(self), None)
-        value, self._value = self._value, None
+        self.kept = None
+        if self.task is None:
+            self.timeline.inline.unsettled.pop(id(self), None)
+        value, self.value = self.value, None
         if value is not None and value.error is None:
-            _give_back(self._timeline, value, None if self._out is not None else result)
+            if result is None or result.base is None or self.out is not None:
+                self.timeline.discard(value)
+            else:
+                _give_back(self.timeline, value, result)
 
 
 class Run(End):
     """A run without tensors, for a promise: its outputs by name."""
 
-    __slots__ = ("_names", "_values")
+    __slots__ = ("outputs", "values")
 
-    _names: Sequence[str]
-    _values: Sequence[Value] | None
-
-    @classmethod
-    def of_task(cls, timeline: Timeline, names: Sequence[str], task: Task) -> tuple[Self, Promise[Any]]:
-        """A source that has the first hold on each output of `task`, with its promise."""
-        source, promise = cls.of(timeline, task)
-        source._names = names
-        source._values = task.outputs
-        return source, promise
+    outputs: Sequence[tuple[str, Shelf]]
+    """Their names and shelves, as the run was given them."""
+    values: Sequence[Value] | None
+    """A hold on each of them."""
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The outputs are there: settle."""
-        host_array, outputs = self._timeline.allocator.host_array, {}
-        for name, value in zip(self._names, self._values or (), strict=False):
+        host_array, outputs = self.timeline.host_array, {}
+        for (name, _), value in zip(self.outputs, self.values or (), strict=False):
             if value.view is None:  # another thread was faster
                 return
             outputs[name] = lend(host_array(value.view))
-        resolve(promise, outputs)
+        promise._settle(RESOLVED, outputs, None)
 
     def let_go(self, result: Any) -> None:
         """Give up the holds on the values, or hand them to the arrays that were lent."""
-        self._kept = None
-        values, self._values = self._values, None
-        for name, value in zip(self._names, values or (), strict=False):
+        self.kept = None
+        values, self.values = self.values, None
+        for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:
-                _give_back(self._timeline, value, None if result is None else result[name])
+                _give_back(self.timeline, value, None if result is None else result[name])
 
 
 class Lent(ref[Lease]):
     """A weak reference to a lease, which tells the timeline when the lent array is gone."""
 
-    __slots__ = ("_timeline", "_value")
+    __slots__ = ("timeline", "value")
 
-    _timeline: Timeline
-    _value: Value
+    timeline: Timeline
+    value: Value
 
     def discarded(self) -> None:
         """The array is gone."""
-        if self._timeline.lent.pop(id(self), None) is not None:
-            self._timeline.discard(self._value)
+        if self.timeline.lent.pop(id(self), None) is not None:
+            self.timeline.discard(self.value)
 
 
 def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:
@@ -274,7 +272,7 @@ def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | N
     if isinstance(lease, Lease):
         lease.held = value  # its buffer is in use until then
         lent = Lent(lease, timeline.discard)
-        lent._timeline, lent._value = timeline, value
+        lent.timeline, lent.value = timeline, value
         timeline.lent[id(lent)] = lent
     else:
         timeline.discard(value)

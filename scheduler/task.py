@@ -90,7 +90,7 @@ class Task:
     It holds its inputs. Its outputs are born with one hold, which is for whoever submits the task to give away.
     """
 
-    __slots__ = ("consumers", "error", "inputs", "outputs", "state", "unmet", "views", "waiters", "work")
+    __slots__ = ("consumers", "error", "inputs", "outputs", "runner", "state", "unmet", "views", "waiters", "work")
 
     def __init__(self, work: Work, inputs: Sequence[Value], shelves: Sequence[Shelf]) -> None:
         self.work = work
@@ -102,6 +102,8 @@ class Task:
         self.error: BaseException | None = None
         self.views: Sequence[View] | None = None
         """The memory of its outputs once it has run; a task that has this is done, whatever interrupts what follows."""
+        self.runner: object = None
+        """Who has started it."""
         self.unmet = 0
         """How many of the things it waits for are not there: tasks that make its inputs, and its executable."""
         self.consumers: dict[Task, int] = {}

@@ -74,6 +74,7 @@ class Timeline:
     ) -> None:
         self.pool = pool
         self.allocator: Allocator = pool.allocator
+        self.host_array: Callable[[View], np.ndarray[Any, Any]] = pool.allocator.host_array
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
         self._lock = lock = reentrant_lock()
         self._renaming = renaming = Renaming(inline_limit)
@@ -151,10 +152,9 @@ class Timeline:
                 values: list[Value] = []
                 for name in inputs:
                     values.append(name.value or self._zeros(name))
-                shelves: list[Shelf] = []
+                task = Task(work, values, ())
                 for name in outputs:
-                    shelves.append(name.shelf)
-                task = Task(work, values, shelves)
+                    task.outputs.append(Value(name.shelf, task, None))
                 renaming.submit(task)
                 for i, value in enumerate(task.outputs):
                     renaming.bind(outputs[i], value)
@@ -188,7 +188,8 @@ class Timeline:
         """
         renaming = self._renaming
         values: list[Value] = []
-        self.tidy()
+        if renaming.discarded:
+            self.tidy()
         try:
             try:
                 if self.pool.budget is not None:
@@ -200,7 +201,10 @@ class Timeline:
                     if self.pool.budget is not None:  # again, now that no other thread comes before the queue
                         self.pool.check(renaming.queued_bytes + work.byte_length)
                     task = Task(work, tuple(values), [shelf for _, shelf in outputs])
-                    source, promise = Run.of_task(self, [name for name, _ in outputs], task)
+                    promise: Promise[Any] = Promise()
+                    source = Run(promise, self.discard)
+                    source.outputs, source.values = outputs, task.outputs
+                    source.begin(promise, self, task)
                     task.waiters.append(source)
                     renaming.submit(task)
             finally:
@@ -225,8 +229,12 @@ class Timeline:
                     self._check_not_lost()
                 value = name.value or self._zeros(name)
                 value.holds += 1
-                source, promise = Read.of_value(self, name, value, out)
                 producer = value.producer
+                promise: Promise[Any] = Promise()
+                source = Read(promise, self.discard)
+                source.name, source.value, source.out, source.filling = name, value, out, False
+                source.timeline, source.task, source.kept = self, producer, None  # as `begin` does
+                promise._source = source
                 if producer is not None:
                     producer.waiters.append(source)
                 else:
@@ -247,7 +255,9 @@ class Timeline:
 
     def end_of(self, task: Task) -> Promise[None]:
         """Settles when `task` has ended: now, if it has."""
-        source, promise = End.of(self, task)
+        promise: Promise[None] = Promise()
+        source = End(promise, self.discard)
+        source.begin(promise, self, task)
         with self._lock:
             if task.state is QUEUED or task.state is RUNNING:
                 if self._is_forked:  # nobody here is running it
@@ -382,8 +392,8 @@ class Timeline:
     def statistics(self) -> Statistics:
         """Counts of what was queued, run and dropped."""
         with self._lock:
-            r = self._renaming
-            return Statistics(r.queued, len(r.running), self.inline.ran, self._workers.ran, r.dropped)
+            r, e = self._renaming, self._execution
+            return Statistics(r.queued, len(r.running), e.run_inline, e.run_on_lanes, r.dropped)
 
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
         """Cancel what is queued, let what is running end, reject everything that is pending, end the lanes.

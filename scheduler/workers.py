@@ -56,8 +56,6 @@ class Workers:
         self._inline_limit = inline_limit
         self._asleep: set[Lane] = set(lanes)
         self._drains = {lane: partial(self._drain, lane) for lane in lanes}
-        self.ran = 0
-        """How many tasks lanes have begun."""
 
     def wake(self) -> None:
         """Have lanes run what is ready for them, as many as there are tasks."""
@@ -74,14 +72,10 @@ class Workers:
                 self._asleep.add(lane)
                 raise
 
-    def recover(self, task: Task | None = None) -> None:
-        """Complete what an interrupt has cut off, and have all lanes look for work, as one may not have been woken.
-
-        Args:
-            task: the one that the caller has been starting or running.
-        """
+    def recover(self) -> None:
+        """Complete what an interrupt has cut off, and have all lanes look for work, as one may not have been woken."""
         try:
-            self._execution.recover(task)
+            self._execution.recover()
         finally:
             for lane, drain in self._drains.items():
                 lane.wake(drain)
@@ -108,8 +102,6 @@ class Workers:
                 else:
                     self._asleep.discard(lane)
                     task = next(iter(renaming.lane))
-                    inputs, outputs = execution.start(task)
-                    self.ran += 1
                     if self._inline_limit:
                         hop = min(HOP * lane.latency, INLINE_LIMIT_OF_SLOW_LANES)
                         renaming.inline_limit = max(self._inline_limit, hop)
@@ -119,10 +111,10 @@ class Workers:
                 return False
             if len(self._lanes) > 1:
                 self.wake()
-            execution.run(task, inputs, outputs, on_lane=True)
+            execution.run(task, on_lane=True)
         except BaseException:  # a callback was interrupted, or something between two steps of ours
             _log.exception("a lane was interrupted")
-            execution.recover(task)
+            execution.recover()
         return True
 
     def close(self, *, wait: bool) -> None:

@@ -255,7 +255,7 @@ def test_read_tensor(world: World, call: Any, error: Any, message: str) -> None:
     ("none for a tensor", lambda w: w.dispatch({"x": w.x, "y": w.y}, {"sum": None}), ValidationError,
      "output 'sum': expected an MLTensor, got NoneType"),
     ("imitation",
-     lambda w: w.dispatch({"x": SimpleNamespace(_key=w.x._key, _home=w.x._home), "y": w.y}, {"sum": w.z}),
+     lambda w: w.dispatch({"x": SimpleNamespace(_home=w.x._home), "y": w.y}, {"sum": w.z}),
      ValidationError, "input 'x': expected an MLTensor, got SimpleNamespace"),
     ("foreign", lambda w: w.dispatch({"x": w.x, "y": w.foreign}, {"sum": w.z}), ValidationError,
      "input 'y': <MLTensor .*> belongs to another context"),

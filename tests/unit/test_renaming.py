@@ -54,7 +54,7 @@ class Machine:
         return task
 
     def start(self, task: Task) -> list[View]:
-        return self.renaming.start(task)
+        return self.renaming.start(task, self)
 
     def finish(self, task: Task, *, on_lane: bool = True) -> None:
         self.renaming.finish(task, [value.shelf.take() for value in task.outputs], on_lane=on_lane)

@@ -143,14 +143,14 @@ class TestThreads:
 
             @property
             def view(self) -> Any:
-                source._value = value
+                source.value = value
                 source.deliver(read)
                 rig.dispatch(rig.work("over it"), [], x)
                 assert value.view is None
                 return value.view
 
-        value = source._value
-        source._value = Late()
+        value = source.value
+        source.value = Late()
         source.deliver(read)
         assert number_in(read.result()) == 1
         rig.end()
@@ -159,14 +159,14 @@ class TestThreads:
         rig = Rig()
         x = rig.name(1)
         read: Any = rig.read(x)
-        host_array, array = rig.timeline.allocator.host_array, list[Any]()
+        host_array, array = rig.timeline.host_array, list[Any]()
 
         def slow(view: Any) -> Any:
-            rig.timeline.allocator.host_array = host_array  # type: ignore[method-assign]
+            rig.timeline.host_array = host_array
             array.append(read.result())  # another thread is faster
             return host_array(view)
 
-        rig.timeline.allocator.host_array = slow  # type: ignore[method-assign]
+        rig.timeline.host_array = slow
         read._source.deliver(read)
         rig.write(x, 2)
         rig.timeline.tidy()

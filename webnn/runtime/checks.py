@@ -81,7 +81,8 @@ def feeds(
             raise ValidationError(f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}")
         if len(inputs) != len(graph._input_items) or any(name not in inputs for name, _ in graph._input_items):
             raise ValidationError(_wrong_names("input", graph.inputs, inputs))
-        for (name, descriptor), shelf in zip(graph._input_items, graph._input_shelves, strict=True):
+        for name, shelf in graph._input_shelves:
+            descriptor = shelf.descriptor
             data = inputs[name]
             if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
                 try:

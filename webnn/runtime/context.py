@@ -288,15 +288,15 @@ class MLContext(Unpicklable):
             checks.check_graph(device, "dispatch", graph)
         try:
             names = []
-            for name, key in graph._input_keys:
+            for name, shelf in graph._input_shelves:
                 tensor = inputs[name]
-                if tensor._home is not device or tensor._key != key:
+                if tensor._home is not shelf:
                     raise KeyError
                 names.append(tensor._name)
             results = []
-            for name, key in graph._output_keys:
+            for name, shelf in graph._output_shelves:
                 tensor = outputs[name]
-                if tensor._home is not device or tensor._key != key:
+                if tensor._home is not shelf:
                     raise KeyError
                 results.append(tensor._name)
             count = len(names) + len(results)

@@ -55,10 +55,8 @@ class MLGraph(Unpicklable):
         self._compiled: Promise[None] = Promise()
         self._input_items = [(name, operand.descriptor) for name, operand in graph.inputs.items()]
         self._output_items = [(name, operand.descriptor) for name, operand in graph.outputs.items()]
-        self._input_keys = [(name, descriptor.key) for name, descriptor in self._input_items]
-        self._output_keys = [(name, descriptor.key) for name, descriptor in self._output_items]
         pool = device.pool
-        self._input_shelves = [pool.shelf(descriptor) for _, descriptor in self._input_items]
+        self._input_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._input_items]
         self._output_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._output_items]
         self._work = Work(sum(shelf.size for _, shelf in self._output_shelves))
 

@@ -48,7 +48,6 @@ class MLTensor(Unpicklable):
         "_destroyed",
         "_device",
         "_home",
-        "_key",
         "_name",
         "_writable",
         "constant",
@@ -76,9 +75,9 @@ class MLTensor(Unpicklable):
         self._name = _TensorName(device, device.pool.shelf(descriptor))
         self.descriptor = descriptor
         self._destroyed = False
-        self._home = None if constant else device  # where it can be dispatched; None once it cannot be any more
+        # A shelf stands for one device and one descriptor: comparing it compares both. None: it is not dispatchable.
+        self._home = None if constant else self._name.shelf
         self._writable = writable
-        self._key = descriptor.key
         self.readable = readable
         """Whether `read_tensor` is allowed."""
         self.constant = constant
