@@ -1,4 +1,4 @@
-"""What a backend is. The scheduler and the runtime know these contracts and no backend."""
+"""The contracts of a backend. The scheduler and the runtime know these, and no backend."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
 
+from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
@@ -24,22 +25,22 @@ DeviceType: TypeAlias = Literal["cpu", "gpu", "npu"]
 
 
 YIELD_INTERVAL: Final = 0.001
-"""Seconds that a compilation in Python keeps the interpreter; giving it away costs some 60 us each time."""
+"""Seconds for which a compilation in Python keeps the interpreter; giving it up costs some 60 us each time."""
 
 
 class Cancellation:
-    """Tells a running compilation to stop. Thread-safe; once cancelled it stays so."""
+    """Tells a running compilation to stop. Thread-safe; cancelling is final."""
 
     __slots__ = ("_callbacks", "_event", "_lock", "_yielded")
 
     def __init__(self) -> None:
         self._yielded = 0.0
         self._event = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self._callbacks: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
-        """Ask for the compilation to stop; callbacks run on this thread."""
+        """Ask the compilation to stop; callbacks run on this thread."""
         with self._lock:
             if self._event.is_set():
                 return
@@ -49,7 +50,7 @@ class Cancellation:
             callback()
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call `callback()` at `cancel`, or now if that has happened."""
+        """Call `callback()` at `cancel`, or now if it was called already."""
         with self._lock:
             if not self._event.is_set():
                 self._callbacks.append(callback)
@@ -57,9 +58,9 @@ class Cancellation:
         callback()
 
     def checkpoint(self) -> None:
-        """Raise `CancelledError` if `cancel` was called; else let other threads have the interpreter for a moment.
+        """Raise `CancelledError` if `cancel` was called; otherwise let other threads run for a moment.
 
-        A compilation in Python calls it often, so that an event loop on another thread never waits for it.
+        A compilation in Python calls it often, so that an event loop on another thread never waits long.
         """
         if self._event.is_set():
             raise CancelledError
@@ -86,14 +87,14 @@ class CompileOptions:
     """Threads for one run; 0 lets the backend choose."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Executable(ABC):
     """A compiled graph. It holds no reference to a context and may be shared by several graphs.
 
     Args:
         inputs: names and descriptors, in the order in which `run` takes the views.
-        outputs: likewise.
-        byte_length: about how much memory it holds, constants that it does not share with others included.
+        outputs: names and descriptors, in the order of the output views.
+        byte_length: roughly the memory it holds, including constants that it does not share.
     """
 
     inputs: Sequence[tuple[str, MLOperandDescriptor]]
@@ -104,11 +105,11 @@ class Executable(ABC):
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         """Compute all `outputs` from `inputs`; blocks until they are written.
 
-        Called from a lane. Several calls may be under way at once, on views of which no output is used twice. It must
-        not keep the views' memory busy after it returns.
+        Called from a lane. Several calls may run at once, and no output view is used by two of them. It must not use
+        the views' memory after it returns.
 
         Raises:
-            OperationError: the backend's message, with the operator's label in front where it is known.
+            OperationError: the backend's message, with the operator's label in front if it is known.
         """
 
 
@@ -120,44 +121,44 @@ class Backend(ABC):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why this machine cannot use it, in one line; None if it can."""
+        """The reason why this machine cannot use it, in one line; None if it can."""
         return None
 
     @property
     def allocator(self) -> Allocator:
-        """Makes the buffers that its executables read and write. Default: host memory."""
+        """Allocates the buffers that its executables read and write. Default: host memory."""
         return HostAllocator()
 
     def support_limits(self) -> LimitsTable:
-        """What it can do: the specification's table, or less (`webnn.graph.limits.narrowed`)."""
+        """The supported types and ranks: the specification's table, or less (`webnn.graph.limits.narrowed`)."""
         return narrowed(ALGORITHM_GAPS)
 
     @property
     def preferred_input_layout(self) -> Literal["nchw", "nhwc"]:
-        """The layout in which `conv2d` and its like run without a detour."""
+        """The layout in which `conv2d` and pooling run without a transpose."""
         return "nchw"
 
     @abstractmethod
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """Compile; called from a background thread, and may take its time.
+        """Compile `graph`. Called from a background thread; may take long.
 
         Raises:
-            OperationError: it failed; the message names the operator and its label where it can.
+            OperationError: it failed; the message names the operator and its label if they are known.
             CancelledError: (`concurrent.futures.CancelledError`) `cancellation` was set.
         """
 
     def stored_version(self) -> str | None:
-        """What its stored form depends on besides the graph and the options; None if it has no stored form."""
+        """A version of everything that the stored form depends on; None if the backend has no stored form."""
         return None
 
     def compile_to(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """As `compile`, and put files into the folder `store` from which `load` makes the same again."""
+        """Like `compile`; also write files to the folder `store` from which `load` makes the same executable."""
         raise NotImplementedError
 
     def load(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """As `compile`, from the files that `compile_to` has put there.
+        """Like `compile`, from the files that `compile_to` has written.
 
         Raises:
-            OperationError: it cannot be loaded.
+            OperationError: the files cannot be loaded.
         """
         raise NotImplementedError

@@ -1,11 +1,11 @@
 """Compiled graphs on disk, found again by the next program: off unless it is asked for.
 
-It is off because of what it costs: the key needs a digest of all constants and the entry one of all that was stored.
-On a CPU most graphs are compiled in less time than that; `benchmarks/disk_cache.py` says for which it pays.
+It is off because finding an entry has a price: the key needs a digest of all constants, and the entry one of all its
+files. On a CPU most graphs are compiled in less time than that; `benchmarks/disk_cache.py` shows for which it pays.
 
-The key says all that a compiled graph depends on: the graph with its labels and constants, the options, the backend and
-the versions of everything that made it. An entry that cannot be trusted is removed, and the graph compiled anew; a disk
-that is full or cannot be written to is as if there was no cache.
+The key covers everything that a compiled graph depends on: the graph with its labels and constants, the options, the
+backend and the versions of everything that made it. A damaged entry is removed, and the graph compiled again. If the
+disk is full or read-only, graphs are compiled as if there were no cache.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_store import DiskStore
 from webnn.errors import DataError, OperationError
 from webnn.graph.ir import Graph
@@ -28,13 +29,13 @@ from webnn.graph.ir import Graph
 __all__ = ["LIMIT", "DiskCache", "sources_digest"]
 
 LIMIT: Final = 1024**3
-"""Bytes that all entries may take, unless said otherwise."""
+"""The most bytes that all entries may take by default."""
 
 _log = logging.getLogger("webnn")
 
 
 class DiskCache:
-    """Compiles graphs, or finds what was compiled before.
+    """Compiles graphs, or finds those that were compiled before.
 
     Args:
         folder: of this cache alone; shared between processes.
@@ -48,16 +49,30 @@ class DiskCache:
     def compile(
         self, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
     ) -> Executable:
-        """Raises what the backend's `compile` raises."""
+        """An executable for `graph`, from the disk if possible; raises the errors of the backend's `compile`."""
         version = backend.stored_version()
         if version is None or graph.constant_bytes > self._limit:
             return backend.compile(graph, options, cancellation)
+        digests = arrays_digest(_constants(graph))  # first, so that a change while the key is made is seen as well
         key = _key(backend, version, graph, options)
         found = self._find(key, lambda folder: backend.load(folder, graph, options, cancellation))
-        return found if found is not None else self._make(key, backend, graph, options, cancellation)
+        if found is not None:
+            return found
+        made: list[Executable] = []
+
+        def fill(folder: Path) -> None:
+            made.append(backend.compile_to(folder, graph, options, cancellation))
+            if arrays_digest(_constants(graph)) != digests:
+                raise OperationError("a constant was changed while the graph was compiled")
+
+        try:
+            self._store.write(key, {}, fill)
+        except (DataError, OSError, OperationError) as error:  # the last also when onnxruntime cannot write its file
+            _log.warning("a compiled graph could not be stored: %s", error)
+        return made[0] if made else backend.compile(graph, options, cancellation)
 
     def _find(self, key: str, load: Callable[[Path], Executable]) -> Executable | None:
-        with suppress(DataError, OSError):  # a damaged manifest, which is removed; a folder that is none
+        with suppress(DataError, OSError):  # a damaged manifest, which is removed; or the folder is a file
             entry = self._store.find(key)
             if entry is None:
                 return None
@@ -66,30 +81,21 @@ class DiskCache:
                     entry.verify(name)
                 return load(entry.folder)
             except (DataError, OperationError, OSError) as error:
-                _log.warning("a stored graph is compiled anew: %s", error)
+                _log.warning("a stored graph is compiled again: %s", error)
                 self._store.discard(entry)
         return None
-
-    def _make(
-        self, key: str, backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation
-    ) -> Executable:
-        made: list[Executable] = []
-        try:
-            self._store.write(
-                key, {}, lambda folder: made.append(backend.compile_to(folder, graph, options, cancellation))
-            )
-        except (OSError, OperationError) as error:  # the latter also when onnxruntime cannot write its file
-            _log.warning("a compiled graph could not be stored: %s", error)
-        return made[0] if made else backend.compile(graph, options, cancellation)
 
 
 def _key(backend: Backend, version: str, graph: Graph, options: CompileOptions) -> str:
     digest = hashlib.sha256(f"{version} {options} {graph.structure_hash}".encode())
     digest.update(repr([node.label for node in graph.nodes]).encode("utf-8", "backslashreplace"))
-    for operand in graph.constants:
-        assert operand.constant is not None
-        digest.update(operand.constant.reshape(-1).view(np.uint8).data)
+    for constant in _constants(graph):
+        digest.update(constant.reshape(-1).view(np.uint8).data)
     return f"{backend.name} {digest.hexdigest()}"
+
+
+def _constants(graph: Graph) -> list[np.ndarray[Any, Any]]:
+    return [operand.constant for operand in graph.constants if operand.constant is not None]
 
 
 def sources_digest(*folders: str | os.PathLike[str]) -> str:

@@ -1,12 +1,13 @@
-"""Entries on disk that several processes may write, read and remove at the same time, and that survive being cut short.
+"""Entries on disk that several processes may write, read and remove at the same time, and that survive crashes.
 
 An entry is a folder of files and, beside it, a manifest that names the folder, the files, their sizes and checksums.
 What must stay true:
-- the manifest appears last and in one step, so an entry is there whole or not at all; replacing it replaces the entry;
-- a folder is never changed once a manifest names it, so whoever has read the manifest reads what it describes, or finds
-  files missing because the entry was replaced meanwhile, and reads the manifest again;
-- nothing is used before its size and checksum were compared with the manifest; what differs is removed;
-- folders that no manifest names (a crash left them, or two processes wrote one key) go after an hour.
+- the manifest appears last and in one step, so an entry exists whole or not at all; replacing it replaces the entry;
+- a folder is never changed once a manifest names it, so a reader of the manifest gets the files that it describes, or
+  finds files missing because the entry was replaced meanwhile, and reads the manifest again;
+- no file is used before its size and checksum were compared with the manifest; an entry that differs is removed;
+- a writer holds the lock of its folder until the manifest names it (see `leftovers`). So a folder that is not locked
+  and not named by its manifest is left over from a crash, or was replaced, and the next writer removes it.
 No process ever waits for another.
 """
 
@@ -17,43 +18,47 @@ import json
 import os
 import re
 import shutil
-import time
+import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
 import numpy as np
 
-from webnn.backends.files import written_at_once
+from webnn.backends.files import PART, written_at_once
+from webnn.backends.leftovers import claim, remove_abandoned
 from webnn.errors import DataError
 from webnn.memory.mapped import map_file
 
-__all__ = ["DiskStore", "Entry"]
+__all__ = ["BlockedError", "DiskStore", "StoredEntry"]
 
 VERSION: Final = 1
 MAX_MANIFEST: Final = 1024 * 1024
-ABANDONED: Final = 3600.0
-"""Seconds after which a folder that no manifest names is nobody's any more."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MANIFEST: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]{24}\.json")
 _FOLDER: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]{24}\.[a-z0-9_]{8}")
-_PART: Final = re.compile(r"\.[A-Za-z0-9-]*_[0-9a-f]{20,24}[.json]*\.[a-z0-9_]{8}\.part")
-"""How we spell our names: whatever else a user keeps in the same place is never touched."""
+_PART_OF: Final = re.compile(r"[A-Za-z0-9-]*_[0-9a-f]*[.json]*|[A-Za-z0-9-]{32}")
+"""The names of our own files: other files in the same place are never touched."""
+
+
+class BlockedError(DataError):
+    """Something that is not a file has the name of a manifest. It is not ours, so it stays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What a manifest says. A file is what was written once `verify` has returned for it, and not before."""
+class StoredEntry:
+    """The content of a manifest. The files may be damaged; use one only after `verify` has returned for it."""
 
     key: str
     facts: Mapping[str, Any]
-    """What the writer noted about the entry."""
+    """Notes of the writer about the entry."""
     folder: Path
     files: Mapping[str, tuple[int, str]]
-    """Name to size and SHA-256."""
+    """File name to size and SHA-256."""
 
     @property
     def byte_length(self) -> int:
@@ -79,11 +84,11 @@ class Entry:
         """Compare a file with the manifest, or `data` that was mapped from it before.
 
         Raises:
-            DataError: it is not what was written.
+            DataError: the content differs from the manifest.
         """
         content = map_file(self.path(name)) if data is None else data
         if hashlib.sha256(content.data).hexdigest() != self.files[name][1]:
-            raise DataError(f"the entry {self.key!r:.80} is damaged: {name} is not what was written")
+            raise DataError(f"the entry {self.key!r:.80} is damaged: the content of {name} has changed")
 
 
 class DiskStore:
@@ -91,33 +96,35 @@ class DiskStore:
 
     Args:
         folder: of this store alone.
-        limit: the most bytes that all entries may take; those that were used least recently go first, and one that
-            takes more by itself is not kept. None: no limit.
+        limit: the most bytes that all entries may take; the least recently used go first, and an entry larger than
+            the limit is not kept. None: no limit.
     """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         self.folder = folder
         self.limit = limit
 
-    def entries(self) -> list[Entry]:
-        """What is there, by key. Damaged manifests are left out."""
+    def entries(self) -> list[StoredEntry]:
+        """All entries, sorted by key. Damaged manifests are skipped."""
         found = []
         for path in self._manifests():
             with suppress(DataError, OSError):
                 found.append(self._read(path))
         return sorted(found, key=lambda entry: entry.key)
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, key: str) -> StoredEntry | None:
         """The entry called `key`; None if there is none. Counts as a use of it.
 
         Raises:
-            DataError: its manifest is damaged; it has been removed.
+            DataError: its manifest is damaged, and has been removed; or it is not a file (`BlockedError`).
         """
         path = self._manifest(key)
         try:
             entry = self._read(path)
         except FileNotFoundError:
             return None
+        except BlockedError:
+            raise
         except DataError:
             path.unlink(missing_ok=True)
             raise
@@ -128,12 +135,12 @@ class DiskStore:
     def write(self, key: str, facts: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
         """Make an entry, or replace it, of the files that `fill` puts into the folder it is given.
 
-        Raises what `fill` raises, and OSError; there is no trace of the attempt then.
+        Raises OSError, `BlockedError`, and the errors of `fill`. A failed attempt leaves nothing behind.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         manifest = self._manifest(key)
-        folder = Path(mkdtemp(prefix=f"{manifest.stem}.", dir=self.folder))
-        try:
+        _check_is_file(manifest)
+        with self._new_folder(manifest.stem) as folder:
             fill(folder)
             files = {}
             for path in sorted(folder.iterdir()):
@@ -146,31 +153,55 @@ class DiskStore:
             before = self._folder_named_by(manifest)
             with written_at_once(manifest) as file:
                 file.write(json.dumps({"version": VERSION, "digest": _digest(said), **said}).encode())
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        if before is not None and before != folder:
+        if before is not None:  # nothing names it any more
             shutil.rmtree(before, ignore_errors=True)
         self._tidy(keep=manifest)
 
+    @contextmanager
+    def _new_folder(self, name: str) -> Iterator[Path]:
+        """An empty folder that is locked during the block, and removed if the block fails."""
+        while True:
+            folder = Path(mkdtemp(prefix=f"{name}.", dir=self.folder))
+            try:
+                descriptor = os.open(folder, os.O_RDONLY) if os.name != "nt" else None
+            except FileNotFoundError:  # another process took it for abandoned
+                continue
+            if descriptor is None or claim(descriptor, folder):
+                break
+            os.close(descriptor)
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
     def remove(self, key: str) -> bool:
-        """Remove an entry; whether there was one."""
+        """Remove an entry; whether there was one.
+
+        Raises:
+            BlockedError: its manifest is not a file.
+        """
         return self._remove(self._manifest(key))
 
-    def discard(self, entry: Entry) -> bool:
+    def discard(self, entry: StoredEntry) -> bool:
         """Remove an entry that turned out damaged. False: it is gone already, or another has taken its place."""
         manifest = self._manifest(entry.key)
         return self._folder_named_by(manifest) == entry.folder and self._remove(manifest)
 
     def clear(self) -> int:
-        """Remove all entries; how many bytes they took."""
+        """Remove all entries, and everything that was left over; how many bytes the entries took."""
         freed = sum(entry.byte_length for entry in self.entries())
         for manifest in list(self._manifests()):
-            self._remove(manifest)
+            with suppress(BlockedError):
+                self._remove(manifest)
         self._tidy()
         return freed
 
     def _remove(self, manifest: Path) -> bool:
+        _check_is_file(manifest)
         folder = self._folder_named_by(manifest)
         try:
             manifest.unlink()
@@ -181,7 +212,7 @@ class DiskStore:
         return True
 
     def _manifest(self, key: str) -> Path:
-        """Readable for people, and different for different keys whatever characters they have."""
+        """The manifest of a key: readable for people, and different for different keys whatever their characters."""
         readable = re.sub(r"[^A-Za-z0-9]+", "-", key)[:40].strip("-")
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:24]
         return self.folder / f"{readable}_{digest}.json"
@@ -195,7 +226,8 @@ class DiskStore:
             return self._read(manifest).folder
         return None
 
-    def _read(self, path: Path) -> Entry:
+    def _read(self, path: Path) -> StoredEntry:
+        _check_is_file(path)
         with open(path, "rb") as file:
             text = file.read(MAX_MANIFEST + 1)
         damaged = DataError(f"the manifest {path.name} is damaged")
@@ -211,7 +243,7 @@ class DiskStore:
             raise damaged
         try:
             files = {str(name): (int(size), str(digest)) for name, (size, digest) in root["files"].items()}
-            entry = Entry(str(root["key"]), dict(root["facts"]), self.folder / str(root["folder"]), files)
+            entry = StoredEntry(str(root["key"]), dict(root["facts"]), self.folder / str(root["folder"]), files)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise damaged from None
         if not all(_PLAIN.fullmatch(name) for name in (root["folder"], *files)):  # it may not point elsewhere
@@ -219,7 +251,7 @@ class DiskStore:
         return entry
 
     def _tidy(self, keep: Path | None = None) -> None:
-        """Remove what is over the limit, and what nobody names any more."""
+        """Remove the least recently used entries above the limit, leftovers, and replaced folders."""
         named = set()
         used = []
         for manifest in list(self._manifests()):
@@ -235,12 +267,23 @@ class DiskStore:
                 self._remove(manifest)
                 total -= size
         with suppress(OSError):
-            for path in self.folder.iterdir():
-                old = time.time() - path.stat().st_mtime > ABANDONED
-                if old and path.name not in named and path.is_dir() and _FOLDER.fullmatch(path.name):
-                    shutil.rmtree(path, ignore_errors=True)
-                elif old and _PART.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+            for path in list(self.folder.iterdir()):
+                part = PART.fullmatch(path.name)
+                if _FOLDER.fullmatch(path.name) and path.name not in named:
+                    remove_abandoned(path, unless=partial(self._is_named, path))
+                elif part is not None and _PART_OF.fullmatch(part["name"]):
+                    remove_abandoned(path)
+
+    def _is_named(self, folder: Path) -> bool:
+        """Whether the manifest names the folder: read under its lock, when its writer has written it, or never will."""
+        return self._folder_named_by(folder.with_name(f"{folder.name.rpartition('.')[0]}.json")) == folder
+
+
+def _check_is_file(manifest: Path) -> None:
+    """Raise `BlockedError` if anything but a file has the name of a manifest: a pipe would keep its reader for ever."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(manifest.stat().st_mode):
+            raise BlockedError(f"{manifest} is not a file, but it has the name of an entry's manifest; remove it")
 
 
 def _digest(said: Mapping[str, Any]) -> str:

@@ -1,19 +1,19 @@
-"""Which backends there are, and which of them this machine can use.
+"""The backends, and which of them this machine can use.
 
-The ones of this package are known by name, so that they are found in an uninstalled tree too; others plug in through
-the entry-point group `webnn.backends`. A backend's module is imported when it is asked for.
+The backends of this package are listed by name, so that an uninstalled tree has them too; others plug in through the
+entry-point group `webnn.backends`. A backend's module is imported on first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from webnn.backends.base import Backend, DeviceType
 from webnn.errors import NotSupportedError
+from webnn.forking import import_lock, import_whole
 from webnn.graph.arguments import described
 
 __all__ = ["ACCELERATORS", "BackendInfo", "available_backends", "backend_named", "preference", "preferred_backend"]
@@ -24,9 +24,9 @@ BUILT_IN: Final[dict[str, str]] = {
     "null": "webnn.backends.null:NullBackend",
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")
-"""What is tried when no backend is named, first to last; entry points come after these, by name."""
+"""The order in which backends are tried when none is named; entry points come after these, by name."""
 ACCELERATORS: Final[tuple[DeviceType, ...]] = ("gpu", "npu")
-"""The devices that are preferred to all others unless a program asks for something else."""
+"""The devices that are preferred to all others by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +54,25 @@ def _load(name: str) -> type[Backend]:
     """The backend class called `name`.
 
     Raises:
-        NotSupportedError: there is none of that name, or its module cannot be imported.
+        NotSupportedError: no backend has that name, or its module cannot be imported.
     """
     try:
         if name in BUILT_IN:
             module, _, attribute = BUILT_IN[name].partition(":")
-            loaded = getattr(import_module(module), attribute)
+            loaded = getattr(import_whole(module), attribute)
         else:
             plugins = _entry_points()
             if name not in plugins:
                 known = ", ".join(sorted({*BUILT_IN, *plugins}))
-                raise NotSupportedError(f"there is no backend called {name!r}; there are: {known}")
-            loaded = plugins[name].load()
+                raise NotSupportedError(f"no backend is called {name!r}; the backends are: {known}")
+            with import_lock:
+                loaded = plugins[name].load()
     except NotSupportedError:
         raise
-    except Exception as error:  # a plugin may fail in any way; the others are there all the same
+    except Exception as error:  # a plugin may fail in any way; the others must stay usable
         raise NotSupportedError(f"the {name} backend cannot be imported: {described(error)}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
-        raise NotSupportedError(f"the entry point {name!r} is {loaded!r}, which is no subclass of Backend")
+        raise NotSupportedError(f"the entry point {name!r} is {loaded!r}, which is not a subclass of Backend")
     return loaded
 
 
@@ -80,7 +81,7 @@ def _unavailable(backend: type[Backend]) -> str | None:
     try:
         return backend.unavailable()
     except Exception as error:
-        return f"it cannot say whether it is: {described(error)}"
+        return f"checking it failed: {described(error)}"
 
 
 def backend_named(name: str) -> Backend:
@@ -93,7 +94,7 @@ def backend_named(name: str) -> Backend:
 
 
 def preference(device_types: Sequence[DeviceType] = ACCELERATORS) -> list[str]:
-    """The names of the backends to try, first to last: those of `device_types`, in that order, before all others."""
+    """The names of the backends in the order to try them: those of `device_types`, in that order, before all others."""
 
     def place(name: str) -> int:
         try:
@@ -102,7 +103,7 @@ def preference(device_types: Sequence[DeviceType] = ACCELERATORS) -> list[str]:
             return len(device_types)
 
     names = list(dict.fromkeys([*PREFERENCE, *sorted(_entry_points())]))
-    if not BUILT_IN.keys() >= set(names):  # ours are all for the CPU, and need not be imported to know it
+    if not BUILT_IN.keys() >= set(names):  # all of ours run on the CPU, so they need not be imported to find out
         names.sort(key=place)
     return names
 

@@ -1,57 +1,81 @@
-"""The session cache: compiled graphs, found again by structure and content of their constants.
+"""The session cache: compiled graphs in memory, found again by structure and by the content of their constants.
 
-The key is the graph's structure hash with backend and options; entries under one key are told apart by comparing their
-constants, which is exact and, unlike hashing, costs nothing until a structure is met a second time. Since the caller
-keeps the memory of large constants, a checksum taken at compile time tells whether an array has been changed since: a
-graph built from it then compiles anew.
+The key is the graph's structure hash with backend and options; entries under one key are told apart by their constants.
+Large constants stay in the caller's memory, which the caller may change or give away once no graph uses them. What must
+stay true:
+- an executable may read its constants where they lay when it was compiled. So another graph uses it only if it was
+  given the same memory, which still holds the same bytes, or the same place in the same file, or if nothing can change
+  the constants: small ones are the builder's own copies, and `bytes` are immutable;
+- an array that changed while its graph was compiled leaves no entry, since its executable may have either bytes;
+- memory that its owner can take away although an array refers to it (a memory map, shared memory, a `bytearray`, a
+  tensor of another library) is let go of with the last graph that uses it;
+- a mapped file is not read again once it has changed.
 
-Entries that a graph uses cost nothing to keep. What nobody uses stays up to a limit of bytes and of entries, the least
+Entries that a graph uses cost nothing to keep. An unused entry stays up to a limit of bytes and of entries; the least
 recently used goes first.
 """
 
 from __future__ import annotations
 
-import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_cache import DiskCache
+from webnn.forking import keep_for_ever, on_fork, reentrant_lock
+from webnn.graph.arrays import owner_of
+from webnn.graph.builder import COPIED_BYTES
 from webnn.graph.ir import Graph
+from webnn.memory.mapped import place_in_file
 
 __all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
 
 IDLE_BYTES: Final = 64 * 1024 * 1024
 IDLE_ENTRIES: Final = 32
 SESSION_BYTES: Final = 256 * 1024
-"""About what a compiled graph holds besides its constants."""
+"""Roughly the memory of a compiled graph besides its constants."""
 
+Array: TypeAlias = np.ndarray[Any, Any]
 Key: TypeAlias = tuple[str, CompileOptions, str]
 
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One compiled graph. `users` graphs have it; `key` is None when it is not in the cache (any more)."""
+    """One compiled graph, shared by `users` graphs. `key` is None if it is not, or no longer, in the cache."""
 
     key: Key | None
     executable: Executable
-    constants: Sequence[np.ndarray[Any, Any]]
-    checksums: Sequence[int]
+    constants: Sequence[Array]
+    digests: Sequence[bytes]
+    """Of the constants, when they were compiled."""
+    addresses: Sequence[int]
+    """Where the constants lay then."""
     users: int = 1
+
+    def holds(self, constants: Sequence[Array], digests: Sequence[bytes]) -> bool:
+        """Whether a graph of `constants`, with these digests, may use the executable."""
+        return (
+            self.digests == digests
+            and self.addresses == _addresses(self.constants)
+            and all(map(_is_shared, self.constants, constants))
+        )
 
     @property
     def byte_length(self) -> int:
-        """About how much memory it keeps."""
+        """Roughly how much memory it keeps."""
         return SESSION_BYTES + self.executable.byte_length + sum(c.nbytes for c in self.constants)
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """Counts since the process began, and what the cache holds now."""
+    """Counts since the process began, and the present contents of the cache."""
 
     hits: int
     misses: int
@@ -61,12 +85,12 @@ class CacheStatistics:
 
 
 class SessionCache:
-    """Compiles graphs, or finds that it has. Thread-safe; nothing is compiled or compared under its lock."""
+    """Compiles graphs, or finds compiled ones. Thread-safe; its lock is not held while it compiles or compares."""
 
     def __init__(self, idle_bytes: int = IDLE_BYTES, idle_entries: int = IDLE_ENTRIES) -> None:
         self._limit = idle_bytes
         self._limit_entries = idle_entries
-        self._lock = threading.RLock()  # reentrant: `release` is called by finalizers
+        self._lock = reentrant_lock()  # reentrant: `release` is called by finalizers
         self._entries: dict[Key, list[Entry]] = {}
         self._idle: OrderedDict[Entry, None] = OrderedDict()
         self._idle_bytes = 0
@@ -80,7 +104,14 @@ class SessionCache:
         cancellation: Cancellation,
         disk: DiskCache | None = None,
     ) -> Entry:
-        """An entry for `graph`, which the caller gives back with `release`; from `disk`, if there is one, or for it.
+        """An entry for `graph`, which the caller gives back with `release`.
+
+        Args:
+            backend: compiles the graph if no entry holds it.
+            graph: the graph to run.
+            options: as the backend takes them.
+            cancellation: stops the compilation.
+            disk: where compiled graphs are looked up and stored besides.
 
         Raises what the backend's `compile` raises.
         """
@@ -88,13 +119,13 @@ class SessionCache:
         if graph.constant_bytes > self._limit:
             with self._lock:
                 self._misses += 1
-            return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, ())
+            return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, (), ())
         key = (backend.name, options, graph.structure_hash)
-        checksums = [_checksum(constant) for constant in constants]
+        digests = arrays_digest(constants)
         with self._lock:
             candidates = list(self._entries.get(key, ()))
         for entry in candidates:
-            if entry.checksums == checksums and all(map(_same, entry.constants, constants)):
+            if entry.holds(constants, digests):
                 with self._lock:
                     if entry.key is None:  # evicted while we compared
                         continue
@@ -103,35 +134,50 @@ class SessionCache:
                     if self._idle.pop(entry, entry) is None:
                         self._idle_bytes -= entry.byte_length
                     return entry
+        addresses = _addresses(constants)
         executable = _compiled(backend, graph, options, cancellation, disk)
-        entry = Entry(key, executable, constants, checksums)
+        changed = digests != arrays_digest(constants)
+        entry = Entry(None if changed else key, executable, constants, digests, addresses)
         with self._lock:
             self._misses += 1
-            self._entries.setdefault(key, []).append(entry)
+            if not changed:
+                self._entries.setdefault(key, []).append(entry)
         return entry
 
     def release(self, entry: Entry) -> None:
         """A graph no longer uses `entry`. May be called from a finalizer."""
-        evicted = []  # these go when the lock is free again: ending a session can take a while
+        evicted = []  # freed after the lock is released: ending a session can take a while
         with self._lock:
             entry.users -= 1
             if entry.users or entry.key is None:
                 return
             self._idle[entry] = None
             self._idle_bytes += entry.byte_length
+            if not all(map(_stays, entry.constants)):
+                evicted.append(self._evict(entry))
             while self._idle and (self._idle_bytes > self._limit or len(self._idle) > self._limit_entries):
                 evicted.append(self._evict(next(iter(self._idle))))
 
     def clear(self) -> None:
-        """Drop everything that no graph uses."""
+        """Drop all entries that no graph uses."""
         evicted = []
         with self._lock:
             while self._idle:
                 evicted.append(self._evict(next(iter(self._idle))))
 
+    def forget(self) -> None:
+        """Begin anew, as in a new process: graphs keep the entries that they use, and no other graph will find them."""
+        with self._lock:
+            for entries in self._entries.values():
+                for entry in entries:
+                    entry.key = None
+            self._entries.clear()
+            self._idle.clear()
+            self._idle_bytes = self._hits = self._misses = self._evictions = 0
+
     @property
     def statistics(self) -> CacheStatistics:
-        """Hits, misses, evictions, and what is there."""
+        """Hits, misses, evictions, and the present contents."""
         with self._lock:
             count = sum(map(len, self._entries.values()))
             return CacheStatistics(self._hits, self._misses, self._evictions, count, self._idle_bytes)
@@ -152,24 +198,59 @@ class SessionCache:
 session_cache: Final = SessionCache()
 """The cache that all contexts of the process share."""
 
+_executables: Final[weakref.WeakValueDictionary[int, Executable]] = weakref.WeakValueDictionary()
+"""Every one that there is, by identity; graphs that were let go of may still have queued work."""
+
+
+@on_fork
+def _give_up_compiled_graphs(_: int) -> None:
+    """Those from before the fork run on threads of the parent, and destroying one would wait for these threads."""
+    keep_for_ever(_executables.values())
+    session_cache.forget()
+
 
 def _compiled(
     backend: Backend, graph: Graph, options: CompileOptions, cancellation: Cancellation, disk: DiskCache | None
 ) -> Executable:
     if disk is None:
-        return backend.compile(graph, options, cancellation)
-    return disk.compile(backend, graph, options, cancellation)
+        executable = backend.compile(graph, options, cancellation)
+    else:
+        executable = disk.compile(backend, graph, options, cancellation)
+    _executables[id(executable)] = executable
+    return executable
 
 
-def _checksum(array: np.ndarray[Any, Any]) -> int:
-    """The sum of the array's bytes as 64-bit words: as fast as memory is read, and any ordinary change alters it."""
-    data = array.reshape(-1).view(np.uint8)
-    words = data[: data.size // 8 * 8].view(np.uint64)
-    return int(words.sum(dtype=np.uint64)) ^ int.from_bytes(data[words.size * 8 :].tobytes(), "little")
+def _addresses(constants: Sequence[Array]) -> tuple[int, ...]:
+    return tuple(constant.ctypes.data for constant in constants)
 
 
-def _same(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    if a is b:
+def _is_shared(kept: Array, given: Array) -> bool:
+    """Whether a graph that was given `given` may read `kept`, whose digest was the same when it was compiled.
+
+    Equal elements are not enough: the owner of `kept` may change them once no graph lives that was given that array.
+    """
+    if kept is given:
         return True
-    x, y, step = a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8), 1 << 20
-    return all(np.array_equal(x[i : i + step], y[i : i + step]) for i in range(0, x.size, step))
+    owner = owner_of(kept)
+    if owner is owner_of(given) and kept.ctypes.data == given.ctypes.data:
+        return True
+    if isinstance(owner, mmap):  # to read beyond the end of a file that became shorter would end the process
+        place = place_in_file(kept)
+        return place is not None and place == place_in_file(given)
+    return _is_fixed(kept) and bytes(kept.reshape(-1).view(np.uint8).data) == given.tobytes()
+
+
+def _is_fixed(array: Array) -> bool:
+    """Whether nothing can change the elements: a copy of the builder's, or `bytes`."""
+    owner = owner_of(array)
+    if isinstance(owner, np.ndarray):
+        return array.nbytes <= COPIED_BYTES and owner is array and owner.flags.owndata and not array.flags.writeable
+    return isinstance(owner, bytes)
+
+
+def _stays(array: Array) -> bool:
+    """Whether the memory of `array` is there for as long as something refers to it."""
+    owner = owner_of(array)
+    if isinstance(owner, np.ndarray):
+        return owner.flags.owndata
+    return isinstance(owner, bytes) or place_in_file(array) is not None

@@ -1,1 +1,1 @@
-"""Where bytes live: buffers, allocators, the pool, arrays handed out to users."""
+"""Memory: buffers, allocators, the pool, and arrays that are lent to users."""

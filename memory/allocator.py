@@ -1,4 +1,4 @@
-"""Where buffers come from. One allocator per kind of memory; a backend says which one its executables read."""
+"""Allocators of buffers, one for each kind of memory. A backend declares which one its executables use."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from webnn.memory.buffer import Buffer, View
 __all__ = ["ALIGNMENT", "Allocator", "HostAllocator"]
 
 ALIGNMENT: Final = 64
-"""Bytes; a cache line, and what the widest vector instructions want."""
+"""Bytes: the size of a cache line, and the alignment for the widest vector instructions."""
 
 
 class Allocator(ABC):
-    """Makes buffers, and moves bytes between them and host arrays."""
+    """Allocates buffers, and copies data between them and host arrays."""
 
     @abstractmethod
     def allocate(self, size: int) -> Buffer:
-        """A new buffer of `size` bytes with undefined content; raises `MemoryError` when there is none."""
+        """A new buffer of `size` bytes with undefined content. Raises `MemoryError` if there is not enough memory."""
 
     @abstractmethod
     def write(self, view: View, data: np.ndarray[Any, Any]) -> None:
-        """Copy a host array of the view's type and shape into it. When it returns, `data` may change."""
+        """Copy `data`, a host array of the view's data type and shape, into the view. `data` may change afterwards."""
 
     @abstractmethod
     def clear(self, view: View) -> None:
-        """Fill with zeros."""
+        """Fill the view with zeros."""
 
     @abstractmethod
     def host_array(self, view: View) -> np.ndarray[Any, Any]:
-        """The view's elements on the host: its own memory if that is host memory, a copy if not."""
+        """The elements of the view as a host array: its own memory if it is host memory, otherwise a copy."""
 
 
 class HostAllocator(Allocator):
-    """Ordinary memory, aligned to 64 bytes, seen by NumPy."""
+    """Ordinary memory, aligned to 64 bytes, as NumPy arrays."""
 
     def allocate(self, size: int) -> Buffer:
-        """A new buffer of `size` bytes; raises `MemoryError` when the system has none."""
+        """A new buffer of `size` bytes. Raises `MemoryError` if the system has not enough memory."""
         memory = np.empty(size + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
         return Buffer(memory[start : start + size], size)
 
     def write(self, view: View, data: np.ndarray[Any, Any]) -> None:
         """Copy `data` into the view."""
-        view.array[...] = data  # costs a third of `np.copyto` for a few elements
+        view.array[...] = data  # for a few elements, it takes a third of the time of `np.copyto`
 
     def clear(self, view: View) -> None:
-        """Fill with zeros."""
+        """Fill the view with zeros."""
         view.array.fill(0)
 
     def host_array(self, view: View) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""A buffer is bytes on a device; a view is what one tensor value sees of it."""
+"""Buffers, which are bytes on a device, and views of them with a data type and shape."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Buffer", "View", "bytes_in_memory"]
 
 
 def bytes_in_memory(descriptor: MLOperandDescriptor) -> int:
-    """What the elements take in a buffer: here, unlike in `byte_length`, 4-bit elements have a byte each."""
+    """The size of the elements in a buffer. Unlike in `byte_length`, each 4-bit element takes a whole byte."""
     return descriptor.element_count * descriptor.dtype.itemsize
 
 
 class View:
-    """A buffer read as one data type and shape.
+    """A buffer as an array of one data type and shape.
 
-    Views are kept and met again, so that what a backend attaches to them (an OrtValue, a device pointer) is made once.
+    Views are reused, so that the object that a backend attaches to them (an OrtValue, a device pointer) is made once.
     """
 
     __slots__ = ("array", "buffer", "handle")
@@ -25,22 +25,22 @@ class View:
     def __init__(self, buffer: Buffer, array: Any) -> None:
         self.buffer = buffer
         self.array = array
-        """The elements, as an array of the allocator's library (NumPy for host memory), writable."""
+        """The elements, as a writable array of the allocator's library (NumPy for host memory)."""
         self.handle: Any = None
-        """For the backend that runs on it; whoever sets it knows its type."""
+        """An object that the backend attaches. Only the backend knows its type."""
 
 
 class Buffer:
-    """A run of bytes from an allocator, of at least the size asked for."""
+    """Contiguous bytes from an allocator, at least as many as requested."""
 
     __slots__ = ("__weakref__", "memory", "size")
 
     def __init__(self, memory: Any, size: int) -> None:
         self.memory = memory
-        """One-dimensional array of bytes, of the allocator's library."""
+        """A one-dimensional array of bytes, of the allocator's library."""
         self.size = size
 
     def view(self, descriptor: MLOperandDescriptor) -> View:
-        """The buffer's first bytes as an array of `descriptor`."""
+        """A view of the buffer's first bytes with the data type and shape of `descriptor`."""
         array = self.memory[: bytes_in_memory(descriptor)].view(descriptor.dtype).reshape(descriptor.shape)
         return View(self, array)

@@ -1,4 +1,4 @@
-"""Arrays that are lent out: read-only, without a copy, over memory that comes back when the last of them is gone.
+"""Lending of arrays: read-only, without a copy, until the last view of the array is freed.
 
 Whoever lends one watches its `Lease` with a weak reference. A finalizer would do, too, were it not for Python code in
 finalizers: a Ctrl-C that comes while it runs is lost.
@@ -15,11 +15,11 @@ import numpy as np
 __all__ = ["SMALL", "Lease", "lend"]
 
 SMALL: Final = 4096
-"""Bytes up to which an array is copied rather than lent."""
+"""Bytes. Arrays up to this size are copied instead of lent."""
 
 
 class _Lent(np.ndarray[Any, Any]):
-    """What a lease is a view of. NumPy shortens a chain of bases where it meets two of one type; this one it keeps."""
+    """The base of a lease. NumPy skips a base of the same type as the view, but keeps one of another type."""
 
 
 class Lease(np.ndarray[Any, Any]):

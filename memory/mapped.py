@@ -1,4 +1,4 @@
-"""Arrays whose elements lie in a file: mapped, and able to say where, for those who would rather read it themselves."""
+"""Memory-mapped arrays that know their file and offset, for libraries that read the file themselves."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _Identity: TypeAlias = tuple[int, int, int, int]
 
 
 class MappedArray(np.ndarray[Any, Any]):
-    """Read-only elements of a mapped file. What is made from it by slicing and viewing still lies in the file."""
+    """Read-only elements of a mapped file. Slices and views of it are mapped arrays, too."""
 
     path: Path | None = None
-    """Absolute, without links."""
+    """The absolute path of the file, without symbolic links."""
     _identity: _Identity | None = None
     _address: int = 0
 
     def __array_finalize__(self, source: object) -> None:
-        """Take over where the file is; called by NumPy for every array that is made from another."""
+        """Copy the position in the file. NumPy calls this for every array that is made from another one."""
         if isinstance(source, MappedArray):
             self.path, self._identity, self._address = source.path, source._identity, source._address
 
     def __array_wrap__(self, array: np.ndarray[Any, Any], context: object = None, return_scalar: bool = False) -> Any:
-        """Results of computations are plain arrays."""
+        """Make the result of a computation a plain array."""
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
 
 
 def map_file(path: str | os.PathLike[str]) -> MappedArray:
-    """The bytes of a file. Its pages are read when they are looked at, and can be dropped when memory is short.
+    """The bytes of a file. Pages are read at the first access, and the system can drop them when memory is short.
 
     Raises:
-        OSError: there is no such file, it cannot be read, or it is something else, such as a folder or a pipe.
+        OSError: the file does not exist or cannot be read, or it is not a regular file.
     """
     resolved = Path(path).resolve(strict=True)
-    if not resolved.is_file():  # a pipe could block for ever
-        raise OSError(f"{str(path)!r} is not a file")
+    if not resolved.is_file():  # opening a pipe could block
+        raise OSError(f"{str(path)!r} is not a regular file")
     with resolved.open("rb") as file:
         status = os.fstat(file.fileno())
         data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
@@ -51,9 +51,9 @@ def map_file(path: str | os.PathLike[str]) -> MappedArray:
 
 
 def place_in_file(array: np.ndarray[Any, Any]) -> tuple[Path, int] | None:
-    """The file and the offset at which the elements of a C-contiguous array lie, if it was made from a mapped file.
+    """The file and the offset of the elements of `array`, if they are in a mapped file.
 
-    None if it lies in memory of its own, or if the file is no longer the one that was mapped.
+    None if the array is not C-contiguous or has memory of its own, or if the file has changed since it was mapped.
     """
     base: object = array
     while isinstance(base, np.ndarray) and not isinstance(base, MappedArray):
@@ -70,7 +70,7 @@ def place_in_file(array: np.ndarray[Any, Any]) -> tuple[Path, int] | None:
 
 
 def unmap(array: np.ndarray[Any, Any]) -> None:
-    """Let go of the memory that the pages of `array` take: they come back from the file when they are read."""
+    """Free the memory of the pages of `array`. They are read from the file again at the next access."""
     root: object = array
     while isinstance(root, np.ndarray):
         root = root.base

@@ -1,11 +1,12 @@
-"""The buffer pool: idle buffers, as the views they last were, under a budget.
+"""The buffer pool: keeps idle buffers for reuse, under a budget.
 
-Idle views stand on *shelves*, one for each descriptor, so that a loop keeps meeting the same few views with what
-backends have attached to them. A descriptor whose shelf is empty takes an idle buffer of its size class from another
-shelf before the allocator is asked.
+Idle views are kept on *shelves*, one for each descriptor, so that a loop reuses the same few views, together with the
+objects that backends have attached to them. If the shelf of a descriptor is empty, it takes an idle buffer of its size
+class from another shelf, and only then a new one from the allocator.
 
-Guarantees: what the allocator has given is in use or idle, and together they never exceed the budget. Taking from a
-shelf and putting back are single atomic steps without a lock; everything else is under one lock, which is a leaf.
+Guarantees: every allocated buffer is either in use or idle, and together they never exceed the budget. Taking a view
+from a shelf and putting one back are single atomic steps without a lock. Everything else holds one lock, and no other
+lock is taken while it is held.
 
 A buffer is counted for as long as it lives. So nothing that happens to a view on its way, an interrupt among them, can
 make the accounts wrong: a buffer that cannot be reached is freed, and no longer counted.
@@ -13,12 +14,12 @@ make the accounts wrong: a buffer that cannot be reached is freed, and no longer
 
 from __future__ import annotations
 
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Final
 
 from webnn.errors import OperationError
+from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import ALIGNMENT, Allocator
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
@@ -26,18 +27,18 @@ from webnn.memory.buffer import Buffer, View, bytes_in_memory
 __all__ = ["BufferPool", "MemoryInfo", "Shelf", "size_class"]
 
 IDLE_BYTES: Final = 64 * 1024 * 1024
-"""What one shelf keeps at most (but always two views); beyond this a view that comes back is given up."""
+"""The most bytes that one shelf keeps, but at least two views. Further views are freed when they are put back."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryInfo:
-    """What a pool holds, in bytes.
+    """The memory of a pool, in bytes.
 
     Attributes:
-        in_use: by values, and by arrays that were handed out.
+        in_use: used by values, and by arrays that were lent to the program.
         idle: kept for reuse.
-        peak: the most that both have been together.
-        budget: what they may be at most; None for no limit.
+        peak: the maximum of both together so far.
+        budget: the limit of both together; None for no limit.
     """
 
     in_use: int
@@ -47,7 +48,7 @@ class MemoryInfo:
 
 
 def size_class(size: int) -> int:
-    """The size of the buffers that serve requests of `size` bytes: at most an eighth larger, and a multiple of 64.
+    """The size of the buffers for requests of `size` bytes: at most an eighth larger, and a multiple of 64.
 
     >>> size_class(24), size_class(602112)
     (64, 655360)
@@ -70,10 +71,10 @@ class Shelf:
         self._keep = max(2, IDLE_BYTES // self.size)
 
     def take(self) -> View:
-        """A view of the descriptor, with undefined content; the one put back last comes first.
+        """A view with undefined content. The view that was put back last is taken first.
 
         Raises:
-            OperationError: it would exceed the budget, or the allocator has no memory left.
+            OperationError: the view would exceed the budget, or the allocator has not enough memory.
         """
         try:
             return self.views.pop()
@@ -81,7 +82,7 @@ class Shelf:
             return self._pool.make(self)
 
     def put(self, view: View) -> None:
-        """Take a view back that `take` gave; nobody reads or writes it any more."""
+        """Put a view back that came from `take`. It must not be read or written any more."""
         if len(self.views) < self._keep:
             self.views.append(view)
 
@@ -91,20 +92,20 @@ class BufferPool:
 
     Args:
         allocator: where new buffers come from.
-        budget: the most bytes to have from the allocator at once; None for no limit.
+        budget: the most bytes to allocate at the same time; None for no limit.
     """
 
     def __init__(self, allocator: Allocator, budget: int | None = None) -> None:
         self.allocator = allocator
         self.budget = budget
-        self._lock = threading.RLock()  # reentrant: the garbage collector may run a finalizer anywhere
-        # Whoever uses a descriptor holds its shelf; a shelf that nobody holds goes, and its idle views with it.
+        self._lock = reentrant_lock()  # reentrant, because the garbage collector may run a finalizer anywhere
+        # The users of a descriptor hold its shelf. When the last of them is freed, so are the shelf and its views.
         self._shelves: weakref.WeakValueDictionary[object, Shelf] = weakref.WeakValueDictionary()
         self._buffers: weakref.WeakSet[Buffer] = weakref.WeakSet()
         self._peak = 0
 
     def shelf(self, descriptor: MLOperandDescriptor) -> Shelf:
-        """The shelf of `descriptor`; the same one for equal descriptors."""
+        """The shelf of `descriptor`. Equal descriptors have the same shelf."""
         with self._lock:
             shelf = self._shelves.get(descriptor.key)
             if shelf is None:
@@ -112,12 +113,12 @@ class BufferPool:
             return shelf
 
     def make(self, shelf: Shelf) -> View:
-        """A view for a shelf that has none: over an idle buffer of its size class, or over a new one."""
+        """A view for an empty shelf, of an idle buffer of its size class or of a new buffer."""
         with self._lock:
             return self._idle_buffer(shelf.size, shelf.descriptor) or self._allocate(shelf.size, shelf.descriptor)
 
     def holds(self, size: int) -> bool:
-        """Whether `size` more bytes may be in use."""
+        """Whether the budget allows `size` more bytes in use."""
         if self.budget is None:
             return True
         with self._lock:
@@ -128,18 +129,18 @@ class BufferPool:
         if not self.holds(size):
             raise OperationError(
                 f"the memory budget of {self.budget} bytes does not hold {size} more: {self.info().in_use} are in use;"
-                " destroy tensors or drop arrays that are not needed, await what is queued,"
+                " destroy tensors or drop arrays that are not needed, await the queued work,"
                 " or create the context with a larger memory_budget"
             )
 
     def info(self) -> MemoryInfo:
-        """The accounts at this moment."""
+        """The current figures."""
         with self._lock:
             idle = self._idle()
             return MemoryInfo(self._allocated() - idle, idle, self._peak, self.budget)
 
     def trim(self) -> None:
-        """Give every idle buffer back to the allocator."""
+        """Free all idle buffers."""
         with self._lock:
             for shelf in list(self._shelves.values()):
                 shelf.views.clear()
@@ -170,7 +171,10 @@ class BufferPool:
             try:
                 buffer = self.allocator.allocate(size)
             except MemoryError as error:
-                raise OperationError(f"there is no memory for {size} bytes more: {error}") from error
+                raise OperationError(
+                    f"the system has no memory for {size} more bytes: {error};"
+                    " destroy tensors or drop arrays that are not needed"
+                ) from error
         self._buffers.add(buffer)
         self._peak = max(self._peak, self._allocated())
         return buffer.view(descriptor)

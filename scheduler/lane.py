@@ -16,6 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from webnn.forking import on_fork, reentrant_lock
+
 __all__ = ["Lane", "SteppedLane", "ThreadLane"]
 
 Drain = Callable[[], bool]
@@ -51,7 +53,7 @@ class ThreadLane(Lane):
     def __init__(self, name: str) -> None:
         self._name = name
         self._inbox: SimpleQueue[Drain | None] = SimpleQueue()
-        self._lock = threading.RLock()  # reentrant: `call` is for finalizers too
+        self._lock = reentrant_lock()  # reentrant: `call` is for finalizers too
         self._thread: threading.Thread | None = None
         self._closed = False
         _lanes.add(self)
@@ -104,6 +106,13 @@ class ThreadLane(Lane):
             if wait and thread is not threading.current_thread():
                 thread.join()
 
+    def forked(self) -> None:
+        """This process is a child, in which the thread is not: the lane is closed."""
+        self._closed = True
+        if self._thread is threading.current_thread():  # it has forked, and ends when it comes back from that
+            self._inbox.put(None)
+        self._thread = None
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
@@ -119,6 +128,12 @@ _lanes: weakref.WeakSet[ThreadLane] = weakref.WeakSet()
 def _close_all() -> None:
     for lane in list(_lanes):
         lane.close(wait=True)
+
+
+@on_fork
+def _close_all_in_child(_: int) -> None:
+    for lane in list(_lanes):
+        lane.forked()
 
 
 def _serve(inbox: SimpleQueue[Drain | None]) -> None:

@@ -26,10 +26,11 @@ from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 from weakref import ref
 
 from webnn.errors import InvalidStateError
+from webnn.forking import reentrant_lock
 from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import Bridge, current_bridge
 
-__all__ = ["PENDING", "RESOLVED", "Promise", "Source", "reject", "resolve", "settling"]
+__all__ = ["PENDING", "RESOLVED", "Promise", "Source", "abandon", "reject", "resolve", "settling"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -57,7 +58,7 @@ _FUTURE_STATES: Final = {
 
 _log = logging.getLogger("webnn")
 
-settling = threading.RLock()
+settling = reentrant_lock()
 """Guards the one transition of every promise, and callback lists. Held for a few instructions, never while calling out.
 Reentrant, since the garbage collector may run a user's `__del__` at any allocation, and that may cancel a promise."""
 
@@ -391,6 +392,37 @@ def resolve(promise: Promise[T], result: T) -> bool:
 def reject(promise: Promise[Any], error: BaseException) -> bool:
     """Settle with an error; False if it was settled before."""
     return promise._settle(REJECTED, None, error)
+
+
+def abandon(promise: Promise[Any], error: BaseException, result: object = None) -> None:
+    """Settle a promise of the parent process, and those that follow it, in a child that was forked from it.
+
+    Nobody is told: callbacks, and event loops that wait, belong to the parent.
+
+    Args:
+        promise: it fails with `error` if it is pending, unless there is a `result`.
+        error: what all those fail with that follow it.
+        result: what `promise` itself resolves to.
+    """
+    abandoned = [promise]
+    while abandoned:
+        each = abandoned.pop()
+        callbacks, each._installed = each._callbacks or deque(), None
+        for i, callback in enumerate(callbacks):
+            if isinstance(callback, _Follower):
+                abandoned.append(callback._derived)
+            callbacks[i] = _call_nobody  # one of them may have forked, and be removed when it comes back
+        if each._status is PENDING:
+            each._source = None
+            if each is promise and result is not None:
+                each._result, each._status = result, RESOLVED
+            else:
+                each._traceback = error.__traceback__
+                each._error, each._status = error, REJECTED
+
+
+def _call_nobody(_: object) -> None:
+    """In place of a callback of the parent process."""
 
 
 def _call(callback: Callable[[Any], object], promise: Promise[Any]) -> None:

@@ -19,7 +19,7 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import Lease, lend
 from webnn.memory.pool import Shelf
 from webnn.scheduler.bridge import current_bridge
-from webnn.scheduler.promise import PENDING, RESOLVED, Promise, reject, resolve, settling
+from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
 from webnn.scheduler.task import Task
 from webnn.scheduler.value import Name, Value
 
@@ -97,6 +97,12 @@ class End(ref[Promise[Any]]):
         promise = self()
         if promise is not None:
             reject(promise, error)
+
+    def forked(self, error: BaseException) -> None:
+        """This process is a child that was forked: settle without a word to those who wait."""
+        promise = self()
+        if promise is not None:
+            abandon(promise, error)
 
     def deliver(self, promise: Promise[Any]) -> None:
         """What was waited for is there: settle."""

@@ -48,6 +48,10 @@ class Waiter(Protocol):
         """Give up waiting: the context is gone."""
         ...
 
+    def forked(self, error: BaseException) -> None:
+        """As `reject`, in a child process that was forked: whoever waits belongs to the parent, and is not told."""
+        ...
+
 
 class Work:
     """What tasks of one graph run: its executable, once there is one, and what a run has cost.

@@ -17,7 +17,6 @@ nothing or all that it does, and raises what the handler raised: see `Renaming`,
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -25,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import ContextLostError, MLError
+from webnn.forking import reentrant_lock
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
@@ -32,7 +32,7 @@ from webnn.scheduler.bridge import asyncio_loop
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
-from webnn.scheduler.promise import Promise, reject, resolve
+from webnn.scheduler.promise import Promise, abandon, reject, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
@@ -76,7 +76,7 @@ class Timeline:
         self.allocator: Allocator = pool.allocator
         self.host_array: Callable[[View], np.ndarray[Any, Any]] = pool.allocator.host_array
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
-        self._lock = lock = threading.RLock()
+        self._lock = lock = reentrant_lock()
         self._renaming = renaming = Renaming(inline_limit)
         self.room = Room(renaming, max_queued, max_queued_bytes)
         self._execution = Execution(lock, renaming, self.room, pool, clock)
@@ -93,6 +93,7 @@ class Timeline:
         """
         self._lost: ContextLostError | None = None
         self._ended = False
+        self._is_forked = False
 
     # What a program does.
 
@@ -259,6 +260,8 @@ class Timeline:
         source.begin(promise, self, task)
         with self._lock:
             if task.state is QUEUED or task.state is RUNNING:
+                if self._is_forked:  # nobody here is running it
+                    self._check_not_lost()
                 task.waiters.append(source)
                 return promise
         source.task_ended(task)
@@ -426,6 +429,24 @@ class Timeline:
         self.tidy()
         self.pool.trim()
         self._ended = True
+
+    def forked(self, error: ContextLostError) -> None:
+        """This process is a child that was forked, and has none of the lanes: what was pending will not come.
+
+        Callbacks and event loops belong to the parent, and are not told. What the lanes were running stays as it is.
+        """
+        with self._lock:
+            error = self._lost = self._lost or error
+            self._ended = self._is_forked = True
+            self._renaming.cancel_all(error)
+            for task in (*self._renaming.live, *self._renaming.ended):
+                for waiter in task.waiters:
+                    waiter.forked(error)
+            for read in list(self.inline.unsettled.values()):
+                read.forked(error)
+            self.inline.unsettled.clear()
+            for promise in self.room.waiting:
+                abandon(promise, error)
 
     def _check_not_lost(self) -> None:
         if self._lost is not None:

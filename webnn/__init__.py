@@ -1,9 +1,9 @@
 """The W3C Web Neural Network API for Python: an async, lazily evaluated, pipelined tensor runtime.
 
-The packages, from the ground up: `errors`; `graph` (data types, operators, the builder); `memory` (buffers and pools);
-`backends` (compile and execute graphs); `scheduler` (the timeline of a context); `runtime` (contexts, graphs, tensors);
-`formats` (import and export of models); `cli` (the command `webnn`). Each imports only those before it. Importing this
-package loads no backend, and no library of a format.
+The packages, from the ground up: `errors`; `forking` (locks, and what a forked child gives up); `graph` (data types,
+operators, the builder); `memory` (buffers and pools); `backends` (compile and execute graphs); `scheduler` (a context's
+timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `cli` (the command `webnn`).
+Each imports only those before it. Importing this package loads no backend, and no library of a format.
 """
 
 from webnn import errors

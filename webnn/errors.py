@@ -1,7 +1,7 @@
-"""What can go wrong, as one small tree of exceptions.
+"""The exceptions of this package.
 
-The names are those of the specification's DOMExceptions. Where the specification throws a ``TypeError`` because an
-argument is not valid, this package raises `ValidationError`.
+They are named after the DOMExceptions of the specification. For the ``TypeError`` that the specification throws for an
+invalid argument, this package raises `ValidationError`.
 """
 
 import re
@@ -22,15 +22,15 @@ __all__ = [
 
 _LINES: Final = 100
 _LINE: Final = 1000
-"""Characters; lines that are longer lose the middle of long words and lists, and then their own."""
+"""Characters. In a longer line, first long words, then long lists, then the line itself are cut in the middle."""
 _WORD: Final = 200
 _ITEMS: Final = 30
 
 
 class MLError(Exception):
-    """The base of every error that this package raises on purpose.
+    """The base of all errors that this package defines.
 
-    Names and lists of hundreds of characters, which files and callers put into messages, are cut in their middle.
+    Very long messages are shortened: long names and lists, which can come from files, are cut in the middle.
     """
 
     def __init__(self, *args: object) -> None:
@@ -38,39 +38,39 @@ class MLError(Exception):
 
 
 class ValidationError(MLError, ValueError):
-    """An argument is not what the specification allows. Raised at the call, and nothing has changed."""
+    """An argument is not valid. It is raised at the call, which then has no effect."""
 
 
 class InvalidStateError(MLError):
-    """The object was destroyed, or has been used up: a builder that has built, a tensor after `destroy`."""
+    """The object can no longer be used: a tensor after `destroy`, or a builder after `build`."""
 
 
 class DestroyedError(ValidationError, InvalidStateError):
-    """A tensor was used after `destroy`: for the specification a wrong argument, for browsers a wrong state."""
+    """A tensor was used after `destroy`: an invalid argument in the specification, an invalid state in browsers."""
 
 
 class DataError(MLError):
-    """Bytes that were read (a model, a saved graph, an array) do not form what they claim to be."""
+    """Data that was read (a model, a saved graph, an array) is malformed."""
 
 
 class NotSupportedError(MLError):
-    """No backend on this machine can do what was asked."""
+    """No backend on this machine supports the request."""
 
 
 class OperationError(MLError):
-    """A backend failed to compile or to run a graph, or a memory budget does not hold what was asked."""
+    """A backend failed to compile or run a graph, or the request exceeds the memory budget."""
 
 
 class UnknownError(MLError):
-    """A backend failed in a way that it did not explain; the cause is chained."""
+    """A backend failed for an unknown reason. The original error is its `__cause__`."""
 
 
 class ContextLostError(InvalidStateError):
-    """The context was destroyed, or its device is gone: what was pending will not come."""
+    """The context was destroyed, or its device was lost. Pending results fail with this error."""
 
 
 def _readable(message: str) -> str:
-    """`message` without the middle of what is too long in it; its beginning says where, its end what to do."""
+    """`message`, shortened. The beginning, which says where, and the end, which says what to do, are kept."""
     if len(message) <= _LINE:
         return message
     lines = [_cut_line(line) for line in message.split("\n")]

@@ -56,7 +56,8 @@ def hard_sigmoid(xp: Any, x: Array, alpha: float, beta: float) -> Array:
 
 @_in_float32("hard_swish")
 def hard_swish(xp: Any, x: Array) -> Array:
-    """`x * max(0, min(6, x + 3)) / 6`."""
+    """`x * max(0, min(6, x + 3)) / 6`; six times the largest float32 is not infinite yet."""
+    x = x.astype(xp.float64)
     return x * xp.maximum(xp.minimum(x + 3, 6), 0) / 6
 
 
@@ -87,13 +88,14 @@ def relu(xp: Any, node: Node, operands: Arrays) -> Array:
 
 @_in_float32("sigmoid")
 def sigmoid(xp: Any, x: Array) -> Array:
-    """`1 / (exp(-x) + 1)`."""
-    return 1 / (xp.exp(-x) + 1)
+    """`1 / (exp(-x) + 1)`; where that is subnormal, `exp(-x)` is more than a float32 holds."""
+    return 1 / (xp.exp(-x.astype(xp.float64)) + 1)
 
 
 @_in_float32("softmax")
 def softmax(xp: Any, x: Array, axis: int) -> Array:
     """`exp(x)` over its sum along `axis`, scaled so that the largest is 1 and none overflows."""
+    x = x.astype(xp.float64)
     powers = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return powers / xp.sum(powers, axis=axis, keepdims=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.products import product
 from webnn.errors import NotSupportedError
 from webnn.graph.ir import Node
 from webnn.graph.windows import permutation, sweeps
@@ -29,7 +30,7 @@ def _product(xp: Any, weights: Array, x: Array) -> Array:
     n, g, i, h, w = x.shape
     if i == 1:  # depthwise
         return weights[..., None] * x
-    return xp.reshape(weights @ xp.reshape(x, (n, g, i, h * w)), (n, g, weights.shape[1], h, w))
+    return xp.reshape(product(weights, xp.reshape(x, (n, g, i, h * w))), (n, g, weights.shape[1], h, w))
 
 
 def _finished(xp: Any, y: Array, node: Node, operands: Arrays) -> Array:

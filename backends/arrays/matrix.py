@@ -3,6 +3,7 @@
 from typing import Any
 
 from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.products import product
 from webnn.graph.ir import Node
 
 
@@ -16,7 +17,7 @@ def gemm(xp: Any, node: Node, operands: Arrays) -> Array:
         a = a.T
     if options["b_transpose"]:
         b = b.T
-    output = options["alpha"] * (a @ b)
+    output = options["alpha"] * product(a, b)
     if "c" in operands and options["beta"] != 0:  # as in BLAS, a beta of 0 also removes infinities of c
         output = output + options["beta"] * operands["c"].astype(wide)
     return output.astype(dtype)
@@ -26,4 +27,4 @@ def gemm(xp: Any, node: Node, operands: Arrays) -> Array:
 def matmul(xp: Any, node: Node, operands: Arrays) -> Array:
     """`a @ b`, summed in a wider type."""
     wide = xp.float64
-    return xp.matmul(operands["a"].astype(wide), operands["b"].astype(wide)).astype(node.output.descriptor.dtype)
+    return product(operands["a"].astype(wide), operands["b"].astype(wide)).astype(node.output.descriptor.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.products import product
 from webnn.graph.ir import Node
 
 _ACTIVATIONS: Final[Mapping[str, Callable[[Any, Array], Array]]] = {
@@ -34,11 +35,11 @@ def _gru_step(xp: Any, node: Node, x: Array, state: State, weights: Arrays) -> S
     w, r = (_gates(weights[name], layout) for name in ("weight", "recurrent_weight"))
     b, rb = (_gates(weights.get(name), layout) for name in ("bias", "recurrent_bias"))
     gate, new = (_ACTIVATIONS[name] for name in node.attributes["activations"])
-    update, reset = (gate(xp, b[k] + rb[k] + x @ w[k].T + h @ r[k].T) for k in "zr")
+    update, reset = (gate(xp, b[k] + rb[k] + product(x, w[k].T) + product(h, r[k].T)) for k in "zr")
     if node.attributes["reset_after"]:
-        candidate = new(xp, b["n"] + x @ w["n"].T + reset * (rb["n"] + h @ r["n"].T))
+        candidate = new(xp, b["n"] + product(x, w["n"].T) + reset * (rb["n"] + product(h, r["n"].T)))
     else:
-        candidate = new(xp, b["n"] + rb["n"] + x @ w["n"].T + (reset * h) @ r["n"].T)
+        candidate = new(xp, b["n"] + rb["n"] + product(x, w["n"].T) + product(reset * h, r["n"].T))
     return (update * h + candidate * (1.0 - update),)
 
 
@@ -49,8 +50,8 @@ def _lstm_step(xp: Any, node: Node, x: Array, state: State, weights: Arrays) -> 
     b, rb = (_gates(weights.get(name), layout) for name in ("bias", "recurrent_bias"))
     p = _gates(weights.get("peephole_weight"), "iof")
     gate, cell, hidden = (_ACTIVATIONS[name] for name in node.attributes["activations"])
-    i, o, f = (gate(xp, p[k] * c + b[k] + rb[k] + x @ w[k].T + h @ r[k].T) for k in "iof")
-    g = cell(xp, b["g"] + rb["g"] + x @ w["g"].T + h @ r["g"].T)
+    i, o, f = (gate(xp, p[k] * c + b[k] + rb[k] + product(x, w[k].T) + product(h, r[k].T)) for k in "iof")
+    g = cell(xp, b["g"] + rb["g"] + product(x, w["g"].T) + product(h, r["g"].T))
     c = f * c + i * g
     return o * hidden(xp, c), c
 

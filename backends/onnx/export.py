@@ -1,7 +1,8 @@
 """A graph as an `.onnx` file of standard operators, for any runtime that reads ONNX.
 
 Weights of more than a megabyte together lie in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
-external data. That file gets its name first, so that a model never refers to weights that are not there yet.
+external data. That file takes its name first, so that a model never refers to weights that are not there yet; both bear
+the same mark (see `marks`), as an entry of the model's metadata and behind the last weight.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Final
 import onnx
 from onnx import numpy_helper
 
+from webnn.backends.digests import named_digest
 from webnn.backends.files import write_elements, written_at_once
+from webnn.backends.marks import KEY, trailer
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnx.portable import PortableKernels
@@ -57,6 +60,9 @@ def save_onnx(graph: Graph, path: Path) -> None:
                 write_elements(file, array)
                 _refer(tensor, data.name, offset + padding, array.nbytes)
                 offset += padding + array.nbytes
+            mark = named_digest(model.external)
+            file.write(trailer(mark))
+            proto.metadata_props.add(key=KEY, value=mark)
     with written_at_once(path) as file:
         file.write(proto.SerializeToString())
 

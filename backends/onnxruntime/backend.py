@@ -14,6 +14,7 @@ import onnx
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.disk_cache import sources_digest
+from webnn.backends.onnx import families as _families  # noqa: F401 (here, since a fork must not come between)
 from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model

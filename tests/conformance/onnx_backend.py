@@ -26,7 +26,7 @@ from webnn.backends.base import Backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import MLError
 from webnn.formats import import_onnx
-from webnn.formats.onnx.values import HELD_AS
+from webnn.formats.onnx.importing.data_types import HELD_AS
 
 __all__ = ["TABLE", "cases", "outcome", "row", "table"]
 
@@ -44,12 +44,12 @@ _ROUNDING: Final = 1e-6
 _REASONS: Final = {
     r"no WebNN type holds (\w+)": "no WebNN type for {}",
     r"of type (\w+), which no WebNN type can hold": "no WebNN type for {}",
-    r"dtype '(\w+)' is no WebNN data type": "no WebNN type for {}",
-    r"a type of constants only|casts nothing to u?int4|which a graph cannot return": "4-bit numbers, no constants",
-    r"dimension 0 is not|has the size 0|has no elements|leave some without elements": "an input without elements",
-    r"Random\w+|drops at random": "random numbers",
+    r"dtype '(\w+)' is not a WebNN data type": "no WebNN type for {}",
+    r"a type of constants only|casts nothing to u?int4|but a graph cannot return it": "4-bit numbers, no constants",
+    r"dimension 0 is out|has the size 0|has no elements|leave some without elements": "an input without elements",
+    r"Random\w+|drops elements at random": "random numbers",
     r"WebNN has no (\w+), and it cannot": "no {}",
-    r"knows no (\w+) of the domain": "no {}",
+    r"does not know (\w+) of the domain": "no {}",
     r"is computed when the model runs": "a parameter that is computed when the model runs",
     r"written in opset": "an opset before 7",
 }

@@ -239,7 +239,7 @@ def test_memory_that_a_run_cannot_have_is_an_error_of_its_result() -> None:
         context.write_tensor(x, filled(1, LARGE))
         backend.mean.failing = "allocate"
         context.dispatch(graph, {"x": x}, {"y": y})
-        with pytest.raises(OperationError, match="there is no memory for 8192 bytes more: allocate failed"):
+        with pytest.raises(OperationError, match="no memory for 8192 more bytes: allocate failed"):
             context.read_tensor(y).result()
         backend.mean.failing = ""
         context.dispatch(graph, {"x": x}, {"y": y})

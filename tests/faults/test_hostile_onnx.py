@@ -14,8 +14,9 @@ from onnx import AttributeProto, FunctionProto, ModelProto, TensorProto, helper,
 
 from tests.direct import direct_builder
 from webnn.errors import DataError, MLError
-from webnn.formats.onnx import budget, import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing import budget
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 from webnn.graph.operand import MLOperand
 
 LIMIT = 64 << 20
@@ -158,7 +159,7 @@ def repeated(*inner: Any) -> Any:
         repeated(node("Tile", ["one", "shape"], ["part"])),
     ],
 )
-def test_loops_are_spelled_out_in_bounded_memory(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loops_are_unrolled_in_bounded_memory(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "_BYTES", LIMIT // 4)
     constants = {
         "count": np.array(1_000),
@@ -173,7 +174,7 @@ def test_loops_are_spelled_out_in_bounded_memory(loop: Any, monkeypatch: pytest.
 
 def test_a_node_that_needs_its_own_output_is_named() -> None:
     nodes = [node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Relu", ["b"], ["y"])]
-    with pytest.raises(DataError, match=r"node [ab] \((Add|Relu)\) needs what is computed from its own output"):
+    with pytest.raises(DataError, match=r"node [ab] \((Add|Relu)\) depends on its own output"):
         read(model_of(nodes))
 
 
@@ -195,7 +196,7 @@ def test_two_nodes_cannot_compute_one_value() -> None:
         [node("ConstantOfShape", ["huge"], ["c"]), node("NonZero", ["c"], ["d"]), node("Relu", ["d"], ["y"])],
     ],
 )
-def test_a_few_bytes_that_spell_out_gigabytes_take_no_memory(nodes: list[Any]) -> None:
+def test_a_few_bytes_that_ask_for_gigabytes_take_no_memory(nodes: list[Any]) -> None:
     constants = {
         "huge": np.array([20000, 20000]),
         "one": np.ones((1, 1), np.float32),
@@ -211,7 +212,7 @@ def test_a_few_bytes_that_spell_out_gigabytes_take_no_memory(nodes: list[Any]) -
 
 
 @pytest.mark.parametrize("dims", [[2**31, 2**31], [2**62, 4], [-1], [0, -5], [10**9]])
-def test_tensors_that_do_not_hold_what_they_declare_are_refused(dims: list[int]) -> None:
+def test_tensors_that_do_not_hold_their_declared_elements_are_refused(dims: list[int]) -> None:
     model = model_of([node("Add", ["x", "w"], ["y"])])
     model.graph.initializer.append(TensorProto(name="w", data_type=1, dims=dims, raw_data=b"\0\0\0\0"))
     with pytest.raises(DataError, match="tensor 'w'"):
@@ -250,7 +251,7 @@ def test_graphs_inside_of_graphs_are_followed_to_a_limit() -> None:
         read(model.SerializeToString())
 
 
-def test_names_that_are_no_text_are_told_all_the_same() -> None:
+def test_names_that_are_not_utf_8_are_reported() -> None:
     data = (
         model_of([node("NonMaxSuppression", ["x"], ["y"], name="NAME")])
         .SerializeToString()

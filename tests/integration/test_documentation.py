@@ -1,4 +1,4 @@
-"""The examples in the documentation run, and its links lead somewhere."""
+"""The examples in the documentation run, its links lead somewhere, and the map of the packages is complete."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,44 @@ def test_the_modules_a_page_names_exist(page: Path) -> None:
 def test_the_examples_in_docstrings_run(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
+
+
+def folders_of_the_wheel() -> set[str]:
+    """Where each package of the wheel stands in the repository."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    elsewhere = settings["package-dir"]
+    folders = set()
+    for package in settings["packages"]:
+        top = next((name for name in elsewhere if f"{package}.".startswith(f"{name}.")), None)
+        folders.add((package if top is None else elsewhere[top] + package.removeprefix(top)).replace(".", "/"))
+    return folders
+
+
+def differences(page: str, folders: Collection[str]) -> list[str]:
+    """The folders that only one side has: the table of packages on the page, or `folders`."""
+    rows = re.findall(r"^\| `([\w/]+)/` \| .+ \|$", page, re.MULTILINE)
+    repeated = [f"{row} is there twice" for row in sorted(set(rows)) if rows.count(row) > 1]
+    missing = [f"{folder} is not on the map" for folder in sorted(set(folders) - set(rows))]
+    return [*repeated, *missing, *(f"{row} is not a package" for row in sorted(set(rows) - set(folders)))]
+
+
+MAP = ROOT / "docs" / "architecture.md"
+
+
+def test_the_map_names_every_package_of_the_wheel() -> None:
+    assert differences(MAP.read_text(encoding="utf-8"), folders_of_the_wheel()) == []
+
+
+def test_a_package_that_the_map_lacks_is_found() -> None:
+    page = MAP.read_text(encoding="utf-8") + "\n| `webnn/cli/` | again |\n| `webnn/gone/` | of long ago |\n"
+    assert differences(page, {*folders_of_the_wheel(), "webnn/new"}) == [
+        "webnn/cli is there twice",
+        "webnn/new is not on the map",
+        "webnn/gone is not a package",
+    ]
+
+
+def test_the_modules_that_the_map_names_without_a_folder_exist() -> None:
+    named = set(re.findall(r"`(\w+\.py)`", MAP.read_text(encoding="utf-8")))
+    there = {path.name for folder in folders_of_the_wheel() for path in (ROOT / folder).glob("*.py")}
+    assert named - there == set()

@@ -69,6 +69,15 @@ def test_backends_agree_on(op: str, data: st.DataObject) -> None:
     check_agreement(draft, named, TOLERANCES.get(op, EXACT), repr(call))
 
 
+@pytest.mark.parametrize("op", VALID)
+@given(data=st.data())
+def test_a_node_holds_only_values_that_never_change(op: str, data: st.DataObject) -> None:
+    draft = Draft(data, ONNXRUNTIME)
+    for output in valid_call(draft, op).on(draft.builder):
+        assert output.node is not None
+        hash((*output.node.operands.values(), *output.node.attributes.values(), *output.node.outputs))
+
+
 @settings(max_examples=5 * EXAMPLES)
 @given(data=st.data())
 def test_backends_agree_on_graphs_of_many_operators(data: st.DataObject) -> None:

@@ -12,7 +12,7 @@ shapes = st.lists(st.integers(1, 3), max_size=4).map(tuple)
 
 
 @given(shapes, shapes)
-def test_two_shapes_stretch_as_numpy_stretches_them(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+def test_two_shapes_broadcast_as_in_numpy(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     try:
         expected = np.broadcast_shapes(a, b)
     except ValueError:
@@ -32,26 +32,28 @@ def test_two_shapes_stretch_as_numpy_stretches_them(a: tuple[int, ...], b: tuple
         ((2, 1), (3, 1), None),
     ],
 )
-def test_shapes_stretch_both_ways(a: tuple[int, ...], b: tuple[int, ...], result: tuple[int, ...] | None) -> None:
+def test_both_shapes_can_be_broadcast(a: tuple[int, ...], b: tuple[int, ...], result: tuple[int, ...] | None) -> None:
     assert broadcasting.bidirectional(a, b) == result
     assert broadcasting.bidirectional(b, a) == result
 
 
-def test_several_shapes_stretch_to_one() -> None:
+def test_several_shapes_broadcast_to_one() -> None:
     assert broadcasting.broadcast(condition=(2, 1), true_value=(3,), false_value=()) == (2, 3)
 
 
-def test_shapes_that_do_not_stretch_are_named() -> None:
+def test_shapes_that_do_not_broadcast_are_named() -> None:
     with pytest.raises(ValidationError, match=r"^a \[2, 3\] and b \[4\] cannot be broadcast together$"):
         broadcasting.broadcast(a=(2, 3), b=(4,))
 
 
 @pytest.mark.parametrize(
-    ("shape", "target", "stretches"),
+    ("shape", "target", "broadcasts"),
     [((), (2,), True), ((3,), (2, 3), True), ((1, 1), (3,), False), ((2,), (1,), False), ((2, 1), (2, 3), True)],
 )
-def test_a_shape_stretches_one_way(shape: tuple[int, ...], target: tuple[int, ...], stretches: bool) -> None:
-    assert broadcasting.is_unidirectional(shape, target) == stretches
+def test_unidirectional_broadcasting_keeps_the_target(
+    shape: tuple[int, ...], target: tuple[int, ...], broadcasts: bool
+) -> None:
+    assert broadcasting.is_unidirectional(shape, target) == broadcasts
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Buffers are aligned bytes, and views are what tensors see of them."""
+"""Buffers of aligned bytes, and views of them with a data type and shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALLOCATOR = HostAllocator()
 
 
 @pytest.mark.parametrize("size", [1, 24, 63, 64, 65, 4096, 100_001])
-def test_buffers_are_aligned_and_hold_what_was_asked_for(size: int) -> None:
+def test_buffers_are_aligned_and_large_enough(size: int) -> None:
     buffer = ALLOCATOR.allocate(size)
     assert buffer.size == size
     assert buffer.memory.nbytes == size

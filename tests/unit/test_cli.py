@@ -22,6 +22,7 @@ import webnn
 from tests.drafts import SUFFIX
 from webnn.cli import main as entry
 from webnn.cli import models
+from webnn.cli.output import counted
 from webnn.cli.program import COMMANDS, main
 
 
@@ -97,7 +98,7 @@ def test_a_wrong_command_line_is_two(
     ("name", "content", "message"),
     [
         ("x.txt", b"", "cannot read this kind of file, only .onnx"),
-        ("x.safetensors", b"", "it holds weights but no graph"),
+        ("x.safetensors", b"", "it holds weights, not a graph"),
         ("x.pt", b"", "torch.onnx.export"),
     ],
 )
@@ -287,7 +288,9 @@ def test_check_knows_the_quirk_of_rounded_pools(
 
 def test_check_names_the_targets_there_are(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", draft("perceptron"), "--target", "netscape"]) == 2
-    assert "there is no target 'netscape'; there are: chromium-147-linux-litert, onnxruntime" in capsys.readouterr().err
+    assert (
+        "unknown target 'netscape'; the targets are: chromium-147-linux-litert, onnxruntime" in capsys.readouterr().err
+    )
 
 
 # run.
@@ -322,18 +325,18 @@ def test_run_gives_the_same_random_inputs_for_the_same_seed(
     ("words", "message"),
     [
         ([], "no value for input 'x', float32 [1, 3]: give --input x=@x.npy, or --random"),
-        (["--input", "z=1"], "there is no input 'z'; the model has 'x'"),
+        (["--input", "z=1"], "unknown input 'z'; the model has 'x'"),
         (["--input", "x=[1,2]"], "input 'x': expected float32 [1, 3], got"),
-        (["--input", "x=what"], "input 'x': 'what' is no number, list, @FILE"),
+        (["--input", "x=what"], "expected a number, a list, @FILE, random, zeros or ones, got 'what'"),
         (["--input", "x"], "input 'x': expected NAME=VALUE"),
         (["--input", "x=@absent.npy"], "absent.npy: No such file or directory"),
-        (["--input", "x=@broken.npy"], "broken.npy: no .npy file: it does not hold arrays"),
-        (["--input", "@broken.npz"], "broken.npz: no .npz file"),
+        (["--input", "x=@broken.npy"], "broken.npy: not a .npy file: it does not hold arrays"),
+        (["--input", "@broken.npz"], "broken.npz: not a .npz file"),
         (["--input", "x=@broken.bin"], "input 'x': expected 12 bytes for float32 [1, 3], got 7"),
-        (["--random", "--output", "w=w.npy"], "there is no output 'w'; the model has 'y', 'total'"),
+        (["--random", "--output", "w=w.npy"], "unknown output 'w'; the model has 'y', 'total'"),
         (["--random", "--output", "y=y.txt"], "output 'y=y.txt': expected NAME=FILE.npy, or FILE.npz"),
         (["--random", "--output", "y=nowhere/y.npy"], "nowhere/y.npy: No such file or directory"),
-        (["--random", "--backend", "abacus"], "there is no backend called 'abacus'"),
+        (["--random", "--backend", "abacus"], "no backend is called 'abacus'"),
     ],
 )
 def test_run_says_what_is_wrong(
@@ -458,12 +461,68 @@ def test_the_cache_is_listed_and_cleared(
     assert main(["cache", "list", "--dir", "cache"]) == 0
     assert re.search(r"graphs\s+net/\[red\]v1\s+\d+ B\s+20\d\d-", capsys.readouterr().out)
     assert (
-        "there is no entry 'absent'" in answer(capsys, "cache", "clear", "small", "absent", code=1)["error"]["message"]
+        "cache is called 'absent'; the entries are: "
+        in answer(capsys, "cache", "clear", "small", "absent", code=1)["error"]["message"]
     )
     assert answer(capsys, "cache", "clear", "small")["removed"] == ["small"]
     assert main(["cache", "clear"]) == 0
-    assert "removed 1 entries" in capsys.readouterr().out
+    assert "removed 1 entry, " in capsys.readouterr().out
     assert answer(capsys, "cache", "list")["entries"] == []
+
+
+def test_compiled_graphs_are_listed_beside_the_saved_ones_and_in_a_folder_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = (tmp_path / "kept", tmp_path / "own")
+    choices: list[dict[str, Any]] = [{"cache_dir": folders[0], "compiled_cache": True}, {"compiled_cache": folders[1]}]
+    for size, options in zip((1237, 1238), choices, strict=True):  # no other test has these: nothing is found in memory
+        with webnn.ML().create_context(backend="onnxruntime", **options) as context:
+            builder = context.create_graph_builder()
+            graph = builder.build({"y": builder.relu(builder.input("x", [size], "float32"))})
+            context.compute(graph, {"x": np.ones(size, np.float32)})
+            if "cache_dir" in options:
+                context.save_graph("mine", graph).result()
+    for folder, kinds in zip(folders, (["compiled", "graphs"], ["compiled"]), strict=True):
+        entries = answer(capsys, "cache", "list", "--dir", str(folder))["entries"]
+        assert [entry["kind"] for entry in entries] == kinds
+        assert re.fullmatch("onnxruntime [0-9a-f]{64}", entries[0]["key"])
+    assert main(["cache", "list", "--dir", str(folders[0])]) == 0
+    assert "kept: 2 entries, " in capsys.readouterr().out
+    assert main(["cache", "list", "--dir", str(folders[1])]) == 0
+    assert "own: 1 entry, " in capsys.readouterr().out
+    assert len(answer(capsys, "cache", "clear", "--dir", str(folders[1]))["removed"]) == 1
+    assert list(folders[1].iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (0, ("node",), "0 nodes"),
+        (1, ("node",), "1 node"),
+        (2, ("node",), "2 nodes"),
+        (1, ("entry", "entries"), "1 entry"),
+        (2, ("entry", "entries"), "2 entries"),
+    ],
+)
+def test_counts_have_the_right_number(count: int, words: tuple[str, ...], expected: str) -> None:
+    assert counted(count, *words) == expected
+
+
+def test_one_of_anything_is_told_in_the_singular(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = 'webnn_graph "g" v1 { inputs { x: f32[2]; } consts { c: f32[2] @bytes([0,0,128,63,0,0,128,63]); }'
+    (tmp_path / "m.webnn").write_text(f"{text} nodes {{ y = div(x, c); }} outputs {{ y; }} }}")
+    for words, expected in (
+        (["info", "m.webnn"], "2 in 1 constant, "),
+        (["check", "m.webnn", "--target", "arrays"], "yes, 1 node\n"),
+        (["view", "m.webnn"], "m.html: 1 node, "),
+        (["run", "m.webnn", "--input", "x=[NaN, 1]"], "y: 1 element is not finite"),
+        (["bench", "m.webnn", "--no-peer", "--seconds", "0.05", "--rounds", "1", "--depth", "1"], "1 round, "),
+    ):
+        assert main(words) == 0
+        assert expected in capsys.readouterr().out
 
 
 def test_clearing_the_cache_touches_nothing_that_is_not_its_own(

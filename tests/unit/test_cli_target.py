@@ -117,9 +117,9 @@ def test_limits_that_a_browser_answered_are_read_from_a_file(tmp_path: Path, wra
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "mine.json:1:1: no JSON"),
+        ("", "mine.json:1:1: not JSON"),
         ("[]", "expected an object of limits, got list"),
-        ("{}", "there are no operators in it"),
+        ("{}", "it has no operators"),
         ('{"add": {"a": {}}}', "it does not hold opSupportLimits()"),
         ('{"add": {"a": {"dataTypes": 3}}}', "it does not hold opSupportLimits()"),
         ('{"opSupportLimits": 3}', "it does not hold opSupportLimits()"),

@@ -1,4 +1,4 @@
-"""Convolution and its transpose: against loops over every product, and every word that refuses an argument."""
+"""Convolution and its transpose: against loops over every product, and every error message."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_reference_keeps_what_is_left_of_large_numbers_that_cancel_out(op: s
     assert compute(ArraysBackend(), lambda b, x, f: getattr(b, op)(x, f), x, filter).item() == 1
 
 
-def test_output_sizes_stand_in_for_output_padding(backend: Backend) -> None:
+def test_output_sizes_replace_output_padding(backend: Backend) -> None:
     x, filter = np.ones((1, 1, 2, 2), np.float32), np.ones((1, 1, 3, 2), np.float32)
 
     def build(sizes: Options) -> Array:
@@ -125,7 +125,7 @@ def test_a_transposed_convolution_is_cut_off_at_its_end(backend: Backend) -> Non
 
 
 @pytest.mark.parametrize("strides", [[2**32 - 1, 2**32 - 1], [1, 2**32 - 1]])
-def test_windows_may_leap_out_of_the_input(backend: Backend, strides: list[int]) -> None:
+def test_windows_may_step_beyond_the_input(backend: Backend, strides: list[int]) -> None:
     x, filter = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2), np.ones((1, 1, 1, 1), np.float32)
     options: Options = {"strides": strides, "dilations": [2**32 - 1, 2**32 - 1]}
     result = compute(backend, lambda b, x, f: b.conv2d(x, f, **options), x, filter)
@@ -175,7 +175,7 @@ def test_a_node_has_every_option_resolved() -> None:
 BOTH = [
     ({"padding": [1, 1]}, r"padding must have 4 items, got \[1, 1\]"),
     ({"padding": 1}, "padding must be a sequence of integers, got 1"),
-    ({"padding": [0, 0, 0, -1]}, r"padding\[3\] must be an integer of 0 to 4294967295, got -1"),
+    ({"padding": [0, 0, 0, -1]}, r"padding\[3\] must be an integer from 0 to 4294967295, got -1"),
     ({"strides": [1]}, r"strides must have 2 items, got \[1\]"),
     ({"strides": [1, 0]}, r"strides must be at least 1, got \[1, 0\]"),
     ({"dilations": [1, 2, 3]}, r"dilations must have 2 items, got \[1, 2, 3\]"),
@@ -192,16 +192,19 @@ BOTH = [
     [
         *BOTH,
         ({"filter_layout": "iohw"}, "filter_layout must be one of 'oihw', 'hwio', 'ohwi', 'ihwo', got 'iohw'"),
-        ({"groups": 3}, r'the 4 channels of input \[1, 4, 5, 5\] in layout "nchw" do not make 3 equal groups'),
+        (
+            {"groups": 3},
+            r'the 4 channels of input \[1, 4, 5, 5\] in layout "nchw" cannot be divided into 3 equal groups',
+        ),
         ({"groups": 2}, r'filter \[6, 4, 3, 3\] in layout "oihw" takes 4 input channels per group, but .* has 2'),
         ({"filter_layout": "ihwo"}, r'in layout "ihwo" takes 6 input channels, but input .* in layout "nchw" has 4'),
         ({"input_layout": "nhwc"}, r'takes 4 input channels, but input \[1, 4, 5, 5\] in layout "nhwc" has 5'),
         ({"dilations": [3, 1]}, r"output height would be -1, .* input \[5, 5\] .* dilations \[3, 1\]"),
-        ({"padding": [0, 0, 2**32 - 1, 0]}, "output width would be 4294967298, which is not in 1 to 2147483647"),
-        ({"padding": [50000, 0, 50000, 0]}, r"has 15001800054 elements, at most 2147483647 are supported"),
+        ({"padding": [0, 0, 2**32 - 1, 0]}, "output width would be 4294967298, but must be 1 to 2147483647"),
+        ({"padding": [50000, 0, 50000, 0]}, r"has 15001800054 elements; at most 2147483647 are supported"),
     ],
 )
-def test_conv2d_says_what_does_not_fit(options: Options, message: str) -> None:
+def test_conv2d_names_arguments_that_do_not_match(options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 4, 5, 5], "float32")
     filter = builder.input("filter", [6, 4, 3, 3], "float32")
@@ -215,17 +218,17 @@ def test_conv2d_says_what_does_not_fit(options: Options, message: str) -> None:
         *BOTH,
         ({"filter_layout": "oihw"}, "filter_layout must be one of 'iohw', 'hwoi', 'ohwi', got 'oihw'"),
         ({"filter_layout": "ohwi"}, r'in layout "ohwi" takes 3 input channels, but .* in layout "nchw" has 4'),
-        ({"groups": 2**31 - 1}, r"with 2147483647 groups makes 12884901882 output channels, at most 2147483647"),
+        ({"groups": 2**31 - 1}, r"with 2147483647 groups makes 12884901882 output channels; at most 2147483647"),
         ({"output_padding": [1]}, r"output_padding must have 2 items, got \[1\]"),
         ({"output_padding": [0, 1]}, r"output_padding \[0, 1\] must be less than strides \[1, 1\]"),
         ({"output_sizes": [1]}, r"output_sizes must have 2 items, got \[1\]"),
         ({"output_sizes": [6, 7]}, r"output_sizes must be \[7, 7\] to \[7, 7\], got \[6, 7\]"),
         ({"output_sizes": [15, 13], "strides": [3, 2]}, r"must be \[15, 11\] to \[17, 12\], got \[15, 13\]"),
         ({"padding": [4, 3, 0, 0]}, r"the output height would be 0, .* padding \[4, 3, 0, 0\]"),
-        ({"strides": [1, 2**32 - 1]}, "the output width would be 17179869183, which is not in 1 to 2147483647"),
+        ({"strides": [1, 2**32 - 1]}, "the output width would be 17179869183, but must be 1 to 2147483647"),
     ],
 )
-def test_conv_transpose2d_says_what_does_not_fit(options: Options, message: str) -> None:
+def test_conv_transpose2d_names_arguments_that_do_not_match(options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 4, 5, 5], "float32")
     filter = builder.input("filter", [4, 6, 3, 3], "float32")
@@ -251,7 +254,7 @@ def test_operands_that_do_not_fit_are_refused(op: str) -> None:
         call(x, flat)
     with pytest.raises(ValidationError, match=r"filter is float16, but must have the data type of input, float32"):
         call(x, half)
-    with pytest.raises(ValidationError, match=r"bias \[3\] must be \[2\], one value for each output channel"):
+    with pytest.raises(ValidationError, match=r"bias \[3\] must be \[2\], with one value for each output channel"):
         call(x, filter, bias=short)
     with pytest.raises(ValidationError, match=r"bias \[1, 2, 3, 3\] has rank 4, but must have rank 1"):
         call(x, filter, bias=x)
@@ -259,7 +262,7 @@ def test_operands_that_do_not_fit_are_refused(op: str) -> None:
         call(x, direct_builder().input("filter", [2, 2, 1, 1], "float32"))
 
 
-def test_output_channels_make_equal_groups() -> None:
+def test_output_channels_must_divide_into_equal_groups() -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 4, 5, 5], "float32")
     filter = builder.input("filter", [3, 2, 3, 3], "float32")

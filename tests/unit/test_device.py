@@ -30,6 +30,9 @@ class Recorded:
     def _lose(self, error: ContextLostError) -> None:
         self._calls.append(f"lose: {error}")
 
+    def _forked(self, error: ContextLostError) -> None:
+        self._calls.append(f"forked: {error}")
+
 
 def device() -> Device:
     return Device(NullBackend(), CompileOptions(), lanes=1, memory_budget=None)

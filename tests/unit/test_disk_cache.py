@@ -93,6 +93,25 @@ def test_another_version_is_compiled(cache: DiskCache, backend: Counted, monkeyp
     assert backend.calls == ["compile_to", "compile_to"]
 
 
+def test_a_graph_whose_weights_change_while_it_is_compiled_is_not_stored(
+    cache: DiskCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weight = np.ones((2048, 3, 3, 3), np.float32)  # large enough not to be copied
+
+    class Slow(Counted):
+        def compile_to(self, *args: Any) -> Executable:
+            weight[0] = 0
+            return super().compile_to(*args)
+
+    backend = Slow()
+    compile(cache, backend, graph(weight))
+    assert list(tmp_path.iterdir()) == []
+    assert "could not be stored: a constant was changed while the graph was compiled" in caplog.text
+    weight[0] = 1
+    compile(cache, backend, graph(weight))
+    assert backend.calls == ["compile_to", "compile_to"]
+
+
 def test_a_backend_without_a_stored_form_compiles(cache: DiskCache, tmp_path: Path) -> None:
     assert compile(cache, ArraysBackend(), graph()).outputs[0][0] == "y"
     assert list(tmp_path.iterdir()) == []
@@ -147,9 +166,9 @@ def test_contexts_use_it_when_the_option_says_so(tmp_path: Path, error_log: Erro
     off = results(cache_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
     for _ in range(2):
-        np.testing.assert_array_equal(results(cache_dir=tmp_path, session_cache=True), off)
-        np.testing.assert_array_equal(results(session_cache=tmp_path / "elsewhere"), off)
-    assert len(list((tmp_path / "sessions").glob("*.json"))) == 1
+        np.testing.assert_array_equal(results(cache_dir=tmp_path, compiled_cache=True), off)
+        np.testing.assert_array_equal(results(compiled_cache=tmp_path / "elsewhere"), off)
+    assert len(list((tmp_path / "compiled").glob("*.json"))) == 1
     assert len(list((tmp_path / "elsewhere").glob("*.json"))) == 1
     assert error_log.records == []
 
@@ -159,16 +178,16 @@ def test_the_environment_switches_it_on(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("WEBNN_CACHE_DIR", str(tmp_path))
     results()
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setenv("WEBNN_SESSION_CACHE", "on")
-    monkeypatch.setenv("WEBNN_SESSION_CACHE_BYTES", "1000000")
+    monkeypatch.setenv("WEBNN_COMPILED_CACHE", "on")
+    monkeypatch.setenv("WEBNN_COMPILED_CACHE_BYTES", "1000000")
     results()
-    assert len(list((tmp_path / "sessions").glob("*.json"))) == 1
-    results(session_cache=False)
-    monkeypatch.setenv("WEBNN_SESSION_CACHE", str(tmp_path / "other"))
+    assert len(list((tmp_path / "compiled").glob("*.json"))) == 1
+    results(compiled_cache=False)
+    monkeypatch.setenv("WEBNN_COMPILED_CACHE", str(tmp_path / "other"))
     results()
     assert len(list((tmp_path / "other").glob("*.json"))) == 1
-    monkeypatch.setenv("WEBNN_SESSION_CACHE_BYTES", "much")
-    with pytest.raises(ValidationError, match=r"or WEBNN_SESSION_CACHE_BYTES, must be a number of bytes, got 'much'"):
+    monkeypatch.setenv("WEBNN_COMPILED_CACHE_BYTES", "much")
+    with pytest.raises(ValidationError, match=r"or WEBNN_COMPILED_CACHE_BYTES, must be a number of bytes, got 'much'"):
         webnn.ML().create_context()
 
 
@@ -178,19 +197,24 @@ def test_the_environment_switches_it_with_other_words_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, files: int
 ) -> None:
     monkeypatch.setenv("WEBNN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("WEBNN_SESSION_CACHE", word)
+    monkeypatch.setenv("WEBNN_COMPILED_CACHE", word)
     results()
-    assert len(list(tmp_path.glob("sessions/*.json"))) == files
+    assert len(list(tmp_path.glob("compiled/*.json"))) == files
 
 
 @pytest.mark.usefixtures("forgetful")
 def test_what_is_larger_than_the_limit_is_not_stored(tmp_path: Path) -> None:
-    results(session_cache=tmp_path, session_cache_bytes=100)
+    results(compiled_cache=tmp_path, compiled_cache_bytes=100)
     assert not list(tmp_path.glob("*.json"))
 
 
 def test_options_that_are_none_are_refused() -> None:
-    with pytest.raises(ValidationError, match="create_context: session_cache must be True, False or a folder, got 3"):
-        webnn.ML().create_context(session_cache=3)  # type: ignore[arg-type]
-    with pytest.raises(ValidationError, match="create_context: session_cache_bytes"):
-        webnn.ML().create_context(session_cache_bytes=-1)
+    with pytest.raises(ValidationError, match="create_context: compiled_cache must be True, False or a folder, got 3"):
+        webnn.ML().create_context(compiled_cache=3)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="create_context: compiled_cache_bytes"):
+        webnn.ML().create_context(compiled_cache_bytes=-1)
+
+
+def test_the_option_of_earlier_versions_is_gone() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'session_cache'"):
+        webnn.ML().create_context(session_cache=True)  # type: ignore[call-arg]

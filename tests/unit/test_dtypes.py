@@ -11,7 +11,7 @@ from webnn.graph.dtypes import ALL, DATA_TYPES, DataType, cast_number, data_type
 
 
 @pytest.mark.parametrize("data_type", DATA_TYPES)
-def test_types_and_dtypes_name_each_other(data_type: DataType) -> None:
+def test_data_types_and_dtypes_map_to_each_other(data_type: DataType) -> None:
     assert data_type_of(numpy_dtype(data_type)) == data_type
     assert numpy_dtype(data_type).name == data_type
 
@@ -28,13 +28,13 @@ def test_two_four_bit_elements_share_a_byte() -> None:
 @pytest.mark.parametrize(
     "dtype", [np.float64, np.bool_, np.complex64, np.int16, np.object_, np.str_, ml_dtypes.bfloat16]
 )
-def test_a_dtype_without_a_type_is_refused(dtype: type) -> None:
-    with pytest.raises(ValidationError, match="is no WebNN data type; these are: float32, float16"):
+def test_a_dtype_without_a_data_type_is_refused(dtype: type) -> None:
+    with pytest.raises(ValidationError, match=r"is not a WebNN data type; convert .* one of these: float32, float16"):
         data_type_of(np.dtype(dtype))
 
 
-def test_another_byte_order_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValidationError, match=r"other byte order; convert it: array.astype\('int32'\)"):
+def test_a_dtype_in_another_byte_order_is_refused_with_a_remedy() -> None:
+    with pytest.raises(ValidationError, match=r"not in native byte order; convert it: array.astype\('int32'\)"):
         data_type_of(np.dtype(np.int32).newbyteorder())
 
 
@@ -62,5 +62,5 @@ def test_a_number_is_cast_as_the_specification_says(value: float, data_type: Dat
     assert cast_number(value, data_type) == result
 
 
-def test_casting_to_a_float_keeps_what_is_no_number() -> None:
+def test_casting_to_a_float_keeps_nan() -> None:
     assert math.isnan(cast_number(math.nan, "float16"))

@@ -99,7 +99,7 @@ def test_floats_are_those_of_ieee_754(backend: Backend, op: str, data_type: Data
 
 @pytest.mark.parametrize("data_type", ALL)
 @pytest.mark.parametrize("op", BINARY)
-def test_operands_stretch_to_each_other_at_every_rank(backend: Backend, op: str, data_type: DataType) -> None:
+def test_operands_are_broadcast_at_every_rank(backend: Backend, op: str, data_type: DataType) -> None:
     a = np.arange(1, 5, dtype=numpy_dtype(data_type)).reshape(2, 1, 1, 1, 1, 1, 2, 1)
     b = np.arange(1, 4, dtype=numpy_dtype(data_type)).reshape(3, 1, 1)
     scalar = np.array(3, a.dtype)
@@ -153,7 +153,7 @@ def test_the_lowest_integer_has_no_positive(backend: Backend, data_type: DataTyp
 
 
 @pytest.mark.parametrize("data_type", FLOATS)
-def test_the_sign_of_what_is_neither_above_nor_below_zero_is_zero(backend: Backend, data_type: DataType) -> None:
+def test_the_sign_of_zero_and_nan_is_zero(backend: Backend, data_type: DataType) -> None:
     x = np.array([math.nan, 0.0, -0.0, math.inf, -math.inf, 1e-7, -1e-7], numpy_dtype(data_type))
     assert compute(backend, call("sign"), x).tolist() == [0, 0, 0, 1, -1, 1, -1]
 
@@ -216,7 +216,7 @@ def test_an_identity_costs_no_node_and_a_safe_divisor_one() -> None:
 
 
 @pytest.mark.parametrize("op", BINARY)
-def test_two_operands_must_fit_each_other(op: str) -> None:
+def test_two_operands_must_match(op: str) -> None:
     builder = direct_builder()
     a, b = builder.input("a", [2, 3], "float32"), builder.input("b", [4], "float32")
     with pytest.raises(ValidationError, match=rf"^\[it\] {op}: a \[2, 3\] and b \[4\] cannot be broadcast together$"):
@@ -229,12 +229,12 @@ def test_two_operands_must_fit_each_other(op: str) -> None:
 def test_a_result_must_not_be_too_large() -> None:
     builder = direct_builder()
     a, b = builder.input("a", [2**16, 1], "float32"), builder.input("b", [2**15], "float32")
-    with pytest.raises(ValidationError, match=r"add: shape \(65536, 32768\) has 2147483648 elements"):
+    with pytest.raises(ValidationError, match=r"add: shape \[65536, 32768\] has 2147483648 elements"):
         builder.add(a, b)
 
 
 @pytest.mark.parametrize("op", [*FLOAT_UNARY, "abs", "neg", "sign"])
-def test_functions_take_only_their_types(op: str) -> None:
+def test_functions_refuse_other_data_types(op: str) -> None:
     builder = direct_builder()
     allowed = FLOATS if op in FLOAT_UNARY else SIGNED
     for data_type in ALL:

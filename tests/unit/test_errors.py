@@ -1,4 +1,4 @@
-"""The tree of errors."""
+"""The exceptions, and the length of their messages."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from webnn import errors
 
 
 @pytest.mark.parametrize("name", errors.__all__)
-def test_every_error_is_an_ml_error_and_says_what_it_is(name: str) -> None:
+def test_every_error_is_an_ml_error_with_a_docstring(name: str) -> None:
     error = getattr(errors, name)
     assert issubclass(error, webnn.MLError)
     assert error.__doc__
     assert str(error("what went wrong")) == "what went wrong"
 
 
-def test_what_is_not_valid_is_a_value_error_too() -> None:
+def test_a_validation_error_is_a_value_error() -> None:
     assert issubclass(errors.ValidationError, ValueError)
 
 
@@ -24,7 +24,7 @@ def test_a_lost_context_is_an_invalid_state_as_in_the_specification() -> None:
     assert issubclass(errors.ContextLostError, errors.InvalidStateError)
 
 
-def test_device_errors_are_not_taken_for_wrong_arguments() -> None:
+def test_device_errors_are_not_value_errors() -> None:
     for device_error in (errors.OperationError, errors.UnknownError, errors.NotSupportedError, errors.ContextLostError):
         assert not issubclass(device_error, ValueError)
 
@@ -48,7 +48,7 @@ def test_every_public_name_exists_and_has_a_docstring() -> None:
     ],
     ids=["name", "list", "lines", "sentence", "not so long"],
 )
-def test_messages_are_cut_in_the_middle_of_what_is_too_long_in_them(long: str, readable: str) -> None:
+def test_long_messages_are_cut_in_the_middle(long: str, readable: str) -> None:
     assert readable in str(errors.OperationError(f"[label] add: {long}"))
     message = str(errors.OperationError(f"[label] add: {long}\nwhat to do"))
     assert message.startswith("[label] add: ")
@@ -56,7 +56,7 @@ def test_messages_are_cut_in_the_middle_of_what_is_too_long_in_them(long: str, r
     assert len(message) < 1200
 
 
-def test_names_and_lists_of_callers_and_files_are_cut() -> None:
+def test_long_names_and_lists_are_cut() -> None:
     builder = webnn.ML().create_context(backend="null").create_graph_builder()
     with pytest.raises(errors.ValidationError) as caught:
         builder.relu(builder.input("x" * 10_000, [2], "uint8"), label="y" * 10_000)

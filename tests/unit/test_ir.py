@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +12,14 @@ import pytest
 from tests.direct import direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.graph.builder import MLGraphBuilder
-from webnn.graph.ir import Graph
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 
 Builder = MLGraphBuilder[Graph]
 
 
-def test_a_graph_holds_what_its_outputs_need_and_nothing_else() -> None:
+def test_a_graph_holds_only_what_its_outputs_need() -> None:
     builder = direct_builder()
     x, unused = builder.input("x", [2], "float32"), builder.input("unused", [2], "float32")
     builder.relu(unused)
@@ -50,7 +55,7 @@ def test_a_constant_is_listed_once_and_counted_in_bytes() -> None:
     assert graph.constant_bytes == 32
 
 
-def test_the_descriptors_say_what_goes_in_and_out() -> None:
+def test_the_descriptors_are_those_of_inputs_and_outputs() -> None:
     builder = direct_builder()
     x = builder.input("x", [2, 3], "int32")
     graph = builder.build({"y": builder.cast(x, "float16")})
@@ -75,6 +80,105 @@ def test_a_node_is_named_with_its_label() -> None:
     builder = direct_builder()
     x = builder.input("x", [2], "float32")
     assert [builder.relu(x, label="stem").node.where, builder.relu(x).node.where] == ["[stem] relu", "relu"]  # type: ignore[union-attr]
+
+
+def stem() -> Graph:
+    builder = direct_builder()
+    x, w = builder.input("x", [1, 3, 8, 8], "float32"), builder.constant(np.ones((4, 3, 3, 3), np.float32))
+    first, rest = builder.split(builder.relu(builder.conv2d(x, w, padding=[1, 1, 1, 1], label="stem")), [1, 3], axis=1)
+    return builder.build({"a": builder.softmax(first, 1), "b": builder.concat([rest, first], 1)})
+
+
+def frozen_parts() -> list[Any]:
+    graph = stem()
+    node = graph.nodes[0]
+    return [graph, node, node.output, node["filter"], node.output.descriptor]
+
+
+@pytest.mark.parametrize("part", frozen_parts(), ids=repr)
+def test_no_attribute_of_a_finished_graph_can_be_assigned_or_deleted(part: Any) -> None:
+    assert fields(part)
+    for field in fields(part):
+        before = getattr(part, field.name)
+        with pytest.raises(FrozenInstanceError, match=rf"cannot assign to field '{field.name}'"):
+            setattr(part, field.name, before)
+        with pytest.raises(FrozenInstanceError, match=rf"cannot delete field '{field.name}'"):
+            delattr(part, field.name)
+        assert getattr(part, field.name) is before
+
+
+@pytest.mark.parametrize("part", frozen_parts(), ids=repr)
+def test_the_containers_of_a_finished_graph_are_read_only(part: Any) -> None:
+    for field in fields(part):
+        value = getattr(part, field.name)
+        assert not isinstance(value, list | dict | set), field.name
+        if isinstance(value, Mapping):
+            with pytest.raises(TypeError, match="does not support item assignment"):
+                value["x"] = None  # type: ignore[index]
+
+
+def test_a_node_does_not_see_later_changes_of_what_it_was_made_from() -> None:
+    x = direct_builder().input("x", [2], "float32")
+    operands: dict[str, Any] = {"input": x}
+    attributes: dict[str, Any] = {"alpha": 1.0}
+    node = Node("elu", operands, attributes, "", outputs=[x.descriptor], owner=x.owner)
+    operands["other"], attributes["alpha"] = x, 2.0
+    assert (dict(node.operands), dict(node.attributes)) == ({"input": x}, {"alpha": 1.0})
+
+
+def test_a_graph_does_not_see_later_changes_of_the_outputs_it_was_built_from() -> None:
+    builder = direct_builder()
+    outputs = {"y": builder.relu(builder.input("x", [2], "float32"))}
+    graph = builder.build(outputs)
+    outputs["z"] = outputs["y"]
+    assert list(graph.outputs) == ["y"]
+
+
+def test_a_node_is_replaced_by_one_like_it_with_outputs_of_its_own() -> None:
+    builder = direct_builder()
+    x, y = builder.input("x", [2], "float32"), builder.input("y", [2], "float32")
+    node = builder.clamp(x, max_value=6, label="six").node
+    assert node is not None
+    other = node.replace(operands={"input": y})
+    assert (other.op, other.label, other["input"], dict(other.attributes)) == ("clamp", "six", y, dict(node.attributes))
+    assert other.output is not node.output
+    assert other.output.node is other
+    assert other.output.owner is x.owner
+    assert other.output.descriptor is node.output.descriptor
+    assert node["input"] is x
+
+
+def test_each_part_of_a_node_can_be_replaced() -> None:
+    x = direct_builder().input("x", [2], "float32")
+    node = Node("elu", {"input": x}, {"alpha": 1.0}, "", outputs=[x.descriptor], owner=x.owner)
+    row = MLOperandDescriptor("float16", [1, 2])
+    other = node.replace(op="linear", attributes={"alpha": 2.0, "beta": 0.0}, label="l", outputs=[row, row])
+    assert (other.where, dict(other.attributes)) == ("[l] linear", {"alpha": 2.0, "beta": 0.0})
+    assert [output.descriptor for output in other.outputs] == [row, row]
+
+
+def test_a_graph_can_be_built_from_replaced_nodes() -> None:
+    builder = direct_builder()
+    x = builder.input("x", [3], "float32")
+    graph = builder.build({"y": builder.neg(builder.relu(x))})
+    relu, neg = graph.nodes
+    absolute = relu.replace(op="abs")
+    changed = Graph(graph.inputs.values(), {"y": neg.replace(operands={"input": absolute.output}).output})
+    assert [node.op for node in changed.nodes] == ["abs", "neg"]
+    assert run_graph(changed, {"x": [-1, 0, 2]}, ArraysBackend())["y"].tolist() == [-1, 0, -2]
+    assert run_graph(graph, {"x": [-1, 0, 2]}, ArraysBackend())["y"].tolist() == [0, 0, -2]
+
+
+def test_a_descriptor_can_be_copied_and_pickled() -> None:
+    descriptor = MLOperandDescriptor("int4", [3, 5])
+    for other in (copy.copy(descriptor), copy.deepcopy(descriptor), pickle.loads(pickle.dumps(descriptor))):
+        assert other == descriptor
+        assert (other.key, other.byte_length, other.dtype) == (("int4", (3, 5)), 8, descriptor.dtype)
+
+
+def test_the_structure_hash_is_that_of_earlier_versions() -> None:
+    # Compiled graphs on disk are found by it: a change makes all of them useless.
+    assert stem().structure_hash == "988cf09673ee068965308ab7788cde18b18a7cd7b776e384f89547f20393a666"
 
 
 def hash_of(make: Callable[[Builder], dict[str, MLOperand]]) -> str:
@@ -140,7 +244,7 @@ def test_the_structure_depends_on(other: Callable[[Builder], dict[str, MLOperand
     assert hash_of(chain()) != hash_of(other)
 
 
-def test_which_output_has_which_name_matters() -> None:
+def test_the_structure_depends_on_which_output_has_which_name() -> None:
     def outputs(builder: Builder, swapped: bool) -> dict[str, MLOperand]:
         x = builder.input("x", [2], "float32")
         pair = [builder.neg(x), builder.abs(x)]

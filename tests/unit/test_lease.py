@@ -1,4 +1,4 @@
-"""Lent arrays are read-only, and what they stand on comes back exactly once, when the last of them is gone."""
+"""Lent arrays are read-only, and their memory is given back exactly once, when the last view is freed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from webnn.memory.lease import SMALL, Lease, lend
 
 LENT = SMALL // 4 + 16
-"""Elements of float32 that are lent rather than copied."""
+"""A number of float32 elements that is lent instead of copied."""
 
 
 def held(memory: np.ndarray[Any, Any], given: list[object]) -> np.ndarray[Any, Any]:
@@ -41,7 +41,7 @@ def test_the_array_is_the_memory_itself_and_read_only(memory: np.ndarray[Any, An
         array[0, 0] = 1
 
 
-def test_what_is_held_comes_back_when_the_array_is_gone(memory: np.ndarray[Any, Any]) -> None:
+def test_the_memory_is_given_back_when_the_array_is_freed(memory: np.ndarray[Any, Any]) -> None:
     given: list[object] = []
     array = held(memory, given)
     gc.collect()
@@ -65,7 +65,7 @@ def test_what_is_held_comes_back_when_the_array_is_gone(memory: np.ndarray[Any, 
         lambda a: a[1:][1:].view(np.uint8).T,
     ],
 )
-def test_every_kind_of_view_keeps_it(memory: np.ndarray[Any, Any], derive: Any) -> None:
+def test_every_kind_of_view_keeps_the_memory(memory: np.ndarray[Any, Any], derive: Any) -> None:
     given: list[object] = []
     array = held(memory, given)
     view = derive(array)
@@ -76,7 +76,7 @@ def test_every_kind_of_view_keeps_it(memory: np.ndarray[Any, Any], derive: Any) 
     assert given == ["value"]
 
 
-def test_the_last_of_several_views_gives_it_back(memory: np.ndarray[Any, Any]) -> None:
+def test_the_last_of_several_views_gives_the_memory_back(memory: np.ndarray[Any, Any]) -> None:
     given: list[object] = []
     array = held(memory, given)
     rows = list(array)
@@ -88,7 +88,7 @@ def test_the_last_of_several_views_gives_it_back(memory: np.ndarray[Any, Any]) -
     assert given == ["value"]
 
 
-def test_it_may_come_back_on_another_thread(memory: np.ndarray[Any, Any]) -> None:
+def test_the_memory_may_be_given_back_on_another_thread(memory: np.ndarray[Any, Any]) -> None:
     given: list[object] = []
     box = [held(memory, given)]
     thread = threading.Thread(target=box.clear)

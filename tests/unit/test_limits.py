@@ -16,7 +16,7 @@ def test_a_rank_is_one_number_or_a_range() -> None:
     assert Limits(ALL, rank=(1, 4)).ranks == (1, 4)
 
 
-def test_ranks_up_to_five_are_required_unless_told_otherwise() -> None:
+def test_ranks_up_to_five_are_required_by_default() -> None:
     assert Limits(ALL).required_ranks == (0, 5)
     assert Limits(ALL, rank=(2, N)).required_ranks == (2, 5)
     assert Limits(ALL, rank=4).required_ranks == (4, 4)
@@ -24,7 +24,7 @@ def test_ranks_up_to_five_are_required_unless_told_otherwise() -> None:
     assert Limits(ALL, required_rank=1).required_ranks == (1, 1)
 
 
-def test_the_types_of_another_operand_are_taken_over() -> None:
+def test_a_row_takes_the_types_of_another_operand() -> None:
     rows = {"a": Limits(FLOATS, ours=("int4",)), "b": Limits(same_as="a"), "c": Limits(same_as="b", rank=1)}
     resolved = rows["c"].resolved(rows)
     assert resolved.types == FLOATS
@@ -39,14 +39,14 @@ def test_the_common_types_are_required_or_else_all() -> None:
     assert Limits(ALL, required=("int64",)).resolved({}).required == ("int64",)
 
 
-def test_every_operator_has_limits_for_what_it_takes_and_gives() -> None:
+def test_every_operator_has_limits_for_its_operands_and_outputs() -> None:
     assert set(SPEC_LIMITS) == set(OPERATORS)
     for op, rows in SPEC_LIMITS.items():
         assert any(name.startswith("output") for name in rows), op
         assert all(row.types and row.required for row in rows.values()), op
 
 
-def test_a_backend_can_only_take_away() -> None:
+def test_a_backend_can_only_narrow_the_limits() -> None:
     table = {"abs": {"input": Limits(("float32", "int8"), ours=("int4",)), "output": Limits(("float32",))}}
     less = narrowed({"abs": {"input": ["int8", "int4", "uint64"]}}, table)
     assert less["abs"]["input"].allowed == ("float32",)

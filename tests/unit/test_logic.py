@@ -67,7 +67,7 @@ def test_nan_and_infinity_are_told_apart(backend: Backend, data_type: DataType) 
 
 
 @pytest.mark.parametrize("op", BINARY)
-def test_operands_stretch_to_each_other_at_every_rank(backend: Backend, op: str) -> None:
+def test_operands_are_broadcast_at_every_rank(backend: Backend, op: str) -> None:
     a = np.ones((2, 1, 1, 1, 1, 1, 2, 1), np.uint8)
     for b in (np.ones((3, 1, 1), np.uint8), np.array(1, np.uint8)):
         assert compute(backend, call(op), a, b).shape == np.broadcast_shapes(a.shape, b.shape)
@@ -75,7 +75,7 @@ def test_operands_stretch_to_each_other_at_every_rank(backend: Backend, op: str)
 
 
 @pytest.mark.parametrize("op", ["is_nan", "is_infinite", "logical_not"])
-def test_questions_keep_every_rank(backend: Backend, op: str) -> None:
+def test_unary_operators_keep_every_rank(backend: Backend, op: str) -> None:
     for shape in ((), (1,), (2, 1, 1, 1, 1, 1, 1, 2)):
         x = np.ones(shape, np.uint8 if op == "logical_not" else np.float16)
         result = compute(backend, call(op), x)
@@ -92,7 +92,7 @@ def test_where_selects_without_a_change_to_any_bit(backend: Backend, data_type: 
     np.testing.assert_array_equal(compute(backend, call("where"), condition, values, other), expected)
 
 
-def test_where_stretches_all_three(backend: Backend) -> None:
+def test_where_broadcasts_all_three_operands(backend: Backend) -> None:
     condition = np.array([1, 0], np.uint8).reshape(2, 1, 1, 1, 1, 1, 1, 1)
     result = compute(backend, call("where"), condition, np.ones((3, 1), np.int8), np.zeros((1, 2), np.int8))
     assert result.shape == (2, 1, 1, 1, 1, 1, 3, 2)
@@ -111,7 +111,7 @@ def test_truth_values_stay_bool_between_operators() -> None:
 
 
 @pytest.mark.parametrize("op", BINARY)
-def test_two_operands_must_fit_each_other(op: str) -> None:
+def test_two_operands_must_match(op: str) -> None:
     builder = direct_builder()
     a, b = builder.input("a", [2, 3], "uint8"), builder.input("b", [4], "uint8")
     with pytest.raises(ValidationError, match=rf"^\[it\] {op}: a \[2, 3\] and b \[4\] cannot be broadcast together$"):
@@ -122,7 +122,7 @@ def test_two_operands_must_fit_each_other(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", [*LOGIC, "logical_not"])
-def test_logic_takes_truth_values_only(op: str) -> None:
+def test_logical_operators_require_uint8(op: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [2], "float32")
     with pytest.raises(ValidationError, match=f"^{op}: a is float32, but must be uint8$"):
@@ -138,7 +138,7 @@ def test_only_floats_can_be_nan_or_infinite(op: str) -> None:
             getattr(builder, op)(x)
 
 
-def test_where_names_what_does_not_fit() -> None:
+def test_where_names_operands_that_do_not_match() -> None:
     builder = direct_builder()
     condition = builder.input("condition", [2, 1], "uint8")
     a, b = builder.input("a", [3], "float32"), builder.input("b", [4], "float32")

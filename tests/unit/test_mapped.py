@@ -1,4 +1,4 @@
-"""Arrays that lie in files, and know where."""
+"""Memory-mapped arrays that know their file and offset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_views_know_their_place_in_the_file(file: Path) -> None:
     np.testing.assert_array_equal(part.reshape(-1), CONTENT[100:300])
 
 
-def test_what_is_computed_lies_in_no_file(file: Path) -> None:
+def test_results_of_computations_are_not_in_a_file(file: Path) -> None:
     part = map_file(file)[3:].view(np.float32)
     assert place_in_file(part + 1) is None
     assert place_in_file(part.copy()) is None
@@ -38,7 +38,7 @@ def test_what_is_computed_lies_in_no_file(file: Path) -> None:
     assert place_in_file(CONTENT) is None
 
 
-def test_a_file_that_is_changed_removed_or_replaced_is_no_place(file: Path) -> None:
+def test_a_changed_removed_or_replaced_file_does_not_count(file: Path) -> None:
     array = map_file(file)
     os.utime(file, ns=(1, 1))
     assert place_in_file(array) is None
@@ -47,7 +47,7 @@ def test_a_file_that_is_changed_removed_or_replaced_is_no_place(file: Path) -> N
     assert place_in_file(array) is None
 
 
-def test_pages_that_were_let_go_come_back(file: Path) -> None:
+def test_freed_pages_are_read_again(file: Path) -> None:
     array = map_file(file)
     before = array.tobytes()
     unmap(array)
@@ -61,8 +61,8 @@ def test_mapped_elements_are_read_only(file: Path) -> None:
         map_file(file)[0] = 1
 
 
-def test_only_files_are_mapped(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="is not a file"):
+def test_only_regular_files_are_mapped(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="is not a regular file"):
         map_file(tmp_path)
     with pytest.raises(OSError, match="No such file"):
         map_file(tmp_path / "none")

@@ -1,4 +1,4 @@
-"""Matrix products: which shapes multiply, and what comes out."""
+"""Matrix products: valid shapes, results and error messages."""
 
 from __future__ import annotations
 
@@ -124,10 +124,10 @@ def test_each_product_is_one_onnx_node() -> None:
         (lambda b, x: b.matmul(x(2), x(2, 2)), r"a \[2\] has rank 1, but must have rank 2 to 8"),
         (lambda b, x: b.matmul(x(2, 2), x()), r"b \[\] has rank 0, but must have rank 2 to 8"),
         (lambda b, x: b.matmul(x(2, 2, t="int8"), x(2, 2, t="int8")), "a is int8, but must be float32 or float16"),
-        (lambda b, x: b.matmul(x(2**20, 1), x(1, 2**20)), "elements, at most"),
+        (lambda b, x: b.matmul(x(2**20, 1), x(1, 2**20)), "elements; at most"),
     ],
 )
-def test_what_does_not_multiply_is_refused(
+def test_operands_that_cannot_be_multiplied_are_refused(
     call: Callable[[Builder, Callable[..., MLOperand]], MLOperand], message: str
 ) -> None:
     builder = direct_builder()

@@ -68,7 +68,7 @@ def test_the_power_preference_does_not_keep_equal_graphs_from_sharing_a_compiled
         ({"device_type": "tpu"}, "device_type must be one of 'cpu', 'gpu', 'npu', got 'tpu'"),
         ({"backend": 3}, "backend must be a name, got 3"),
         ({"lanes": 0}, "lanes must be at least 1, got 0"),
-        ({"lanes": -1}, "lanes must be an integer of 0 to .*, got -1"),
+        ({"lanes": -1}, "lanes must be an integer from 0 to .*, got -1"),
         ({"lanes": "two"}, "lanes must be an integer, got 'two'"),
         ({"threads": 1.5}, "threads must be an integer, got 1.5"),
         ({"memory_budget": -1}, "memory_budget must be a number of bytes, got -1"),
@@ -82,7 +82,9 @@ def test_what_is_no_option_is_refused(options: dict[str, Any], message: str) -> 
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
-    with pytest.raises(NotSupportedError, match=r"no backend called 'quantum'; there are: arrays, .*onnxruntime"):
+    with pytest.raises(
+        NotSupportedError, match=r"no backend is called 'quantum'; the backends are: arrays, .*onnxruntime"
+    ):
         webnn.ML().create_context(backend="quantum")
 
 

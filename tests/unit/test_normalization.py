@@ -176,8 +176,11 @@ def test_normalizations_are_one_onnx_node_where_the_axes_are_in_place() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda b, x: b.batch_normalization(x(2), x(2), x(2)), r"axis 1 is no axis of \[2\], which has 1"),
-        (lambda b, x: b.batch_normalization(x(2, 3), x(3), x(3), axis=-1), "axis must be an integer of 0"),
+        (lambda b, x: b.batch_normalization(x(2), x(2), x(2)), r"axis 1 is out of range for shape \[2\] of rank 1"),
+        (
+            lambda b, x: b.batch_normalization(x(2, 3), x(3), x(3), axis=-1),
+            r"axis -1 is out of range for shape \[2, 3\]",
+        ),
         (lambda b, x: b.batch_normalization(x(), x(1), x(1), axis=0), "input .* rank 0, but must have rank 1 to 8"),
         (
             lambda b, x: b.batch_normalization(x(2, 3), x(2), x(3)),
@@ -205,8 +208,8 @@ def test_normalizations_are_one_onnx_node_where_the_axes_are_in_place() -> None:
         ),
         (lambda b, x: b.instance_normalization(x(1, 2, 3, 4), layout="chwn"), "layout must be one of 'nchw', 'nhwc'"),
         (lambda b, x: b.layer_normalization(x(2, 3), axes=[1, 1]), r"axes \[1, 1\] has 1 twice"),
-        (lambda b, x: b.layer_normalization(x(2, 3), axes=[2]), r"axes \[2\]: 2 is no axis of \[2, 3\]"),
-        (lambda b, x: b.layer_normalization(x(), axes=[0]), r"axes \[0\]: 0 is no axis of \[\]"),
+        (lambda b, x: b.layer_normalization(x(2, 3), axes=[2]), r"axes \[2\]: 2 is out of range for shape \[2, 3\]"),
+        (lambda b, x: b.layer_normalization(x(), axes=[0]), r"axes \[0\]: 0 is out of range for shape \[\]"),
         (lambda b, x: b.layer_normalization(x(2, 3), axes=1), "axes must be a sequence of integers, got 1"),
         (
             lambda b, x: b.layer_normalization(x(2, 3, 4), scale=x(3, 4), axes=[2, 1]),
@@ -218,7 +221,7 @@ def test_normalizations_are_one_onnx_node_where_the_axes_are_in_place() -> None:
         (lambda b, x: b.layer_normalization(x(2, 3), epsilon=None), "epsilon must be a number, got None"),
     ],
 )
-def test_what_does_not_fit_the_input_is_refused(
+def test_operands_that_do_not_fit_the_input_are_refused(
     call: Callable[[Builder, Callable[..., MLOperand]], MLOperand], message: str
 ) -> None:
     builder = direct_builder()

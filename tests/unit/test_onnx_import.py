@@ -1,4 +1,4 @@
-"""Importing ONNX: shapes, constants, what is folded, what is reported, and files."""
+"""The import of ONNX models: shapes, constants, folding, problems, and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.direct import direct_builder, run_graph
 from webnn.backends.base import Backend
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import place_in_file
 
@@ -75,7 +75,7 @@ def test_a_whole_shape_is_given_by_the_inputs_name_and_names_the_dimensions_of_t
     assert graph.inputs["z"].shape == (4, 1)
 
 
-def test_one_name_for_dimensions_that_differ_only_leaves_open_what_it_means_elsewhere() -> None:
+def test_a_name_of_dimensions_that_differ_has_no_size_elsewhere() -> None:
     two = model_of(
         [node("Relu", ["x"], ["y"]), node("Add", ["x", "z"], ["s"])],
         [value("x", ["size", 3, "size"]), value("z", ["size", 1, 1])],
@@ -95,7 +95,7 @@ def test_names_that_stand_for_any_dimension_are_not_carried_from_one_input_to_an
         imported(two, shapes={"x": [4, 3]})
 
 
-def test_a_message_on_open_dimensions_has_what_to_write() -> None:
+def test_a_message_on_open_dimensions_proposes_an_argument() -> None:
     inputs = [value("x", ["batch", "width"]), value("y", [None, "batch", 3]), value("z", None)]
     model = model_of([node("Sum", ["x", "y", "z"], ["s"])], inputs, ["s"])
     with pytest.raises(ValidationError, match=r"shapes=\{'width': \.\.\., 'y': \[\.\.\., 2, 3\], 'z': \[\.\.\.\]\}$"):
@@ -104,23 +104,23 @@ def test_a_message_on_open_dimensions_has_what_to_write() -> None:
 
 def test_all_open_dimensions_are_reported_together() -> None:
     model = model_of([node("Add", ["x", "z"], ["y"])], [value("x", ["batch", None]), value("z", None)], ["y"])
-    with pytest.raises(ValidationError, match=r"input 'x' \[batch, \?\]; input 'z' has no shape at all"):
+    with pytest.raises(ValidationError, match=r"input 'x' \[batch, \?\]; input 'z' declares no shape"):
         imported(model)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shapes": {"x": [2, 4]}}, r"shapes\['x'\] is \[2, 4\], the model says \[batch, 3\]"),
-        ({"shapes": {"x": [2]}}, r"shapes\['x'\] is \[2\], the model says"),
+        ({"shapes": {"x": [2, 4]}}, r"shapes\['x'\] is \[2, 4\], the model declares \[batch, 3\]"),
+        ({"shapes": {"x": [2]}}, r"shapes\['x'\] is \[2\], the model declares"),
         ({"shapes": {"w": 2}}, "shapes: the model has no input or dimension 'w'; it has batch, x"),
         ({"shapes": {"x": [2, 3], "batch": 3}}, "dimension 'batch' is 3"),
-        ({"shapes": {"batch": -1}}, r"shapes\['batch'\] must be an integer of 0"),
+        ({"shapes": {"batch": -1}}, r"shapes\['batch'\] must be an integer from 0"),
         ({"shapes": [1, 2]}, "shapes must be a mapping of names, got list"),
         ({"constants": {"y": 1}}, "constants: the model has no input 'y'"),
-        ({"constants": {"x": "a"}}, r"constants\['x'\] is no float32 array"),
+        ({"constants": {"x": "a"}}, r"constants\['x'\] cannot be converted to float32"),
         ({"shapes": {"batch": 1}, "dtypes": {"x": "bool"}}, r"dtypes\['x'\] must be one of"),
-        ({"outputs": ["z"]}, "the model computes no 'z'; its outputs are y"),
+        ({"outputs": ["z"]}, "the model has no value 'z'; its outputs are y"),
         ({"outputs": "y"}, "outputs must be a list of names, got 'y'"),
         ({"outputs": []}, "outputs must not be empty"),
         ({"inputs": {"x": 3}}, r"inputs\['x'\] must be an MLOperand, got int"),
@@ -131,7 +131,7 @@ def test_options_that_do_not_fit_the_model_are_refused(options: dict[str, Any], 
         imported(RELU, **options)
 
 
-def test_inputs_that_nothing_needs_take_no_shape() -> None:
+def test_inputs_that_no_output_needs_take_no_shape() -> None:
     model = model_of([node("Relu", ["x"], ["y"])], [value("x", [2]), value("unused", ["n"])], ["y"])
     assert list(imported(model).inputs) == ["x"]
 
@@ -217,6 +217,20 @@ def test_operators_carry_the_names_of_their_nodes() -> None:
     assert [n.label for n in graph.nodes] == ["/block/act"] * 3 + ["y"]
 
 
+def test_operators_in_the_body_of_a_loop_carry_the_names_of_its_nodes() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y)
+        <int64 trips = {2}, bool go = {1}> {
+            [loop] y = Loop (trips, go, x) <body = graph (int64 i, bool c, float[2] a) => (bool d, float[2] b) {
+                d = Identity (c)
+                [act] m = Mish (a)
+                b = Relu (m)
+            }>
+        }"""
+    )
+    assert [n.label for n in imported(model).nodes] == [*["act"] * 3, "b"] * 2
+
+
 def test_types_that_webnn_lacks_are_held_by_their_neighbours() -> None:
     nodes = [node("Not", ["b"], ["nb"]), node("Add", ["d", "half"], ["y"]), node("Cast", ["nb"], ["z"], to=DOUBLE)]
     inputs = [value("b", [2], BOOL), value("d", [2], DOUBLE)]
@@ -257,15 +271,15 @@ def test_load_onnx_gives_a_graph_that_runs() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("x", [[1, 2], [3]], "is no float32 array: .*inhomogeneous"),
-        ("x", None, "is no float32 array: None is for inputs that are optional"),
-        ("x", [1, 2, 3], r"is \[3\], the model says \[batch, 3\]"),
-        ("x", 1, r"is \[\], the model says \[batch, 3\]"),
-        ("n", 2.5, "is no int64 array: 2.5 has no equal there"),
-        ("n", [2, 3], r"is \[2\], the model says \[1\]"),
+        ("x", [[1, 2], [3]], "cannot be converted to float32: .*inhomogeneous"),
+        ("x", None, "cannot be converted to float32: None is allowed for optional inputs only"),
+        ("x", [1, 2, 3], r"is \[3\], the model declares \[batch, 3\]"),
+        ("x", 1, r"is \[\], the model declares \[batch, 3\]"),
+        ("n", 2.5, "cannot be converted to int64: 2.5 does not fit that type"),
+        ("n", [2, 3], r"is \[2\], the model declares \[1\]"),
     ],
 )
-def test_a_constant_that_is_not_what_the_model_says_is_refused(name: str, given: Any, message: str) -> None:
+def test_a_constant_that_does_not_fit_the_model_is_refused(name: str, given: Any, message: str) -> None:
     model = model_of([node("Expand", ["x", "n"], ["y"])], [value("x", ["batch", 3]), value("n", [1], INT64)], ["y"])
     with pytest.raises(ValidationError, match=rf"constants\['{name}'\] {message}"):
         imported(model, constants={"x": np.ones((1, 3)), "n": 3, name: given})
@@ -276,12 +290,10 @@ def test_a_number_stands_for_a_constant_of_one_element() -> None:
     assert imported(model, constants={"n": 2}).outputs["y"].shape == (6,)
 
 
-def test_what_is_no_context_is_refused_and_a_builder_with_the_function_that_takes_one() -> None:
+def test_other_objects_than_a_context_are_refused_and_a_builder_with_the_function_that_takes_one() -> None:
     loaders: dict[str, Any] = {"import_onnx": webnn.load_onnx, "import_webnn": webnn.load_webnn}
     for builders, load in loaders.items():
-        with pytest.raises(
-            ValidationError, match=f"{load.__name__}: this takes a context; {builders}, which takes a build"
-        ):
+        with pytest.raises(ValidationError, match=f"{load.__name__} takes a context, got a builder; use {builders}"):
             load("model", direct_builder())
         with pytest.raises(ValidationError, match=f"{load.__name__}: context must be an MLContext, got 'cpu'"):
             load("model", "cpu")
@@ -325,7 +337,7 @@ def test_all_that_cannot_be_expressed_is_reported_at_once() -> None:
     assert "5 nodes of the ONNX model cannot be expressed" in str(caught.value)
 
 
-def test_what_cannot_be_expressed_says_where_to_cut_the_model() -> None:
+def test_unsupported_nodes_are_reported_with_values_to_cut_the_model_at() -> None:
     """A detector, as exporters write it: boxes are selected at the end."""
     nodes = [
         node("Sigmoid", ["x"], ["scores"]),
@@ -348,7 +360,7 @@ def test_an_output_that_is_not_asked_for_may_be_out_of_reach() -> None:
 
 def test_models_older_than_opset_7_are_refused() -> None:
     with pytest.raises(
-        NotSupportedError, match=r"written in opset 6, the oldest that is read is 7; nearest: .*convert_version"
+        NotSupportedError, match=r"written in opset 6, the oldest supported one is 7; nearest: .*convert_version"
     ):
         imported(model_of([node("Relu", ["x"], ["y"])], [value("x", [2])], ["y"], opset=6))
 
@@ -408,13 +420,13 @@ def test_external_data_outside_of_the_folder_is_refused(tmp_path: Path, location
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(DataError, match=r"not in the folder of the model|cannot be read|no file name"):
+    with pytest.raises(DataError, match=r"not in the folder of the model|cannot be read|not a file name"):
         imported(folder / "model.onnx")
     with pytest.raises(DataError, match="load the model by its path"):
         imported(model)
 
 
-def test_a_model_that_is_a_link_may_have_its_weights_beside_what_it_links_to(tmp_path: Path) -> None:
+def test_a_model_that_is_a_link_may_have_its_weights_beside_its_target(tmp_path: Path) -> None:
     """As models of Hugging Face lie in their cache."""
     (tmp_path / "blobs").mkdir()
     (tmp_path / "snapshot").mkdir()
@@ -446,16 +458,16 @@ def test_external_data_must_be_where_it_is_said_to_be(tmp_path: Path, offset: st
         imported(tmp_path / "model.onnx")
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match=r"a model is a path, bytes or an onnx\.ModelProto, got int"):
+def test_other_objects_and_bytes_than_a_model_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"a model must be a path, bytes or an onnx\.ModelProto, got int"):
         imported(3)
     with pytest.raises(FileNotFoundError, match=r"nothing\.onnx"):
         imported(tmp_path / "nothing.onnx")
-    with pytest.raises(OSError, match="is not a file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         imported(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         imported("a\0b.onnx")
-    with pytest.raises(DataError, match="holds no ONNX graph"):
+    with pytest.raises(DataError, match="does not hold an ONNX graph"):
         imported(b"")
     with pytest.raises(DataError, match="cannot be read as an ONNX model"):
         imported(b"not a model at all")

@@ -1,4 +1,4 @@
-"""Attention and rotary embeddings of ONNX and onnxruntime, against these."""
+"""Attention and rotary embeddings of ONNX and ONNX Runtime, compared with both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.errors import NotSupportedError
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 BATCH, HEADS, LENGTH, SIZE = 2, 4, 3, 16
 HIDDEN = HEADS * SIZE
@@ -313,7 +313,7 @@ def test_attention_of_integers(backend: Backend) -> None:
         ({"qk_output": 1}, "qk_output 1"),
     ],
 )
-def test_what_cannot_be_expressed_is_reported(backend: Backend, options: dict[str, Any], reason: str) -> None:
+def test_unsupported_options_are_reported(backend: Backend, options: dict[str, Any], reason: str) -> None:
     inputs = [*grouped(1, past=ROOM), *lengths(5, 5, total=6, fixed=True)]
     settings = {"num_heads": HEADS, "kv_num_heads": GROUPS, "domain": MICROSOFT, **options}
     model, feeds = node_model("GroupQueryAttention", inputs, **settings)

@@ -1,4 +1,4 @@
-"""Operators of onnxruntime that are several at once, against onnxruntime."""
+"""Fused operators of ONNX Runtime, compared with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.onnx_nodes import Array, Fixed, Given, check_node, computed, node_mod
 from webnn.backends.base import Backend
 from webnn.errors import NotSupportedError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 
 def check(backend: Backend, op_type: str, inputs: list[Given], **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What exporters and quantizers write, in small: patterns of several nodes, against onnxruntime."""
+"""Small models in the patterns that exporters and quantizers write, compared with ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalizing nodes of ONNX, against onnxruntime or the standard's reference evaluator."""
+"""Normalization nodes, compared with ONNX Runtime or the reference evaluator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import ModelProto
 
 from tests.onnx_nodes import Array, Fixed, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 
 @pytest.mark.parametrize("axis", [-1, 1, 2, 0])
@@ -57,7 +57,7 @@ def test_skip_layer_normalization(backend: Backend, given: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (1, 3, 8)])
-def test_what_is_skipped_may_be_the_same_for_all_samples(backend: Backend, shape: tuple[int, ...]) -> None:
+def test_the_skip_connection_may_be_the_same_for_all_samples(backend: Backend, shape: tuple[int, ...]) -> None:
     inputs = [random(0, 2, 3, 8), random(1, *shape), random(2, 8)]
     check_node(backend, "SkipLayerNormalization", inputs, domain=MICROSOFT)
 

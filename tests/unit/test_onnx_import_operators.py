@@ -1,4 +1,4 @@
-"""Single nodes of ONNX, against onnxruntime: shapes and options that the standard's own tests leave out."""
+"""Single nodes with shapes and options that the standard's own tests lack, compared with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_convolutions_over_one_to_three_axes(backend: Backend, auto_pad: str, ra
 
 
 @pytest.mark.parametrize("rank", [1, 3])
-def test_filters_over_other_axes_are_constants_that_no_run_reshapes(rank: int) -> None:
+def test_filters_over_other_axes_are_reshaped_during_the_import(rank: int) -> None:
     filters = random(1, 6, 4, *(3, 2, 2)[:rank])
     model, _ = node_model("Conv", [random(0, 1, 4, 7, *[5] * (rank - 1)), Fixed(filters)])
     builder = direct_builder()
@@ -373,6 +373,25 @@ def test_reductions_with_axes_as_an_input(backend: Backend, op_type: str, axes: 
     check_node(backend, op_type, [x, fixed(*axes)], noop_with_empty_axes=1, version=18)
 
 
+EVERY_REDUCTION = {
+    "ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("switch", [0, 1, 2, -1, 1 << 33])
+@pytest.mark.parametrize("op_type", sorted(EVERY_REDUCTION))
+def test_only_the_number_1_keeps_dimensions(backend: Backend, op_type: str, switch: int, known: bool) -> None:
+    x = Fixed(np.abs(random(0, 2, 3))) if known else np.abs(random(0, 2, 3))
+    if op_type.startswith("Arg"):
+        check_node(backend, op_type, [x], axis=1, keepdims=switch)
+        return
+    check_node(backend, op_type, [x, fixed(1)], keepdims=switch, version=18)
+    check_node(backend, op_type, [x], axes=[1], keepdims=switch, version=11)
+    check_node(backend, op_type, [x], noop_with_empty_axes=switch, version=18)
+
+
 def test_uneven_parts(backend: Backend) -> None:
     check_node(backend, "Split", [random(0, 7, 2)], num_outputs=3, outputs=[True] * 3, version=18)
     check_node(backend, "Split", [random(0, 7, 2), fixed(1, 6)], outputs=[True] * 2, version=13)
@@ -387,27 +406,25 @@ def test_reversed_beginnings_of_sequences(backend: Backend) -> None:
     ("op_type", "inputs", "options", "message"),
     [
         ("Reshape", [IMAGE, fixed(5, -2)], {}, r"shape \[5, -2\] has a negative dimension"),
-        ("Squeeze", [IMAGE, fixed(1)], {}, "are not all of one element"),
-        ("Unsqueeze", [IMAGE, fixed(0, 0)], {}, "has one twice"),
-        ("Transpose", [IMAGE], {"perm": [0, 1, 2, 9]}, "perm 9 is no axis of 4 dimensions"),
+        ("Squeeze", [IMAGE, fixed(1)], {}, "must all have the size 1"),
+        ("Unsqueeze", [IMAGE, fixed(0, 0)], {}, "repeats an axis"),
+        ("Transpose", [IMAGE], {"perm": [0, 1, 2, 9]}, "perm 9 is out of range for 4 dimensions"),
         ("Split", [IMAGE, fixed(1, 2)], {"outputs": [True, True]}, r"cannot be split into \[1, 2\]"),
-        ("Expand", [IMAGE, fixed(3, 3)], {}, "do not broadcast"),
-        ("DepthToSpace", [IMAGE], {"blocksize": 3}, "4 channels are no blocks of 3 x 3"),
+        ("Expand", [IMAGE, fixed(3, 3)], {}, "does not broadcast with"),
+        ("DepthToSpace", [IMAGE], {"blocksize": 3}, "4 channels cannot be divided into blocks of 3 x 3"),
         ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"strides": [0, 1]}, "must be at least 1"),
-        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"pads": [1]}, "are not of 2 axes"),
-        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"kernel_shape": [2, 2]}, "is not that of the filters"),
-        ("ConvTranspose", [IMAGE, random(1, 4, 2, 3, 3)], {"kernel_shape": [2, 2]}, "is not that of the filters"),
+        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"pads": [1]}, "do not fit 2 spatial axes"),
+        ("Conv", [IMAGE, random(1, 2, 4, 3, 3)], {"kernel_shape": [2, 2]}, "does not fit the filters"),
+        ("ConvTranspose", [IMAGE, random(1, 4, 2, 3, 3)], {"kernel_shape": [2, 2]}, "does not fit the filters"),
         ("MaxPool", [IMAGE], {}, "attribute kernel_shape is missing"),
-        ("MaxPool", [IMAGE], {"kernel_shape": 3}, "attribute kernel_shape is not of the type INTS"),
-        ("MaxPool", [IMAGE], {"kernel_shape": [3, 3], "auto_pad": "SOME"}, "auto_pad 'SOME' is none of"),
+        ("MaxPool", [IMAGE], {"kernel_shape": 3}, "attribute kernel_shape must be of type INTS"),
+        ("MaxPool", [IMAGE], {"kernel_shape": [3, 3], "auto_pad": "SOME"}, "auto_pad must be .*, got 'SOME'"),
         ("Resize", [IMAGE, None, Fixed(np.float32([1, 1, -1, 1]))], {}, "must be above 0"),
-        ("Einsum", [IMAGE], {"equation": "ij->i"}, "does not fit input 0 of 4 dimensions"),
+        ("Einsum", [IMAGE], {"equation": "ij->i"}, "does not fit input 0 of rank 4"),
         ("Add", [IMAGE], {}, "input 1 is missing"),
     ],
 )
-def test_nodes_that_no_valid_model_has_are_named(
-    op_type: str, inputs: list[Given], options: dict[str, Any], message: str
-) -> None:
+def test_invalid_nodes_are_named(op_type: str, inputs: list[Given], options: dict[str, Any], message: str) -> None:
     model, _ = node_model(op_type, inputs, **options)
     with pytest.raises(DataError, match=rf"node output0 \({op_type}\).*{message}"):
         import_onnx(model, direct_builder())

@@ -1,4 +1,4 @@
-"""Quantized nodes of ONNX, against onnxruntime."""
+"""Quantized nodes, compared with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, 
 from webnn.backends.base import Backend
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.table import MICROSOFT
+from webnn.formats.onnx.importing.operator_table import MICROSOFT
 
 UINT8, INT8 = np.dtype(np.uint8), np.dtype(np.int8)
 
@@ -58,7 +58,7 @@ def test_quantizing_and_dequantizing(backend: Backend, dtype: Any, per_axis: int
 def test_a_zero_point_of_16_bits_must_be_known(backend: Backend) -> None:
     inputs: list[Given] = [random(0, 5), scale(1), np.array(3, np.uint16)]
     model, feeds = node_model("QuantizeLinear", inputs)
-    with pytest.raises(NotSupportedError, match="16 bits are signed is not known"):
+    with pytest.raises(NotSupportedError, match="not known whether its 16 bits are signed"):
         computed(model, feeds, backend)
 
 
@@ -283,7 +283,7 @@ def test_quantized_gemm(backend: Backend, transposed: int, output: bool) -> None
     check_node(backend, "QGemm", inputs, alpha=0.5, **options)
 
 
-def test_what_is_quantized_is_left_to_the_backend() -> None:
+def test_quantized_operators_are_left_to_the_backend() -> None:
     w: list[Given] = [Fixed(random(1, 6, 4, 3, 3, dtype=np.int8)), Fixed(scale(2, 6)), Fixed(np.zeros(6, np.int8))]
     model, _ = node_model("QLinearConv", [*quantity(0, 2, 4, 5, 6), *w, *into()])
     builder = direct_builder()

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN of ONNX, against onnxruntime or the standard's reference evaluator."""
+"""LSTM, GRU and RNN, compared with ONNX Runtime or the reference evaluator."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_reset_gate_of_a_gru_comes_before_or_after(backend: Backend, directi
         check_node(backend, "GRU", inputs, outputs=[True, True], clip=0.4, **options)
 
 
-def test_what_webnn_has_is_one_operator() -> None:
+def test_a_network_that_webnn_has_is_one_operator() -> None:
     assert operators("LSTM", inputs_of("LSTM", 2, "B", "h", "c"), direction="bidirectional") == ["lstm"]
     assert operators("GRU", inputs_of("GRU", 2, "B", "h"), direction="bidirectional") == ["gru"]
     assert operators("LSTM", inputs_of("LSTM", 1), activations=["Relu", "Tanh", "Sigmoid"]) == ["lstm"]
@@ -103,7 +103,7 @@ def test_sequences_of_several_lengths(backend: Backend, op_type: str, direction:
 
 
 @pytest.mark.parametrize("op_type", GATES)
-def test_what_lies_beyond_the_end_of_a_sequence_does_not_matter(backend: Backend, op_type: str) -> None:
+def test_elements_beyond_the_end_of_a_sequence_do_not_matter(backend: Backend, op_type: str) -> None:
     inputs = inputs_of(op_type, 2, "B")
     x = inputs[0]
     assert isinstance(x, np.ndarray)

@@ -1,4 +1,4 @@
-"""Sequences and optionals of known length inside of a model, against onnxruntime; and what stands in the way."""
+"""Sequences and optionals inside a model, compared with ONNX Runtime; and the problems of others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from tests.direct import direct_builder, run_graph
 from tests.onnx_nodes import by_onnxruntime, computed, random
 from webnn.backends.base import Backend
 from webnn.errors import DataError, MLError, ValidationError
-from webnn.formats.onnx import budget, import_onnx
-from webnn.formats.onnx.problems import OnnxNotSupportedError
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing import budget
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 
 X = random(0, 5, 4)
 NUMBERS = """
@@ -102,7 +103,10 @@ def test_sequences_and_optionals_as_inputs_are_given_as_constants(backend: Backe
         outputs = import_onnx(model, builder, constants={"o": given, "q": parts, "x": one})
         (result,) = run_graph(builder.build(outputs), {}, backend).values()
         np.testing.assert_array_equal(result, wanted)
-    with pytest.raises(OnnxNotSupportedError, match=r"q \(input\): is no tensor .*constants=\{'q': \[\.\.\.\]\}"):
+    with pytest.raises(
+        OnnxNotSupportedError,
+        match=r"q \(input\): is of type sequence, expected a tensor.*constants=\{'q': \[\.\.\.\]\}",
+    ):
         import_onnx(model, direct_builder(backend), constants={"o": None})
     with pytest.raises(ValidationError, match=r"constants\['q'\] must be a list of arrays, got int"):
         import_onnx(model, direct_builder(backend), constants={"q": 3})
@@ -118,9 +122,9 @@ def test_sequences_and_optionals_as_inputs_are_given_as_constants(backend: Backe
         ),
         ("s = SequenceConstruct (x)  y = Neg (s)", DataError, "input 0 is a sequence of 1 tensors, expected one"),
         ("y = SequenceAt (x, zero)", DataError, "input 0 is one tensor, expected a sequence"),
-        ("s = SequenceConstruct (x)  y = SequenceAt (s, two)", DataError, "position 2 is outside of a sequence of 1"),
+        ("s = SequenceConstruct (x)  y = SequenceAt (s, two)", DataError, "position 2 is outside a sequence of 1"),
         ("s = SequenceEmpty ()  y = ConcatFromSequence <axis = 0> (s)", DataError, "the sequence is empty"),
-        ("s = SplitToSequence (x, zero)  y = SequenceAt (s, zero)", DataError, "must be 1 or more, is 0"),
+        ("s = SplitToSequence (x, zero)  y = SequenceAt (s, zero)", DataError, "must be at least 1, got 0"),
         (
             "s = SplitToSequence (x)  r = ReduceMax <keepdims = 0> (x)  i = Cast <to = 7> (r)  y = SequenceAt (s, i)",
             OnnxNotSupportedError,
@@ -128,7 +132,7 @@ def test_sequences_and_optionals_as_inputs_are_given_as_constants(backend: Backe
         ),
     ],
 )  # fmt: skip
-def test_what_is_no_tensor_is_told(backend: Backend, nodes: str, error: type[MLError], message: str) -> None:
+def test_misplaced_sequences_are_reported(backend: Backend, nodes: str, error: type[MLError], message: str) -> None:
     with pytest.raises(error, match=message):
         import_onnx(model_of(nodes), direct_builder(backend))
 

@@ -1,4 +1,4 @@
-"""What the `operator` decorator does for every operator, shown on a few."""
+"""The `operator` decorator: the checks that it makes for every operator, tested on a few of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable, narrowed
 from webnn.graph.operand import MLOperand
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import OPERATORS, default_label
 
 Builder = MLGraphBuilder[Graph]
 
@@ -34,7 +34,7 @@ def x(builder: Builder) -> MLOperand:
 
 
 @pytest.mark.parametrize("wrong", [None, 1, "x", np.ones(3), object(), MLOperandDescriptor("float32", [1])])
-def test_what_is_no_operand_is_refused(builder: Builder, x: MLOperand, wrong: Any) -> None:
+def test_a_value_that_is_not_an_operand_is_refused(builder: Builder, x: MLOperand, wrong: Any) -> None:
     with pytest.raises(ValidationError, match=r"^add: b must be an MLOperand, got"):
         builder.add(x, wrong)
     with pytest.raises(ValidationError, match=r"^add: b must be an MLOperand, got"):
@@ -42,12 +42,12 @@ def test_what_is_no_operand_is_refused(builder: Builder, x: MLOperand, wrong: An
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "xx", {}, iter([])])
-def test_what_is_no_list_of_operands_is_refused(builder: Builder, wrong: Any) -> None:
+def test_a_value_that_is_not_a_list_of_operands_is_refused(builder: Builder, wrong: Any) -> None:
     with pytest.raises(ValidationError, match=r"^concat: inputs must be a list of MLOperands, got"):
         builder.concat(wrong, 0)
 
 
-def test_an_item_that_is_no_operand_is_named(builder: Builder, x: MLOperand) -> None:
+def test_an_item_that_is_not_an_operand_is_named(builder: Builder, x: MLOperand) -> None:
     with pytest.raises(ValidationError, match=r"^concat: inputs\[1\] must be an MLOperand, got NoneType"):
         builder.concat([x, None], 0)  # type: ignore[list-item]
 
@@ -64,7 +64,7 @@ def test_an_optional_operand_may_be_none(builder: Builder, x: MLOperand) -> None
     assert builder.gemm(x, builder.input("b", [3, 4], "float32"), c=None).shape == (2, 4)
 
 
-def test_a_data_type_outside_of_the_limits_is_refused(builder: Builder) -> None:
+def test_a_data_type_outside_the_limits_is_refused(builder: Builder) -> None:
     with pytest.raises(ValidationError, match=r"^relu: input is uint8, but must be float32 or float16 or int32"):
         builder.relu(builder.input("i", [1], "uint8"))
 
@@ -74,14 +74,14 @@ def test_operands_that_must_have_the_same_type_are_named(builder: Builder, x: ML
         builder.add(x, builder.input("i", [1], "int32"))
 
 
-def test_a_rank_outside_of_the_limits_is_refused(builder: Builder, x: MLOperand) -> None:
+def test_a_rank_outside_the_limits_is_refused(builder: Builder, x: MLOperand) -> None:
     with pytest.raises(ValidationError, match=r"^gemm: a \[3\] has rank 1, but must have rank 2"):
         builder.gemm(builder.input("v", [3], "float32"), x)
     with pytest.raises(ValidationError, match=r"^concat: inputs\[0\] \[\] has rank 0, but must have rank 1 to 8"):
         builder.concat([builder.input("s", [], "float32")], 0)
 
 
-def test_the_label_stands_in_front_of_the_message(builder: Builder, x: MLOperand) -> None:
+def test_a_message_starts_with_the_label(builder: Builder, x: MLOperand) -> None:
     with pytest.raises(ValidationError, match=r"^\[stem\\n\] reshape: .*\[2, 3\]"):
         builder.reshape(x, [7], label="stem\n")
 
@@ -90,6 +90,27 @@ def test_the_label_stands_in_front_of_the_message(builder: Builder, x: MLOperand
 def test_a_label_is_a_string(builder: Builder, x: MLOperand, label: Any) -> None:
     with pytest.raises(ValidationError, match=r"^relu: label must be a string, got"):
         builder.relu(x, label=label)
+
+
+def labels(*operands: MLOperand) -> list[str]:
+    return [operand.node.label for operand in operands if operand.node is not None]
+
+
+def test_a_default_label_is_for_operators_without_one(builder: Builder, x: MLOperand) -> None:
+    before = builder.relu(x)
+    with default_label(builder, "block"):
+        inside, own = builder.relu(x), builder.relu(x, label="own")
+        with default_label(builder, "inner"):
+            inner = builder.split(x, 3, axis=1)
+        outer = builder.relu(x)
+    after = builder.relu(x)
+    assert labels(before, inside, own, *inner, outer, after) == ["", "block", "own", *["inner"] * 3, "block", ""]
+
+
+def test_a_default_label_ends_when_an_error_is_raised(builder: Builder, x: MLOperand) -> None:
+    with pytest.raises(ValidationError, match=r"^reshape: "), default_label(builder, "block"):
+        builder.reshape(x, [7])
+    assert labels(builder.relu(x)) == [""]
 
 
 def test_the_narrower_limits_of_a_backend_hold() -> None:
@@ -106,7 +127,18 @@ def test_the_narrower_limits_of_a_backend_hold() -> None:
     assert builder.abs(builder.input("g", [2], "float32")).shape == (2,)
 
 
-def test_a_missing_argument_is_python_s_own_error(builder: Builder, x: MLOperand) -> None:
+def test_an_operand_that_a_backend_does_not_support_at_all_is_refused() -> None:
+    class Host(DirectHost):
+        @property
+        def limits(self) -> LimitsTable:
+            return narrowed({"tan": {"input": ["float32", "float16"]}})
+
+    builder = MLGraphBuilder(Host())
+    with pytest.raises(ValidationError, match=r"^tan: input is float32, but this backend supports no data type for it"):
+        builder.tan(builder.input("x", [2], "float32"))
+
+
+def test_a_missing_argument_raises_a_type_error(builder: Builder, x: MLOperand) -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'b'"):
         builder.add(x)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'alfa'"):
@@ -122,7 +154,7 @@ def test_a_failed_call_leaves_the_builder_as_it_was(builder: Builder, x: MLOpera
 
 def test_a_builder_that_has_built_refuses_every_operator(builder: Builder, x: MLOperand) -> None:
     builder.build({"y": builder.relu(x)})
-    with pytest.raises(InvalidStateError, match=r"has built its graph: make another"):
+    with pytest.raises(InvalidStateError, match=r"has built its graph: create another one"):
         builder.add(x, x)
 
 
@@ -161,12 +193,12 @@ def test_every_operand_of_an_operator_has_a_limits_row() -> None:
     [(bool, "no truth value"), (len, "no length"), (np.asarray, "no data")],
     ids=["bool", "len", "asarray"],
 )
-def test_an_operand_refuses_to_pass_for_data(x: MLOperand, use: Callable[[Any], Any], message: str) -> None:
+def test_an_operand_cannot_be_used_as_data(x: MLOperand, use: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(TypeError, match=rf"<MLOperand input 'x': float32 \[2, 3\]> has {message}.*read its output"):
         use(x)
 
 
-def test_an_operand_says_what_it_is(builder: Builder, x: MLOperand) -> None:
+def test_the_repr_of_an_operand_gives_its_kind_type_and_shape(builder: Builder, x: MLOperand) -> None:
     assert repr(builder.relu(x)) == "<MLOperand of relu: float32 [2, 3]>"
     assert repr(builder.constant("int8", 1)) == "<MLOperand constant: int8 []>"
     assert x.rank == 2

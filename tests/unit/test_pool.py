@@ -1,4 +1,4 @@
-"""The pool hands the same views out again, keeps exact accounts, and stays inside its budget."""
+"""The pool: it reuses views, keeps exact accounts, and stays within its budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webnn.memory.pool import BufferPool, MemoryInfo, size_class
 
 
 class CountingAllocator(HostAllocator):
-    """Says how often it was asked, and refuses beyond a limit."""
+    """Counts the allocations, and fails beyond a limit."""
 
     def __init__(self, limit: int = 1 << 60) -> None:
         self.allocated: list[int] = []
@@ -92,7 +92,7 @@ def test_another_descriptor_of_the_same_size_takes_the_idle_buffer() -> None:
     assert floats.views == []
 
 
-def test_info_counts_what_is_in_use_idle_and_at_the_peak() -> None:
+def test_info_counts_bytes_in_use_idle_and_at_the_peak() -> None:
     pool = BufferPool(HostAllocator(), budget=10_000)
     shelf = pool.shelf(described(16))
     assert pool.info() == MemoryInfo(in_use=0, idle=0, peak=0, budget=10_000)
@@ -117,7 +117,7 @@ def test_a_shelf_keeps_no_more_than_its_share() -> None:
     assert pool.info().in_use == 0
 
 
-def test_a_shelf_that_nobody_holds_gives_its_memory_up() -> None:
+def test_a_shelf_without_users_frees_its_memory() -> None:
     pool = BufferPool(HostAllocator())
     shelf = pool.shelf(described(16))
     shelf.put(shelf.take())
@@ -128,7 +128,7 @@ def test_a_shelf_that_nobody_holds_gives_its_memory_up() -> None:
 
 
 class TestBudget:
-    def test_what_exceeds_it_is_refused_with_the_numbers(self) -> None:
+    def test_a_request_that_exceeds_it_is_refused_with_the_numbers(self) -> None:
         shelf = BufferPool(HostAllocator(), budget=128).shelf(described(16))
         views = [shelf.take(), shelf.take()]
         with pytest.raises(OperationError, match=r"budget of 128 bytes does not hold 64 more: 128 are in use"):
@@ -161,27 +161,27 @@ class TestBudget:
             pool.check(129)
         assert pool.info().in_use == 0
 
-    def test_without_one_anything_goes(self) -> None:
+    def test_without_a_budget_there_is_no_limit(self) -> None:
         BufferPool(HostAllocator()).check(1 << 60)
 
 
 class TestOutOfMemory:
-    def test_idle_memory_is_given_back_before_it_is_an_error(self) -> None:
+    def test_idle_memory_is_freed_before_an_error_is_raised(self) -> None:
         allocator = CountingAllocator(limit=1024)
         pool = BufferPool(allocator)
         small, large = pool.shelf(described(16)), pool.shelf(described(256))
         small.put(small.take())
         allocate, allocator.allocated = allocator.allocated, [960]
         assert allocate == [64]
-        with pytest.raises(OperationError, match="no memory for 1024 bytes more: the machine is full"):
+        with pytest.raises(OperationError, match="no memory for 1024 more bytes: the machine is full"):
             large.take()
         assert pool.info() == MemoryInfo(in_use=0, idle=0, peak=64, budget=None)
 
-    def test_the_pool_goes_on_afterwards(self) -> None:
+    def test_the_pool_works_afterwards(self) -> None:
         allocator = CountingAllocator(limit=64)
         shelf = BufferPool(allocator).shelf(described(16))
         view = shelf.take()
-        with pytest.raises(OperationError, match="there is no memory for 64 bytes more"):
+        with pytest.raises(OperationError, match="no memory for 64 more bytes"):
             shelf.take()
         shelf.put(view)
         assert shelf.take() is view
@@ -239,7 +239,7 @@ def test_a_shelf_goes_with_its_idle_buffers() -> None:
     assert pool.info() == MemoryInfo(0, 0, 64, None)
 
 
-def test_a_view_that_is_taken_while_idle_ones_are_given_back_is_missed_by_nobody() -> None:
+def test_a_view_can_be_taken_while_idle_ones_are_freed() -> None:
     pool = BufferPool(HostAllocator())
     shelf = pool.shelf(described(4))
 

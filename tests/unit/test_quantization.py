@@ -108,7 +108,7 @@ def test_quantizing_rounds_and_clamps_block_by_block(
 
 @pytest.mark.parametrize("data_type", ALL_INTEGERS)
 @pytest.mark.parametrize("float_type", ["float32", "float16"])
-def test_ties_go_to_even_and_what_is_out_of_range_or_nan_to_the_limits(
+def test_ties_go_to_even_and_values_out_of_range_to_the_limits(
     backend: Backend, data_type: DataType, float_type: str
 ) -> None:
     low, high = bounds(data_type)
@@ -130,7 +130,7 @@ def test_32_bit_integers_keep_every_digit_until_the_result_is_rounded(backend: B
     np.testing.assert_array_equal(sums, np.array([high, low, 2**30 + 3, high], data_type))
 
 
-def test_what_is_not_positive_scales_all_the_same(backend: Backend) -> None:
+def test_scales_that_are_not_positive_are_allowed(backend: Backend) -> None:
     input, scale, zero_point = np.array([-3, 0, 5], np.float32), np.array([-1], np.float32), np.array([3], np.int8)
     assert run(backend, "quantize_linear", input, scale, zero_point).tolist() == [6, 3, -2]
     quantized = np.array([6, 3, -2], np.int8)

@@ -1,4 +1,4 @@
-"""Recurrent networks: every option as the specification's formulas have it, and what is said of misfits."""
+"""Recurrent networks: every option against the specification's formulas, and the error messages."""
 
 from __future__ import annotations
 
@@ -267,20 +267,20 @@ def test_cells_that_share_constants_share_what_is_made_of_them() -> None:
 @pytest.mark.parametrize(
     ("op", "changed", "options", "message"),
     [
-        ("gru", {}, {"steps": 3}, r"steps 3 must be the first dimension of input \[4, 3, 2\]"),
-        ("lstm", {}, {"steps": 0}, r"steps 0 must be the first dimension of input \[4, 3, 2\]"),
+        ("gru", {}, {"steps": 3}, r"steps must be 4, the first dimension of input \[4, 3, 2\], got 3"),
+        ("lstm", {}, {"steps": 0}, r"steps must be 4, the first dimension of input \[4, 3, 2\], got 0"),
         ("gru", {}, {"steps": 4.5}, "steps must be an integer, got 4.5"),
         ("gru", {}, {"hidden_size": 0}, "hidden_size must be 1 to 357913941, got 0"),
         ("lstm", {}, {"hidden_size": 2**28}, "hidden_size must be 1 to 268435455, got 268435456"),
         ("gru_cell", {}, {"hidden_size": 2**29}, "hidden_size must be 1 to 357913941, got 536870912"),
-        ("lstm_cell", {}, {"hidden_size": -1}, "hidden_size must be an integer of 0 to 4294967295, got -1"),
+        ("lstm_cell", {}, {"hidden_size": -1}, "hidden_size must be an integer from 0 to 4294967295, got -1"),
         ("gru", {}, {"direction": "up"}, "direction must be one of 'forward', 'backward', 'both', got 'up'"),
         ("gru", {}, {"layout": "iofg"}, "layout must be one of 'zrn', 'rzn', got 'iofg'"),
         ("lstm_cell", {}, {"layout": "zrn"}, "layout must be one of 'iofg', 'ifgo', got 'zrn'"),
         ("gru", {}, {"reset_after": 1}, "reset_after must be True or False, got 1"),
         ("lstm", {}, {"return_sequence": "yes"}, "return_sequence must be True or False, got 'yes'"),
-        ("gru", {}, {"activations": ["relu"]}, r"activations must be 2 names, got \['relu'\]"),
-        ("lstm", {}, {"activations": ["relu", "tanh"]}, r"activations must be 3 names, got \['relu', 'tanh'\]"),
+        ("gru", {}, {"activations": ["relu"]}, r"activations must have 2 names, got \['relu'\]"),
+        ("lstm", {}, {"activations": ["relu", "tanh"]}, r"activations must have 3 names, got \['relu', 'tanh'\]"),
         ("gru_cell", {}, {"activations": "relu"}, "activations must be a sequence of 2 names, got 'relu'"),
         ("lstm_cell", {}, {"activations": ["relu", "gelu", "tanh"]}, r"activations\[1\] must be one of .*, got 'gelu'"),
         (

@@ -102,9 +102,9 @@ def test_an_absent_one_is_listed_with_the_reason(plugins: dict[str, Any]) -> Non
         (raising(ImportError("No module named 'vendor'")), "the bad backend cannot be imported: .*No module named"),
         (raising(AttributeError("no attribute 'Backend'")), "the bad backend cannot be imported: .*no attribute"),
         (raising(OSError("libvendor.so: not found")), "the bad backend cannot be imported: .*libvendor"),
-        (int, "the entry point 'bad' is <class 'int'>, which is no subclass of Backend"),
-        (lambda: 3, "the entry point 'bad' is 3, which is no subclass of Backend"),
-        (BrokenBackend, "the bad backend is not available: it cannot say whether it is: .*the driver does not answer"),
+        (int, "the entry point 'bad' is <class 'int'>, which is not a subclass of Backend"),
+        (lambda: 3, "the entry point 'bad' is 3, which is not a subclass of Backend"),
+        (BrokenBackend, "the bad backend is not available: checking it failed: .*the driver does not answer"),
     ],
 )
 def test_one_that_is_broken_is_listed_with_the_reason_and_harms_nobody(

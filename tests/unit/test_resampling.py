@@ -1,4 +1,4 @@
-"""Resampling: against the specification's formulas in exact fractions, and every word that refuses an argument."""
+"""Resampling: against the specification's formulas in exact fractions, and every error message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = [(1, 1), (1, 5), (5, 1), (2, 4), (4, 2), (3, 7), (7, 3), (10, 3), (6, 4)
 
 
 def weights(inputs: int, outputs: int, mode: str) -> Array:
-    """What each output takes of each input."""
+    """The weight of each input in each output."""
     result = np.zeros((outputs, inputs))
     for output in range(outputs):
         scale = Fraction(outputs, inputs)
@@ -154,22 +154,28 @@ def test_scales_are_32_bit_floats() -> None:
         ({"scales": [1, 1, 2, 2]}, r"scales must have 2 items, got \[1.0, 1.0, 2.0, 2.0\]"),
         ({"scales": [1, "2"]}, r"scales\[1\] must be a number, got '2'"),
         ({"scales": [1, math.nan]}, r"scales\[1\] must be finite, got nan"),
-        ({"scales": [1, -2]}, r"scales must be above 0 and finite as float32, got \[1.0, -2.0\]"),
-        ({"scales": [0, 2]}, r"scales must be above 0 and finite as float32, got \[0.0, 2.0\]"),
-        ({"scales": [1, 1e-50]}, r"scales must be above 0 and finite as float32, got \[1.0, 1e-50\]"),
-        ({"scales": [1, 1e39]}, r"scales must be above 0 and finite as float32, got \[1.0, 1e\+39\]"),
-        ({"scales": [0.125, 1]}, r"axis 2 would have size 0, .*: input \[1, 3, 4, 5\], scales \[0.125, 1.0\]"),
-        ({"scales": [1, 1e30]}, r"axis 3 would have size 5\d+, not 1 to 2147483647"),
+        ({"scales": [1, -2]}, r"scales must be positive and finite as float32, got \[1.0, -2.0\]"),
+        ({"scales": [0, 2]}, r"scales must be positive and finite as float32, got \[0.0, 2.0\]"),
+        ({"scales": [1, 1e-50]}, r"scales must be positive and finite as float32, got \[1.0, 1e-50\]"),
+        ({"scales": [1, 1e39]}, r"scales must be positive and finite as float32, got \[1.0, 1e\+39\]"),
+        (
+            {"scales": [0.125, 1]},
+            r"the output size of axis 2 would be 0, .*: input \[1, 3, 4, 5\], scales \[0.125, 1.0\]",
+        ),
+        ({"scales": [1, 1e30]}, r"the output size of axis 3 would be 5\d+, but must be 1 to 2147483647"),
         ({"sizes": [1, 1, 4, 6]}, r"sizes must have 2 items, got \[1, 1, 4, 6\]"),
         ({"sizes": [0, 1]}, r"sizes must be at least 1, got \[0, 1\]"),
-        ({"sizes": [2**31, 1]}, r"axis 2 would have size 2147483648, not 1 to 2147483647: sizes \[2147483648, 1\]"),
-        ({"sizes": [2**32, 1]}, r"sizes\[0\] must be an integer of 0 to 4294967295, got 4294967296"),
+        (
+            {"sizes": [2**31, 1]},
+            r"the output size of axis 2 would be 2147483648, but must be 1 to 2147483647: sizes \[2147483648, 1\]",
+        ),
+        ({"sizes": [2**32, 1]}, r"sizes\[0\] must be an integer from 0 to 4294967295, got 4294967296"),
         ({"axes": [0, 1, 2]}, r"axes must have 2 items, got \[0, 1, 2\]"),
-        ({"axes": [3, 4]}, r"axes \[3, 4\]: 4 is no axis of \[1, 3, 4, 5\]"),
+        ({"axes": [3, 4]}, r"axes \[3, 4\]: 4 is out of range for shape \[1, 3, 4, 5\]"),
         ({"axes": [0, 0]}, r"axes \[0, 0\] has 0 twice"),
     ],
 )
-def test_resample2d_says_what_does_not_fit(options: Options, message: str) -> None:
+def test_resample2d_names_arguments_that_do_not_match(options: Options, message: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [1, 3, 4, 5], "float32")
     with pytest.raises(ValidationError, match=r"^\[up\] resample2d: .*" + message):

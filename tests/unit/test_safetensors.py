@@ -105,8 +105,8 @@ def test_bfloat16_is_no_webnn_type_but_converts(tmp_path: Path) -> None:
     ("header", "data", "message"),
     [
         ([1], b"", "must be an object, got list"),
-        (b'{"a":{}, "a":{}}', b"", "the key 'a' is there twice"),
-        (b'{"a', b"", "header:1:2: no JSON"),
+        (b'{"a":{}, "a":{}}', b"", "the key 'a' appears twice"),
+        (b'{"a', b"", "header:1:2: not JSON"),
         (b"\xff\xfe", b"", "not UTF-8 at byte 0"),
         (b"[" * 100_000, b"", "nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}", b"", "digits"),
@@ -117,8 +117,8 @@ def test_bfloat16_is_no_webnn_type_but_converts(tmp_path: Path) -> None:
         ({"a": row("F32", [True], 0, 4)}, b"1234", r"'a': shape must be"),
         ({"a": row("F32", [1] * 65, 0, 4)}, b"1234", r"'a': shape must be at most 64"),
         ({"a": row("F32", [1.0], 0, 4)}, b"1234", r"'a': shape must be"),
-        ({"a": row("F32", [0, 2**62, 2**62], 0, 0)}, b"", r"'a': shape .* larger than any memory"),
-        ({"a": row("F32", [2**62], 0, 4)}, b"1234", r"'a': shape .* larger than any memory"),
+        ({"a": row("F32", [0, 2**62, 2**62], 0, 0)}, b"", r"'a': shape .* takes 2\*\*63 bytes or more"),
+        ({"a": row("F32", [2**62], 0, 4)}, b"1234", r"'a': shape .* takes 2\*\*63 bytes or more"),
         ({"a": row("F32", [1], 4, 0)}, b"1234", r"'a': data_offsets must be a begin and an end, got \[4, 0\]"),
         ({"a": row("F32", [2], 0, 4)}, b"1234", r"'a': F32 \[2\] takes 8 bytes, data_offsets hold 4"),
         ({"a": row("F32", [2], 0, 8)}, b"1234", r"'a' ends at byte \d+, but the file has \d+"),
@@ -141,8 +141,8 @@ def test_a_wrong_header_is_refused_with_the_name_of_what_is_wrong(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "0 bytes are no SafeTensors file"),
-        (b"1234567", "7 bytes are no SafeTensors file"),
+        (b"", "begins with 8 bytes for the size of its header, this has 0"),
+        (b"1234567", "begins with 8 bytes for the size of its header, this has 7"),
         ((9).to_bytes(8, "little") + b"{}", "claims 9 bytes, the file has 10"),
         ((2**63).to_bytes(8, "little") + b"{}", "at most 33554432 are supported"),
     ],
@@ -191,10 +191,10 @@ def test_an_index_gives_the_arrays_of_all_its_files(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (None, "an index of SafeTensors files must have the object weight_map"),
-        ({"w": "../m.safetensors"}, r"'w' is in '../m\.safetensors', which is no file beside the index"),
-        ({"w": ["m.safetensors"]}, r"'w' is in \['m\.safetensors'\], which is no file"),
-        ({"w": "m.index.json"}, "which is no file beside the index"),
-        ({"v": "m.safetensors"}, r"'v' is not in 'm\.safetensors'"),
+        ({"w": "../m.safetensors"}, r"'w' is in '../m\.safetensors'; expected a \.safetensors file beside the index"),
+        ({"w": ["m.safetensors"]}, r"'w' is in \['m\.safetensors'\]; expected a \.safetensors file"),
+        ({"w": "m.index.json"}, r"expected a \.safetensors file beside the index"),
+        ({"v": "m.safetensors"}, r"'v' is missing from 'm\.safetensors'"),
     ],
 )
 def test_a_wrong_index_is_refused(tmp_path: Path, names: object, message: str) -> None:

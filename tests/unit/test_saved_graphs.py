@@ -16,11 +16,12 @@ import pytest
 import webnn
 from tests.loops import Loop
 from webnn.errors import ContextLostError, DataError, InvalidStateError, NotSupportedError, ValidationError
-from webnn.formats import saved_graphs
+from webnn.formats import graph_folder
 from webnn.formats.webnn_text import import_webnn
 from webnn.graph.limits import narrowed
+from webnn.runtime.cache_options import cache_folder
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.saving import SavedGraphs, cache_folder
+from webnn.runtime.saved_graphs import SavedGraphs
 
 W = np.random.default_rng(1).random((64, 64), np.float32)
 X = np.ones((1, 64), np.float32)
@@ -88,10 +89,10 @@ def test_a_loaded_graph_can_be_saved_under_the_same_key(tmp_path: Path) -> None:
 
 def test_a_key_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     with webnn.ML().create_context(cache_dir=tmp_path) as context:
-        with pytest.raises(ValidationError, match="load_graph: there is no saved graph 'x'; there are: none"):
+        with pytest.raises(ValidationError, match="load_graph: no graph is saved as 'x'; the saved graphs are: none"):
             context.load_graph("x")
         context.save_graph("mine", built(context)).result()
-        with pytest.raises(ValidationError, match="there is no saved graph 'x'; there are: 'mine'"):
+        with pytest.raises(ValidationError, match="no graph is saved as 'x'; the saved graphs are: 'mine'"):
             context.load_graph("x")
 
 
@@ -138,6 +139,22 @@ def test_a_damaged_graph_is_removed_and_never_used(tmp_path: Path, name: str, ch
         assert context.list_graphs().result() == []
 
 
+def test_a_folder_in_the_place_of_a_manifest_is_told_and_kept(tmp_path: Path) -> None:
+    with webnn.ML().create_context(cache_dir=tmp_path) as context:
+        graph = built(context)
+        context.save_graph("mine", graph).result()
+        (manifest,) = (tmp_path / "graphs").glob("*.json")
+        manifest.unlink()
+        manifest.mkdir()
+        with pytest.raises(DataError, match=r"the saved graph 'mine' cannot be read: .*json is not a file"):
+            context.load_graph("mine")
+        for promise in (context.save_graph("mine", graph), context.delete_graph("mine")):
+            with pytest.raises(DataError, match=r"json is not a file, but it has the name of an entry's manifest"):
+                promise.result()
+        assert context.list_graphs().result() == []
+        assert manifest.is_dir()
+
+
 def test_a_graph_that_this_backend_cannot_run_is_kept(tmp_path: Path) -> None:
     with webnn.ML().create_context(cache_dir=tmp_path) as context:
         context.save_graph("mine", built(context)).result()
@@ -162,11 +179,11 @@ def test_a_graph_that_another_process_replaces_or_removes_meanwhile_is_not_calle
                 raise DataError("g.safetensors is not there")
             return outputs
 
-        monkeypatch.setattr(saved_graphs, "import_webnn", interrupted)
+        monkeypatch.setattr(graph_folder, "import_webnn", interrupted)
         if there:
             assert context.compute(context.load_graph("mine"), {"x": X})["y"].shape == (1, 64)
         else:
-            with pytest.raises(ValidationError, match="there is no saved graph 'mine'; there are: none"):
+            with pytest.raises(ValidationError, match="no graph is saved as 'mine'; the saved graphs are: none"):
                 context.load_graph("mine")
 
 
@@ -181,7 +198,7 @@ async def test_damaged_weights_are_found_in_the_background_before_they_are_used(
         path.write_bytes(data)
         graph = context.load_graph("mine")
         assert list(graph.inputs) == ["x"]
-        with pytest.raises(DataError, match=r"'mine' could not be trusted and was removed: .* is not what was written"):
+        with pytest.raises(DataError, match=r"could not be trusted .* content of graph\.safetensors has changed"):
             await graph
         with pytest.raises(DataError, match="could not be trusted"):
             await context.run(graph, {"x": X})

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import mmap
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+import webnn
 from tests.direct import direct_builder
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.null import NullBackend
 from webnn.backends.session_cache import SESSION_BYTES, Entry, SessionCache
 from webnn.errors import OperationError
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.builder import COPIED_BYTES, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
+from webnn.memory.mapped import map_file
 
+Array: TypeAlias = np.ndarray[Any, Any]
 OPTIONS = CompileOptions()
 
 
@@ -60,6 +68,10 @@ def compile(cache: SessionCache, backend: Backend, graph: Graph, options: Compil
     return cache.compile(backend, graph, options, Cancellation())
 
 
+LARGE = COPIED_BYTES // 4 + 1
+"""Elements of float32 that are not copied."""
+
+
 def ones(count: int = 4) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.ones(count, np.float32)
 
@@ -76,13 +88,34 @@ def test_two_equal_graphs_compile_once(cache: SessionCache, backend: CountingBac
     assert (cache.statistics.hits, cache.statistics.misses, cache.statistics.entries) == (1, 1, 1)
 
 
-def test_one_array_given_twice_is_the_same_and_so_is_a_copy(cache: SessionCache, backend: CountingBackend) -> None:
+def test_one_array_given_twice_is_the_same_and_so_is_a_small_copy(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
     weights = ones()
     first = compile(cache, backend, adding(weights))
     assert compile(cache, backend, adding(weights)) is first
     assert compile(cache, backend, adding(weights.copy())) is first
     assert backend.compiled == 1
+
+
+def test_one_large_array_given_twice_is_the_same_and_its_copy_is_not(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
+    weights = ones(LARGE)
+    first = compile(cache, backend, adding(weights))
+    assert compile(cache, backend, adding(weights)) is first
+    assert compile(cache, backend, adding(weights[:])) is first
     assert first.constants[0] is weights  # kept once, and not copied
+    # The owner of `weights` may change them when the first graph is gone, and a graph of the copy may still live then.
+    assert compile(cache, backend, adding(weights.copy())) is not first
+
+
+def test_large_bytes_are_the_same_wherever_they_are(cache: SessionCache, backend: CountingBackend) -> None:
+    data = ones(LARGE).tobytes()
+    first = compile(cache, backend, adding(np.frombuffer(data, np.float32)))
+    assert compile(cache, backend, adding(np.frombuffer(bytes(bytearray(data)), np.float32))) is first
+    assert compile(cache, backend, adding(ones(LARGE))) is first
+    assert compile(cache, backend, adding(2 * ones(LARGE))) is not first
 
 
 def test_labels_make_no_difference(cache: SessionCache, backend: CountingBackend) -> None:
@@ -151,16 +184,201 @@ def test_nans_are_equal_to_themselves(cache: SessionCache, backend: CountingBack
     assert compile(cache, backend, adding(nans)) is compile(cache, backend, adding(nans.copy()))
 
 
-@pytest.mark.parametrize("index", [0, 6, 7, -1])
-@pytest.mark.parametrize("count", [8, 11])
-def test_an_array_that_was_changed_since_is_not_what_was_compiled(
-    cache: SessionCache, backend: CountingBackend, index: int, count: int
+# What has changed since.
+
+
+def swapped(flat: Array, i: int, j: int) -> None:
+    flat[[i, j]] = flat[[j, i]]
+
+
+CHANGES: dict[str, Callable[[Array], object]] = {
+    "shuffled": lambda a: np.random.default_rng(3).shuffle(a),
+    "reversed": lambda a: np.copyto(a, a[::-1].copy()),
+    "first elements swapped": lambda a: swapped(a.reshape(-1), 0, 1),
+    "last elements swapped": lambda a: swapped(a.reshape(-1), -1, -2),
+    "distant elements swapped": lambda a: swapped(a.reshape(-1), 0, -1),
+    "rows swapped": lambda a: swapped(a, 0, 1),
+    "columns swapped": lambda a: swapped(a.T, 0, 1),
+    "rolled by a word": lambda a: np.copyto(a, np.roll(a, 8 // a.itemsize)),
+    "added to": lambda a: np.add(a, 1, out=a),
+    "one up, another down": lambda a: np.add.at(a.reshape(-1), [0, 1], np.array([1, -1]).astype(a.dtype)),
+    "first element": lambda a: np.add.at(a.reshape(-1), 0, 1),
+    "last element": lambda a: np.add.at(a.reshape(-1), -1, 1),
+}
+SHAPES = [(8, 8), (7, 9), (3, 1021), (1021, 130), (2042, 64), (1100, 1031)]
+"""Copied and not, with and without a tail, in one step and several; rows as long as a checksum's might be."""
+
+
+def numbered(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Elements that differ from those around them."""
+    return (np.arange(np.prod(shape)) % 113).astype(dtype).reshape(shape)
+
+
+def holding(array: Array) -> Graph:
+    builder = direct_builder()
+    return builder.build({"y": builder.identity(builder.constant(array))})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.uint64, np.float16])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_array_that_has_changed_since_is_not_what_was_compiled(
+    cache: SessionCache, backend: CountingBackend, change: str, shape: tuple[int, ...], dtype: Any
 ) -> None:
-    weights = ones(count)
+    weights = numbered(shape, dtype)
+    before = weights.copy()
+    first = compile(cache, backend, holding(weights))
+    cache.release(first)
+    CHANGES[change](weights)
+    assert not np.array_equal(weights, before)
+    for array in (weights, weights[:], weights.copy()):
+        assert compile(cache, backend, holding(array)) is not first
+    assert (compile(cache, backend, holding(before)) is first) == (weights.nbytes <= COPIED_BYTES)
+    np.copyto(weights, before)
+    assert compile(cache, backend, holding(weights)) is first  # it is what it was
+
+
+def test_a_graph_that_lives_keeps_no_other_from_being_right(cache: SessionCache, backend: CountingBackend) -> None:
+    weights = numbered((LARGE,), np.float32)
     first = compile(cache, backend, adding(weights))
-    weights[index] = 5
+    weights[:] = weights[::-1].copy()
+    second = compile(cache, backend, adding(weights))
+    assert second is not first
+    assert compile(cache, backend, adding(weights)) is second
+
+
+def test_an_array_that_changes_while_it_is_compiled_leaves_no_entry(cache: SessionCache) -> None:
+    weights = ones(LARGE)
+    backend = CountingBackend(lambda: np.copyto(weights, 7))
+    first = compile(cache, backend, adding(weights))
+    assert cache.statistics.entries == 0
+    for number in (7, 1):
+        np.copyto(weights, number)
+        assert compile(cache, CountingBackend(), adding(weights)) is not first
+    cache.release(first)
+
+
+def test_an_array_whose_memory_has_moved_is_not_what_was_compiled(
+    cache: SessionCache, backend: CountingBackend
+) -> None:
+    weights = ones()
+    first = compile(cache, backend, adding(weights))
+    first.addresses = [address + 64 for address in first.addresses]  # `resize(refcheck=False)` does that
     assert compile(cache, backend, adding(weights)) is not first
-    assert compile(cache, backend, adding(ones(count))) is not first  # the entry's own array has changed
+
+
+@pytest.mark.parametrize("size", [2048, LARGE])
+@pytest.mark.parametrize("change", ["shortened", "overwritten", "removed", "replaced"])
+def test_a_mapped_file_may_change_once_no_graph_uses_it(
+    cache: SessionCache, backend: CountingBackend, tmp_path: Path, change: str, size: int
+) -> None:
+    path, weights = tmp_path / "weights", ones(size)
+    path.write_bytes(weights.tobytes())
+    mapped = np.asarray(map_file(path)[:]).view(np.float32)
+    first = compile(cache, backend, adding(mapped))
+    cache.release(first)
+    assert compile(cache, backend, adding(np.asarray(map_file(path)[:]).view(np.float32))) is first
+    cache.release(first)
+    if change == "shortened":
+        os.truncate(path, 0)
+    elif change == "overwritten":
+        with open(path, "r+b") as file:
+            file.write(np.float32(5).tobytes())
+        assert compile(cache, backend, adding(mapped)) is not first
+    elif change == "removed":
+        path.unlink()
+    else:
+        other = tmp_path / "other"
+        other.write_bytes((2 * weights).tobytes())
+        os.replace(other, path)
+    assert compile(cache, backend, adding(weights)) is not first
+
+
+def of_bytearray(memory: bytearray) -> tuple[Array, Callable[[], object]]:
+    return np.frombuffer(memory, np.float32), memory.clear
+
+
+def of_mmap(memory: bytearray) -> tuple[Array, Callable[[], object]]:
+    mapped = mmap.mmap(-1, len(memory))
+    mapped[:] = bytes(memory)
+    return np.frombuffer(mapped, np.float32), mapped.close
+
+
+@pytest.mark.parametrize("lend", [of_bytearray, of_mmap])
+def test_memory_that_its_owner_can_take_away_is_not_kept(
+    cache: SessionCache, backend: CountingBackend, lend: Callable[[bytearray], tuple[Array, Callable[[], object]]]
+) -> None:
+    array, end = lend(bytearray(ones(LARGE).tobytes()))
+    entry = compile(cache, backend, adding(array))
+    assert compile(cache, backend, adding(array)) is entry
+    cache.release(entry)
+    assert cache.statistics.entries == 1
+    cache.release(entry)
+    assert cache.statistics.entries == 0
+    del array, entry
+    gc.collect()
+    end()  # raises while something refers to the memory
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        ones(),
+        ones(LARGE),
+        ones(LARGE + 9)[2:-1],
+        np.frombuffer(ones().tobytes(), np.float32),
+        np.frombuffer(ones(LARGE).tobytes(), np.float32),
+    ],
+)
+def test_memory_of_numpy_and_bytes_is_kept(cache: SessionCache, backend: CountingBackend, array: Array) -> None:
+    cache.release(compile(cache, backend, adding(array)))
+    assert cache.statistics.entries == 1
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "arrays"])
+@pytest.mark.parametrize("contexts", ["one", "two"])
+def test_a_graph_computes_with_the_weights_as_they_are_when_it_is_built(name: str, contexts: str) -> None:
+    weights = np.arange(64, dtype=np.float32).reshape(8, 8)
+
+    def first_row(context: webnn.MLContext) -> Array:
+        builder = context.create_graph_builder()
+        x = builder.input("x", [1, 8], "float32")
+        graph = builder.build({"y": builder.matmul(x, builder.constant(weights))})
+        row: Array = context.compute(graph, {"x": np.eye(1, 8, dtype=np.float32)})["y"][0].copy()
+        graph.destroy()
+        return row
+
+    context = webnn.ML().create_context(backend=name)
+    for seed in range(10):
+        assert first_row(context).tolist() == weights[0].tolist()
+        np.random.default_rng(seed).shuffle(weights)
+        if contexts == "two":
+            context.destroy()
+            context = webnn.ML().create_context(backend=name)
+    context.destroy()
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "arrays"])
+@pytest.mark.parametrize("size", [4, LARGE])
+def test_a_graph_of_equal_weights_goes_on_when_the_owner_of_the_others_changes_them(name: str, size: int) -> None:
+    given, feeds = numbered((size,), np.float32), {"x": np.zeros(size, np.float32)}
+    copied, expected = given.copy(), given.copy()
+    with webnn.ML().create_context(backend=name) as context:
+
+        def built(weights: Array) -> webnn.MLGraph:
+            builder = context.create_graph_builder()
+            x = builder.input("x", [size], "float32")
+            return builder.build({"y": builder.add(x, builder.constant(weights))})
+
+        first, second = built(given), built(copied)
+        np.testing.assert_array_equal(context.compute(first, feeds)["y"], expected)
+        np.testing.assert_array_equal(context.compute(second, feeds)["y"], expected)
+        first.destroy()
+        given[:] = -1
+        np.testing.assert_array_equal(context.compute(second, feeds)["y"], expected)
+
+
+# Every type and rank.
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.float16, ml_dtypes.int4, ml_dtypes.uint4])

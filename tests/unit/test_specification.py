@@ -44,7 +44,7 @@ TYPES: Final[dict[str, Any]] = {
     "long": int,
     "(unsigned long or sequence<unsigned long>)": int | Sequence[int],
 }
-"""What the IDL's types are in Python; enums are `Literal`s of their values."""
+"""The Python type of each IDL type. Enums are `Literal`s of their values."""
 
 OTHER_TYPES: Final[dict[tuple[str, str], Any]] = {
     # The rest of the enum is refused by the limits of the output.
@@ -101,7 +101,7 @@ def test_required_arguments_are_positional_and_in_order(op: str) -> None:
 
 @pytest.mark.parametrize("op", BY_NAME)
 def test_options_are_keywords_with_the_defaults_of_the_specification(op: str) -> None:
-    """In the IDL's order, but for `label`, which every operator has, and has last."""
+    """They are in the IDL's order, except that `label` is the last parameter of every operator."""
     options = IDL["options"][IDL["methods"][BY_NAME[op]]["options"]]
     ours = {p.name: p.default for p in OPERATORS[op].parameters.values() if p.kind is p.KEYWORD_ONLY}
     wanted = {

@@ -1,4 +1,4 @@
-"""The page of operators is generated, and says what the backends say."""
+"""The page of operators is generated from the limits of the backends."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def test_emulated_operators_exist() -> None:
     assert generator.emulated() - OPERATORS.keys() == set()
 
 
-def test_what_a_backend_lacks_is_said() -> None:
+def test_the_gaps_of_a_backend_are_listed() -> None:
     rows = SPEC_LIMITS["conv2d"]
     limits = narrowed({"conv2d": {"input": ["float16"], "filter": replace(rows["filter"], rank=3)}})
     words = generator.missing("conv2d", limits)

@@ -167,7 +167,7 @@ def test_a_name_that_text_cannot_spell_needs_json(tmp_path: Path, name: str) -> 
     graph = builder.build({"y": builder.relu(builder.input(name, [2], "float32"))})
     save_json(graph, tmp_path / "g.json")
     assert list(load(tmp_path / "g.json").inputs) == [name]
-    with pytest.raises(ValidationError, match=rf"cannot spell the name '{name}'.*save as \.json"):
+    with pytest.raises(ValidationError, match=rf"cannot hold the name '{name}'.*save as \.json"):
         save_webnn(graph, tmp_path / "g.webnn")
     assert [path.name for path in tmp_path.iterdir()] == ["g.json"]
 
@@ -245,7 +245,7 @@ def test_a_label_stays_what_it_is(tmp_path: Path, label: str) -> None:
 def test_a_label_that_is_no_text_is_refused(tmp_path: Path) -> None:
     builder = host()
     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"), label="\ud800")})
-    with pytest.raises(ValidationError, match=r"'\\ud800' in it, half of a character"):
+    with pytest.raises(ValidationError, match=r"'\\ud800', half of a surrogate pair"):
         save_json(graph, tmp_path / "g.json")
 
 
@@ -307,9 +307,9 @@ def test_dynamic_dimensions_take_their_sizes_from_the_caller(tmp_path: Path) -> 
     assert load(path, shapes={"n": 3}).outputs["y"].shape == (4, 3)
     with pytest.raises(ValidationError, match=r"shapes must have a size for 'n' \(at most 8\)"):
         load(path)
-    with pytest.raises(ValidationError, match="'n' is at most 8, shapes says 9"):
+    with pytest.raises(ValidationError, match="'n' is at most 8, shapes has 9"):
         load(path, shapes={"n": 9})
-    with pytest.raises(ValidationError, match="shapes has 'm', which no input has"):
+    with pytest.raises(ValidationError, match="shapes has 'm', but no input has such a dimension"):
         load(path, shapes={"n": 1, "m": 1})
 
 
@@ -381,7 +381,7 @@ def test_bfloat16_is_widened_for_a_float32_constant(tmp_path: Path) -> None:
         (np.array([0x21, 3], np.uint8), {}, "needs the metadata rustnn.webnn.packed4 = '1', got None"),
         (np.array([0x21, 3], np.uint8), {"rustnn.webnn.packed4": "2"}, "= '1', got '2'"),
         (np.array([0x21], np.uint8), {"rustnn.webnn.packed4": "1"}, r"has uint8 \[1\], .* packed as uint8 \[2\]"),
-        (np.array([0x21, 3], np.int8), {"rustnn.webnn.packed4": "1"}, r"has int8 \[2\], the graph says uint4 \[3\]"),
+        (np.array([0x21, 3], np.int8), {"rustnn.webnn.packed4": "1"}, r"has int8 \[2\], the graph has uint4 \[3\]"),
     ],
 )
 def test_four_bit_constants_need_the_marker(
@@ -431,7 +431,7 @@ def test_four_bits_in_a_blob_take_a_byte_or_half_of_one(tmp_path: Path, data: by
             {},
             b"1" * 16,
             {"tensors": {"w": {"byteOffset": 0, "byteLength": 16, "dataType": "int32"}}},
-            "'w': the manifest says dataType 'int32', the graph says float32",
+            "'w': dataType is 'int32' in the manifest and float32 in the graph",
         ),
     ],
 )
@@ -449,10 +449,10 @@ def test_weights_that_are_missing_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"g\.webnn:3:\d+: the weight 'w' .* neither g\.safetensors nor g\.weights"):
         load(path)
     (tmp_path / "g.weights").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no manifest beside it, neither g\.manifest\.json nor manifest\.json"):
+    with pytest.raises(DataError, match=r"its manifest is missing, one of g\.manifest\.json, manifest\.json beside it"):
         load(path)
     save_safetensors(tmp_path / "g.safetensors", {"w": np.ones((4,), np.float32)})
-    with pytest.raises(DataError, match=r"'w': the file has float32 \[4\], the graph says float32 \[2, 2\]"):
+    with pytest.raises(DataError, match=r"'w': the file has float32 \[4\], the graph has float32 \[2, 2\]"):
         load(path)
 
 
@@ -477,9 +477,9 @@ def test_weights_that_are_missing_are_told(tmp_path: Path) -> None:
         (graph_text(outputs="q;"), "5:11: no input, constant or earlier node is called 'q'"),
         (graph_text("y = relu(x); y = relu(x);"), "4:22: two nodes are called 'y'"),
         (graph_text("x = relu(x);"), "4:9: 'x' is defined twice"),
-        (graph_text(inputs="x: f32[2]; x: f32[2];"), "2:21: the input 'x' is there twice"),
+        (graph_text(inputs="x: f32[2]; x: f32[2];"), "2:21: the input 'x' appears twice"),
         (graph_text(consts="x: f32[2] @scalar(1);"), "3:10: 'x' is defined twice"),
-        (graph_text(outputs="y, y;"), "5:14: the output 'y' is there twice"),
+        (graph_text(outputs="y, y;"), "5:14: the output 'y' appears twice"),
         (graph_text("y = relu(x, 3);"), "4:21: expected the name of an operand, or an option as name=value, got '3'"),
         (graph_text("y = relu(x, [1]);"), r"4:21: expected the name of an operand, .* got '\['"),
         (graph_text("y = relu(x,);"), r"4:20: expected another argument after ',', got '\)'"),
@@ -487,20 +487,20 @@ def test_weights_that_are_missing_are_told(tmp_path: Path) -> None:
         (graph_text("y = relu();"), "4:9: 'y': relu takes input, got 0 operands"),
         (graph_text("y = relu(x, alpha=1);"), "4:27: relu has no option 'alpha'; it has: input, label"),
         (graph_text("y = softmax(x);"), "4:9: 'y': softmax: the option axis is missing"),
-        (graph_text("y = softmax(x, axis=1);"), "4:9: 'y': softmax: axis 1 is not below 1"),
+        (graph_text("y = softmax(x, axis=1);"), "4:9: 'y': softmax: axis 1 is out of range"),
         (graph_text("y = elu(x, alpha=1, alpha=2);"), "4:29: the option alpha is given twice"),
         (graph_text("y = conv2d(x, x, bias=true);"), "4:31: expected the name of an operand, got True"),
         (graph_text("y = conv2d(x, x, input=x);"), "4:32: conv2d has no option 'input'"),
-        (graph_text("[y, z] = relu(x);"), "4:9: relu gives 1 values, the node names 2"),
+        (graph_text("[y, z] = relu(x);"), "4:9: the node names 2 outputs, relu has 1"),
         (graph_text("y = squeeze(x, axes=[0]);"), r"axes \[0\] of \[2\] are not all of size 1"),
         (graph_text("y = unsqueeze(x, axes=[5]);"), r"axes must be integers of -2 to 1, got \[5\]"),
         (graph_text("y = constant(data=3);"), "4:9: 'y': constant: "),
         (graph_text(inputs="x: f33[2];"), "2:13: expected a data type, one of f32, .*, got 'f33'"),
         (graph_text(inputs="x: f32[-2];"), r"2:17: expected a size of 0 to 2\*\*32 - 1, got -2"),
         (graph_text(inputs="x: f32[99999999999];"), r"2:17: expected a size of 0 to 2\*\*32 - 1, got 99999999999"),
-        (graph_text(inputs="x: f32[0];"), r"2:10: input 'x': shape \(0,\): dimension 0 is not in 1"),
-        (graph_text(inputs="x: i4[2];"), "2:10: input 'x': int4 is for constants only"),
-        (graph_text(inputs='x: f32[dyn("n", 3)];'), "2:20: dynamic dimensions came with version 2; the file says v1"),
+        (graph_text(inputs="x: f32[0];"), r"2:10: input 'x': shape \[0\]: dimension 0 is out of range"),
+        (graph_text(inputs="x: i4[2];"), "2:10: input 'x': an input cannot be int4"),
+        (graph_text(inputs='x: f32[dyn("n", 3)];'), "2:20: dynamic dimensions need version 2; the file has v1"),
         (graph_text(consts='c: f32[dyn("n", 3)];').replace("v1", "v2"), "3:13: a constant cannot have a dynamic"),
         (graph_text(consts="c: f32[2] @bytes([1, 2]);"), "3:10: .*expected 8 bytes for float32"),
         (graph_text(consts="c: f32[2] @bytes([256]);"), "3:20: @bytes takes integers of 0 to 255"),
@@ -509,7 +509,7 @@ def test_weights_that_are_missing_are_told(tmp_path: Path) -> None:
         (graph_text(consts="c: f32[2] @zeros(1);"), "3:20: expected @weights, @scalar or @bytes, got '@zeros'"),
         (graph_text(consts="c: u4[3] @bytes([1, 2, 3, 4]);"), r"uint4 \[3\] takes 2 bytes, or 3, not 4"),
         (graph_text(consts="c: u4[3] @bytes([1, 2, 16]);"), "the bytes of uint4 must be 0 to 15"),
-        (graph_text(consts="c: f32[536870911] @scalar(1);"), "may take 268435456 bytes in a file, this makes it more"),
+        (graph_text(consts="c: f32[536870911] @scalar(1);"), "may take 268435456 bytes per file"),
         (graph_text(consts="c: f32[2, 2147483647] @scalar(1);"), "3:10: .*at most 2147483647 are supported"),
         (graph_text(consts="c: f32[1] @scalar(1e999);"), "3:28: the number 1e999 is too large"),
         (graph_text(f"y = elu(x, alpha={'9' * 5000});"), "4:26: a number of 5000 digits"),
@@ -563,7 +563,7 @@ def constant(init: object, shape: list[Any] | None = None) -> dict[str, Any]:
         ({"inputs": {"x": {"dataType": "f32", "shape": [2]}}}, r"inputs\.x: .*data type must be one of .*, got 'f32'"),
         ({"inputs": {"x": {"dataType": "float32", "shape": 2}}}, r"inputs\.x\.shape: expected an array, got 2"),
         ({"inputs": {"x": {"dataType": "float32", "shape": [-2]}}}, r"inputs\.x\.shape: expected sizes"),
-        ({"inputs": {"x": {"dataType": "float32", "shape": [{"name": "n", "maxSize": 3}]}}}, "came with version 2"),
+        ({"inputs": {"x": {"dataType": "float32", "shape": [{"name": "n", "maxSize": 3}]}}}, "need version 2"),
         ({"nodes": [1]}, r"nodes\[0\]: expected an object, got 1"),
         ({"nodes": [{"id": "", "op": "relu"}]}, r"nodes\[0\]\.id: expected a name, got ''"),
         ({"nodes": [{"id": "y", "op": 3}]}, r"nodes\[0\]\.op: expected a name, got 3"),
@@ -599,9 +599,9 @@ def test_wrong_json_is_refused_with_the_key(tmp_path: Path, changes: dict[str, A
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1,\n "b" 2}', r"g\.json:2:6: no JSON: Expecting ':' delimiter"),
-        ('{"a": 1, "a": 2}', r"g\.json: the key 'a' is there twice"),
-        ('{"a": NaN}', "NaN is no number there"),
+        ('{"a": 1,\n "b" 2}', r"g\.json:2:6: not JSON: Expecting ':' delimiter"),
+        ('{"a": 1, "a": 2}', r"g\.json: the key 'a' appears twice"),
+        ('{"a": NaN}', "not JSON, which has no number NaN"),
         ('{"a":' * 100_000, "nested too deeply"),
     ],
 )

@@ -1,6 +1,6 @@
 """The command line: `webnn info MODEL`, `webnn check MODEL --target chromium-147` and so on; see docs/cli.md.
 
-It stands on everything else and nothing stands on it. What it needs beyond the library is the extra `cli`.
+It stands on everything else and nothing stands on it. Its own dependencies are the extra `cli`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INTERRUPTED: Final = 130
 
 
 def main() -> int:
-    """What the console script and `python -m webnn` call; gives the exit code."""
+    """Run the command line, as the console script and `python -m webnn` do; returns the exit code."""
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         print(
@@ -28,7 +28,7 @@ def main() -> int:
         return 1
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character must not end the command
     try:
         exit_code: int = import_module("webnn.cli.program").main()
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""What one run of an operator costs, in multiply-adds.
+"""The cost of one run of an operator, in multiply-adds.
 
-Counted are the operators whose cost is multiplying and adding. Of the others, which look at each element once, it would
-say little; they count as nothing, as is the custom.
+Only operators that mainly multiply and add are counted. The others read each element about once and count as nothing,
+as is customary.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays on the command line: `@FILE.npy`, `random`, numbers and lists; and how results are told."""
+"""Arrays on the command line: `@FILE.npy`, `random`, numbers and lists; and statistics of results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Array", "check_outputs", "constant_value", "inputs_from", "random_ar
 Array = np.ndarray[Any, Any]
 
 CHUNK: Final = 1 << 20
-"""Elements that are looked at together, so that statistics of large arrays take little memory."""
+"""Elements that are processed together, so that statistics of large arrays take little memory."""
 
 
 # In.
@@ -28,18 +28,18 @@ CHUNK: Final = 1 << 20
 def inputs_from(
     words: Sequence[str], descriptors: Mapping[str, MLOperandDescriptor], *, fill: bool, seed: int
 ) -> dict[str, Array]:
-    """What `--input` says for each input of a graph.
+    """The array of each input of a graph, from the values of `--input`.
 
     Args:
         words: `NAME=VALUE`, where VALUE is `@FILE.npy`, `@FILE.npz` (the array called NAME), `@FILE` (raw bytes),
             `random`, `zeros`, `ones`, a number or a JSON list; or `@FILE.npz` alone: all arrays in it.
         descriptors: of the graph's inputs.
         fill: whether inputs that no word names are random.
-        seed: of what is random.
+        seed: of the random values.
 
     Raises:
         ValidationError: an input is missing or unknown, or a value does not fit it.
-        DataError: a file does not hold what its name says.
+        DataError: a file is not of the kind that its name says.
         OSError: it cannot be read.
     """
     values: dict[str, str | Array] = {}
@@ -48,7 +48,7 @@ def inputs_from(
             values.update({name: array for name, array in _npz(Path(word[1:])).items() if name in descriptors})
             continue
         name, equals, value = word.partition("=")
-        while equals and name not in descriptors and "=" in value:  # a name may have an equals sign in it
+        while equals and name not in descriptors and "=" in value:  # a name may contain an equals sign
             more, _, value = value.partition("=")
             name = f"{name}={more}"
         if not equals:
@@ -57,7 +57,7 @@ def inputs_from(
     known = ", ".join(map(repr, descriptors))
     unknown = [name for name in values if name not in descriptors]
     if unknown:
-        raise ValidationError(f"there is no input {unknown[0]!r}; the model has {known}")
+        raise ValidationError(f"unknown input {unknown[0]!r}; the model has {known}")
     missing = [name for name in descriptors if name not in values]
     if missing and not fill:
         raise ValidationError(
@@ -101,7 +101,7 @@ def _value(value: str | Array, name: str, descriptor: MLOperandDescriptor, gener
 
 
 def constant_value(value: str) -> Any:
-    """What `--constant NAME=VALUE` says: a number, nested lists or an array."""
+    """The value in `--constant NAME=VALUE`: a number, nested lists or an array."""
     if value.startswith("@"):
         return _npy(Path(value[1:]))
     return _parse(value, "sr=16000 or shape=[1,3] or table=@table.npy")
@@ -120,7 +120,7 @@ def _parse(value: str, example: str) -> Any:
     except ValueError:
         parsed = None
     if not isinstance(parsed, int | float | list):
-        raise ValidationError(f"{value!r} is no number, list, @FILE, random, zeros or ones; e.g. {example}")
+        raise ValidationError(f"expected a number, a list, @FILE, random, zeros or ones, got {value!r}; e.g. {example}")
     return parsed
 
 
@@ -128,9 +128,9 @@ def _npy(path: Path) -> Array:
     try:
         loaded = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: no .npy file: {_reason(error)}") from None
+        raise DataError(f"{path}: not a .npy file: {_reason(error)}") from None
     if not isinstance(loaded, np.ndarray):
-        raise DataError(f"{path}: several arrays; give it as @{path} without a name")
+        raise DataError(f"{path} holds several arrays; give it as @{path} without a name")
     return loaded
 
 
@@ -139,11 +139,11 @@ def _npz(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
     except (ValueError, EOFError, AttributeError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: no .npz file: {_reason(error)}") from None
+        raise DataError(f"{path}: not a .npz file: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
-    """What NumPy says, but for its advice on how to load what it takes for pickled objects, and any file will do."""
+    """NumPy's message, without its advice on pickled objects, for which it takes any other file."""
     return "it does not hold arrays" if "pickle" in str(error) else str(error)
 
 
@@ -160,10 +160,10 @@ def _example(descriptors: Mapping[str, MLOperandDescriptor]) -> str:
 
 
 def check_outputs(words: Sequence[str], names: Collection[str]) -> list[tuple[str | None, Path]]:
-    """What each `--output` says: a name, or None for all outputs, and where they go.
+    """The name, or None for all outputs, and the file of each `--output`.
 
     Raises:
-        ValidationError: a word is not `NAME=FILE.npy` or `FILE.npz`, or there is no output of that name.
+        ValidationError: a word is not `NAME=FILE.npy` or `FILE.npz`, or no output has that name.
     """
     result: list[tuple[str | None, Path]] = []
     for word in words:
@@ -172,19 +172,19 @@ def check_outputs(words: Sequence[str], names: Collection[str]) -> list[tuple[st
         if path.suffix != (".npy" if equals else ".npz"):
             raise ValidationError(f"output {word!r}: expected NAME=FILE.npy, or FILE.npz for all outputs")
         if equals and name not in names:
-            raise ValidationError(f"there is no output {name!r}; the model has {', '.join(map(repr, names))}")
+            raise ValidationError(f"unknown output {name!r}; the model has {', '.join(map(repr, names))}")
         result.append((name if equals else None, path))
     return result
 
 
 def write_outputs(words: Sequence[str], outputs: Mapping[str, Array]) -> list[Path]:
-    """Write what each `--output` says; the files that were written."""
+    """Write the outputs that `--output` asks for; returns the files."""
     chosen = check_outputs(words, outputs)
     for name, path in chosen:
         if name is not None:
             np.save(path, outputs[name], allow_pickle=False)
         else:
-            with zipfile.ZipFile(path, "w") as archive:  # np.savez takes no names that are its own parameters'
+            with zipfile.ZipFile(path, "w") as archive:  # np.savez refuses names that are its own parameters
                 for each, array in outputs.items():
                     with archive.open(f"{each}.npy", "w", force_zip64=True) as file:
                         np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
@@ -223,6 +223,6 @@ def statistics(array: Array, bins: int = 0) -> dict[str, Any]:
 
 
 def _chunks(flat: Array) -> Iterator[Array]:
-    """`flat` in float64, piece by piece."""
+    """`flat` in float64, in pieces."""
     for start in range(0, flat.size, CHUNK):
         yield flat[start : start + CHUNK].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Model files of every kind that there is a reader or a writer for, by the end of their names."""
+"""Reading and writing model files of every kind, by the suffix of their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.operand import MLOperand
-from webnn.runtime.saving import SAVERS, Draft, registered
+from webnn.runtime.draft import Draft
+from webnn.runtime.saving import SAVERS, registered
 
 __all__ = ["READERS", "Reader", "Source", "blueprint", "check_writable", "load_model", "outline_of", "save_model"]
 
@@ -26,10 +27,10 @@ class Reader:
     """How one kind of file is read.
 
     Attributes:
-        function: "module:function", imported when it is needed; it is given a path and a builder, adds the operators of
-            the file, and gives the outputs by name.
-        options: what of a `Source` it can be told.
-        outline: "module:function" of what is given a path and says what the file says by itself, an `Outline`.
+        function: "module:function", imported when it is needed; it takes a path and a builder, adds the operators of
+            the file, and returns the outputs by name.
+        options: the fields of a `Source` that it takes.
+        outline: "module:function", which takes a path and returns the `Outline` of the file.
     """
 
     function: str
@@ -49,11 +50,11 @@ READERS: Final[dict[str, Reader]] = {
 """By the suffix of the file."""
 
 _NO_MODELS: Final[Mapping[str, str]] = {
-    ".safetensors": "it holds weights but no graph: give the .webnn or .onnx file that refers to it",
-    ".weights": "it holds weights but no graph: give the .webnn file beside it",
+    ".safetensors": "it holds weights, not a graph: give the .webnn or .onnx file that refers to it",
+    ".weights": "it holds weights, not a graph: give the .webnn file beside it",
     ".data": "it holds the weights of an ONNX model: give the .onnx file beside it",
-    ".npz": "it holds arrays but no graph",
-    ".npy": "it holds an array but no graph",
+    ".npz": "it holds arrays, not a graph",
+    ".npy": "it holds an array, not a graph",
     ".pt": "export it to ONNX first: torch.onnx.export",
     ".pth": "export it to ONNX first: torch.onnx.export",
     ".tflite": "convert it to ONNX first: tf2onnx",
@@ -64,10 +65,10 @@ _NO_MODELS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model's file, and what a reader must be told to read it.
+    """A model file, and the values that its reader needs.
 
     Attributes:
-        path: with a suffix that there is a reader for.
+        path: with the suffix of a reader.
         shapes: sizes of open dimensions by their name, or whole shapes by the input's.
         constants: values of inputs that never change.
     """
@@ -78,16 +79,16 @@ class Source:
 
 
 def blueprint() -> Draft:
-    """A builder's host that compiles nothing: `build` gives the graph, held to the specification's limits alone."""
+    """A host for builders that compiles nothing: `build` returns the graph, checked against the specification alone."""
     return Draft(SPEC_LIMITS)
 
 
 def load_model(source: Source, host: GraphHost[G]) -> G:
-    """What `host` makes of the model: a compiled graph of a context, or the bare graph of a `blueprint()`.
+    """The model as a graph of `host`: compiled for a context, or bare for a `blueprint()`.
 
     Raises:
-        NotSupportedError: there is no reader for such files, or WebNN cannot express the model.
-        DataError: the file is not what its name says.
+        NotSupportedError: no reader takes such files, or WebNN cannot express the model.
+        DataError: the file is not of the kind that its name says.
         ValidationError: an open dimension has no size.
         OSError: it cannot be read.
     """
@@ -99,14 +100,14 @@ def load_model(source: Source, host: GraphHost[G]) -> G:
     options = {name: value for name, value in (("shapes", source.shapes), ("constants", source.constants)) if value}
     for name in options:
         if name not in reader.options:
-            raise ValidationError(f"{source.path}: --{name.removesuffix('s')} means nothing to this kind of file")
+            raise ValidationError(f"{source.path}: --{name.removesuffix('s')} does not apply to this kind of file")
     read: Callable[..., dict[str, MLOperand]] = registered(reader.function)
     builder = MLGraphBuilder(host)
     return builder.build(read(source.path, builder, **options))
 
 
 def outline_of(path: Path) -> Outline | None:
-    """What the file of a model says by itself; None if there is nothing that tells it for such files."""
+    """The outline of a model file; None if its kind has none."""
     reader = READERS[path.suffix.lower()]
     if not reader.outline:
         return None
@@ -115,7 +116,7 @@ def outline_of(path: Path) -> Outline | None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise `NotSupportedError` if there is no writer for such files."""
+    """Raise `NotSupportedError` if no writer takes such files."""
     if path.suffix.lower() not in SAVERS:
         raise NotSupportedError(f"{path}: cannot write this kind of file, only {', '.join(SAVERS)}")
 
@@ -124,7 +125,7 @@ def save_model(graph: Graph, path: Path) -> None:
     """Write `graph` in the format that the suffix of `path` names.
 
     Raises:
-        NotSupportedError: there is no writer for such files, or the format cannot express the graph.
+        NotSupportedError: no writer takes such files, or the format cannot express the graph.
         OSError: it cannot be written.
     """
     check_writable(path)

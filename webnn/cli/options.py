@@ -1,4 +1,4 @@
-"""The words that several commands take, and how they are completed in a shell."""
+"""Arguments and options of several commands, and their completion in a shell."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_json(command: C) -> C:
 
 
 def model(command: C) -> C:
-    """The argument MODEL, and the options that say what the file leaves open."""
+    """The argument MODEL, and the options for open dimensions and fixed inputs."""
     for parameter in (
         click.option(
             "--constant",
@@ -52,12 +52,12 @@ def model(command: C) -> C:
 
 
 def source_of(model: Path, shapes: Sequence[str], constants: Sequence[str]) -> Source:
-    """What the words of `model` say together."""
+    """The source that the argument and the options of `model` describe."""
     return Source(model, dict(map(_shape, shapes)), dict(map(_constant, constants)))
 
 
 def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: GraphHost[G]) -> G:
-    """What `host` makes of the model, while somebody may watch; raises what `load_model` does."""
+    """The model as a graph of `host`, with a progress bar; raises the errors of `load_model`."""
     source = source_of(model, shapes, constants)
     try:
         with progress(f"reading {model.name}"):
@@ -65,7 +65,7 @@ def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: Gra
     except ValidationError as error:
         if "shapes" not in str(error):
             raise
-        raise type(error)(f"{error}\nHere that is: --shape batch=1, or --shape x=1,3,224,224") from None
+        raise type(error)(f"{error}\nOn the command line: --shape batch=1, or --shape x=1,3,224,224") from None
 
 
 def _shape(word: str) -> tuple[str, int | list[int]]:

@@ -1,6 +1,6 @@
-"""How commands answer: tables for people, one JSON value for programs, progress for those who wait.
+"""Output of commands: tables for people, one JSON value for programs, progress bars for terminals.
 
-A command makes a plain dictionary and prints it, or draws tables from that same dictionary. So both say the same.
+A command makes a plain dictionary and prints it, or draws tables from that same dictionary, so both agree.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = [
     "Advance",
     "amount",
     "console",
+    "counted",
     "finite",
     "heading",
     "print_json",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 Advance: TypeAlias = Callable[[int], None]
-"""Says that so many more steps are done."""
+"""Reports that so many more steps are done."""
 
 LINE: Final = 100
 """Up to how many characters a value of JSON stays on one line."""
@@ -42,13 +43,13 @@ _STEPS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def console() -> Console:
-    """The standard output, as it is now (tests replace it). Wide when it is a file, so that tables are not cut."""
+    """The present standard output (tests replace it). Wide when it is a file, so that tables are not cut."""
     out = Console(highlight=False)
     return out if out.is_terminal else Console(highlight=False, width=max(out.width, 160))
 
 
 def print_json(data: object) -> None:
-    """Print `data` as strict JSON: what is not finite becomes a string. What is short stays on one line."""
+    """Print `data` as strict JSON: numbers that are not finite become strings. Short values stay on one line."""
     print(_laid_out(finite(data)))
 
 
@@ -61,7 +62,7 @@ def _laid_out(data: Any, indent: str = "") -> str:
         members = [f"{json.dumps(key)}: {_laid_out(value, inner)}" for key, value in data.items()]
     elif any(isinstance(value, dict | list) for value in data):
         members = [_laid_out(value, inner) for value in data]
-    else:  # numbers, which nobody reads one by one
+    else:  # a long list of numbers stays on one line
         return line
     opening, closing = "{}" if isinstance(data, dict) else "[]"
     lines = f",\n{inner}".join(members)
@@ -69,7 +70,7 @@ def _laid_out(data: Any, indent: str = "") -> str:
 
 
 def finite(data: Any) -> Any:
-    """`data` with strings in place of numbers that JSON does not have."""
+    """`data` with strings in place of numbers that JSON lacks."""
     if isinstance(data, Mapping):
         return {key: finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
@@ -78,7 +79,7 @@ def finite(data: Any) -> Any:
 
 
 def text(value: object) -> str:
-    """`value` for a table: names out of models can neither disturb the terminal nor be taken for markup."""
+    """`value` for a table: names from models can neither disturb the terminal nor act as markup."""
     return escape(printable(str(value)))
 
 
@@ -98,7 +99,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Seque
 
 
 def shape_text(shape: Sequence[int | str]) -> str:
-    """`1×3×224×224`; a scalar says so."""
+    """`1×3×224×224`, or `scalar`."""
     return TIMES.join(map(str, shape)) if shape else "scalar"
 
 
@@ -110,6 +111,11 @@ def amount(count: float) -> str:
     return f"{count:g}"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: `1 node`, `2 nodes`; `many` is the plural where it is more than an "s"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def size(byte_length: float) -> str:
     """A size in bytes: `14 MB`."""
     return f"{amount(byte_length)}B" if byte_length >= 1000 else f"{byte_length:g} B"
@@ -117,9 +123,9 @@ def size(byte_length: float) -> str:
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Advance]:
-    """A bar on the standard error, or a spinner where the end is not known, gone when the work is done.
+    """A progress bar on the standard error, or a spinner without `total`, until the work is done.
 
-    Nothing is shown where nobody watches.
+    Nothing is shown if the standard error is not a terminal.
     """
     watched = Console(stderr=True)
     if not watched.is_terminal:

@@ -23,14 +23,14 @@ from webnn.graph.arguments import printable
 __all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS: Final[Mapping[str, str]] = {
-    "info": "What a model takes, gives, holds and costs, and where it runs.",
+    "info": "Inputs, outputs, weights and cost of a model, and where it runs.",
     "run": "Run a model once.",
     "bench": "Time a model, beside plain onnxruntime on the same file.",
-    "check": "Would a model build in a browser, or on a backend?",
+    "check": "Check whether a model builds in a browser or on a backend.",
     "convert": "Write a model in another format.",
     "view": "Draw a model as one HTML page.",
-    "devices": "The backends of this machine.",
-    "cache": "List or clear the graphs that are kept on disk.",
+    "devices": "List the backends of this machine.",
+    "cache": "List or clear saved and compiled graphs on disk.",
     "completion": "Print the script that completes commands in a shell.",
 }
 """Every command in the order of the help; each is the `command` of a module of its name, loaded when it is called."""
@@ -39,7 +39,7 @@ NO: Final = 1
 MISUSED: Final = 2
 
 TRACEBACK: Final = "WEBNN_TRACEBACK"
-"""The environment variable that lets errors nobody has thought of through, for those who mend them."""
+"""The environment variable that shows the traceback of an unexpected error."""
 
 
 class _Program(click.Group):
@@ -84,7 +84,7 @@ def program() -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command that `words` say (default: those of this process); gives the exit code.
+    """Run the command in `words` (default: the arguments of this process); returns the exit code.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
@@ -105,9 +105,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return MISUSED
     except click.ClickException as error:
         return _failed(error.format_message(), type(error).__name__, NO, as_json=as_json)
-    except click.Abort as abort:  # what click makes of an interrupt, unless it comes too early or too late
+    except click.Abort as abort:  # click turns most interrupts into this
         raise KeyboardInterrupt from abort
-    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO
     except (MLError, BadZipFile) as error:
@@ -126,7 +126,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _failed(message: str, kind: str, code: int, *, as_json: bool) -> int:
-    """Say what went wrong, and give the exit code."""
+    """Print the error, and return the exit code."""
     if as_json:
         print_json({"error": {"kind": kind, "message": message}})
     else:

@@ -1,8 +1,8 @@
-"""What a browser or a backend takes, and what of a graph it would refuse.
+"""Targets: the limits of browsers and backends, and the problems of a graph with them.
 
-A target is a recorded answer to `opSupportLimits()`. Those that come with the package are in `targets/`, one file each,
-with what is known beside the limits; anybody's own, `JSON.stringify(context.opSupportLimits())`, is read too. The
-backends of this machine are targets like any other.
+A target is a recorded answer to `opSupportLimits()`. The package has some in `targets/`, one file each, with facts
+beside the limits; a user's own file, `JSON.stringify(context.opSupportLimits())`, is read too. The backends of this
+machine are targets as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from webnn.backends.registry import available_backends, backend_named
+from webnn.cli.output import counted
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.json_text import parse_json
 from webnn.graph.descriptor import MAX_BYTE_LENGTH, MLOperandDescriptor
@@ -27,7 +28,7 @@ from webnn.graph.windows import sweeps
 __all__ = ["Problem", "Target", "problems", "recorded_targets", "target_named", "target_names"]
 
 MEMBERS: Final = ("input", "constant", "output")
-"""What `opSupportLimits()` limits besides operators."""
+"""The members of `opSupportLimits()` that are not operators."""
 _ANYTHING: Final[Mapping[str, Limits]] = {
     "input": Limits(ALL),
     "constant": Limits(ALL, ours=("int4", "uint4")),
@@ -37,15 +38,15 @@ _ANYTHING: Final[Mapping[str, Limits]] = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What graphs can be checked against.
+    """Limits that graphs are checked against.
 
     Attributes:
-        name: what `--target` calls it.
+        name: as `--target` takes it.
         description: in words.
-        limits: of the operators; one that is missing there is not supported.
+        limits: of the operators; a missing one is not supported.
         members: the limits of a graph's inputs, constants and outputs.
         largest: the most bytes that one tensor may have.
-        quirks: what it is known to do otherwise than the specification says, by what `_QUIRKS` calls it.
+        quirks: known deviations from the specification, by their names in `_QUIRKS`.
     """
 
     name: str
@@ -64,10 +65,10 @@ class Problem:
         node: its place in the graph's order; None if it is about an input, a constant or an output.
         where: the node's label and operator, or the input or output, in words.
         operand: which operand of the operator, in Python's spelling; empty if it is about the operator itself.
-        kind: of what it is: "operator", "type", "rank", "size" or "quirk".
-        given: what the graph has.
-        allowed: what the target does instead: "takes float32".
-        help: the nearest thing that would do.
+        kind: "operator", "type", "rank", "size" or "quirk".
+        given: the property of the graph: "is float16".
+        allowed: the limit of the target: "takes float32".
+        help: the nearest form that the target takes.
     """
 
     node: int | None
@@ -103,7 +104,7 @@ def target_named(name: str) -> Target:
     """The target of that name, or of the only name that begins with it; or from a file of recorded limits.
 
     Raises:
-        NotSupportedError: there is none, or there are several.
+        NotSupportedError: no target matches, or several do.
         DataError: the file does not hold limits.
     """
     if name.endswith(".json"):
@@ -111,9 +112,9 @@ def target_named(name: str) -> Target:
     names = target_names()
     found = [name] if name in names else [known for known in names if known.startswith(name)]
     if len(found) != 1:
-        what = f"{name!r} may be any of {', '.join(found)}" if found else f"there is no target {name!r}"
+        what = f"{name!r} may be any of {', '.join(found)}" if found else f"unknown target {name!r}"
         raise NotSupportedError(
-            f"{what}; there are: {', '.join(names)}; or give a JSON file of opSupportLimits() as the browser answers it"
+            f"{what}; the targets are: {', '.join(names)}; or give a JSON file with the browser's opSupportLimits()"
         )
     if found[0] in recorded_targets():
         return _read(found[0], files("webnn.cli").joinpath("targets", f"{found[0]}.json").read_bytes())
@@ -121,7 +122,7 @@ def target_named(name: str) -> Target:
 
 
 def _read(name: str, content: bytes) -> Target:
-    """A target from JSON: `{"opSupportLimits": ...}` with what is known beside it, or the limits alone."""
+    """A target from JSON: `{"opSupportLimits": ...}` with facts beside it, or the limits alone."""
     record = parse_json(content, f"{name}.json")
     try:
         if not isinstance(record, dict):
@@ -133,7 +134,7 @@ def _read(name: str, content: bytes) -> Target:
             if isinstance(rows, dict) and op not in MEMBERS
         }
         if not operators:
-            raise DataError(f"target {name}: there are no operators in it; expected what opSupportLimits() gives")
+            raise DataError(f"target {name}: it has no operators; expected the result of opSupportLimits()")
         return Target(
             name,
             str(record.get("description", "recorded limits")),
@@ -156,7 +157,7 @@ def _row(limits: Mapping[str, Any]) -> Limits:
 
 
 class _Place(NamedTuple):
-    """What a problem is about: the first three fields of `Problem`."""
+    """The place of a problem: the first three fields of `Problem`."""
 
     node: int | None
     where: str
@@ -176,7 +177,7 @@ def problems(graph: Graph, target: Target) -> Iterator[Problem]:
                 yield from _exceeded(target, "constant", operand.descriptor, place._replace(operand=f"constant {name}"))
         rows = target.limits.get(node.op)
         if rows is None:
-            allowed = f"has {len(target.limits)} other operators"
+            allowed = f"has {counted(len(target.limits), 'other operator')}"
             yield Problem(*place, "operator", "is not there", allowed, "")
             continue
         for name, operand in [*_named_operands(node), *_named_outputs(node)]:
@@ -207,7 +208,7 @@ def _named_outputs(node: Node) -> Iterator[tuple[str, MLOperand]]:
 
 
 def _exceeded(target: Target, member: str, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
-    """What speaks against an input, a constant or an output of the graph."""
+    """The problems with an input, a constant or an output of the graph."""
     yield from _outside(target.members[member], descriptor, place)
     if descriptor.byte_length > target.largest:
         given, allowed = f"has {descriptor.byte_length} bytes", f"takes up to {target.largest}"
@@ -215,7 +216,7 @@ def _exceeded(target: Target, member: str, descriptor: MLOperandDescriptor, plac
 
 
 def _outside(row: Limits, descriptor: MLOperandDescriptor, place: _Place) -> Iterator[Problem]:
-    """What of a descriptor is outside a row of the limits."""
+    """The problems of a descriptor with a row of the limits."""
     if descriptor.data_type not in row.allowed:
         allowed = f"takes {' or '.join(row.allowed) or 'nothing'}"
         nearest = _nearest(descriptor.data_type, row.allowed)
@@ -238,7 +239,7 @@ def _nearest(data_type: DataType, allowed: tuple[DataType, ...]) -> DataType | N
 
 
 def _rounds_up(node: Node, place: _Place) -> Iterator[Problem]:
-    """A pool whose output a browser makes smaller, since it does not know the option that says otherwise."""
+    """A pool whose output a browser makes smaller, since it ignores `outputShapeRounding`."""
     if not node.op.endswith("pool2d"):
         return
     given = node.attributes
@@ -252,4 +253,4 @@ def _rounds_up(node: Node, place: _Place) -> Iterator[Problem]:
 
 
 _QUIRKS: Final[Mapping[str, Callable[[Node, _Place], Iterator[Problem]]]] = {"output-shape-rounding": _rounds_up}
-"""What of the quirks of a target can be seen in a graph; the others are only told."""
+"""The quirks that can be seen in a graph; the others are only listed."""

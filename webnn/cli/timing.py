@@ -1,6 +1,6 @@
 """Timing two ways of doing the same thing, fairly on a machine that does other things too.
 
-The two take turns, round by round. Each round gives one ratio; what is told is their median, with the smallest and the
+The two take turns, round by round. Each round gives one ratio; the median is reported with the smallest and the
 largest.
 """
 
@@ -19,7 +19,7 @@ MOST_CALLS: Final = 100_000
 
 
 def calls_within(function: Callable[[], object], seconds: float) -> int:
-    """How many calls take about so long; the first ones, which warm up, are not counted."""
+    """The number of calls that take about so many seconds, measured after a first call to warm up."""
     function()
     started = time.perf_counter()
     function()
@@ -30,7 +30,7 @@ def calls_within(function: Callable[[], object], seconds: float) -> int:
 def in_turn(
     rounds: int, kinds: Mapping[str, Callable[[], Sequence[float]]], advance: Callable[[int], object]
 ) -> dict[str, list[list[float]]]:
-    """The seconds per call that each kind gives in each round."""
+    """The seconds per call of each kind in each round."""
     times: dict[str, list[list[float]]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, kind in kinds.items():

@@ -1,6 +1,6 @@
-"""JSON from files that nobody vouches for: whatever is wrong with it is a `DataError` that says where.
+"""JSON from untrusted files: anything wrong with it is a `DataError` with the place.
 
-And the words for numbers that it cannot spell.
+Also the strings for numbers that JSON does not have.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ NUMBER_WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.in
 
 
 def json_number(value: float) -> float | str:
-    """`value`, or the word for it."""
+    """`value`, or the string for it if it is not finite."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
-    """What `text` says.
+    """The value that `text` holds.
 
     Args:
         text: UTF-8.
         where: put in front of messages.
-        unique_keys: refuse an object that has a key twice, of which JSON would take the last.
+        unique_keys: refuse an object that has a key twice; JSON readers take the last.
 
     Raises:
-        DataError: it is not UTF-8 or no JSON, or is nested too deeply, or has a number of thousands of digits.
+        DataError: it is not UTF-8 or not JSON, or is nested too deeply, or has a number of thousands of digits.
     """
 
-    def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
             seen: set[str] = set()
             repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise DataError(f"{where}: the key {repeated!r:.80} is there twice")
+            raise DataError(f"{where}: the key {repeated!r:.80} appears twice")
         return result
 
     def refuse_constant(name: str) -> None:
-        raise ValueError(f"no JSON: {name} is no number there")
+        raise ValueError(f"not JSON, which has no number {name}")
 
     try:
-        hook = refuse_repeated if unique_keys else None
+        hook = check_keys if unique_keys else None
         return json.loads(text.decode("utf-8"), object_pairs_hook=hook, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}:{error.lineno}:{error.colno}: no JSON: {error.msg}") from None
+        raise DataError(f"{where}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -63,14 +63,14 @@ def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
 
 
 def read_json(path: Path, limit: int) -> Any:
-    """What a file of at most `limit` bytes says; no object in it has a key twice.
+    """The value in a file of at most `limit` bytes; no object in it has a key twice.
 
     Raises:
-        DataError: it is larger, or as `parse_json`.
+        DataError: it is larger, or as for `parse_json`.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         text = file.read(limit + 1)
     if len(text) > limit:
-        raise DataError(f"{path.name}: at most {limit} bytes are read, this has more")
+        raise DataError(f"{path.name}: the file may have {limit} bytes, this has more")
     return parse_json(text, path.name, unique_keys=True)

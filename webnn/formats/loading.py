@@ -1,4 +1,4 @@
-"""From a file to a compiled graph: in the context that is given, or in one of its own."""
+"""From a file to a compiled graph, in the given context or in a new one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from webnn.runtime.ml import ML
 __all__ = ["Add", "loaded"]
 
 Add: TypeAlias = Callable[[MLGraphBuilder[MLGraph]], Mapping[str, MLOperand]]
-"""Adds the operators of a file to a builder; gives the outputs by name."""
+"""Adds the operators of a file to a builder; returns the outputs by name."""
 
 
 def loaded(form: Literal["onnx", "webnn"], context: MLContext | None, add: Add) -> MLGraph:
-    """The graph of what `add` adds; a context that is made for it does not outlive a failure."""
+    """The graph of the operators that `add` adds; a new context is destroyed if it fails."""
     if isinstance(context, MLGraphBuilder):
         raise ValidationError(
-            f"load_{form}: this takes a context; import_{form}, which takes a builder, gives the builder's operands"
+            f"load_{form} takes a context, got a builder; use import_{form}(model, builder), which returns operands"
         )
     if not isinstance(context, MLContext | None):
         raise ValidationError(f"load_{form}: context must be an MLContext, got {shown(context)}")

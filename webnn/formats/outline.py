@@ -1,4 +1,4 @@
-"""What the file of a model says by itself, before its open dimensions have sizes and it can become a graph."""
+"""The outline of a model file: its contents before the open dimensions have sizes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from webnn.errors import ValidationError
 __all__ = ["OpenDimensionsError", "Outline", "Size", "ValueOutline", "is_name"]
 
 Size: TypeAlias = int | str
-"""The size of a dimension; of an open one its name, or "?"."""
+"""The size of a dimension; the name of an open one, or "?"."""
 
 
 def is_name(symbol: str) -> bool:
-    """Whether `symbol` means one dimension: "?" and "-1" stand for any."""
+    """Whether `symbol` names a dimension: "?" and "-1" stand for any."""
     return any(map(str.isalpha, symbol))
 
 
@@ -28,8 +28,8 @@ class ValueOutline:
     """An input or an output of a model.
 
     Attributes:
-        data_type: of WebNN, or else in the words of the file; "" if it does not say.
-        shape: None if the file does not say.
+        data_type: of WebNN, or else as the file names it; "" if it does not.
+        shape: None if the file has none.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Outline:
     """A model.
 
     Attributes:
-        operators: how many nodes there are of each, in the words of the file.
-        constants: how many it holds.
-        parameters: how many elements these have together.
+        operators: the number of nodes of each operator, as the file names it.
+        constants: the number of constants.
+        parameters: the number of their elements.
     """
 
     inputs: Sequence[ValueOutline]

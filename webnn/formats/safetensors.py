@@ -1,4 +1,4 @@
-"""SafeTensors: named arrays in one file, mapped into memory and used where they lie.
+"""SafeTensors: named arrays in one file, mapped into memory and used in place.
 
 A file is the length of its header as 8 bytes, the header (JSON: name to type, shape and place), and the bytes of the
 arrays one after the other. Everything in the header is checked before an array is handed out.
@@ -63,24 +63,24 @@ class _Place:
 
 
 class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
-    """The arrays of a file by name, read-only, in the order in which they lie in it; or of all files of an index.
+    """The arrays of a file by name, read-only, in the order of the file; or of all files of an index.
 
-    Nothing is read until an array's elements are looked at, and nothing is copied: the arrays are the file, mapped into
-    memory. Only an array that lies at an odd place for its type is copied when it is asked for. The file stays open as
-    long as an array of it lives; do not shorten it meanwhile (replacing it by another is fine).
+    Nothing is read until the elements of an array are used, and nothing is copied: the arrays are the mapped file. Only
+    an array whose offset does not suit its type is copied when it is looked up. The file stays open as long as one of
+    its arrays lives; do not shorten it meanwhile (replacing it by another is fine).
     """
 
     def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str]) -> None:
         self._places = places
         self._arrays: dict[str, np.ndarray[Any, Any]] = {}
         self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
-        """The strings that the file carries beside the arrays."""
+        """The strings in the header beside the arrays."""
 
     def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
         array = self._arrays.get(name)
         if array is None:
             place = self._places[name]
-            # (as a plain array, which goes on knowing that it lies in the file)
+            # (a plain array, whose base still knows the file)
             array = np.asarray(place.data[place.begin : place.end]).view(place.dtype).reshape(place.shape)
             if not array.flags.aligned:
                 array = array.copy()
@@ -104,13 +104,13 @@ class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
 def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
     """The arrays in a SafeTensors file, by name: `builder.constant(load_safetensors(path)[name])` copies nothing.
 
-    Of a large model in several files, give the path of the index, `model.safetensors.index.json`.
+    For a large model in several files, give the path of the index, `model.safetensors.index.json`.
 
-    BF16 comes as arrays of `ml_dtypes.bfloat16`, F8 likewise. WebNN has no such types: convert what is to become a
+    BF16 and F8 come as arrays of `ml_dtypes` types, which WebNN does not have: convert an array before it becomes a
     constant, `array.astype("float32")`.
 
     Raises:
-        DataError: the file is no whole SafeTensors file; the message names the array that is wrong.
+        DataError: the file is not a whole SafeTensors file; the message names the array that is wrong.
         OSError: it cannot be read.
 
     >>> import numpy, os, tempfile
@@ -125,7 +125,7 @@ def load_safetensors(path: str | os.PathLike[str]) -> SafeTensors:
     data = map_file(path)
     where, size = path.name, data.size
     if size < 8:
-        raise DataError(f"{where}: {size} bytes are no SafeTensors file, which begins with the size of its header")
+        raise DataError(f"{where}: a SafeTensors file begins with 8 bytes for the size of its header, this has {size}")
     length = int.from_bytes(data[:8].tobytes(), "little")
     if length > min(MAX_HEADER, size - 8):
         limit = f"at most {MAX_HEADER} are supported" if length > MAX_HEADER else f"the file has {size}"
@@ -144,11 +144,13 @@ def _indexed(path: Path) -> SafeTensors:
     places = {}
     for name, part in names.items():
         if not isinstance(part, str) or not part.endswith(".safetensors") or Path(part).name != part:
-            raise DataError(f"{path.name}: {name!r:.80} is in {part!r:.80}, which is no file beside the index")
+            raise DataError(
+                f"{path.name}: {name!r:.80} is in {part!r:.80}; expected a .safetensors file beside the index"
+            )
         if part not in parts:
             parts[part] = load_safetensors(path.with_name(part))
         if name not in parts[part]:
-            raise DataError(f"{path.name}: {name!r:.80} is not in {part!r:.80}")
+            raise DataError(f"{path.name}: {name!r:.80} is missing from {part!r:.80}")
         places[name] = parts[part]._places[name]
     return SafeTensors(places, {k: v for part in parts.values() for k, v in part.metadata.items()})
 
@@ -190,7 +192,7 @@ def _place(row: object, where: str, start: int, data: MappedArray) -> _Place:
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise DataError(f"{where}: data_offsets must be a begin and an end, got {offsets!r:.80}")
     if math.prod(size or 1 for size in shape) * dtype.itemsize >= 2**63:
-        raise DataError(f"{where}: shape {shape!r:.80} is larger than any memory")
+        raise DataError(f"{where}: shape {shape!r:.80} takes 2**63 bytes or more")
     begin, end = offsets
     needed = math.prod(shape) * dtype.itemsize
     if end - begin != needed:
@@ -207,13 +209,13 @@ def save_safetensors(
     tensors: Mapping[str, np.ndarray[Any, Any]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `tensors` as a SafeTensors file, at once: nobody sees half of it.
+    """Write `tensors` as a SafeTensors file, which appears whole and in one step.
 
-    Arrays of the widest types come first, so that each lies at a place that suits its type.
+    Arrays of the widest types come first, so that each offset suits its type.
 
     Raises:
-        ValidationError: the format has no type for an array, or an array is called `__metadata__`; `tensors` are not
-            arrays by name.
+        ValidationError: the format has no type for an array, an array is called `__metadata__`, or `tensors` is not
+            a mapping of names to arrays.
         OSError: the file cannot be written.
     """
     if not isinstance(tensors, Mapping) or not all(
@@ -227,7 +229,7 @@ def save_safetensors(
         dtype = _NAMES.get(array.dtype.newbyteorder("<"))
         if dtype is None or name == "__metadata__":
             problem = f"is {array.dtype.name}" if dtype is None else "is a reserved name"
-            raise ValidationError(f"save_safetensors: {name!r} {problem}, which SafeTensors does not have")
+            raise ValidationError(f"save_safetensors: {name!r} {problem}, which SafeTensors cannot hold")
         header[name] = {
             "dtype": dtype,
             "shape": list(array.shape),
@@ -235,7 +237,7 @@ def save_safetensors(
         }
         offset += array.nbytes
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 64)  # 8 bytes more make the data start where every type may
+    text += b" " * (-len(text) % 64)  # with the 8 bytes before it, the data starts at an offset that suits every type
     with written_at_once(Path(path)) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:

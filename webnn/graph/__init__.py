@@ -1,1 +1,1 @@
-"""What a graph is: types, operators, validation, shapes, the builder. The ground floor."""
+"""Graphs: data types, operators, validation, shapes and the builder. No other package is below this one."""

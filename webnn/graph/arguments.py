@@ -1,6 +1,7 @@
-"""Python values into what the specification's WebIDL types would have made of them, or a `ValidationError`.
+"""Conversion of Python values as the specification's WebIDL types convert JavaScript values.
 
-The messages start with the argument's name; `operator` puts the operator and its label in front.
+Each function raises `ValidationError` for a value that its type does not accept. Messages start with the name of the
+argument; the `operator` decorator puts the operator and its label in front.
 """
 
 import math
@@ -33,41 +34,42 @@ _UNSIGNED_LONG_MAX = 2**32 - 1
 
 
 def unsigned(name: str, value: object) -> int:
-    """`[EnforceRange] unsigned long`: an integer of 0 to 2**32 - 1 (also NumPy's, or a float without a fraction)."""
+    """`[EnforceRange] unsigned long`: 0 to 2**32 - 1, as an int, a NumPy integer or a float without a fraction."""
     return _integer(name, value, 0, _UNSIGNED_LONG_MAX)
 
 
 def signed(name: str, value: object) -> int:
-    """`[EnforceRange] long`: an integer of -2**31 to 2**31 - 1, of the same kinds."""
+    """`[EnforceRange] long`: -2**31 to 2**31 - 1, as the same types that `unsigned` accepts."""
     return _integer(name, value, -(2**31), 2**31 - 1)
 
 
 def _integer(name: str, value: object, low: int, high: int) -> int:
-    if type(value) is int:
-        result = value
-    elif isinstance(value, bool) or value is None:
-        raise ValidationError(f"{name} must be an integer, got {shown(value)}")
-    elif isinstance(value, float) and value.is_integer():
-        result = int(value)
-    else:
-        try:
-            result = _operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise ValidationError(f"{name} must be an integer, got {shown(value)}") from None
+    result = value if type(value) is int else _as_integer(name, value)
     if not low <= result <= high:
-        raise ValidationError(f"{name} must be an integer of {low} to {high}, got {shown(result)}")
+        raise ValidationError(f"{name} must be an integer from {low} to {high}, got {shown(result)}")
     return result
 
 
+def _as_integer(name: str, value: object) -> int:
+    if isinstance(value, bool) or value is None:
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return _operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}") from None
+
+
 def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
-    """`sequence<[EnforceRange] unsigned long>`, of exactly `length` items where one is given."""
+    """`sequence<[EnforceRange] unsigned long>`, with exactly `length` items if `length` is given."""
     plain = type(value) is tuple or type(value) is list
     if plain:
         for item in value:  # type: ignore[attr-defined]
             if type(item) is not int or not 0 <= item <= _UNSIGNED_LONG_MAX:
                 plain = False
                 break
-    if plain:  # the common case, without a call for each item
+    if plain:  # the common case does without a call for each item
         result: tuple[int, ...] = tuple(value)  # type: ignore[arg-type]
     else:
         items = _items(name, value, "integers")
@@ -75,6 +77,16 @@ def unsigned_list(name: str, value: object, *, length: int | None = None) -> tup
     if length is not None and len(result) != length:
         raise ValidationError(f"{name} must have {length} items, got {list(result)}")
     return result
+
+
+def _integers(name: str, value: object) -> tuple[int, ...]:
+    if type(value) is tuple or type(value) is list:  # the common case does without a call for each item
+        for item in value:
+            if type(item) is not int:
+                break
+        else:
+            return tuple(value)
+    return tuple(_as_integer(f"{name}[{i}]", item) for i, item in enumerate(_items(name, value, "integers")))
 
 
 def _items(name: str, value: object, kind: str) -> Iterable[object]:
@@ -88,22 +100,27 @@ def _items(name: str, value: object, kind: str) -> Iterable[object]:
 
 
 def axis_of(name: str, value: object, shape: tuple[int, ...]) -> int:
-    """One axis of an operand of `shape`."""
-    axis = unsigned(name, value)
-    if axis >= len(shape):
-        raise ValidationError(f"{name} {axis} is no axis of {list(shape)}, which has {len(shape)}")
+    """An axis of an operand with this shape."""
+    axis = value if type(value) is int else _as_integer(name, value)
+    if not 0 <= axis < len(shape):
+        raise ValidationError(f"{name} {shown(axis)} is {_out_of_range(shape)}")
     return axis
 
 
 def axes_of(name: str, value: object, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Axes of an operand of `shape`, in any order, none twice."""
-    axes = unsigned_list(name, value)
+    """Axes of an operand with this shape, in any order and without duplicates."""
+    axes = _integers(name, value)
     for i, axis in enumerate(axes):
-        if axis >= len(shape):
-            raise ValidationError(f"{name} {list(axes)}: {axis} is no axis of {list(shape)}, which has {len(shape)}")
+        if not 0 <= axis < len(shape):
+            raise ValidationError(f"{name} {shown(list(axes))}: {shown(axis)} is {_out_of_range(shape)}")
         if axis in axes[:i]:
-            raise ValidationError(f"{name} {list(axes)} has {axis} twice")
+            raise ValidationError(f"{name} {list(axes)} has {axis} twice; list each axis once")
     return axes
+
+
+def _out_of_range(shape: tuple[int, ...]) -> str:
+    valid = f"valid axes: {', '.join(map(str, range(len(shape))))}" if shape else "a scalar has no axes"
+    return f"out of range for shape {list(shape)} of rank {len(shape)} ({valid})"
 
 
 @overload
@@ -111,14 +128,14 @@ def enum_value(name: str, value: object, allowed: Mapping[E, Any]) -> E: ...
 @overload
 def enum_value(name: str, value: object, allowed: Sequence[E]) -> E: ...
 def enum_value(name: str, value: object, allowed: Mapping[E, Any] | Sequence[E]) -> E:
-    """A WebIDL enum: `value` if it is one of `allowed`."""
+    """A WebIDL enum: one of the strings in `allowed`."""
     if isinstance(value, str) and value in allowed:
         return value  # type: ignore[return-value]
     raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
 
 
 def boolean(name: str, value: object) -> bool:
-    """A WebIDL boolean, without JavaScript's idea that every object is one: True, False or NumPy's."""
+    """A WebIDL boolean: True, False or a NumPy boolean. Other objects are not converted, unlike in JavaScript."""
     if isinstance(value, bool):
         return value
     if type(value).__name__ in ("bool", "bool_"):
@@ -127,8 +144,8 @@ def boolean(name: str, value: object) -> bool:
 
 
 def number(name: str, value: object) -> Number:
-    """`MLNumber`: an int of any size, or a float with NaN and the infinities."""
-    if isinstance(value, bool | str | bytes | bytearray):  # float() would parse text
+    """`MLNumber`: an int of any size, or a float, including NaN and the infinities."""
+    if isinstance(value, bool | str | bytes | bytearray):  # float() would parse strings
         raise ValidationError(f"{name} must be a number, got {shown(value)}")
     if isinstance(value, int | float):
         return value
@@ -154,7 +171,7 @@ def double(name: str, value: object) -> float:
 
 
 def double_list(name: str, value: object, *, length: int) -> tuple[float, ...]:
-    """`sequence<double>` of exactly `length` items."""
+    """`sequence<double>` with exactly `length` items."""
     result = tuple(double(f"{name}[{i}]", item) for i, item in enumerate(_items(name, value, "numbers")))
     if len(result) != length:
         raise ValidationError(f"{name} must have {length} items, got {list(result)}")
@@ -162,16 +179,16 @@ def double_list(name: str, value: object, *, length: int) -> tuple[float, ...]:
 
 
 def shown(value: object, length: int = 80) -> str:
-    """`value` as a message shows it: its repr, in one line and cut short; of what has none, its type."""
+    """The repr of `value` for a message, on one line and cut to `length`; the type if `repr` fails."""
     try:
         text = " ".join(line.strip() for line in repr(value).splitlines())
-    except Exception:  # an integer of thousands of digits, or somebody's own __repr__
+    except Exception:  # an integer of thousands of digits, or a class with a broken __repr__
         return f"<{type(value).__name__}>"
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def described(error: BaseException) -> str:
-    """The type and text of somebody else's error, for a message of ours; of one that has no text, its type."""
+    """The type and text of another library's error, for a message of ours; only the type if it has no text."""
     try:
         text = str(error)
     except Exception:
@@ -180,5 +197,5 @@ def described(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with everything escaped that could disturb or disguise the line it is printed in."""
+    """`text` with every character escaped that is not printable, such as line breaks and changes of direction."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,4 +1,4 @@
-"""Whatever holds numbers, as a NumPy array of one of the spec's data types: the one door for data from outside."""
+"""Conversion of arrays, buffers and lists of numbers to NumPy arrays. All data from outside comes in here."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from"]
+__all__ = ["array_from", "owner_of"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
-    """`data` as a C-contiguous array in native byte order, without a copy where it already is one.
+    """`data` as a C-contiguous array in native byte order. An array that is one already is not copied.
 
     Args:
         data: an array (`__dlpack__`, `__array__`), a buffer, or, with a descriptor, nested lists of numbers.
-        descriptor: what it must be. Raw bytes (`bytes`, `bytearray`, a `memoryview` or array of unsigned bytes) and
-            one-dimensional arrays of the right type are taken as the elements in row-major order, as in the
-            specification.
+        descriptor: the required data type and shape. As in the specification, raw bytes (`bytes`, `bytearray`, a
+            `memoryview` or array of unsigned bytes) and one-dimensional arrays of that type are accepted as the
+            elements in row-major order.
 
     Raises:
-        ValidationError: the data is not numeric, or does not have the descriptor's type, shape or size.
+        ValidationError: the data is not numeric, or does not match the descriptor's data type, shape or size.
     """
     array = _as_array(data, descriptor)
     if descriptor is None:
         data_type_of(array.dtype)
-        return np.ascontiguousarray(array) if array.ndim else array
+        return _contiguous(array)
     if array.dtype == np.uint8 and array.ndim <= 1 and descriptor.data_type != "uint8":
         array = _from_bytes(array, descriptor)
     elif array.dtype != descriptor.dtype or not array.dtype.isnative:
-        given = array.dtype.name if array.dtype.isnative else f"{array.dtype.str!r}, which has the other byte order,"
+        given = array.dtype.name if array.dtype.isnative else f"{array.dtype.str!r} (not in native byte order)"
         raise ValidationError(
             f"expected {descriptor.data_type} {list(descriptor.shape)}, got {given} {list(array.shape)};"
             f" convert it: array.astype({descriptor.dtype.name!r})"
@@ -44,7 +44,21 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
                 f"expected {descriptor.data_type} {list(descriptor.shape)}, got shape {list(array.shape)}"
             )
         array = array.reshape(descriptor.shape)
-    return np.ascontiguousarray(array) if array.ndim else array
+    return _contiguous(array)
+
+
+def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if array.ndim == 0 or (type(array) is np.ndarray and array.flags.c_contiguous):
+        return array
+    return np.ascontiguousarray(array)  # it would make a scalar one-dimensional
+
+
+def owner_of(array: np.ndarray[Any, Any]) -> object:
+    """The object that holds the memory of `array`: an array, or `bytes`, a memory map and so on."""
+    base: object = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return base.obj if isinstance(base, memoryview) else base
 
 
 def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarray[Any, Any]:
@@ -61,7 +75,7 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
             return np.from_dlpack(data)
         if isinstance(data, list | tuple | int | float):
             if descriptor is None:
-                raise TypeError("say of which data type: np.array(..., 'float32')")
+                raise TypeError("a list needs a data type: np.array(..., 'float32')")
             return _from_numbers(data, descriptor.data_type)
         return np.asarray(_buffer(data))
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
@@ -73,16 +87,16 @@ def _buffer(data: object) -> memoryview:
     try:
         return memoryview(data)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError("it is no array, no buffer and no list of numbers") from None
+        raise TypeError("it is not an array, a buffer or a list of numbers") from None
 
 
 def _from_numbers(data: object, data_type: DataType) -> np.ndarray[Any, Any]:
-    """Nested lists of numbers. Floats are rounded to the type, integers must be in it."""
+    """Nested lists of numbers. Floats are rounded to the data type; integers must be in its range."""
     given, dtype = np.asarray(data), numpy_dtype(data_type)
     if given.dtype == dtype:
         return given
     if given.dtype.kind not in "biuf" and not all(isinstance(item, int | float) for item in given.flat):
-        raise TypeError("it holds what is no number")  # NumPy would parse text, and take None for NaN
+        raise TypeError("it holds items that are not numbers")  # NumPy would parse strings, and read None as NaN
     if data_type in FLOATS:
         with np.errstate(over="ignore"):
             return given.astype(dtype)
@@ -90,7 +104,7 @@ def _from_numbers(data: object, data_type: DataType) -> np.ndarray[Any, Any]:
     integers = given.dtype.kind in "biu" and given.size > 0
     for item in (int(given.min()), int(given.max())) if integers else given.ravel().tolist():
         if not low <= item <= high or item != int(item):
-            raise ValueError(f"{shown(item)} is no {data_type}")
+            raise ValueError(f"{shown(item)} is not an integer from {low} to {high}, the range of {data_type}")
     return given.astype(dtype)
 
 
@@ -101,7 +115,7 @@ def _from_bytes(array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) ->
             f" got {array.nbytes}"
         )
     array = np.ascontiguousarray(array)
-    if descriptor.data_type in ("int4", "uint4"):  # two to a byte, the first in the low bits
+    if descriptor.data_type in ("int4", "uint4"):  # two in each byte, the first one in the low bits
         nibbles = np.stack([array & 15, array >> 4], axis=-1).reshape(-1)[: descriptor.element_count]
         if descriptor.data_type == "int4":
             nibbles = ((nibbles ^ 8).astype(np.int8) - 8).astype(np.int8)

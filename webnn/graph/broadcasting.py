@@ -1,4 +1,4 @@
-"""How shapes stretch to fit each other.
+"""Broadcasting of shapes.
 
 Spec: https://www.w3.org/TR/webnn/#algorithms-broadcasting
 """
@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 
 def bidirectional(a: Shape, b: Shape) -> Shape | None:
-    """The shape that both `a` and `b` stretch to, or None.
+    """The shape that both `a` and `b` broadcast to, or None if there is none.
 
     >>> bidirectional((5, 1), (6,))
     (5, 6)
@@ -29,10 +29,10 @@ def bidirectional(a: Shape, b: Shape) -> Shape | None:
 
 
 def broadcast(**shapes: Shape) -> Shape:
-    """The shape that all of `shapes`, given by the names of their operands, stretch to.
+    """The shape that all of `shapes` broadcast to. The keywords are the names of the operands.
 
     Raises:
-        ValidationError: there is none; the message names the operands.
+        ValidationError: there is no such shape. The message names the operands.
     """
     result: Shape = ()
     for shape in shapes.values():
@@ -45,21 +45,21 @@ def broadcast(**shapes: Shape) -> Shape:
 
 
 def is_unidirectional(shape: Shape, target: Shape) -> bool:
-    """Whether `shape` stretches to `target`, which stays as it is."""
+    """Whether `shape` broadcasts to exactly `target`."""
     if len(shape) > len(target):
         return False
     return all(i in (1, j) for i, j in zip(reversed(shape), reversed(target), strict=False))
 
 
 def is_blockwise(shape: Shape, target: Shape) -> bool:
-    """Whether each dimension of `shape` divides the one of `target` at its place: same rank, whole blocks."""
+    """Whether both have the same rank, and each dimension of `shape` divides that of `target` into whole blocks."""
     return len(shape) == len(target) and all(j % i == 0 for i, j in zip(shape, target, strict=True))
 
 
 def plain_broadcast(shape: Shape, target: Shape) -> tuple[Shape, Shape]:
-    """What to reshape blockwise operands to, so that the first broadcasts to the second in the ordinary way.
+    """The two shapes to reshape blockwise operands to, so that the first broadcasts to the second as usual.
 
-    Each dimension becomes two, its blocks and what is inside of a block; then neighbours are merged where they can be.
+    Each dimension is split into the number of blocks and the size of a block. Neighbours are then merged if possible.
 
     >>> plain_broadcast((4, 5), (16, 10))
     ((4, 1, 5, 1), (4, 4, 5, 2))
@@ -77,7 +77,7 @@ def plain_broadcast(shape: Shape, target: Shape) -> tuple[Shape, Shape]:
 
 
 def is_same_but_for(axis: int, shape: Shape, other: Shape) -> bool:
-    """Whether two shapes have the same rank, and the same dimensions except for that of `axis`."""
+    """Whether two shapes have the same rank, and the same dimensions except for `axis`."""
     return len(shape) == len(other) and all(
         i == j or d == axis for d, (i, j) in enumerate(zip(shape, other, strict=True))
     )

@@ -6,13 +6,14 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
+from mmap import mmap
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import enum_value, number, shown
-from webnn.graph.arrays import array_from
+from webnn.graph.arrays import array_from, owner_of
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType, Number, cast_number, data_type_of
 from webnn.graph.ir import Graph
@@ -33,13 +34,16 @@ from webnn.graph.operators.reduction import Reduction
 from webnn.graph.operators.resampling import Resampling
 from webnn.graph.unpicklable import Unpicklable
 
-__all__ = ["GraphHost", "MLGraphBuilder", "descriptor_from"]
+__all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "descriptor_from"]
+
+COPIED_BYTES: Final = 64 * 1024
+"""Constants up to this size are copied: graphs that are given equal ones can share what is compiled."""
 
 G_co = TypeVar("G_co", covariant=True)
 
 
 class GraphHost(Protocol[G_co]):
-    """What a builder needs of its context: the limits to validate against, and a way to compile."""
+    """The part of a context that a builder uses: the limits to validate against, and compilation."""
 
     @property
     def limits(self) -> LimitsTable:
@@ -47,11 +51,11 @@ class GraphHost(Protocol[G_co]):
         ...
 
     def check_not_lost(self) -> None:
-        """Raise `InvalidStateError` when the context is gone."""
+        """Raise `InvalidStateError` if the context is lost."""
         ...
 
     def compile(self, graph: Graph) -> G_co:
-        """Start compiling `graph`; what comes back is usable at once and awaitable."""
+        """Start compiling `graph`. The result can be used at once and awaited."""
         ...
 
 
@@ -59,15 +63,18 @@ def descriptor_from(value: object, data_type: object = None) -> MLOperandDescrip
     """A descriptor from a shape and a data type, from a descriptor, or from a mapping with the specification's keys."""
     if isinstance(value, MLOperandDescriptor):
         if data_type is not None and data_type != value.data_type:
-            raise ValidationError(f"the descriptor says {value.data_type}, the argument {shown(data_type)}")
+            raise ValidationError(
+                f"the descriptor is {value.data_type}, but the argument data_type is {shown(data_type)};"
+                " leave the argument out"
+            )
         return value
-    if isinstance(value, Mapping):
+    if not isinstance(value, list) and isinstance(value, Mapping):  # the test for a mapping is slow
         unknown = set(value) - {"data_type", "dataType", "shape"}
         if unknown or "shape" not in value:
-            raise ValidationError(f"a descriptor has the keys 'data_type' and 'shape', got {shown(list(value))}")
+            raise ValidationError(f"a descriptor must have the keys 'data_type' and 'shape', got {shown(list(value))}")
         data_type = value.get("data_type", value.get("dataType", data_type))
         value = value["shape"]
-    return MLOperandDescriptor(enum_value("data type", data_type, DATA_TYPES), value)  # type: ignore[arg-type]
+    return MLOperandDescriptor(data_type, value)  # type: ignore[arg-type]
 
 
 class MLGraphBuilder(
@@ -89,8 +96,8 @@ class MLGraphBuilder(
 ):
     """Builds one graph: inputs and constants, then operators, then `build`.
 
-    Every call is validated at once, as the specification says. A failed call leaves the builder as it was. A builder
-    builds once; after that its methods raise `InvalidStateError`.
+    Every call is validated at once, as the specification requires. A failed call does not change the builder. A
+    builder builds one graph; after that its methods raise `InvalidStateError`.
 
     Example:
         >>> import webnn
@@ -110,7 +117,7 @@ class MLGraphBuilder(
     )
 
     def __init__(self, context: GraphHost[G_co]) -> None:
-        """A builder for graphs of `context`. Raises `InvalidStateError` if the context is lost."""
+        """A builder for a graph of `context`. Raises `InvalidStateError` if the context is lost."""
         if not callable(getattr(context, "check_not_lost", None)):
             raise ValidationError(f"MLGraphBuilder: context must be an MLContext, got {shown(context)}")
         context.check_not_lost()
@@ -118,11 +125,12 @@ class MLGraphBuilder(
         self._owner = object()
         self._inputs: list[MLOperand] = []
         self._built = False
+        self._copies: dict[tuple[int, np.dtype[Any], tuple[int, ...]], np.ndarray[Any, Any]] = {}
 
     def _check_can_build(self) -> None:
         if self._built:
             raise InvalidStateError(
-                "this builder has built its graph: make another with context.create_graph_builder()"
+                "this builder has built its graph: create another one with context.create_graph_builder()"
             )
         self._host.check_not_lost()
 
@@ -134,25 +142,25 @@ class MLGraphBuilder(
         """An operand whose value is given at each run.
 
         Args:
-            name: not empty. That no two inputs of one graph have the same name is checked by `build`, as browsers and
-                the web platform tests have it; the specification would refuse the second one here.
-            shape: the dimensions, each at least 1; or a whole `MLOperandDescriptor`, then without `data_type`.
+            name: not empty. Two inputs of one graph cannot share a name. `build` checks this, as browsers and the web
+                platform tests do; the specification raises the error here.
+            shape: the dimensions, each at least 1; or an `MLOperandDescriptor`, without `data_type`.
             data_type: the type of each element.
 
         Raises:
-            ValidationError: the name is empty; the descriptor is not valid.
+            ValidationError: the name is empty, or the descriptor is not valid.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-input
         """
         self._check_can_build()
-        where = f"input {name!r}" if isinstance(name, str) else "input"
         try:
             if not isinstance(name, str) or not name:
-                raise ValidationError(f"the name must be a string that is not empty, got {shown(name)}")
+                raise ValidationError(f"the name must be a non-empty string, got {shown(name)}")
             descriptor = descriptor_from(shape, data_type)
             if descriptor.data_type in ("int4", "uint4"):
-                raise ValidationError(f"{descriptor.data_type} is for constants only")
+                raise ValidationError(f"an input cannot be {descriptor.data_type}; only constants can")
         except ValidationError as error:
+            where = f"input {name!r}" if isinstance(name, str) else "input"
             raise ValidationError(f"{where}: {error}") from None
         operand = MLOperand(self._owner, descriptor, name=name)
         self._inputs.append(operand)
@@ -165,17 +173,20 @@ class MLGraphBuilder(
     @overload
     def constant(self, value: Any, /) -> MLOperand: ...
     def constant(self, value: Any, data: Any = None, /) -> MLOperand:
-        """An operand whose value is known now.
+        """An operand with a fixed value.
 
         - `constant(array)`: anything with `__dlpack__`, `__array__` or the buffer protocol. A C-contiguous array in
-          native byte order is **not copied**: do not change it while the graph lives. 4-bit types: `ml_dtypes` arrays.
+          native byte order of more than 64 KB, or in a mapped file, is **not copied**: do not change it while a graph
+          lives that was built from it. A graph lives until it is destroyed and its queued runs have ended. After the
+          last one you may do anything with the array; a graph that is built then sees the elements as they are then.
+          4-bit types: `ml_dtypes` arrays.
         - `constant("float32", 0.5)`: a scalar, cast to the type as the specification says.
         - `constant(descriptor, buffer)`: the specification's form; the bytes are copied.
         - `constant(tensor)`: a constant tensor of the same context, from `create_constant_tensor`.
 
         Raises:
-            ValidationError: the data does not fit the type or the descriptor; the tensor is not a constant tensor of
-                this context, or is destroyed.
+            ValidationError: the data does not match the type or the descriptor; the tensor is destroyed, or is not a
+                constant tensor of this context.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-constant
         """
@@ -185,66 +196,83 @@ class MLGraphBuilder(
             descriptor = MLOperandDescriptor(data_type_of(array.dtype), array.shape)
         except ValidationError as error:
             raise ValidationError(f"constant: {error}") from None
-        return MLOperand(self._owner, descriptor, constant=array)
+        return MLOperand(self._owner, descriptor, constant=self._kept(array))
+
+    def _kept(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """`array`, or a copy of it that nothing can change; one copy for equal arrays at one place."""
+        if array.nbytes > COPIED_BYTES or isinstance(owner_of(array), bytes | mmap):
+            return array
+        place = (array.ctypes.data, array.dtype, array.shape)
+        copy = self._copies.get(place)
+        if copy is None or copy.tobytes() != array.tobytes():
+            copy = self._copies[place] = array.copy()
+            copy.flags.writeable = False
+        return copy
 
     def _constant_value(self, value: Any, data: Any) -> np.ndarray[Any, Any]:
+        if isinstance(value, np.ndarray) and data is None:  # the usual case first
+            return array_from(value)
         if isinstance(value, str):
             data_type = enum_value("data type", value, DATA_TYPES)
             if isinstance(data, str) or data is None:
                 raise ValidationError(f'constant("{value}", number): the value must be a number, got {shown(data)}')
             return np.array(cast_number(number("value", data), data_type), DATA_TYPES[data_type].dtype)
         constant_for: Callable[[object], np.ndarray[Any, Any]] | None = getattr(value, "_constant_for", None)
-        if constant_for is not None:  # a tensor of a context, which this floor does not know
+        if constant_for is not None:  # a tensor; its class belongs to a package above this one
             return constant_for(self._host)
         if isinstance(value, MLOperandDescriptor | Mapping):
             descriptor = descriptor_from(value)
             return array_from(data, descriptor).copy()
         if data is not None:
-            raise ValidationError("a second argument goes with a data type or a descriptor: constant('float32', 0.5)")
+            raise ValidationError(
+                "a second argument needs a data type or a descriptor before it: constant('float32', 0.5)"
+            )
         return array_from(value)
 
     def build(self, outputs: Mapping[str, MLOperand]) -> G_co:
         """The graph that computes `outputs`, compiled in the background.
 
-        The graph comes back at once and can be dispatched right away; awaiting it waits for the compilation and raises
-        what went wrong there. Inputs that no output depends on are dropped.
+        The graph is returned at once and can be dispatched immediately. Awaiting it waits for the compilation and
+        raises its error, if there is one. Inputs that no output depends on are dropped.
 
         Args:
-            outputs: names, and operands of this builder that are neither inputs nor constants (put an `identity`
-                after those).
+            outputs: operands of this builder by name. Inputs and constants are not allowed; pass them through
+                `identity` first.
 
         Raises:
-            ValidationError: `outputs` is empty, or holds something that cannot be an output; two inputs that the
-                outputs need have the same name.
-            InvalidStateError: this builder has built before, or the context is lost.
+            ValidationError: `outputs` is empty, or an item cannot be an output; two inputs that the outputs depend on
+                have the same name.
+            InvalidStateError: this builder has already built a graph, or the context is lost.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-build
         """
         self._check_can_build()
         if not isinstance(outputs, Mapping) or not outputs:
             raise ValidationError(
-                f"build: outputs must be a mapping of names to operands, not empty, got {shown(outputs)}"
+                f"build: outputs must be a non-empty mapping of names to operands, got {shown(outputs)}"
             )
         for name, operand in outputs.items():
             if not isinstance(name, str) or not name:
-                raise ValidationError(
-                    f"build: the name of an output must be a string that is not empty, got {shown(name)}"
-                )
+                raise ValidationError(f"build: the name of an output must be a non-empty string, got {shown(name)}")
             where = f"build: output {name!r}"
             if not isinstance(operand, MLOperand):
                 raise ValidationError(f"{where} must be an MLOperand, got {type(operand).__name__}")
             if operand.owner is not self._owner:
-                raise ValidationError(f"{where} belongs to another builder")
+                raise ValidationError(f"{where} belongs to another builder; operands cannot be shared between builders")
             if operand.node is None:
                 kind = "an input" if operand.name is not None else "a constant"
                 raise ValidationError(
-                    f"{where} is {kind}; put identity() between: build({{{name!r}: builder.identity(...)}})"
+                    f"{where} is {kind}; pass it through identity(): build({{{name!r}: builder.identity(...)}})"
                 )
             if operand.data_type in ("int4", "uint4"):
-                raise ValidationError(f"{where} is {operand.data_type}, which a graph cannot return")
+                raise ValidationError(
+                    f"{where} is {operand.data_type}, but a graph cannot return it; apply dequantize_linear()"
+                )
         graph = Graph(self._inputs, outputs)
         if graph.duplicate_input is not None:
-            raise ValidationError(f"build: two inputs that the outputs need are called {graph.duplicate_input!r}")
+            raise ValidationError(
+                f"build: two inputs are named {graph.duplicate_input!r}; give each input a name of its own"
+            )
         result = self._host.compile(graph)
         self._built = True
         return result

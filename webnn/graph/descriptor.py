@@ -1,17 +1,19 @@
-"""`MLOperandDescriptor`: the data type and shape of an operand, and the checks that every shape passes.
+"""`MLOperandDescriptor`: the data type and shape of an operand, and the validation of shapes.
 
 Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import enum_value, unsigned_list
-from webnn.graph.dtypes import DATA_TYPES, DataType, element_bits, numpy_dtype
+from webnn.graph.dtypes import DATA_TYPES, DataType
+from webnn.graph.frozen import setters
 
 __all__ = [
     "MAX_BYTE_LENGTH",
@@ -25,51 +27,48 @@ __all__ = [
 MAX_RANK: Final = 8
 """The specification's N: the largest number of dimensions of any operand."""
 MAX_DIMENSION: Final = 2**31 - 1
-"""A "valid dimension" is 1 to this."""
+"""The largest "valid dimension"; the smallest is 1."""
 MAX_BYTE_LENGTH: Final = 2**31 - 1
 """`opSupportLimits().maxTensorByteLength`."""
 MAX_TENSOR_COUNT: Final = 8192
-"""A "valid tensor count" is 1 to this: inputs of `concat`, outputs of `split`."""
+"""The largest "valid tensor count", of the inputs of `concat` and the outputs of `split`; the smallest is 1."""
 
 
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class MLOperandDescriptor:
-    """A data type and a shape, immutable and checked: `MLOperandDescriptor("float32", [2, 3])`.
+    """A data type and a shape, immutable and valid: `MLOperandDescriptor("float32", [2, 3])`.
 
     Raises:
         ValidationError: an unknown data type; a dimension that is not 1 to 2**31 - 1; more than 8 dimensions; more
             than 2**31 - 1 elements or bytes.
     """
 
-    __slots__ = ("byte_length", "data_type", "dtype", "key", "shape")
-
     data_type: DataType
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     byte_length: int
-    """The size in bytes: 4-bit types count two elements to a byte, rounded up."""
+    """The size in bytes. Two elements of a 4-bit type share a byte, and the size is rounded up."""
     key: tuple[DataType, tuple[int, ...]]
-    """Equal for equal descriptors; hashes fast."""
+    """Equal for equal descriptors, and fast to hash."""
 
     def __init__(self, data_type: DataType, shape: Sequence[int]) -> None:
-        self.data_type = enum_value("data type", data_type, DATA_TYPES)
-        self.shape = unsigned_list("shape", shape)
-        self.dtype = numpy_dtype(self.data_type)
-        self.key = (self.data_type, self.shape)
-        if len(self.shape) > MAX_RANK:
+        row = DATA_TYPES.get(data_type) if type(data_type) is str else None
+        if row is None:
+            row = DATA_TYPES[enum_value("data type", data_type, DATA_TYPES)]
+        sizes = unsigned_list("shape", shape)
+        count = math.prod(sizes)
+        if len(sizes) > MAX_RANK or not 1 <= count <= MAX_DIMENSION:  # if the count is in range, so is each dimension
+            raise ValidationError(_what_is_wrong(sizes))
+        byte_length = (count * row.bits + 7) // 8
+        if byte_length > MAX_BYTE_LENGTH:
             raise ValidationError(
-                f"shape {self.shape} has {len(self.shape)} dimensions, at most {MAX_RANK} are supported"
+                f"{data_type} {list(sizes)} takes {byte_length} bytes; at most {MAX_BYTE_LENGTH} are supported"
             )
-        for dimension in self.shape:
-            if not 1 <= dimension <= MAX_DIMENSION:
-                raise ValidationError(f"shape {self.shape}: dimension {dimension} is not in 1 to {MAX_DIMENSION}")
-        count = math.prod(self.shape)
-        if count > MAX_DIMENSION:
-            raise ValidationError(f"shape {self.shape} has {count} elements, at most {MAX_DIMENSION} are supported")
-        self.byte_length = (count * element_bits(self.data_type) + 7) // 8
-        if self.byte_length > MAX_BYTE_LENGTH:
-            raise ValidationError(
-                f"{self.data_type} {self.shape} takes {self.byte_length} bytes, at most {MAX_BYTE_LENGTH} are supported"
-            )
+        _set_data_type(self, data_type)
+        _set_shape(self, sizes)
+        _set_dtype(self, row.dtype)
+        _set_byte_length(self, byte_length)
+        _set_key(self, (data_type, sizes))
 
     @property
     def rank(self) -> int:
@@ -91,11 +90,25 @@ class MLOperandDescriptor:
         return f"MLOperandDescriptor({self.data_type!r}, {list(self.shape)})"
 
 
+_set_data_type, _set_shape, _set_dtype, _set_byte_length, _set_key = setters(MLOperandDescriptor)
+
+
+def _what_is_wrong(sizes: tuple[int, ...]) -> str:
+    if len(sizes) > MAX_RANK:
+        return f"shape {list(sizes)} has {len(sizes)} dimensions; at most {MAX_RANK} are supported"
+    for dimension in sizes:
+        if not 1 <= dimension <= MAX_DIMENSION:
+            return f"shape {list(sizes)}: dimension {dimension} is out of range; it must be 1 to {MAX_DIMENSION}"
+    return f"shape {list(sizes)} has {math.prod(sizes)} elements; at most {MAX_DIMENSION} are supported"
+
+
 def output_descriptor(data_type: DataType, shape: Sequence[int]) -> MLOperandDescriptor:
-    """That of a result whose dimensions are sums or products, which may be too large for any argument."""
+    """The descriptor of a result whose dimensions are sums or products, and so may be too large."""
     largest = max(shape, default=1)
     if largest > MAX_DIMENSION:
-        raise ValidationError(f"output shape {tuple(shape)}: dimension {largest} is not in 1 to {MAX_DIMENSION}")
+        raise ValidationError(
+            f"output shape {list(shape)}: dimension {largest} is out of range; it must be 1 to {MAX_DIMENSION}"
+        )
     try:
         return MLOperandDescriptor(data_type, shape)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""The data types of operands and tensors, and how a number becomes one of their values.
+"""The data types of operands and tensors, and the conversion of numbers to their values.
 
-One row per type; everything else about types is looked up here.
+The table has one row per data type. Everything else about data types is looked up in it.
 Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor and #algorithms-casting
 """
 
@@ -57,42 +57,47 @@ DATA_TYPES: Final[dict[DataType, _Row]] = {
 }
 
 ALL: Final[tuple[DataType, ...]] = cast(tuple[DataType, ...], get_args(DataType)[:8])
-"""The specification's eight types, in its order. The 4-bit types are ours and are named where they are allowed."""
+"""The specification's eight types, in its order. Operators that allow the 4-bit types name them as well."""
 FLOATS: Final[tuple[DataType, ...]] = ("float32", "float16")
 SIGNED: Final[tuple[DataType, ...]] = ("float32", "float16", "int32", "int64", "int8")
 INDICES: Final[tuple[DataType, ...]] = ("int32", "uint32", "int64")
+
+_FLOAT16_MAX: Final = 65504.0
 
 _BY_DTYPE: Final[dict[np.dtype[Any], DataType]] = {row.dtype: name for name, row in DATA_TYPES.items()}
 
 
 def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
-    """The NumPy dtype that holds one element of `data_type` (4-bit types take one byte per element in memory)."""
+    """The NumPy dtype of one element. In memory, an element of a 4-bit type takes a whole byte."""
     return DATA_TYPES[data_type].dtype
 
 
 def element_bits(data_type: DataType) -> int:
-    """The size of one element, in bits, as the type is stored in a packed buffer."""
+    """The size of one element in bits, in a packed buffer."""
     return DATA_TYPES[data_type].bits
 
 
 def data_type_of(dtype: np.dtype[Any]) -> DataType:
-    """The data type whose elements a NumPy array of `dtype` holds.
+    """The data type of the elements of a NumPy array with this dtype.
 
     Raises:
-        ValidationError: `dtype` has another byte order, or no WebNN type has its values.
+        ValidationError: `dtype` is not in native byte order, or WebNN has no such data type.
     """
     found = _BY_DTYPE.get(dtype)
-    if found is not None and dtype.isnative:
+    if found is not None:
         return found
     if not dtype.isnative:
-        raise ValidationError(f"dtype {dtype.str!r} has the other byte order; convert it: array.astype({dtype.name!r})")
+        raise ValidationError(
+            f"dtype {dtype.str!r} is not in native byte order; convert it: array.astype({dtype.name!r})"
+        )
     raise ValidationError(
-        f"dtype {dtype.name!r} is no WebNN data type; these are: {', '.join(DATA_TYPES)}; array.astype converts"
+        f"dtype {dtype.name!r} is not a WebNN data type; convert the array with astype() to one of these:"
+        f" {', '.join(DATA_TYPES)}"
     )
 
 
 def integer_range(data_type: DataType) -> tuple[int, int]:
-    """The lowest and the highest value of an integer type."""
+    """The lowest and the highest value of an integer data type."""
     bits = element_bits(data_type)
     return (0, (1 << bits) - 1) if data_type.startswith("u") else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
@@ -100,14 +105,16 @@ def integer_range(data_type: DataType) -> tuple[int, int]:
 def cast_number(value: Number, data_type: DataType) -> Number:
     """`value` as the nearest value of `data_type` (the specification's "cast").
 
-    Floats round to nearest even and overflow to infinity; integers clamp to the range and round half to even, and NaN
-    becomes 0. Python integers keep all their digits on the way.
+    For a float type, the value is rounded to nearest, ties to even, and overflow gives infinity. For an integer type,
+    it is clamped to the range and rounded, ties to even, and NaN gives 0. Python integers are converted exactly.
 
     >>> cast_number(300.5, "uint8"), cast_number(-1, "uint64"), cast_number(2**63 - 1, "int64")
     (255, 0, 9223372036854775807)
     """
     dtype = numpy_dtype(data_type)
     if data_type in FLOATS:
+        if -_FLOAT16_MAX <= value <= _FLOAT16_MAX:  # the usual case; `errstate` takes longer than the conversion
+            return float(dtype.type(value))
         with np.errstate(over="ignore"):
             try:
                 return float(dtype.type(value))

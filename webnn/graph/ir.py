@@ -1,50 +1,94 @@
-"""The graph as backends see it: immutable, without builder or context.
+"""The graph as backends see it: immutable, without a builder or a context.
 
-A `Node` is one operator with every option resolved (defaults filled in, sizes computed), so that a backend never
-repeats what validation has worked out. A `Graph` holds the nodes that its outputs need, producers first.
+A `Node` is one operator with every option resolved: defaults are filled in and sizes are computed, so that backends
+do not repeat the work of validation. A `Graph` holds the nodes that its outputs need, producers first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.frozen import setters
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Attribute", "Graph", "Node"]
+__all__ = ["Attribute", "Graph", "Node", "Operands"]
 
 Attribute: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[str, ...] | None
+Operands: TypeAlias = MLOperand | tuple[MLOperand, ...]
+"""One parameter of an operator: an operand, or a list of them, such as the `inputs` of `concat`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class Node:
-    """One operator of a graph.
+    """One operator of a graph. It never changes; `replace` makes another one.
 
-    `operands` has the specification's parameter names in snake_case; an operand that was not given is not in it.
-    `attributes` has every other parameter and option, resolved. Both are in the order of the method's signature.
+    Args:
+        op: the operator's method name, e.g. `conv2d`.
+        operands: by the specification's parameter names in snake_case, without those that were not given, in the
+            order of the method's signature.
+        attributes: every other parameter and option, resolved, in the order of the method's signature.
+        label: shown in messages; may be empty.
+        outputs: the data type and shape of each output. The node makes the operands.
+        owner: the token of the builder that the outputs belong to.
     """
 
-    __slots__ = ("attributes", "label", "op", "operands", "outputs")
+    op: str
+    operands: Mapping[str, Operands]
+    attributes: Mapping[str, Any]
+    """Typed for its readers: the operator's method has fixed the type of each value."""
+    label: str
+    outputs: tuple[MLOperand, ...]
 
     def __init__(
         self,
         op: str,
-        operands: Mapping[str, MLOperand | tuple[MLOperand, ...]],
+        operands: Mapping[str, Operands],
         attributes: Mapping[str, Attribute],
         label: str,
+        *,
+        outputs: Iterable[MLOperandDescriptor],
+        owner: object,
     ) -> None:
-        self.op = op
-        """The operator's method name, e.g. `conv2d`."""
-        self.operands = MappingProxyType(dict(operands))
-        self.attributes: Mapping[str, Any] = MappingProxyType(dict(attributes))
-        """Typed for its readers: the operator's method has fixed what each value is."""
-        self.label = label
-        self.outputs: tuple[MLOperand, ...] = ()
-        """Set once, by the builder, right after the node is made."""
+        _set_op(self, op)
+        _set_operands(self, MappingProxyType(dict(operands)))
+        _set_attributes(self, MappingProxyType(dict(attributes)))
+        _set_label(self, label)
+        _set_outputs(self, tuple([MLOperand(owner, descriptor, node=self) for descriptor in outputs]))
+
+    def replace(
+        self,
+        *,
+        op: str | None = None,
+        operands: Mapping[str, Operands] | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        label: str | None = None,
+        outputs: Iterable[MLOperandDescriptor] | None = None,
+    ) -> Node:
+        """A new node like this one in everything that is not given, with outputs of its own.
+
+        Example:
+            >>> from webnn.graph.descriptor import MLOperandDescriptor
+            >>> x, y = (MLOperand(None, MLOperandDescriptor("float32", [2]), name=name) for name in "xy")
+            >>> node = Node("pow", {"a": x, "b": y}, {}, "", outputs=[x.descriptor], owner=None)
+            >>> squared = node.replace(operands={**node.operands, "b": x})
+            >>> squared["b"] is x, squared.output is node.output
+            (True, False)
+        """
+        return Node(
+            self.op if op is None else op,
+            self.operands if operands is None else operands,
+            self.attributes if attributes is None else attributes,
+            self.label if label is None else label,
+            outputs=[output.descriptor for output in self.outputs] if outputs is None else outputs,
+            owner=self.outputs[0].owner,
+        )
 
     def __getitem__(self, name: str) -> MLOperand:
         """The single operand called `name`."""
@@ -63,7 +107,7 @@ class Node:
         return operands
 
     def inputs(self) -> Iterator[MLOperand]:
-        """Every operand it reads, in order."""
+        """Every operand that the node reads, in order."""
         for operand in self.operands.values():
             if isinstance(operand, MLOperand):
                 yield operand
@@ -72,47 +116,63 @@ class Node:
 
     @property
     def output(self) -> MLOperand:
-        """The first output, which is the only one of most operators."""
+        """The first output. Most operators have only one."""
         return self.outputs[0]
 
     @property
     def where(self) -> str:
-        """How messages name it: the label in brackets, if there is one, and the operator."""
+        """The node's name in messages: the label in brackets, if there is one, and the operator."""
         return f"[{self.label}] {self.op}" if self.label else self.op
 
     def __repr__(self) -> str:
         return f"<Node {self.where}>"
 
 
+_set_op, _set_operands, _set_attributes, _set_label, _set_outputs = setters(Node)
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Graph:
-    """What a builder has built: the named outputs and all that they need, and nothing else.
+    """The named outputs and everything that they need. It never changes; a pass makes another one.
+
+    Args:
+        inputs: the inputs that the outputs may depend on, in the order of the graph's `inputs`.
+        outputs: by name.
 
     Attributes:
         inputs: the inputs that an output depends on, by name, in the order in which they were made.
         outputs: the outputs by name, in the order given to `build`.
         nodes: every node needed, each after those whose outputs it reads.
         constants: every constant needed, in the order in which the nodes first read them.
+        duplicate_input: a name that two of the inputs share, or None. A graph with such a name cannot be run.
     """
 
-    def __init__(self, inputs: Sequence[MLOperand], outputs: Mapping[str, MLOperand]) -> None:
-        self.outputs: Mapping[str, MLOperand] = MappingProxyType(dict(outputs))
-        self.nodes: tuple[Node, ...] = tuple(_needed(outputs.values()))
-        read = {id(operand): operand for node in self.nodes for operand in node.inputs()}
+    inputs: Mapping[str, MLOperand]
+    outputs: Mapping[str, MLOperand]
+    nodes: tuple[Node, ...]
+    constants: tuple[MLOperand, ...]
+    duplicate_input: str | None
+
+    def __init__(self, inputs: Iterable[MLOperand], outputs: Mapping[str, MLOperand]) -> None:
+        nodes = tuple(_needed(outputs.values()))
+        read = {id(operand): operand for node in nodes for operand in node.inputs()}
         needed = [(operand.name, operand) for operand in inputs if operand.name is not None and id(operand) in read]
-        self.inputs: Mapping[str, MLOperand] = MappingProxyType(dict(needed))
         repeated = [name for name, count in Counter(name for name, _ in needed).items() if count > 1]
-        self.duplicate_input = repeated[0] if repeated else None
-        """A name that two of the inputs have, if there is one; such a graph cannot be run."""
-        self.constants: tuple[MLOperand, ...] = tuple(o for o in read.values() if o.constant is not None)
+        constants = tuple(operand for operand in read.values() if operand.constant is not None)
+        object.__setattr__(self, "inputs", MappingProxyType(dict(needed)))
+        object.__setattr__(self, "outputs", MappingProxyType(dict(outputs)))
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "constants", constants)
+        object.__setattr__(self, "duplicate_input", repeated[0] if repeated else None)
 
     @property
     def input_descriptors(self) -> Mapping[str, MLOperandDescriptor]:
-        """Name to data type and shape, for what `dispatch` must be given."""
+        """The data type and shape of each tensor that `dispatch` reads, by name."""
         return {name: operand.descriptor for name, operand in self.inputs.items()}
 
     @property
     def output_descriptors(self) -> Mapping[str, MLOperandDescriptor]:
-        """Name to data type and shape, for what `dispatch` fills."""
+        """The data type and shape of each tensor that `dispatch` writes, by name."""
         return {name: operand.descriptor for name, operand in self.outputs.items()}
 
     @property
@@ -122,9 +182,9 @@ class Graph:
 
     @cached_property
     def structure_hash(self) -> str:
-        """A digest of everything except labels and the constants' content: operators, options, names, shapes, types.
+        """A digest of operators, options, names, shapes and data types, without labels and the content of constants.
 
-        It does not depend on the order in which operands were made, only on how they are connected.
+        It depends on how operands are connected, and not on the order in which they were made.
         """
         digest = sha256()
         number: dict[int, int] = {}
@@ -153,8 +213,8 @@ class Graph:
         return f"<Graph {list(self.inputs)} -> {list(self.outputs)}, {len(self.nodes)} nodes>"
 
 
-def _needed(outputs: Any) -> Iterator[Node]:
-    """The nodes behind `outputs`, producers first; without recursion, since graphs can be thousands of nodes deep."""
+def _needed(outputs: Iterable[MLOperand]) -> Iterator[Node]:
+    """The nodes that `outputs` depend on, producers first. Graphs can be too deep for recursion."""
     done: set[int] = set()
     for output in outputs:
         stack = [output.node] if output.node is not None else []

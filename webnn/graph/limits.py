@@ -1,13 +1,13 @@
-"""The tensor limits: which data types and ranks each operand of each operator may have.
+"""The tensor limits: the data types and ranks that are allowed for each operand of each operator.
 
-A `Limits` row stands above the method it limits (see `webnn.graph.operator`). The rows validate operands, answer
-`op_support_limits()`, print the support table of the documentation, and are compared with the specification's tables.
-A backend narrows them with `narrowed`; nothing is ever wider than the specification, except for the 4-bit types.
+The rows of an operator are given above its method (see `webnn.graph.operator`). They validate operands, answer
+`op_support_limits()`, fill the support table of the documentation, and are compared with the specification's tables.
+A backend narrows them with `narrowed`. Only the 4-bit types go beyond the specification.
 Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from webnn.graph.dtypes import ALL, FLOATS, DataType
@@ -27,11 +27,11 @@ class Limits:
     """One row of a "tensor limits" table.
 
     Args:
-        types: the allowed data types. With `same_as` they may be left out: those of the other operand then hold.
-        rank: one allowed rank, or the smallest and the largest. Default: 0 to N.
+        types: the allowed data types. With `same_as` the default is those of the other operand.
+        rank: the only allowed rank, or the smallest and the largest. Default: 0 to N.
         same_as: the operand whose data type this one must share.
-        required: the types that every implementation must support. Default: float32, float16 and int32, as far as
-            they are allowed, or else all that are allowed.
+        required: the types that every implementation must support. Default: those of float32, float16 and int32 that
+            are allowed; if none of them is, all allowed types.
         required_rank: the ranks that every implementation must support. Default: `rank`, up to 5.
         ours: types that this package allows beyond the specification.
     """
@@ -43,10 +43,11 @@ class Limits:
     required_rank: int | Rank | None = None
     ours: tuple[DataType, ...] = ()
 
-    @property
-    def ranks(self) -> Rank:
-        """Smallest and largest allowed rank."""
-        return (self.rank, self.rank) if isinstance(self.rank, int) else self.rank
+    ranks: Rank = field(init=False, repr=False, compare=False)
+    """The smallest and the largest allowed rank."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", (self.rank, self.rank) if isinstance(self.rank, int) else self.rank)
 
     @property
     def required_ranks(self) -> Rank:
@@ -62,7 +63,7 @@ class Limits:
         return self.types + self.ours
 
     def resolved(self, rows: Mapping[str, "Limits"]) -> "Limits":
-        """The row with the types that `same_as` stands for, and `required` filled in."""
+        """The row with the types that `same_as` refers to, and with `required` filled in."""
         types, ours = self.types, self.ours
         if self.same_as is not None and not types:
             other = rows[self.same_as].resolved(rows)
@@ -75,7 +76,7 @@ LimitsTable: TypeAlias = Mapping[str, Mapping[str, Limits]]
 """Operator (method name) -> operand (parameter name, or `output`, `output0`, `outputs`) -> its row."""
 
 SPEC_LIMITS: Final[dict[str, dict[str, Limits]]] = {}
-"""The specification's limits, filled by the `operator` decorator as the families are imported."""
+"""The specification's limits. The `operator` decorator fills the table when the families are imported."""
 
 
 _NO_FLOATS: Final = tuple(t for t in ALL if t not in FLOATS)
@@ -83,16 +84,16 @@ ALGORITHM_GAPS: Final[dict[str, dict[str, Sequence[DataType]]]] = {
     "is_nan": {"a": _NO_FLOATS},
     "is_infinite": {"a": _NO_FLOATS},
 }
-"""What the specification's tables allow and its algorithms refuse: no backend promises it."""
+"""Data types that the specification's tables allow but its algorithms reject. No backend supports them."""
 
 
 def narrowed(
     gaps: Mapping[str, Mapping[str, Sequence[DataType] | Limits]], table: LimitsTable = SPEC_LIMITS
 ) -> LimitsTable:
-    """`table` without what a backend cannot do.
+    """`table` without the data types and ranks that a backend does not support.
 
-    `gaps` maps an operator and an operand to the data types that are missing there, or to a row that replaces the
-    table's. Operators that are not in `gaps` stay whole.
+    `gaps` maps an operator and an operand to the unsupported data types, or to a row that replaces the table's. All
+    other rows are unchanged.
     """
     result = {op: dict(rows) for op, rows in table.items()}
     for op, operands in gaps.items():

@@ -1,4 +1,4 @@
-"""The specification's camelCase names and ours: one rule, both ways."""
+"""Conversion between the specification's camelCase names and Python names, by one rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def snake(name: str) -> str:
 
 
 def camel(name: str) -> str:
-    """The specification's name of a Python one: the inverse of `snake`.
+    """The specification's name of an operator, option or operand: the inverse of `snake`.
 
     >>> [camel(n) for n in ("conv_transpose2d", "l2_pool2d", "reduce_l1", "gather_nd", "is_nan", "input_layout")]
     ['convTranspose2d', 'l2Pool2d', 'reduceL1', 'gatherND', 'isNaN', 'inputLayout']

@@ -1,16 +1,18 @@
-"""`MLOperand`: one edge of a graph.
+"""`MLOperand`: an edge of a graph.
 
 Spec: https://www.w3.org/TR/webnn/#api-mloperand
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
+from webnn.graph.frozen import setters
 from webnn.graph.unpicklable import Unpicklable
 
 if TYPE_CHECKING:
@@ -19,29 +21,30 @@ if TYPE_CHECKING:
 __all__ = ["MLOperand"]
 
 
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class MLOperand(Unpicklable):
-    """A value that a graph computes, is given (an input), or knows (a constant).
+    """A value of a graph: an input, a constant, or the result of an operator.
 
-    Made by the methods of `MLGraphBuilder`, never directly. It has no data: read the output of a graph for that.
+    The methods of `MLGraphBuilder` make operands. An operand holds no data and never changes. To see values, run the
+    graph and read its outputs.
 
-    It belongs to the builder that made it, through a token, so that a finished graph does not keep its builder alive.
+    An operand belongs to the builder that made it. It keeps a token instead of the builder itself, so that the
+    builder can be freed while the graph lives.
     """
-
-    __slots__ = ("constant", "descriptor", "name", "node", "owner")
 
     _why_unpicklable: ClassVar[str] = (
         "it is a part of the graph that its builder builds. Save the built graph with graph.save(path) and send the"
         " path; an operand may be used any number of times without a copy"
     )
 
-    descriptor: MLOperandDescriptor
     owner: object
+    descriptor: MLOperandDescriptor
     node: Node | None
     """The operator that computes it; None for inputs and constants."""
     name: str | None
-    """The name of an input; None for everything else."""
+    """The name of an input; None for other operands."""
     constant: np.ndarray[Any, Any] | None
-    """The value of a constant, C-contiguous and in native byte order; None for everything else."""
+    """The value of a constant, C-contiguous and in native byte order; None for other operands."""
 
     def __init__(
         self,
@@ -52,11 +55,11 @@ class MLOperand(Unpicklable):
         name: str | None = None,
         constant: np.ndarray[Any, Any] | None = None,
     ) -> None:
-        self.owner = owner
-        self.descriptor = descriptor
-        self.node = node
-        self.name = name
-        self.constant = constant
+        _set_owner(self, owner)
+        _set_descriptor(self, descriptor)
+        _set_node(self, node)
+        _set_name(self, name)
+        _set_constant(self, constant)
 
     @property
     def data_type(self) -> DataType:
@@ -93,3 +96,6 @@ class MLOperand(Unpicklable):
 
     def __array__(self, *_: object, **__: object) -> np.ndarray[Any, Any]:
         self._no_data("data")
+
+
+_set_owner, _set_descriptor, _set_node, _set_name, _set_constant = setters(MLOperand)

@@ -1,45 +1,46 @@
-"""How an operator is defined: a method, and above it its rows of the tensor limits.
+"""The definition of an operator: a method, with its rows of the tensor limits above it.
 
 ::
 
     class Matrix(Operators):
         @operator(a=Limits(FLOATS, rank=2), b=Limits(same_as="a", rank=2), ..., output=Limits(same_as="a", rank=2))
         def gemm(self, a: MLOperand, b: MLOperand, *, alpha: float = 1.0, label: str = "") -> MLOperand:
-            ...validate what the rows do not say, raising ValidationError("what is wrong")...
+            ...validate the rest, and raise ValidationError("the reason")...
             descriptor = MLOperandDescriptor(a.data_type, shape)
             return self._add("gemm", {"a": a, "b": b}, descriptor, label=label, alpha=alpha)
 
-The decorator checks before the method runs: the builder can still build; every operand is an operand of this builder;
-its data type and rank are within the limits of the builder's backend; types that must be the same are. It puts
-`[label] operator: ` in front of every error, so the method's messages only say what is wrong.
+Before the method runs, the decorator checks that the builder has not built yet, that every operand belongs to this
+builder, that its data type and rank are within the limits of the backend, and that data types that must be the same
+are. It puts `[label] operator: ` in front of every error, so that the method's messages give only the reason.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import printable, shown
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.ir import Attribute, Node
+from webnn.graph.ir import Attribute, Node, Operands
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
 from webnn.graph.operand import MLOperand
 
-__all__ = ["OPERATORS", "Operators", "operator"]
+__all__ = ["OPERATORS", "Operators", "default_label", "operator"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="Operators")
 
 OPERATORS: Final[dict[str, inspect.Signature]] = {}
-"""Every operator's method name and signature, filled by the `operator` decorator."""
+"""The method name and signature of every operator. The `operator` decorator fills it."""
 
 
 class Host(Protocol):
-    """What an operator needs to know of the context it is built for."""
+    """The part of a context that operators use."""
 
     @property
     def limits(self) -> LimitsTable:
@@ -48,10 +49,11 @@ class Host(Protocol):
 
 
 class Operators:
-    """The base of the operator families: one primitive, `_add`, that they are all written against."""
+    """The base of the operator families. They all add nodes with `_add` or `_add_many`."""
 
     _host: Host
     _owner: object
+    _default_label = ""
 
     def _check_can_build(self) -> None:
         raise NotImplementedError
@@ -66,8 +68,8 @@ class Operators:
         label: str,
         **attributes: Attribute,
     ) -> MLOperand:
-        """Add a node with one output. Operands that are None were not given."""
-        return self._add_many(op, operands, [output], label=label, **attributes)[0]
+        """Add a node with one output. An operand that is None was not given."""
+        return self._node(op, operands, (output,), label, attributes).outputs[0]
 
     def _add_many(
         self,
@@ -80,19 +82,45 @@ class Operators:
         **attributes: Attribute,
     ) -> list[MLOperand]:
         """Add a node with several outputs."""
+        return list(self._node(op, operands, outputs, label, attributes).outputs)
+
+    def _node(
+        self,
+        op: str,
+        operands: Mapping[str, MLOperand | Sequence[MLOperand] | None],
+        outputs: Sequence[MLOperandDescriptor],
+        label: str,
+        attributes: Mapping[str, Attribute],
+    ) -> Node:
         rows = self._host.limits[op]
+        shared = rows.get("output") or rows.get("outputs")
         for i, descriptor in enumerate(outputs):
-            row = rows.get("output") or rows.get("outputs") or rows.get(f"output{i}")
+            row = shared or rows.get(f"output{i}")
             if row is not None:
                 _check_descriptor("output", descriptor, row)
-        given = {name: o if isinstance(o, MLOperand) else tuple(o) for name, o in operands.items() if o is not None}
-        node = Node(op, given, attributes, label)
-        node.outputs = tuple(MLOperand(self._owner, descriptor, node=node) for descriptor in outputs)
-        return list(node.outputs)
+        given: dict[str, Operands] = {}
+        for name, operand in operands.items():
+            if operand is not None:
+                given[name] = operand if isinstance(operand, MLOperand) else tuple(operand)
+        return Node(op, given, attributes, label or self._default_label, outputs=outputs, owner=self._owner)
+
+
+@contextmanager
+def default_label(builder: Operators, label: str) -> Iterator[None]:
+    """Give `label` to the operators that `builder` adds meanwhile without a label of their own.
+
+    An inner default hides an outer one. Error messages show only labels that the call was given.
+    """
+    outer = builder._default_label
+    builder._default_label = label
+    try:
+        yield
+    finally:
+        builder._default_label = outer
 
 
 def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
-    """Define an operator by its method and its rows of the tensor limits; see the module's documentation."""
+    """Define an operator by a method and its rows of the tensor limits. See the documentation of this module."""
 
     def define(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
         op = method.__name__
@@ -123,7 +151,7 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
                         if optional:
                             continue
                         if position >= len(args) and name not in kwargs:
-                            break  # the call below raises Python's own TypeError for a missing argument
+                            break  # the call below raises Python's TypeError for a missing argument
                     if isinstance(value, MLOperand) and name != "inputs":
                         _check_operand(name, value, owner, limits[name], types)
                         types[name] = value
@@ -159,7 +187,8 @@ def _check_operand(name: str, operand: object, owner: object, row: Limits, types
 
 def _check_descriptor(name: str, descriptor: MLOperandDescriptor, row: Limits) -> None:
     if descriptor.data_type not in row.types and descriptor.data_type not in row.ours:
-        raise ValidationError(f"{name} is {descriptor.data_type}, but must be {' or '.join(row.allowed) or 'nothing'}")
+        expected = f"must be {' or '.join(row.allowed)}" if row.allowed else "this backend supports no data type for it"
+        raise ValidationError(f"{name} is {descriptor.data_type}, but {expected}")
     low, high = row.ranks
     if not low <= len(descriptor.shape) <= high:
         ranks = f"{low}" if low == high else f"{low} to {high}"

@@ -1,4 +1,4 @@
-"""Windows that slide over the height and width of a tensor: what convolution and pooling share.
+"""Windows that slide over the height and width of a tensor, shared by convolution and pooling.
 
 Spec: https://www.w3.org/TR/webnn/#mlgraphbuilder-calculate-conv-output-size
 """
@@ -31,7 +31,7 @@ MLInputOperandLayout: TypeAlias = Literal["nchw", "nhwc"]
 
 @cache
 def permutation(source: str, target: str) -> tuple[int, ...]:
-    """The transposition from one layout to another, for `Transpose` and `permute_dims`.
+    """The permutation from one layout to another, for `Transpose` and `permute_dims`.
 
     >>> permutation("nhwc", "nchw")
     (0, 3, 1, 2)
@@ -40,7 +40,7 @@ def permutation(source: str, target: str) -> tuple[int, ...]:
 
 
 def pair(name: str, value: object, default: tuple[int, int]) -> tuple[int, int]:
-    """An option for height and width; `default` where it is None."""
+    """An option for height and width, or `default` if it is None."""
     if value is None:
         return default
     height, width = unsigned_list(name, value, length=2)
@@ -48,7 +48,7 @@ def pair(name: str, value: object, default: tuple[int, int]) -> tuple[int, int]:
 
 
 def positive_pair(name: str, value: object, default: tuple[int, int]) -> tuple[int, int]:
-    """An option for height and width, neither of which may be 0."""
+    """An option for height and width, which must both be at least 1."""
     result = pair(name, value, default)
     if 0 in result:
         raise ValidationError(f"{name} must be at least 1, got {list(result)}")
@@ -56,23 +56,23 @@ def positive_pair(name: str, value: object, default: tuple[int, int]) -> tuple[i
 
 
 def window_padding(value: object) -> tuple[int, ...]:
-    """The `padding` option: beginning and ending of the height, then of the width; 0 where it is None."""
+    """The `padding` option: beginning and ending of the height, then of the width; zeros if it is None."""
     return (0, 0, 0, 0) if value is None else unsigned_list("padding", value, length=4)
 
 
 def check_output_sizes(sizes: tuple[int, int], derivation: Callable[[], str]) -> None:
-    """Check that both are valid dimensions; `derivation()` says what they come from."""
+    """Check that both are valid dimensions. `derivation()` describes how they were computed, for the message."""
     for axis, size in zip(("height", "width"), sizes, strict=True):
         if not 1 <= size <= MAX_DIMENSION:
             raise ValidationError(
-                f"the output {axis} would be {size}, which is not in 1 to {MAX_DIMENSION}: {derivation()}"
+                f"the output {axis} would be {size}, but must be 1 to {MAX_DIMENSION}: {derivation()}"
             )
 
 
 class Sweep(NamedTuple):
-    """A window's way along one axis of the input: output `o` reads the inputs `o * stride + tap * dilation - begin`.
+    """The windows along one axis: output `o` reads the inputs `o * stride + tap * dilation - begin`.
 
-    Inputs below 0, or from `input` on, are padding.
+    Inputs below 0 or at least `input` are padding.
     """
 
     input: int
@@ -89,27 +89,27 @@ class Sweep(NamedTuple):
 
     @property
     def floor_size(self) -> int:
-        """How many whole windows there are; 0 or less if there is none."""
+        """The number of whole windows; 0 or negative if there is none."""
         return (self.input - self.span + self.begin + self.end) // self.stride + 1
 
     @property
     def ceil_size(self) -> int:
-        """How many windows there are if the last may be partial."""
+        """The number of windows if the last one may be partial."""
         return -((self.span - self.input - self.begin - self.end) // self.stride) + 1
 
     @property
     def transposed_size(self) -> int:
-        """How many values the transposed sweep writes, where each of the inputs is spread over a window."""
+        """The number of values that the transposed sweep writes, which spreads each input over a window."""
         return (self.input - 1) * self.stride + self.span - self.begin - self.end
 
     def trimmed(self, outputs: int) -> tuple[range, Sweep]:
-        """Those of so many windows that reach the data, at least one, and their sweep without useless taps or padding.
+        """The windows that reach the data, at least one, and their sweep without unused taps and padding.
 
-        `end` is then exact: below 0 where the last values of the input are in no window.
+        The `end` of that sweep is exact. It is negative if the last values of the input are not in any window.
         """
         last = min(outputs - 1, (self.begin + self.input - 1) // self.stride)
         first = max(0, (self.begin - self.span) // self.stride + 1)
-        if first > last:  # none does; this one lies on the padding before the data
+        if first > last:  # no window does: take one on the padding before the data
             return range(last, last + 1), Sweep(self.input, 1, 1, 0, self.input + 1, 1)
         begin = self.begin - first * self.stride
         way = (last - first) * self.stride
@@ -131,9 +131,9 @@ class Sweep(NamedTuple):
         return counts
 
     def taps(self, outputs: int, inputs: int) -> Iterator[tuple[int, slice, slice]]:
-        """Each tap that meets the data: its number, the outputs that read through it, the inputs that they read.
+        """Each tap that reaches the data, with the outputs that read through it and the inputs that they read.
 
-        A transposed sweep is the same with the names exchanged: its inputs are written through the tap to its outputs.
+        In a transposed sweep the roles are exchanged: the inputs are written through the tap to the outputs.
         """
         first = max(0, -(((outputs - 1) * self.stride - self.begin) // self.dilation))
         last = min(self.window - 1, (inputs - 1 + self.begin) // self.dilation)

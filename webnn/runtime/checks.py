@@ -23,11 +23,11 @@ from webnn.runtime.graph import MLGraph
 from webnn.runtime.tensor import MLTensor
 
 __all__ = [
+    "check_graph",
+    "check_tensor",
     "constant_arguments",
     "feeds",
     "refuse_dispatch",
-    "refuse_graph",
-    "refuse_tensor",
     "tensor_arguments",
     "writable_array",
 ]
@@ -74,7 +74,7 @@ def feeds(
     device: Device, call: str, graph: MLGraph, inputs: Mapping[str, Any]
 ) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
     """The inputs of `run`, `compute` and `stream` as arrays, in the order of the graph's inputs."""
-    refuse_graph(device, call, graph)
+    check_graph(device, call, graph)
     found = []
     try:
         if not isinstance(inputs, Mapping):
@@ -95,7 +95,7 @@ def feeds(
     return found
 
 
-def refuse_graph(device: Device, call: str, graph: object) -> None:
+def check_graph(device: Device, call: str, graph: object) -> None:
     """Raise if `graph` cannot be run on `device`."""
     if not isinstance(graph, MLGraph):
         raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
@@ -106,7 +106,7 @@ def refuse_graph(device: Device, call: str, graph: object) -> None:
         raise InvalidStateError(f"{call}: {graph!r} was destroyed")
 
 
-def refuse_tensor(device: Device, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
+def check_tensor(device: Device, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
     """Raise if `tensor` cannot be read or written on `device`."""
     if not isinstance(tensor, MLTensor):
         raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")

@@ -25,9 +25,10 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
+from webnn.runtime.draft import Draft
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
-from webnn.runtime.saving import Draft, SavedGraphs, check_key
+from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise
@@ -68,6 +69,7 @@ class MLContext(Unpicklable):
         self._timeline = self._device.timeline
         self._saved = SavedGraphs(cache_dir)
         self._device.on_lost(self._saved.lose)
+        self._device.on_forked(self._saved.forked)
 
     # Its properties.
 
@@ -215,7 +217,7 @@ class MLContext(Unpicklable):
             or tensor._destroyed
             or not tensor._writable
         ):
-            checks.refuse_tensor(self._device, "write_tensor", tensor, "writable")
+            checks.check_tensor(self._device, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -253,7 +255,7 @@ class MLContext(Unpicklable):
             or tensor._destroyed
             or not tensor.readable
         ):
-            checks.refuse_tensor(self._device, "read_tensor", tensor, "readable")
+            checks.check_tensor(self._device, "read_tensor", tensor, "readable")
         if out is None:
             return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
@@ -283,7 +285,7 @@ class MLContext(Unpicklable):
         """
         device = self._device
         if graph.__class__ is not MLGraph or graph._device is not device or graph._destroyed:
-            checks.refuse_graph(device, "dispatch", graph)
+            checks.check_graph(device, "dispatch", graph)
         try:
             names = []
             for name, shelf in graph._input_shelves:
@@ -355,7 +357,7 @@ class MLContext(Unpicklable):
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
-        checks.refuse_graph(self._device, "stream", graph)
+        checks.check_graph(self._device, "stream", graph)
 
         def run(item: Any) -> Promise[Any]:
             given = checks.feeds(self._device, "stream", graph, item)
@@ -383,7 +385,7 @@ class MLContext(Unpicklable):
         Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
         """
         check_key("save_graph", key)
-        checks.refuse_graph(self._device, "save_graph", graph)
+        checks.check_graph(self._device, "save_graph", graph)
         kept = graph._graph
         return self._saved.submit(lambda store: store.save(key, kept))
 

@@ -2,10 +2,11 @@
 
 It stands below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
 
-A device ends once, in one of two ways:
+A device ends once, in one of three ways:
 - `lose` is called by `MLContext.destroy`. All dependents have ended when it returns.
 - `forget` is called by the garbage collector once no context, graph or tensor refers to the device, or at the program's
   exit. It waits for nothing, since the collector may have interrupted the very code that it would wait for.
+- `forked` is called in a child process: the device belongs to the parent, and all that waits there with it.
 
 Either way pending promises of the timeline are rejected with `ContextLostError`, and `lost` resolves.
 """
@@ -13,7 +14,6 @@ Either way pending promises of the timeline are rejected with `ContextLostError`
 from __future__ import annotations
 
 import atexit
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ from typing import Final, Protocol
 from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.disk_cache import DiskCache
 from webnn.errors import ContextLostError
+from webnn.forking import belongs_to, on_fork, reentrant_lock
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import ThreadLane
-from webnn.scheduler.promise import Promise, resolve
+from webnn.scheduler.promise import Promise, abandon, resolve
 from webnn.scheduler.timeline import Timeline
 
 __all__ = ["Dependent", "Device", "MLContextLostInfo"]
@@ -46,6 +47,10 @@ class Dependent(Protocol):
 
     def _lose(self, error: ContextLostError) -> None:
         """Called after the timeline has ended: reject pending promises with `error` and give all resources back."""
+        ...
+
+    def _forked(self, error: ContextLostError) -> None:
+        """Called in a child process, where the device is not: abandon pending promises, and refuse every later call."""
         ...
 
 
@@ -82,9 +87,10 @@ class Device:
         """Resolves when the device has ended."""
         # Around `_dependents` and `_lost_message`: a dependent is registered before the device is lost, or not at all.
         # Reentrant for finalizers, which may run at any allocation.
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
         self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
         self._on_lost: list[Callable[[ContextLostError], None]] = []
+        self._on_forked: list[Callable[[ContextLostError], None]] = []
         self._lost_message: str | None = None
         _devices[id(self)] = self
 
@@ -113,6 +119,10 @@ class Device:
     def on_lost(self, callback: Callable[[ContextLostError], None]) -> None:
         """Call `callback(error)` when the device is lost, but not when it is forgotten."""
         self._on_lost.append(callback)
+
+    def on_forked(self, callback: Callable[[ContextLostError], None]) -> None:
+        """Call `callback(error)` in a child process, where the device is not."""
+        self._on_forked.append(callback)
 
     def lose(self, message: str) -> None:
         """End it and everything that depends on it; `message` is the reason. Calling it again is fine."""
@@ -144,6 +154,22 @@ class Device:
         self.timeline.destroy(error, wait=False)
         resolve(self.lost, MLContextLostInfo(message))
 
+    def forked(self, parent: int) -> None:
+        """This process was forked from `parent`, where the device goes on living: here it is lost.
+
+        Nobody is told, since callbacks and event loops belong to the parent. Nothing is given back: the parent's
+        threads, which would have to end first, are not in this process.
+        """
+        if self._lost_message is None:
+            self._lost_message = f"the context was lost: {belongs_to(parent)}"
+        error = ContextLostError(self._lost_message)
+        self.timeline.forked(error)
+        for dependent in list(self._dependents):
+            dependent._forked(error)
+        for callback in self._on_forked:
+            callback(error)
+        abandon(self.lost, error, MLContextLostInfo(belongs_to(parent)))
+
     def _begin_to_end(self, message: str) -> tuple[ContextLostError, list[Dependent]] | None:
         """The error for pending promises, and the dependents; None if the device has ended already."""
         with self._lock:
@@ -158,6 +184,14 @@ class Device:
 
 
 _devices: Final[weakref.WeakValueDictionary[int, Device]] = weakref.WeakValueDictionary()
+
+
+@on_fork
+def _lose_all_in_child(parent: int) -> None:
+    for reference in _devices.valuerefs():
+        device = reference()
+        if device is not None:
+            device.forked(parent)
 
 
 @atexit.register

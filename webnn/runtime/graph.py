@@ -6,7 +6,6 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from inspect import signature
@@ -16,13 +15,14 @@ from typing import Any, ClassVar
 from webnn.backends.base import Cancellation
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
+from webnn.forking import reentrant_lock
 from webnn.graph.arguments import described
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
 from webnn.runtime.saving import SAVERS, registered
-from webnn.scheduler.promise import Promise, reject, resolve
+from webnn.scheduler.promise import Promise, abandon, reject, resolve
 from webnn.scheduler.task import Work
 
 __all__ = ["MLGraph"]
@@ -49,7 +49,7 @@ class MLGraph(Unpicklable):
         self._graph = graph
         self._check = check
         self._destroyed = False
-        self._lock = threading.RLock()  # around `_entry`, which is released once; reentrant for finalizers
+        self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
@@ -92,6 +92,7 @@ class MLGraph(Unpicklable):
             OSError: a file cannot be written.
         """
         if self._destroyed:
+            self._device.check_not_lost()
             raise InvalidStateError(f"save: {self!r} was destroyed")
         path = Path(path)
         saver = SAVERS.get(path.suffix.lower())
@@ -125,7 +126,7 @@ class MLGraph(Unpicklable):
 
     def _compile(self) -> bool:
         """Compile, on the build lane. Returns False, since there is nothing more to do."""
-        if self._cancellation.cancelled:
+        if self._cancellation.cancelled or self._destroyed:
             return False
         device, work = self._device, self._work
         try:
@@ -160,6 +161,11 @@ class MLGraph(Unpicklable):
         self._cancellation.cancel()
         reject(self._compiled, error)
         self._let_go()
+
+    def _forked(self, error: ContextLostError) -> None:
+        """The device is in the parent process, and so are the threads of the compiled graph, which is kept."""
+        self._destroyed = True  # not cancelled: callbacks of the backend may concern the parent
+        abandon(self._compiled, error)
 
     def _let_go(self) -> None:
         # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the

@@ -11,8 +11,8 @@ from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
 from webnn.backends.registry import ACCELERATORS, backend_named, preferred_backend
 from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, shown, unsigned
+from webnn.runtime.cache_options import disk_cache
 from webnn.runtime.context import MLContext
-from webnn.runtime.saving import disk_cache
 
 __all__ = ["ML"]
 
@@ -31,8 +31,8 @@ class ML:
         lanes: int = 1,
         memory_budget: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        session_cache: bool | str | os.PathLike[str] | None = None,
-        session_cache_bytes: int | None = None,
+        compiled_cache: bool | str | os.PathLike[str] | None = None,
+        compiled_cache_bytes: int | None = None,
     ) -> MLContext:
         """A context on the device that fits the preferences best. Usable at once, and awaitable.
 
@@ -54,11 +54,11 @@ class ML:
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
             cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
                 or else `webnn` in the user's cache folder.
-            session_cache: keep compiled graphs on disk for the next program: True for `cache_dir`, or a folder.
-                Default: the environment variable `WEBNN_SESSION_CACHE` ("on", "off" or a folder), or else off, since
+            compiled_cache: keep compiled graphs on disk for the next program: True for `cache_dir`, or a folder.
+                Default: the environment variable `WEBNN_COMPILED_CACHE` ("on", "off" or a folder), or else off, since
                 most graphs are compiled in less time than it takes to verify a stored one (see docs/caching.md).
-            session_cache_bytes: the most bytes that they may take. Default: the environment variable
-                `WEBNN_SESSION_CACHE_BYTES`, or else 1 GiB.
+            compiled_cache_bytes: the most bytes that they may take. Default: the environment variable
+                `WEBNN_COMPILED_CACHE_BYTES`, or else 1 GiB.
 
         Raises:
             ValidationError: an option is not one of its values.
@@ -82,7 +82,7 @@ class ML:
                 raise ValidationError(f"memory_budget must be a number of bytes, got {shown(memory_budget)}")
             if not isinstance(cache_dir, str | os.PathLike | None):
                 raise ValidationError(f"cache_dir must be a path, got {cache_dir!r}")
-            disk = disk_cache(session_cache, session_cache_bytes, cache_dir)
+            disk = disk_cache(compiled_cache, compiled_cache_bytes, cache_dir)
         except ValidationError as error:
             raise ValidationError(f"create_context: {error}") from None
         if backend is not None:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import weakref
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from webnn.errors import InvalidStateError, ValidationError
+from webnn.errors import ContextLostError, InvalidStateError, ValidationError
+from webnn.forking import belongs_to, on_fork
 from webnn.graph.arguments import unsigned
 from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import current_bridge
-from webnn.scheduler.promise import Promise, resolve
+from webnn.scheduler.promise import Promise, abandon, resolve
 
 __all__ = ["Stream", "StreamResults"]
 
@@ -123,7 +125,8 @@ class Stream(Unpicklable):
             window.raise_error()
         finally:
             window.give_up()
-            cancel()
+            if not window.forked:  # the task that takes the items is one of the parent's event loop
+                cancel()
 
     async def _pump(self, source: AsyncIterable[Any], window: _Window) -> None:
         """Run the items of `source`, never more of them than the window holds."""
@@ -184,8 +187,10 @@ class _Window:
         self.runs: deque[Promise[Any]] = deque()
         self.ended = False
         self.given_up = False
+        self.forked = False
         self._error: BaseException | None = None
         self._change: Promise[None] | None = None  # set while the pump or the consumer waits for it
+        _windows.add(self)
 
     @property
     def is_full(self) -> bool:
@@ -232,6 +237,14 @@ class _Window:
             run.cancel()
         self.change()
 
+    def end_in_child(self, error: ContextLostError) -> None:
+        """This process is a child that was forked: there are no more items, and those who wait are of the parent."""
+        self.forked = self.ended = True
+        self._error = error
+        change, self._change = self._change, None
+        if change is not None:
+            abandon(change, error)
+
     def change(self) -> None:
         """Wake the one who waits for a change."""
         change, self._change = self._change, None
@@ -243,6 +256,15 @@ class _Window:
         if self._change is None:
             self._change = Promise()
         return self._change
+
+
+_windows: Final[weakref.WeakSet[_Window]] = weakref.WeakSet()
+
+
+@on_fork
+def _end_all_in_child(parent: int) -> None:
+    for window in list(_windows):
+        window.end_in_child(ContextLostError(f"the stream has ended: {belongs_to(parent)}"))
 
 
 def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:

@@ -75,7 +75,7 @@ class MLTensor(Unpicklable):
         self._name = _TensorName(device, device.pool.shelf(descriptor))
         self.descriptor = descriptor
         self._destroyed = False
-        # One shelf stands for this device and this descriptor: comparing it compares both. None: not dispatchable.
+        # A shelf stands for one device and one descriptor: comparing it compares both. None: it is not dispatchable.
         self._home = None if constant else self._name.shelf
         self._writable = writable
         self.readable = readable
@@ -115,6 +115,11 @@ class MLTensor(Unpicklable):
     def _lose(self, error: ContextLostError) -> None:
         """The device is gone, and has rejected the reads."""
         self.destroy()
+
+    def _forked(self, error: ContextLostError) -> None:
+        """The device is in the parent process, and its timeline has abandoned the reads."""
+        self._destroyed = True
+        self._home = None
 
     def __await__(self) -> Generator[Any, Any, MLTensor]:
         self._check_alive()

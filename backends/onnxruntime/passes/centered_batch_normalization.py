@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, remade, rewritten
+from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 
@@ -34,4 +34,4 @@ def _centered(node: Node) -> Sequence[MLOperand]:
     features = operand.shape[axis]
     mean = builder.reshape(node["mean"], [features, *[1] * (operand.rank - axis - 1)])
     zero = builder.full(0, [features], "float32")
-    return remade(node, {**node.operands, "input": builder.sub(operand, mean), "mean": zero}).outputs
+    return node.replace(operands={**node.operands, "input": builder.sub(operand, mean), "mean": zero}).outputs

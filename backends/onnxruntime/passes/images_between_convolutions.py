@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, remade, rewritten
+from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
@@ -53,7 +53,7 @@ class _Rows:
         if operands is None:
             return None
         descriptor = MLOperandDescriptor(node.output.data_type, _image_shape(node.output.shape))
-        image = remade(node, operands, [descriptor]).output
+        image = node.replace(operands=operands, outputs=[descriptor]).output
         rows = Replacement(node).reshape(image, node.output.shape)
         self._images[rows] = image
         return [rows]

@@ -11,8 +11,16 @@ from collections.abc import Callable
 from typing import Final
 
 from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
+from webnn.backends.onnxruntime.passes.centered_instance_normalization import centered_instance_normalization
+from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
 from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
+from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
+from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
+from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
+from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
+from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
+from webnn.backends.onnxruntime.passes.sums_without_unit_axes import sums_without_unit_axes
 from webnn.graph.ir import Graph
 
 __all__ = ["PASSES", "prepared"]
@@ -21,6 +29,14 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
     exact_sigmoid,
     centered_batch_normalization,
+    centered_instance_normalization,
+    exact_elu,
+    norms_in_range,
+    staged_average_pools,  # after it: makes stages of its averages
+    reductions_by_sums,
+    staged_cumulative_sums,
+    staged_sums,  # makes stages of the sums and means of all before
+    sums_without_unit_axes,  # last: those that are not in stages
 )
 """First to last; a pass that has to run before or after another says why here."""
 

@@ -21,11 +21,11 @@ from webnn.backends.onnx.model import MADE_BYTES
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType, Number
-from webnn.graph.ir import Attribute, Graph, Node
+from webnn.graph.ir import Graph, Node
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Replacement", "Rule", "readers", "remade", "rewritten"]
+__all__ = ["Replacement", "Rule", "readers", "rewritten"]
 
 Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
 """The operands that stand for a node's outputs from now on, one for each; None to keep the node."""
@@ -44,7 +44,7 @@ def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
     for original in graph.nodes:
         node = original
         if any(operand in stands_for for operand in original.inputs()):
-            node = remade(original, _replaced(original.operands, stands_for))
+            node = original.replace(operands=_replaced(original.operands, stands_for))
         outputs = (rule(node) if original in chosen else None) or node.outputs
         for before, after in zip(original.outputs, outputs, strict=True):
             if after is not before:
@@ -54,18 +54,6 @@ def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
         return graph
     result = Graph(list(graph.inputs.values()), {name: stands_for.get(o, o) for name, o in graph.outputs.items()})
     assert list(result.inputs) == list(graph.inputs), "a pass must not lose an input"
-    return result
-
-
-def remade(
-    node: Node,
-    operands: Mapping[str, MLOperand | tuple[MLOperand, ...]],
-    descriptors: Sequence[MLOperandDescriptor] | None = None,
-) -> Node:
-    """The operator of `node` on other operands, with outputs of `descriptors` (default: those of `node`)."""
-    wanted = [output.descriptor for output in node.outputs] if descriptors is None else descriptors
-    result = Node(node.op, operands, node.attributes, node.label)
-    result.outputs = tuple(MLOperand(node.output.owner, descriptor, node=result) for descriptor in wanted)
     return result
 
 
@@ -90,7 +78,7 @@ class Replacement(MLGraphBuilder[Graph]):
     def __init__(self, node: Node) -> None:
         super().__init__(_HOST)
         self._owner = node.output.owner
-        self._label = _label(node)
+        self._default_label = node.label or node.op
 
     def full(self, number: Number, shape: Sequence[int], data_type: DataType) -> MLOperand:
         """A constant of one number; where it would be large, an `expand` of the number."""
@@ -98,18 +86,6 @@ class Replacement(MLGraphBuilder[Graph]):
         if descriptor.byte_length <= MADE_BYTES:
             return self.constant(np.full(shape, number, descriptor.dtype))
         return self.expand(self.constant(data_type, number), shape)
-
-    def _add_many(
-        self,
-        op: str,
-        operands: Mapping[str, MLOperand | Sequence[MLOperand] | None],
-        outputs: Sequence[MLOperandDescriptor],
-        /,
-        *,
-        label: str,
-        **attributes: Attribute,
-    ) -> list[MLOperand]:
-        return super()._add_many(op, operands, outputs, label=label or self._label, **attributes)
 
 
 class _Host:
@@ -127,10 +103,6 @@ class _Host:
 
 
 _HOST = _Host()
-
-
-def _label(node: Node) -> str:
-    return node.label or node.op
 
 
 def _replaced(

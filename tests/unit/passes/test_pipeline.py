@@ -19,12 +19,22 @@ def a_graph_for_every_pass() -> Graph:
     builder = direct_builder()
     x = builder.input("x", [1, 1, 3, 4], "float32")
     one = builder.constant(np.ones(1, np.float32))
+    long = builder.expand(builder.slice(x, [0, 0, 0, 0], [1, 1, 1, 1]), [1, 1, 100, 100])
     rows = builder.reshape(builder.conv2d(x, builder.constant(np.ones((1, 1, 3, 1), np.float32))), [1, 1, 4])
     return builder.build(
         {
             "rows": builder.relu(rows),
             "sigmoid": builder.sigmoid(x),
             "normalized": builder.batch_normalization(x, one, one),
+            "instance": builder.instance_normalization(x),
+            "elu": builder.elu(x),
+            "norm": builder.reduce_l2(x),
+            "size": builder.reduce_l1(x),
+            "pooled": builder.l2_pool2d(x),
+            "averaged": builder.average_pool2d(long, window_dimensions=[40, 40]),
+            "sum": builder.reduce_sum(long),
+            "tall sum": builder.reduce_sum(long, axes=[2]),
+            "running": builder.cumulative_sum(builder.reshape(long, [10000]), 0),
         }
     )
 
@@ -64,7 +74,10 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     graph = a_graph_for_every_pass()
     save_onnx(graph, tmp_path / "model.onnx")
     nodes = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
-    assert nodes == ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization"]
+    written = ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization", "InstanceNormalization", "Elu"]
+    reduced = ["ReduceL2", "ReduceL1", "GlobalLpPool"]
+    long = ["Slice", "Expand", "AveragePool", "ReduceSum", "ReduceSum", "Reshape", "CumSum"]
+    assert nodes == written + reduced + long
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:

@@ -1,1 +1,1 @@
-"""One module per command, called as the command is; its `command` is what `webnn.cli.program` looks for."""
+"""One module per command, with the name of the command; `webnn.cli.program` looks for its `command`."""

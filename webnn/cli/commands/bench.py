@@ -17,7 +17,7 @@ import onnxruntime
 from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
 from webnn.cli.models import blueprint, save_model
-from webnn.cli.output import console, heading, print_json, progress, table, text
+from webnn.cli.output import console, counted, heading, print_json, progress, table, text
 from webnn.cli.timing import calls_within, in_turn, percentiles, ratios
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
@@ -45,7 +45,7 @@ _TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}
     "--depth", default=4, type=click.IntRange(1), show_default=True, help="Runs under way at once, for the throughput."
 )
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="As for `run`; the others are random.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of what is random.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values.")
 @click.option("--no-peer", is_flag=True, help="Time it alone.")
 @options.backend
 @options.as_json
@@ -68,7 +68,7 @@ def command(
 
     Latency is that of one call that waits for its outputs: context.compute against session.run. Throughput is that of
     context.stream against session.run in a loop. The two take turns; ratios are medians over the rounds, with the
-    smallest and the largest. A model that is no ONNX file is exported to one for the peer.
+    smallest and the largest. A model in another format is exported to ONNX for the peer.
     """
     source = options.source_of(model, shapes, constants)
     bare = options.read(model, shapes, constants, blueprint())  # loads the libraries, and the file into memory
@@ -97,7 +97,7 @@ def command(
 
 
 class _Peer:
-    """Plain onnxruntime on the same model, called the way that people call it."""
+    """Plain onnxruntime on the same model, called in the usual way."""
 
     def __init__(self, model: Path, graph: Graph, values: Mapping[str, Any], threads: int) -> None:
         settings = onnxruntime.SessionOptions()
@@ -109,7 +109,7 @@ class _Peer:
                 self._session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
                 self._feeds = _feeds_of(self._session, values)
                 self()
-            except Exception as error:  # onnxruntime's have no common base
+            except Exception as error:  # onnxruntime's exceptions have no common base
                 reason = f"plain onnxruntime cannot run it: {error}"
                 raise OperationError(f"{reason}\n--no-peer times the model without it") from error
             self.first_seconds = time.perf_counter() - started
@@ -198,7 +198,7 @@ def _onnx_file(model: Path, graph: Graph) -> Iterator[Path]:
 
 
 def _feeds_of(session: Any, values: Mapping[str, Any]) -> dict[str, Array]:
-    """What the peer is given: the same values, in the types that the file asks for."""
+    """The inputs of the peer: the same values, in the types that the file asks for."""
     feeds = {}
     for wanted in session.get_inputs():
         if wanted.name in values:
@@ -221,7 +221,8 @@ def _print(data: dict[str, Any]) -> None:
     rows.append(["file to first result", *(f"{first[name] * 1e3:.4g} ms" for name in names), *once])
     columns = ["", *names, "ratio", "smallest .. largest"]
     table(columns, rows, right=columns[1:])
-    note = f"{data['rounds']} rounds, {data['calls']['webnn']} calls; {data['depth']} runs under way for the throughput"
+    rounds, calls, depth = counted(data["rounds"], "round"), counted(data["calls"]["webnn"], "call"), data["depth"]
+    note = f"{rounds}, {calls}; {counted(depth, 'run')} under way for the throughput"
     console().print(f"[dim]{text(note)}[/dim]")
 
 

@@ -12,7 +12,7 @@ import click
 
 from webnn.cli import options
 from webnn.cli.models import blueprint
-from webnn.cli.output import console, heading, print_json, table, text
+from webnn.cli.output import console, counted, heading, print_json, table, text
 from webnn.cli.target import Target, problems, recorded_targets, target_named
 from webnn.errors import NotSupportedError
 from webnn.graph.ir import Graph
@@ -37,7 +37,7 @@ def command(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Would MODEL build there? If not: which node, for which type or rank, and what would do instead.
+    """Check whether MODEL builds on targets; if not, list the nodes, the reasons and the nearest alternatives.
 
     Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and your own
     browser's: save JSON.stringify(context.opSupportLimits()) to a file.
@@ -76,18 +76,19 @@ def _print(one: dict[str, Any], everything: bool) -> None:
     found = one["problems"]
     heading(f"{one['target']} ({one['description']})")
     if one["builds"]:
-        console().print(f"[green]yes[/green], all {one['nodes']} nodes")
+        console().print(f"[green]yes[/green], {'all ' if one['nodes'] > 1 else ''}{counted(one['nodes'], 'node')}")
     else:
         counts = Counter(problem["kind"] for problem in found)
         summary = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        console().print(f"[red]no[/red], {one['nodes_refused']} of {one['nodes']} nodes refused; problems: {summary}")
+        refused = f"{one['nodes_refused']} of {counted(one['nodes'], 'node')} refused"
+        console().print(f"[red]no[/red], {refused}; problems: {summary}")
         shown = found if everything else found[:SHOWN]
         alike: dict[tuple[str, ...], list[str]] = {}
         for problem in shown:
             row = tuple(problem[key] for key in ("where", "given", "allowed", "help"))
             alike.setdefault(row, []).append(problem["operand"])
         rows = [[where, " ".join(operands), *rest] for (where, *rest), operands in alike.items()]
-        table(["node", "operand", "in the model", "the target", "what would do"], rows)
+        table(["node", "operand", "in the model", "the target", "alternative"], rows)
         if len(found) > len(shown):
             console().print(f"... and {len(found) - len(shown)} more: --all")
     for quirk in one["quirks"]:

@@ -18,19 +18,19 @@ __all__ = ["command"]
 @click.command("convert")
 @options.model
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Replace TARGET if it is there.")
+@click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @options.as_json
 def command(
     *, model: Path, shapes: Sequence[str], constants: Sequence[str], target: Path, force: bool, as_json: bool
 ) -> int:
-    """Write MODEL to TARGET, in the format that the end of its name says.
+    """Write MODEL to TARGET, in the format of its suffix.
 
-    The graph that is written is WebNN's: open dimensions have the sizes given, and what was known beforehand is folded.
+    The result is the WebNN graph: open dimensions have the sizes given, and constant expressions are folded.
     Large weights go to a file beside TARGET.
     """
     check_writable(target)
     if target.exists() and not force:
-        raise OperationError(f"{target} is there already: --force replaces it")
+        raise OperationError(f"{target} exists: --force replaces it")
     graph = options.read(model, shapes, constants, blueprint())
     before = {path: path.stat().st_mtime_ns for path in _beside(target)}
     with progress(f"writing {target.name}"):

@@ -14,7 +14,7 @@ __all__ = ["command"]
 @click.command("devices")
 @options.as_json
 def command(as_json: bool) -> int:
-    """The backends that are known here, and why one cannot be used if it cannot."""
+    """List the backends, with the reason for each that this machine cannot use."""
     known = available_backends()
     preferred = next((name for name in preference() if any(i.name == name and i.available for i in known)), None)
     rows = [

@@ -12,7 +12,7 @@ import click
 from webnn.cli import options
 from webnn.cli.costs import multiply_adds
 from webnn.cli.models import Source, blueprint, outline_of
-from webnn.cli.output import amount, console, heading, print_json, shape_text, size, table, text
+from webnn.cli.output import amount, console, counted, heading, print_json, shape_text, size, table, text
 from webnn.cli.target import problems, target_named, target_names
 from webnn.formats.outline import OpenDimensionsError, Outline, ValueOutline, is_name
 from webnn.graph.ir import Graph
@@ -24,10 +24,11 @@ __all__ = ["command", "summary"]
 @options.model
 @options.as_json
 def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_json: bool) -> int:
-    """What MODEL takes, gives, holds and costs, and where it would build.
+    """Show the inputs, outputs, weights and cost of MODEL, and where it builds.
 
-    Multiply-adds count convolution, matrices and recurrent networks; the rest is little beside them. While dimensions
-    of the inputs have no size, it says what the file does by itself, and which --shape is needed for the rest.
+    Multiply-adds count convolutions, matrix products and recurrent networks; other operators cost little beside them.
+    While dimensions of the inputs have no size, only the contents of the file are shown, with the --shape options that
+    are needed for the rest.
     """
     try:
         graph = options.read(model, shapes, constants, blueprint())
@@ -46,7 +47,7 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
 
 
 def _outlined(outline: Outline, source: Source) -> dict[str, Any]:
-    """All that `webnn info` says about a model that is no graph yet."""
+    """The data of `webnn info` for a model with open dimensions."""
     inputs = [_sized(value, source) for value in outline.inputs if value.name not in source.constants]
     needed: dict[str, str] = {}
     for row in inputs:
@@ -76,7 +77,7 @@ def _sized(value: ValueOutline, source: Source) -> dict[str, Any]:
 
 
 def summary(graph: Graph) -> dict[str, Any]:
-    """All that `webnn info` says about a graph."""
+    """The data of `webnn info` for a graph."""
     costs: dict[str, int] = defaultdict(int)
     for node in graph.nodes:
         costs[node.op] += multiply_adds(node)
@@ -116,7 +117,7 @@ def summary(graph: Graph) -> dict[str, Any]:
 def _print(data: dict[str, Any]) -> None:
     is_graph = "support" in data
     heading(data["model"])
-    weights = f"{amount(data['parameters'])} in {data['constants']} constants"
+    weights = f"{amount(data['parameters'])} in {counted(data['constants'], 'constant')}"
     if is_graph:
         weights += f", {size(data['constant_bytes'])}"
     rows = [["nodes", data["nodes"]], ["parameters", weights]]
@@ -142,7 +143,7 @@ def _print(data: dict[str, Any]) -> None:
         heading("operators of the file")
         rows = [[row["operator"], row["count"]] for row in data["operators"]]
         table(["operator", "count"], rows, right=["count"])
-        heading("what it costs and where it would build depends on its sizes")
+        heading("cost and support depend on the sizes")
         console().print(text(f"give {' '.join(data['open'])}"))
 
 
@@ -162,12 +163,12 @@ def _print_costs(data: dict[str, Any]) -> None:
 
 
 def _print_support(data: dict[str, Any]) -> None:
-    heading("where it would build")
+    heading("support")
     rows = [
         [
             row["target"],
             "yes" if row["builds"] else "no",
-            f"{row['problems']} problems: {row['first']}" if row["first"] else "",
+            f"{counted(row['problems'], 'problem')}: {row['first']}" if row["first"] else "",
         ]
         for row in data["support"]
     ]

@@ -31,10 +31,10 @@ IN_JSON: Final = 10_000
     multiple=True,
     metavar="NAME=VALUE",
     help="VALUE is @FILE.npy, @FILE.npz, @FILE (raw bytes), random, zeros, ones, a number or a JSON list. "
-    "@FILE.npz alone gives all inputs.",
+    "@FILE.npz alone holds all inputs.",
 )
-@click.option("--random", "fill", is_flag=True, help="Random values for all inputs that are left out.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of what is random.")
+@click.option("--random", "fill", is_flag=True, help="Random values for all inputs without one.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values.")
 @click.option(
     "--output", "outputs", multiple=True, metavar="NAME=FILE.npy", help="Where an output goes; or FILE.npz for all."
 )
@@ -101,6 +101,7 @@ def _print(data: dict[str, Any]) -> None:
     table(columns, rows, right=["min", "max", "mean"])
     for row in data["outputs"]:
         if row["not_finite"]:
-            console().print(f"[yellow]{text(row['name'])}: {row['not_finite']} elements are not finite[/yellow]")
+            bad = "1 element is" if row["not_finite"] == 1 else f"{row['not_finite']} elements are"
+            console().print(f"[yellow]{text(row['name'])}: {bad} not finite[/yellow]")
     for path in data["files"]:
         console().print(f"wrote {text(path)}")

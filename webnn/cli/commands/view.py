@@ -10,7 +10,7 @@ import click
 from webnn.backends.files import written_at_once
 from webnn.cli import options
 from webnn.cli.models import blueprint
-from webnn.cli.output import console, print_json, progress, size, text
+from webnn.cli.output import console, counted, print_json, progress, size, text
 from webnn.cli.view.drawing import drawing
 from webnn.cli.view.page import page
 
@@ -35,11 +35,11 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], out
     graph = options.read(model, shapes, constants, blueprint())
     with progress("drawing", len(graph.constants) + 1) as advance:
         drawn = drawing(graph, model.name, advance)
-    content = page(drawn).encode(errors="replace")  # of a file's name that is no text
+    content = page(drawn).encode(errors="replace")  # a file name may not be valid Unicode
     with written_at_once(target, durable=False) as file:
         file.write(content)
     if as_json:
         print_json({"model": str(model), "page": str(target), "bytes": len(content), "nodes": len(graph.nodes)})
     else:
-        console().print(f"{text(target)}: {len(graph.nodes)} nodes, {size(len(content))}")
+        console().print(f"{text(target)}: {counted(len(graph.nodes), 'node')}, {size(len(content))}")
     return 0

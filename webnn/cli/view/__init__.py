@@ -1,1 +1,1 @@
-"""A graph as one HTML page: `drawing` says what is on it, `layout` where, `page` puts it into the page's own files."""
+"""A graph as one HTML page: `drawing` makes its data, `layout` places the boxes, `page` fills in the template."""

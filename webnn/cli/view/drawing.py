@@ -1,4 +1,4 @@
-"""What a page shows of a graph, as one value for JSON: boxes with their details, edges, and where they stand."""
+"""The data of a page, as one value for JSON: boxes with their details, edges, and their places."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHARACTER: Final = 7.4
 WIDEST: Final = 34
 """Characters that a box shows of a long name."""
 FEW: Final = 16
-"""A constant of no more elements is told in full."""
+"""Constants of up to so many elements are listed in full."""
 BINS: Final = 24
 
 _FAMILIES: Final[Mapping[str, str]] = {
@@ -37,8 +37,8 @@ def drawing(graph: Graph, title: str, advance: Callable[[int], object] = lambda 
     """The page's data.
 
     Args:
-        graph: what is drawn.
-        title: what it is called.
+        graph: the graph to draw.
+        title: its name.
         advance: called for each constant looked at, and once for finding the places.
     """
     boxes: list[dict[str, Any]] = []
@@ -121,7 +121,7 @@ def _told(value: Any) -> str:
 
 
 def _constant(operand: MLOperand) -> dict[str, Any]:
-    """What is told of a constant: its few elements, or figures about its many."""
+    """The details of a constant: its few elements, or statistics of its many."""
     array = operand.constant
     assert array is not None
     told = {**_described(operand), "bytes": operand.descriptor.byte_length}
@@ -131,7 +131,7 @@ def _constant(operand: MLOperand) -> dict[str, Any]:
 
 
 def _lines(box: Mapping[str, Any]) -> list[str]:
-    """What is written in a box: what it is, and the shapes of what it gives."""
+    """The text in a box: its operator or name, and the shapes of its outputs."""
     described = box["outputs"] if "outputs" in box else box["operands"]
     first = box["label"] if box["kind"] != "operator" else box["op"]
     shapes = ", ".join(shape_text(one["shape"]) for one in described[:2]) + ", …" * (len(described) > 2)

@@ -36,10 +36,10 @@ class Layout:
 
     Attributes:
         x: of each box.
-        y: likewise.
+        y: of each box.
         trunks: for each box, the points that its far edges pass, one in each layer below it, as far as there are any.
         width: of the whole.
-        height: likewise.
+        height: of the whole.
     """
 
     x: list[float]
@@ -90,7 +90,7 @@ def layout(widths: Sequence[float], sources: Sequence[Sequence[int]]) -> Layout:
 
 
 def _layers(sources: Sequence[Sequence[int]]) -> list[int]:
-    """The layer of each box: below what it reads, and what reads nothing right above its first reader."""
+    """The layer of each box: below its sources; a box without sources, right above its first reader."""
     layers: list[int] = []
     readers: list[list[int]] = [[] for _ in sources]
     for i, read in enumerate(sources):

@@ -365,7 +365,8 @@ function recall() {
 const nodes = boxes.filter((box) => box.kind === "operator").length;
 document.getElementById("title").textContent = data.title;
 document.getElementById("figures").textContent =
-  `${nodes} nodes, ${amount(data.parameters)} parameters, ${amount(data.multiply_adds)} multiply-adds`;
+  `${nodes} ${nodes === 1 ? "node" : "nodes"}, ${amount(data.parameters)} ${data.parameters === 1 ? "parameter" : "parameters"}, `
+  + `${amount(data.multiply_adds)} ${data.multiply_adds === 1 ? "multiply-add" : "multiply-adds"}`;
 colour(dark.matches ? "dark" : "light");
 fit(0.8);
 recall();

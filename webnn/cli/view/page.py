@@ -15,9 +15,9 @@ __all__ = ["page"]
 
 
 def page(drawing: Mapping[str, Any]) -> str:
-    """The page that shows what `webnn.cli.view.drawing` gave."""
+    """The page for the data that `webnn.cli.view.drawing` made."""
     folder = files("webnn.cli.view")
-    # Within a script element only "<" could end it; JSON has another spelling for that.
+    # Only "<" could end a script element; JSON can escape it.
     data = json.dumps(finite(drawing), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "TITLE": escape(str(drawing["title"])),

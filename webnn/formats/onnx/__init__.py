@@ -1,8 +1,8 @@
-"""ONNX models as WebNN graphs.
+"""ONNX models as WebNN graphs, in four folders.
 
-`reading` turns a file, bytes or a `ModelProto` into a model whose weights stay where they are; `importer` walks its
-nodes, folds what is known already, and calls for each other node the function that `table` has for it; these stand in
-one module per family, listed in `families`.
+`file/` turns a path, bytes or a `ModelProto` into a model whose weights stay in the file. `importing/` walks the nodes
+of its graph, folds constants, and looks up for each other node the function that imports it. `operators/` holds these
+functions, one module per family of operators, and `patterns/` holds the compositions that several of them share.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from webnn.forking import import_lock
 from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["OnnxModel", "import_onnx", "load_onnx"]
 
 OnnxModel: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | ModelProto"
-"""Where a model comes from: a path, the bytes of a file, or a model that is loaded already."""
+"""A model: a path, the bytes of a file, or a loaded `onnx.ModelProto`."""
 
 
 def load_onnx(
@@ -38,28 +39,29 @@ def load_onnx(
 ) -> MLGraph:
     """The graph of an ONNX model of opset 7 or newer, compiled in the background: usable at once, and awaitable.
 
-    Weights are not copied: those in a file are read from where they lie in it, when they are needed. What the model
-    computes from constants and shapes alone is computed here, once. Types that WebNN lacks are held by their nearest
-    neighbours: bool by uint8 (0 and 1), double and bfloat16 by float32, int16 and uint16 by int32.
+    Weights are not copied: those in a file are read from it when they are needed. Values that depend only on constants
+    and shapes are computed during the import. Types that WebNN lacks are held by others: bool by uint8 (0 and 1),
+    double and bfloat16 by float32, int16 and uint16 by int32. Tensors in bfloat16 are rounded to its precision wherever
+    ONNX rounds them: inputs, casts, and the result of each node.
 
     Args:
         model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must lie in the folder of the model.
-        context: where the graph shall run. Default: a new one, `webnn.ML().create_context()`.
+        context: the context that runs the graph. Default: a new one, `webnn.ML().create_context()`.
         shapes: sizes for dimensions that the model leaves open: by the dimension's name, `{"batch": 1}`, or the whole
             shape by the input's name, `{"x": [1, 3, 224, 224]}`.
-        dtypes: data types in which inputs and outputs shall be presented, by name: `{"input_ids": "int32"}` where the
-            model says int64. They are cast on the way.
-        constants: values for inputs that never change, by name: `{"sr": 16000}`. They are no inputs of the graph then,
-            and an `If` that depends on nothing else is decided here.
+        dtypes: data types of inputs and outputs of the graph, by name: `{"input_ids": "int32"}` where the model
+            says int64. They are cast on the way.
+        constants: values for inputs that never change, by name: `{"sr": 16000}`. They are not inputs of the graph, and
+            an `If` that depends only on them is decided during the import.
         outputs: the values to return, by name: some of the model's outputs, or any value inside it. Default: all
             outputs.
 
     Raises:
-        DataError: the bytes are not a valid ONNX model, or refer to weights that are not there.
+        DataError: the bytes are not a valid ONNX model, or its weights cannot be found.
         OSError: the model's file cannot be read.
         ValidationError: a dimension has no size, or `shapes`, `dtypes`, `constants` or `outputs` do not fit the model.
-        NotSupportedError: the model has nodes that WebNN cannot express; the message lists all of them, with the
-            reason and the nearest form (its `problems`, where they are many).
+        NotSupportedError: the model has nodes that WebNN cannot express; the message and `problems` list all of them,
+            each with the reason and the nearest form.
     """
 
     def add(builder: MLGraphBuilder[MLGraph]) -> dict[str, MLOperand]:
@@ -78,13 +80,13 @@ def import_onnx(
     inputs: Mapping[str, MLOperand] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> dict[str, MLOperand]:
-    """The outputs of an ONNX model as operands of `builder`, by name, to go on building with.
+    """The outputs of an ONNX model as operands of `builder`, by name, to continue building with.
 
-    Takes and raises what `load_onnx` does, and besides:
+    Takes the options of `load_onnx` and raises the same errors. Further arguments:
 
     Args:
         model: as in `load_onnx`.
-        builder: where the operators are added.
+        builder: the builder that the operators are added to.
         shapes: as in `load_onnx`.
         dtypes: as in `load_onnx`.
         constants: as in `load_onnx`.
@@ -92,9 +94,10 @@ def import_onnx(
             the builder.
         outputs: as in `load_onnx`.
     """
-    # Loading the onnx package takes longer than most imports of models; only those who have a model pay for it.
-    from webnn.formats.onnx.importer import Importer  # noqa: PLC0415
-    from webnn.formats.onnx.reading import read_model  # noqa: PLC0415
+    with import_lock:  # here because the onnx package takes longer to load than most models
+        from webnn.formats.onnx.file.reading import read_model  # noqa: PLC0415
+        from webnn.formats.onnx.importing.importer import Importer  # noqa: PLC0415
+        from webnn.formats.onnx.operators import families  # noqa: F401, PLC0415 (fills the table of operators)
 
     importer = Importer(
         read_model(model),

@@ -1,4 +1,4 @@
-"""What an ONNX file says by itself."""
+"""The outline of an ONNX file: inputs, outputs, operators and weights, without an import."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 
 from onnx import ValueInfoProto
 
-from webnn.formats.onnx.problems import qualified, text
-from webnn.formats.onnx.reading import read_model, type_name
-from webnn.formats.onnx.values import UnsupportedNodeError, data_type_for
+from webnn.formats.onnx.file.element_types import type_name
+from webnn.formats.onnx.file.reading import read_model
+from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError, qualified_type, shown_name
 from webnn.formats.outline import Outline, ValueOutline
 
 __all__ = ["outline_onnx"]
 
 
 def outline_onnx(path: Path) -> Outline:
-    """The outline of the model at `path`; the nodes of inner graphs and functions are not counted.
+    """The outline of the model at `path`; nodes of subgraphs and functions are not counted.
 
     Raises:
         DataError: the file is not an ONNX model.
@@ -29,14 +30,14 @@ def outline_onnx(path: Path) -> Outline:
     return Outline(
         inputs=[_value(info) for info in graph.input if info.name not in weights],
         outputs=[_value(info) for info in graph.output],
-        operators=Counter(qualified(node, node.domain) for node in graph.node),
+        operators=Counter(qualified_type(node, node.domain) for node in graph.node),
         constants=len(weights),
         parameters=sum(map(math.prod, weights.values())),
     )
 
 
 def _value(info: ValueInfoProto) -> ValueOutline:
-    name = text(info.name)
+    name = shown_name(info.name)
     if not info.type.HasField("tensor_type"):
         return ValueOutline(name, info.type.WhichOneof("value") or "")
     tensor = info.type.tensor_type
@@ -44,5 +45,5 @@ def _value(info: ValueInfoProto) -> ValueOutline:
         data_type: str = data_type_for(tensor.elem_type)
     except UnsupportedNodeError:
         data_type = type_name(tensor.elem_type)
-    sizes = [d.dim_value if d.dim_value > 0 else text(d.dim_param or "?") for d in tensor.shape.dim]
+    sizes = [d.dim_value if d.dim_value > 0 else shown_name(d.dim_param or "?") for d in tensor.shape.dim]
     return ValueOutline(name, data_type, sizes if tensor.HasField("shape") else None)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webnn.forking import import_lock
 from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
@@ -30,17 +31,18 @@ def load_webnn(
 ) -> MLGraph:
     """The graph in a `.webnn` file, in its text or its JSON form, compiled in the background.
 
-    Weights are not copied: they are read from where they lie in the file beside it, when they are needed.
+    Weights are not copied: they are read from the file beside it when they are needed.
 
     Args:
-        path: the graph file; its content decides which form it is in.
-        context: where the graph shall run. Default: a new one, `webnn.ML().create_context()`.
+        path: the graph file; its form is recognised by its content.
+        context: where the graph runs. Default: a new one, `webnn.ML().create_context()`.
         shapes: sizes for the dimensions that the file leaves open, by name: `{"batch": 1}`.
         weights: the weight file. Default: the first of `STEM.safetensors`, `STEM.weights`, `model.safetensors` and
-            `model.weights` that lies beside the graph file.
+            `model.weights` that lies beside the graph file and bears the graph's mark, if it has one. A file that is
+            named here is taken whatever its mark.
 
     Raises:
-        DataError: the file or its weights are not what they claim to be; the message begins with the place.
+        DataError: the file or its weights are not valid, or do not belong together; the message begins with the place.
         ValidationError: `shapes` has no size for a dimension, or one that is too large.
         OSError: a file cannot be read.
     """
@@ -56,9 +58,9 @@ def import_webnn(
 ) -> dict[str, MLOperand]:
     """The outputs of a graph file as operands of `builder`, by name, to go on building with.
 
-    Takes and raises what `load_webnn` does.
+    The arguments and errors are those of `load_webnn`.
     """
-    # The parsers are a large part of this package; only those who have a file pay for them.
-    from webnn.formats.webnn_text.loading import imported  # noqa: PLC0415
+    with import_lock:  # here because the parsers are a large part of this package
+        from webnn.formats.webnn_text.loading import imported  # noqa: PLC0415
 
     return imported(Path(path), builder, shapes or {}, weights)

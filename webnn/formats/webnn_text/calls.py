@@ -26,12 +26,12 @@ OPTION_NAMES: Final = {("cast", "data_type"): "to"}
 
 _OTHER_NAMES: Final = {("cast", "to"): "data_type", ("cast", "type"): "data_type"}
 _FLAGS: Final = {"has_scale": "scale", "has_bias": "bias"}
-"""What older files say about which of the optional operands are given by position."""
+"""Flags of older files that tell which optional operands are given by position."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a node may refer to.
+    """The values that a node may refer to.
 
     Attributes:
         builder: where the operators are added.
@@ -52,7 +52,7 @@ class Scope:
 
 
 def call(node: Node, scope: Scope) -> Sequence[MLOperand]:
-    """Make the call that `node` stands for; what it gives.
+    """Make the call that `node` stands for, and return its results.
 
     Raises:
         DataError: the operator, an operand or an option does not exist, or the builder refuses them.
@@ -217,7 +217,7 @@ def _count(operands: Sequence[MLOperand], expected: int) -> None:
 def _only(options: Mapping[str, Any], *known: str) -> list[tuple[str, Any]]:
     for key in options:
         if key not in known:
-            raise ValidationError(f"there is no option {key!r:.80}, only {', '.join(known)}")
+            raise ValidationError(f"unknown option {key!r:.80}; the options are {', '.join(known)}")
     return [(key, value) for key, value in options.items() if value is not None]
 
 

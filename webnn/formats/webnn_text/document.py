@@ -1,4 +1,4 @@
-"""What a `.webnn` file says, whether it says it as text or as JSON; the names in it are not resolved yet."""
+"""The content of a `.webnn` file, from text or from JSON, before the names in it are resolved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 MAX_FILE: Final = 64 * 1024 * 1024
-"""The longest graph file that is read; more than that is weights, which belong into a file of their own."""
+"""The longest graph file that is read; weights belong in a file of their own."""
 
 
 class Place:
@@ -49,7 +49,7 @@ NOWHERE: Final = Place("")
 
 @dataclass(frozen=True, slots=True)
 class Dynamic:
-    """A dimension that is known only when the graph is used, and is at most `max_size` then."""
+    """A dimension whose size is chosen when the graph is loaded, at most `max_size`."""
 
     name: str
     max_size: int
@@ -60,7 +60,7 @@ Dimension: TypeAlias = int | Dynamic
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An input: what each run is given."""
+    """An input of the graph."""
 
     data_type: str
     shape: Sequence[Dimension]
@@ -103,14 +103,14 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operator; an empty `op` is another name for its input."""
+    """One operator; a node with an empty `op` is another name for its input."""
 
     id: str
     op: str
     inputs: Sequence[str]
     options: Mapping[str, Any]
     outputs: Sequence[str] | None = None
-    """The names of the values that it defines; None for one that is called as the node is."""
+    """The names of the values that it defines; None for a single value with the name of the node."""
     place: Place = field(default=NOWHERE, compare=False)
 
     @property
@@ -121,7 +121,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The value that an output has."""
+    """An output of the graph, by the name of its value."""
 
     value: str
     place: Place = field(default=NOWHERE, compare=False)
@@ -138,5 +138,7 @@ class Document:
     constants: dict[str, Constant] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     outputs: dict[str, Output] = field(default_factory=dict)
+    mark: str | None = None
+    """The mark of the weights that belong to the graph, if the file has one: see `webnn.backends.marks`."""
     where: str = field(default="", compare=False)
     """The file's name."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from webnn.backends.marks import KEY
 from webnn.errors import DataError
 from webnn.formats.json_text import parse_json
 from webnn.formats.webnn_text.document import (
@@ -31,10 +32,10 @@ V = TypeVar("V")
 
 
 def parse_json_form(text: bytes, where: str) -> Document:
-    """What the JSON form `text` of a file called `where` says.
+    """The document that the JSON form `text` of a file called `where` holds.
 
     Raises:
-        DataError: it is not in the format; the message says at which key, or line and column.
+        DataError: it is not in the format; the message begins with the key, or the line and column.
     """
     root = _object(parse_json(text, where, unique_keys=True), where)
     if root.get("format") != FORMAT:
@@ -50,6 +51,9 @@ def parse_json_form(text: bytes, where: str) -> Document:
     nodes = root.get("nodes", [])
     if not isinstance(nodes, list):
         raise DataError(f"{where}: nodes must be an array, got {type(nodes).__name__}")
+    mark = root.get(KEY)
+    if not isinstance(mark, str | None):
+        raise DataError(f"{where}: {KEY} must be a string, got {mark!r:.60}")
     return Document(
         name,
         version,
@@ -58,6 +62,7 @@ def parse_json_form(text: bytes, where: str) -> Document:
         _each(root, "consts", where, _constant),
         [_node(node, f"{where}: nodes[{i}]") for i, node in enumerate(nodes)],
         _each(root, "outputs", where, lambda value, at: Output(_string(value, at), Place(at))),
+        mark,
         where,
     )
 
@@ -66,7 +71,7 @@ def _input(version: int) -> Callable[[object, str], Input]:
     def read(row: object, at: str) -> Input:
         data_type, shape = _described(_object(row, at), at)
         if version < 2 and any(isinstance(size, Dynamic) for size in shape):
-            raise DataError(f"{at}.shape: dynamic dimensions came with version 2; the file says 1")
+            raise DataError(f"{at}.shape: dynamic dimensions need version 2; the file has version 1")
         return Input(data_type, shape, Place(at))
 
     return read
@@ -155,12 +160,14 @@ def _refused(at: str, expected: str, got: object) -> DataError:
 
 
 def json_of(document: Document) -> str:
-    """The document in its JSON form, laid out for people: one line per input, constant and node."""
+    """The JSON form of a document, readable for people: one line per input, constant and node."""
     header: dict[str, Any] = {"format": FORMAT, "version": document.version}
     if document.name is not None:
         header["name"] = document.name
     if document.quantized:
         header["quantized"] = True
+    if document.mark is not None:
+        header[KEY] = document.mark
     parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in header.items()]
     inputs = {name: _described_json(row) for name, row in document.inputs.items()}
     constants = {

@@ -7,18 +7,19 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from webnn.backends.marks import LINE
 from webnn.errors import DataError
 from webnn.graph.arguments import printable
 
 __all__ = ["IDENTIFIER", "Lexer", "Token"]
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z_/$][A-Za-z0-9_./]*")
-"""A name as the text form can spell it."""
+"""The names that the text form can hold."""
 
 MAX_TOKENS: Final = 1_000_000
-"""More than the largest graphs have (lists of bytes do not count), and read within seconds."""
+"""More than the largest graphs have (lists of bytes do not count), yet read within seconds."""
 
-# Repetitions are possessive (*+), since remembering where to go back to takes more memory than the text.
+# Repetitions are possessive (*+), since places to backtrack to would take more memory than the text.
 _SKIPPED: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*+)*+")
 _TOKEN: Final = re.compile(
     rf"""(?P<word>%?{IDENTIFIER.pattern})          # old files have a % in front of operands
@@ -28,6 +29,7 @@ _TOKEN: Final = re.compile(
     |(?P<punctuation>[{{}}\[\]():;,=])""",
     re.VERBOSE | re.DOTALL,
 )
+_MARK: Final = re.compile(rf"# {LINE.pattern}")
 _SPACE: Final = r"[ \t\r\n]*+"
 _BYTES: Final = re.compile(rf"\({_SPACE}\[{_SPACE}((?:[0-9]++{_SPACE}(?:,{_SPACE}[0-9]++{_SPACE})*+)?)\]{_SPACE}\)")
 
@@ -48,29 +50,31 @@ class Lexer:
         self._where = where
         self._end = 0
         self._count = 0
+        self.mark: str | None = None
+        """The mark of the weights, from a comment in the text that was read so far."""
         self.peek = self._scan()
 
     def next(self) -> Token:
-        """The next token, which is read off."""
+        """Consume and return the next token."""
         token = self.peek
         self.peek = self._scan()
         return token
 
     def accept(self, text: str) -> bool:
-        """Read the next token off if it is this punctuation or word."""
+        """Consume the next token if it is this punctuation or word; whether it was."""
         if self.peek.text != text or self.peek.kind == "string":
             return False
         self.next()
         return True
 
     def expect(self, what: str) -> Token:
-        """Read off the next token, which must be this punctuation, or of this kind."""
+        """Consume and return the next token, which must be this punctuation, or of this kind."""
         if what not in (self.peek.kind, self.peek.text) or (self.peek.kind == "string" and what != "string"):
             raise self.error(f"expected {what if len(what) > 1 else repr(what)}, got {self.found()}")
         return self.next()
 
     def byte_list(self) -> bytes | None:
-        """Read off a whole `([1, 2, 3])`, of which there may be megabytes; None if it is not as plain as that.
+        """Consume a whole `([1, 2, 3])`, which may have megabytes; None if it is written in another way.
 
         Raises:
             ValueError: a number is too large for a byte.
@@ -83,7 +87,7 @@ class Lexer:
         return bytes(int(item[0]) for item in re.finditer("[0-9]+", matched[1]))
 
     def place(self, token: Token) -> str:
-        """Where a token stands: file, line, column."""
+        """The place of a token: file, line, column."""
         line = bisect_right(self._lines, token.offset)
         return f"{self._where}:{line}:{token.offset - self._lines[line - 1] + 1}"
 
@@ -92,7 +96,7 @@ class Lexer:
         return repr(self.peek.text[:40]) if self.peek.kind != "end" else "the end of the file"
 
     def error(self, message: str, token: Token | None = None) -> DataError:
-        """What is wrong at `token`, or else at the next one."""
+        """An error at `token`, by default the next one."""
         return DataError(f"{self.place(token or self.peek)}: {printable(message)}")
 
     @cached_property
@@ -103,6 +107,9 @@ class Lexer:
         skipped = _SKIPPED.match(self._text, self._end)
         assert skipped is not None
         start = skipped.end()
+        marked = _MARK.search(skipped[0]) if "#" in skipped[0] else None
+        if marked is not None:
+            self.mark = marked[1]
         if start == len(self._text):
             return Token("end", "", start)
         matched = _TOKEN.match(self._text, start)

@@ -1,15 +1,17 @@
-"""A graph file into a graph."""
+"""From a graph file to a graph."""
 
 from __future__ import annotations
 
 import codecs
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from webnn.backends.marks import check_marks
 from webnn.errors import DataError, ValidationError
 from webnn.formats.outline import OpenDimensionsError
 from webnn.formats.webnn_text.calls import Scope, call
@@ -36,7 +38,7 @@ from webnn.graph.operand import MLOperand
 __all__ = ["imported", "read_document"]
 
 MAX_FILLED: Final = 256 * 1024 * 1024
-"""How many bytes all constants of a file that hold one value may take: a short line can ask for gigabytes."""
+"""The most bytes that all constants filled with one value may take in a file: a short line can ask for gigabytes."""
 
 
 def imported(
@@ -45,7 +47,7 @@ def imported(
     shapes: Mapping[str, int],
     weights: str | os.PathLike[str] | None,
 ) -> dict[str, MLOperand]:
-    """What `import_webnn` gives, whose arguments these are."""
+    """The result of `import_webnn`, with its arguments."""
     document = read_document(path)
     sizes = _sizes(document, shapes)
     scope = Scope(builder, {}, sizes)
@@ -61,7 +63,7 @@ def imported(
         ids.add(node.id)
         results = call(node, scope)
         if len(results) != len(node.values):
-            raise DataError(f"{node.place}: {node.op} gives {len(results)} values, the node names {len(node.values)}")
+            raise DataError(f"{node.place}: the node names {len(node.values)} outputs, {node.op} has {len(results)}")
         for name, result in zip(node.values, results, strict=True):
             _define(scope, name, result, str(node.place))
     if not document.outputs:
@@ -71,16 +73,18 @@ def imported(
 
 
 def read_document(path: Path) -> Document:
-    """What the graph file at `path` says, in whichever form.
+    """The document in the graph file at `path`, in either form.
 
     Raises:
-        DataError: it is too large, or neither form.
+        DataError: it is too large, or in neither form.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
-        raise DataError(f"{path.name}: at most {MAX_FILE} bytes are read, this has more; weights go into another file")
+        raise DataError(
+            f"{path.name}: a graph file may have {MAX_FILE} bytes, this has more; weights belong in another file"
+        )
     data = data.removeprefix(codecs.BOM_UTF8)
     if data.lstrip()[:1] == b"{":
         return parse_json_form(data, path.name)
@@ -106,7 +110,7 @@ def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
                 limits[size.name] = min(size.max_size, limits.get(size.name, size.max_size))
     unknown = [name for name in given if name not in limits]
     if unknown:
-        raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, which no input has")
+        raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, but no input has such a dimension")
     missing = [f"{name!r} (at most {limit})" for name, limit in limits.items() if name not in given]
     if missing:
         raise OpenDimensionsError(f"{document.where}: shapes must have a size for {', '.join(missing)}")
@@ -114,7 +118,7 @@ def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
     for name, limit in limits.items():
         sizes[name] = unsigned(f"shapes[{name!r}]", given[name])
         if sizes[name] > limit:
-            raise ValidationError(f"{document.where}: {name!r} is at most {limit}, shapes says {sizes[name]}")
+            raise ValidationError(f"{document.where}: {name!r} is at most {limit}, shapes has {sizes[name]}")
     return sizes
 
 
@@ -127,31 +131,47 @@ def _input(name: str, row: Input, builder: MLGraphBuilder[Any], sizes: Mapping[s
 
 
 class _Stored:
-    """The weight file, opened when a constant asks for it; and how much has been filled so far."""
+    """The weight file, opened for the first constant that needs it; and how many bytes have been filled so far."""
 
     def __init__(self, document: Document, graph: Path, path: str | os.PathLike[str] | None) -> None:
         self._graph = graph
         self._path = None if path is None else graph.parent / path
         self._where = document.where
+        self._mark = document.mark
         self._opened: Weights | None = None
         self._filled = 0
 
     def get(self, key: str, descriptor: MLOperandDescriptor, where: str) -> np.ndarray[Any, Any]:
         if self._opened is None:
-            path = self._path or find_weights(self._graph)
-            if path is None:
-                raise DataError(
-                    f"{where}: the weight {key!r:.80} is in another file, but there is neither"
-                    f" {self._graph.stem}.safetensors nor {self._graph.stem}.weights beside {self._where}"
-                )
-            self._opened = open_weights(path, self._graph)
+            self._opened = self._find(key, where) if self._path is None else open_weights(self._path, self._graph)
         return self._opened.get(key, descriptor)
+
+    def _find(self, key: str, where: str) -> Weights:
+        """The first weight file beside the graph, or a later one if only that has the graph's mark."""
+        paths = find_weights(self._graph)
+        if not paths:
+            raise DataError(
+                f"{where}: the weight {key!r:.80} is in another file, but there is neither"
+                f" {self._graph.stem}.safetensors nor {self._graph.stem}.weights beside {self._where}"
+            )
+        try:
+            opened = open_weights(paths[0], self._graph)
+            remedy = f", or say weights={paths[0].name!r} to use these all the same"
+            check_marks(self._where, self._mark, paths[0].name, opened.mark, remedy)
+        except DataError:
+            for path in paths[1:] if self._mark is not None else ():
+                with suppress(DataError):
+                    opened = open_weights(path, self._graph)
+                    if opened.mark == self._mark:
+                        return opened
+            raise
+        return opened
 
     def filled(self, value: int | float, descriptor: MLOperandDescriptor, where: str) -> np.ndarray[Any, Any]:
         self._filled += descriptor.byte_length
         if self._filled > MAX_FILLED:
             raise DataError(
-                f"{where}: constants of one value may take {MAX_FILLED} bytes in a file, this makes it more"
+                f"{where}: constants filled with one value may take {MAX_FILLED} bytes per file, this one exceeds that"
             )
         return np.full(descriptor.shape, cast_number(value, descriptor.data_type), descriptor.dtype)
 

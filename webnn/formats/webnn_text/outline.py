@@ -1,4 +1,4 @@
-"""What a `.webnn` file says by itself."""
+"""The outline of a `.webnn` file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def outline_webnn(path: Path) -> Outline:
     """The outline of the graph at `path`.
 
     Raises:
-        DataError: the file is not what it claims to be.
+        DataError: the file is not valid.
         OSError: it cannot be read.
     """
     document = read_document(path)

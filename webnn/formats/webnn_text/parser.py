@@ -40,12 +40,12 @@ SHORT_TYPES: Final = {
 MAX_DEPTH: Final = 32
 """How deeply arrays and objects may be nested in an option."""
 MAX_DIMENSIONS: Final = 64
-"""More than the operators take, so that they can say how many they take."""
+"""More than any operator takes, so that the operator's own message names its limit."""
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
 def parse_text(text: str, where: str) -> Document:
-    """What the text form `text` of a file called `where` says.
+    """The document that the text form `text` of a file called `where` holds.
 
     Raises:
         DataError: it is not in the format; the message begins with file, line and column.
@@ -82,11 +82,12 @@ class _Parser:
                 block()
         if lexer.peek.kind != "end":
             raise lexer.error(f"expected the end of the file after the graph's '}}', got {lexer.found()}")
+        document.mark = lexer.mark
         return document
 
     def _input(self) -> None:
         name, place = self._name()
-        self._refuse_repeated(name, self._document.inputs, "input")
+        self._check_not_repeated(name, self._document.inputs, "input")
         self._lexer.expect(":")
         data_type, shape = self._type()
         self._lexer.expect(";")
@@ -95,7 +96,7 @@ class _Parser:
     def _constant(self) -> None:
         lexer = self._lexer
         name, place = self._name()
-        self._refuse_repeated(name, self._document.constants, "constant")
+        self._check_not_repeated(name, self._document.constants, "constant")
         lexer.expect(":")
         start = lexer.peek
         data_type, shape = self._type()
@@ -188,7 +189,7 @@ class _Parser:
         lexer = self._lexer
         while True:
             name, place = self._name()
-            self._refuse_repeated(name, self._document.outputs, "output")
+            self._check_not_repeated(name, self._document.outputs, "output")
             self._document.outputs[name.text] = Output(name.text, place)
             if not lexer.accept(","):
                 break
@@ -215,7 +216,7 @@ class _Parser:
         if not lexer.accept("dyn"):
             return self._size()
         if self._document.version < 2:
-            raise lexer.error("dynamic dimensions came with version 2; the file says v1")
+            raise lexer.error("dynamic dimensions need version 2; the file has v1")
         lexer.expect("(")
         name = self._string()
         lexer.expect(",")
@@ -281,11 +282,11 @@ class _Parser:
         token = self._lexer.expect("word")
         return token, Place(self._lexer.place(token), {})
 
-    def _refuse_repeated(self, name: Token, known: dict[str, Any], kind: str) -> None:
+    def _check_not_repeated(self, name: Token, known: dict[str, Any], kind: str) -> None:
         if name.text in known:
-            raise DataError(f"{self._lexer.place(name)}: the {kind} {name.text!r} is there twice")
+            raise DataError(f"{self._lexer.place(name)}: the {kind} {name.text!r} appears twice")
 
 
 def _bare(token: Token) -> str:
-    """A name without the % that old files write in front of operands."""
+    """A name without the % that old files have in front of operands."""
     return token.text.removeprefix("%")

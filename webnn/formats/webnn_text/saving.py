@@ -1,4 +1,4 @@
-"""A graph into a graph file and the weights beside it."""
+"""From a graph to a graph file and the weights beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from webnn.backends.digests import named_digest
 from webnn.backends.files import written_at_once
 from webnn.errors import ValidationError
 from webnn.formats.json_text import json_number
@@ -54,23 +55,24 @@ def save_json(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "b
 def _save(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights: str) -> None:
     enum_value("save: weights", weights, ("safetensors", "blob"))
     document, arrays = document_of(graph, path.stem)
+    mark = document.mark = named_digest(arrays) if arrays else None
     try:
         text = form(document).encode()
     except UnicodeEncodeError as error:
         what = error.object[error.start : error.end]
         raise ValidationError(
-            f"a name or label has {what!r} in it, half of a character, which no file can have"
+            f"a name or label contains {what!r}, half of a surrogate pair, which UTF-8 cannot encode; rename it"
         ) from None
-    if arrays and weights == "safetensors":
-        save_tensors(path.with_suffix(".safetensors"), arrays)
-    elif arrays:
-        save_blob(path.with_suffix(".weights"), arrays)
+    if mark is not None and weights == "safetensors":
+        save_tensors(path.with_suffix(".safetensors"), arrays, mark)
+    elif mark is not None:
+        save_blob(path.with_suffix(".weights"), arrays, mark)
     with written_at_once(path) as file:
         file.write(text)
 
 
 def document_of(graph: ir.Graph, name: str) -> tuple[Document, dict[str, Array]]:
-    """What a graph file says of `graph`, and the arrays that belong into a weight file, by key."""
+    """The document for `graph`, and the arrays that belong in a weight file, by key."""
     return _Writer(graph, name).document()
 
 
@@ -89,7 +91,7 @@ class _Writer:
             self._names[id(operand)] = name
             document.inputs[name] = Input(operand.data_type, operand.shape)
         for name, operand in graph.outputs.items():
-            if name not in graph.inputs:  # (then the value is called something else; JSON can say so)
+            if name not in graph.inputs:  # (then the value has another name; the JSON form can express that)
                 self._names.setdefault(id(operand), name)
         for i, operand in enumerate(graph.constants):
             self._constant(self._name(operand, f"constant_{i}"), operand)
@@ -142,12 +144,12 @@ class _Writer:
 
 
 def _short(array: Array) -> Init | None:
-    """How the graph file itself can hold `array`; None if it is better elsewhere."""
+    """The form in which the graph file itself holds `array`; None if it belongs in the weight file."""
     if array.dtype.name in ("int4", "uint4") or array.nbytes > INLINE_BYTES:
         return None
     if array.ndim == 0:
         value = array.item()
-        if math.isfinite(value) and (isinstance(value, float) or abs(value) <= 2**24):  # what other readers get right
+        if math.isfinite(value) and (isinstance(value, float) or abs(value) <= 2**24):  # exact in other readers too
             return Scalar(value)
     return Inline(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 

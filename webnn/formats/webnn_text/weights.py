@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from webnn.backends.files import write_elements, written_at_once
+from webnn.backends.marks import KEY, check_marks, trailer, trailing_mark
 from webnn.errors import DataError
 from webnn.formats.json_text import read_json
 from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safetensors
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 PACKED: Final = "rustnn.webnn.packed4"
-"""The metadata of a SafeTensors file that says that 4-bit constants are stored two to a byte."""
+"""The metadata of a SafeTensors file whose 4-bit constants are stored two to a byte."""
 MAGIC: Final = b"WGWT"
 MANIFEST: Final = "wg-weights-manifest"
 FOUR_BITS: Final = ("int4", "uint4")
@@ -43,8 +44,9 @@ Array = np.ndarray[Any, Any]
 class Weights(ABC):
     """A weight file, in which constants are looked up by key."""
 
-    def __init__(self, where: str, keys: list[str]) -> None:
+    def __init__(self, where: str, keys: list[str], mark: str | None) -> None:
         self.where = where
+        self.mark = mark
         self._by_sanitised: dict[str, list[str]] = {}
         self._keys = set(keys)
         for key in keys:
@@ -54,7 +56,7 @@ class Weights(ABC):
         """The array stored under `key`, or under a name that tools write as `key`; read-only, not copied if possible.
 
         Raises:
-            DataError: there is none, or more than one, or it is not what `descriptor` says.
+            DataError: there is none, or more than one, or it does not have the type and shape of `descriptor`.
         """
         if key not in self._keys:
             similar = self._by_sanitised.get(key, [])
@@ -74,7 +76,7 @@ class _Tensors(Weights):
 
     def __init__(self, path: Path) -> None:
         self._tensors: SafeTensors = load_safetensors(path)
-        super().__init__(path.name, list(self._tensors))
+        super().__init__(path.name, list(self._tensors), self._tensors.metadata.get(KEY))
 
     def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
         array = self._tensors[key]
@@ -94,9 +96,13 @@ class _Blob(Weights):
     """A `.weights` file with its manifest."""
 
     def __init__(self, path: Path, manifest: Path) -> None:
-        rows = _manifest_rows(manifest)
-        super().__init__(path.name, list(rows))
+        rows, wanted = _read_manifest(manifest)
         self._data = map_file(path)
+        found = trailing_mark(self._data)
+        super().__init__(path.name, list(rows), found)
+        if wanted is not None and found is None:
+            raise DataError(f"{path.name} does not end with the mark that {manifest.name} has: it is not whole")
+        check_marks(manifest.name, wanted, path.name, found)
         self._rows = rows
         size, header = self._data.size, self._data[:8].tobytes()
         end, before = 0, ""
@@ -117,7 +123,7 @@ class _Blob(Weights):
         row = self._rows[key]
         for name, expected in (("dataType", descriptor.data_type), ("shape", list(descriptor.shape))):
             if row.get(name, expected) != expected:
-                raise DataError(f"{where}: the manifest says {name} {row[name]!r:.80}, the graph says {expected}")
+                raise DataError(f"{where}: {name} is {row[name]!r:.80} in the manifest and {expected} in the graph")
         begin, length = row["byteOffset"], row["byteLength"]
         data = np.asarray(self._data[begin : begin + length])
         if descriptor.data_type in FOUR_BITS:
@@ -131,7 +137,8 @@ class _Blob(Weights):
         return array.reshape(descriptor.shape)
 
 
-def _manifest_rows(path: Path) -> dict[str, dict[str, Any]]:
+def _read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Where each weight lies, and the mark."""
     root = read_json(path, MAX_FILE)
     rows = root.get("tensors") if isinstance(root, dict) else None
     if not isinstance(rows, dict):
@@ -143,7 +150,8 @@ def _manifest_rows(path: Path) -> dict[str, dict[str, Any]]:
             value = row.get(name) if isinstance(row, dict) else None
             if type(value) is not int or not 0 <= value < 2**63:
                 raise DataError(f"{path.name}: tensors.{key:.80}.{name} must be a number of bytes, got {value!r:.40}")
-    return rows
+    mark = root.get(KEY)
+    return rows, mark if isinstance(mark, str) else None
 
 
 def _words(descriptor: MLOperandDescriptor) -> str:
@@ -156,15 +164,15 @@ def _agree(
     if array.dtype != dtype or array.shape != shape:
         packed = f", packed as {dtype.name} {list(shape)}" if descriptor.data_type in FOUR_BITS else ""
         raise DataError(
-            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph says {_words(descriptor)}{packed}"
+            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph has {_words(descriptor)}{packed}"
         )
 
 
 def four_bits_from(data: Array, descriptor: MLOperandDescriptor, where: str) -> Array:
-    """4-bit values from bytes: two in each, or one, which the number of bytes tells.
+    """4-bit values from bytes: two or one in each, by the number of bytes.
 
     Raises:
-        DataError: the number fits neither, or a byte of one value holds more than 4 bits do.
+        DataError: the number of bytes fits neither, or a byte of one value exceeds 4 bits.
     """
     count = descriptor.element_count
     if data.size == (count + 1) // 2:
@@ -187,13 +195,13 @@ def four_bits_packed(array: Array) -> Array:
     return packed
 
 
-# Finding and writing them.
+# Finding and writing weight files.
 
 
-def find_weights(graph: Path) -> Path | None:
-    """The weight file that belongs to a graph file, if one lies beside it."""
-    names = (f"{graph.stem}.safetensors", f"{graph.stem}.weights", "model.safetensors", "model.weights")
-    return next((path for path in map(graph.with_name, names) if path.is_file()), None)
+def find_weights(graph: Path) -> list[Path]:
+    """The weight files beside a graph file that may belong to it, the likeliest first."""
+    names = dict.fromkeys((f"{graph.stem}.safetensors", f"{graph.stem}.weights", "model.safetensors", "model.weights"))
+    return [path for path in map(graph.with_name, names) if path.is_file()]
 
 
 def open_weights(path: Path, graph: Path) -> Weights:
@@ -208,19 +216,22 @@ def open_weights(path: Path, graph: Path) -> Weights:
     names = dict.fromkeys((f"{path.stem}.manifest.json", f"{graph.stem}.manifest.json", "manifest.json"))
     manifest = next((found for found in map(path.with_name, names) if found.is_file()), None)
     if manifest is None:
-        raise DataError(f"{path.name}: there is no manifest beside it, neither {' nor '.join(names)}")
+        raise DataError(f"{path.name}: its manifest is missing, one of {', '.join(names)} beside it")
     return _Blob(path, manifest)
 
 
-def save_tensors(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write `arrays` as a SafeTensors file, 4-bit ones packed and marked so."""
+def save_tensors(path: Path, arrays: Mapping[str, Array], mark: str) -> None:
+    """Write `arrays` as a SafeTensors file with the graph's mark, 4-bit ones packed and noted as such."""
     packed = any(array.dtype.name in FOUR_BITS for array in arrays.values())
     stored = {k: four_bits_packed(a) if a.dtype.name in FOUR_BITS else a for k, a in arrays.items()}
-    save_safetensors(path, stored, {PACKED: "1"} if packed else None)
+    save_safetensors(path, stored, {KEY: mark, **({PACKED: "1"} if packed else {})})
 
 
-def save_blob(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write `arrays` as `STEM.weights` and `STEM.manifest.json`, the widest types first so that each is aligned."""
+def save_blob(path: Path, arrays: Mapping[str, Array], mark: str) -> None:
+    """Write `arrays` as `STEM.weights` and `STEM.manifest.json`, both with the graph's mark.
+
+    The widest types come first, so that each array is aligned.
+    """
     tensors: dict[str, Any] = {}
     offset = 8
     with written_at_once(path) as file:
@@ -236,6 +247,7 @@ def save_blob(path: Path, arrays: Mapping[str, Array]) -> None:
                 "layout": "row-major",
             }
             offset += stored.nbytes
-    manifest = {"format": MANIFEST, "version": 1, "endianness": "little", "tensors": tensors}
+        file.write(trailer(mark))
+    manifest = {"format": MANIFEST, "version": 1, "endianness": "little", KEY: mark, "tensors": tensors}
     with written_at_once(path.with_name(f"{path.stem}.manifest.json")) as file:
         file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())

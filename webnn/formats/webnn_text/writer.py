@@ -1,10 +1,11 @@
-"""A `Document` in its text form."""
+"""The text form of a `Document`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from webnn.backends.marks import KEY
 from webnn.errors import ValidationError
 from webnn.formats.webnn_text.document import Constant, Document, Dynamic, Inline, Input, Node, Scalar, WeightReference
 from webnn.formats.webnn_text.lexer import IDENTIFIER
@@ -16,10 +17,10 @@ _SHORT: Final = {long: short for short, long in SHORT_TYPES.items()}
 
 
 def text_of(document: Document) -> str:
-    """The document in its text form.
+    """The text form of a document.
 
     Raises:
-        ValidationError: the text form cannot spell a name in it, or cannot give an output another name than its value.
+        ValidationError: the text form cannot hold a name in it, or cannot give an output another name than its value.
     """
     values = {name for node in document.nodes for name in node.values}
     aliases = []
@@ -36,6 +37,8 @@ def text_of(document: Document) -> str:
     blocks = {"inputs": inputs, "consts": constants, "nodes": [*map(_statement, document.nodes), *aliases]}
     lines = [f"webnn_graph {_string(document.name or 'graph')} v{document.version}"]
     lines[0] += " @quantized {" if document.quantized else " {"
+    if document.mark is not None:
+        lines.append(f"  # {KEY} {document.mark}")  # a comment to other programs
     for name, rows in blocks.items():
         if rows:
             lines += [f"  {name} {{", *(f"    {row}" for row in rows), "  }", ""]
@@ -46,8 +49,8 @@ def text_of(document: Document) -> str:
 def _name(name: str) -> str:
     if not IDENTIFIER.fullmatch(name):
         raise ValidationError(
-            f"the text form cannot spell the name {name!r}: a letter, '_', '/' or '$' and then letters, digits, '_',"
-            " '.' and '/'; save as .json, which can, or rename it"
+            f"the text form cannot hold the name {name!r}: expected a letter, '_', '/' or '$' and then letters, digits,"
+            " '_', '.' and '/'; save as .json, which can, or rename it"
         )
     return name
 

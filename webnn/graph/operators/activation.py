@@ -6,7 +6,7 @@ Spec: https://www.w3.org/TR/webnn/, one section each
 from typing import Final
 
 from webnn.errors import ValidationError
-from webnn.graph.arguments import double, number, unsigned
+from webnn.graph.arguments import axis_of, double, number
 from webnn.graph.broadcasting import broadcast
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import ALL, FLOATS, SIGNED, Number, cast_number
@@ -24,9 +24,9 @@ _OUTPUT: Final = Limits(same_as="input", required=FLOATS)
 class Activation(Operators):
     """Activation functions.
 
-    Each gives an operand of its input's shape and data type, except that `prelu` broadcasts. They raise
-    `ValidationError` for another data type and for an option that is not a finite number. Options count as values of
-    the input's data type: a `float16` input makes `alpha` the nearest `float16`.
+    The result has the shape and data type of the input, except that `prelu` broadcasts. They raise `ValidationError`
+    if the data type is not allowed, or if an option is not a finite number. Options are cast to the data type of the
+    input: with a `float16` input, `alpha` is rounded to the nearest `float16`.
     """
 
     def _activation(self, op: str, input: MLOperand, label: str, **options: float) -> MLOperand:
@@ -42,27 +42,27 @@ class Activation(Operators):
         max_value: Number | None = None,
         label: str = "",
     ) -> MLOperand:
-        """`input` with every element raised to `min_value` and lowered to `max_value`. NaN stays NaN.
+        """`input` with every element limited to the range from `min_value` to `max_value`. NaN stays NaN.
 
         Args:
             input: any data type and rank.
-            min_value: cast to the type of `input`; a Python int keeps all its digits. Default: no lower limit.
-            max_value: likewise. Default: no upper limit.
+            min_value: cast to the data type of `input`; a Python int is exact. Default: no lower limit.
+            max_value: cast to the data type of `input`; a Python int is exact. Default: no upper limit.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: a bound is no number; as values of the type, `min_value` is greater than `max_value`.
+            ValidationError: a bound is not a number, or `min_value` is greater than `max_value` after the cast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-clamp
         """
-        # The specification writes the defaults with their signs swapped.
+        # In the specification's text, the signs of the defaults are swapped.
         low = cast_number(number("min_value", float("-inf") if min_value is None else min_value), input.data_type)
         high = cast_number(number("max_value", float("inf") if max_value is None else max_value), input.data_type)
         if low > high:
-            raise ValidationError(f"min_value {low} is greater than max_value {high}, as {input.data_type}")
+            raise ValidationError(f"min_value {low} is greater than max_value {high} (both cast to {input.data_type})")
         return self._add("clamp", {"input": input}, input.descriptor, label=label, min_value=low, max_value=high)
 
     @operator(input=_FLOAT, output=_OUTPUT)
@@ -71,14 +71,14 @@ class Activation(Operators):
 
         Args:
             input: float32 or float16, any rank.
-            alpha: a factor for negative elements.
+            alpha: the factor for negative elements.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type; `alpha` is not finite.
+            ValidationError: the data type of `input` is not allowed; `alpha` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-elu
         """
@@ -96,7 +96,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gelu-method
         """
@@ -116,7 +116,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type; `alpha` or `beta` is not finite.
+            ValidationError: the data type of `input` is not allowed; `alpha` or `beta` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-hard-sigmoid
         """
@@ -134,7 +134,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-hard-swish
         """
@@ -153,7 +153,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type; `alpha` is not finite.
+            ValidationError: the data type of `input` is not allowed; `alpha` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-leakyrelu
         """
@@ -173,7 +173,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type; `alpha` or `beta` is not finite.
+            ValidationError: the data type of `input` is not allowed; `alpha` or `beta` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-linear
         """
@@ -181,11 +181,11 @@ class Activation(Operators):
 
     @operator(input=_SIGNED, slope=Limits(same_as="input", required=FLOATS), output=_OUTPUT)
     def prelu(self, input: MLOperand, slope: MLOperand, *, label: str = "") -> MLOperand:
-        """`max(0, x) + slope * min(0, x)`: a leaky ReLU whose slope is a tensor. Integers wrap around.
+        """`max(0, x) + slope * min(0, x)`, a leaky ReLU whose slope is a tensor. Integers wrap around.
 
         Args:
             input: a float or signed type, any rank.
-            slope: same data type; its shape and `input`'s broadcast to each other, as the result's does.
+            slope: same data type as `input`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -211,7 +211,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-relu-method
         """
@@ -229,7 +229,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-sigmoid-method
         """
@@ -241,20 +241,18 @@ class Activation(Operators):
 
         Args:
             input: a float type, rank at least 1.
-            axis: less than the rank of `input`. Unlike in NumPy, it is not counted from the end.
+            axis: 0 to rank - 1. Negative axes are not supported, unlike in NumPy.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: there is no such axis.
+            ValidationError: `axis` is out of range.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-softmax-method
         """
-        axis = unsigned("axis", axis)
-        if axis >= input.rank:
-            raise ValidationError(f"axis {axis} is not below {input.rank}, the rank of input {list(input.shape)}")
+        axis = axis_of("axis", axis, input.shape)
         return self._add("softmax", {"input": input}, input.descriptor, label=label, axis=axis)
 
     @operator(input=_FLOAT, output=_OUTPUT)
@@ -269,7 +267,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-softplus-method
         """
@@ -287,7 +285,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-softsign-method
         """
@@ -305,7 +303,7 @@ class Activation(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-tanh-method
         """

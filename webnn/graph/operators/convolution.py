@@ -41,11 +41,13 @@ def _ordered(shape: Sequence[int], layout: str, order: str) -> list[int]:
 
 def _check_bias(bias: MLOperand | None, output_channels: int) -> None:
     if bias is not None and bias.shape != (output_channels,):
-        raise ValidationError(f"bias {list(bias.shape)} must be [{output_channels}], one value for each output channel")
+        raise ValidationError(
+            f"bias {list(bias.shape)} must be [{output_channels}], with one value for each output channel"
+        )
 
 
 class Convolution(Operators):
-    """Convolution."""
+    """Convolutions over height and width."""
 
     @operator(
         input=Limits(FLOATS, rank=4),
@@ -70,19 +72,19 @@ class Convolution(Operators):
         """The convolution of `input` with `filter` over height and width.
 
         Each output value is the sum of a window of the input times the filter, plus the bias of its channel. With as
-        many groups as channels it is a depthwise convolution.
+        many groups as input channels, this is a depthwise convolution.
 
         Args:
-            input: float32 or float16, `[batch, channels, height, width]`, or as `input_layout` orders them.
-            filter: `[output channels, channels / groups, height, width]`, or as `filter_layout` orders them.
-            padding: zeros around the input, `[top, bottom, left, right]`. Default: none.
-            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
-            dilations: the distance of neighbouring filter values in the input, likewise. Default: `[1, 1]`.
-            groups: how many groups the channels are divided into; each group of input channels makes one of output
-                channels.
+            input: float32 or float16, `[batch, channels, height, width]`, or in the order of `input_layout`.
+            filter: `[output channels, channels / groups, height, width]`, or in the order of `filter_layout`.
+            padding: the number of zeros around the input, `[top, bottom, left, right]`. Default: `[0, 0, 0, 0]`.
+            strides: the step of the window, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the step between the input values of one window, `[vertical, horizontal]`. Default: `[1, 1]`.
+            groups: the number of groups of channels. Each group of output channels is computed from one group of
+                input channels.
             input_layout: the order of the axes of the input and the output.
             filter_layout: the order of the axes of the filter.
-            bias: one value for each output channel.
+            bias: one value for each output channel. Default: zeros.
             label: shown in errors.
 
         Returns:
@@ -90,8 +92,8 @@ class Convolution(Operators):
             `1 + floor((size + padding - dilation * (filter size - 1) - 1) / stride)`.
 
         Raises:
-            ValidationError: the channels do not fit each other or the groups; the filter does not fit into the padded
-                input; a list has the wrong length, or a stride, a dilation or `groups` is 0.
+            ValidationError: the channels of `input`, `filter`, `bias` and `groups` do not match; the filter does not
+                fit into the padded input; a list has the wrong length; a stride, a dilation or `groups` is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-conv2d
         """
@@ -106,7 +108,7 @@ class Convolution(Operators):
         output_channels, filter_channels, *window = _ordered(filter.shape, filter_order, "oihw")
         if channels % groups:
             raise ValidationError(
-                f"the {channels} channels of input {_in(input, layout)} do not make {groups} equal groups"
+                f"the {channels} channels of input {_in(input, layout)} cannot be divided into {groups} equal groups"
             )
         if channels // groups != filter_channels:
             per_group = "channels per group" if groups > 1 else "channels"
@@ -117,7 +119,7 @@ class Convolution(Operators):
         if output_channels % groups:
             raise ValidationError(
                 f"the {output_channels} output channels of filter {_in(filter, filter_order)} "
-                f"do not make {groups} equal groups"
+                f"cannot be divided into {groups} equal groups"
             )
         _check_bias(bias, output_channels)
         height, width = sweeps(inputs, window, pads, strides, dilations)
@@ -167,23 +169,25 @@ class Convolution(Operators):
     ) -> MLOperand:
         """The transposed convolution of `input` with `filter` over height and width.
 
-        Each input value times the filter is added to a window of the output, and at last the bias of the channel: what
-        the gradient of `conv2d` with the same options does. Used to make images larger.
+        Each input value times the filter is added to a window of the output, and then the bias of the channel is added.
+        It is the gradient of `conv2d` with the same options, and is used to upsample images.
 
         Args:
-            input: float32 or float16, `[batch, channels, height, width]`, or as `input_layout` orders them.
-            filter: `[channels, output channels / groups, height, width]`, or as `filter_layout` orders them.
-            padding: how much to cut off around the output, `[top, bottom, left, right]`. Default: nothing.
-            strides: how far the window moves in the output, `[vertical, horizontal]`. Default: `[1, 1]`.
-            dilations: the distance of neighbouring filter values in the output, likewise. Default: `[1, 1]`.
-            output_padding: how much to add to the height and width of the output at their ends, less than the strides.
-                Default: `[0, 0]`.
-            output_sizes: `[height, width]` of the output, in place of `output_padding`.
-            groups: how many groups the channels are divided into; each group of input channels makes one of output
-                channels. The specification lets numbers pass that do not divide the channels; no backend runs them.
+            input: float32 or float16, `[batch, channels, height, width]`, or in the order of `input_layout`.
+            filter: `[channels, output channels / groups, height, width]`, or in the order of `filter_layout`.
+            padding: the number of values to remove around the output, `[top, bottom, left, right]`. Default:
+                `[0, 0, 0, 0]`.
+            strides: the step of the window in the output, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the step between the output values of one window, `[vertical, horizontal]`. Default: `[1, 1]`.
+            output_padding: the number of values to add at the bottom and at the right of the output, less than the
+                strides. Default: `[0, 0]`.
+            output_sizes: `[height, width]` of the output, instead of `output_padding`.
+            groups: the number of groups of channels. Each group of output channels is computed from one group of
+                input channels. The specification allows numbers that do not divide the input channels, but no backend
+                runs such graphs.
             input_layout: the order of the axes of the input and the output.
             filter_layout: the order of the axes of the filter.
-            bias: one value for each output channel.
+            bias: one value for each output channel. Default: zeros.
             label: shown in errors.
 
         Returns:
@@ -191,9 +195,9 @@ class Convolution(Operators):
             `(size - 1) * stride + dilation * (filter size - 1) + 1 - padding + output padding`.
 
         Raises:
-            ValidationError: the channels do not fit each other or the groups; `output_padding` or `output_sizes` do
-                not fit the strides; nothing is left of the output; a list has the wrong length, or a stride, a
-                dilation or `groups` is 0.
+            ValidationError: the channels of `input`, `filter` and `bias` do not match; `output_padding` or
+                `output_sizes` does not match the strides; the output is empty; a list has the wrong length; a stride,
+                a dilation or `groups` is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-convtranspose2d
         """
@@ -219,7 +223,7 @@ class Convolution(Operators):
         output_channels *= groups
         if output_channels > MAX_DIMENSION:
             raise ValidationError(
-                f"filter {_in(filter, filter_order)} with {groups} groups makes {output_channels} output channels, "
+                f"filter {_in(filter, filter_order)} with {groups} groups makes {output_channels} output channels; "
                 f"at most {MAX_DIMENSION} are supported"
             )
         _check_bias(bias, output_channels)

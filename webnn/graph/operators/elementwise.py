@@ -1,4 +1,4 @@
-"""Element-wise arithmetic: one value in, or two that broadcast, one value out.
+"""Element-wise arithmetic on one operand, or on two that are broadcast together.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary, #api-mlgraphbuilder-unary and #api-mlgraphbuilder-cast
 """
@@ -27,11 +27,11 @@ _CAST: Final = Limits(ALL, required=(*FLOATS, "int32", "int8", "uint8"))
 class Elementwise(Operators):
     """Arithmetic, element by element.
 
-    The operators of two operands take any data type, the same for both, and broadcast their shapes to each other; the
-    result has the broadcast shape. Those of one operand keep its shape. All but `cast` keep the data type. They raise
-    `ValidationError` for another data type, for shapes that do not broadcast, and for a result that would be too large.
+    Operators on two operands require the same data type for both and broadcast their shapes together. Operators on one
+    operand keep its shape. All except `cast` keep the data type. They raise `ValidationError` if the data type is not
+    allowed, if the shapes do not broadcast, or if the result would be too large.
 
-    Floats follow IEEE 754: NaN stays NaN, overflow is infinite. Integers wrap around.
+    Floats follow IEEE 754: NaN stays NaN, and overflow gives infinity. Integers wrap around.
     """
 
     def _binary(self, op: str, a: MLOperand, b: MLOperand, label: str) -> MLOperand:
@@ -47,7 +47,7 @@ class Elementwise(Operators):
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -66,7 +66,7 @@ class Elementwise(Operators):
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -85,7 +85,7 @@ class Elementwise(Operators):
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -102,11 +102,11 @@ class Elementwise(Operators):
     def div(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
         """`a / b`, element by element.
 
-        Integers truncate toward zero. Divided by zero they give 0, and the lowest one divided by -1 stays itself.
+        Integers truncate toward zero. Division by zero gives 0, and the lowest integer divided by -1 gives itself.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -125,7 +125,7 @@ class Elementwise(Operators):
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -144,7 +144,7 @@ class Elementwise(Operators):
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -161,12 +161,12 @@ class Elementwise(Operators):
     def pow(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
         """`a` to the power of `b`, element by element.
 
-        Integers are exact and wrap around; a negative exponent truncates the real result toward zero, so that only 1
-        and -1 stay themselves (and zero gives 0).
+        Integers are exact and wrap around. With a negative exponent, the real result is truncated toward zero: it is 0
+        except for the bases 1 and -1. Zero to a negative power gives 0.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -181,7 +181,7 @@ class Elementwise(Operators):
 
     @operator(input=_SIGNED, output=_OUTPUT)
     def abs(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """The absolute value of each element of a float or signed `input`. The lowest integer stays itself.
+        """The absolute value of each element of a float or signed `input`. The lowest integer is unchanged.
 
         Args:
             input: a float or signed integer type, any rank.
@@ -191,7 +191,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -209,7 +209,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -227,7 +227,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -245,7 +245,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -263,7 +263,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -281,7 +281,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -289,7 +289,7 @@ class Elementwise(Operators):
 
     @operator(input=Limits(ALL), output=_OUTPUT)
     def identity(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """The values of `input`, of any data type: what makes an input or a constant an output of the graph.
+        """The values of `input`, unchanged. It allows an input or a constant to be an output of the graph.
 
         Args:
             input: any data type, any rank.
@@ -304,7 +304,7 @@ class Elementwise(Operators):
 
     @operator(input=_FLOAT, output=_OUTPUT)
     def log(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """The natural logarithm of each element of a float `input`: -infinity of 0, NaN of negative values.
+        """The natural logarithm of each element of a float `input`: -infinity for 0, NaN for negative values.
 
         Args:
             input: float32 or float16, any rank.
@@ -314,7 +314,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -322,7 +322,7 @@ class Elementwise(Operators):
 
     @operator(input=_SIGNED, output=_OUTPUT)
     def neg(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """The negative of each element of a float or signed `input`. The lowest integer stays itself.
+        """The negative of each element of a float or signed `input`. The lowest integer is unchanged.
 
         Args:
             input: a float or signed integer type, any rank.
@@ -332,7 +332,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -350,7 +350,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -358,7 +358,7 @@ class Elementwise(Operators):
 
     @operator(input=_FLOAT, output=_OUTPUT)
     def round_even(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """Each element of a float `input`, rounded to the nearest integer, and halves to the even one.
+        """Each element of a float `input`, rounded to the nearest integer, with ties to even.
 
         Args:
             input: float32 or float16, any rank.
@@ -368,7 +368,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -376,7 +376,7 @@ class Elementwise(Operators):
 
     @operator(input=_SIGNED, output=_OUTPUT)
     def sign(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """1, -1 or 0 for each element of a float or signed `input`, as it is above, below or neither (zero or NaN).
+        """1 for each positive element of a float or signed `input`, -1 for each negative one, and 0 for zero and NaN.
 
         Args:
             input: a float or signed integer type, any rank.
@@ -386,7 +386,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -404,7 +404,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -412,7 +412,7 @@ class Elementwise(Operators):
 
     @operator(input=_FLOAT, output=_OUTPUT)
     def sqrt(self, input: MLOperand, *, label: str = "") -> MLOperand:
-        """The square root of each element of a float `input`: NaN of negative values.
+        """The square root of each element of a float `input`: NaN for negative values.
 
         Args:
             input: float32 or float16, any rank.
@@ -422,7 +422,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -440,7 +440,7 @@ class Elementwise(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is of another data type.
+            ValidationError: the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-unary
         """
@@ -450,20 +450,20 @@ class Elementwise(Operators):
     def cast(self, input: MLOperand, data_type: DataType, *, label: str = "") -> MLOperand:
         """Each element of `input` as another data type.
 
-        - to a float: the nearest value; infinite beyond its range;
-        - from a float to an integer: without the fraction; the nearest bound beyond the range, and 0 for NaN;
-        - from an integer to an integer: the lowest bits, so that -1 becomes the largest unsigned value.
+        - To a float: the nearest value, or infinity if it is out of range.
+        - From a float to an integer: truncated and clamped to the range; NaN gives 0.
+        - From an integer to an integer: the low bits, so that -1 becomes the largest unsigned value.
 
         Args:
             input: any data type and rank.
-            data_type: what to cast to, any of the specification's eight.
+            data_type: the data type of the result, any of the specification's eight.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s shape and `data_type`.
+            An operand of `input`'s shape and the given data type.
 
         Raises:
-            ValidationError: `data_type` is none of these.
+            ValidationError: `data_type` is not one of the specification's eight.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-cast
         """

@@ -1,8 +1,8 @@
 """Gathering and scattering: reading and writing at positions that are computed at run time.
 
-Indices may be negative, then they count from the end. The specification leaves indices out of range, and positions
-that are written twice, to implementations. Here out-of-range indices are clamped into the range (after counting from
-the end), and of several updates of one position the last one in row-major order stays.
+Negative indices count from the end. The specification does not define the result of indices out of range, nor of
+several updates of one position. Here, such an index is clamped to the range (after counting from the end), and the
+last update in row-major order wins.
 Spec: https://www.w3.org/TR/webnn/#mlgraphbuilder-interface
 """
 
@@ -33,11 +33,11 @@ class Gathering(Operators):
         output=Limits(same_as="input", rank=(1, N), required=_WITH_BYTES),
     )
     def gather(self, input: MLOperand, indices: MLOperand, *, axis: int = 0, label: str = "") -> MLOperand:
-        """Slices of `input`, each chosen by its index along one axis.
+        """Slices of `input`, each selected by an index along one axis.
 
         Args:
             input: any data type, `[before..., size, after...]` with `size` at `axis`.
-            indices: int32, uint32 or int64, any shape; -size to size - 1, others are clamped.
+            indices: int32, uint32 or int64, any shape. The values are -size to size - 1; others are clamped.
             axis: 0 to rank - 1.
             label: shown in errors.
 
@@ -45,7 +45,7 @@ class Gathering(Operators):
             An operand of `input`'s data type, `[before..., indices' shape..., after...]`.
 
         Raises:
-            ValidationError: `axis` is not an axis of `input`; the result has more than 8 dimensions or is too large.
+            ValidationError: `axis` is out of range; the result has more than 8 dimensions or is too large.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gather
         """
@@ -54,7 +54,7 @@ class Gathering(Operators):
         descriptor = MLOperandDescriptor(input.data_type, shape)
         if shape:
             return self._add("gather", {"input": input, "indices": indices}, descriptor, label=label, axis=axis)
-        # The limits table forbids the scalar that the algorithm gives (and browsers too): take it out of a row.
+        # The algorithm and browsers give a scalar here, which the limits table forbids: gather from a row and reshape.
         row = MLOperandDescriptor(input.data_type, (1, *input.shape))
         input = self._add("reshape", {"input": input}, row, label=label, new_shape=row.shape)
         one = MLOperandDescriptor(input.data_type, (1,))
@@ -67,14 +67,14 @@ class Gathering(Operators):
         output=Limits(same_as="input", rank=(1, N)),
     )
     def gather_elements(self, input: MLOperand, indices: MLOperand, *, axis: int = 0, label: str = "") -> MLOperand:
-        """Elements of `input`: those at the positions of the output, but along one axis at an index.
+        """Elements of `input` at the positions of the output, but with an index along one axis.
 
         For `axis` 1, `output[i, j, k] = input[i, indices[i, j, k], k]`.
 
         Args:
             input: any data type, at least one dimension.
-            indices: int32, uint32 or int64, of `input`'s shape but for the size of `axis`; -size to size - 1, where
-                size is that of `input`; others are clamped.
+            indices: int32, uint32 or int64, of `input`'s shape except along `axis`. The values are -size to size - 1,
+                where size is that of `input`; others are clamped.
             axis: 0 to rank - 1.
             label: shown in errors.
 
@@ -82,7 +82,7 @@ class Gathering(Operators):
             An operand of `input`'s data type and `indices`' shape.
 
         Raises:
-            ValidationError: `axis` is not an axis of `input`; `indices` has another shape than `input`.
+            ValidationError: `axis` is out of range; the shapes of `indices` and `input` differ in another axis.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gatherelements
         """
@@ -97,20 +97,20 @@ class Gathering(Operators):
         output=Limits(same_as="input", rank=(0, N), required=_WITH_BYTES),
     )
     def gather_nd(self, input: MLOperand, indices: MLOperand, *, label: str = "") -> MLOperand:
-        """Slices of `input`, each chosen by coordinates along the first axes.
+        """Slices of `input`, each selected by coordinates along the first axes.
 
         Args:
             input: any data type, `[indexed..., rest...]`.
-            indices: int32, uint32 or int64, `[which..., coordinates]` with one coordinate for each indexed dimension;
-                -size to size - 1 of that dimension, others are clamped.
+            indices: int32, uint32 or int64, `[which..., coordinates]`, with one coordinate for each indexed dimension.
+                The values are -size to size - 1, where size is that of the dimension; others are clamped.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s data type, `[which..., rest...]`.
 
         Raises:
-            ValidationError: more coordinates than `input` has dimensions; the result has more than 8 dimensions or is
-                too large.
+            ValidationError: there are more coordinates than dimensions of `input`; the result has more than 8
+                dimensions or is too large.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gathernd
         """
@@ -126,14 +126,14 @@ class Gathering(Operators):
     def scatter_elements(
         self, input: MLOperand, indices: MLOperand, updates: MLOperand, *, axis: int = 0, label: str = ""
     ) -> MLOperand:
-        """`input` with elements replaced: those at the positions of the updates, but along one axis at an index.
+        """`input` with elements replaced at the positions of the updates, but with an index along one axis.
 
         For `axis` 1, `output[i, indices[i, j, k], k] = updates[i, j, k]`, in row-major order.
 
         Args:
             input: any data type, at least one dimension.
-            indices: int32, uint32 or int64, of `input`'s shape but for the size of `axis`; -size to size - 1, where
-                size is that of `input`; others are clamped.
+            indices: int32, uint32 or int64, of `input`'s shape except along `axis`. The values are -size to size - 1,
+                where size is that of `input`; others are clamped.
             updates: `input`'s data type, `indices`' shape.
             axis: 0 to rank - 1.
             label: shown in errors.
@@ -142,8 +142,8 @@ class Gathering(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `axis` is not an axis of `input`; `indices` has another shape than `input`, or `updates`
-                than `indices`; `updates` has another data type than `input`.
+            ValidationError: `axis` is out of range; the shapes of `indices` and `input` differ in another axis; the
+                shapes of `updates` and `indices` differ; the data types of `updates` and `input` differ.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-scatterelements
         """
@@ -163,12 +163,12 @@ class Gathering(Operators):
         output=Limits(same_as="input", rank=(1, N)),
     )
     def scatter_nd(self, input: MLOperand, indices: MLOperand, updates: MLOperand, *, label: str = "") -> MLOperand:
-        """`input` with slices replaced, each at coordinates along the first axes.
+        """`input` with slices replaced at coordinates along the first axes.
 
         Args:
             input: any data type, `[indexed..., rest...]`.
-            indices: int32, uint32 or int64, `[which..., coordinates]` with one coordinate for each indexed dimension;
-                -size to size - 1 of that dimension, others are clamped.
+            indices: int32, uint32 or int64, `[which..., coordinates]`, with one coordinate for each indexed dimension.
+                The values are -size to size - 1, where size is that of the dimension; others are clamped.
             updates: `input`'s data type, `[which..., rest...]`.
             label: shown in errors.
 
@@ -176,8 +176,8 @@ class Gathering(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: more coordinates than `input` has dimensions; `updates` has another shape, or another data
-                type than `input`.
+            ValidationError: there are more coordinates than dimensions of `input`; `updates` has the wrong shape or
+                data type.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-scatternd
         """
@@ -194,12 +194,12 @@ class Gathering(Operators):
 def _check_elementwise(input: MLOperand, indices: MLOperand, axis: int) -> None:
     if not is_same_but_for(axis, indices.shape, input.shape):
         raise ValidationError(
-            f"indices {list(indices.shape)} must have the shape of input {list(input.shape)} in all but axis {axis}"
+            f"indices {list(indices.shape)} must have the shape of input {list(input.shape)} except along axis {axis}"
         )
 
 
 def _slices_shape(input: MLOperand, indices: MLOperand) -> tuple[int, ...]:
-    """`[which..., rest...]` of the `ND` operators."""
+    """The shape `[which..., rest...]` of `gather_nd` and `scatter_nd`."""
     *which, coordinates = indices.shape
     if coordinates > len(input.shape):
         raise ValidationError(

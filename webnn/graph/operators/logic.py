@@ -1,4 +1,4 @@
-"""Comparisons, logic and selection. Truth values are `uint8`: any but 0 is true in, and 1 is true out.
+"""Comparisons, logic and selection. Truth values are `uint8`: operands are true unless 0, and results are 0 or 1.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical and #api-mlgraphbuilder-where
 """
@@ -22,10 +22,10 @@ _SAME: Final = Limits(same_as="a")
 
 
 class Logic(Operators):
-    """Questions about each element, answered with `uint8`: 0 is false and 1 is true.
+    """Tests of each element. The results are `uint8`: 1 for true, 0 for false.
 
-    The operators of two operands take the same data type for both and broadcast their shapes to each other. All raise
-    `ValidationError` for other data types, and for shapes that do not broadcast.
+    Operators on two operands require the same data type for both and broadcast their shapes together. They raise
+    `ValidationError` if the data type is not allowed, or if the shapes do not broadcast.
     """
 
     def _comparison(self, op: str, a: MLOperand, b: MLOperand, label: str) -> MLOperand:
@@ -33,18 +33,18 @@ class Logic(Operators):
         return self._add(op, {"a": a, "b": b}, descriptor, label=label)
 
     def _check(self, op: str, a: MLOperand, label: str) -> MLOperand:
-        # The table of limits allows any type, the algorithm only these.
+        # The limits table allows any data type, the algorithm only these.
         if a.data_type not in FLOATS:
             raise ValidationError(f"a is {a.data_type}, but must be {' or '.join(FLOATS)}")
         return self._add(op, {"a": a}, MLOperandDescriptor("uint8", a.shape), label=label)
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a == b`. NaN is equal to nothing.
+        """1 where `a == b`, else 0. NaN is not equal to anything.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -59,11 +59,11 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def not_equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a != b`. True where either is NaN.
+        """1 where `a != b`, else 0. It is 1 where either is NaN.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -78,11 +78,11 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def greater(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a > b`. False where either is NaN.
+        """1 where `a > b`, else 0. It is 0 where either is NaN.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -97,11 +97,11 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def greater_or_equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a >= b`. False where either is NaN.
+        """1 where `a >= b`, else 0. It is 0 where either is NaN.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -116,11 +116,11 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def lesser(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a < b`. False where either is NaN.
+        """1 where `a < b`, else 0. It is 0 where either is NaN.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -135,11 +135,11 @@ class Logic(Operators):
 
     @operator(a=_ANY, b=_SAME, output=_TRUTH)
     def lesser_or_equal(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a <= b`. False where either is NaN.
+        """1 where `a <= b`, else 0. It is 0 where either is NaN.
 
         Args:
             a: any data type and rank.
-            b: same data type as `a`; its shape and `a`'s broadcast to each other.
+            b: same data type as `a`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
@@ -154,7 +154,7 @@ class Logic(Operators):
 
     @operator(a=_TRUTH, output=_TRUTH)
     def logical_not(self, a: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a`, a `uint8` operand, is 0.
+        """1 where `a` is 0, else 0.
 
         Args:
             a: `uint8`, any rank.
@@ -164,7 +164,7 @@ class Logic(Operators):
             A `uint8` operand of `a`'s shape.
 
         Raises:
-            ValidationError: `a` is of another data type.
+            ValidationError: the data type of `a` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -172,18 +172,18 @@ class Logic(Operators):
 
     @operator(a=_TRUTH, b=_SAME, output=_TRUTH)
     def logical_and(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where neither of `a` and `b`, which are `uint8`, is 0.
+        """1 where neither `a` nor `b` is 0, else 0.
 
         Args:
-            a: `uint8`, any rank; every value but 0 is true.
-            b: `uint8`; its shape and `a`'s broadcast to each other.
+            a: `uint8`, any rank; every value except 0 is true.
+            b: `uint8`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
             A `uint8` operand of the broadcast shape.
 
         Raises:
-            ValidationError: another data type, or the shapes do not broadcast.
+            ValidationError: a data type is not `uint8`, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -191,18 +191,18 @@ class Logic(Operators):
 
     @operator(a=_TRUTH, b=_SAME, output=_TRUTH)
     def logical_or(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where not both of `a` and `b`, which are `uint8`, are 0.
+        """1 where `a` or `b` is not 0, else 0.
 
         Args:
-            a: `uint8`, any rank; every value but 0 is true.
-            b: `uint8`; its shape and `a`'s broadcast to each other.
+            a: `uint8`, any rank; every value except 0 is true.
+            b: `uint8`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
             A `uint8` operand of the broadcast shape.
 
         Raises:
-            ValidationError: another data type, or the shapes do not broadcast.
+            ValidationError: a data type is not `uint8`, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -210,18 +210,18 @@ class Logic(Operators):
 
     @operator(a=_TRUTH, b=_SAME, output=_TRUTH)
     def logical_xor(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """Where exactly one of `a` and `b`, which are `uint8`, is 0.
+        """1 where exactly one of `a` and `b` is 0, else 0.
 
         Args:
-            a: `uint8`, any rank; every value but 0 is true.
-            b: `uint8`; its shape and `a`'s broadcast to each other.
+            a: `uint8`, any rank; every value except 0 is true.
+            b: `uint8`; the shapes of both are broadcast together.
             label: shown in errors.
 
         Returns:
             A `uint8` operand of the broadcast shape.
 
         Raises:
-            ValidationError: another data type, or the shapes do not broadcast.
+            ValidationError: a data type is not `uint8`, or the shapes do not broadcast.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -229,7 +229,7 @@ class Logic(Operators):
 
     @operator(a=_CHECKED, output=_TRUTH)
     def is_nan(self, a: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a`, a float operand, is NaN.
+        """1 where a float `a` is NaN, else 0.
 
         Args:
             a: float32 or float16, any rank.
@@ -239,7 +239,7 @@ class Logic(Operators):
             A `uint8` operand of `a`'s shape.
 
         Raises:
-            ValidationError: `a` is of another data type.
+            ValidationError: the data type of `a` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -247,7 +247,7 @@ class Logic(Operators):
 
     @operator(a=_CHECKED, output=_TRUTH)
     def is_infinite(self, a: MLOperand, *, label: str = "") -> MLOperand:
-        """Where `a`, a float operand, is infinite, with either sign.
+        """1 where a float `a` is positive or negative infinity, else 0.
 
         Args:
             a: float32 or float16, any rank.
@@ -257,7 +257,7 @@ class Logic(Operators):
             A `uint8` operand of `a`'s shape.
 
         Raises:
-            ValidationError: `a` is of another data type.
+            ValidationError: the data type of `a` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-logical
         """
@@ -269,12 +269,12 @@ class Logic(Operators):
     def where(
         self, condition: MLOperand, true_value: MLOperand, false_value: MLOperand, *, label: str = ""
     ) -> MLOperand:
-        """`true_value` where `condition` is not 0, and `false_value` where it is.
+        """The elements of `true_value` where `condition` is not 0, and of `false_value` where it is 0.
 
         Args:
-            condition: `uint8`, such as the comparisons give.
+            condition: `uint8`, for example the result of a comparison.
             true_value: any data type and rank.
-            false_value: same data type as `true_value`. All three shapes broadcast to each other.
+            false_value: same data type as `true_value`. All three shapes are broadcast together.
             label: shown in errors.
 
         Returns:

@@ -41,18 +41,18 @@ class Matrix(Operators):
         Args:
             a: float32 or float16, `[m, k]`, or `[k, m]` with `a_transpose`.
             b: same data type as `a`, `[k, n]`, or `[n, k]` with `b_transpose`.
-            c: same data type as `a`; a scalar, or a shape that stretches to `[m, n]`. Default: nothing is added.
-            alpha: factor of the product, finite; it is rounded to `a`'s data type.
-            beta: factor of `c`, finite; it is rounded to `a`'s data type.
-            a_transpose: multiply with `a`'s transpose.
-            b_transpose: multiply with `b`'s transpose.
+            c: same data type as `a`, and a shape that broadcasts to `[m, n]`. Default: nothing is added.
+            alpha: the factor of the product, finite; it is rounded to `a`'s data type.
+            beta: the factor of `c`, finite; it is rounded to `a`'s data type.
+            a_transpose: transpose `a` first.
+            b_transpose: transpose `b` first.
             label: shown in errors.
 
         Returns:
             An operand `[m, n]` of `a`'s data type.
 
         Raises:
-            ValidationError: the inner dimensions differ; `c` does not stretch to `[m, n]`; a data type or rank is not
+            ValidationError: the inner dimensions differ; `c` does not broadcast to `[m, n]`; a data type or rank is not
                 allowed; `alpha` or `beta` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gemm
@@ -84,12 +84,11 @@ class Matrix(Operators):
         a=Limits(FLOATS, rank=(2, N)), b=Limits(same_as="a", rank=(2, N)), output=Limits(same_as="a", rank=(2, N))
     )
     def matmul(self, a: MLOperand, b: MLOperand, *, label: str = "") -> MLOperand:
-        """The matrix product, of stacks of matrices where there are more than two dimensions.
+        """The matrix product. With more than two dimensions, it multiplies stacks of matrices.
 
         Args:
             a: float32 or float16, `[..., m, k]`.
-            b: same data type as `a`, `[..., k, n]`; its dimensions before the last two and `a`'s broadcast to each
-                other.
+            b: same data type as `a`, `[..., k, n]`. The dimensions of both before the last two are broadcast together.
             label: shown in errors.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Data movement: the same values in another shape or order, repeated, or in part.
+"""Data movement: reshaping, reordering, repeating and selecting values.
 
 Spec: https://www.w3.org/TR/webnn/#mlgraphbuilder-interface
 """
@@ -26,22 +26,22 @@ _WITH_BYTES: Final = (*FLOATS, "int32", "int8", "uint8")
 
 
 class Movement(Operators):
-    """Shapes and layouts."""
+    """Data movement."""
 
     @operator(inputs=Limits(ALL, rank=(1, N)), output=Limits(same_as="inputs", rank=(1, N)))
     def concat(self, inputs: Sequence[MLOperand], axis: int, *, label: str = "") -> MLOperand:
-        """The inputs one after the other along one axis.
+        """The inputs joined along one axis.
 
         Args:
-            inputs: 1 to 8192 operands of one data type and of one shape, but for the size of `axis`.
+            inputs: 1 to 8192 operands of the same data type, and of the same shape except along `axis`.
             axis: 0 to rank - 1.
             label: shown in errors.
 
         Returns:
-            An operand of the inputs' shape, but `axis` is as long as all of them together.
+            An operand of the inputs' shape, except that the size of `axis` is the sum of theirs.
 
         Raises:
-            ValidationError: no inputs or too many; they differ in data type or shape; `axis` is not one of theirs.
+            ValidationError: there are no inputs or too many; their data types or shapes differ; `axis` is out of range.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-concat
         """
@@ -52,10 +52,13 @@ class Movement(Operators):
         size = 0
         for i, input in enumerate(inputs):
             if input.data_type != first.data_type:
-                raise ValidationError(f"inputs[{i}] is {input.data_type}, but inputs[0] is {first.data_type}")
+                raise ValidationError(
+                    f"inputs[{i}] is {input.data_type}, but must have the data type of inputs[0], {first.data_type}"
+                )
             if not is_same_but_for(axis, input.shape, first.shape):
                 raise ValidationError(
-                    f"inputs[{i}] {list(input.shape)} and inputs[0] {list(first.shape)} differ in more than axis {axis}"
+                    f"inputs[{i}] {list(input.shape)} must have the shape of inputs[0] {list(first.shape)} except "
+                    f"along axis {axis}"
                 )
             size += input.shape[axis]
         shape = (*first.shape[:axis], size, *first.shape[axis + 1 :])
@@ -65,11 +68,11 @@ class Movement(Operators):
 
     @operator(input=Limits(ALL), output=Limits(same_as="input"))
     def expand(self, input: MLOperand, new_shape: Sequence[int], *, label: str = "") -> MLOperand:
-        """`input` repeated along its dimensions of size 1, and along new leading ones, until it has `new_shape`.
+        """`input` broadcast to `new_shape`: repeated along its dimensions of size 1 and along new leading dimensions.
 
         Args:
             input: any data type and rank.
-            new_shape: each dimension as in `input`, or any size where `input` has 1; more may stand in front.
+            new_shape: a shape that `input` broadcasts to.
             label: shown in errors.
 
         Returns:
@@ -102,19 +105,19 @@ class Movement(Operators):
 
         Args:
             input: any data type and rank.
-            beginning_padding: how many values to add at the beginning of each dimension.
-            ending_padding: how many at the end of each.
-            mode: what to add: `value`, the value at the edge, or the values mirrored at the edge (which is not
-                repeated; then each padding must be smaller than the dimension).
-            value: for the mode `"constant"`; cast to `input`'s data type.
+            beginning_padding: the number of values to add at the beginning of each dimension.
+            ending_padding: the number of values to add at the end of each dimension.
+            mode: `"constant"` adds `value`. `"edge"` repeats the value at the edge. `"reflection"` mirrors the values
+                at the edge without repeating it, so each padding must be smaller than the dimension.
+            value: for the mode `"constant"`; it is cast to `input`'s data type.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s data type; each dimension is beginning padding + input size + ending padding.
 
         Raises:
-            ValidationError: the paddings are not as many as the dimensions; a mirrored padding is not smaller than
-                its dimension; the result is too large.
+            ValidationError: a list is not as long as `input`'s rank; a padding in mode `"reflection"` is not smaller
+                than its dimension; the result is too large.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-pad
         """
@@ -126,7 +129,7 @@ class Movement(Operators):
             for name, padding in (("beginning_padding", beginning), ("ending_padding", ending)):
                 if any(p >= size for p, size in zip(padding, input.shape, strict=True)):
                     raise ValidationError(
-                        f"{name} {list(padding)} must be smaller than input {list(input.shape)} to reflect it"
+                        f"{name} {list(padding)} must be smaller than input {list(input.shape)} in mode 'reflection'"
                     )
         shape = tuple(b + size + e for b, size, e in zip(beginning, input.shape, ending, strict=True))
         return self._add(
@@ -149,14 +152,14 @@ class Movement(Operators):
 
         Args:
             input: any data type and rank.
-            new_shape: dimensions with as many elements as `input` has; empty for a scalar.
+            new_shape: a shape with the same number of elements as `input`; empty for a scalar.
             label: shown in errors.
 
         Returns:
             An operand of shape `new_shape` and `input`'s data type.
 
         Raises:
-            ValidationError: `new_shape` is no valid shape, or has another number of elements.
+            ValidationError: `new_shape` is not a valid shape, or has a different number of elements.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reshape-method
         """
@@ -170,18 +173,18 @@ class Movement(Operators):
 
     @operator(input=Limits(ALL), output=Limits(same_as="input"))
     def reverse(self, input: MLOperand, *, axes: Sequence[int] | None = None, label: str = "") -> MLOperand:
-        """`input` back to front along some axes.
+        """`input` with the order of the elements reversed along some axes.
 
         Args:
             input: any data type and rank.
-            axes: which axes to reverse, none twice. Default: all; an empty list reverses none.
+            axes: the axes to reverse, without duplicates. Default: all axes. An empty list reverses nothing.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `axes` has an axis twice, or one that `input` has not.
+            ValidationError: `axes` has a duplicate or an axis out of range.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reverse-method
         """
@@ -198,20 +201,20 @@ class Movement(Operators):
         strides: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:
-        """A part of `input`: a range of each dimension, or every so many elements of the range.
+        """A part of `input`: a range of each dimension, with an optional stride.
 
         Args:
             input: any data type and rank.
-            starts: where the range of each dimension begins.
-            sizes: how long each range is, before `strides` leaves elements out; start + size is within the dimension.
-            strides: the step from one element taken to the next, along each dimension. Default: all 1.
+            starts: the first index of the range in each dimension.
+            sizes: the length of each range before strides are applied; start + size must not exceed the dimension.
+            strides: the step between elements in each dimension. Default: 1 everywhere.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s data type; each dimension is size / stride, rounded up.
 
         Raises:
-            ValidationError: a list is not as long as `input`'s rank; a size or stride is 0; a range leaves `input`.
+            ValidationError: a list is not as long as `input`'s rank; a size or stride is 0; a range exceeds `input`.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-slice
         """
@@ -223,9 +226,7 @@ class Movement(Operators):
             if 0 in values:
                 raise ValidationError(f"{name} must be at least 1 everywhere, got {list(values)}")
         if any(b + c > size for b, c, size in zip(begin, count, input.shape, strict=True)):
-            raise ValidationError(
-                f"starts {list(begin)} with sizes {list(count)} is not within input {list(input.shape)}"
-            )
+            raise ValidationError(f"starts {list(begin)} with sizes {list(count)} exceed input {list(input.shape)}")
         shape = tuple(-(-c // s) for c, s in zip(count, step, strict=True))
         return self._add(
             "slice",
@@ -241,59 +242,62 @@ class Movement(Operators):
     def split(
         self, input: MLOperand, splits: int | Sequence[int], *, axis: int = 0, label: str = ""
     ) -> list[MLOperand]:
-        """`input` cut along one axis, into equal parts or into parts of given sizes.
+        """`input` split along one axis, into equal parts or into parts of given sizes.
 
         Args:
             input: any data type, at least one dimension.
-            splits: how many parts, 1 to 8192, which must divide the axis evenly; or the size of each part, which
-                together are the size of the axis.
+            splits: the number of parts, 1 to 8192, which must divide the size of the axis; or the size of each part,
+                which must add up to the size of the axis.
             axis: 0 to rank - 1.
             label: shown in errors.
 
         Returns:
-            The parts, in order: operands of `input`'s data type and shape, but for the size of `axis`.
+            The parts in order: operands of `input`'s data type, and of its shape except along `axis`.
 
         Raises:
-            ValidationError: `axis` is not an axis of `input`; `splits` does not fit its size; no parts or too many.
+            ValidationError: `axis` is out of range; `splits` does not match its size; there are no parts or too many.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-split
         """
         axis = axis_of("axis", axis, input.shape)
         size = input.shape[axis]
-        where = f"axis {axis} of input {list(input.shape)}"
         if isinstance(splits, Iterable) and getattr(splits, "shape", None) != ():
             sizes = unsigned_list("splits", splits)
             if not 1 <= len(sizes) <= MAX_TENSOR_COUNT:
                 raise ValidationError(f"splits must be 1 to {MAX_TENSOR_COUNT} sizes, got {len(sizes)}")
             if 0 in sizes:
-                raise ValidationError(f"splits must be at least 1 each, got {list(sizes)}")
+                raise ValidationError(f"each of splits must be at least 1, got {list(sizes)}")
             if sum(sizes) != size:
-                raise ValidationError(f"splits {list(sizes)} are {sum(sizes)} together, but {where} is {size}")
+                raise ValidationError(
+                    f"splits {list(sizes)} add up to {sum(sizes)}, but axis {axis} of input {list(input.shape)} has "
+                    f"size {size}"
+                )
         else:
             count = unsigned("splits", splits)
             if not 1 <= count <= MAX_TENSOR_COUNT:
                 raise ValidationError(f"splits must be 1 to {MAX_TENSOR_COUNT}, got {count}")
             if size % count:
-                raise ValidationError(f"splits {count} does not divide {where} evenly")
+                raise ValidationError(f"splits {count} does not divide axis {axis} of input {list(input.shape)} evenly")
             sizes = (size // count,) * count
         before, after = input.shape[:axis], input.shape[axis + 1 :]
-        parts = [MLOperandDescriptor(input.data_type, (*before, part, *after)) for part in sizes]
-        return self._add_many("split", {"input": input}, parts, label=label, splits=sizes, axis=axis)
+        parts = {part: MLOperandDescriptor(input.data_type, (*before, part, *after)) for part in set(sizes)}
+        outputs = [parts[part] for part in sizes]
+        return self._add_many("split", {"input": input}, outputs, label=label, splits=sizes, axis=axis)
 
     @operator(input=Limits(ALL), output=Limits(same_as="input"))
     def tile(self, input: MLOperand, repetitions: Sequence[int], *, label: str = "") -> MLOperand:
-        """`input` laid down again and again along each dimension.
+        """`input` repeated along each dimension.
 
         Args:
             input: any data type and rank.
-            repetitions: how often along each dimension, at least 1.
+            repetitions: the number of repetitions along each dimension, at least 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type; each dimension is input size x repetitions.
+            An operand of `input`'s data type; each dimension is input size * repetitions.
 
         Raises:
-            ValidationError: `repetitions` is not as long as `input`'s rank, or has a 0; the result is too large.
+            ValidationError: `repetitions` is not as long as `input`'s rank, or contains 0; the result is too large.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-tile
         """
@@ -311,14 +315,14 @@ class Movement(Operators):
 
         Args:
             input: any data type and rank.
-            permutation: for each axis of the output, the axis of `input` it is. Default: the axes in reverse.
+            permutation: the axis of `input` for each axis of the output. Default: all axes in reverse order.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s data type, its dimensions permuted.
 
         Raises:
-            ValidationError: `permutation` does not have each axis of `input` once.
+            ValidationError: `permutation` does not contain each axis of `input` exactly once.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-transpose
         """
@@ -328,7 +332,9 @@ class Movement(Operators):
         else:
             order = axes_of("permutation", permutation, input.shape)
             if len(order) != rank:
-                raise ValidationError(f"permutation must have {rank} items, got {list(order)}")
+                raise ValidationError(
+                    f"permutation must have each of the {rank} axes of input {list(input.shape)}, got {list(order)}"
+                )
         descriptor = MLOperandDescriptor(input.data_type, tuple(input.shape[axis] for axis in order))
         return self._add("transpose", {"input": input}, descriptor, label=label, permutation=order)
 
@@ -336,19 +342,19 @@ class Movement(Operators):
         input=Limits(ALL, rank=(2, N), required=FLOATS), output=Limits(same_as="input", rank=(2, N), required=FLOATS)
     )
     def triangular(self, input: MLOperand, *, upper: bool = True, diagonal: int = 0, label: str = "") -> MLOperand:
-        """The upper or lower triangle of each matrix of `input`, with zeros in place of the rest.
+        """The upper or lower triangle of each matrix of `input`, with zeros elsewhere.
 
         Args:
             input: any data type; `[..., rows, columns]`.
-            upper: whether the upper or the lower triangle stays.
-            diagonal: where the triangle ends: 0 the main diagonal, 1 the one above it, -1 the one below it.
+            upper: True keeps the upper triangle, False the lower one.
+            diagonal: the edge of the triangle: 0 is the main diagonal, 1 the one above it, -1 the one below it.
             label: shown in errors.
 
         Returns:
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` has fewer than two dimensions; `diagonal` is not -2**31 to 2**31 - 1.
+            ValidationError: `input` has fewer than two dimensions; `diagonal` is not in the range -2**31 to 2**31 - 1.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-triangular
         """

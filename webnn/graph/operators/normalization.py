@@ -1,4 +1,4 @@
-"""Normalization: values moved and scaled to a mean of 0 and a variance of 1, then to a bias and a scale.
+"""Normalization of values to a mean of 0 and a variance of 1, followed by a scale and a bias.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-batchnorm, #api-mlgraphbuilder-instancenorm and
 #api-mlgraphbuilder-layernorm
@@ -18,7 +18,7 @@ __all__ = ["Normalization"]
 
 
 class Normalization(Operators):
-    """Normalization."""
+    """Normalization with given statistics, or with those of each channel or sample."""
 
     @operator(
         input=Limits(FLOATS, rank=(1, N), required_rank=(3, 5)),
@@ -40,15 +40,15 @@ class Normalization(Operators):
         epsilon: float = 1e-5,
         label: str = "",
     ) -> MLOperand:
-        """`scale * (input - mean) / sqrt(variance + epsilon) + bias`, with the statistics that training has found.
+        """`scale * (input - mean) / sqrt(variance + epsilon) + bias`, with the statistics of the training data.
 
         Args:
-            input: float32 or float16, rank 1 to 8, with `channels` features along `axis`.
+            input: float32 or float16, rank 1 to 8. The size of `axis` is `channels`.
             mean: same data type as `input`, `[channels]`.
             variance: same data type as `input`, `[channels]`.
             scale: same data type as `input`, `[channels]`. Default: 1.
             bias: same data type as `input`, `[channels]`. Default: 0.
-            axis: the dimension of the features. Default: 1, the channels of layout "nchw".
+            axis: the dimension of the channels. The default suits layout "nchw".
             epsilon: added to the variance, finite; it is rounded to `input`'s data type.
             label: shown in errors.
 
@@ -56,8 +56,8 @@ class Normalization(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` has no such axis; `mean`, `variance`, `scale` or `bias` has another data type than
-                `input`, or is not `[channels]`; `epsilon` is not finite.
+            ValidationError: `axis` is out of range; `mean`, `variance`, `scale` or `bias` is not `[channels]`, or its
+                data type is not that of `input`; `epsilon` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-batchnorm
         """
@@ -89,11 +89,11 @@ class Normalization(Operators):
         layout: Literal["nchw", "nhwc"] = "nchw",
         label: str = "",
     ) -> MLOperand:
-        """`scale * (input - mean) / sqrt(variance + epsilon) + bias`, for each channel of each sample by itself.
+        """`scale * (input - mean) / sqrt(variance + epsilon) + bias`, separately for each channel of each sample.
 
         Args:
             input: float32 or float16, `[batch, channels, height, width]`, or `[batch, height, width, channels]` with
-                layout "nhwc". Mean and variance are those of height and width.
+                layout "nhwc". Mean and variance are computed over height and width.
             scale: same data type as `input`, `[channels]`. Default: 1.
             bias: same data type as `input`, `[channels]`. Default: 0.
             epsilon: added to the variance, finite; it is rounded to `input`'s data type.
@@ -104,8 +104,8 @@ class Normalization(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `input` is not 4-D; `scale` or `bias` has another data type, or is not `[channels]`;
-                `epsilon` is not finite; another layout.
+            ValidationError: `input` is not 4-D; `scale` or `bias` is not `[channels]`, or its data type is not that of
+                `input`; `epsilon` is not finite; `layout` is unknown.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-instancenorm
         """
@@ -142,10 +142,10 @@ class Normalization(Operators):
 
         Args:
             input: float32 or float16, any rank.
-            scale: same data type as `input`; its dimensions are `input`'s along `axes`, in that order. Default: 1.
+            scale: same data type as `input`; its shape is the sizes of `axes`, in that order. Default: 1.
             bias: same data type as `input` and same shape as `scale`. Default: 0.
-            axes: the dimensions that mean and variance are taken over, in any order; with none of them each value is
-                normalized by itself. Default: all but the first.
+            axes: the dimensions over which mean and variance are computed, in any order. With an empty list, each
+                value is normalized by itself. Default: all except the first.
             epsilon: added to the variance, finite; it is rounded to `input`'s data type.
             label: shown in errors.
 
@@ -153,8 +153,8 @@ class Normalization(Operators):
             An operand of `input`'s shape and data type.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; `scale` or `bias` has another
-                data type, or other sizes than `input` has along `axes`; `epsilon` is not finite.
+            ValidationError: `axes` has a duplicate or an axis out of range; the shape of `scale` or `bias` is not the
+                sizes of `axes`, or its data type is not that of `input`; `epsilon` is not finite.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-layernorm
         """

@@ -37,7 +37,7 @@ _ROUNDING_TYPE: Final = get_args(MLRoundingType)
 
 
 class Pooling(Operators):
-    """Pooling: one value for each window of the input."""
+    """Pooling: one output value for each window of the input."""
 
     def _pool(
         self,
@@ -71,8 +71,8 @@ class Pooling(Operators):
 
         sizes = floor if rounding == "floor" else ceil
         if output_sizes is not None:
-            # The specification's text would drop the padding here, and only let sizes smaller than the strides pass.
-            # No implementation does, and its conformance tests give sizes that count the padding.
+            # The specification's text ignores the padding here and rejects sizes that are not smaller than the strides.
+            # No implementation follows it, and the conformance tests use sizes that include the padding.
             sizes = pair("output_sizes", output_sizes, sizes)
             if sizes not in (floor, ceil):
                 raise ValidationError(
@@ -109,17 +109,17 @@ class Pooling(Operators):
         output_sizes: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:
-        """The average of each window of `input`; padding does not count. A window of padding only gives 0.
+        """The average of each window of `input`, without the padding. A window of only padding gives 0.
 
         Args:
-            input: float32 or float16, `[batch, channels, height, width]`, or as `layout` orders them.
-            window_dimensions: `[height, width]` of the window. Default: all of the input.
-            padding: added around the input, `[top, bottom, left, right]`. Default: none.
-            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
-            dilations: the distance of neighbouring values of a window in the input, likewise. Default: `[1, 1]`.
+            input: float32 or float16, `[batch, channels, height, width]`, or in the order of `layout`.
+            window_dimensions: `[height, width]` of the window. Default: the size of the input.
+            padding: the number of values around the input, `[top, bottom, left, right]`. Default: `[0, 0, 0, 0]`.
+            strides: the step of the window, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the step between the input values of one window, `[vertical, horizontal]`. Default: `[1, 1]`.
             layout: the order of the axes of the input and the output.
-            output_shape_rounding: whether the output has a value for the last window if only a part of it fits.
-            output_sizes: `[height, width]` of the output; one of the two roundings, the option for which it replaces.
+            output_shape_rounding: `"ceil"` includes a last window that fits only in part, `"floor"` does not.
+            output_sizes: `[height, width]` of the output, rounded down or up, instead of `output_shape_rounding`.
             label: shown in errors.
 
         Returns:
@@ -127,8 +127,8 @@ class Pooling(Operators):
             `1 + (size + padding - dilation * (window size - 1) - 1) / stride`, rounded.
 
         Raises:
-            ValidationError: the window does not fit into the padded input; `output_sizes` is neither rounding; a list
-                has the wrong length, or a window dimension, a stride or a dilation is 0.
+            ValidationError: the window does not fit into the padded input; `output_sizes` is not one of the two
+                rounded sizes; a list has the wrong length; a window dimension, a stride or a dilation is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-pool2d-average
         """
@@ -159,17 +159,17 @@ class Pooling(Operators):
         output_sizes: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:
-        """The square root of the sum of squares of each window of `input`. A window of padding only gives 0.
+        """The square root of the sum of squares of each window of `input`. A window of only padding gives 0.
 
         Args:
-            input: float32 or float16, `[batch, channels, height, width]`, or as `layout` orders them.
-            window_dimensions: `[height, width]` of the window. Default: all of the input.
-            padding: added around the input, `[top, bottom, left, right]`. Default: none.
-            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
-            dilations: the distance of neighbouring values of a window in the input, likewise. Default: `[1, 1]`.
+            input: float32 or float16, `[batch, channels, height, width]`, or in the order of `layout`.
+            window_dimensions: `[height, width]` of the window. Default: the size of the input.
+            padding: the number of values around the input, `[top, bottom, left, right]`. Default: `[0, 0, 0, 0]`.
+            strides: the step of the window, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the step between the input values of one window, `[vertical, horizontal]`. Default: `[1, 1]`.
             layout: the order of the axes of the input and the output.
-            output_shape_rounding: whether the output has a value for the last window if only a part of it fits.
-            output_sizes: `[height, width]` of the output; one of the two roundings, the option for which it replaces.
+            output_shape_rounding: `"ceil"` includes a last window that fits only in part, `"floor"` does not.
+            output_sizes: `[height, width]` of the output, rounded down or up, instead of `output_shape_rounding`.
             label: shown in errors.
 
         Returns:
@@ -177,8 +177,8 @@ class Pooling(Operators):
             `1 + (size + padding - dilation * (window size - 1) - 1) / stride`, rounded.
 
         Raises:
-            ValidationError: the window does not fit into the padded input; `output_sizes` is neither rounding; a list
-                has the wrong length, or a window dimension, a stride or a dilation is 0.
+            ValidationError: the window does not fit into the padded input; `output_sizes` is not one of the two
+                rounded sizes; a list has the wrong length; a window dimension, a stride or a dilation is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-pool2d-l2
         """
@@ -211,17 +211,17 @@ class Pooling(Operators):
     ) -> MLOperand:
         """The largest value of each window of `input`, of any data type.
 
-        A window of padding only gives the smallest value of the type, which is minus infinity for floats.
+        A window of only padding gives the smallest value of the data type, which is -infinity for floats.
 
         Args:
-            input: any data type, `[batch, channels, height, width]`, or as `layout` orders them.
-            window_dimensions: `[height, width]` of the window. Default: all of the input.
-            padding: added around the input, `[top, bottom, left, right]`. Default: none.
-            strides: how far the window moves, `[vertical, horizontal]`. Default: `[1, 1]`.
-            dilations: the distance of neighbouring values of a window in the input, likewise. Default: `[1, 1]`.
+            input: any data type, `[batch, channels, height, width]`, or in the order of `layout`.
+            window_dimensions: `[height, width]` of the window. Default: the size of the input.
+            padding: the number of values around the input, `[top, bottom, left, right]`. Default: `[0, 0, 0, 0]`.
+            strides: the step of the window, `[vertical, horizontal]`. Default: `[1, 1]`.
+            dilations: the step between the input values of one window, `[vertical, horizontal]`. Default: `[1, 1]`.
             layout: the order of the axes of the input and the output.
-            output_shape_rounding: whether the output has a value for the last window if only a part of it fits.
-            output_sizes: `[height, width]` of the output; one of the two roundings, the option for which it replaces.
+            output_shape_rounding: `"ceil"` includes a last window that fits only in part, `"floor"` does not.
+            output_sizes: `[height, width]` of the output, rounded down or up, instead of `output_shape_rounding`.
             label: shown in errors.
 
         Returns:
@@ -229,8 +229,8 @@ class Pooling(Operators):
             `1 + (size + padding - dilation * (window size - 1) - 1) / stride`, rounded.
 
         Raises:
-            ValidationError: the window does not fit into the padded input; `output_sizes` is neither rounding; a list
-                has the wrong length, or a window dimension, a stride or a dilation is 0.
+            ValidationError: the window does not fit into the padded input; `output_sizes` is not one of the two
+                rounded sizes; a list has the wrong length; a window dimension, a stride or a dilation is 0.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-pool2d-max
         """

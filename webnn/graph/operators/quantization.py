@@ -1,4 +1,4 @@
-"""Quantization: floats as small integers with a scale and a zero point, and back.
+"""Quantization of floats to small integers with a scale and a zero point, and dequantization.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-quantizelinear and #api-mlgraphbuilder-dequantizelinear
 """
@@ -21,7 +21,7 @@ _NIBBLES: Final[tuple[DataType, ...]] = ("uint4", "int4")
 
 
 class Quantization(Operators):
-    """Floats to integers and back."""
+    """Quantization and dequantization."""
 
     @operator(
         input=Limits(_INTEGERS, required=_BYTES, ours=_NIBBLES),
@@ -32,22 +32,22 @@ class Quantization(Operators):
     def dequantize_linear(
         self, input: MLOperand, scale: MLOperand, zero_point: MLOperand, *, label: str = ""
     ) -> MLOperand:
-        """`(input - zero_point) * scale`, the floats that quantized values stand for.
+        """`(input - zero_point) * scale`, the floats that quantized values represent.
 
-        Each value of `scale` and `zero_point` holds for a block of `input`: one value per tensor has the shape
-        `[1, 1, ...]`, one per channel is as long as `input` along that dimension and 1 along the others, and a
-        dimension that divides `input`'s has blocks of the quotient's length.
+        Each value of `scale` and `zero_point` applies to a block of `input`. In each dimension, the length of a block
+        is `input`'s size divided by `scale`'s size. So the shape `[1, 1, ...]` has one value for the whole tensor, and
+        a shape with `input`'s size in one dimension and 1 in the others has one value per channel.
 
         Args:
             input: uint8, int8, uint32 or int32, of any rank; also uint4 or int4, as a constant or from
                 `quantize_linear`.
-            scale: float32 or float16, of `input`'s rank, each dimension a divisor of `input`'s. What is not positive
-                is multiplied with all the same.
+            scale: float32 or float16, of `input`'s rank; each dimension divides that of `input`. Values that are not
+                positive are allowed.
             zero_point: `input`'s data type and `scale`'s shape.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s shape and `scale`'s data type. The difference does not overflow.
+            An operand of `input`'s shape and `scale`'s data type. The subtraction does not overflow.
 
         Raises:
             ValidationError: the data types of `input` and `zero_point`, or the shapes of `scale` and `zero_point`,
@@ -74,14 +74,14 @@ class Quantization(Operators):
     ) -> MLOperand:
         """`round(input / scale) + zero_point` with ties to even, clamped to the range of the integers.
 
-        Each value of `scale` and `zero_point` holds for a block of `input`, as in `dequantize_linear`.
+        Each value of `scale` and `zero_point` applies to a block of `input`, as in `dequantize_linear`.
 
         Args:
             input: float32 or float16, of any rank.
-            scale: `input`'s data type and rank, each dimension a divisor of `input`'s. What is not positive divides all
-                the same.
-            zero_point: uint8, int8, uint32 or int32, and `scale`'s shape; also uint4 or int4, for an output that
-                `dequantize_linear` reads.
+            scale: `input`'s data type and rank; each dimension divides that of `input`. Values that are not positive
+                are allowed.
+            zero_point: uint8, int8, uint32 or int32, and `scale`'s shape; also uint4 or int4, for an output
+                that only `dequantize_linear` reads.
             label: shown in errors.
 
         Returns:
@@ -107,7 +107,7 @@ def _check_blocks(input: MLOperand, scale: MLOperand, zero_point: MLOperand) -> 
         if operand.rank != input.rank:
             raise ValidationError(
                 f"{name} {list(operand.shape)} must have the rank of input {list(input.shape)}, {input.rank}:"
-                " reshape it, with 1 for the other dimensions"
+                " reshape it, with size 1 for the other dimensions"
             )
     if scale.shape != zero_point.shape:
         raise ValidationError(

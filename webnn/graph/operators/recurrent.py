@@ -1,4 +1,4 @@
-"""Recurrent networks: GRU and LSTM, over a whole sequence or one step of it.
+"""Recurrent networks: GRU and LSTM, over a whole sequence or for one step.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gru and #api-mlgraphbuilder-lstm
 """
@@ -69,31 +69,31 @@ class Recurrent(Operators):
         activations: Sequence[MLRecurrentNetworkActivation] | None = None,
         label: str = "",
     ) -> list[MLOperand]:
-        """The hidden state of a gated recurrent unit after the last step and, if asked for, after each step.
+        """The hidden state of a gated recurrent unit after the last step and, optionally, after each step.
 
         Args:
             input: float32 or float16, `[steps, batch, input_size]`.
-            weight: `[directions, 3 * hidden_size, input_size]`, the gates one after the other in the order of `layout`;
-                `directions` is 2 if `direction` is `"both"`, or else 1. This and all below: `input`'s data type.
+            weight: `[directions, 3 * hidden_size, input_size]`, the gates in the order of `layout`; `directions` is 2
+                if `direction` is `"both"`, else 1. All operands have `input`'s data type.
             recurrent_weight: `[directions, 3 * hidden_size, hidden_size]`, in the same order.
             steps: the length of the sequence, `input`'s first dimension.
             hidden_size: the number of features of the hidden state.
             bias: `[directions, 3 * hidden_size]`, in the same order. Default: zeros.
             recurrent_bias: `[directions, 3 * hidden_size]`, in the same order. Default: zeros.
             initial_hidden_state: `[directions, batch, hidden_size]`. Default: zeros.
-            reset_after: whether the reset gate comes after the product with the recurrent weight, or before it.
-            return_sequence: whether to return the hidden state after each step as well.
-            direction: from the first step to the last, from the last to the first, or both.
+            reset_after: whether the reset gate is applied after the product with the recurrent weight, or before it.
+            return_sequence: whether to return the hidden state after each step, too.
+            direction: `"forward"` from the first step to the last, `"backward"` in reverse, or `"both"`.
             layout: the order of the update (z), reset (r) and new (n) gate in the weights and biases.
-            activations: of the update and reset gate, and of the new gate. Default: `"sigmoid"` and `"tanh"`.
+            activations: for the update and reset gate, and for the new gate. Default: `"sigmoid"` and `"tanh"`.
             label: shown in errors.
 
         Returns:
-            `[directions, batch, hidden_size]`, the last hidden state of each direction; and with `return_sequence`
-            `[steps, directions, batch, hidden_size]`, the hidden state at each step of the input.
+            The last hidden state of each direction, `[directions, batch, hidden_size]`. With `return_sequence`, also
+            the hidden state at each step of the input, `[steps, directions, batch, hidden_size]`.
 
         Raises:
-            ValidationError: a shape is not as above; the data types differ; there are not two activations;
+            ValidationError: a shape is not as described above; the data types differ; there are not two activations;
                 `6 * hidden_size` is more than 2**31 - 1.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-gru
@@ -158,27 +158,27 @@ class Recurrent(Operators):
         activations: Sequence[MLRecurrentNetworkActivation] | None = None,
         label: str = "",
     ) -> MLOperand:
-        """The hidden state of a gated recurrent unit after one more step.
+        """The hidden state of a gated recurrent unit after one step.
 
         Args:
             input: float32 or float16, `[batch, input_size]`.
-            weight: `[3 * hidden_size, input_size]`, the gates one after the other in the order of `layout`. This and
-                all below: `input`'s data type.
+            weight: `[3 * hidden_size, input_size]`, the gates in the order of `layout`. All operands have `input`'s
+                data type.
             recurrent_weight: `[3 * hidden_size, hidden_size]`, in the same order.
             hidden_state: `[batch, hidden_size]`, the state before the step.
             hidden_size: the number of features of the hidden state.
             bias: `[3 * hidden_size]`, in the same order. Default: zeros.
             recurrent_bias: `[3 * hidden_size]`, in the same order. Default: zeros.
-            reset_after: whether the reset gate comes after the product with the recurrent weight, or before it.
+            reset_after: whether the reset gate is applied after the product with the recurrent weight, or before it.
             layout: the order of the update (z), reset (r) and new (n) gate in the weights and biases.
-            activations: of the update and reset gate, and of the new gate. Default: `"sigmoid"` and `"tanh"`.
+            activations: for the update and reset gate, and for the new gate. Default: `"sigmoid"` and `"tanh"`.
             label: shown in errors.
 
         Returns:
             An operand `[batch, hidden_size]` of `input`'s data type.
 
         Raises:
-            ValidationError: a shape is not as above; the data types differ; there are not two activations;
+            ValidationError: a shape is not as described above; the data types differ; there are not two activations;
                 `6 * hidden_size` is more than 2**31 - 1.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-grucell
@@ -244,35 +244,35 @@ class Recurrent(Operators):
         activations: Sequence[MLRecurrentNetworkActivation] | None = None,
         label: str = "",
     ) -> list[MLOperand]:
-        """The hidden and the cell state of a long short-term memory after the last step, and more if asked for.
+        """The hidden and cell state of a long short-term memory after the last step and, optionally, after each step.
 
         Args:
             input: float32 or float16, `[steps, batch, input_size]`.
-            weight: `[directions, 4 * hidden_size, input_size]`, the gates one after the other in the order of `layout`;
-                `directions` is 2 if `direction` is `"both"`, or else 1. This and all below: `input`'s data type.
+            weight: `[directions, 4 * hidden_size, input_size]`, the gates in the order of `layout`; `directions` is 2
+                if `direction` is `"both"`, else 1. All operands have `input`'s data type.
             recurrent_weight: `[directions, 4 * hidden_size, hidden_size]`, in the same order.
             steps: the length of the sequence, `input`'s first dimension.
             hidden_size: the number of features of the hidden and of the cell state.
             bias: `[directions, 4 * hidden_size]`, in the same order. Default: zeros.
             recurrent_bias: `[directions, 4 * hidden_size]`, in the same order. Default: zeros.
-            peephole_weight: `[directions, 3 * hidden_size]`, what the cell state before each step adds to the input,
-                output and forget gate, in this order in every layout. Default: zeros.
+            peephole_weight: `[directions, 3 * hidden_size]`, the weights of the previous cell state in the input,
+                output and forget gate, in this order for every layout. Default: zeros.
             initial_hidden_state: `[directions, batch, hidden_size]`. Default: zeros.
             initial_cell_state: `[directions, batch, hidden_size]`. Default: zeros.
-            return_sequence: whether to return the hidden state after each step as well.
-            direction: from the first step to the last, from the last to the first, or both.
+            return_sequence: whether to return the hidden state after each step, too.
+            direction: `"forward"` from the first step to the last, `"backward"` in reverse, or `"both"`.
             layout: the order of the input (i), output (o), forget (f) and cell (g) gate in the weights and biases.
-            activations: of the input, output and forget gate; of the cell gate; and of the cell state on its way into
+            activations: for the input, output and forget gate; for the cell gate; and for the cell state that enters
                 the hidden state. Default: `"sigmoid"`, `"tanh"` and `"tanh"`.
             label: shown in errors.
 
         Returns:
-            `[directions, batch, hidden_size]`, the last hidden state of each direction; the same of the cell state; and
-            with `return_sequence` `[steps, directions, batch, hidden_size]`, the hidden state at each step of the
-            input.
+            The last hidden state and the last cell state of each direction, both `[directions, batch, hidden_size]`.
+            With `return_sequence`, also the hidden state at each step of the input,
+            `[steps, directions, batch, hidden_size]`.
 
         Raises:
-            ValidationError: a shape is not as above; the data types differ; there are not three activations;
+            ValidationError: a shape is not as described above; the data types differ; there are not three activations;
                 `8 * hidden_size` is more than 2**31 - 1.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-lstm
@@ -345,22 +345,22 @@ class Recurrent(Operators):
         activations: Sequence[MLRecurrentNetworkActivation] | None = None,
         label: str = "",
     ) -> list[MLOperand]:
-        """The hidden and the cell state of a long short-term memory after one more step.
+        """The hidden and cell state of a long short-term memory after one step.
 
         Args:
             input: float32 or float16, `[batch, input_size]`.
-            weight: `[4 * hidden_size, input_size]`, the gates one after the other in the order of `layout`. This and
-                all below: `input`'s data type.
+            weight: `[4 * hidden_size, input_size]`, the gates in the order of `layout`. All operands have `input`'s
+                data type.
             recurrent_weight: `[4 * hidden_size, hidden_size]`, in the same order.
             hidden_state: `[batch, hidden_size]`, the state before the step.
             cell_state: `[batch, hidden_size]`, the state before the step.
             hidden_size: the number of features of the hidden and of the cell state.
             bias: `[4 * hidden_size]`, in the same order. Default: zeros.
             recurrent_bias: `[4 * hidden_size]`, in the same order. Default: zeros.
-            peephole_weight: `[3 * hidden_size]`, what `cell_state` adds to the input, output and forget gate, in this
-                order in every layout. Default: zeros.
+            peephole_weight: `[3 * hidden_size]`, the weights of `cell_state` in the input, output and forget gate, in
+                this order for every layout. Default: zeros.
             layout: the order of the input (i), output (o), forget (f) and cell (g) gate in the weights and biases.
-            activations: of the input, output and forget gate; of the cell gate; and of the cell state on its way into
+            activations: for the input, output and forget gate; for the cell gate; and for the cell state that enters
                 the hidden state. Default: `"sigmoid"`, `"tanh"` and `"tanh"`.
             label: shown in errors.
 
@@ -368,7 +368,7 @@ class Recurrent(Operators):
             The hidden state and the cell state, each `[batch, hidden_size]` and of `input`'s data type.
 
         Raises:
-            ValidationError: a shape is not as above; the data types differ; there are not three activations;
+            ValidationError: a shape is not as described above; the data types differ; there are not three activations;
                 `8 * hidden_size` is more than 2**31 - 1.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-lstmcell
@@ -411,12 +411,14 @@ class Recurrent(Operators):
 def _steps(value: object, input: MLOperand) -> int:
     steps = unsigned("steps", value)
     if steps != input.shape[0]:
-        raise ValidationError(f"steps {steps} must be the first dimension of input {list(input.shape)}")
+        raise ValidationError(
+            f"steps must be {input.shape[0]}, the first dimension of input {list(input.shape)}, got {steps}"
+        )
     return steps
 
 
 def _hidden_size(value: object, vectors: int) -> int:
-    """The hidden size, of which some platforms put `vectors` one after the other, as the bias."""
+    """The hidden size. Some platforms concatenate `vectors` vectors of this size, for example as the bias."""
     hidden_size = unsigned("hidden_size", value)
     if not 1 <= hidden_size * vectors <= MAX_DIMENSION:
         raise ValidationError(f"hidden_size must be 1 to {MAX_DIMENSION // vectors}, got {hidden_size}")
@@ -424,7 +426,7 @@ def _hidden_size(value: object, vectors: int) -> int:
 
 
 def _check_shapes(**operands: tuple[MLOperand | None, Mapping[str, int]]) -> None:
-    """Check operands, as far as given, against their dimensions by name."""
+    """Check the given operands against their dimensions by name."""
     for name, (operand, dimensions) in operands.items():
         if operand is not None and operand.shape != tuple(dimensions.values()):
             raise ValidationError(
@@ -445,10 +447,10 @@ def _activations(
         raise ValidationError(f"activations must be a sequence of {len(default)} names, got {shown(value)}")
     names = list(value)
     if len(names) != len(default):
-        raise ValidationError(f"activations must be {len(default)} names, got {names}")
+        raise ValidationError(f"activations must have {len(default)} names, got {names}")
     return tuple(enum_value(f"activations[{i}]", name, _ACTIVATIONS) for i, name in enumerate(names))
 
 
 def _sequence(state: MLOperandDescriptor, steps: int, returned: bool) -> list[MLOperandDescriptor]:
-    """The state after every step, if it is returned."""
+    """The descriptor of the states after each step, if they are returned."""
     return [MLOperandDescriptor(state.data_type, (steps, *state.shape))] if returned else []

@@ -1,4 +1,4 @@
-"""Reductions: many values along some axes into one. And the running sum, which keeps them all.
+"""Reductions of the values along some axes to one value, and the cumulative sum.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce, #api-mlgraphbuilder-argminmax and
 #api-mlgraphbuilder-cumulativesum
@@ -20,14 +20,14 @@ _SUMMABLE: Final[tuple[DataType, ...]] = (*FLOATS, "int32", "uint32", "int64", "
 
 
 class Reduction(Operators):
-    """Reductions."""
+    """Reductions, and the cumulative sum."""
 
     def _arg(
         self, op: str, input: MLOperand, axis: int, *, keep_dimensions: bool, output_data_type: str, label: str
     ) -> MLOperand:
         axis = axis_of("axis", axis, input.shape)
         keep = boolean("keep_dimensions", keep_dimensions)
-        # Every valid dimension fits int32, so that no index can be too large for the output.
+        # Every valid dimension fits into int32, so no index is too large for the output.
         data_type: DataType = enum_value("output_data_type", output_data_type, ("int32", "int64"))
         descriptor = MLOperandDescriptor(data_type, _reduced(input.shape, (axis,), keep))
         return self._add(
@@ -50,21 +50,21 @@ class Reduction(Operators):
         output_data_type: Literal["int32", "int64"] = "int32",
         label: str = "",
     ) -> MLOperand:
-        """Where along `axis` the smallest value is.
+        """The index of the smallest value along `axis`.
 
         Args:
             input: any data type, rank 1 to 8.
-            axis: the dimension to look along.
-            keep_dimensions: keep `axis`, with size 1.
+            axis: 0 to rank - 1.
+            keep_dimensions: keep `axis` with size 1.
             output_data_type: "int32" or "int64".
             label: shown in errors.
 
         Returns:
-            An operand of `output_data_type`, of `input`'s shape without `axis`. Of equal values the first one counts.
-            Which index comes out where there is a NaN is up to the backend.
+            An operand of `output_data_type`, of `input`'s shape without `axis`. Of equal values, the index is that of
+            the first. With a NaN among the values, the index depends on the backend.
 
         Raises:
-            ValidationError: `input` has no such axis; another output data type.
+            ValidationError: `axis` is out of range; `output_data_type` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-argminmax
         """
@@ -87,21 +87,21 @@ class Reduction(Operators):
         output_data_type: Literal["int32", "int64"] = "int32",
         label: str = "",
     ) -> MLOperand:
-        """Where along `axis` the largest value is.
+        """The index of the largest value along `axis`.
 
         Args:
             input: any data type, rank 1 to 8.
-            axis: the dimension to look along.
-            keep_dimensions: keep `axis`, with size 1.
+            axis: 0 to rank - 1.
+            keep_dimensions: keep `axis` with size 1.
             output_data_type: "int32" or "int64".
             label: shown in errors.
 
         Returns:
-            An operand of `output_data_type`, of `input`'s shape without `axis`. Of equal values the first one counts.
-            Which index comes out where there is a NaN is up to the backend.
+            An operand of `output_data_type`, of `input`'s shape without `axis`. Of equal values, the index is that of
+            the first. With a NaN among the values, the index depends on the backend.
 
         Raises:
-            ValidationError: `input` has no such axis; another output data type.
+            ValidationError: `axis` is out of range; `output_data_type` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-argminmax
         """
@@ -118,12 +118,12 @@ class Reduction(Operators):
     def cumulative_sum(
         self, input: MLOperand, axis: int, *, exclusive: bool = False, reversed: bool = False, label: str = ""
     ) -> MLOperand:
-        """The sum, at each place, of the values along `axis` up to there: `[1, 2, 3, 4]` gives `[1, 3, 6, 10]`.
+        """The cumulative sum of the values along `axis`: `[1, 2, 3, 4]` gives `[1, 3, 6, 10]`.
 
         Args:
-            input: any data type but int8 and uint8, rank 1 to 8.
-            axis: the dimension to sum along.
-            exclusive: leave out the value of the place itself: `[0, 1, 3, 6]`.
+            input: any data type except int8 and uint8, rank 1 to 8.
+            axis: 0 to rank - 1.
+            exclusive: do not add the value at the position itself: `[0, 1, 3, 6]`.
             reversed: sum from the end: `[10, 9, 7, 4]`.
             label: shown in errors.
 
@@ -131,7 +131,7 @@ class Reduction(Operators):
             An operand of `input`'s shape and data type. Integers wrap around.
 
         Raises:
-            ValidationError: `input` has no such axis, or its data type is not allowed.
+            ValidationError: `axis` is out of range, or the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-cumulativesum
         """
@@ -160,16 +160,16 @@ class Reduction(Operators):
         """The sum of the absolute values: the L1 norm.
 
         Args:
-            input: any data type but int8 and uint8, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            input: any data type except int8 and uint8, any rank.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+            An operand of `input`'s data type, and of its shape without `axes`. Integers wrap around.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -183,15 +183,15 @@ class Reduction(Operators):
 
         Args:
             input: float32 or float16, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`.
+            An operand of `input`'s data type, and of its shape without `axes`.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -205,15 +205,15 @@ class Reduction(Operators):
 
         Args:
             input: float32 or float16, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`.
+            An operand of `input`'s data type, and of its shape without `axes`.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -223,19 +223,19 @@ class Reduction(Operators):
     def reduce_log_sum_exp(
         self, input: MLOperand, *, axes: Sequence[int] | None = None, keep_dimensions: bool = False, label: str = ""
     ) -> MLOperand:
-        """The natural logarithm of the sum of the exponentials, also where these are too large for the data type.
+        """The natural logarithm of the sum of the exponentials, even if they overflow the data type.
 
         Args:
             input: float32 or float16, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`.
+            An operand of `input`'s data type, and of its shape without `axes`.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -249,15 +249,15 @@ class Reduction(Operators):
 
         Args:
             input: any data type, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`. A NaN among the values comes out as NaN.
+            An operand of `input`'s data type, and of its shape without `axes`. If a value is NaN, so is the result.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have.
+            ValidationError: `axes` has a duplicate or an axis out of range.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -271,15 +271,15 @@ class Reduction(Operators):
 
         Args:
             input: float32 or float16, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`.
+            An operand of `input`'s data type, and of its shape without `axes`.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -293,15 +293,15 @@ class Reduction(Operators):
 
         Args:
             input: any data type, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`. A NaN among the values comes out as NaN.
+            An operand of `input`'s data type, and of its shape without `axes`. If a value is NaN, so is the result.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have.
+            ValidationError: `axes` has a duplicate or an axis out of range.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -314,16 +314,16 @@ class Reduction(Operators):
         """The product.
 
         Args:
-            input: any data type but int8 and uint8, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            input: any data type except int8 and uint8, any rank.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+            An operand of `input`'s data type, and of its shape without `axes`. Integers wrap around.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -336,16 +336,16 @@ class Reduction(Operators):
         """The sum.
 
         Args:
-            input: any data type but int8 and uint8, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            input: any data type except int8 and uint8, any rank.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+            An operand of `input`'s data type, and of its shape without `axes`. Integers wrap around.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -358,16 +358,16 @@ class Reduction(Operators):
         """The sum of the squares.
 
         Args:
-            input: any data type but int8 and uint8, any rank.
-            axes: the dimensions to reduce; with none of them each value is reduced by itself. Default: all.
-            keep_dimensions: keep the reduced dimensions, with size 1.
+            input: any data type except int8 and uint8, any rank.
+            axes: the dimensions to reduce. With an empty list, each value is reduced by itself. Default: all.
+            keep_dimensions: keep the reduced dimensions with size 1.
             label: shown in errors.
 
         Returns:
-            An operand of `input`'s data type, of its shape without `axes`. Integers wrap around.
+            An operand of `input`'s data type, and of its shape without `axes`. Integers wrap around.
 
         Raises:
-            ValidationError: `axes` has one twice, or one that `input` does not have; the data type is not allowed.
+            ValidationError: `axes` has a duplicate or an axis out of range; the data type of `input` is not allowed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce
         """
@@ -375,7 +375,7 @@ class Reduction(Operators):
 
 
 def _reduced(shape: tuple[int, ...], axes: tuple[int, ...], keep: bool) -> tuple[int, ...]:
-    """The specification's "calculate reduction output sizes", of valid axes."""
+    """The specification's "calculate reduction output sizes", for valid axes."""
     if keep:
         return tuple(1 if i in axes else size for i, size in enumerate(shape))
     return tuple(size for i, size in enumerate(shape) if i not in axes)

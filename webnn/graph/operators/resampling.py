@@ -1,4 +1,4 @@
-"""Resampling two axes to other sizes.
+"""Resampling of two axes.
 
 Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-resample2d-method
 """
@@ -23,7 +23,7 @@ MLInterpolationMode: TypeAlias = Literal["nearest-neighbor", "linear"]
 
 
 class Resampling(Operators):
-    """Resampling."""
+    """Resampling of two axes to other sizes."""
 
     @operator(
         input=Limits((*FLOATS, "int8", "uint8"), rank=4),
@@ -39,26 +39,26 @@ class Resampling(Operators):
         axes: Sequence[int] | None = None,
         label: str = "",
     ) -> MLOperand:
-        """`input` with two of its axes stretched or shrunk to other sizes.
+        """`input` with two of its axes resampled to other sizes.
 
-        Output `o` lies at `(o + 0.5) * input size / output size - 0.5` in the input, or at the nearest edge of it.
+        Output `o` is at `(o + 0.5) * input size / output size - 0.5` in the input, clamped to its edges.
 
         Args:
             input: float32, float16, int8 or uint8, of rank 4.
-            mode: `"nearest-neighbor"` takes the value at the nearest place, the lower of two equally near;
-                `"linear"` interpolates between the four values around. Integers are rounded, halves to even.
-            scales: how many times as large each of the two axes becomes, as float32; sizes are rounded down. Default:
+            mode: `"nearest-neighbor"` takes the nearest value, and the lower index of two that are equally near;
+                `"linear"` interpolates between the four nearest values. Integers are rounded, with ties to even.
+            scales: the factors for the sizes of the two axes, as float32. The sizes are rounded down. Default:
                 `[1.0, 1.0]`.
-            sizes: the two sizes, in place of `scales`.
+            sizes: the sizes of the two axes in the output, instead of `scales`.
             axes: the two axes, in any order. Default: `[2, 3]`.
             label: shown in errors.
 
         Returns:
-            An operand of the input's data type and shape, but for the sizes of the two axes.
+            An operand of `input`'s data type and shape, except for the sizes of the two axes.
 
         Raises:
-            ValidationError: a scale that is not above 0; a size that is not 1 to 2**31 - 1; axes that are equal or not
-                the input's; a list that does not have two items.
+            ValidationError: a scale is not positive; a size is not 1 to 2**31 - 1; the axes are equal or out of range;
+                a list does not have two items.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-resample2d-method
         """
@@ -79,7 +79,9 @@ class Resampling(Operators):
                     if targets is None
                     else f"sizes {list(targets)}"
                 )
-                raise ValidationError(f"axis {axis} would have size {size}, not 1 to {MAX_DIMENSION}: {origin}")
+                raise ValidationError(
+                    f"the output size of axis {axis} would be {size}, but must be 1 to {MAX_DIMENSION}: {origin}"
+                )
             shape[axis] = size
         return self._add(
             "resample2d",
@@ -93,9 +95,9 @@ class Resampling(Operators):
 
 
 def _scales(value: object) -> tuple[float, ...]:
-    """`sequence<float>`: finite and, here, positive as float32."""
+    """`sequence<float>` whose items are finite and positive as float32."""
     given = double_list("scales", value, length=2)
     scales = tuple(float(cast_number(item, "float32")) for item in given)
     if not all(0 < scale < math.inf for scale in scales):
-        raise ValidationError(f"scales must be above 0 and finite as float32, got {list(given)}")
+        raise ValidationError(f"scales must be positive and finite as float32, got {list(given)}")
     return scales

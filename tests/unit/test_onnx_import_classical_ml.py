@@ -1,0 +1,84 @@
+"""Operators of the domain ai.onnx.ml, compared with ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.onnx_nodes import Fixed, check_node, computed, node_model, random
+from webnn.backends.base import Backend
+from webnn.errors import DataError, NotSupportedError
+
+ML = "ai.onnx.ml"
+X = random(0, 4, 3)
+FOUR = [float(number) for number in random(1, 4)]
+TWELVE = [float(number) for number in random(2, 12)]
+
+
+@pytest.mark.parametrize(
+    ("op_type", "options"),
+    [
+        ("Scaler", {"offset": [0.5, -1.0, 2.0], "scale": [2.0, 0.5, -3.0]}),
+        ("Scaler", {"offset": [0.5], "scale": [2.0]}),
+        ("Normalizer", {"norm": "L1"}),
+        ("Normalizer", {"norm": "L2"}),
+        ("Binarizer", {"threshold": 0.25}),
+        ("Imputer", {"imputed_value_floats": [1.0, 2.0, 3.0], "replaced_value_float": float(X[1, 1])}),
+        ("LinearRegressor", {"coefficients": TWELVE[:3], "intercepts": FOUR[:1]}),
+        ("LinearRegressor", {"coefficients": TWELVE, "targets": 4, "post_transform": "SOFTMAX"}),
+    ],
+)
+def test_operators_on_rows_of_features(backend: Backend, op_type: str, options: dict[str, Any]) -> None:
+    check_node(backend, op_type, [X], domain=ML, **options)
+
+
+def test_missing_values_may_be_nan(backend: Backend) -> None:
+    x = X.copy()
+    x[2, 1] = np.nan
+    check_node(backend, "Imputer", [x], domain=ML, imputed_value_floats=[4.0], replaced_value_float=float("nan"))
+
+
+@pytest.mark.parametrize("post_transform", ["NONE", "LOGISTIC", "SOFTMAX"])
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [7, -3, 100, 5]])
+def test_a_classifier_gives_labels_and_scores(backend: Backend, labels: list[int], post_transform: str) -> None:
+    options = {"coefficients": TWELVE, "intercepts": FOUR, "classlabels_ints": labels, "post_transform": post_transform}
+    check_node(backend, "LinearClassifier", [X], domain=ML, outputs=[True, True], multi_class=1, **options)
+
+
+def test_features_are_chosen_and_joined(backend: Backend) -> None:
+    chosen = Fixed(np.array([[2, 0]], np.int64))
+    check_node(backend, "ArrayFeatureExtractor", [X, chosen], domain=ML)
+    check_node(backend, "ArrayFeatureExtractor", [X[0], chosen], domain=ML)
+    labels = Fixed(np.array([5, 6, 7], np.int64))
+    check_node(backend, "ArrayFeatureExtractor", [labels, np.array([2, 1], np.int64)], domain=ML)
+    check_node(backend, "FeatureVectorizer", [X, X[:, :2]], domain=ML, inputdimensions=[3, 2])
+
+
+@pytest.mark.parametrize(
+    ("op_type", "options", "error", "message"),
+    [
+        (
+            "ZipMap",
+            {"classlabels_int64s": [0, 1, 2]},
+            NotSupportedError,
+            "does not know ZipMap of the domain .*'zipmap': False",
+        ),
+        (
+            "LinearClassifier",
+            {"coefficients": TWELVE[:3], "classlabels_strings": ["a"]},
+            NotSupportedError,
+            "are strings",
+        ),
+        ("LinearRegressor", {"coefficients": FOUR}, NotSupportedError, "4 coefficients for 1 outputs and 3 features"),
+        ("Scaler", {"offset": FOUR, "scale": [1.0]}, DataError, "offset has 4 numbers, expected 3"),
+        ("Normalizer", {"norm": "L7"}, DataError, "norm must be MAX, L1 or L2, got 'L7'"),
+    ],
+)
+def test_unsupported_nodes_are_reported(
+    backend: Backend, op_type: str, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    model, feeds = node_model(op_type, [X], domain=ML, **options)
+    with pytest.raises(error, match=message):
+        computed(model, feeds, backend)

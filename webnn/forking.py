@@ -1,0 +1,133 @@
+"""Forks: every lock of this package is free in the child, which gives up what belongs to the parent.
+
+A fork copies the memory of a process, but of its threads only the one that forks. A lock that another thread held would
+be held for ever in the child, around something that is half changed. So every lock of the package is made here, and the
+forking thread takes all of them before the fork. Both processes release them afterwards: the child once the functions
+given to `on_fork` have run, which mark as lost what was made before the fork.
+
+Deadlocks. The locks have no common order here. The forking thread never waits for one of them while it holds another:
+where one is busy, it gives back all that it has, waits for that one alone, and begins anew with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+__all__ = ["belongs_to", "import_lock", "import_whole", "keep_for_ever", "on_fork", "reentrant_lock"]
+
+_log = logging.getLogger("webnn")
+
+_births: Final = threading.RLock()  # held over a fork, so that no lock is made that the forking thread has not taken
+_locks: Final[weakref.WeakSet[threading.RLock]] = weakref.WeakSet()
+_taken: Final[list[threading.RLock]] = []  # guarded by `_births`
+_functions: Final[list[Callable[[int], object]]] = []
+_pid = 0  # of the process that forks; the child cannot ask for it once its parent has ended
+
+
+def reentrant_lock() -> threading.RLock:
+    """A new lock, which no fork leaves locked in the child.
+
+    Reentrant, since the garbage collector may run a finalizer at any allocation, and a signal handler may fork.
+    """
+    lock = threading.RLock()
+    with _births:
+        _locks.add(lock)
+    return lock
+
+
+def on_fork(function: Callable[[int], object]) -> None:
+    """Call `function(pid)` in every child that is forked from now on, with the parent's process id.
+
+    All locks are held by the caller meanwhile. The function must not start threads, and must not call back into code
+    of the program: event loops and callbacks that are left from before the fork belong to the parent.
+    """
+    _functions.append(function)
+
+
+import_lock: Final = reentrant_lock()
+"""Held by threads that import modules late, so that a fork waits for them. Python's own lock around a module that is
+being imported would stay locked in the child, which could never import it."""
+
+
+def import_whole(name: str) -> ModuleType:
+    """The module `name`; a fork on another thread waits until it is imported."""
+    with import_lock:
+        return import_module(name)
+
+
+def belongs_to(parent: int) -> str:
+    """Why something from before the fork cannot be used in the child, and what to do; the end of a sentence."""
+    return (
+        f"it belongs to the process that made it (pid {parent}), from which this one was forked, and its threads are"
+        " not in this process. Make a context in each process after the fork, with webnn.ML().create_context()"
+    )
+
+
+def keep_for_ever(objects: Iterable[object]) -> None:
+    """Never destroy `objects`, not even at exit, when the variables of modules are cleared too."""
+    for each in objects:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+
+
+def _before() -> None:
+    """Take all locks."""
+    global _pid  # noqa: PLW0603
+    first = _births
+    interrupt: BaseException | None = None
+    while True:
+        try:
+            with first:  # the only one that is waited for, while no other is held
+                busy = _try_all()
+            if busy is None:
+                _pid = os.getpid()
+                break
+            first = busy
+        except BaseException as error:  # of a signal handler: the process forks all the same
+            interrupt = error
+            _release_all()
+    if interrupt is not None:
+        raise interrupt
+
+
+def _try_all() -> threading.RLock | None:
+    """Take all locks or none; the one that was busy."""
+    if not _births.acquire(blocking=False):
+        return _births
+    for lock in list(_locks):
+        _taken.append(lock)  # first, so that a signal handler that raises here leaves no lock locked
+        if not lock.acquire(blocking=False):
+            _taken.pop()
+            _release_all()
+            return lock
+    return None
+
+
+def _release_all() -> None:
+    while _taken:
+        with suppress(RuntimeError):  # an interrupt came before it was taken
+            _taken[-1].release()
+        _taken.pop()
+    with suppress(RuntimeError):
+        _births.release()
+
+
+def _in_child() -> None:
+    for function in _functions:
+        try:
+            function(_pid)
+        except Exception:  # the others must run all the same
+            _log.exception("something from before the fork could not be given up")
+    _release_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_release_all, after_in_child=_in_child)

@@ -1,0 +1,1 @@
+"""Reading ONNX files. Models are parsed without their weights, which stay in the file."""

@@ -1,0 +1,195 @@
+"""A model from a path, bytes or a `ModelProto`, whose weights stay in the file.
+
+The bytes of a file are memory-mapped and parsed `without_weights`. `Model.array` views the bytes of a tensor in place
+if they are aligned for its type, and copies them otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from webnn.backends.marks import KEY, check_marks, trailing_mark
+from webnn.errors import DataError, ValidationError
+from webnn.formats.onnx.file.element_types import DTYPES, type_name
+from webnn.formats.onnx.file.wire_format import PLACE, without_weights
+from webnn.memory.mapped import MappedArray, map_file, unmap
+
+__all__ = ["Model", "read_model"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
+
+_DENSE_LIMIT: Final = 1 << 25
+"""The most elements that all sparse tensors of a model may have as dense ones."""
+
+_MUCH: Final = 1 << 16
+"""Bytes up to which weights in a file are copied if they are not aligned for their type."""
+
+
+class Model:
+    """A parsed model, and the bytes from which its weights are read."""
+
+    def __init__(self, proto: ModelProto, data: Array | None, path: Path | None) -> None:
+        self.proto = proto
+        self._data = data
+        self._path = path
+        self._files: dict[str, Array] = {}
+        self._dense_left = _DENSE_LIMIT
+
+    def array(self, tensor: TensorProto) -> Array:
+        """The value of `tensor`, viewed in place if possible.
+
+        Raises:
+            DataError: the tensor does not hold the elements it declares, or its bytes cannot be found.
+        """
+        where = f"tensor {tensor.name!r}"
+        shape = tuple(tensor.dims)
+        if any(dimension < 0 for dimension in shape):
+            raise DataError(f"{where} has the dimensions {list(shape)}")
+        dtype = DTYPES.get(tensor.data_type)
+        if dtype is None:
+            raise DataError(f"{where} is of type {type_name(tensor.data_type)}, which no WebNN type can hold")
+        count = math.prod(shape)
+        packed = tensor.data_type in _PACKED
+        size = (count + 1) // 2 if packed else count * dtype.itemsize
+        data = self._bytes_of(tensor, where)
+        if data is None:
+            return self._from_fields(tensor, dtype, shape, where)
+        if len(data) != size:
+            raise DataError(f"{where} needs {size} bytes for {dtype.name} {list(shape)}, but has {len(data)}")
+        if packed:
+            nibbles = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count]
+            if tensor.data_type == TensorProto.INT4:
+                nibbles = (nibbles ^ 8).astype(np.int8) - 8
+            return np.asarray(nibbles.astype(dtype).reshape(shape))
+        if dtype == np.bool_:
+            return np.not_equal(data, 0).reshape(shape)  # a byte of 2 would not be a valid bool
+        array = data.view(dtype.newbyteorder("<"))
+        # Large arrays of a file may have any offset: backends read them from the file, or copy them if needed.
+        in_place = array.flags.aligned or (isinstance(array, MappedArray) and array.nbytes > _MUCH)
+        if not in_place or not array.dtype.isnative:
+            array = np.array(array, dtype, subok=False)
+        return array.reshape(shape)
+
+    def _from_fields(self, tensor: TensorProto, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> Array:
+        held = max(
+            len(tensor.float_data), len(tensor.int32_data), len(tensor.int64_data), len(tensor.double_data),
+            len(tensor.uint64_data),
+        )  # fmt: skip
+        if math.prod(shape) > held * (2 if tensor.data_type in _PACKED else 1):
+            raise DataError(f"{where} has {held} elements, its shape {list(shape)} needs {math.prod(shape)}")
+        try:
+            return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
+        except (ValueError, TypeError, OverflowError, KeyError) as error:
+            raise DataError(f"{where} does not hold {dtype.name} {list(shape)}: {error}") from None
+
+    def dense(self, sparse: onnx.SparseTensorProto) -> Array:
+        """The value of a sparse tensor as a dense one."""
+        values, indices = self.array(sparse.values), self.array(sparse.indices)
+        shape = tuple(sparse.dims)
+        where = f"sparse tensor {sparse.values.name!r}"
+        count = math.prod(shape)
+        if any(d < 0 for d in shape) or count > self._dense_left:
+            raise DataError(f"{where} has the shape {list(shape)}, the limit is {self._dense_left} more elements")
+        self._dense_left -= count
+        result = np.zeros(shape, values.dtype)
+        try:
+            if indices.ndim == 2:
+                indices = np.ravel_multi_index(tuple(indices.T), shape)
+            if indices.size and (indices.min() < 0 or indices.max() >= result.size):
+                raise ValueError("an index is outside the shape")
+            result.reshape(-1)[indices] = values
+        except (ValueError, TypeError, IndexError) as error:
+            raise DataError(f"{where} of shape {list(shape)}: {error}") from None
+        return result
+
+    def _bytes_of(self, tensor: TensorProto, where: str) -> Array | None:
+        external = tensor.data_location == TensorProto.EXTERNAL
+        if not external and not tensor.external_data:
+            return np.frombuffer(tensor.raw_data, np.uint8) if tensor.HasField("raw_data") else None
+        notes = {entry.key: entry.value for entry in tensor.external_data}
+        try:
+            if not external:
+                offset, length = map(int, notes.get(PLACE, "").split())
+                data = self._data
+            else:
+                data = self._file(notes.get("location", ""), where)
+                offset = int(notes.get("offset", 0))
+                length = int(notes.get("length", len(data) - offset))
+        except ValueError:
+            raise DataError(f"{where}: {notes} does not specify the place of its data") from None
+        if data is None or offset < 0 or length < 0 or offset + length > len(data):
+            held = 0 if data is None else len(data)
+            raise DataError(f"{where}: {length} bytes at {offset} are outside the {held} bytes of its data")
+        return data[offset : offset + length]
+
+    def _file(self, location: str, where: str) -> Array:
+        """The mapped bytes of a file of weights, which must lie in the folder of the model."""
+        if location not in self._files:
+            if self._path is None:
+                raise DataError(
+                    f"{where} is in the file {location!r}: load the model by its path so that this file can be found"
+                )
+            try:
+                path = (self._path.parent / location).resolve()
+                # If the model is a link, as in the cache of Hugging Face, its weights are links to the same folder.
+                folders = self._path.parent.resolve(), self._path.resolve().parent
+            except (OSError, ValueError, RuntimeError) as error:
+                raise DataError(f"{where}: {location!r} is not a file name: {error}") from None
+            leaves = os.path.isabs(location) or os.path.normpath(location).split(os.sep)[0] == os.pardir
+            if not location or leaves or not any(map(path.is_relative_to, folders)):
+                raise DataError(f"{where}: the file {location!r} is not in the folder of the model")
+            try:
+                data = map_file(path)
+            except (OSError, RuntimeError) as error:
+                raise DataError(f"{where}: {location!r} cannot be read: {error}") from None
+            mark = next((entry.value for entry in self.proto.metadata_props if entry.key == KEY), None)
+            check_marks(self._path.name, mark, location, trailing_mark(data))
+            self._files[location] = data
+        return self._files[location]
+
+
+def read_model(source: object) -> Model:
+    """The model that a path, bytes or a `ModelProto` holds.
+
+    Raises:
+        DataError: the file is not an ONNX model.
+        OSError: it cannot be read.
+        ValidationError: `source` is something else.
+    """
+    if isinstance(source, ModelProto):
+        return Model(source, None, None)
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fspath(source))
+        try:
+            data = map_file(path)
+        except (ValueError, RuntimeError) as error:  # not a valid file name
+            raise DataError(f"{str(path)!r} cannot be read: {error}") from None
+        return _parsed(data, path, f"{str(path)!r}")
+    if isinstance(source, bytes | bytearray | memoryview):
+        try:
+            return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the data")
+        except TypeError as error:
+            raise ValidationError(f"the bytes of a model must be contiguous: {error}") from None
+    raise ValidationError(f"a model must be a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
+
+
+def _parsed(data: Array, path: Path | None, what: str) -> Model:
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(without_weights(data.data))
+    except (DecodeError, RecursionError) as error:
+        raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
+    if not proto.HasField("graph"):
+        raise DataError(f"{what} does not hold an ONNX graph")
+    unmap(data)
+    return Model(proto, data, path)

@@ -1,0 +1,115 @@
+"""The protobuf wire format of a model, as far as needed to parse it without its weights.
+
+The protobuf parser would copy weights twice. Large `raw_data` fields are removed before parsing, and a note of its
+place replaces each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import StringStringEntryProto
+
+from webnn.errors import DataError
+
+__all__ = ["PLACE", "without_weights"]
+
+_MAX_FIELDS: Final = 2_000_000
+"""The most fields of a message: each takes a hundred times as much memory as in the file."""
+
+_FEW: Final = 1024
+"""Bytes up to which weights are parsed rather than left in the file."""
+
+PLACE: Final = "webnn.place"
+"""The key of the note that `without_weights` writes. A file may hold such notes itself. All of them are checked against
+the bounds of the file, so they reach nothing that `raw_data` could not hold."""
+
+_RAW_DATA: Final = 9
+
+_INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph"},
+    "tensor": {_RAW_DATA: "raw data"},
+}
+"""The fields that lead from a model to its weights, by number, with the message that each holds."""
+
+_MAX_DEPTH: Final = 64
+
+
+def without_weights(data: memoryview) -> bytes:
+    """The bytes of a model with notes in place of large fields of raw data.
+
+    Raises:
+        DataError: a message has more fields than the limit.
+        DecodeError: the bytes are not valid protobuf.
+    """
+    return b"".join(_pieces(data, 0, len(data), "model", 0))
+
+
+def _pieces(data: memoryview, position: int, end: int, message: str, depth: int) -> Iterator[bytes]:
+    """The message at `position` in pieces, with notes in place of large fields of raw data."""
+    inside = _INSIDE[message]
+    kept = position
+    fields = 0
+    while position < end:
+        field = position
+        fields += 1
+        if fields > _MAX_FIELDS:
+            raise DataError(f"a {message} has more than {_MAX_FIELDS} fields")
+        tag, position = _varint(data, position, end)
+        wire, number = tag & 7, tag >> 3
+        if wire == 0:
+            _, position = _varint(data, position, end)
+        elif wire == 1:
+            position += 8
+        elif wire == 5:
+            position += 4
+        elif wire == 2:
+            size, start = _varint(data, position, end)
+            position = start + size
+            if position > end:
+                raise DecodeError(f"truncated: byte {start} announces {size} bytes, only {end - start} follow")
+            if number in inside and size > _FEW and depth < _MAX_DEPTH:
+                yield bytes(data[kept:field])
+                kept = position
+                if message == "tensor":
+                    yield _note(start, size)
+                else:
+                    pieces = list(_pieces(data, start, position, inside[number], depth + 1))
+                    yield bytes([number << 3 | 2]) if number < 16 else _varint_of(number << 3 | 2)
+                    yield _varint_of(sum(map(len, pieces)))
+                    yield from pieces
+        else:
+            break  # groups, which ONNX does not use: the parser reports the rest
+    yield bytes(data[kept:end])
+
+
+def _note(offset: int, size: int) -> bytes:
+    entry: bytes = StringStringEntryProto(key=PLACE, value=f"{offset} {size}").SerializeToString()
+    return _varint_of(13 << 3 | 2) + _varint_of(len(entry)) + entry
+
+
+def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
+    result = shift = 0
+    while position < end and shift < 70:
+        byte = data[position]
+        position += 1
+        result |= (byte & 127) << shift
+        if byte < 128:
+            return result, position
+        shift += 7
+    raise DecodeError(f"truncated or not protobuf at byte {position}")
+
+
+def _varint_of(value: int) -> bytes:
+    result = bytearray()
+    while value > 127:
+        result.append(value & 127 | 128)
+        value >>= 7
+    result.append(value)
+    return bytes(result)

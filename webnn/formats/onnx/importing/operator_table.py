@@ -1,0 +1,60 @@
+"""The table of functions that import nodes, by the type of the node.
+
+::
+
+    @imports("Clip", since=11)
+    def clip(node: OnnxNode) -> MLOperand:
+        return node.builder.clamp(node.operand(0), ...)
+
+A function imports the versions of its operator from `since` on, up to the next function for this operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.values import Value
+from webnn.graph.operand import MLOperand
+
+__all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_types", "imports"]
+
+MICROSOFT: Final = "com.microsoft"
+"""The domain of ONNX Runtime's contrib operators."""
+
+Imported: TypeAlias = "MLOperand | np.ndarray[Any, Any] | Sequence[MLOperand | np.ndarray[Any, Any] | Value | None]"
+"""One output, or all of them; None for an optional one that is not read."""
+
+ImportFunction: TypeAlias = Callable[[OnnxNode], Imported]
+
+_TABLE: Final[dict[tuple[str, str], list[tuple[int, ImportFunction]]]] = {}
+
+
+def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[ImportFunction], ImportFunction]:
+    """Use a function for nodes of these types, from version `since` of their domain's operators on."""
+
+    def register(function: ImportFunction) -> ImportFunction:
+        for op_type in op_types:
+            rows = _TABLE.setdefault((domain, op_type), [])
+            assert since not in [first for first, _ in rows], f"{op_type} {since} already has a function"
+            rows.append((since, function))
+            rows.sort(key=lambda row: row[0], reverse=True)
+        return function
+
+    return register
+
+
+def import_function_for(domain: str, op_type: str, version: int) -> ImportFunction | None:
+    """The function that imports a node, or None."""
+    for first, function in _TABLE.get((domain, op_type), ()):
+        if first <= version:
+            return function
+    return None
+
+
+def imported_types(domain: str = "") -> list[str]:
+    """The types of nodes of a domain that have a function."""
+    return sorted(op_type for there, op_type in _TABLE if there == domain)

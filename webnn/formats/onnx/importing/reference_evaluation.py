@@ -1,0 +1,130 @@
+"""Constant folding by onnx's reference evaluator, for nodes whose results are small according to shape inference."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from webnn.forking import import_lock
+from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
+from webnn.formats.onnx.importing.node import OnnxNode
+
+__all__ = ["EVALUATED", "evaluated"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+EVALUATED: Final = frozenset(
+    {
+        "Acos",
+        "Acosh",
+        "ArgMax",
+        "ArgMin",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseNot",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Celu",
+        "Clip",
+        "Compress",
+        "Cosh",
+        "CumSum",
+        "DepthToSpace",
+        "Elu",
+        "Erf",
+        "EyeLike",
+        "Gelu",
+        "Gemm",
+        "HardSigmoid",
+        "HardSwish",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "LogSoftmax",
+        "MatMul",
+        "Mish",
+        "OneHot",
+        "PRelu",
+        "Pad",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceSumSquare",
+        "Relu",
+        "Round",
+        "Selu",
+        "Shrink",
+        "Sigmoid",
+        "Sinh",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "SpaceToDepth",
+        "Tan",
+        "ThresholdedRelu",
+        "TopK",
+        "Trilu",
+        "Unique",
+    }
+)
+"""Operators whose time and memory in the reference evaluator are bounded by the size of inputs and outputs."""
+_SWITCHES: Final = frozenset({"keepdims", "noop_with_empty_axes"})
+"""Attributes in which shape inference and the evaluator disagree about numbers other than 0 and 1."""
+_ELEMENTS: Final = 1 << 18
+_QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
+_QUADRATIC_LIMIT: Final = 1 << 14
+
+
+def evaluated(node: OnnxNode) -> list[Array] | None:
+    """The outputs of a node whose inputs are all known; None if they may be large, or the evaluator fails."""
+    arrays = {f"i{i}": _wide(value.array) for i, value in enumerate(node.inputs) if value is not None}
+    limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS
+    if sum(a.size for a in arrays.values() if a is not None) > limit:
+        return None
+    names = [f"i{i}" if value is not None else "" for i, value in enumerate(node.inputs)]
+    outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
+    inner = helper.make_node(node.op_type, names, outputs)
+    inner.attribute.extend(node.attributes.values())
+    for attribute in inner.attribute:
+        if attribute.name in _SWITCHES:
+            attribute.i = int(attribute.i == 1)
+    constants = [onnx.numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
+    results = [onnx.ValueInfoProto(name=name) for name in outputs if name]
+    graph = helper.make_graph([inner], "node", [], results, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.version)], ir_version=10)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
+        shapes = {info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim] for info in inferred}
+        scalars = {info.name for info in inferred if info.type.tensor_type.HasField("shape") and not shapes[info.name]}
+        if any(math.prod(sizes) > _ELEMENTS for sizes in shapes.values()):
+            return None
+        with import_lock:  # here because it takes a third of a second, and few models need it
+            from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
+
+        found = dict(zip((i.name for i in inferred), ReferenceEvaluator(model).run(None, {}), strict=True))
+    except Exception:  # the evaluator does not document its exceptions
+        return None
+    computed = [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
+    return [
+        array.astype(BFLOAT16) if array.dtype == np.float32 and is_output_bfloat16(node, i) else array
+        for i, array in enumerate(computed)
+    ]
+
+
+def _wide(array: Array | None) -> Array | None:
+    """The array as float32 if it is bfloat16, which the evaluator would round at each step inside an operator."""
+    return array.astype(np.float32) if array is not None and array.dtype == BFLOAT16 else array
+
+
+def _shaped(array: Array, scalar: bool) -> Array:
+    """The array as a scalar if it should be one: the evaluator gives some scalars a dimension."""
+    return array.reshape(()) if scalar and array.size == 1 else array

@@ -1,0 +1,87 @@
+"""The values of an ONNX graph during the import: known now, computed by the WebNN graph, or missing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+from webnn.formats.onnx.importing.data_types import HELD_AS
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.graph.dtypes import DataType, data_type_of
+from webnn.graph.operand import MLOperand
+
+__all__ = ["ABSENT", "Value", "as_value"]
+
+
+class Value:
+    """One value of the ONNX graph: known (`array`), computed by the WebNN graph (`operand`), or missing.
+
+    It may also be a sequence of such values (`items`), whose length is always known.
+
+    A value is missing if its node cannot be expressed; nodes that read it are not reported again. `why` is the reason
+    if only this output of a node cannot be computed.
+    """
+
+    __slots__ = ("_bfloat16", "array", "floats", "items", "missing", "operand", "why")
+
+    def __init__(
+        self,
+        array: np.ndarray[Any, Any] | None = None,
+        operand: MLOperand | None = None,
+        *,
+        items: tuple[Value, ...] | None = None,
+        floats: MLOperand | None = None,
+        bfloat16: bool = False,
+        missing: bool = False,
+        why: UnsupportedNodeError | None = None,
+    ) -> None:
+        self.array = array
+        self.operand = operand
+        """For a known value: its constant, once a node needed it in the graph."""
+        self.items = items
+        self.floats = floats
+        """The floats from which integers were cast, so that a cast back needs no operator."""
+        self.missing = missing or why is not None
+        self.why = why
+        self._bfloat16 = bfloat16
+
+    @property
+    def is_bfloat16(self) -> bool:
+        """Whether it is bfloat16 in ONNX; its operand is float32 then, and holds bfloat16 values only."""
+        return self._bfloat16 if self.array is None else self.array.dtype == ml_dtypes.bfloat16
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The dimensions."""
+        if self.array is not None:
+            return tuple(self.array.shape)
+        assert self.operand is not None
+        return self.operand.shape
+
+    @property
+    def kind(self) -> str:
+        """A description for messages."""
+        if self.items is not None:
+            return f"a sequence of {len(self.items)} tensors"
+        return "nothing" if self.array is None and self.operand is None else f"of shape {list(self.shape)}"
+
+    @property
+    def data_type(self) -> DataType:
+        """The WebNN type that holds it."""
+        if self.array is not None:
+            return data_type_of(HELD_AS.get(self.array.dtype, self.array.dtype))
+        assert self.operand is not None
+        return self.operand.data_type
+
+
+def as_value(result: object) -> Value | None:
+    """An operand, an array or a value as a value; None stays."""
+    if result is None or isinstance(result, Value):
+        return result
+    return Value(operand=result) if isinstance(result, MLOperand) else Value(np.asarray(result))
+
+
+ABSENT: Final = Value()
+"""An omitted input of a function call, or an optional without a value."""

@@ -1,0 +1,1 @@
+"""The functions that import ONNX operators, one module per family."""

@@ -1,0 +1,118 @@
+"""Operators of the domain `ai.onnx.ml`, as converters of scikit-learn write them: scaling, features, linear models.
+
+Trees are in `tree_ensemble`. Support vector machines and text have no equivalent in WebNN.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+_ML: Final = "ai.onnx.ml"
+
+
+def _numbers(node: OnnxNode, name: str, *shape: int) -> np.ndarray[Any, Any]:
+    """A list of floats as an array of this shape; a single number is repeated."""
+    array = np.asarray(node.get_floats(name), np.float32)
+    if array.size not in {1, int(np.prod(shape))}:
+        raise DataError(f"{name} has {array.size} numbers, expected {int(np.prod(shape))}")
+    return np.broadcast_to(array, shape) if array.size == 1 else array.reshape(shape)
+
+
+@imports("ArrayFeatureExtractor", domain=_ML)
+def array_feature_extractor(node: OnnxNode) -> Imported:
+    """The chosen features of each row; a vector is one row."""
+    b, x, chosen = node.builder, node.operand(0), node.operand(1)
+    result = b.gather(x, b.reshape(chosen, [chosen.descriptor.element_count]), axis=max(x.rank - 1, 0))
+    return b.reshape(result, [1, *result.shape]) if x.rank == 1 else result
+
+
+@imports("Scaler", domain=_ML)
+def scaler(node: OnnxNode) -> Imported:
+    """Each feature minus its offset, times its scale."""
+    b, x = node.builder, feature_rows(node)
+    features = x.shape[-1]
+    centred = b.sub(x, b.constant(np.array(_numbers(node, "offset", features))))
+    return b.mul(centred, b.constant(np.array(_numbers(node, "scale", features))))
+
+
+@imports("Normalizer", domain=_ML)
+def normalizer(node: OnnxNode) -> Imported:
+    """Each row divided by its norm; rows of zeros stay."""
+    b, x, norm = node.builder, feature_rows(node), node.get_string("norm", "MAX")
+    reduce = {"MAX": b.reduce_max, "L1": b.reduce_l1, "L2": b.reduce_l2}.get(norm)
+    if reduce is None:
+        raise DataError(f"norm must be MAX, L1 or L2, got {norm!r}")
+    size = reduce(x, axes=[x.rank - 1], keep_dimensions=True)
+    return b.div(x, b.where(b.equal(size, node.scalar(x, 0)), node.scalar(x, 1), size))
+
+
+@imports("Binarizer", domain=_ML)
+def binarizer(node: OnnxNode) -> Imported:
+    """1 where a feature is above the threshold, 0 elsewhere."""
+    b, x = node.builder, node.operand(0)
+    return b.cast(b.greater(x, node.scalar(x, node.get_float("threshold", 0.0))), x.data_type)
+
+
+@imports("Imputer", domain=_ML)
+def imputer(node: OnnxNode) -> Imported:
+    """Missing values replaced by numbers."""
+    b, x = node.builder, node.operand(0)
+    if x.data_type not in {"float32", "float16"}:
+        raise UnsupportedNodeError(f"it replaces missing values of {x.data_type}", "a float32 input")
+    missing, features = node.get_float("replaced_value_float", 0.0), x.shape[-1]
+    where = b.is_nan(x) if np.isnan(missing) else b.equal(x, node.scalar(x, missing))
+    given = _numbers(node, "imputed_value_floats", features).astype(x.descriptor.dtype)
+    return b.where(where, b.constant(given), x)
+
+
+@imports("FeatureVectorizer", domain=_ML)
+def feature_vectorizer(node: OnnxNode) -> Imported:
+    """The features of all inputs, concatenated."""
+    return node.builder.concat([feature_rows(node, i) for i in range(len(node.inputs))], 1)
+
+
+@imports("LinearRegressor", domain=_ML)
+def linear_regressor(node: OnnxNode) -> Imported:
+    """One product, and the post-transform."""
+    return post_transformed(node, _linear(node, node.get_int("targets", 1)))
+
+
+@imports("LinearClassifier", domain=_ML)
+def linear_classifier(node: OnnxNode) -> Imported:
+    """The label of the largest score, and all scores after the post-transform."""
+    b, labels = node.builder, node.get_ints("classlabels_ints", ())
+    strings = node.get_strings("classlabels_strings", ())
+    scores = _linear(node, len(labels) or len(strings))
+    if not labels:
+        return [Value(why=NO_LABELS), post_transformed(node, scores)]
+    largest = b.arg_max(scores, 1, output_data_type="int64")
+    if labels != [*range(len(labels))]:
+        largest = b.gather(node.constant(np.array(labels, np.int64)), largest)
+    return [largest, post_transformed(node, scores)]
+
+
+def _linear(node: OnnxNode, columns: int) -> MLOperand:
+    b, x = node.builder, feature_rows(node)
+    if x.rank != 2:
+        raise DataError(f"X is {list(x.shape)}, expected rows of features")
+    given = len(node.get_floats("coefficients"))
+    if given != columns * x.shape[1]:
+        raise UnsupportedNodeError(
+            f"it has {given} coefficients for {columns} outputs and {x.shape[1]} features",
+            "a coefficient for each of them",
+        )
+    weights = b.constant(_numbers(node, "coefficients", columns, x.shape[1]))
+    bias = b.constant(np.array(_numbers(node, "intercepts", columns))) if node.has_attribute("intercepts") else None
+    return b.gemm(x, weights, c=bias, b_transpose=True)

@@ -1,0 +1,245 @@
+"""Convolutions over one, two or three spatial axes, by WebNN's over two."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.folded_movement import reshaped
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
+from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+_DEPTH: Final = 1 << 12
+"""The largest depth of a transposed convolution over three axes, after striding."""
+_WEIGHTS: Final = 1 << 24
+"""The most elements of the matrix that places the blocks of Col2Im."""
+
+
+@imports("Conv")
+def conv(node: OnnxNode) -> Imported:
+    """A convolution with filters `[output channels, input channels per group, ...]`."""
+    return _convolved(node, node.operand(0), node.operand(1), node.optional(2))
+
+
+def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None) -> MLOperand:
+    """The convolution of `x` and `filters` with the attributes of `node`."""
+    b, windows = node.builder, _windows(node, "a convolution", x, filters)
+    windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    if min(*windows.before, *windows.after) < 0 or x.rank == 5:
+        # conv2d takes no negative padding, and does not pad the first of three axes.
+        before, after = list(windows.before), list(windows.after)
+        x = pad_or_crop(b, x, [0, 0, *before], [0, 0, *after])
+        windows.sizes = list(x.shape[2:])
+        windows.before = windows.after = [0] * len(before)
+    images: tuple[int, int] | None = None
+    if x.rank == 5:
+        x, filters, images = _depths_as_images(node, x, filters, windows)
+    elif x.rank == 3:
+        x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
+    result = b.conv2d(
+        x,
+        filters,
+        padding=_padding(windows),
+        strides=_pair(windows.strides, 1),
+        dilations=_pair(windows.dilations, 1),
+        groups=node.get_int("group", 1),
+        bias=bias,
+    )
+    return _over_all_axes(node, result, windows, images)
+
+
+def _windows(node: OnnxNode, what: str, x: MLOperand, filters: MLOperand) -> Windows:
+    if x.rank != filters.rank or not 3 <= x.rank <= 5:
+        raise UnsupportedNodeError(
+            f"{what} of {list(x.shape)} with filters {list(filters.shape)} is not over 1, 2 or 3 spatial axes"
+        )
+    kernel = node.get_ints("kernel_shape", filters.shape[2:])
+    windows = Windows.of(node, x.shape, kernel)
+    if tuple(kernel) != filters.shape[2:]:
+        raise DataError(f"kernel_shape {kernel} does not fit the filters {list(filters.shape)}")
+    return windows
+
+
+def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
+    """Filters over one axis as filters over two. A dequantize_linear stays last, since runtimes fuse it."""
+
+    def reshape(x: MLOperand) -> MLOperand:
+        return reshaped(node, x, [*x.shape[:2], 1, x.shape[2]])
+
+    made_by = filters.node
+    if made_by is None or made_by.op != "dequantize_linear" or made_by["input"].constant is None:
+        return reshape(filters)
+    integers, scale, zero_point = (reshape(made_by[name]) for name in ("input", "scale", "zero_point"))
+    return node.builder.dequantize_linear(integers, scale, zero_point)
+
+
+def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows, images: tuple[int, int] | None) -> MLOperand:
+    """The result over two axes, reshaped to the original number of axes; `images` is (batch, depth) of three."""
+    b = node.builder
+    if len(windows.kernel) == 1:
+        return b.reshape(y, [*y.shape[:2], y.shape[3]])
+    if images is None:
+        return y
+    return b.transpose(b.reshape(y, [*images, *y.shape[1:]]), permutation=[0, 2, 1, 3, 4])
+
+
+def _pair(values: list[int], missing: int) -> list[int]:
+    """The last two of `values`, with `missing` in front of a single one."""
+    return [missing, *values][-2:]
+
+
+def _padding(windows: Windows) -> list[int]:
+    top, left = _pair(windows.before, 0)
+    bottom, right = _pair(windows.after, 0)
+    return [top, bottom, left, right]
+
+
+def _depths_as_images(
+    node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows
+) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
+    """A convolution over depth, height and width as one over height and width.
+
+    Each output depth becomes an image of its own, with the channels of all depths in its window.
+    """
+    b = node.builder
+    n, c, _, h, w = x.shape
+    (count, *_), window = windows.counts(ceil=False), windows.kernel[0]
+    stride, dilation = windows.strides[0], windows.dilations[0]
+    if window > 64:
+        raise UnsupportedNodeError(f"its kernel has a depth of {window}, the limit is 64", "a convolution over 2 axes")
+    layers = [
+        b.reshape(
+            strided_slice(b, x, {2: range(i * dilation, i * dilation + (count - 1) * stride + 1, stride)}),
+            [n, c, 1, count, h, w],
+        )
+        for i in range(window)
+    ]
+    stack = b.concat(layers, 2) if window > 1 else layers[0]
+    images = b.reshape(b.transpose(stack, permutation=[0, 3, 1, 2, 4, 5]), [n * count, c * window, h, w])
+    flat = reshaped(node, filters, [filters.shape[0], filters.shape[1] * window, *filters.shape[3:]])
+    return images, flat, (n, count)
+
+
+@imports("ConvTranspose")
+def conv_transpose(node: OnnxNode) -> Imported:
+    """A transposed convolution with filters `[input channels, output channels per group, ...]`."""
+    b, x, filters = node.builder, node.operand(0), node.operand(1)
+    windows = _windows(node, "a transposed convolution", x, filters)
+    extra = _pad_transposed(node, windows)
+    images: tuple[int, int] | None = None
+    if x.rank == 5:
+        x, filters, images = _transposed_depths_as_images(node, x, filters, windows, max(extra[0], 0))
+    elif x.rank == 3:
+        x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
+    result = b.conv_transpose2d(
+        x,
+        filters,
+        padding=_padding(windows),
+        strides=_pair(windows.strides, 1),
+        dilations=_pair(windows.dilations, 1),
+        output_padding=_pair([max(more, 0) for more in extra], 0),
+        groups=node.get_int("group", 1),
+        bias=node.optional(2),
+    )
+    result = _over_all_axes(node, result, windows, images)
+    if min(extra) >= 0:
+        return result
+    return pad_or_crop(b, result, [0] * result.rank, [0, 0, *(min(more, 0) for more in extra)])
+
+
+def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
+    """Set the padding of `windows`; gives the elements to add at the end of each output axis, or to remove."""
+    count = len(windows.kernel)
+    extra = node.get_ints("output_padding", [0] * count)
+    if len(extra) != count:
+        raise DataError(f"output_padding {extra} must have {count} numbers")
+    auto_pad = node.get_string("auto_pad", "NOTSET")
+    rows = zip(windows.sizes, windows.strides, windows.spans, strict=True)
+    full = [(size - 1) * stride + span for size, stride, span in rows]
+    wanted = node.find_ints("output_shape")
+    if wanted is None and auto_pad.startswith("SAME"):
+        wanted = [size * stride for size, stride in zip(windows.sizes, windows.strides, strict=True)]
+    if wanted is not None:
+        wanted = wanted[-count:]
+        totals = [size + more - want for size, more, want in zip(full, extra, wanted, strict=True)]
+        windows.share_padding([max(total, 0) for total in totals], lower=auto_pad != "SAME_UPPER")
+        extra = [more - min(total, 0) for more, total in zip(extra, totals, strict=True)]
+    else:
+        windows.pad_automatically(auto_pad)
+    adds_more = any(more >= stride for more, stride in zip(extra, windows.strides, strict=True))
+    if min(*windows.before, *windows.after) < 0 or adds_more:
+        raise UnsupportedNodeError(
+            f"padding {[*windows.before, *windows.after]} and output_padding {extra} extend the output by more than the"
+            " strides",
+            "Pad after the transposed convolution",
+        )
+    return extra
+
+
+def _transposed_depths_as_images(
+    node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows, extra: int
+) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
+    """A transposed convolution over depth, height and width as one over height and width.
+
+    Along the depth it is a convolution with reversed filters, over the input with zeros between its layers.
+    """
+    b = node.builder
+    n, c, depth, h, w = x.shape
+    stride, span = windows.strides[0], windows.spans[0]
+    if depth * stride > _DEPTH:
+        raise UnsupportedNodeError(
+            f"its depth of {depth} times its stride of {stride} is above {_DEPTH}", "a convolution over 2 axes"
+        )
+    if stride > 1:
+        layers = b.pad(b.reshape(x, [n, c, depth, 1, h * w]), [0] * 5, [0, 0, 0, stride - 1, 0])
+        x = b.reshape(layers, [n, c, depth * stride, h, w])
+    after = span - 1 - windows.after[0] + extra - (stride - 1)
+    x = pad_or_crop(b, x, [0, 0, span - 1 - windows.before[0], 0, 0], [0, 0, after, 0, 0])
+    kernel, dilation = windows.kernel[0], windows.dilations[0]
+    over_depth = Windows([x.shape[2], h, w], [kernel, 1, 1], [1] * 3, [dilation, 1, 1], [0] * 3, [0] * 3)
+    backwards = b.transpose(b.reverse(filters, axes=[2]), permutation=[0, 2, 1, 3, 4])
+    images, _, restored = _depths_as_images(node, x, filters, over_depth)
+    return images, b.reshape(backwards, [c * kernel, filters.shape[1], *filters.shape[3:]]), restored
+
+
+@imports("Col2Im")
+def columns_to_images(node: OnnxNode) -> Imported:
+    """Sums of overlapping blocks, each given as a column, by a product with a matrix of 0 and 1 along each axis."""
+    b = node.builder
+    x = node.operand(0)
+    sizes, kernel = node.integers(1, "the shape of the images"), node.integers(2, "the shape of the blocks")
+    elements = math.prod(kernel)
+    if x.rank != 3 or not kernel or min(kernel) < 1 or x.shape[1] % elements:
+        raise DataError(f"{list(x.shape)} does not hold columns of blocks of {kernel}")
+    windows = Windows.of(node, [*x.shape[:2], *sizes], kernel)
+    counts = windows.counts(ceil=False)
+    if math.prod(counts) != x.shape[2]:
+        raise DataError(f"{x.shape[2]} blocks of {kernel} are given, images of {sizes} have {counts}")
+    axes = len(kernel)
+    result = b.reshape(x, [x.shape[0] * (x.shape[1] // elements), *kernel, *counts])
+    for axis, size in enumerate(sizes):
+        if kernel[axis] * counts[axis] * size > _WEIGHTS:
+            raise UnsupportedNodeError(
+                f"placing {counts[axis]} blocks of {kernel[axis]} in {size} elements takes too much memory",
+                "ConvTranspose",
+            )
+        starts = np.arange(counts[axis]) * windows.strides[axis] - windows.before[axis]
+        places = np.arange(kernel[axis])[:, None] * windows.dilations[axis] + starts
+        weights = (places.reshape(-1, 1) == np.arange(size)).astype(x.descriptor.dtype)
+        # Finished axes are last; before them, the remaining axes of block elements and of blocks.
+        left = axes - axis
+        order = [0, *range(2, 1 + left), *range(2 + left, result.rank), 1, 1 + left]
+        moved = b.transpose(result, permutation=order)
+        shape = moved.shape[:-2]
+        flat = b.reshape(moved, [math.prod(shape), kernel[axis] * counts[axis]])
+        result = b.reshape(b.matmul(flat, node.constant(weights)), [*shape, size])
+    return b.reshape(result, [x.shape[0], x.shape[1] // elements, *sizes])

@@ -1,0 +1,260 @@
+"""Elementwise arithmetic and casts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from onnx import TensorProto
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
+from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.precision import in_float32
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+_UNARY: Final[Mapping[str, str]] = {
+    "Abs": "abs",
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Erf": "erf",
+    "Exp": "exp",
+    "Floor": "floor",
+    "Log": "log",
+    "Neg": "neg",
+    "Reciprocal": "reciprocal",
+    "Round": "round_even",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Sqrt": "sqrt",
+    "Tan": "tan",
+    "Tanh": "tanh",
+}
+
+_BINARY: Final[Mapping[str, str]] = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
+
+
+@imports(*_UNARY)
+def unary(node: OnnxNode) -> Imported:
+    """Operators that WebNN has too; those that change nothing for integers become identity."""
+    x = node.operand(0)
+    if node.op_type in {"Ceil", "Floor", "Round"} and x.data_type not in FLOATS:
+        return node.builder.identity(x)
+    if node.op_type in {"Abs", "Sign"} and x.data_type.startswith("u"):
+        one = node.scalar(x, 1)
+        return node.builder.identity(x) if node.op_type == "Abs" else node.builder.min(x, one)
+    result: MLOperand = getattr(node.builder, _UNARY[node.op_type])(x)
+    return result
+
+
+@imports("Identity")
+def identity(node: OnnxNode) -> Imported:
+    """The value itself, without an operator."""
+    return [node.given(0)]
+
+
+@imports("Dropout", "StopGradient")
+def dropout(node: OnnxNode) -> Imported:
+    """Dropout at inference: the input, and a mask of ones."""
+    ratio, training = node.known(1), node.known(2)
+    if node.has(2) and (training is None or training.any()) and (ratio is None or ratio.any()):
+        raise UnsupportedNodeError("it drops elements at random (training_mode)", "export the model for inference")
+    mask = np.broadcast_to(np.array(True), node.shape(0))
+    return [node.value(0), mask]
+
+
+@imports(*_BINARY)
+def binary(node: OnnxNode) -> Imported:
+    """Two operands that broadcast."""
+    result: MLOperand = getattr(node.builder, _BINARY[node.op_type])(node.operand(0), node.operand(1))
+    return result
+
+
+@imports("Max", "Min", "Sum", "Mean")
+def variadic(node: OnnxNode) -> Imported:
+    """Any number of operands that broadcast."""
+    if not node.inputs:
+        raise DataError("it has no inputs")
+    step = {"Max": node.builder.max, "Min": node.builder.min}.get(node.op_type, node.builder.add)
+    operands = node.operands()
+    result = operands[0]
+    for operand in operands[1:]:
+        result = step(result, operand)
+    if node.op_type == "Mean" and len(operands) > 1:
+        return node.builder.div(result, node.scalar(result, len(operands)))
+    return node.builder.identity(result) if len(operands) == 1 else result
+
+
+@imports("Pow")
+def power(node: OnnxNode) -> Imported:
+    """A power of the type of the base; the exponent may be of another type."""
+    b = node.builder
+    base, exponent = node.operand(0), node.operand(1)
+    if base.data_type == exponent.data_type:
+        return b.pow(base, exponent)
+    if exponent.data_type not in FLOATS:
+        known = node.known(1)
+        if base.data_type in FLOATS or (known is not None and (abs(known) < 127).all()):
+            return b.pow(base, b.cast(exponent, base.data_type))
+        return b.cast(b.pow(b.cast(base, "int64"), b.cast(exponent, "int64")), base.data_type)
+    if base.data_type in FLOATS:
+        return b.pow(base, b.cast(exponent, base.data_type))
+    return b.cast(b.pow(b.cast(base, exponent.data_type), exponent), base.data_type)
+
+
+@imports("Mod")
+def modulo(node: OnnxNode) -> Imported:
+    """The remainder: with the sign of the divisor, or with `fmod=1` that of the dividend."""
+    b = node.builder
+    x, y = node.operand(0), node.operand(1)
+    if x.data_type in FLOATS:
+        quotient = b.div(x, y)
+        if not node.get_int("fmod", 0):
+            # With an infinite divisor, x stays if it has the divisor's sign, else the remainder is the divisor.
+            remainder = b.sub(x, b.mul(b.floor(quotient), y))
+            zero = node.scalar(x, 0)
+            stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
+            numbers = b.logical_not(b.logical_or(b.is_infinite(x), b.is_nan(x)))
+            endless = b.logical_and(b.is_infinite(y), numbers)
+            return b.where(endless, b.where(stays, x, y), remainder)
+        truncated = b.mul(b.sign(quotient), b.floor(b.abs(quotient)))
+        return b.sub(x, b.mul(truncated, y))
+    remainder = b.sub(x, b.mul(b.div(x, y), y))  # division of integers truncates
+    if node.get_int("fmod", 0) or x.data_type.startswith("u"):
+        return remainder
+    zero = node.scalar(x, 0)
+    differ = b.logical_xor(b.lesser(remainder, zero), b.lesser(y, zero))
+    return b.where(b.logical_and(differ, b.not_equal(remainder, zero)), b.add(remainder, y), remainder)
+
+
+@imports("Clip")
+def clip_attributes(node: OnnxNode) -> Imported:
+    """Clip before opset 11, with its bounds as attributes."""
+    x = node.operand(0)
+    low = node.get_float("min") if node.has_attribute("min") else None
+    high = node.get_float("max") if node.has_attribute("max") else None
+    return node.builder.clamp(x, min_value=low, max_value=high)
+
+
+@imports("Clip", since=11)
+def clip(node: OnnxNode) -> Imported:
+    """Bounds as scalar inputs. If the lower one is above the upper one, the upper one wins."""
+    b = node.builder
+    x = node.operand(0)
+    given = [node.has(1), node.has(2)]
+    bounds = [node.known(1), node.known(2)]
+    if all(has == (bound is not None) for has, bound in zip(given, bounds, strict=True)):
+        low, high = (None if bound is None else node.number(i + 1, "a bound") for i, bound in enumerate(bounds))
+        if low is not None and high is not None and low > high:
+            low = high
+        return b.clamp(x, min_value=low, max_value=high)
+    if node.has(1):
+        x = b.max(x, b.reshape(node.operand(1), []))
+    return b.min(x, b.reshape(node.operand(2), [])) if node.has(2) else x
+
+
+@imports("Cast", "CastLike")
+def cast(node: OnnxNode) -> Imported:
+    """A cast to the type, or to the one that holds it. A cast to bool is a comparison with zero."""
+    b = node.builder
+    x = node.operand(0)
+    if node.op_type == "CastLike":
+        like = node.value(1)
+        to_bool = like.array is not None and like.array.dtype == np.bool_
+        to_bfloat16, data_type = like.is_bfloat16, like.data_type
+    else:
+        to = node.get_int("to")
+        to_bool, to_bfloat16, data_type = to == TensorProto.BOOL, to == TensorProto.BFLOAT16, data_type_for(to)
+    if data_type in {"int4", "uint4"}:
+        raise UnsupportedNodeError(
+            f"WebNN casts nothing to {data_type}, which only constants of DequantizeLinear can have",
+            "Cast to int8, or QuantizeLinear",
+        )
+    if to_bool:
+        return b.not_equal(x, node.scalar(x, 0))
+    if to_bfloat16:
+        return [_in_bfloat16(node, x)]
+    floats = node.value(0).floats
+    if floats is not None and floats.data_type == data_type:
+        return b.identity(floats)
+    if x.data_type in FLOATS and data_type not in {*FLOATS, "int64", "int32"}:
+        # A cast of integers wraps as in ONNX Runtime; a direct cast of floats would saturate at the narrow bounds.
+        return b.cast(b.cast(x, "int64"), data_type)
+    return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
+
+
+def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
+    if node.value(0).is_bfloat16:
+        return node.value(0)
+    floats = node.value(0).floats
+    floats = in_float32(node, x if floats is None else floats)
+    exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
+    return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
+
+
+@imports("Sinh", "Cosh")
+def hyperbolic(node: OnnxNode) -> Imported:
+    """Half the sum or the difference of `exp(x)` and `exp(-x)`."""
+    b = node.builder
+    x = node.operand(0)
+    up, down = b.exp(x), b.exp(b.neg(x))
+    return b.mul(b.add(up, down) if node.op_type == "Cosh" else b.sub(up, down), node.scalar(x, 0.5))
+
+
+@imports("Asinh", "Acosh", "Atanh")
+def inverse_hyperbolic(node: OnnxNode) -> Imported:
+    """The inverse functions by their logarithms; Asinh takes that of the absolute value, which is more exact."""
+    b = node.builder
+    x = node.operand(0)
+    one = node.scalar(x, 1)
+    if node.op_type == "Atanh":
+        return b.mul(b.log(b.div(b.add(one, x), b.sub(one, x))), node.scalar(x, 0.5))
+    if node.op_type == "Acosh":
+        return b.log(b.add(x, b.sqrt(b.mul(b.sub(x, one), b.add(x, one)))))
+    size = b.abs(x)
+    return b.mul(b.sign(x), b.log(b.add(size, b.sqrt(b.add(b.mul(size, size), one)))))
+
+
+@imports("Atan", "Asin", "Acos")
+def inverse_trigonometric(node: OnnxNode) -> Imported:
+    """The arc tangent. Asin and Acos are arc tangents of expressions that lose no digits near 1."""
+    b = node.builder
+    x = node.operand(0)
+    one = node.scalar(x, 1)
+    if node.op_type == "Asin":
+        return _arc_tangent(node, b.div(x, b.sqrt(b.mul(b.sub(one, x), b.add(one, x)))))
+    if node.op_type == "Acos":
+        half = b.sqrt(b.div(b.sub(one, x), b.add(one, x)))
+        return b.linear(_arc_tangent(node, half), alpha=2)
+    return _arc_tangent(node, x)
+
+
+_ARC: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
+"""The coefficients of the Cephes library's polynomial, exact to 24 bits up to tan(pi / 8)."""
+
+
+def _arc_tangent(node: OnnxNode, x: MLOperand) -> MLOperand:
+    b = node.builder
+    size = b.abs(x)
+    one = node.scalar(x, 1)
+    steep = b.greater(size, node.scalar(x, math.tan(3 * math.pi / 8)))
+    middle = b.greater(size, node.scalar(x, math.tan(math.pi / 8)))
+    turned = b.where(middle, b.div(b.sub(size, one), b.add(size, one)), size)
+    turned = b.where(steep, b.div(node.scalar(x, -1), size), turned)
+    base = b.where(middle, node.scalar(x, math.pi / 4), node.scalar(x, 0))
+    base = b.where(steep, node.scalar(x, math.pi / 2), base)
+    square = b.mul(turned, turned)
+    polynomial = node.scalar(x, _ARC[0])
+    for coefficient in _ARC[1:]:
+        polynomial = b.add(b.mul(polynomial, square), node.scalar(x, coefficient))
+    angle = b.add(base, b.add(b.mul(b.mul(polynomial, square), turned), turned))
+    return b.mul(b.sign(x), angle)

@@ -1,0 +1,197 @@
+"""Pooling over one to three spatial axes, by WebNN's over two."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
+from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+_PLACES: Final = 1 << 24
+"""The most indices of elements of windows, for the second output of MaxPool."""
+_ELEMENTS: Final = 1 << 10
+"""The most elements of a window, for the second output of MaxPool."""
+
+
+def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
+    if not 3 <= x.rank <= 5:
+        raise UnsupportedNodeError(f"it pools {list(x.shape)}, which has not 1, 2 or 3 spatial axes")
+    windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
+    windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    if min(*windows.before, *windows.after) < 0:
+        raise DataError(f"pads {[*windows.before, *windows.after]} must not be negative")
+    return windows, bool(node.get_int("ceil_mode", 0))
+
+
+def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
+    """Pooling over the last two axes, then over the one before: maxima, averages and norms may be taken in steps."""
+    pool: Any = getattr(node.builder, op)
+    counts = windows.counts(ceil=ceil)
+    axes = list(range(len(counts)))
+    for step in (axes[-2:], *([axis] for axis in axes[:-2])):
+        first = 2 + step[0]
+        if len(step) == 2:
+            shape = [x.shape[0], math.prod(x.shape[1:first]), *x.shape[first:]]
+        else:
+            shape = [x.shape[0], math.prod(x.shape[1:first]), x.shape[first], math.prod(x.shape[first + 1 :])]
+
+        def of_step(values: list[int], missing: int, step: list[int] = step) -> list[int]:
+            return [*(values[axis] for axis in step), missing][:2]
+
+        top, left = of_step(windows.before, 0)
+        bottom, right = of_step(windows.after, 0)
+        sizes = [counts[axis] for axis in step]
+        pooled = pool(
+            x if list(x.shape) == shape else node.builder.reshape(x, shape),
+            window_dimensions=of_step(windows.kernel, 1),
+            padding=[top, bottom, left, right],
+            strides=of_step(windows.strides, 1),
+            dilations=of_step(windows.dilations, 1),
+            output_sizes=sizes if len(step) == 2 else [*sizes, shape[3]],
+        )
+        wanted = [*x.shape[:first], *sizes, *x.shape[first + len(step) :]]
+        x = pooled if list(pooled.shape) == wanted else node.builder.reshape(pooled, wanted)
+    return x
+
+
+@imports("MaxPool")
+def max_pool(node: OnnxNode) -> Imported:
+    """The largest element of each window, and its index."""
+    x = node.operand(0)
+    windows, ceil = _windows(node, x)
+    places = _largest_places(node, x, windows, ceil=ceil) if node.reads(1) else None
+    return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), places]
+
+
+def _largest_places(node: OnnxNode, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
+    """The index of each window's largest element in the flattened input.
+
+    The elements at one position of all windows are one slice of the input; arg_max over these slices finds the largest.
+    """
+    b = node.builder
+    counts = windows.counts(ceil=ceil)
+    total, elements = math.prod(counts), math.prod(windows.kernel)
+    if elements > _ELEMENTS or elements * total > _PLACES:
+        raise UnsupportedNodeError(
+            f"the indices of the largest of {elements} elements in {total} windows take too much memory"
+        )
+    rows = zip(windows.sizes, windows.spans, windows.strides, windows.before, counts, strict=True)
+    after = [max((count - 1) * stride + span - size - before, 0) for size, span, stride, before, count in rows]
+    padded = pad_or_crop(b, x, [0, 0, *windows.before], [0, 0, *after], value=-math.inf)
+    backwards = bool(node.get_int("storage_order", 0))
+    slices, places = [], []
+    for element in np.ndindex(*windows.kernel):
+        starts = [i * dilation for i, dilation in zip(element, windows.dilations, strict=True)]
+        ranges = [
+            range(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, windows.strides, strict=True)
+        ]
+        part = strided_slice(b, padded, {2 + axis: along for axis, along in enumerate(ranges)})
+        slices.append(b.reshape(part, [*x.shape[:2], 1, total]))
+        numbers = [
+            np.clip(np.array(r) - w, 0, n - 1) for r, w, n in zip(ranges, windows.before, windows.sizes, strict=True)
+        ]
+        grid = np.meshgrid(*numbers, indexing="ij")
+        grid, sizes = (grid[::-1], windows.sizes[::-1]) if backwards else (grid, windows.sizes)
+        places.append(np.ravel_multi_index(tuple(grid), sizes).reshape(-1))
+    stack = b.concat(slices, 2) if len(slices) > 1 else slices[0]
+    chosen = b.arg_max(stack, 2, output_data_type="int32")
+    row = b.add(b.mul(chosen, b.constant("int32", total)), node.constant(np.arange(total, dtype=np.int32)))
+    number = b.gather(node.constant(np.concatenate(places).astype(np.int64)), row)
+    images = np.arange(math.prod(x.shape[:2])).reshape([*x.shape[:2], 1]) * math.prod(windows.sizes)
+    return b.reshape(b.add(number, node.constant(images.astype(np.int64))), [*x.shape[:2], *counts])
+
+
+@imports("MaxUnpool")
+def max_unpool(node: OnnxNode) -> Imported:
+    """Values scattered to the indices where MaxPool found them, zeros elsewhere."""
+    b = node.builder
+    x, indices = node.operand(0), node.operand(1)
+    windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
+    rows = zip(windows.sizes, windows.strides, windows.kernel, windows.before, windows.after, strict=True)
+    sizes = [(size - 1) * stride + kernel - before - after for size, stride, kernel, before, after in rows]
+    if indices.shape != x.shape or min(sizes) < 1:
+        raise DataError(f"indices {list(indices.shape)} and values {list(x.shape)} do not fit an output of {sizes}")
+    count = math.prod(x.shape)
+    zeros = b.expand(b.constant(x.data_type, 0), [math.prod(x.shape[:2]) * math.prod(sizes)])
+    put = b.scatter_elements(zeros, b.reshape(indices, [count]), b.reshape(x, [count]), axis=0)
+    result = b.reshape(put, [*x.shape[:2], *sizes])
+    wanted = node.integers(2, "the shape of the output") if node.has(2) else list(result.shape)
+    if wanted == list(result.shape):
+        return result
+    if len(wanted) != x.rank or any(size < has for size, has in zip(wanted, result.shape, strict=True)):
+        raise DataError(f"output_shape {wanted} is smaller than {list(result.shape)}")
+    return b.pad(result, [0] * x.rank, [size - has for size, has in zip(wanted, result.shape, strict=True)])
+
+
+@imports("AveragePool")
+def average_pool(node: OnnxNode) -> Imported:
+    """The average of each window, with or without its padding."""
+    x = node.operand(0)
+    windows, ceil = _windows(node, x)
+    if node.get_int("count_include_pad", 0):
+        before, after = [0, 0, *windows.before], [0, 0, *windows.after]
+        x = pad_or_crop(node.builder, x, before, after)
+        padded = Windows.of(node, x.shape, windows.kernel)
+        padded.before = padded.after = [0] * len(windows.kernel)
+        # A window that begins in the padding after the input does not count, though it does for a padded input.
+        counts = windows.counts(ceil=ceil)
+        result = _pooled(node, "average_pool2d", x, padded, ceil=ceil)
+        return strided_slice(node.builder, result, {2 + i: range(count) for i, count in enumerate(counts)})
+    return _pooled(node, "average_pool2d", x, windows, ceil=ceil)
+
+
+@imports("LpPool")
+def lp_pool(node: OnnxNode) -> Imported:
+    """The norm of each window: WebNN has degree 2; others are roots of averages of powers."""
+    b = node.builder
+    x = node.operand(0)
+    windows, ceil = _windows(node, x)
+    degree = node.get_int("p", 2)
+    if degree == 2:
+        return _pooled(node, "l2_pool2d", x, windows, ceil=ceil)
+    if degree < 1:
+        raise DataError(f"p must be at least 1, got {degree}")
+    x = b.abs(x)
+    powers = x if degree == 1 else b.pow(x, node.scalar(x, degree))
+    padded = pad_or_crop(b, powers, [0, 0, *windows.before], [0, 0, *windows.after])
+    inner = Windows.of(node, padded.shape, windows.kernel)
+    inner.before = inner.after = [0] * len(windows.kernel)
+    if ceil and inner.counts(ceil=True) != inner.counts(ceil=False):
+        raise UnsupportedNodeError(
+            f"its windows of degree {degree} reach over the end of the input", "ceil_mode=0 or p=2"
+        )
+    average = _pooled(node, "average_pool2d", padded, inner, ceil=False)
+    total = b.linear(average, alpha=math.prod(windows.kernel))
+    return total if degree == 1 else b.pow(total, node.scalar(x, 1 / degree))
+
+
+@imports("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def global_pool(node: OnnxNode) -> Imported:
+    """One value for each channel."""
+    b = node.builder
+    x = node.operand(0)
+    if x.rank < 3:
+        raise DataError(f"{list(x.shape)} has no spatial axes")
+    axes = list(range(2, x.rank))
+    if node.op_type == "GlobalMaxPool":
+        return b.max_pool2d(x) if x.rank == 4 else b.reduce_max(x, axes=axes, keep_dimensions=True)
+    if node.op_type == "GlobalAveragePool":
+        return b.average_pool2d(x) if x.rank == 4 else b.reduce_mean(x, axes=axes, keep_dimensions=True)
+    degree = node.get_int("p", 2)
+    if degree == 2:
+        return b.reduce_l2(x, axes=axes, keep_dimensions=True)
+    if degree == 1:
+        return b.reduce_l1(x, axes=axes, keep_dimensions=True)
+    total = b.reduce_sum(b.pow(b.abs(x), node.scalar(x, degree)), axes=axes, keep_dimensions=True)
+    return b.pow(total, node.scalar(x, 1 / degree))

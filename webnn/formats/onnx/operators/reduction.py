@@ -1,0 +1,71 @@
+"""Reductions, ArgMax and ArgMin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+_REDUCTIONS: Final[Mapping[str, str]] = {
+    "ReduceL1": "reduce_l1",
+    "ReduceL2": "reduce_l2",
+    "ReduceLogSum": "reduce_log_sum",
+    "ReduceLogSumExp": "reduce_log_sum_exp",
+    "ReduceMax": "reduce_max",
+    "ReduceMean": "reduce_mean",
+    "ReduceMin": "reduce_min",
+    "ReduceProd": "reduce_product",
+    "ReduceSum": "reduce_sum",
+    "ReduceSumSquare": "reduce_sum_square",
+}
+
+_OF_FLOATS: Final = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
+
+
+@imports(*_REDUCTIONS)
+def reduce(node: OnnxNode) -> Imported:
+    """A reduction over the given axes, or over all."""
+    b = node.builder
+    x = node.operand(0)
+    given = node.find_list(1, "axes")
+    if not given and node.is_one("noop_with_empty_axes", 0):
+        axes = []
+    else:
+        axes = list(dict.fromkeys(node.axes(given, x.rank))) if given else list(range(x.rank))
+    keep = node.is_one("keepdims", 1)
+    if node.op_type == "ReduceMean" and x.data_type not in FLOATS:
+        total = _reduced(node, "ReduceSum", x, axes, keep)
+        return b.div(total, node.scalar(total, math.prod(x.shape[axis] for axis in axes)))
+    return _reduced(node, node.op_type, x, axes, keep)
+
+
+def _reduced(node: OnnxNode, op_type: str, x: MLOperand, axes: list[int], keep: bool) -> MLOperand:
+    b = node.builder
+    wide = x
+    if op_type in _OF_FLOATS and x.data_type not in FLOATS:
+        wide = b.cast(x, "float32")
+    elif op_type not in {"ReduceMax", "ReduceMin"} and x.data_type in {"int8", "uint8"}:
+        wide = b.cast(x, "int32")
+    result: MLOperand = getattr(b, _REDUCTIONS[op_type])(wide, axes=axes, keep_dimensions=keep)
+    return result if wide is x else b.cast(result, x.data_type)
+
+
+@imports("ArgMax", "ArgMin")
+def arg_max_or_min(node: OnnxNode) -> Imported:
+    """The index of the largest or smallest element, the first or the last of equal ones."""
+    b = node.builder
+    x = node.operand(0)
+    axis = node.axis(node.get_int("axis", 0), x.rank)
+    find = b.arg_max if node.op_type == "ArgMax" else b.arg_min
+    keep = node.is_one("keepdims", 1)
+    if not node.get_int("select_last_index", 0):
+        return find(x, axis, keep_dimensions=keep, output_data_type="int64")
+    place = find(b.reverse(x, axes=[axis]), axis, keep_dimensions=keep, output_data_type="int64")
+    return b.sub(node.scalar(place, x.shape[axis] - 1), place)

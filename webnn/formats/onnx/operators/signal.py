@@ -1,0 +1,148 @@
+"""Fourier transforms, as products with constant matrices of cosines and sines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from onnx import TensorProto
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
+from webnn.graph.operand import MLOperand
+
+__all__: list[str] = []
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_WEIGHTS: Final = 1 << 24
+"""The most elements of one matrix."""
+
+
+def _matrix(node: OnnxNode, size: int, length: int, outputs: int, sign: int) -> Array:
+    """The factors `[size, outputs]` of a transform of `length` elements, of which all but `size` are zero."""
+    if size * outputs * 4 > _WEIGHTS:
+        raise UnsupportedNodeError(f"its transform of {size} to {outputs} elements takes too much memory")
+    turns = np.outer(np.arange(size), np.arange(outputs)) % length
+    return np.asarray(np.exp(sign * 2j * np.pi * turns / length))
+
+
+def _spectrum(factors: Array, complex_input: bool) -> Array:
+    """Complex factors as a real matrix: rows for real and imaginary inputs, columns for those of outputs."""
+    size, outputs = factors.shape
+    parts = [[factors.real, factors.imag], [-factors.imag, factors.real]][: 2 if complex_input else 1]
+    return np.stack([np.stack(row, axis=-1) for row in parts], axis=1).reshape(size * len(parts), outputs * 2)
+
+
+@imports("DFT")
+def fourier_17(node: OnnxNode) -> Imported:
+    """DFT before opset 20, with the axis as an attribute."""
+    return _fourier(node, node.axis(node.get_int("axis", 1), node.rank(0)))
+
+
+@imports("DFT", since=20)
+def fourier(node: OnnxNode) -> Imported:
+    """DFT with the axis as an input."""
+    return _fourier(node, node.axis(int(node.number(2, "the axis")) if node.has(2) else -2, node.rank(0)))
+
+
+def _fourier(node: OnnxNode, axis: int) -> MLOperand:
+    """The transform along one axis; the last dimension has real numbers, or real and imaginary parts."""
+    b = node.builder
+    x = node.operand(0)
+    inverse, onesided = bool(node.get_int("inverse", 0)), bool(node.get_int("onesided", 0))
+    parts = x.shape[-1]
+    if axis == x.rank - 1 or parts not in {1, 2}:
+        raise DataError(
+            f"axis {axis} of an input {list(x.shape)}: the last dimension must be 1 or 2, and cannot be the axis"
+        )
+    back_to_real = inverse and onesided
+    default = 2 * (x.shape[axis] - 1) if back_to_real else x.shape[axis]
+    length = int(node.number(1, "the length")) if node.has(1) else default
+    if length < 1:
+        raise DataError(f"dft_length must be at least 1, got {length}")
+    half = length // 2 + 1
+    size = min(x.shape[axis], half if back_to_real else length)
+    outputs = half if onesided and not inverse else length
+    factors = _matrix(node, size, length, outputs, 1 if inverse else -1) / (length if inverse else 1)
+    matrix = _spectrum(factors, parts == 2)
+    if back_to_real:
+        # The omitted half mirrors this one: all count twice but the first, and the middle one of an even length.
+        counts = np.where((np.arange(size) == 0) | (2 * np.arange(size) == length), 1, 2)
+        matrix = matrix[:, ::2] * np.repeat(counts, parts)[:, None]
+    x = pad_or_crop(b, x, [0] * x.rank, [size - x.shape[i] if i == axis else 0 for i in range(x.rank)])
+    order = [*(i for i in range(x.rank - 1) if i != axis), axis, x.rank - 1]
+    kept = [x.shape[i] for i in order[:-2]]
+    moved = x if order == list(range(x.rank)) else b.transpose(x, permutation=order)
+    flat = b.reshape(moved, [math.prod(kept), size * parts])
+    weights = node.constant(np.ascontiguousarray(matrix, x.descriptor.dtype))
+    result = b.reshape(b.matmul(flat, weights), [*kept, outputs, 1 if back_to_real else 2])
+    if moved is x:
+        return result
+    return b.transpose(result, permutation=[order.index(i) for i in range(x.rank)])
+
+
+@imports("STFT")
+def short_time_fourier(node: OnnxNode) -> Imported:
+    """The spectra `[batch, frames, frequencies, 2]` of the windowed frames of a signal."""
+    b = node.builder
+    x = node.operand(0)
+    if x.rank == 2:
+        x = b.reshape(x, [*x.shape, 1])
+    if x.rank != 3 or x.shape[2] not in {1, 2}:
+        raise DataError(f"the signal must be [batch, length, 1 or 2], got {list(x.shape)}")
+    batch, total, parts = x.shape
+    step = int(node.number(1, "the frame step"))
+    window = node.optional(2)
+    length = total if window is None else math.prod(window.shape)
+    length = int(node.number(3, "the frame length")) if node.has(3) else length
+    if step < 1 or not 1 <= length <= total or (window is not None and window.shape != (length,)):
+        raise DataError(f"frames of {length} with steps of {step} do not fit a signal of {total} and its window")
+    onesided = bool(node.get_int("onesided", 1))
+    outputs = length // 2 + 1 if onesided else length
+    count = (total - length) // step + 1
+    if count * length > _WEIGHTS:
+        raise UnsupportedNodeError(f"its {count} frames of {length} elements take too much memory")
+    matrix = _spectrum(_matrix(node, length, length, outputs, -1), parts == 2)
+    known = node.known(2)
+    if known is not None:
+        matrix = matrix * np.repeat(known.astype(np.float64), parts)[:, None]
+    frames = b.gather(x, node.constant(_frames(count, step, length)), axis=1)
+    if window is not None and known is None:
+        frames = b.mul(frames, b.reshape(window, [length, 1]))
+    weights = node.constant(np.ascontiguousarray(matrix, x.descriptor.dtype))
+    result = b.matmul(b.reshape(frames, [batch, count, length * parts]), weights)
+    return b.reshape(result, [batch, count, outputs, 2])
+
+
+def _frames(count: int, step: int, length: int) -> Array:
+    return (np.arange(count)[:, None] * step + np.arange(length)).astype(np.int32)
+
+
+@imports("MelWeightMatrix")
+def mel_weights(node: OnnxNode) -> Imported:
+    """Triangular filters over the frequencies of a spectrum, evenly spaced on the mel scale."""
+    bins = int(node.number(0, "the number of bins"))
+    length = int(node.number(1, "the length of the transform"))
+    rate = float(node.number(2, "the sample rate"))
+    low, high = (float(node.number(i, "a bound of the frequencies")) for i in (3, 4))
+    if bins < 1 or length < 1 or not 0 < rate < math.inf or not 0 <= low < high < math.inf:
+        raise DataError(
+            f"{bins} bins from {low} to {high} Hz, a DFT of length {length} and a sample rate of {rate} do not fit"
+        )
+    rows = length // 2 + 1
+    if rows * bins > _WEIGHTS:
+        raise UnsupportedNodeError(f"{rows} x {bins} constants take too much memory")
+    ends = 2595 * np.log10(1 + np.array([low, high]) / 700)
+    heard = ends[0] + np.arange(bins + 2) * (ends[1] - ends[0]) / (bins + 2)
+    edges = np.floor((length + 1) * 700 * (10 ** (heard / 2595) - 1) / rate)
+    left, center, right = edges[:-2], edges[1:-1], edges[2:]
+    places = np.arange(rows)[:, None]
+    rising = np.where(center > left, (places - left) / np.maximum(center - left, 1), places == center)
+    falling = (right - places) / np.maximum(right - center, 1)
+    result = np.where(places <= center, rising * (places >= left), falling * (places < right))
+    return np.asarray(result, node.element_dtype(node.get_int("output_datatype", TensorProto.FLOAT)))

@@ -1,0 +1,1 @@
+"""Compositions of WebNN operators that several ONNX operators share."""

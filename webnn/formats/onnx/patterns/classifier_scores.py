@@ -1,0 +1,35 @@
+"""The inputs and outputs that linear models and trees share: rows of features, labels and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.graph.operand import MLOperand
+
+__all__ = ["NO_LABELS", "feature_rows", "post_transformed"]
+
+NO_LABELS: Final = UnsupportedNodeError(
+    "the labels are strings", "the scores as outputs=[...]; the largest one selects a string outside the graph"
+)
+
+
+def feature_rows(node: OnnxNode, index: int = 0) -> MLOperand:
+    """An input as rows of float32, the type of all outputs."""
+    b, x = node.builder, node.operand(index)
+    x = x if x.data_type == "float32" else b.cast(x, "float32")
+    return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
+
+
+def post_transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
+    """The scores after `post_transform`."""
+    b = node.builder
+    name = node.get_string("post_transform", "NONE") if name is None else name
+    known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
+    if name not in known:
+        raise UnsupportedNodeError(f"its post_transform is {name}", ", ".join(known))
+    if name == "NONE":
+        return scores
+    return b.sigmoid(scores) if name == "LOGISTIC" else b.softmax(scores, 1)

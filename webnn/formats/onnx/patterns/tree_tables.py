@@ -1,0 +1,251 @@
+"""Tree ensembles as tables of nodes, checked: one form for the attributes of three ONNX operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from webnn.errors import DataError
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+
+__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+LESS_OR_EQUAL, LESS, GREATER_OR_EQUAL, GREATER, EQUAL, NOT_EQUAL, MEMBER, LEAF = range(8)
+"""The comparison of a node, numbered as in `TreeEnsemble`."""
+
+_MODES: Final = {
+    "BRANCH_LEQ": LESS_OR_EQUAL,
+    "BRANCH_LT": LESS,
+    "BRANCH_GTE": GREATER_OR_EQUAL,
+    "BRANCH_GT": GREATER,
+    "BRANCH_EQ": EQUAL,
+    "BRANCH_NEQ": NOT_EQUAL,
+    "LEAF": LEAF,
+}
+_NEGATED: Final = {GREATER_OR_EQUAL: LESS, GREATER: LESS_OR_EQUAL, NOT_EQUAL: EQUAL}
+
+_DEEPEST: Final = 512
+"""The most comparisons from a root to a leaf; each takes several operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEnsemble:
+    """All nodes of all trees. A leaf is its own child."""
+
+    features: Array
+    splits: Array
+    modes: Array
+    """`LESS_OR_EQUAL`, `LESS` or `EQUAL`."""
+    missing: Array
+    """Whether NaN takes the branch where the comparison holds."""
+    if_true: Array
+    """The child if the comparison holds."""
+    if_false: Array
+    roots: Array
+    depth: int
+    """The most comparisons from a root to a leaf."""
+    leaf_weights: Array
+    """The weights of leaves, `[nodes, targets]`."""
+    has_weight: Array
+    """Whether a leaf has a weight for a target, `[nodes, targets]`."""
+    trees: Array | None
+    """The tree of each node, -1 for nodes of no tree; None if trees share nodes."""
+
+
+def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
+    """The trees of `TreeEnsembleRegressor` (`prefix` is "target") and `TreeEnsembleClassifier` ("class")."""
+    names = ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids")
+    trees, ids, features, yes, no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
+    count = len(ids)
+    splits = _floats(node, "nodes_values")
+    missing = np.array(node.get_ints("nodes_missing_value_tracks_true", [0] * count), np.bool_)
+    written = node.get_strings("nodes_modes")
+    unknown = sorted(set(written) - _MODES.keys())
+    if unknown:
+        raise DataError(f"nodes_modes has {unknown[0]!r}, expected one of {', '.join(_MODES)}")
+    modes = np.array([_MODES[mode] for mode in written], np.int64)
+    missing = missing if missing.size else np.zeros(count, np.bool_)
+    _check_lengths(
+        count, trees=trees, features=features, true=yes, false=no, values=splits, modes=modes, missing=missing
+    )
+    place = {pair: i for i, pair in enumerate(zip(trees.tolist(), ids.tolist(), strict=True))}
+    if len(place) != count:
+        raise DataError("two nodes of a tree have the same number")
+    itself = np.arange(count)
+    leaf = modes == LEAF
+
+    def followed(children: Array) -> Array:
+        pairs = zip(trees.tolist(), children.tolist(), leaf.tolist(), strict=True)
+        return np.array([i if end else _found(place, (tree, child)) for i, (tree, child, end) in enumerate(pairs)])
+
+    which = [np.array(node.get_ints(f"{prefix}_{name}"), np.int64) for name in ("treeids", "nodeids", "ids")]
+    weights = _floats(node, f"{prefix}_weights")
+    _check_lengths(len(weights), **{f"{prefix} tree": which[0], f"{prefix} node": which[1], prefix: which[2]})
+    leaves = np.array(
+        [_found(place, pair) for pair in zip(which[0].tolist(), which[1].tolist(), strict=True)], np.int64
+    )
+    _, roots = np.unique(trees, return_index=True)
+    return _checked_ensemble(
+        node,
+        tables=(features, splits, modes, missing),
+        children=(followed(yes) if count else itself, followed(no) if count else itself),
+        roots=roots,
+        votes=(leaves, which[2], weights, targets),
+    )
+
+
+def read_ensemble(node: OnnxNode) -> TreeEnsemble:
+    """The trees of `TreeEnsemble`, which numbers its leaves separately."""
+    names = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
+    features, yes, no, ends, ends_no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
+    count = len(features)
+    splits, modes = node.get_tensor("nodes_splits").reshape(-1), node.get_tensor("nodes_modes").reshape(-1)
+    missing = np.array(node.get_ints("nodes_missing_value_tracks_true", [0] * count), np.bool_)
+    targets, weights = np.array(node.get_ints("leaf_targetids"), np.int64), node.get_tensor("leaf_weights").reshape(-1)
+    _check_lengths(count, true=yes, false=no, trueleafs=ends, falseleafs=ends_no, splits=splits, modes=modes)
+    _check_lengths(count, missing=missing)
+    _check_lengths(len(weights), leaf_targetids=targets)
+    splits, modes, same = _with_members(node, splits, modes.astype(np.int64))
+    features, yes, no, ends, ends_no = (row[same] for row in (features, yes, no, ends, ends_no))
+    first, roots = np.searchsorted(same, np.arange(count)), np.array(node.get_ints("tree_roots"), np.int64)
+    count = len(features)
+    if min(min(row, default=0) for row in (yes, no, roots)) < 0:
+        raise DataError("the index of a root or a child is negative")
+    # A node now has the index of its first comparison; where a member of a set differs, the next one is compared.
+    yes = np.where(ends != 0, yes + count, first[np.where(ends != 0, 0, yes)])
+    no = np.where(ends_no != 0, no + count, first[np.where(ends_no != 0, 0, no)])
+    chained = np.flatnonzero(same[:-1] == same[1:])
+    no[chained] = chained + 1
+    leaves = count + np.arange(len(weights))
+    pad = np.zeros(len(weights), np.int64)
+    return _checked_ensemble(
+        node,
+        tables=(
+            np.concatenate([features, pad]),
+            np.concatenate([splits.astype(np.float64), pad]),
+            np.concatenate([modes.astype(np.int64), pad + LEAF]),
+            np.concatenate([missing[same], pad.astype(np.bool_)]),
+        ),
+        children=(
+            np.concatenate([yes, leaves]),
+            np.concatenate([no, leaves]),
+        ),
+        roots=first[roots],
+        votes=(leaves, targets, weights, node.get_int("n_targets", 1)),
+    )
+
+
+def _with_members(node: OnnxNode, splits: Array, modes: Array) -> tuple[Array, Array, Array]:
+    """Set membership as one node for each member; and the original node of each."""
+    asked = np.flatnonzero(modes == MEMBER)
+    if not len(asked):
+        return splits, modes, np.arange(len(modes))
+    values = node.get_tensor("membership_values").reshape(-1)
+    ends = np.flatnonzero(np.isnan(values))
+    if len(ends) < len(asked):
+        raise DataError(f"membership_values has {len(ends)} sets for {len(asked)} nodes")
+    parts = [splits[i : i + 1] for i in range(len(modes))]
+    for place, part in zip(asked, np.split(values, ends), strict=False):
+        members = part[~np.isnan(part)]
+        parts[place] = members if len(members) else np.array([np.nan])  # to which nothing is equal
+    same = np.repeat(np.arange(len(modes)), [len(part) for part in parts])
+    return np.concatenate(parts), np.where(modes == MEMBER, EQUAL, modes)[same], same
+
+
+def _checked_ensemble(
+    node: OnnxNode,
+    *,
+    tables: tuple[Array, Array, Array, Array],
+    children: tuple[Array, Array],
+    roots: Array,
+    votes: tuple[Array, Array, Array, int],
+) -> TreeEnsemble:
+    features, splits, modes, missing = tables
+    if_true, if_false = children
+    count = len(features)
+    if not len(roots):
+        raise DataError("the ensemble has no trees")
+    for what, indices, size in (
+        ("root", roots, count),
+        ("child", if_true, count),
+        ("child", if_false, count),
+    ):
+        if len(indices) and not 0 <= indices.min() <= indices.max() < size:
+            raise DataError(f"the index of a {what} is outside the {size} nodes")
+    inner = modes != LEAF
+    if inner.any() and (features[inner].min() < 0 or features[inner].max() >= node.shape(0)[-1]):
+        raise DataError(f"feature {features[inner].max()} is outside the {node.shape(0)[-1]} features of X")
+    negated = np.isin(modes, list(_NEGATED))
+    # NaN fails every comparison but "not equal", so a negated comparison swaps its branch.
+    missing = np.where(negated, ~missing & (modes != NOT_EQUAL), missing) & inner
+    if_true, if_false = (
+        np.where(negated, if_false, if_true),
+        np.where(negated, if_true, if_false),
+    )
+    modes = np.select([modes == mode for mode in _NEGATED], list(_NEGATED.values()), modes)
+    splits, modes = _alike(splits, modes, inner)
+    depth, trees = _followed(if_true, if_false, inner, roots)
+    leaves, targets, weights, columns = votes
+    if len(targets) and not 0 <= targets.min() <= targets.max() < columns:
+        raise DataError(f"the target of a leaf is outside the {columns} targets")
+    if not node.importer.budget.take(5 * count * columns):
+        raise UnsupportedNodeError("the weights of its leaves take too much memory")
+    table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
+    np.add.at(table, (leaves, targets), weights.astype(np.float32))
+    voted[leaves, targets] = True
+    features = np.where(inner, features, 0)
+    return TreeEnsemble(features, splits, modes, missing, if_true, if_false, roots, depth, table, voted, trees)
+
+
+def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
+    """The nodes with as few comparisons as possible: "less" is "less or equal" to the preceding number."""
+    splits = splits.astype(np.float32)
+    if (modes[inner] == LESS_OR_EQUAL).any():
+        before = np.nextafter(splits, np.float32(-np.inf))
+        splits, modes = np.where(modes == LESS, before, splits), np.where(modes == LESS, LESS_OR_EQUAL, modes)
+    common = modes[inner][0] if inner.any() else LESS_OR_EQUAL
+    return np.where(inner, splits, np.float32(0)), np.where(inner, modes, common)
+
+
+def _followed(if_true: Array, if_false: Array, inner: Array, roots: Array) -> tuple[int, Array | None]:
+    """The depth of the trees, and the tree of each node unless trees share nodes."""
+    trees, shared = np.full(len(if_true), -1), len(np.unique(roots)) < len(roots)
+    level, of = roots, np.arange(len(roots))
+    trees[level] = of
+    for depth in range(_DEEPEST + 1):
+        going = inner[level]
+        if not going.any():
+            return depth, None if shared else trees
+        level, of = level[going], of[going]
+        following = np.concatenate([if_true[level], if_false[level]])
+        level, first = np.unique(following, return_index=True)
+        shared |= len(level) < len(following) or bool((trees[level] >= 0).any())
+        of = np.concatenate([of, of])[first]
+        trees[level] = of
+    raise UnsupportedNodeError(
+        f"its trees are more than {_DEEPEST} comparisons deep, or have cycles", "training with a max_depth"
+    )
+
+
+def _found(place: dict[tuple[int, int], int], pair: tuple[int, int]) -> int:
+    if pair not in place:
+        raise DataError(f"tree {pair[0]} has no node {pair[1]}")
+    return place[pair]
+
+
+def _floats(node: OnnxNode, name: str) -> Array:
+    """A list of floats, or the tensor that some converters write for more digits."""
+    if node.has_attribute(f"{name}_as_tensor"):
+        return node.get_tensor(f"{name}_as_tensor").reshape(-1)
+    return np.array(node.get_floats(name), np.float32)
+
+
+def _check_lengths(count: int, **lists: Array) -> None:
+    for name, values in lists.items():
+        if len(values) != count:
+            raise DataError(f"the list {name} has {len(values)} elements, expected {count}")

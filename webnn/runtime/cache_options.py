@@ -1,0 +1,66 @@
+"""Where graphs are kept between programs, and whether: from the options of a context or the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from webnn.backends.disk_cache import LIMIT, DiskCache
+from webnn.errors import ValidationError
+from webnn.graph.arguments import shown
+
+__all__ = ["CACHE_VARIABLE", "COMPILED", "cache_folder", "disk_cache"]
+
+CACHE_VARIABLE: Final = "WEBNN_CACHE_DIR"
+"""The environment variable with the folder of everything that is kept."""
+
+COMPILED_VARIABLE: Final = "WEBNN_COMPILED_CACHE"
+"""The environment variable that switches the cache of compiled graphs on: "on", "off" or a folder."""
+
+LIMIT_VARIABLE: Final = "WEBNN_COMPILED_CACHE_BYTES"
+"""The environment variable with the most bytes that it may take."""
+
+COMPILED: Final = "compiled"
+"""The folder of the compiled graphs, where no other is given."""
+
+_SWITCHES: Final = {
+    **dict.fromkeys(("on", "1", "true", "yes"), True),
+    **dict.fromkeys(("off", "0", "false", "no", ""), False),
+}
+
+
+def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of everything that is kept: as given, or from the environment, or in the user's cache folder."""
+    chosen = given or os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("webnn", appauthor=False)
+
+
+def disk_cache(
+    given: bool | str | os.PathLike[str] | None, limit: int | None, folder: str | os.PathLike[str] | None
+) -> DiskCache | None:
+    """The cache of compiled graphs that the options of a context, or else the environment, ask for; None if it is off.
+
+    Args:
+        given: `compiled_cache` of `create_context`.
+        limit: `compiled_cache_bytes`.
+        folder: `cache_dir`.
+
+    Raises:
+        ValidationError: an option, or a variable of the environment, has no valid value.
+    """
+    chosen = given if given is not None else os.environ.get(COMPILED_VARIABLE, "off")
+    if not isinstance(chosen, bool | str | os.PathLike):
+        raise ValidationError(f"compiled_cache must be True, False or a folder, got {chosen!r}")
+    said: object = limit if limit is not None else os.environ.get(LIMIT_VARIABLE) or LIMIT
+    size = int(said) if isinstance(said, str) and said.isdecimal() else said
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ValidationError(
+            f"compiled_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes, got {shown(said)}"
+        )
+    switch = _SWITCHES.get(chosen.lower(), chosen) if isinstance(chosen, str) else chosen
+    if switch is False:
+        return None
+    return DiskCache(cache_folder(folder) / COMPILED if switch is True else Path(switch).expanduser(), size)

@@ -1,0 +1,123 @@
+"""Saved graphs: the store behind `context.save_graph`, and the thread that works on it.
+
+The format of the store stands above the runtime and registers itself here.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from webnn.errors import ContextLostError, ValidationError
+from webnn.forking import reentrant_lock
+from webnn.graph.builder import GraphHost
+from webnn.graph.ir import Graph
+from webnn.runtime.cache_options import cache_folder
+from webnn.scheduler.lane import ThreadLane
+from webnn.scheduler.promise import Promise, abandon, reject, resolve
+
+__all__ = ["GRAPHS", "STORES", "GraphStore", "Saved", "SavedGraphs", "check_key"]
+
+GRAPHS: Final = "graphs"
+"""The folder of the saved graphs, and the name of their store in `STORES`."""
+
+STORES: Final[dict[str, Callable[[Path], GraphStore]]] = {}
+"""Under `GRAPHS`, the function that makes the `GraphStore` in a folder."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A graph from a store."""
+
+    graph: Graph
+    check: Callable[[], None]
+    """Compares the weights, which have not been read yet, with their checksums; raises `DataError`."""
+
+
+class GraphStore(Protocol):
+    """Keeps graphs under keys. Called from several threads, and beside other processes."""
+
+    def keys(self) -> list[str]:
+        """Every key, sorted."""
+        ...
+
+    def save(self, key: str, graph: Graph) -> None:
+        """Keep `graph` under `key`; an earlier one is replaced."""
+        ...
+
+    def load(self, key: str, host: GraphHost[Graph]) -> Saved:
+        """Load the graph of `key` for `host`.
+
+        Raises:
+            ValidationError: no graph has this key.
+            DataError: it is damaged; it has been removed.
+            NotSupportedError: the host's limits are narrower than those it was saved with.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the graph of `key`, if there is one."""
+        ...
+
+
+class SavedGraphs:
+    """The store of one context, and the thread that works on it, in the order of the calls."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self._folder = folder
+        self._lane = ThreadLane("webnn-files")
+        self._pending: weakref.WeakSet[Promise[Any]] = weakref.WeakSet()
+        self._lock = reentrant_lock()  # around `_pending` and `_lost`; reentrant for finalizers
+        self._lost: ContextLostError | None = None
+        weakref.finalize(self, self._lane.close, wait=False)
+
+    @property
+    def store(self) -> GraphStore:
+        """The store, at the place that the option or the environment gives now."""
+        return STORES[GRAPHS](cache_folder(self._folder) / GRAPHS)
+
+    def submit(self, work: Callable[[GraphStore], T]) -> Promise[T]:
+        """Let the thread do `work` on the store."""
+        promise: Promise[T] = Promise()
+        store = self.store
+        with self._lock:
+            if self._lost is not None:
+                raise ContextLostError(*self._lost.args)
+            self._pending.add(promise)
+
+        def once() -> bool:
+            try:
+                resolve(promise, work(store))
+            except BaseException as error:  # those who wait learn of it through the promise alone
+                reject(promise, error)
+            return False
+
+        self._lane.wake(once)
+        return promise
+
+    def lose(self, error: ContextLostError) -> None:
+        """Reject what is pending, since the context is gone. A write that has begun is finished."""
+        with self._lock:
+            self._lost, pending = error, list(self._pending)
+        self._lane.close(wait=False)
+        for promise in pending:
+            reject(promise, error)
+
+    def forked(self, error: ContextLostError) -> None:
+        """The context is in the parent process, which finishes what is being written."""
+        self._lost = error
+        for promise in list(self._pending):
+            abandon(promise, error)
+
+
+def check_key(call: str, key: object) -> str:
+    """`key` if it can be one: a string that is not empty."""
+    if not isinstance(key, str) or not key:
+        raise ValidationError(f"{call}: key must be a string that is not empty, got {key!r:.80}")
+    return key
