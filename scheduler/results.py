@@ -19,6 +19,7 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import Lease, lend
 from webnn.memory.pool import Shelf
 from webnn.scheduler.bridge import current_bridge
+from webnn.scheduler.deadlines import Deadline
 from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
 from webnn.scheduler.task import Task
 from webnn.scheduler.value import Name, Value
@@ -227,12 +228,14 @@ class Read(End):
 class Run(End):
     """A run without tensors, for a promise: its outputs by name."""
 
-    __slots__ = ("outputs", "values")
+    __slots__ = ("deadline", "outputs", "values")
 
     outputs: Sequence[tuple[str, Shelf]]
     """Their names and shelves, as the run was given them."""
     values: Sequence[Value] | None
     """A hold on each of them."""
+    deadline: Deadline | None
+    """When the promise is rejected, if that was asked for."""
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The outputs are there: settle."""
@@ -246,6 +249,8 @@ class Run(End):
     def let_go(self, result: Any) -> None:
         """Give up the holds on the values, or hand them to the arrays that were lent."""
         self.kept = None
+        if self.deadline is not None:
+            self.deadline.call_off()
         values, self.values = self.values, None
         for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:

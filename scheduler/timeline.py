@@ -29,6 +29,7 @@ from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
 from webnn.scheduler.bridge import asyncio_loop
+from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
@@ -181,10 +182,12 @@ class Timeline:
         outputs: Sequence[tuple[str, Shelf]],
         *,
         here: bool = False,
+        timeout: float | None = None,
     ) -> Promise[Any]:
         """Queue a run of `work` on copies of the arrays in `inputs`; the promise has the outputs by name.
 
-        With `here` the caller is about to block for the result and runs it on its own thread, whatever it costs.
+        With `here` the caller is about to block for the result and runs it on its own thread, whatever it costs. After
+        `timeout` seconds the promise is rejected.
         """
         renaming = self._renaming
         values: list[Value] = []
@@ -203,7 +206,7 @@ class Timeline:
                     task = Task(work, tuple(values), [shelf for _, shelf in outputs])
                     promise: Promise[Any] = Promise()
                     source = Run(promise, self.discard)
-                    source.outputs, source.values = outputs, task.outputs
+                    source.outputs, source.values, source.deadline = outputs, task.outputs, None
                     source.begin(promise, self, task)
                     task.waiters.append(source)
                     renaming.submit(task)
@@ -211,6 +214,8 @@ class Timeline:
                 with self._lock:
                     while values:  # the task holds them, if there is one
                         renaming.release(values.pop())
+            if timeout is not None:
+                source.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
             if not here or task.state is not QUEUED:
                 self._after_submit()
         except MLError:  # refused, before anything was changed

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from webnn.errors import DestroyedError, InvalidStateError, ValidationError
-from webnn.graph.arguments import boolean, printable
+from webnn.graph.arguments import boolean, number, printable, shown
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -28,6 +28,7 @@ __all__ = [
     "constant_arguments",
     "feeds",
     "refuse_dispatch",
+    "seconds",
     "tensor_arguments",
     "writable_array",
 ]
@@ -157,6 +158,14 @@ def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: obj
                     f" {list(descriptor.shape)}, got {given[name]!r}"
                 )
     raise AssertionError("a dispatch was refused without a reason")
+
+
+def seconds(name: str, value: object) -> float:
+    """A duration: a finite number that is not negative."""
+    given = float(number(name, value))
+    if not 0 <= given < float("inf"):
+        raise ValidationError(f"{name} must be a number of seconds that is not negative, got {shown(value)}")
+    return given
 
 
 def _wrong_names(kind: str, expected: Iterable[str], given: Iterable[Any]) -> str:

@@ -306,12 +306,19 @@ class MLContext(Unpicklable):
             checks.refuse_dispatch(device, graph, inputs, outputs)
         return self._timeline.dispatch(graph._work, names, results)
 
-    def run(self, graph: MLGraph, inputs: Mapping[str, Any]) -> Promise[dict[str, np.ndarray[Any, Any]]]:
+    def run(
+        self, graph: MLGraph, inputs: Mapping[str, Any], *, timeout: float | None = None
+    ) -> Promise[dict[str, np.ndarray[Any, Any]]]:
         """Run `graph` on arrays, without tensors: `outputs = await context.run(graph, {"x": frame})`.
+
+        A run that has not begun is dropped when its result cannot be used any more: the promise is cancelled, its
+        deadline has passed, or its last reference is gone and no callback was left on it.
 
         Args:
             graph: a graph of this context.
             inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
+            timeout: seconds after which the promise is rejected with `TimeoutError`; a run that has begun goes on, and
+                its result is thrown away. None waits as long as it takes.
 
         Returns:
             A promise of the outputs by name, as `read_tensor` gives them.
@@ -320,7 +327,8 @@ class MLContext(Unpicklable):
             As `write_tensor` and `dispatch` do.
         """
         given = checks.feeds(self._device, "run", graph, inputs)
-        return self._timeline.run(graph._work, given, graph._output_shelves)
+        seconds = None if timeout is None else checks.seconds("run: timeout", timeout)
+        return self._timeline.run(graph._work, given, graph._output_shelves, timeout=seconds)
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.

@@ -1,0 +1,115 @@
+"""Deadlines: what happens at some time, unless it is called off before. One thread waits for all of them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import ref
+
+from webnn.forking import on_fork, reentrant_lock
+from webnn.scheduler.promise import Promise, reject
+
+__all__ = ["Deadline", "give_up_after"]
+
+_log = logging.getLogger("webnn")
+
+
+class Deadline:
+    """A function and its time."""
+
+    __slots__ = ("function", "time")
+
+    def __init__(self, time: float, function: Callable[[], object]) -> None:
+        self.time = time
+        self.function: Callable[[], object] | None = function
+        """None once it has been called, or called off."""
+
+    def call_off(self) -> None:
+        """Do not call it; nothing happens if it has been."""
+        _deadlines.remove(self)
+
+
+class _Deadlines:
+    """Calls functions at their times, on a thread that starts with the first one and ends with the last one."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(reentrant_lock())
+        self._waiting: list[tuple[float, int, Deadline]] = []
+        self._numbers = itertools.count()  # deadlines are not compared
+        self._left = 0
+        self._running = False
+
+    def add(self, deadline: Deadline) -> None:
+        """See to it that it is called."""
+        with self._changed:
+            heapq.heappush(self._waiting, (deadline.time, next(self._numbers), deadline))
+            self._left += 1
+            if self._running:
+                self._changed.notify()
+                return
+            threading.Thread(target=self._serve, name="webnn-deadlines", daemon=True).start()
+            self._running = True
+
+    def remove(self, deadline: Deadline) -> None:
+        """Forget it, and wake the thread if it has no other one to wait for."""
+        with self._changed:
+            if deadline.function is not None:
+                deadline.function = None
+                self._left -= 1
+                if self._left == 0:
+                    self._waiting.clear()
+                    self._changed.notify()
+
+    def _serve(self) -> None:
+        while (function := self._next()) is not None:
+            try:
+                function()
+            except BaseException:  # a callback was interrupted
+                _log.exception("a deadline was interrupted")
+
+    def _next(self) -> Callable[[], object] | None:
+        """The next function, at its time; None once there is none."""
+        with self._changed:
+            while self._waiting:
+                deadline = self._waiting[0][2]
+                seconds = deadline.time - time.monotonic()
+                if deadline.function is None:
+                    heapq.heappop(self._waiting)
+                elif seconds > 0:
+                    self._changed.wait(seconds)
+                else:
+                    heapq.heappop(self._waiting)
+                    self._left -= 1
+                    function, deadline.function = deadline.function, None
+                    return function
+            self._running = False
+            return None
+
+    def forked(self, _: int) -> None:
+        """The promises and the thread are the parent's."""
+        self._waiting.clear()
+        self._left = 0
+        self._running = False
+
+
+_deadlines: Final = _Deadlines()
+on_fork(_deadlines.forked)
+
+
+def give_up_after(seconds: float, promise: Promise[Any], message: str) -> Deadline:
+    """Reject `promise` with `TimeoutError(message)` after `seconds`, unless it has settled or is gone by then."""
+    reference = ref(promise)
+
+    def give_up() -> None:
+        promise = reference()
+        if promise is not None:
+            reject(promise, TimeoutError(message))
+
+    deadline = Deadline(time.monotonic() + seconds, give_up)
+    _deadlines.add(deadline)
+    return deadline
