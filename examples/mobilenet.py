@@ -149,5 +149,5 @@ if __name__ == "__main__":
         sys.exit(f"there are no weights in {arguments.model}; say where they are with --model FOLDER")
     try:
         main(arguments.image or arguments.model / "test.jpg", arguments.model, arguments.frames)
-    except OSError as error:  # no picture, or nothing that anybody can look at
+    except OSError as error:  # not a picture, or not a readable file
         sys.exit(str(error))

@@ -142,7 +142,7 @@ class _TrioBridge(Bridge):
             with scope:
                 await function()
 
-        # A system task, since nobody here has a nursery; it sees the caller's context variables all the same.
+        # A system task, since there is no nursery here; it sees the caller's context variables all the same.
         self._trio.lowlevel.spawn_system_task(scoped, context=copy_context())
 
         def cancel() -> None:

@@ -1,7 +1,7 @@
 """Running one task, wherever that is: memory for its outputs, the backend's run, and word to those who wait.
 
 Locks. The timeline's lock is taken to start a task and to account for what has happened: the backend runs without it,
-and those who wait, whose callbacks are anybody's code, are told without it.
+and waiters, whose callbacks are code of the program, are told without it.
 
 Interrupts. Whatever is raised between any two steps, `recover` completes what was begun. A task that was interrupted
 before it had run is queued again, for a lane, which no signal handler interrupts.
@@ -46,7 +46,7 @@ class Execution:
         self._pool = pool
         self.clock = clock
         self.now = 0
-        """When the last task ended, or somebody looked at the clock since; not guarded, any thread may move it on."""
+        """When the last task ended, or the clock was read since; not guarded, any thread may move it on."""
         self.run_inline = 0
         """How many tasks have begun on the threads that wanted their results."""
         self.run_on_lanes = 0
@@ -56,7 +56,7 @@ class Execution:
         """Run `task` if it is ready, and settle what it makes; the nanoseconds that it took, or 0 if it was not.
 
         A budget was asked for the memory of the outputs when the task was queued. It is taken under the same hold of
-        the lock under which the task starts, before anybody else can have it.
+        the lock under which the task starts, before another thread can have it.
         """
         renaming, work, clock = self._renaming, task.work, self.clock
         outputs: list[View] = []
@@ -192,7 +192,7 @@ def _first(ended: dict[Task, None]) -> Task | None:
 def _forget_frames(error: BaseException) -> None:
     """Turn the traceback of `error`, and of what caused it, into text.
 
-    The error lives for as long as anybody may read it, and the arrays in the frames of its traceback with it.
+    The error lives as long as it can be read, and the arrays in the frames of its traceback with it.
     """
     if error.__traceback__ is not None and not isinstance(error, MLError):
         error.add_note("raised in the backend:\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip())

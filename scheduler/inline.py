@@ -50,7 +50,7 @@ class InlineLane:
         """The event loop that will call at the end of its tick; `expect_tick` has been called for it."""
         self._tick_began = 0
         self.unsettled: dict[int, Read] = {}
-        """Reads of values that are there, by identity, which settle when somebody asks, or at the end of the tick.
+        """Reads of values that are there, by identity, which settle when they are asked for, or at the end of the tick.
 
         They come in under the lock; one that settles leaves without it, in one atomic step.
         """
@@ -114,7 +114,7 @@ class InlineLane:
             raise
 
     def expect(self, task: Task | None) -> None:
-        """Have `task`, or a read that is due, settle though nobody asks: at the end of the tick, or on a lane."""
+        """Have `task`, or a read that is due, settle without being asked for: at the end of the tick, or on a lane."""
         try:
             if current_loop() is not None and (task is None or not task.unmet):
                 self.expect_tick()
@@ -155,7 +155,7 @@ class InlineLane:
             raise
         return spent
 
-    # For what nobody has asked for.
+    # For results that have not been asked for.
 
     def run_ready(self, leave: int = 0) -> None:
         """Run what is ready and cheap, oldest first, until `leave` tasks are queued or a tick has gone by."""
@@ -168,7 +168,7 @@ class InlineLane:
             spent += self._run_if_ready(task)
 
     def settle_unasked(self) -> None:
-        """Run what is cheap and settle the reads that are due, though nobody has asked for them yet."""
+        """Run what is cheap and settle the reads that are due, though they have not been asked for yet."""
         self.run_ready()
         self._settle_due()
 

@@ -2,7 +2,7 @@
 
 A lane knows nothing about tasks. It is told that there is work (`wake`), and calls `drain`, which runs one task and
 says whether there may be more, until there is none. An idle lane holds no reference to the timeline, so a context that
-nobody uses any more can go.
+is no longer used can go.
 """
 
 from __future__ import annotations

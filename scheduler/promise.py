@@ -3,8 +3,7 @@
 It is a `concurrent.futures.Future` that can be awaited. What must stay true:
 - a promise settles exactly once, in `_settle`, to a result, an error, or cancelled;
 - callbacks run exactly once, without any lock held;
-- cancelling one who waits leaves the promise and the others who wait alone, and the work too while anybody can still
-  reach the promise;
+- cancelling a waiter leaves the promise and the other waiters alone, and the work too while the promise can be reached;
 - a promise that cannot be reached any more, and on which no callback was left, gives up its work: its source sees to
   that.
 
@@ -79,7 +78,7 @@ class Source(Protocol):
         ...
 
     def expect(self, promise: Promise[Any]) -> None:
-        """See to it that the promise settles though nobody asks: a callback was left on it."""
+        """Make sure that the promise settles without being asked for: a callback was left on it."""
         ...
 
     def expect_elsewhere(self, promise: Promise[Any]) -> None:
@@ -397,7 +396,7 @@ def reject(promise: Promise[Any], error: BaseException) -> bool:
 def abandon(promise: Promise[Any], error: BaseException, result: object = None) -> None:
     """Settle a promise of the parent process, and those that follow it, in a child that was forked from it.
 
-    Nobody is told: callbacks, and event loops that wait, belong to the parent.
+    No callback is called: callbacks, and event loops that wait, belong to the parent.
 
     Args:
         promise: it fails with `error` if it is pending, unless there is a `result`.

@@ -56,7 +56,7 @@ class Room:
 
     @property
     def has_space_for_waiting(self) -> bool:
-        """Whether somebody waits, and half of the queue is empty by now."""
+        """Whether there are waiters, and half of the queue is empty by now."""
         renaming = self._renaming
         return (
             bool(self.waiting)

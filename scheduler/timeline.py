@@ -1,8 +1,8 @@
 """The timeline of one context: takes writes, dispatches and reads in the order of the calls, and has them carried out.
 
-Where a task runs. A task whose work is known to be cheap waits for whoever wants its result, who runs it on the spot;
-if nobody comes, the end of the event loop's tick does (`InlineLane`). Everything else goes to a worker thread at once
-(`Workers`). Either way `Execution` runs it. This module decides what is queued; those three, when and where it runs.
+Where a task runs. A task whose work is known to be cheap runs on the thread that asks for its result, or else at the
+end of the event loop's tick (`InlineLane`). Every other task goes to a worker thread at once (`Workers`). Either way
+`Execution` runs it. This module decides what is queued; those three decide when and where it runs.
 
 Locks. The timeline has one lock, which its parts are given. It guards all state here, in the parts and in `Renaming`
 (but for the time of the tick, see `inline.py`), and is never held while a backend, a callback or user code runs. It is
@@ -48,7 +48,7 @@ SMALL: Final = 4096
 """Bytes up to which a write may go over the old value, if nothing but the name can reach that. (Under the lock.)
 Where the budget does not hold a second value, larger ones do, too."""
 UNREAD: Final = 16
-"""Reads that nobody has waited for, beyond which they are carried out unasked."""
+"""Reads that have not been waited for, beyond which they are carried out unasked."""
 
 
 class Timeline:
@@ -265,7 +265,7 @@ class Timeline:
         source.begin(promise, self, task)
         with self._lock:
             if task.state is QUEUED or task.state is RUNNING:
-                if self._is_forked:  # nobody here is running it
+                if self._is_forked:  # no thread of this process is running it
                     self._check_not_lost()
                 task.waiters.append(source)
                 return promise

@@ -19,7 +19,7 @@ CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_m
 class _Binding:
     """An io-binding and the OrtValues that are bound to it. One run at a time uses it.
 
-    It does not keep views: the pool counts the buffer of a view that somebody keeps.
+    It does not keep views: the pool counts the buffer of every view that is kept.
     """
 
     __slots__ = ("inputs", "io", "outputs")

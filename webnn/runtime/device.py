@@ -157,7 +157,7 @@ class Device:
     def forked(self, parent: int) -> None:
         """This process was forked from `parent`, where the device goes on living: here it is lost.
 
-        Nobody is told, since callbacks and event loops belong to the parent. Nothing is given back: the parent's
+        No callback is called, since callbacks and event loops belong to the parent. Nothing is given back: the parent's
         threads, which would have to end first, are not in this process.
         """
         if self._lost_message is None:
