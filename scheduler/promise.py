@@ -553,10 +553,10 @@ class _Installed(list[Any]):
             for waiter in self:
                 if id(waiter) in self._told:
                     continue
-                self._told.add(id(waiter))
                 if promise._status is CANCELLED:
                     waiter.add_cancelled(promise)
                 elif promise._error is not None:
                     waiter.add_exception(promise)
                 else:
                     waiter.add_result(promise)
+                self._told.add(id(waiter))  # last: told twice it looks up too early, told never it waits for ever

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ast
 import dis
+import inspect
+import linecache
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -106,25 +108,36 @@ def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
 
 
 def places(program: Callable[[], object], *, first: int) -> Iterator[Place]:
-    """The places that `program()` comes by: for each line the first few times, and the last one."""
+    """The places that `program()` comes by: for each line the first few times, and the last one.
+
+    Lines with `except` are left out: there something has been raised already.
+    """
     for (path, line), count in sorted(interrupted(program, None).seen.items()):
-        for time in sorted({*range(min(first, count)), count - 1}):
-            yield path, line, time
+        if not linecache.getline(path, line).lstrip().startswith("except "):
+            for time in sorted({*range(min(first, count)), count - 1}):
+                yield path, line, time
 
 
-def lines_of(folder: str) -> set[tuple[str, int]]:
-    """Every line in functions of the modules in `folder` that can be about to run."""
-    found: set[tuple[str, int]] = set()
+def lines_of(folder: str) -> dict[tuple[str, int], str]:
+    """Every line in the functions of a folder that can be about to run before anything is raised; and the function."""
+    found: dict[tuple[str, int], str] = {}
     for path in sorted(Path(folder).glob("*.py")):
-        stack = [compile(path.read_text(encoding="utf-8"), str(path), "exec")]
+        source = path.read_text(encoding="utf-8")
+        handling = {
+            line
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ExceptHandler)
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        }
+        stack = [compile(source, str(path), "exec")]
         while stack:
             code = stack.pop()
             stack.extend(constant for constant in code.co_consts if isinstance(constant, CodeType))
-            if code.co_flags & 0x2:  # in a function, not in a module or a class
-                first = code.co_firstlineno
+            if code.co_flags & inspect.CO_OPTIMIZED:  # in a function, not in a module or a class
                 found.update(
-                    (str(path), line)
+                    ((str(path), line), code.co_qualname)
                     for start, _, line in code.co_lines()
-                    if line is not None and line != first and code.co_code[start] != _NOP
+                    if line is not None and line != code.co_firstlineno and code.co_code[start] != _NOP
+                    if line not in handling
                 )
     return found
