@@ -50,7 +50,7 @@ class _Deadlines:
             heapq.heappush(self._waiting, (deadline.time, next(self._numbers), deadline))
             self._left += 1
             if self._running:
-                self._changed.notify()
+                self._changed.notify_all()  # after a fork, a thread of the parent seems to wait, too
                 return
             threading.Thread(target=self._serve, name="webnn-deadlines", daemon=True).start()
             self._running = True
@@ -63,7 +63,7 @@ class _Deadlines:
                 self._left -= 1
                 if self._left == 0:
                     self._waiting.clear()
-                    self._changed.notify()
+                    self._changed.notify_all()
 
     def _serve(self) -> None:
         while (function := self._next()) is not None:

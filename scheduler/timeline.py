@@ -33,7 +33,7 @@ from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
-from webnn.scheduler.promise import Promise, abandon, reject, resolve
+from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
@@ -216,6 +216,8 @@ class Timeline:
                         renaming.release(values.pop())
             if timeout is not None:
                 source.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
+                if promise._status is not PENDING:  # a lane was faster, and found no deadline to call off
+                    source.deadline.call_off()
             if not here or task.state is not QUEUED:
                 self._after_submit()
         except MLError:  # refused, before anything was changed

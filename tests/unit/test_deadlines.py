@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import weakref
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.forks import in_child
 from tests.loops import Loop
 from tests.scripted import scripted_context
 from webnn.errors import ValidationError
 from webnn.runtime.context import MLContext
-from webnn.scheduler.deadlines import give_up_after
+from webnn.scheduler import deadlines
+from webnn.scheduler.deadlines import Deadline, give_up_after
 from webnn.scheduler.promise import Promise
 
 X = {"x": np.ones(4, np.float32)}
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 class Gate:
@@ -142,6 +149,47 @@ def test_no_thread_waits_for_a_run_that_has_ended() -> None:
         if thread.name == "webnn-deadlines":
             thread.join(5)
             assert not thread.is_alive()
+
+
+def test_no_thread_waits_for_a_run_that_ends_before_its_deadline_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(seconds: float, promise: Promise[Any], message: str) -> Deadline:
+        promise.result(5)
+        return give_up_after(seconds, promise, message)
+
+    monkeypatch.setattr("webnn.scheduler.timeline.give_up_after", late)
+    context, graph, gate = busy_context()
+    gate.open()
+    with context:
+        context.run(graph, X, timeout=3600)
+    for thread in threading.enumerate():
+        if thread.name == "webnn-deadlines":
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+@forks
+def test_deadlines_of_a_child_come_in_the_order_of_their_times() -> None:
+    """The thread of the parent, which waits for its own, is not there to be woken."""
+    waiting: Collection[object] = deadlines._deadlines._changed._waiters  # type: ignore[attr-defined]
+
+    def wait_for(threads: int) -> None:
+        while len(waiting) < threads:
+            pass
+
+    def later_then_sooner() -> str:
+        later, sooner = Promise[None](), Promise[None]()
+        give_up_after(3600, later, "later")
+        wait_for(2)
+        give_up_after(0, sooner, "sooner")
+        return str(sooner.exception(10))
+
+    before = Promise[None]()
+    deadline = give_up_after(3600, before, "of the parent")
+    try:
+        wait_for(1)
+        assert in_child(later_then_sooner) == "sooner"
+    finally:
+        deadline.call_off()
 
 
 def test_runs_whose_promises_are_dropped_do_not_run() -> None:
