@@ -101,10 +101,9 @@ class ThreadLane(Lane):
         with self._lock:
             self._closed = True
             thread = self._thread
-        if thread is not None:
-            self._inbox.put(None)
-            if wait and thread is not threading.current_thread():
-                thread.join()
+        self._inbox.put(None)  # also for a thread whose start was interrupted
+        if thread is not None and wait and thread is not threading.current_thread():
+            thread.join()
 
     def forked(self) -> None:
         """This process is a child, in which the thread is not: the lane is closed."""

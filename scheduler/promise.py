@@ -337,14 +337,15 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
 
     @property
     def _state(self) -> str:  # type: ignore[override]  # worked out when it is asked for
-        return _FUTURE_STATES[self._status]
+        installed = self._installed
+        return _FUTURE_STATES[self._status if installed is None else installed.reported or self._status]
 
     @property
-    def _condition(self) -> threading.RLock:  # type: ignore[override]
-        return settling
+    def _condition(self) -> _Installed:  # type: ignore[override]
+        return self._waiters
 
     @property
-    def _waiters(self) -> list[Any]:  # type: ignore[override]
+    def _waiters(self) -> _Installed:  # type: ignore[override]
         with settling:
             if self._installed is None:
                 self._installed = _Installed(self)
@@ -368,7 +369,9 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     # What a promise is not.
 
     def __bool__(self) -> bool:
-        raise TypeError("a promise has no truth value: await it, or ask promise.done()")
+        if self._status is PENDING:
+            raise TypeError("a promise has no truth value: await it, or ask promise.done()")
+        return True  # `concurrent.futures.wait` asks those that have settled
 
     def __len__(self) -> int:
         raise TypeError("a promise has no length: await it, or call promise.result()")
@@ -532,18 +535,54 @@ class _Following:
 
 
 class _Installed(list[Any]):
-    """The waiters that `concurrent.futures.wait` and `as_completed` install, under `settling`."""
+    """What `concurrent.futures.wait` and `as_completed` see of a promise: its waiters, and its condition.
+
+    They hold the condition while they look at the states of all futures and install their waiters. Here that holds up
+    no thread, which an interrupt in the middle would do for ever: the state is reported as it was when the condition
+    was acquired, and a waiter that is installed after it has changed is told at once.
+    """
 
     def __init__(self, promise: Promise[Any]) -> None:
         super().__init__()
         self._promise = ref(promise)
         self._told: set[int] = set()
+        self._holders = 0
+        self.reported: _Status | None = None
+        """The state as long as the condition is held."""
+
+    def acquire(self) -> bool:
+        """Report the state as it is now, until `release`."""
+        promise = self._promise()
+        with settling:
+            if self._holders == 0 and promise is not None:
+                self.reported = promise._status
+            self._holders += 1
+        return True
+
+    def release(self) -> None:
+        """Report the state as it is."""
+        with settling:
+            self._holders -= 1
+            if self._holders <= 0:
+                self._holders, self.reported = 0, None
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def append(self, waiter: Any) -> None:
         """One more, who will wait without asking."""
-        super().append(waiter)
         promise = self._promise()
-        if promise is not None and promise._source is not None:
+        with settling:
+            super().append(waiter)
+            late = promise is not None and promise._status is not PENDING and self.reported is PENDING
+        if promise is None:
+            return
+        if late:
+            self.notify(promise)
+        elif promise._source is not None:
             promise._source.expect_elsewhere(promise)
 
     def notify(self, promise: Promise[Any]) -> None:

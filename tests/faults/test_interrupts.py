@@ -388,8 +388,10 @@ class Programs:
             assert isinstance(lane, ThreadLane)
             lane.call(lambda: None)
         finally:
-            rig.end()
-            rig.end()
+            try:
+                rig.end()
+            finally:
+                rig.end()
 
     def on_asyncio_given_up(self) -> None:
         rig = self.rig

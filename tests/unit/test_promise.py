@@ -6,8 +6,10 @@ import asyncio
 import gc
 import threading
 import time
+import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any
@@ -354,11 +356,147 @@ def test_awaiting_a_pending_one_without_a_loop_says_what_to_do() -> None:
     promise.cancel()
 
 
-def test_it_has_no_truth_value() -> None:
+def test_it_has_no_truth_value_until_it_has_settled() -> None:
     promise: Promise[int] = Promise()
-    resolve(promise, 1)
     with pytest.raises(TypeError, match=r"await it, or ask promise\.done\(\)"):
         bool(promise)
+    resolve(promise, 0)
+    assert promise  # as any future, whatever its result
+
+
+# As a future.
+
+
+@pytest.mark.parametrize("return_when", ["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"])
+def test_concurrent_futures_waits_for_promises(return_when: str) -> None:
+    promises: list[Promise[int]] = [Promise() for _ in range(4)]
+    resolve(promises[0], 0)
+
+    def settle() -> None:
+        resolve(promises[1], 1)
+        promises[2].cancel()
+        reject(promises[3], OperationError("it broke"))
+
+    thread = threading.Thread(target=settle)
+    thread.start()
+    done, pending = futures.wait(promises, timeout=5, return_when=return_when)
+    thread.join()
+    assert promises[0] in done
+    assert (not pending) or return_when != "ALL_COMPLETED"
+
+
+def test_promises_come_as_they_are_completed() -> None:
+    promises: list[Promise[int]] = [Promise() for _ in range(3)]
+    resolve(promises[2], 2)
+    completed: Iterator[Promise[int]]
+    completed = futures.as_completed(promises, timeout=5)  # type: ignore[arg-type]  # its protocol asks for attributes
+    assert next(completed).result() == 2
+    for i in (1, 0):
+        settle_on_a_thread(partial(resolve, promises[i], i))
+        assert next(completed).result() == i
+
+
+def test_a_wait_that_was_interrupted_holds_up_no_thread() -> None:
+    promise: Promise[int] = Promise()
+    promise._condition.acquire()  # by `wait`, which was interrupted before it could release it
+    settle_on_a_thread(partial(resolve, promise, 3))
+    assert promise.result(timeout=1) == 3
+    assert futures.wait([promise], timeout=1).done == {promise}
+
+
+def test_asyncio_waits_for_promises_and_wraps_them() -> None:
+    async def main() -> None:
+        promises: list[Promise[int]] = [Promise() for _ in range(3)]
+        thread = threading.Thread(target=lambda: [resolve(p, i) for i, p in enumerate(promises)])
+        asyncio.get_running_loop().call_soon(thread.start)
+        done, pending = await asyncio.wait(promises)  # type: ignore[type-var]  # it asks for asyncio's own futures
+        thread.join()
+        assert (done, pending) == (set(promises), set())
+        assert await asyncio.wrap_future(promises[2]) == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("call", ["set_result", "set_exception", "set_running_or_notify_cancel"])
+def test_only_the_runtime_settles_it(call: str) -> None:
+    promise: Promise[int] = Promise()
+    arguments = () if call.endswith("cancel") else (1,)
+    with pytest.raises(InvalidStateError, match="settled by the runtime only"):
+        getattr(promise, call)(*arguments)
+    promise.cancel()
+
+
+def test_a_callback_that_is_left_from_an_event_loop_is_called_on_it() -> None:
+    async def main() -> None:
+        promise: Promise[int] = Promise()
+        called: asyncio.Future[threading.Thread] = asyncio.get_running_loop().create_future()
+        promise.add_done_callback(lambda _: called.set_result(threading.current_thread()))
+        settle_on_a_thread(partial(resolve, promise, 1))
+        assert await called is threading.current_thread()
+
+    asyncio.run(main())
+
+
+def test_a_callback_can_be_taken_back() -> None:
+    promise: Promise[int] = Promise()
+    called: list[object] = []
+    promise.add_done_callback(called.append)
+    promise.add_done_callback(called.append)
+    assert promise.remove_done_callback(called.append) == 2
+    assert promise.remove_done_callback(called.append) == 0
+    resolve(promise, 1)
+    assert called == []
+
+
+def test_a_callback_that_fails_on_a_settled_promise_is_logged(error_log: ErrorLog) -> None:
+    promise: Promise[int] = Promise()
+    resolve(promise, 1)
+
+    def fail(_: object) -> None:
+        raise LookupError("my own mistake")
+
+    promise.add_done_callback(fail)
+    (record,) = error_log.records
+    assert "a callback of <Promise resolved> failed" in record.getMessage()
+    error_log.records.clear()
+
+
+def test_a_chain_of_any_length_settles() -> None:
+    source: Promise[int] = Promise()
+    last: Promise[int] = source
+    for _ in range(100_000):
+        last = last.then(lambda number: number + 1)
+    resolve(source, 0)
+    assert last.result(timeout=5) == 100_000
+
+
+def test_each_reader_gets_an_exception_of_its_own() -> None:
+    promise: Promise[int] = Promise()
+    error = OperationError("it broke")
+    error.add_note("here")
+    reject(promise, error)
+    raised = []
+    for _ in range(2):
+        with pytest.raises(OperationError, match="it broke") as caught:
+            promise.result()
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+    raised[0].add_note("mine")
+    assert raised[1].__notes__ == ["here"]
+    assert error.__traceback__ is None
+
+
+def test_an_error_that_cannot_be_copied_is_raised_itself_with_a_short_traceback() -> None:
+    class OddError(Exception):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__(f"{one} and {two}")
+
+    promise: Promise[int] = Promise()
+    reject(promise, OddError(1, 2))
+    for _ in range(20):
+        with pytest.raises(OddError, match="1 and 2") as caught:
+            promise.result()
+    assert len(traceback.extract_tb(caught.value.__traceback__)) < 5
 
 
 def test_raising_an_error_many_times_keeps_its_traceback_short() -> None:
