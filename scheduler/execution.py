@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
@@ -24,6 +25,10 @@ from webnn.scheduler.room import Room
 from webnn.scheduler.task import QUEUED, Task
 
 __all__ = ["Execution"]
+
+
+STEADY: Final = 1.25
+"""A run that takes up to this many times the expected time leaves the expectation as it is."""
 
 
 class Execution:
@@ -89,7 +94,8 @@ class Execution:
                 self._failed(task, error)
                 return self.now - began or 1
             end = self.now = clock()
-            work.measured(end - began)
+            if not work.cost <= end - began < STEADY * work.cost:  # else there is nothing to learn from it
+                work.measured(end - began)
             with self._lock:
                 renaming.finish(task, outputs, on_lane=on_lane)
             if task.waiters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ __all__ = ["CPU", "OnnxRuntimeExecutable"]
 CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_memory(), 0)
 
 
+_UNBOUND: Final = object()  # unlike None, no handle of a view that is new
+
+
 class _Binding:
     """An io-binding and the OrtValues that are bound to it. One run at a time uses it.
 
@@ -26,8 +29,8 @@ class _Binding:
 
     def __init__(self, executable: OnnxRuntimeExecutable) -> None:
         self.io = native.SessionIOBinding(executable.session)
-        self.inputs: list[Any] = [None] * len(executable.inputs)
-        self.outputs: list[Any] = [None] * len(executable.outputs)
+        self.inputs: list[object] = [_UNBOUND] * len(executable.inputs)
+        self.outputs: list[object] = [_UNBOUND] * len(executable.outputs)
 
 
 @dataclass(slots=True)
@@ -52,23 +55,21 @@ class OnnxRuntimeExecutable(Executable):
         try:
             bound = binding.inputs
             for i, view in enumerate(inputs):
-                value = view.handle or _ort_value(view)
-                if value is not bound[i]:
-                    io.bind_ortvalue_input(self.input_names[i], value)
-                    bound[i] = value
+                if view.handle is not bound[i]:
+                    bound[i] = _bind(io.bind_ortvalue_input, self.input_names[i], view)
             bound = binding.outputs
             for i, view in enumerate(outputs):
-                value = view.handle or _ort_value(view)
-                if value is not bound[i]:
-                    io.bind_ortvalue_output(self.output_names[i], value)
-                    bound[i] = value
+                if view.handle is not bound[i]:
+                    bound[i] = _bind(io.bind_ortvalue_output, self.output_names[i], view)
             self.session.run_with_iobinding(io, None)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise OperationError(f"onnxruntime: {error}") from error
         self._bindings.append(binding)
 
 
-def _ort_value(view: View) -> Any:
-    """An OrtValue over the view's memory, made once per view."""
-    value = view.handle = native.OrtValue.ortvalue_from_numpy(view.array, CPU)
-    return value
+def _bind(bind: Callable[[str, Any], None], name: str, view: View) -> object:
+    """Bind an OrtValue over the view's memory, which is made once per view."""
+    if view.handle is None:
+        view.handle = native.OrtValue.ortvalue_from_numpy(view.array, CPU)
+    bind(name, view.handle)
+    return view.handle

@@ -85,7 +85,7 @@ def feeds(
         for name, shelf in graph._input_shelves:
             descriptor = shelf.descriptor
             data = inputs[name]
-            if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
+            if data.__class__ is not np.ndarray or data.dtype is not descriptor.dtype or data.shape != descriptor.shape:
                 try:
                     data = array_from(data, descriptor)
                 except ValidationError as error:

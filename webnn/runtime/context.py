@@ -219,7 +219,7 @@ class MLContext(Unpicklable):
         ):
             checks.check_tensor(self._device, "write_tensor", tensor, "writable")
         descriptor = tensor.descriptor
-        if data.__class__ is not np.ndarray or data.dtype != descriptor.dtype or data.shape != descriptor.shape:
+        if data.__class__ is not np.ndarray or data.dtype is not descriptor.dtype or data.shape != descriptor.shape:
             try:
                 data = array_from(data, descriptor)
             except ValidationError as error:
