@@ -593,10 +593,13 @@ ONLY_IN_RACES: Final = {
 
 @pytest.fixture
 def quiet(error_log: ErrorLog) -> Iterator[None]:
-    """What a lane or a callback was interrupted by is logged."""
+    """What a lane or a callback was interrupted by is logged. Garbage of before is kept out of the many collections."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
     yield
+    gc.unfreeze()
     logging.disable(logging.NOTSET)
     sys.unraisablehook = hook
 
