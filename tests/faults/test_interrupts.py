@@ -77,6 +77,9 @@ class Programs:
         for _ in range(3):
             rig.dispatch(self.cheap, [self.x], self.x)
         self.keep(rig.read(self.x)).done()
+        for cost in (CHEAP // 2, CHEAP // 10, CHEAP * 2):  # of works that take CHEAP
+            rig.dispatch(rig.work("measured", cost=cost, nanoseconds=CHEAP), [self.x], self.y)
+            self.keep(rig.read(self.y)).done()
         for work in (self.cheap, self.dear):
             rig.write(self.x, 2)
             handle = rig.dispatch(work, [self.x], self.y)
