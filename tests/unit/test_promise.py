@@ -583,3 +583,33 @@ def test_a_callback_that_interrupts_keeps_nobody_else_waiting(error: type[BaseEx
         resolve(promise, 3)
     assert told == [3]
     assert isinstance(after.exception(timeout=0), error)
+
+
+def test_an_error_keeps_nothing_that_its_readers_held() -> None:
+    class Held:
+        pass
+
+    promise: Promise[int] = Promise()
+    reject(promise, OperationError("it broke"))
+    references: list[weakref.ref[Held]] = []
+
+    def read() -> None:
+        held = Held()
+        references.append(weakref.ref(held))
+        try:
+            promise.result()
+        except OperationError:
+            return
+
+    async def read_awaiting() -> None:
+        held = Held()
+        references.append(weakref.ref(held))
+        try:
+            await promise
+        except OperationError:
+            return
+
+    for _ in range(3):
+        read()
+        asyncio.run(read_awaiting())
+    assert [reference() for reference in references] == [None] * 6
