@@ -1,4 +1,4 @@
-"""The contracts of a backend. The scheduler and the runtime know these, and no backend."""
+"""The contracts of a backend. The scheduler and the runtime know only these contracts, and no backend."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Cancellation:
             callback()
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call `callback()` at `cancel`, or now if it was called already."""
+        """Call `callback()` when `cancel` is called, or now if it has been called."""
         with self._lock:
             if not self._event.is_set():
                 self._callbacks.append(callback)
@@ -77,10 +77,10 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """What a context wants of a compilation. Equal options and equal graphs may share an executable.
+    """A context's options for compilations. Equal graphs with equal options may share an executable.
 
     They are part of the keys of both caches, so only options that a backend reads belong here. Preferences that choose
-    the device, such as the power preference, have done their work before anything is compiled.
+    the device, such as the power preference, do not: the device is chosen before anything is compiled.
     """
 
     threads: int = 0

@@ -1,4 +1,4 @@
-"""The backends, and which of them this machine can use.
+"""The known backends, and which of them this machine can use.
 
 The backends of this package are listed by name, so that an uninstalled tree has them too; others plug in through the
 entry-point group `webnn.backends`. A backend's module is imported on first use.
@@ -120,9 +120,9 @@ def preferred_backend(device_types: Sequence[DeviceType] = ACCELERATORS) -> Back
 
 
 def available_backends() -> list[BackendInfo]:
-    """Every backend that is known, each with its device and, if this machine cannot use it, the reason.
+    """Every known backend with its device, and with the reason if this machine cannot use it.
 
-    This package's own backends run on the CPU. An accelerator is there if a row is both `available` and `accelerated`.
+    This package's own backends run on the CPU. An accelerator can be used if a row is `available` and `accelerated`.
 
     >>> [info.name for info in available_backends() if info.available][:2]
     ['onnxruntime', 'arrays']

@@ -1,7 +1,7 @@
 """Lending of arrays: read-only, without a copy, until the last view of the array is freed.
 
-Whoever lends one watches its `Lease` with a weak reference. A finalizer would do, too, were it not for Python code in
-finalizers: a Ctrl-C that comes while it runs is lost.
+The lender watches the array's `Lease` with a weak reference. A finalizer with Python code would not do, since a Ctrl-C
+that comes while it runs is lost.
 
 Very small arrays are copied instead, which costs less than lending.
 """
@@ -26,14 +26,14 @@ class Lease(np.ndarray[Any, Any]):
     """The base of a lent array. NumPy keeps it alive as long as any view of the array lives."""
 
     held: object = None
-    """What is kept alive with it."""
+    """An object that lives as long as the lease."""
 
 
 def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A read-only array with the elements of `array`; its base is a `Lease`, unless it is very small and was copied.
 
-    NumPy would refuse to make it writable again if a read-only `memoryview` stood between it and its memory, but making
-    one for each array takes longer than all the rest of this.
+    With a read-only `memoryview` as its base, NumPy would refuse to make it writable again. But making a `memoryview`
+    for each array takes longer than the rest of this function.
     """
     if array.nbytes <= SMALL:
         copy = array.copy()

@@ -8,8 +8,8 @@ Guarantees: every allocated buffer is either in use or idle, and together they n
 from a shelf and putting one back are single atomic steps without a lock. Everything else holds one lock, and no other
 lock is taken while it is held.
 
-A buffer is counted for as long as it lives. So nothing that happens to a view on its way, an interrupt among them, can
-make the accounts wrong: a buffer that cannot be reached is freed, and no longer counted.
+A buffer is counted as long as it lives. So the figures stay right even if an interrupt loses a view: a buffer that
+cannot be reached is freed, and no longer counted.
 """
 
 from __future__ import annotations

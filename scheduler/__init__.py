@@ -1,1 +1,1 @@
-"""When work runs: the timeline of one context."""
+"""The scheduler: the timeline of a context, which decides when and where work runs."""

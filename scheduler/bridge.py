@@ -1,7 +1,7 @@
-"""The one door into asyncio, trio, or no event loop at all.
+"""Bridges to asyncio and trio, and the detection of a thread without an event loop.
 
-Everything else in this package is the same on all three. What differs is how to wake a waiter from another thread,
-how to wait, how to let the loop breathe, and how to be called at the end of a tick; that is all there is here.
+The rest of the package is the same in all three cases. They differ only in how to wake a waiter from another thread,
+how to wait, how to give the loop a turn, how to be called at the end of a tick, and how to start a task.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ class Bridge(ABC):
     """A running event loop, seen from one of its tasks."""
 
     loop: Any
-    """What tells this loop from every other one."""
+    """Identifies the loop."""
 
     @abstractmethod
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Call `callback` on the loop's thread, at the end of this tick. Only from the loop's thread."""
+        """Call `callback` at the end of this tick. May only be called on the loop's thread."""
 
     @abstractmethod
     def post(self, callback: Callable[[], object]) -> bool:
-        """Call `callback` on the loop's thread: now from there, soon from any other thread. False if it has ended."""
+        """Call `callback` on the loop's thread: now if this is it, otherwise soon. Returns False if the loop ended."""
 
     @abstractmethod
     def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
         """Suspend the task until it is woken.
 
-        `subscribe(wake)` is told what to call, from any thread, at any time from now on; it returns what to call when
-        the task stops waiting because it was cancelled.
+        `subscribe(wake)` is called once. `wake()` may be called from any thread, at any time from then on. `subscribe`
+        returns a function that is called if the task stops waiting because it was cancelled.
         """
 
     @abstractmethod
     def breathe(self) -> Generator[Any, Any, None]:
-        """Let the loop's other tasks run once; a cancellation point."""
+        """Let the loop's other tasks run once. This is a cancellation point."""
 
     @abstractmethod
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-        """Run `function()` as a task of its own in the caller's context; it must not raise. Returns what cancels it."""
+        """Run `function()` as a new task in the caller's context. It must not raise. Returns a function to cancel."""
 
 
 class _AsyncioBridge(Bridge):
@@ -82,7 +82,7 @@ class _AsyncioBridge(Bridge):
             yield from future
         except BaseException:
             unsubscribe()
-            del subscribe, unsubscribe  # whoever keeps the exception keeps this frame
+            del subscribe, unsubscribe  # the exception keeps this frame alive
             raise
 
     def breathe(self) -> Generator[Any, Any, None]:
@@ -129,7 +129,7 @@ class _TrioBridge(Bridge):
             yield from _await(event.wait())
         except BaseException:
             unsubscribe()
-            del subscribe, unsubscribe  # whoever keeps the exception keeps this frame
+            del subscribe, unsubscribe  # the exception keeps this frame alive
             raise
 
     def breathe(self) -> Generator[Any, Any, None]:
@@ -142,7 +142,7 @@ class _TrioBridge(Bridge):
             with scope:
                 await function()
 
-        # A system task, since there is no nursery here; it sees the caller's context variables all the same.
+        # A system task, since there is no nursery here. It still gets the caller's context variables.
         self._trio.lowlevel.spawn_system_task(scoped, context=copy_context())
 
         def cancel() -> None:
@@ -159,14 +159,14 @@ def _await(awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
 
 
 def _running_trio() -> Any:
-    """The module `trio`, if it runs the caller; as a guest, it does so inside of another loop."""
+    """The module `trio` if it runs the caller, possibly as a guest inside another loop; otherwise None."""
     trio = sys.modules.get("trio")
     in_trio_task = getattr(getattr(trio, "lowlevel", None), "in_trio_task", None)  # not there yet during an import
     return trio if in_trio_task is not None and in_trio_task() else None
 
 
 def current_loop() -> object:
-    """The event loop that runs the caller, as `Bridge.loop` tells it; None in a plain thread."""
+    """The event loop that runs the caller, as in `Bridge.loop`; None in a plain thread."""
     trio = _running_trio()
     return asyncio_loop() if trio is None else trio.lowlevel.current_trio_token()
 

@@ -1,4 +1,4 @@
-"""Deadlines: what happens at some time, unless it is called off before. One thread waits for all of them."""
+"""Deadlines: functions that are called at a given time, unless they are called off before. One thread serves all."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _log = logging.getLogger("webnn")
 
 
 class Deadline:
-    """A function and its time."""
+    """A function and the time at which it is called."""
 
     __slots__ = ("function", "time")
 
     def __init__(self, time: float, function: Callable[[], object]) -> None:
         self.time = time
         self.function: Callable[[], object] | None = function
-        """None once it has been called, or called off."""
+        """None once it has been called or called off."""
 
     def call_off(self) -> None:
-        """Do not call it; nothing happens if it has been."""
+        """Do not call the function. Does nothing if it has been called."""
         _deadlines.remove(self)
 
 
@@ -45,18 +45,18 @@ class _Deadlines:
         self._running = False
 
     def add(self, deadline: Deadline) -> None:
-        """See to it that it is called."""
+        """Have the function of `deadline` called at its time."""
         with self._changed:
             heapq.heappush(self._waiting, (deadline.time, next(self._numbers), deadline))
             self._left += 1
             if self._running:
-                self._changed.notify_all()  # after a fork, a thread of the parent seems to wait, too
+                self._changed.notify_all()  # all: after a fork, a thread of the parent seems to wait too
                 return
             threading.Thread(target=self._serve, name="webnn-deadlines", daemon=True).start()
             self._running = True
 
     def remove(self, deadline: Deadline) -> None:
-        """Forget it, and wake the thread if it has no other one to wait for."""
+        """Remove `deadline`, and wake the thread if no other one is left."""
         with self._changed:
             if deadline.function is not None:
                 deadline.function = None
@@ -73,7 +73,7 @@ class _Deadlines:
                 _log.exception("a deadline was interrupted")
 
     def _next(self) -> Callable[[], object] | None:
-        """The next function, at its time; None once there is none."""
+        """Wait until the next deadline, and return its function. None if there is no deadline left."""
         with self._changed:
             while self._waiting:
                 deadline = self._waiting[0][2]
@@ -91,7 +91,7 @@ class _Deadlines:
             return None
 
     def forked(self, _: int) -> None:
-        """The promises and the thread are the parent's."""
+        """Forget all deadlines: their promises and the thread belong to the parent."""
         self._waiting.clear()
         self._left = 0
         self._running = False
@@ -102,7 +102,7 @@ on_fork(_deadlines.forked)
 
 
 def give_up_after(seconds: float, promise: Promise[Any], message: str) -> Deadline:
-    """Reject `promise` with `TimeoutError(message)` after `seconds`, unless it has settled or is gone by then."""
+    """Reject `promise` with `TimeoutError(message)` after `seconds`, unless it has settled or been freed by then."""
     reference = ref(promise)
 
     def give_up() -> None:

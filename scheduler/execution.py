@@ -1,10 +1,10 @@
-"""Running one task, wherever that is: memory for its outputs, the backend's run, and word to those who wait.
+"""Runs one task, on a lane or inline: takes memory for its outputs, calls the backend, and tells the waiters.
 
-Locks. The timeline's lock is taken to start a task and to account for what has happened: the backend runs without it,
-and waiters, whose callbacks are code of the program, are told without it.
+Locks. The timeline's lock is taken to start a task and to record its end. It is not held while the backend runs, nor
+while the waiters are told, since their callbacks are code of the program.
 
-Interrupts. Whatever is raised between any two steps, `recover` completes what was begun. A task that was interrupted
-before it had run is queued again, for a lane, which no signal handler interrupts.
+Interrupts. After an exception between any two steps, `recover` completes the change that was begun. A task that was
+interrupted before it had run is queued again, for a lane: signal handlers do not interrupt lanes.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ STEADY: Final = 1.25
 
 
 class Execution:
-    """How the tasks of one timeline are run, on its lanes and inline.
+    """Runs the tasks of one timeline, on its lanes and inline.
 
     Args:
-        lock: the timeline's.
+        lock: the timeline's lock.
         renaming: the timeline's state, which `lock` guards.
-        room: who waits for room in its queue.
-        pool: where the outputs live.
-        clock: nanoseconds; measures what tasks cost.
+        room: the waiters for room in the timeline's queue.
+        pool: the memory of the outputs.
+        clock: the time in nanoseconds, for measuring the cost of tasks.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Execution:
         self._pool = pool
         self.clock = clock
         self.now = 0
-        """When the last task ended, or the clock was read since; not guarded, any thread may move it on."""
+        """When the last task ended, or a later reading of the clock. Not guarded: any thread may update it."""
         self.run_inline = 0
-        """How many tasks have begun on the threads that wanted their results."""
+        """The number of tasks that have begun inline."""
         self.run_on_lanes = 0
-        """How many have begun on lanes."""
+        """The number of tasks that have begun on lanes."""
 
     def run(self, task: Task, *, on_lane: bool) -> int:
-        """Run `task` if it is ready, and settle what it makes; the nanoseconds that it took, or 0 if it was not.
+        """Run `task` if it is ready, and settle its outputs. Returns the nanoseconds that it took, or 0 if not ready.
 
-        A budget was asked for the memory of the outputs when the task was queued. It is taken under the same hold of
-        the lock under which the task starts, before another thread can have it.
+        The memory of the outputs was checked against the budget when the task was queued. It is taken in the same
+        critical section in which the task starts, so that no other thread can take it first.
         """
         renaming, work, clock = self._renaming, task.work, self.clock
         outputs: list[View] = []
@@ -84,13 +84,13 @@ class Execution:
                 return 1
             began = clock()
             try:
-                work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # ready: it has one
+                work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # a ready task has one
             except BaseException as error:
                 self.now = clock()
                 for value, view in zip(task.outputs, outputs, strict=False):
                     value.shelf.put(view)
                 if not isinstance(error, Exception) and not on_lane:
-                    raise  # the user's Ctrl-C, which came while the task ran on the user's thread
+                    raise  # a Ctrl-C that came while the task ran on the user's thread
                 self._failed(task, error)
                 return self.now - began or 1
             end = self.now = clock()
@@ -101,7 +101,7 @@ class Execution:
             if task.waiters:
                 for waiter in task.waiters:
                     waiter.task_ended(task)
-                task.waiters = []  # as `told` does; it costs a call here
+                task.waiters = []  # the same as `told`, but without a call
                 renaming.live.pop(task, None)
             if renaming.ended or self._room.waiting:
                 self.tell_ended()
@@ -119,10 +119,10 @@ class Execution:
             self._renaming.put_back(task, runner)
 
     def tell_ended(self) -> None:
-        """Tell those who wait for tasks that have ended; never under the lock, since they call out.
+        """Tell the waiters of tasks that have ended. Never called under the lock, since waiters call other code.
 
-        A task leaves `ended` when all of them have been told, so an interrupt leaves the rest to the next caller, which
-        is this one: it goes on and raises at the end.
+        A task leaves `ended` only when all of its waiters have been told, so nothing is lost by an interrupt: this
+        goes on with the rest and raises the interrupt at the end.
         """
         renaming, room = self._renaming, self._room
         interrupt: BaseException | None = None
@@ -143,7 +143,7 @@ class Execution:
                         room.waiting.remove(told)
             except BaseException as error:
                 if isinstance(told, Task) and (told is interrupted or isinstance(error, Exception)):
-                    # It will not be better the next time: the memory cannot be read, for example.
+                    # Another attempt would fail too: the memory cannot be read, for example.
                     _reject(told, error)
                     renaming.told(told)
                 if not isinstance(error, Exception):
@@ -153,7 +153,7 @@ class Execution:
             raise interrupt
 
     def recover(self) -> None:
-        """Complete what an interrupt has cut off."""
+        """Complete the changes that an interrupt has cut off."""
         try:
             self._recover()
         except BaseException:  # another interrupt
@@ -188,17 +188,17 @@ def _explained(what: str, error: BaseException) -> MLError:
 
 
 def _first(ended: dict[Task, None]) -> Task | None:
-    """The oldest one; None if other threads were faster."""
+    """The oldest task; None if other threads were faster."""
     try:
         return next(iter(ended), None)
-    except RuntimeError:  # it has changed in between
+    except RuntimeError:  # another thread has changed it
         return None
 
 
 def _forget_frames(error: BaseException) -> None:
-    """Turn the traceback of `error`, and of what caused it, into text.
+    """Turn the traceback of `error` into text, and remove the tracebacks of its causes.
 
-    The error lives as long as it can be read, and the arrays in the frames of its traceback with it.
+    The error lives as long as it can be read. The frames of its traceback would keep arrays alive that long.
     """
     if error.__traceback__ is not None and not isinstance(error, MLError):
         error.add_note("raised in the backend:\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip())

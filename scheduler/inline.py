@@ -1,14 +1,14 @@
-"""The inline lane: cheap tasks run on the thread that wants their result, or else at the end of the event loop's tick.
+"""The inline lane: cheap tasks run on the thread that awaits their result, or else at the end of the event loop's tick.
 
-Who wants a result asks for it (`advance`, from a promise that is awaited) and runs what that takes on the spot. What
-has not been asked for by the end of the tick is run then, and reads whose value was there all along settle with it.
+Awaiting a promise calls `advance`, which runs the cheap tasks that its result needs. Tasks whose results have not been
+awaited by the end of the tick run then. Reads of values that were already available settle at the same time.
 
-Inline work has a budget per tick: what exceeds it waits for the next tick, and a loop of awaits that never suspends
-lets the event loop breathe when the tick has become long.
+Inline work has a budget per tick. Work beyond the budget waits for the next tick. A loop of awaits that never suspends
+gives the event loop a turn when the tick has become long.
 
 Locks. Tasks are chosen and started under the timeline's lock, and run without it. The tick (`tick_of`, and the time at
-which it began) is not guarded: where threads with loops of their own take it from each other, a loop breathes too early
-or too late, or is called at the end of its tick once more than needed.
+which it began) is not guarded. If several threads with event loops use the timeline, a loop may get its turn too early
+or too late, or may be called at the end of its tick once more than needed.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from webnn.scheduler.workers import Workers
 __all__ = ["TICK_BUDGET", "InlineLane"]
 
 TICK_BUDGET: Final = 1_000_000
-"""Nanoseconds of inline tasks in one go, and of one tick; after that the event loop's other tasks get their turn."""
+"""Nanoseconds of inline tasks in one call, and of one tick. After that, the event loop's other tasks get their turn."""
 
 
 class InlineLane:
-    """Runs cheap tasks on the caller's thread, whichever that is; no `Lane`, since it need not be woken.
+    """Runs cheap tasks on the caller's thread. It is not a `Lane`, since it need not be woken.
 
     Args:
-        lock: the timeline's.
-        renaming: its state, which `lock` guards; what is ready and cheap is taken from there.
-        execution: runs what was taken.
-        workers: get what turns out not to be cheap.
+        lock: the timeline's lock.
+        renaming: the timeline's state, which `lock` guards. Tasks that are ready and cheap are taken from it.
+        execution: runs these tasks.
+        workers: run the tasks that turn out not to be cheap.
     """
 
     def __init__(self, lock: threading.RLock, renaming: Renaming, execution: Execution, workers: Workers) -> None:
@@ -47,25 +47,25 @@ class InlineLane:
         self._execution = execution
         self._workers = workers
         self.tick_of: object = None
-        """The event loop that will call at the end of its tick; `expect_tick` has been called for it."""
+        """The event loop that will call `end_tick` at the end of its tick, as `expect_tick` has arranged."""
         self._tick_began = 0
         self.unsettled: dict[int, Read] = {}
-        """Reads of values that are there, by identity, which settle when they are asked for, or at the end of the tick.
+        """Reads of available values, by identity. They settle when they are awaited, or at the end of the tick.
 
-        They come in under the lock; one that settles leaves without it, in one atomic step.
+        They are added under the lock. A read that settles is removed without it, in one atomic step.
         """
 
-    # For whoever wants a result.
+    # For threads that await a result.
 
     def advance(self, task: Task) -> bool:
-        """Run what `task` needs on the caller's thread, if that is cheap; or else see to it that a lane does.
+        """Run the tasks that `task` needs on the caller's thread if they are cheap. Otherwise make sure a lane does.
 
         Returns:
-            Whether the event loop must get a turn now; if `task` has not ended then, call again.
+            Whether the event loop must get a turn now. If `task` has not ended after that, call this again.
         """
         try:
             execution = self._execution
-            # The common case: nothing comes before it.
+            # The common case: it depends on no other task.
             if task in self._renaming.inline and execution.run(task, on_lane=False):
                 if self._renaming.lane:
                     self._workers.wake()
@@ -88,14 +88,14 @@ class InlineLane:
             if spent > TICK_BUDGET:
                 return True
             spent += self._run_if_ready(each)
-        if task.state is QUEUED:  # it is for a lane, or another thread was faster with what it needs
+        if task.state is QUEUED:  # it is for a lane, or another thread runs a task that it needs
             with self._lock:
                 renaming.hand_over()
             self._workers.wake()
         return self.breath_due()
 
     def drive(self, task: Task) -> None:
-        """Run what `task` needs on the caller's thread whatever it costs, unless a lane has begun with it."""
+        """Run the tasks that `task` needs on the caller's thread, whatever they cost, unless a lane has begun one."""
         try:
             while True:
                 with self._lock:
@@ -114,7 +114,7 @@ class InlineLane:
             raise
 
     def expect(self, task: Task | None) -> None:
-        """Have `task`, or a read that is due, settle without being asked for: at the end of the tick, or on a lane."""
+        """Make sure that `task`, or a read that is due, settles even if not awaited: after this tick, or on a lane."""
         try:
             if current_loop() is not None and (task is None or not task.unmet):
                 self.expect_tick()
@@ -127,17 +127,17 @@ class InlineLane:
             raise
 
     def expect_elsewhere(self) -> None:
-        """Have everything that is queued, and every read that is due, settle on a lane. Takes no lock of ours."""
+        """Settle everything that is queued, and every read that is due, on a lane. Takes no lock of the timeline."""
         self._workers.call(self._settle_elsewhere)
 
     def _settle_elsewhere(self) -> None:
-        self._workers.recover()  # for an interrupt, too, has its victims call here
+        self._workers.recover()  # this is also called after an interrupt
         self._settle_due()
 
     def breath_due(self, *, look: bool = False) -> bool:
         """Whether the tick has become so long that the event loop must get a turn.
 
-        The end of the last task stands for the time; with `look` the clock is asked.
+        The end of the last task counts as the current time. With `look`, the clock is read instead.
         """
         execution = self._execution
         if look:
@@ -145,20 +145,20 @@ class InlineLane:
         return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
 
     def _run_if_ready(self, task: Task) -> int:
-        """Run `task` here if it is still ready; the nanoseconds that took, or 0 if it was not."""
+        """Run `task` here if it is still ready. Returns the nanoseconds that it took, or 0 if it was not ready."""
         try:
             spent = self._execution.run(task, on_lane=False)
-            if self._renaming.lane:  # another thread waits for what has become ready
+            if self._renaming.lane:  # another thread waits for a task that has become ready
                 self._workers.wake()
         except BaseException:
             self._workers.recover()
             raise
         return spent
 
-    # For results that have not been asked for.
+    # For results that have not been awaited.
 
     def run_ready(self, leave: int = 0) -> None:
-        """Run what is ready and cheap, oldest first, until `leave` tasks are queued or a tick has gone by."""
+        """Run ready, cheap tasks, oldest first, until `leave` tasks are queued or the budget of a tick is spent."""
         renaming, spent = self._renaming, 0
         while renaming.inline and renaming.queued > leave and spent <= TICK_BUDGET:
             with self._lock:
@@ -168,7 +168,7 @@ class InlineLane:
             spent += self._run_if_ready(task)
 
     def settle_unasked(self) -> None:
-        """Run what is cheap and settle the reads that are due, though they have not been asked for yet."""
+        """Run the cheap tasks and settle the reads that are due, although they have not been awaited."""
         self.run_ready()
         self._settle_due()
 
@@ -179,15 +179,15 @@ class InlineLane:
             read.deliver_unasked()
 
     def expect_tick(self) -> None:
-        """Have the event loop that runs the caller, if there is one, settle what is unasked at the end of its tick."""
+        """Have the event loop that runs the caller, if there is one, call `end_tick` at the end of its tick."""
         loop = current_loop()
         if loop is not self.tick_of and (bridge := current_bridge()) is not None:
             self._tick_began = self._execution.now = self._execution.clock()
             bridge.call_soon(_Tick(self))
-            self.tick_of = loop  # last: an interrupt may make a tick too many, but none too few
+            self.tick_of = loop  # last: an interrupt may cause one call too many, but not one too few
 
     def end_tick(self) -> None:
-        """The tick has ended: settle what is unasked."""
+        """The tick has ended: settle the results that have not been awaited."""
         self.tick_of = None
         try:
             self.settle_unasked()
@@ -199,7 +199,7 @@ class InlineLane:
 
 
 class _Tick:
-    """What an event loop calls at the end of its tick. If the loop is closed before, a lane takes over."""
+    """The function that an event loop calls at the end of its tick. If the loop is closed before, a lane takes over."""
 
     __slots__ = ("__weakref__", "_dropped", "_inline")
 

@@ -1,8 +1,8 @@
-"""Lanes: where tasks run that are not run by whoever waits for them.
+"""Lanes run the tasks that do not run inline.
 
-A lane knows nothing about tasks. It is told that there is work (`wake`), and calls `drain`, which runs one task and
-says whether there may be more, until there is none. An idle lane holds no reference to the timeline, so a context that
-is no longer used can go.
+A lane knows nothing about tasks. `wake` tells it that there is work. It then calls `drain`, which runs one task and
+returns whether there may be more, until that returns False. An idle lane holds no reference to the timeline, so a
+context that is no longer used can be freed.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ class Lane(ABC):
     """A place where work runs, one piece at a time."""
 
     latency: float = 0.0
-    """Nanoseconds from `wake` to the first call of `drain`, as seen lately; 0 before it is known."""
+    """Nanoseconds from `wake` to the first call of `drain`, as measured lately; 0 before the first measurement."""
 
     @abstractmethod
     def wake(self, drain: Drain) -> None:
-        """Call `drain()` soon and elsewhere, until it returns False. Called from any thread, without locks.
+        """Call `drain()` soon, but not during this call, until it returns False. Called from any thread, without locks.
 
-        Waking it once too often does no harm, which is how a waking that was interrupted is made good.
+        An extra call does no harm, so a call that was interrupted is simply made again.
         """
 
     @abstractmethod
     def close(self, *, wait: bool) -> None:
-        """End after what is running; later `wake` calls do nothing. With `wait`, return when it has ended."""
+        """End after the work that is running. Later `wake` calls do nothing. With `wait`, return when it has ended."""
 
 
 class ThreadLane(Lane):
-    """One worker thread, started when there is something to do for the first time.
+    """One worker thread, started with its first work.
 
-    The thread is a daemon, so that a forgotten context cannot keep the process. At exit all threads are ended in good
-    order: one that is inside a backend's native code while the interpreter goes down would take the process with it.
+    The thread is a daemon, so that a forgotten context cannot keep the process alive. All threads are ended in order at
+    exit: a thread inside a backend's native code during the interpreter's shutdown could crash the process.
     """
 
     def __init__(self, name: str) -> None:
@@ -69,14 +69,14 @@ class ThreadLane(Lane):
             self._inbox.put(self._timed(drain))
 
     def _timed(self, drain: Drain) -> Drain:
-        """`drain`, which measures at its first call how long it took to come to it."""
+        """`drain`, with a measurement of the time until its first call."""
         called = time.perf_counter_ns()
 
         def timed() -> bool:
             nonlocal called
             if called:
                 latency, called = time.perf_counter_ns() - called, 0
-                # Falls at once and rises slowly, since what delays it beyond the hop is other work.
+                # Falls at once and rises slowly, since longer delays are due to other work.
                 known = self.latency
                 self.latency = known + min(latency - known, known) / 8 if 0 < known < latency else latency
             return drain()
@@ -84,7 +84,7 @@ class ThreadLane(Lane):
         return timed
 
     def call(self, function: Callable[[], object]) -> bool:
-        """Call `function()` once on the thread, after what it has to do; False if it has none (any more)."""
+        """Call `function()` once on the thread, after its other work. Returns False if the thread is not running."""
 
         def once() -> bool:
             function()
@@ -97,7 +97,7 @@ class ThreadLane(Lane):
             return True
 
     def close(self, *, wait: bool) -> None:
-        """Let the thread end after what it is doing; wait for that, unless called from that thread."""
+        """End the thread after its work. With `wait`, wait for that, unless called on that thread."""
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -106,9 +106,9 @@ class ThreadLane(Lane):
             thread.join()
 
     def forked(self) -> None:
-        """This process is a child, in which the thread is not: the lane is closed."""
+        """Close the lane: this process is a forked child, which does not have the thread."""
         self._closed = True
-        if self._thread is threading.current_thread():  # it has forked, and ends when it comes back from that
+        if self._thread is threading.current_thread():  # it has forked; end it when it returns from that
             self._inbox.put(None)
         self._thread = None
 
@@ -140,14 +140,14 @@ def _serve(inbox: SimpleQueue[Drain | None]) -> None:
         try:
             while drain():
                 pass
-        except BaseException:  # a lane must not die of what it runs
+        except BaseException:  # an error in its work must not end the lane
             _log.exception("a lane was interrupted")
-        del drain  # while idle, nothing above is kept alive
-    inbox.put(None)  # for another thread that serves it
+        del drain  # an idle lane must not keep the timeline alive
+    inbox.put(None)  # for a second thread that serves the same inbox
 
 
 class SteppedLane(Lane):
-    """A lane that a test drives by hand: `step()` runs what is waiting, on the caller's thread."""
+    """A lane that a test drives by hand: `step()` runs waiting work on the caller's thread."""
 
     def __init__(self) -> None:
         self._inbox: list[Drain] = []
@@ -157,7 +157,7 @@ class SteppedLane(Lane):
         self._inbox.append(drain)
 
     def step(self) -> bool:
-        """Run one task if one is ready; whether there was one."""
+        """Run one task if one is ready. Returns whether there was one."""
         while self._inbox:
             if self._inbox[0]():
                 return True
@@ -165,5 +165,5 @@ class SteppedLane(Lane):
         return False
 
     def close(self, *, wait: bool) -> None:
-        """Forget what is waiting."""
+        """Forget the waiting work."""
         self._inbox.clear()

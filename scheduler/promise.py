@@ -1,15 +1,15 @@
-"""`Promise`: a result that will come, for asyncio, trio and plain threads alike.
+"""`Promise`: a result that is computed later, for asyncio, trio and plain threads.
 
-It is a `concurrent.futures.Future` that can be awaited. What must stay true:
-- a promise settles exactly once, in `_settle`, to a result, an error, or cancelled;
-- callbacks run exactly once, without any lock held;
-- cancelling a waiter leaves the promise and the other waiters alone, and the work too while the promise can be reached;
-- a promise that cannot be reached any more, and on which no callback was left, gives up its work: its source sees to
-  that.
+It is a `concurrent.futures.Future` that can be awaited. Invariants:
+- A promise settles exactly once, in `_settle`: to a result, to an error, or as cancelled.
+- A callback of the program is called exactly once. No lock is held while a callback runs.
+- Cancelling a waiter affects neither the promise nor its other waiters. The work goes on while the promise can be
+  reached.
+- A promise that can no longer be reached, and that has no callback, gives up its work. Its source does this.
 
-Interrupts. A signal handler can raise between any two steps. Storing `_status` decides whether a promise has settled;
-what follows, telling those who wait, is repeated until it is complete (`_announce`). So callbacks of our own may be
-called twice, and bear it; those of users are called once.
+Interrupts. A signal handler can raise between any two steps. A promise has settled once `_status` is stored. The
+waiters are told after that, which is repeated until it is complete (`_announce`). So the package's own callbacks may be
+called twice, and must allow for it. Callbacks of the program are called once.
 """
 
 from __future__ import annotations
@@ -53,61 +53,62 @@ _FUTURE_STATES: Final = {
     REJECTED: "FINISHED",
     CANCELLED: "CANCELLED_AND_NOTIFIED",
 }
-"""Each status as `concurrent.futures.wait` and `as_completed` look for it."""
+"""The name of each status in `concurrent.futures`, which `wait` and `as_completed` compare with."""
 
 _log = logging.getLogger("webnn")
 
 settling = reentrant_lock()
-"""Guards the one transition of every promise, and callback lists. Held for a few instructions, never while calling out.
-Reentrant, since the garbage collector may run a user's `__del__` at any allocation, and that may cancel a promise."""
+"""Guards the one transition of every promise, and the lists of callbacks. Held for a few instructions only, and never
+while other code is called. Reentrant, since the garbage collector may run a user's `__del__` at any allocation, which
+may cancel a promise."""
 
 
 class Source(Protocol):
-    """Where the result of a promise comes from. The promise has it until it settles."""
+    """The source of a promise's result. The promise refers to it until it settles."""
 
     def advance(self, promise: Promise[Any]) -> bool:
-        """Do what can be done here and now towards settling, within the small budget of a tick.
+        """Do the work towards settling that is possible on this thread, within the small budget of a tick.
 
         Returns:
-            Whether so much was done that the event loop must get a turn before the waiter goes on, or asks again.
+            Whether it took so long that the event loop must get a turn before the waiter goes on or calls again.
         """
         ...
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
-        """As `advance`, for a plain thread that is about to block: it may take as long as it takes."""
+        """Like `advance`, but without a budget: for a plain thread that is about to block."""
         ...
 
     def expect(self, promise: Promise[Any]) -> None:
-        """Make sure that the promise settles without being asked for: a callback was left on it."""
+        """Make sure that the promise settles even if it is never awaited. Called when a callback is added."""
         ...
 
     def expect_elsewhere(self, promise: Promise[Any]) -> None:
-        """As `expect`, for one who holds `settling`: takes no lock of a timeline."""
+        """Like `expect`, for a caller that holds `settling`: takes no lock of a timeline."""
         ...
 
     def keep(self, promise: Promise[Any] | None) -> None:
-        """Keep the promise alive until it settles, since a callback waits for it; None: no longer."""
+        """Keep the promise alive until it settles, since a callback waits for it. None ends this."""
         ...
 
     def let_go(self, result: Any) -> None:
-        """The promise has settled, to `result` or None. Called once or more."""
+        """Release everything: the promise has settled, to `result` or without one (None). May be called again."""
         ...
 
 
 class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant for its setters, which are refused here
-    """A result that will come.
+    """A result that is computed later.
 
     - `await promise` in asyncio or trio: the result, or its error raised.
     - `promise.result(timeout=None)` in a plain thread.
     - `done()`, `exception()`, `cancel()`, `cancelled()`, `add_done_callback(f)` as in `concurrent.futures`, whose
       `wait` and `as_completed` take promises, as do `asyncio.wait`, `asyncio.gather` and `asyncio.wrap_future`.
 
-    Any number may wait, on any number of threads and loops. A promise is never left pending: destroying the context
-    rejects it with `ContextLostError`.
+    Any number of tasks and threads may wait for it, on any number of event loops. A promise is never left pending:
+    destroying the context rejects it with `ContextLostError`.
 
-    Cancelling a task that awaits it does not cancel the promise; `cancel()` does. Work that has not begun is dropped
-    once no promise of it can be reached any more: whoever wants it done whatever happens to the task that awaits it
-    keeps the promise in a variable of its own.
+    Cancelling a task that awaits the promise does not cancel the promise; `cancel()` does. Work that has not begun is
+    dropped once none of its promises can be reached. To have it done even if the awaiting task is cancelled, keep the
+    promise in a variable outside of that task.
     """
 
     __slots__ = ("_callbacks", "_error", "_installed", "_result", "_source", "_status", "_traceback")
@@ -125,7 +126,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     # Settling.
 
     def _settle(self, status: _Status, result: Any, error: BaseException | None, *, announce: bool = True) -> bool:
-        """Settle, and tell those who wait unless the caller does so; False if it was settled before."""
+        """Settle, and tell the waiters if `announce`; otherwise the caller does. Returns False if it had settled."""
         try:
             with settling:
                 if self._status is not PENDING:
@@ -145,14 +146,14 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return True
 
     def _announce(self) -> None:
-        """Call the callbacks of a settled promise, and of those that follow it, of which there may be thousands."""
+        """Call the callbacks of a settled promise and of the promises that follow it. There may be thousands."""
         settled, interrupt = deque[Promise[Any]]((self,)), None
         tried: object = None
         while settled:
             callback: Callable[[Any], object] | None = None
             try:
                 promise = settled[0]
-                if promise._source is not None:  # an interrupt came between
+                if promise._source is not None:  # an interrupt came before `_settle` had done this
                     promise._source.let_go(promise._result)
                     promise._source = None
                 if promise._installed is not None:
@@ -169,25 +170,25 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             except BaseException as error:
                 interrupt = interrupt or error
                 if callback is not None and callback is tried and promise._callbacks:
-                    promise._callbacks.popleft()  # it will not be better the third time
+                    promise._callbacks.popleft()  # it was interrupted twice: do not try it again
                 tried = callback
         if interrupt is not None:
             raise interrupt
 
-    # For those who wait.
+    # For waiters.
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         while self._status is PENDING:
             source = self._source
             late = source is not None and source.advance(self)
-            source = None  # it watches this promise, and must not outlive it by being kept here
+            source = None  # it watches this promise, and this frame must not keep it alive for longer
             if late:
                 yield from self._bridge().breathe()
             elif self._status is PENDING:
                 try:
                     yield from self._bridge().wait(self._subscribe)
                 except BaseException:
-                    # Whoever keeps the exception keeps this frame, and must not keep the promise with it.
+                    # The exception keeps this frame alive, which must not keep the promise alive.
                     del self
                     raise
         if self._status is RESOLVED:
@@ -195,15 +196,16 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         raise self._failure()
 
     def result(self, timeout: float | None = None) -> T_co:
-        """Block this thread until the result is there, and return it.
+        """Block this thread until the promise has settled, and return the result.
 
         Args:
-            timeout: seconds; None waits as long as it takes.
+            timeout: seconds; None for no limit.
 
         Raises:
-            TimeoutError: it was not there in time; the promise goes on.
+            TimeoutError: the promise did not settle in time. It stays pending.
             CancelledError: the promise was cancelled.
-            MLError: what went wrong. Each call raises an exception of its own, caused by the one `exception()` gives.
+            MLError: the work failed. Each call raises a separate exception, whose cause is the one that `exception()`
+                returns.
         """
         if self._status is PENDING:
             self._wait(timeout)
@@ -212,7 +214,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         raise self._failure()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Block until it has settled; the error, or None if there is a result."""
+        """Block until the promise has settled. Returns its error, or None if it has a result."""
         if self._status is PENDING:
             self._wait(timeout)
         if self._status is CANCELLED:
@@ -220,40 +222,40 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return self._error
 
     def done(self) -> bool:
-        """Whether it has settled. Never blocks, and never runs anything heavy."""
+        """Whether it has settled. Never blocks, and never does expensive work."""
         if self._status is PENDING and self._source is not None:
             self._source.advance(self)
         return self._status is not PENDING
 
     def running(self) -> bool:
-        """Always False: the end of a run is awaited with its promise, and its beginning cannot be seen."""
+        """Always False: a promise shows the end of a run, but not its beginning."""
         return False
 
     def cancelled(self) -> bool:
-        """Whether `cancel` came before the result."""
+        """Whether it was cancelled before it had a result."""
         return self._status is CANCELLED
 
     def cancel(self) -> bool:
-        """Give the result up: work that has not begun is dropped if nothing else can observe it.
+        """Give the result up. Work that has not begun is dropped, unless something else can observe it.
 
         Returns:
-            Whether the promise is cancelled now; False if it had settled already.
+            Whether the promise is now cancelled; False if it already had a result or an error.
         """
         return self._settle(CANCELLED, None, None) or self._status is CANCELLED
 
     def add_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> None:
-        """Call `callback(promise)` once it has settled: now if it has.
+        """Call `callback(promise)` when the promise settles, or now if it has settled.
 
-        A callback that is left from an event loop is called on that loop, or where the promise settles if the loop has
-        ended by then. One that is left from a plain thread is called on the thread that settles the promise. What a
-        callback raises is logged.
+        A callback that is added from an event loop is called on that loop. If the loop has ended by then, or if the
+        callback was added from a plain thread, it is called on the thread that settles the promise. An exception that
+        it raises is logged.
         """
         bridge = current_bridge()
         if self._listen(_Callback(callback, bridge)) and self._source is not None:
             self._source.expect(self)
 
     def remove_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> int:
-        """Take back what `add_done_callback` was given; how often it had been given."""
+        """Remove a callback. Returns how many times it had been added."""
         with settling:
             found = [c for c in self._callbacks or () if isinstance(c, _Callback) and c.function == callback]
         for each in found:
@@ -261,17 +263,17 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return len(found)
 
     def then(self, function: Callable[[T_co], T]) -> Promise[T]:
-        """A promise of `function(result)`; it fails if this one fails, or if `function` raises.
+        """A promise of `function(result)`. It fails if this one fails, or if `function` raises.
 
-        `function` is called on the thread that settles this promise, at once if it has settled, whether or not the new
-        promise is kept.
+        `function` is called on the thread that settles this promise, or now if it has settled. It is called whether or
+        not the new promise is kept.
         """
         derived: Promise[T] = Promise(_Following(self))
         self._listen(_Follower(function, derived))
         return derived
 
     def _listen(self, callback: Callable[[Any], object]) -> bool:
-        """Have `callback` called once it settles, now if it has; whether it has still to settle."""
+        """Call `callback` when the promise settles, or now if it has. Returns whether it is still pending."""
         with settling:
             if self._status is PENDING:
                 if self._callbacks is None:
@@ -287,7 +289,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return False
 
     def _forget(self, callback: Callable[[Any], object]) -> None:
-        """Take back what `_listen` was given, unless it has settled since."""
+        """Remove a callback that was given to `_listen`, unless the promise has settled since."""
         with settling:
             if self._status is PENDING and self._callbacks is not None and callback in self._callbacks:
                 self._callbacks.remove(callback)
@@ -333,10 +335,10 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             raise InvalidStateError("await needs a running asyncio or trio event loop; in a plain thread use .result()")
         return bridge
 
-    # What the functions of `concurrent.futures` and `asyncio` look at.
+    # For the functions of `concurrent.futures` and `asyncio`.
 
     @property
-    def _state(self) -> str:  # type: ignore[override]  # worked out when it is asked for
+    def _state(self) -> str:  # type: ignore[override]  # computed when it is read
         installed = self._installed
         return _FUTURE_STATES[self._status if installed is None else installed.reported or self._status]
 
@@ -366,12 +368,12 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     def _refuse_to_be_set(self) -> NoReturn:
         raise InvalidStateError(f"{self!r} is settled by the runtime only: cancel() gives it up")
 
-    # What a promise is not.
+    # Operations that are refused.
 
     def __bool__(self) -> bool:
         if self._status is PENDING:
             raise TypeError("a promise has no truth value: await it, or ask promise.done()")
-        return True  # `concurrent.futures.wait` asks those that have settled
+        return True  # `concurrent.futures.wait` takes the truth value of futures that have settled
 
     def __len__(self) -> int:
         raise TypeError("a promise has no length: await it, or call promise.result()")
@@ -383,28 +385,28 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return f"<{type(self).__name__} {self._status.value}>"
 
 
-# For those who make promises; on the promise itself these would be in the hands of whoever holds it.
+# For the code that makes promises. As methods, these would be open to all code that holds a promise.
 
 
 def resolve(promise: Promise[T], result: T) -> bool:
-    """Settle with a result; False if it was settled before (by `cancel`, or by the end of its context)."""
+    """Settle with a result. Returns False if it had settled (by `cancel`, or by the end of its context)."""
     return promise._settle(RESOLVED, result, None)
 
 
 def reject(promise: Promise[Any], error: BaseException) -> bool:
-    """Settle with an error; False if it was settled before."""
+    """Settle with an error. Returns False if it had settled."""
     return promise._settle(REJECTED, None, error)
 
 
 def abandon(promise: Promise[Any], error: BaseException, result: object = None) -> None:
-    """Settle a promise of the parent process, and those that follow it, in a child that was forked from it.
+    """In a forked child, settle a promise of the parent process and the promises that follow it.
 
-    No callback is called: callbacks, and event loops that wait, belong to the parent.
+    No callback is called, since callbacks and waiting event loops belong to the parent.
 
     Args:
-        promise: it fails with `error` if it is pending, unless there is a `result`.
-        error: what all those fail with that follow it.
-        result: what `promise` itself resolves to.
+        promise: if it is pending, it resolves to `result`, or fails with `error` if there is none.
+        error: the promises that follow `promise` fail with it, if they are pending.
+        result: for `promise` only.
     """
     abandoned = [promise]
     while abandoned:
@@ -413,7 +415,7 @@ def abandon(promise: Promise[Any], error: BaseException, result: object = None) 
         for i, callback in enumerate(callbacks):
             if isinstance(callback, _Follower):
                 abandoned.append(callback._derived)
-            callbacks[i] = _call_nobody  # one of them may have forked, and be removed when it comes back
+            callbacks[i] = _call_nothing  # replaced, not removed: a callback that has forked is removed when it returns
         if each._status is PENDING:
             each._source = None
             if each is promise and result is not None:
@@ -423,22 +425,22 @@ def abandon(promise: Promise[Any], error: BaseException, result: object = None) 
                 each._error, each._status = error, REJECTED
 
 
-def _call_nobody(_: object) -> None:
-    """In place of a callback of the parent process."""
+def _call_nothing(_: object) -> None:
+    """Replaces a callback of the parent process."""
 
 
 def _call(callback: Callable[[Any], object], promise: Promise[Any]) -> None:
     try:
         callback(promise)
-    except Exception:  # the caller's mistake must not keep the others, or a lane, from going on
+    except Exception:  # an error in one callback must not stop the other callbacks, or a lane
         _log.exception("a callback of %r failed", promise)
 
 
 def _own(error: BaseException, trace: Any) -> BaseException:
-    """An exception for one who reads `error`, which is shared: its traceback will have that reader's frames alone."""
+    """The exception to raise for one reader of the shared `error`. Its traceback holds only that reader's frames."""
     try:
         own = copy(error)
-    except Exception:  # its class takes other arguments than it keeps
+    except Exception:  # its class takes other arguments than it stores
         own = error
     if own is error or type(own) is not type(error):
         return error.with_traceback(trace)
@@ -449,7 +451,7 @@ def _own(error: BaseException, trace: Any) -> BaseException:
 
 
 class _Callback:
-    """What a user has left on a promise. It is called once, on the event loop that it was left from, if any."""
+    """A user's callback. It is called once, on the event loop that it was added from, if there was one."""
 
     __slots__ = ("_bridge", "_called", "function")
 
@@ -469,7 +471,7 @@ class _Callback:
 
 
 class _Follower:
-    """What `then` leaves on a promise."""
+    """The callback that `then` adds to a promise."""
 
     __slots__ = ("_begun", "_derived", "_function")
 
@@ -479,11 +481,11 @@ class _Follower:
         self._begun = False
 
     def __call__(self, promise: Promise[Any]) -> None:
-        """As `follow`, where nothing else is settled."""
+        """Like `follow`, but also announce the derived promise."""
         self.follow(promise)._announce()
 
     def follow(self, promise: Promise[Any]) -> Promise[Any]:
-        """Settle the derived promise as `promise` has settled, and leave it to the caller to announce that."""
+        """Settle the derived promise according to `promise`, and return it. The caller announces it."""
         derived = self._derived
         if promise._status is CANCELLED:
             derived._settle(CANCELLED, None, None, announce=False)
@@ -503,7 +505,7 @@ class _Follower:
 
 
 class _Following:
-    """The source of a promise that `then` gave: whatever its own source is, however long the chain."""
+    """The source of a promise made by `then`. It calls the source of the first promise of the chain."""
 
     __slots__ = ("_root",)
 
@@ -528,18 +530,18 @@ class _Following:
             source.expect_elsewhere(self._root)
 
     def keep(self, _: Promise[Any] | None) -> None:
-        """The promise that is followed has it among its callbacks."""
+        """Do nothing: the promise that is followed refers to this one in its callbacks."""
 
     def let_go(self, _: object) -> None:
-        """What it holds goes with it."""
+        """Do nothing: what this holds is freed with it."""
 
 
 class _Installed(list[Any]):
-    """What `concurrent.futures.wait` and `as_completed` see of a promise: its waiters, and its condition.
+    """The waiters and the condition of a promise, for `concurrent.futures.wait` and `as_completed`.
 
-    They hold the condition while they look at the states of all futures and install their waiters. Here that holds up
-    no thread, which an interrupt in the middle would do for ever: the state is reported as it was when the condition
-    was acquired, and a waiter that is installed after it has changed is told at once.
+    Those functions hold the condition while they read the states of all futures and install their waiters. An
+    interrupt in between may leave it held for ever, so holding it must block no thread. Instead, the state is reported
+    as it was when the condition was acquired. A waiter that is installed after the promise has settled is told at once.
     """
 
     def __init__(self, promise: Promise[Any]) -> None:
@@ -548,10 +550,10 @@ class _Installed(list[Any]):
         self._told: set[int] = set()
         self._holders = 0
         self.reported: _Status | None = None
-        """The state as long as the condition is held."""
+        """The state to report while the condition is held."""
 
     def acquire(self) -> bool:
-        """Report the state as it is now, until `release`."""
+        """Report the current state until `release`."""
         promise = self._promise()
         with settling:
             if self._holders == 0 and promise is not None:
@@ -560,7 +562,7 @@ class _Installed(list[Any]):
         return True
 
     def release(self) -> None:
-        """Report the state as it is."""
+        """Report the actual state again."""
         with settling:
             self._holders -= 1
             if self._holders <= 0:
@@ -573,7 +575,7 @@ class _Installed(list[Any]):
         self.release()
 
     def append(self, waiter: Any) -> None:
-        """One more, who will wait without asking."""
+        """Add a waiter. It never calls the promise, so the promise must settle without that."""
         promise = self._promise()
         with settling:
             super().append(waiter)
@@ -586,7 +588,7 @@ class _Installed(list[Any]):
             promise._source.expect_elsewhere(promise)
 
     def notify(self, promise: Promise[Any]) -> None:
-        """Tell them all, each once."""
+        """Tell all waiters, each of them once."""
         with settling:
             for waiter in self:
                 if id(waiter) in self._told:
@@ -597,4 +599,4 @@ class _Installed(list[Any]):
                     waiter.add_exception(promise)
                 else:
                     waiter.add_result(promise)
-                self._told.add(id(waiter))  # last: told twice it looks up too early, told never it waits for ever
+                self._told.add(id(waiter))  # last: told twice, it may wake too early; never told, it waits for ever

@@ -1,23 +1,24 @@
-"""Renaming: which value each name has, who can reach which value, what may run, and what need not.
+"""Renaming: the value of each name, the holds on each value, and the tasks that may run or can be dropped.
 
-As registers are renamed in a processor, a write or a dispatch binds a name to a *new* value, so that the only order
-left is a value after what makes it. This module is pure: no threads, no loop, no clock. `Timeline` and its parts
-call it under their lock, take tasks from `inline` and `lane`, and tell those who wait for the tasks in `ended`.
+As registers are renamed in a processor, a write or a dispatch binds a name to a *new* value. The only order that
+remains is that a task runs after the tasks that make its inputs. This module is pure: no threads, no loop, no clock.
+`Timeline` and its parts call it under their lock, take tasks from `inline` and `lane`, and tell the waiters of the
+tasks in `ended`.
 
-What must stay true:
+Invariants:
 - `value.holds` is the number of names, queued or running readers, promises and lent arrays that can reach the value.
-- A value with no holds has no view; if a queued task makes it and no other output of that task is held, the task is
-  dropped, and so on up the chain. A running task is left to end; its unreachable outputs are freed then.
-- A queued task is in `inline` or in `lane` exactly when nothing that it waits for is missing (`unmet == 0`).
-- Whoever has called `hand_over` need not ask again: what waits for tasks that were running, or were handed over, goes
-  to a lane when it becomes ready, whichever thread runs them.
-- Each task ends exactly once. From then until those who wait for it have been told it is in `live`, if it has run, or
+- A value with no holds has no view. If a queued task makes it, and no other output of that task is held, the task is
+  dropped, and so on up the chain. A running task runs to its end, and its unreachable outputs are freed then.
+- A queued task is in `inline` or in `lane` exactly when it waits for nothing (`unmet == 0`).
+- One call of `hand_over` is enough: every task that depends on tasks that were running or were handed over goes to a
+  lane when it becomes ready, whichever thread runs those tasks.
+- Each task ends exactly once. From then until its waiters have been told, it is in `live` if it has run, and otherwise
   in `ended`.
 
-Interrupts. A signal handler can raise between any two steps of a change. So every change has one step that decides it,
-and what follows from that step can be worked out again: `rebuild` does so, from the tasks in `live`, their states,
-errors and views, and the values that they read and make. The deciding steps are: `live[task] = None` for a task that is
-queued, `task.views = views` for one that has run, `task.error = error` or the new state for every other end.
+Interrupts. A signal handler can raise between any two steps of a change. So every change has one deciding step, and the
+rest of the change can be derived again. `rebuild` does so, from the tasks in `live`, their states, errors and views,
+and the values that they read and make. The deciding steps are `live[task] = None` for a task that is queued,
+`task.views = views` for a task that has run, and `task.error = error` or the new state for every other end.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ __all__ = ["Discard", "Renaming"]
 
 
 class Discard(Protocol):
-    """A weak reference to something that is gone, and that could reach values."""
+    """A weak reference to an object that could reach values, and that has been freed."""
 
     def discarded(self) -> None:
-        """Add these values to `Renaming.discarded`, once. Called under the lock; after an interrupt a second time."""
+        """Add these values to `Renaming.discarded`, once. Called under the lock. After an interrupt, called again."""
         ...
 
 
@@ -51,9 +52,9 @@ class Renaming:
     def __init__(self, inline_limit: float) -> None:
         self.inline_limit = inline_limit
         self.live: dict[Task, None] = {}
-        """Every task that is queued or running, or has run and has waiters who have not been told; oldest first."""
+        """Every task that is queued or running, or that has run and has waiters to be told; oldest first."""
         self.inline: dict[Task, None] = {}
-        """Ready tasks that are cheap enough for the thread that wants their result; oldest first."""
+        """Ready tasks that are cheap enough for the thread that awaits their result; oldest first."""
         self.lane: OrderedDict[Task, None] = OrderedDict()
         """Ready tasks for a lane; oldest first."""
         self.queued = 0
@@ -61,16 +62,16 @@ class Renaming:
         self.running: set[Task] = set()
         self.dropped = 0
         self.ended: dict[Task, None] = {}
-        """Tasks that have ended without having run, or were interrupted, and whose waiters have not been told."""
+        """Tasks that ended without having run, or were interrupted, and whose waiters have not been told."""
         self.discarded: deque[Any] = deque()
-        """Each a `Value` or a `Discard` that a finalizer, which can do no more than append, has let go of."""
-        self._uncompiled: set[Work] = set()  # with tasks that wait for it
-        self._handed: set[Task] = set()  # running tasks from a lane's queue, or in whose middle `hand_over` came
+        """Each a `Value` or a `Discard` that a finalizer has released. A finalizer can only append to this."""
+        self._uncompiled: set[Work] = set()  # with tasks that wait for the executable
+        self._handed: set[Task] = set()  # running tasks that came from `lane`, or were running during `hand_over`
 
     # Names and values.
 
     def bind(self, name: Name, value: Value) -> None:
-        """`name` means `value` from now on, and takes over its first hold."""
+        """Let `name` mean `value` from now on. The name takes over the value's first hold."""
         old = name.value
         name.value = value
         if old is not None:
@@ -79,24 +80,24 @@ class Renaming:
                 self._unreachable(old)
 
     def unbind(self, name: Name) -> None:
-        """`name` means nothing any more."""
+        """Let `name` mean no value."""
         old, name.value = name.value, None
         if old is not None:
             self.release(old)
 
     def release(self, value: Value) -> None:
-        """One who could reach `value` no longer can."""
+        """Give up one hold on `value`."""
         value.holds -= 1
         if value.holds == 0:
             self._unreachable(value)
 
     def work_off_discarded(self) -> None:
-        """Release the values that finalizers have let go of; tasks may end by it."""
+        """Release the values that finalizers have put into `discarded`. This may end tasks."""
         discarded = self.discarded
         while discarded:
             item = discarded[0]
             if item.__class__ is Value:
-                discarded.popleft()  # first: released twice, it would have too few holds
+                discarded.popleft()  # first: a value that is released twice has too few holds
                 item.holds -= 1
                 if item.holds == 0:
                     self._unreachable(item)
@@ -160,10 +161,10 @@ class Renaming:
             else:
                 self.lane[task] = None
         elif self.inline and work.cost >= self.inline_limit:
-            self.hand_over()  # a lane will need what it depends on
+            self.hand_over()  # a lane will need the tasks that it depends on
 
     def start(self, task: Task, runner: object) -> list[View]:
-        """`task`, which is ready, begins to run; the views of its inputs. `runner` is who runs it: see `put_back`."""
+        """Mark `task`, which is ready, as running. Returns the views of its inputs. `runner`: see `put_back`."""
         task.runner = runner
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
@@ -172,15 +173,15 @@ class Renaming:
         self.queued_bytes -= task.work.byte_length
         self.running.add(task)
         assert task.state is QUEUED
-        task.state = RUNNING  # `move` costs a call, here and in `finish`, where it is felt
+        task.state = RUNNING  # not `move`: the cost of a call is measurable here and in `finish`
         views: list[View] = []
         for value in task.inputs:
-            assert value.view is not None  # it is ready
+            assert value.view is not None  # since the task is ready
             views.append(value.view)
         return views
 
     def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
-        """`task` has run and its outputs are in `views`. What becomes ready now stays on the lane it came from."""
+        """`task` has run, with its outputs in `views`. If it ran on a lane, so will tasks that become ready now."""
         task.views = views
         self.running.discard(task)
         if self._handed and task in self._handed:
@@ -188,19 +189,19 @@ class Renaming:
             on_lane = True
         assert task.state is RUNNING
         task.state = DONE
-        for i, value in enumerate(task.outputs):  # here and in `Timeline.dispatch`, `zip(strict=True)` would be felt
+        for i, value in enumerate(task.outputs):  # `zip(strict=True)` is slower, here and in `Timeline.dispatch`
             if value.holds:
                 value.view = views[i]
             else:
                 value.shelf.put(views[i])
-            value.producer = None  # last: `rebuild` fills what still has its producer
+            value.producer = None  # last: `rebuild` completes the values that still have a producer
         if task.consumers:
             for consumer, inputs in task.consumers.items():
                 consumer.unmet -= inputs
                 if consumer.unmet == 0:
                     self._ready(consumer, on_lane=on_lane)
-            task.consumers = {}  # whoever keeps this task does not keep all that came after it
-        if not task.waiters:  # else it is live until they have been told
+            task.consumers = {}  # a reference to this task must not keep all later tasks alive
+        if not task.waiters:  # otherwise it stays in `live` until they have been told
             self.live.pop(task, None)
         for value in task.inputs:
             value.holds -= 1
@@ -208,24 +209,24 @@ class Renaming:
                 self._unreachable(value)
 
     def told(self, task: Task) -> None:
-        """Those who waited for `task`, which has ended, know it. Needs no lock."""
-        task.waiters = []  # they hold the task: without this, the garbage collector would have to find both
+        """The waiters of `task`, which has ended, have been told. Needs no lock."""
+        task.waiters = []  # they refer to the task: a cycle, which would be left to the garbage collector
         self.live.pop(task, None)
         self.ended.pop(task, None)
 
     def fail(self, task: Task, error: BaseException) -> None:
-        """`task`, which was running, has failed: so does everything that is computed from it, with the same cause."""
+        """`task`, which was running, has failed. Everything computed from it fails too, with the same cause."""
         self.running.discard(task)
         self._handed.discard(task)
         self._fail(task, error)
 
     def cancel_all(self, error: BaseException) -> None:
-        """Cancel every queued task, as `error` says; running ones go on."""
+        """Cancel every queued task, with `error` as the reason. Running tasks go on."""
         tasks = [task for task in self.live if task.state is QUEUED]
         for task in tasks:
             task.error = error
             self._leave_queue(task)
-            task.move(CANCELLED)  # all of them before the first lets go of its inputs, or others would be dropped
+            task.move(CANCELLED)  # all of them before the first one releases its inputs, which would drop others
         for task in tasks:
             self._end_with(task, error)
 
@@ -251,20 +252,20 @@ class Renaming:
             self.release(value)
 
     def _end(self, task: Task) -> None:
-        """`task` has ended in some other way than by having run."""
+        """`task` has ended in another way than by `finish`."""
         self.ended[task] = None
         self.live.pop(task, None)
 
     @staticmethod
     def _spoil(task: Task, error: BaseException) -> None:
-        """The outputs of `task` will never be there."""
+        """The outputs of `task` will never be available."""
         for value in task.outputs:
             value.producer, value.error = None, error
 
-    # What may run.
+    # Tasks that may run.
 
     def compiled(self, work: Work) -> None:
-        """`work` has its executable, or an error in its place: the tasks that waited for it go on."""
+        """`work` has an executable or an error: the tasks that waited for it go on or fail."""
         waiting, work.waiting = work.waiting, {}
         self._uncompiled.discard(work)
         for task in waiting:
@@ -272,11 +273,11 @@ class Renaming:
                 task.unmet -= 1
                 if task.unmet == 0:
                     self._ready(task, on_lane=True)
-            elif task.state is QUEUED:  # not failed already with one of the others
+            elif task.state is QUEUED:  # it may have failed already, with another of these tasks
                 self._fail(task, work.error)
 
     def needed_for(self, task: Task) -> list[Task] | None:
-        """The queued tasks to run for `task`, producers first; None if one of them is running or not compiled."""
+        """The queued tasks that must run for `task`, producers first; None if one is running or not compiled."""
         if task.unmet == 0:
             return [task]
         order: list[Task] = []
@@ -303,7 +304,7 @@ class Renaming:
         return all(task.work.cost < self.inline_limit and task not in self.lane for task in tasks)
 
     def hand_over(self) -> None:
-        """Everything that waits for the inline lane goes to the lanes instead, now and when it becomes ready."""
+        """Give all tasks of the inline lane to the lanes, and also the tasks that depend on them or on running ones."""
         self.lane.update(self.inline)
         self.inline.clear()
         self._handed.update(self.running)
@@ -319,7 +320,7 @@ class Renaming:
         self.queued_bytes -= task.work.byte_length
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
-        if task.unmet:  # what it waits for need not remember it
+        if task.unmet:  # it no longer waits for others
             task.work.waiting.pop(task, None)
             for value in task.inputs:
                 if value.producer is not None:
@@ -328,10 +329,10 @@ class Renaming:
     # After an interrupt.
 
     def rebuild(self) -> None:
-        """Complete the changes that an interrupt has cut off, and work out anew everything that follows from them.
+        """Complete the changes that an interrupt has cut off, and derive everything that follows from them again.
 
-        Holds are left as they are: they may be too many then, which costs a buffer its way back to the shelf. What is
-        ready goes to the lanes. May itself be interrupted, and called again.
+        Holds are left as they are. A value may then have too many, and its buffer does not go back to the shelf. Ready
+        tasks go to the lanes. This may be interrupted too, and called again.
         """
         self.inline.clear()
         self.lane.clear()
@@ -371,7 +372,7 @@ class Renaming:
         self._end(task)
 
     def _requeue(self, task: Task) -> bool:
-        """Put a queued task where it belongs; whether it is still queued then."""
+        """Register a queued task with everything that it waits for. Returns whether it is still queued."""
         error, unmet = task.work.error, 0
         for value in task.inputs:
             if value.view is None:
@@ -397,9 +398,9 @@ class Renaming:
         return True
 
     def put_back(self, task: Task, runner: object) -> None:
-        """If `runner` was interrupted after it had started `task`, and before it had run: queue it again.
+        """Queue `task` again if the run `runner` was interrupted between the start and the end of the task.
 
-        `rebuild` comes next.
+        `rebuild` must be called next.
         """
         if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
             task.move(QUEUED)

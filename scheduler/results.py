@@ -1,7 +1,7 @@
-"""What a timeline gives back: the handle of a dispatch, and the sources of promises: of its end, of a read, of a run.
+"""The results of a timeline's calls: the handle of a dispatch, and the sources of promises of an end, a read or a run.
 
-Each of these promises waits for at most one task. Its source can hurry that task along on the waiter's own thread, if
-the task is cheap. A result that is lent takes over the source's hold on the value.
+Each of these promises waits for at most one task. If the task is cheap, the source can run it on the waiter's own
+thread. A result that is lent takes over the source's hold on the value.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Dispatch", "End", "Lent", "Read", "Run"]
 
 
 class Dispatch(Unpicklable):
-    """What `dispatch` gives back: await it for room in the queue, or `finished()` for the end of the work."""
+    """The handle of a dispatch. Await it for room in the queue, or `finished()` for the end of the work."""
 
     __slots__ = ("__weakref__", "_task", "_timeline")
 
@@ -52,7 +52,7 @@ class Dispatch(Unpicklable):
         return self
 
     def finished(self) -> Promise[None]:
-        """Settles when the work has ended: with its error if it failed; at once if it was not worth running."""
+        """A promise that settles when the work has ended: with its error if it failed, at once if it was dropped."""
         return self._timeline.end_of(self._task)
 
     def __repr__(self) -> str:
@@ -60,32 +60,32 @@ class Dispatch(Unpicklable):
 
 
 class End(ref[Promise[Any]]):
-    """The end of a task, for a promise: its error if it failed; at once if it was not worth running.
+    """The source of a promise that settles when a task ends: with its error if it failed, at once if it was dropped.
 
-    It is a weak reference to its promise: one that cannot be reached any more gives up its work, unless a callback was
-    left on it. No Python code runs when the promise goes, since a Ctrl-C in a finalizer is lost; the reference is just
-    added to the timeline's `discarded`.
+    It is a weak reference to its promise. A promise that can no longer be reached gives up its work, unless it has a
+    callback. No Python code runs when the promise is freed, since a Ctrl-C in a finalizer is lost. The reference is
+    just added to the timeline's `discarded`.
     """
 
     __slots__ = ("kept", "task", "timeline")
 
     timeline: Timeline
     task: Task | None
-    """What has to end first."""
+    """The task that has to end first, if there is one."""
     kept: Promise[Any] | None
-    """The promise, as long as a callback waits for it."""
+    """The promise, while a callback waits for it."""
 
     def begin(self, promise: Promise[Any], timeline: Timeline, task: Task | None) -> None:
-        """Be the source of `promise`, which this has been made a reference to; what a subclass holds is set before."""
+        """Become the source of `promise`, to which this is a reference. Attributes of subclasses must be set before."""
         self.timeline = timeline
         self.task = task
         self.kept = None
         promise._source = self
 
-    # For whoever ends the task.
+    # Called when the task ends, or the context.
 
     def task_ended(self, task: Task) -> None:
-        """The task has ended: settle as it did."""
+        """The task has ended: settle with its result or error."""
         promise = self()
         if promise is not None and promise._status is PENDING:
             if task.error is not None:
@@ -94,22 +94,22 @@ class End(ref[Promise[Any]]):
                 self.deliver(promise)
 
     def reject(self, error: BaseException) -> None:
-        """Give up waiting: the context is gone."""
+        """Reject the promise, for example because the context is gone."""
         promise = self()
         if promise is not None:
             reject(promise, error)
 
     def forked(self, error: BaseException) -> None:
-        """This process is a child that was forked: settle without a word to those who wait."""
+        """This process is a forked child: settle without telling the waiters."""
         promise = self()
         if promise is not None:
             abandon(promise, error)
 
     def deliver(self, promise: Promise[Any]) -> None:
-        """What was waited for is there: settle."""
+        """The result is available: settle."""
         resolve(promise, None)
 
-    # For the promise.
+    # Called by the promise.
 
     def advance(self, promise: Promise[Any]) -> bool:
         """Run the task here if it is cheap."""
@@ -119,7 +119,7 @@ class End(ref[Promise[Any]]):
         return self.timeline.inline.advance(self.task)
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
-        """Run the task here; if the time is limited, only if it is cheap."""
+        """Run the task here; with a timeout, only if it is cheap."""
         if self.task is None:
             self.deliver(promise)
         elif timeout is None:
@@ -129,14 +129,14 @@ class End(ref[Promise[Any]]):
                 pass
 
     def expect(self, promise: Promise[Any]) -> None:
-        """Have the task run at the end of the tick, or on a lane."""
+        """Let the task run at the end of the tick, or on a lane."""
         if self.task is None and current_bridge() is None:
             self.deliver(promise)
         else:
             self.timeline.inline.expect(self.task)
 
     def expect_elsewhere(self, _: Promise[Any]) -> None:
-        """Have the task run on a lane."""
+        """Let the task run on a lane."""
         self.timeline.inline.expect_elsewhere()
 
     def keep(self, promise: Promise[Any] | None) -> None:
@@ -144,29 +144,29 @@ class End(ref[Promise[Any]]):
         self.kept = promise
 
     def let_go(self, _: object) -> None:
-        """Nothing else is held."""
+        """Release the promise. Nothing else is held."""
         self.kept = None
 
     def discarded(self) -> None:
-        """The promise is gone."""
-        with suppress(AttributeError):  # an interrupt came while this was made, and it holds nothing
+        """The promise has been freed."""
+        with suppress(AttributeError):  # an interrupt came while this was made: it holds nothing
             self.let_go(None)
 
 
 class Read(End):
-    """A read of the value that a name had at the call, for a promise: an array, or `out` filled."""
+    """The source of a read's promise: an array of the value that a name had at the call, or `out`, filled with it."""
 
     __slots__ = ("filling", "name", "out", "value")
 
     name: Name
     value: Value | None
-    """What is read; it has a hold on it."""
+    """The value to read, on which this has a hold."""
     out: np.ndarray[Any, Any] | None
     filling: bool
     """Whether a thread is filling `out`."""
 
     def task_ended(self, task: Task) -> None:
-        """The task has ended: settle as the value is."""
+        """The task has ended: settle with the value or its error."""
         promise = self()
         if promise is None or promise._status is not PENDING:
             return
@@ -177,14 +177,14 @@ class Read(End):
             self.deliver(promise)
 
     def deliver_unasked(self) -> None:
-        """As `deliver`, for a value that was there all along."""
+        """Like `deliver`, for a value that was available at the call."""
         promise = self()
         if promise is not None:
             self.deliver(promise)
         self.timeline.inline.unsettled.pop(id(self), None)
 
     def deliver(self, promise: Promise[Any]) -> None:
-        """The value is there, or has failed: settle."""
+        """The value is available or has failed: settle."""
         value = self.value
         if value is None:  # another thread was faster
             return
@@ -199,11 +199,11 @@ class Read(End):
         mine = False
         try:
             with settling:
-                if self.filling:  # by another thread; one who filled it after that has settled would spoil it
+                if self.filling:  # by another thread; `out` must not be filled again after that one has settled
                     return
                 self.filling = mine = True
             if promise._status is PENDING and value.view is not None:
-                # One who cancels while the bytes are copied has still given `out` for it.
+                # `out` may be filled even if the promise is cancelled during the copy.
                 np.copyto(out, self.timeline.host_array(value.view))
                 resolve(promise, out)
         except Exception as error:
@@ -213,7 +213,7 @@ class Read(End):
                 self.filling = False
 
     def let_go(self, result: Any) -> None:
-        """Give up the hold on the value, or hand it to the array that was lent."""
+        """Give up the hold on the value, or pass it to the lent array."""
         self.kept = None
         if self.task is None:
             self.timeline.inline.unsettled.pop(id(self), None)
@@ -226,19 +226,19 @@ class Read(End):
 
 
 class Run(End):
-    """A run without tensors, for a promise: its outputs by name."""
+    """The source of the promise of a run without tensors: its outputs by name."""
 
     __slots__ = ("deadline", "outputs", "values")
 
     outputs: Sequence[tuple[str, Shelf]]
-    """Their names and shelves, as the run was given them."""
+    """The names and shelves of the outputs."""
     values: Sequence[Value] | None
-    """A hold on each of them."""
+    """The values of the outputs, with a hold on each."""
     deadline: Deadline | None
-    """When the promise is rejected, if that was asked for."""
+    """The deadline after which the promise is rejected, if there is one."""
 
     def deliver(self, promise: Promise[Any]) -> None:
-        """The outputs are there: settle."""
+        """The outputs are available: settle."""
         host_array, outputs = self.timeline.host_array, {}
         for (name, _), value in zip(self.outputs, self.values or (), strict=False):
             if value.view is None:  # another thread was faster
@@ -247,7 +247,7 @@ class Run(End):
         promise._settle(RESOLVED, outputs, None)
 
     def let_go(self, result: Any) -> None:
-        """Give up the holds on the values, or hand them to the arrays that were lent."""
+        """Give up the holds on the values, or pass them to the lent arrays."""
         self.kept = None
         if self.deadline is not None:
             self.deadline.call_off()
@@ -266,13 +266,13 @@ class Lent(ref[Lease]):
     value: Value
 
     def discarded(self) -> None:
-        """The array is gone."""
+        """The array has been freed."""
         if self.timeline.lent.pop(id(self), None) is not None:
             self.timeline.discard(self.value)
 
 
 def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:
-    """Give up a hold on `value`; once `array` is gone, if it is lent."""
+    """Give up a hold on `value`: now, or when `array` is freed if it is lent."""
     lease = None if array is None else array.base
     if isinstance(lease, Lease):
         lease.held = value  # its buffer is in use until then

@@ -1,7 +1,7 @@
-"""Room in the queue: how much may be queued before one who awaits a dispatch waits.
+"""Room in the queue: how much may be queued before awaiting a dispatch waits.
 
-As `Renaming`, this is pure and knows no lock. The properties are asked without one, since their answer may be a moment
-old.
+Like `Renaming`, this module is pure and knows no lock. The properties are read without one, since their answers may be
+a moment old.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MAX_QUEUED_BYTES: Final = 256 * 1024 * 1024
 
 
 class Room:
-    """What there is of it, and who waits for more.
+    """The room in a timeline's queue, and the waiters for more.
 
     Args:
-        renaming: whose queue it is.
-        max_queued: tasks beyond which awaiting a dispatch waits.
-        max_queued_bytes: bytes of their outputs beyond which it does.
+        renaming: the timeline's state, with the queue.
+        max_queued: queued tasks beyond which awaiting a dispatch waits.
+        max_queued_bytes: bytes of queued tasks' outputs beyond which it waits.
     """
 
     def __init__(self, renaming: Renaming, max_queued: int, max_queued_bytes: int) -> None:
@@ -35,11 +35,11 @@ class Room:
         self.max_queued = max_queued
         self._max_queued_bytes = max_queued_bytes
         self.waiting: list[Promise[None]] = []
-        """Those to resolve when half of the queue is empty, who leave the list when they have been."""
+        """The promises to resolve when half of the queue is empty. Each leaves the list once it is resolved."""
 
     @property
     def is_crowded(self) -> bool:
-        """Whether so much is queued that awaiting a dispatch should do something about it."""
+        """Whether so much is queued that awaiting a dispatch should run tasks or wait."""
         renaming = self._renaming
         queued = renaming.queued
         return (
@@ -56,7 +56,7 @@ class Room:
 
     @property
     def has_space_for_waiting(self) -> bool:
-        """Whether there are waiters, and half of the queue is empty by now."""
+        """Whether there are waiters, and at least half of the queue is empty."""
         renaming = self._renaming
         return (
             bool(self.waiting)

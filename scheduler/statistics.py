@@ -1,4 +1,4 @@
-"""What a timeline counts."""
+"""The counts that a timeline keeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Statistics"]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts since the context was made, and the queue at this moment."""
+    """Counts of tasks since the context was made. `queued` and `running` are counts of this moment."""
 
     queued: int
     running: int

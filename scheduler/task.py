@@ -15,7 +15,7 @@ __all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
 
 
 class TaskState(IntEnum):
-    """Where a task is in its life."""
+    """The state of a task."""
 
     QUEUED = 0
     RUNNING = 1
@@ -28,7 +28,7 @@ class TaskState(IntEnum):
 QUEUED, RUNNING, DONE, FAILED, DROPPED, CANCELLED = TaskState
 
 MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
-    QUEUED: frozenset({RUNNING, FAILED, DROPPED, CANCELLED}),  # FAILED: something that it reads has failed
+    QUEUED: frozenset({RUNNING, FAILED, DROPPED, CANCELLED}),  # FAILED: a value that it reads has failed
     RUNNING: frozenset({DONE, FAILED, QUEUED}),  # QUEUED: an interrupt came before it had run
     DONE: frozenset(),
     FAILED: frozenset(),
@@ -38,43 +38,43 @@ MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
 
 
 class Waiter(Protocol):
-    """Whoever wants to know when a task has ended."""
+    """An object that is told when a task has ended."""
 
     def task_ended(self, task: Task) -> None:
-        """Called without the timeline's lock, on the thread that ended the task; after an interrupt a second time."""
+        """Called without the timeline's lock, on the thread that ended the task. After an interrupt, called again."""
         ...
 
     def reject(self, error: BaseException) -> None:
-        """Give up waiting: the context is gone."""
+        """Fail with `error`, and wait no longer: the context or the tensor is gone, or the result cannot be read."""
         ...
 
     def forked(self, error: BaseException) -> None:
-        """As `reject`, in a child process that was forked: whoever waits belongs to the parent, and is not told."""
+        """Like `reject`, in a forked child: callbacks and event loops belong to the parent, and are not called."""
         ...
 
 
 class Work:
-    """What tasks of one graph run: its executable, once there is one, and what a run has cost.
+    """The work of one graph's tasks: the executable, once it is compiled, and the cost of a run.
 
-    A run's cost decides whether it is worth a thread hop. The estimate falls to a cheaper run at once and rises
-    slowly: one run that was preempted does not move a graph away from the inline lane.
+    The cost decides whether a run is worth a thread hop. The estimate falls to a cheaper run at once and rises slowly,
+    so that one run that was preempted does not move a graph away from the inline lane.
     """
 
     __slots__ = ("byte_length", "cost", "error", "executable", "waiting")
 
     def __init__(self, byte_length: int) -> None:
         self.byte_length = byte_length
-        """Bytes of the buffers of all outputs of one run."""
+        """Bytes of the buffers of all outputs of a run."""
         self.executable: Executable | None = None
         self.error: BaseException | None = None
-        """Why there will be no executable."""
+        """The reason why there will be no executable."""
         self.cost: float = float("inf")
-        """Nanoseconds of one run."""
+        """Nanoseconds of a run."""
         self.waiting: dict[Task, None] = {}
         """Queued tasks that wait for the executable, oldest first."""
 
     def measured(self, nanoseconds: int) -> None:
-        """Take one run's duration into the estimate."""
+        """Update the estimate with the duration of one run."""
         cost = self.cost
         if nanoseconds < cost:
             self.cost = nanoseconds
@@ -87,7 +87,7 @@ class Work:
 class Task:
     """One dispatch, from the call to its end. Only `Renaming` moves it from state to state.
 
-    It holds its inputs. Its outputs are born with one hold, which is for whoever submits the task to give away.
+    It holds its inputs. Each output starts with one hold, which the code that submits the task passes on.
     """
 
     __slots__ = ("consumers", "error", "inputs", "outputs", "runner", "state", "unmet", "views", "waiters", "work")
@@ -96,21 +96,21 @@ class Task:
         self.work = work
         self.inputs = inputs
         self.outputs: list[Value] = []
-        for shelf in shelves:  # a comprehension costs a call more, here where it counts
+        for shelf in shelves:  # a comprehension costs another call, which is measurable here
             self.outputs.append(Value(shelf, self, None))
         self.state = QUEUED
         self.error: BaseException | None = None
         self.views: Sequence[View] | None = None
-        """The memory of its outputs once it has run; a task that has this is done, whatever interrupts what follows."""
+        """The memory of its outputs once it has run. A task with views is done, even if an interrupt follows."""
         self.runner: object = None
-        """Who has started it."""
+        """Identifies the run that has started it; see `Renaming.put_back`."""
         self.unmet = 0
-        """How many of the things it waits for are not there: tasks that make its inputs, and its executable."""
+        """The number of things that it still waits for: inputs that other tasks make, and its executable."""
         self.consumers: dict[Task, int] = {}
-        """Queued tasks that wait for this one, and for how many of their inputs."""
+        """The queued tasks that wait for this one, each with the number of inputs that it waits for."""
         self.waiters: list[Waiter] = []
 
     def move(self, state: TaskState) -> None:
-        """Go to `state`; an illegal move is a bug of ours."""
+        """Change to `state`. An illegal move is a bug in this package."""
         assert state in MOVES[self.state], f"a task cannot go from {self.state.name} to {state.name}"
         self.state = state

@@ -1,18 +1,19 @@
-"""The timeline of one context: takes writes, dispatches and reads in the order of the calls, and has them carried out.
+"""The timeline of one context: takes writes, dispatches and reads in the order of the calls, and carries them out.
 
-Where a task runs. A task whose work is known to be cheap runs on the thread that asks for its result, or else at the
+Where a task runs. A task whose work is known to be cheap runs on the thread that awaits its result, or else at the
 end of the event loop's tick (`InlineLane`). Every other task goes to a worker thread at once (`Workers`). Either way
 `Execution` runs it. This module decides what is queued; those three decide when and where it runs.
 
-Locks. The timeline has one lock, which its parts are given. It guards all state here, in the parts and in `Renaming`
-(but for the time of the tick, see `inline.py`), and is never held while a backend, a callback or user code runs. It is
-taken before the pool's lock, never after. A glance at one attribute needs no lock; who acts on it looks again under the
-lock. Finalizers take none: they append to `Renaming.discarded`, which is worked off at the next call.
+Locks. The timeline has one lock, which it shares with its parts. It guards all state here, in the parts and in
+`Renaming` (except the time of the tick, see `inline.py`), and is never held while a backend, a callback or user code
+runs. It is taken before the pool's lock, never after. Reading one attribute needs no lock, but code that acts on it
+reads it again under the lock. Finalizers take no lock: they append to `Renaming.discarded`, which the next call
+processes.
 
 Threads. Every public method, here and of the parts, may be called from any thread.
 
-Interrupts. A signal handler may raise between any two steps of a call on the main thread. The call then has either done
-nothing or all that it does, and raises what the handler raised: see `Renaming`, whose state `rebuild` works out anew.
+Interrupts. A signal handler may raise between any two steps of a call on the main thread. The call has then done either
+nothing or everything that it does, and raises the handler's exception. See `Renaming.rebuild`.
 """
 
 from __future__ import annotations
@@ -45,22 +46,22 @@ from webnn.scheduler.workers import INLINE_LIMIT, Workers
 __all__ = ["Timeline"]
 
 SMALL: Final = 4096
-"""Bytes up to which a write may go over the old value, if nothing but the name can reach that. (Under the lock.)
-Where the budget does not hold a second value, larger ones do, too."""
+"""Bytes up to which a write may overwrite the old value, if only the name can reach that value. The copy is made under
+the lock. Larger writes do the same if the budget does not hold a second value."""
 UNREAD: Final = 16
-"""Reads that have not been waited for, beyond which they are carried out unasked."""
+"""The number of reads that may be pending without being awaited. Beyond it, they are carried out at once."""
 
 
 class Timeline:
     """The order of one context's work.
 
     Args:
-        pool: where values live.
-        lanes: where tasks run that are not run inline.
-        clock: nanoseconds; measures what tasks cost.
-        inline_limit: see `INLINE_LIMIT`; lanes that are slow to wake raise it. 0 runs everything on the lanes.
-        max_queued: tasks beyond which awaiting a dispatch waits.
-        max_queued_bytes: bytes of their outputs beyond which it does.
+        pool: the memory of values.
+        lanes: run the tasks that do not run inline.
+        clock: the time in nanoseconds, for measuring the cost of tasks.
+        inline_limit: see `INLINE_LIMIT`. Lanes that are slow to wake raise it. 0 runs everything on the lanes.
+        max_queued: queued tasks beyond which awaiting a dispatch waits.
+        max_queued_bytes: bytes of queued tasks' outputs beyond which it waits.
     """
 
     def __init__(
@@ -84,25 +85,25 @@ class Timeline:
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
         self.lent: dict[int, Lent] = {}
-        """Which arrays are lent, by the identity of what watches them."""
+        """The weak references to lent arrays, by identity."""
         self.discard: Callable[[Any], None] = renaming.discarded.append
-        """One who could reach a value is gone. May be called from a finalizer: neither locks nor raises, nor is it
+        """Give up a hold on a value. May be called from a finalizer: it takes no lock, does not raise, and is not
         Python code, in which a Ctrl-C would be lost.
 
-        Not for a value that has failed, which has nothing to give back: its error's traceback may hold the context, or
-        arrays that hold this queue where the garbage collector does not see it.
+        Not for a value that has failed, which has no memory to give back. The traceback of its error may hold the
+        context, or arrays that hold this queue where the garbage collector cannot see it.
         """
         self._lost: ContextLostError | None = None
         self._ended = False
         self._is_forked = False
 
-    # What a program does.
+    # Calls of the program.
 
     def write(self, name: Name, data: np.ndarray[Any, Any]) -> None:
-        """Bind `name` to a new value that holds `data`, whose bytes are copied now."""
+        """Bind `name` to a new value with a copy of `data`, which is made now."""
         renaming = self._renaming
         if self.pool.budget is not None:
-            self.tidy()  # tells those whose tasks end by it, also where the budget is exceeded below
+            self.tidy()  # also tells the waiters of tasks that this ends, even if the budget is exceeded below
         try:
             with self._lock:
                 if renaming.discarded:
@@ -115,7 +116,7 @@ class Timeline:
                     and self._lost is None
                     and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
                 ):
-                    # Only the name can reach the old value, so this one may take its place unseen.
+                    # Only the name can reach the old value, so overwriting it cannot be observed.
                     self.allocator.write(old.view, data)
                 else:
                     old = None
@@ -129,17 +130,17 @@ class Timeline:
                         self._check_not_lost()
             if renaming.ended:
                 self._execution.tell_ended()
-        except MLError:  # refused, before anything was changed
+        except MLError:  # refused before anything was changed
             raise
         except BaseException:
             self._workers.recover()
             raise
 
     def dispatch(self, work: Work, inputs: Sequence[Name], outputs: Sequence[Name]) -> Dispatch:
-        """Queue a run of `work` on the values that `inputs` have now, and bind `outputs` to what it will make."""
+        """Queue a run of `work` on the values that `inputs` have now, and bind `outputs` to the values it will make."""
         renaming = self._renaming
         if self.pool.budget is not None:
-            self.tidy()  # tells those whose tasks end by it, also where the budget is exceeded below
+            self.tidy()  # also tells the waiters of tasks that this ends, even if the budget is exceeded below
         task: Task | None = None
         try:
             with self._lock:
@@ -166,9 +167,9 @@ class Timeline:
                 or renaming.ended
                 or renaming.lane
                 or renaming.queued > self.room.max_queued
-            ):  # in most ticks the call is not needed, and costs more than the question
+            ):  # most dispatches do not need the call, which costs more than this check
                 self._after_submit()
-        except MLError:  # refused, before anything was changed
+        except MLError:  # refused before anything was changed
             raise
         except BaseException:
             self._recover_dispatch(task, outputs)
@@ -184,10 +185,10 @@ class Timeline:
         here: bool = False,
         timeout: float | None = None,
     ) -> Promise[Any]:
-        """Queue a run of `work` on copies of the arrays in `inputs`; the promise has the outputs by name.
+        """Queue a run of `work` on copies of the arrays in `inputs`. Returns a promise of the outputs by name.
 
-        With `here` the caller is about to block for the result and runs it on its own thread, whatever it costs. After
-        `timeout` seconds the promise is rejected.
+        With `here`, the caller is about to block for the result, and will run the task on its own thread whatever it
+        costs. The promise is rejected after `timeout` seconds.
         """
         renaming = self._renaming
         values: list[Value] = []
@@ -201,7 +202,7 @@ class Timeline:
                     values.append(self._written(shelf, array))
                 with self._lock:
                     self._check_not_lost()
-                    if self.pool.budget is not None:  # again, now that no other thread comes before the queue
+                    if self.pool.budget is not None:  # again: under the lock, no other thread can queue first
                         self.pool.check(renaming.queued_bytes + work.byte_length)
                     task = Task(work, tuple(values), [shelf for _, shelf in outputs])
                     promise: Promise[Any] = Promise()
@@ -220,7 +221,7 @@ class Timeline:
                     source.deadline.call_off()
             if not here or task.state is not QUEUED:
                 self._after_submit()
-        except MLError:  # refused, before anything was changed
+        except MLError:  # refused before anything was changed
             raise
         except BaseException:
             self._workers.recover()
@@ -228,7 +229,7 @@ class Timeline:
         return promise
 
     def read(self, name: Name, out: np.ndarray[Any, Any] | None = None) -> Promise[Any]:
-        """The value that `name` has now, as an array, once it is there."""
+        """A promise of the value that `name` has now, as an array."""
         inline = self.inline
         try:
             with self._lock:
@@ -240,12 +241,12 @@ class Timeline:
                 promise: Promise[Any] = Promise()
                 source = Read(promise, self.discard)
                 source.name, source.value, source.out, source.filling = name, value, out, False
-                source.timeline, source.task, source.kept = self, producer, None  # as `begin` does
+                source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source
                 if producer is not None:
                     producer.waiters.append(source)
                 else:
-                    # It is there, but settles after this tick or when it is awaited: `destroy` may still come before.
+                    # Available, but it settles after this tick or when it is awaited: `destroy` may still come first.
                     inline.unsettled[id(source)] = source
             if producer is None or producer.state is QUEUED:
                 loop = asyncio_loop()
@@ -253,7 +254,7 @@ class Timeline:
                     inline.expect_tick()
                 if len(inline.unsettled) > UNREAD or (producer is not None and len(producer.waiters) > UNREAD):
                     inline.settle_unasked()
-        except MLError:  # refused, before anything was changed
+        except MLError:  # refused before anything was changed
             raise
         except BaseException:
             self._workers.recover()
@@ -261,7 +262,7 @@ class Timeline:
         return promise
 
     def end_of(self, task: Task) -> Promise[None]:
-        """Settles when `task` has ended: now, if it has."""
+        """A promise that settles when `task` ends, or now if it has ended."""
         promise: Promise[None] = Promise()
         source = End(promise, self.discard)
         source.begin(promise, self, task)
@@ -275,21 +276,21 @@ class Timeline:
         return promise
 
     def compiled(self, work: Work) -> None:
-        """`work` has got its executable or its error: let the tasks go on that wait for it."""
+        """`work` has its executable or its error: let the tasks that wait for it go on."""
         try:
             with self._lock:
-                self._renaming.work_off_discarded()  # what cannot be reached is dropped, rather than kept with an error
+                self._renaming.work_off_discarded()  # first, so that unreachable tasks are dropped and do not fail
                 self._renaming.compiled(work)
             self._execution.tell_ended()
             self._workers.wake()
-        except MLError:  # refused, before anything was changed
+        except MLError:  # refused before anything was changed
             raise
         except BaseException:
             self._workers.recover()
             raise
 
     def destroy_name(self, name: Name, error: MLError) -> None:
-        """`name` means nothing any more; its reads that have not settled are rejected with `error`."""
+        """Let `name` mean no value, and reject its pending reads with `error`."""
         try:
             self._destroy_name(name, error)
         except BaseException:
@@ -310,7 +311,7 @@ class Timeline:
         self._execution.tell_ended()
 
     def make_room(self) -> Promise[None]:
-        """Settles when the queue has room again; runs cheap work on the spot to make some."""
+        """A promise that settles when the queue has room again. Runs cheap tasks now to make room."""
         self.inline.run_ready(INLINE_QUEUE // 2)
         promise: Promise[None] = Promise()
         with self._lock:
@@ -325,7 +326,7 @@ class Timeline:
         return promise
 
     def _after_submit(self) -> None:
-        """See to it that what was queued will run, and tell those whose tasks it has ended."""
+        """Make sure that the queued task will run, and tell the waiters of tasks that ended when it was queued."""
         renaming, inline = self._renaming, self.inline
         if renaming.ended:
             self._execution.tell_ended()
@@ -341,7 +342,7 @@ class Timeline:
     # Values.
 
     def _written(self, shelf: Shelf, data: np.ndarray[Any, Any]) -> Value:
-        """A new value with the bytes of `data`; the caller has its first hold."""
+        """A new value with a copy of `data`. The caller has its first hold."""
         view = self._unreserved(shelf)
         try:
             self.allocator.write(view, data)
@@ -351,7 +352,7 @@ class Timeline:
         return Value(shelf, None, view)
 
     def _unreserved(self, shelf: Shelf) -> View:
-        """Memory that no queued task has been promised."""
+        """Memory that is not reserved for a queued task."""
         if self.pool.budget is None:
             return shelf.take()
         with self._lock:
@@ -359,7 +360,7 @@ class Timeline:
             return shelf.take()
 
     def _zeros(self, name: Name) -> Value:
-        """Bind a name that was never written to zeros. Under the lock."""
+        """Bind a name that was never written to a value of zeros. Called under the lock."""
         view = self._unreserved(name.shelf)
         try:
             self.allocator.clear(view)
@@ -371,7 +372,7 @@ class Timeline:
         return value
 
     def tidy(self) -> None:
-        """Work off what finalizers have left, so that the pool's accounts are of this moment."""
+        """Release the values that finalizers have discarded, so that the pool's figures are current."""
         if self._renaming.discarded:
             try:
                 with self._lock:
@@ -384,7 +385,7 @@ class Timeline:
     # After an interrupt.
 
     def _recover_dispatch(self, task: Task | None, outputs: Sequence[Name]) -> None:
-        """Complete a dispatch that has been queued: all its outputs are bound then."""
+        """Complete a dispatch that was interrupted: if its task was queued, bind all of its outputs."""
         renaming = self._renaming
         with self._lock:
             if task is not None and (task in renaming.live or task in renaming.ended):
@@ -397,16 +398,16 @@ class Timeline:
 
     @property
     def statistics(self) -> Statistics:
-        """Counts of what was queued, run and dropped."""
+        """Counts of the tasks that are queued or running, and of those that have been run or dropped."""
         with self._lock:
             r, e = self._renaming, self._execution
             return Statistics(r.queued, len(r.running), e.run_inline, e.run_on_lanes, r.dropped)
 
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
-        """Cancel what is queued, let what is running end, reject everything that is pending, end the lanes.
+        """Cancel the queued tasks, let the running ones end, reject all pending promises, and end the lanes.
 
-        With `wait` idle lanes have ended when it returns. A finalizer does not wait: the garbage collector may have
-        called it in the middle of what a lane needs to get on.
+        With `wait`, idle lanes have ended when it returns. A finalizer does not wait: the garbage collector may have
+        called it in the middle of code that a lane waits for.
         """
         if self._ended:
             return
@@ -418,7 +419,7 @@ class Timeline:
             raise
 
     def _end(self, error: ContextLostError, *, wait: bool) -> None:
-        """What `destroy` does; done again from the start after an interrupt."""
+        """The steps of `destroy`, which are repeated from the start after an interrupt."""
         renaming, room = self._renaming, self.room
         with self._lock:
             self._lost = error = self._lost or error
@@ -438,9 +439,9 @@ class Timeline:
         self._ended = True
 
     def forked(self, error: ContextLostError) -> None:
-        """This process is a child that was forked, and has none of the lanes: what was pending will not come.
+        """Abandon everything that is pending: this process is a forked child, which has none of the lanes.
 
-        Callbacks and event loops belong to the parent, and are not told. What the lanes were running stays as it is.
+        Callbacks and event loops belong to the parent, and are not called. Tasks that were running stay as they are.
         """
         with self._lock:
             error = self._lost = self._lost or error
@@ -461,5 +462,5 @@ class Timeline:
 
 
 def _is_last_hold(value: Value | None) -> bool:
-    """Whether a name that means `value` gives memory back when it means another."""
+    """Whether a name that means `value` gives memory back when it is bound to another value."""
     return value is not None and value.holds == 1 and value.view is not None

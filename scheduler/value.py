@@ -1,7 +1,7 @@
-"""Names and values: what a tensor is, and what it holds.
+"""Names and values.
 
-A tensor has a `Name`. What it holds is a `Value`: made by exactly one write or task, kept in exactly one buffer, and
-never changed once it is there.
+A tensor has a `Name`. Its content is a `Value`: made by exactly one write or task, kept in exactly one buffer, and
+never changed once it has been made.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ __all__ = ["Name", "Value"]
 class Value:
     """One immutable content of a tensor.
 
-    It is pending (`producer` is set), there (`view` is set) or failed (`error` is set). `holds` counts who can still
-    reach it: names, queued and running tasks that read it, promises, and arrays that were handed out. After an
-    interrupt it may count too many, never too few: the view of such a value does not go back to its shelf, and its
-    memory is freed with the value itself.
+    It is pending (`producer` is set), available (`view` is set) or failed (`error` is set). `holds` is the number of
+    names, queued or running readers, promises and lent arrays that can still reach it. After an interrupt the number
+    may be too high, but never too low. The view of such a value does not go back to its shelf: its memory is freed with
+    the value itself.
     """
 
     __slots__ = ("error", "holds", "producer", "shelf", "view")
 
     def __init__(self, shelf: Shelf, producer: Task | None, view: View | None) -> None:
         self.shelf = shelf
-        """Where its view comes from, and goes to when the last hold is gone."""
+        """The shelf that its view comes from, and returns to when the last hold is given up."""
         self.producer = producer
         self.view = view
         self.holds = 1
-        """Whoever makes it has the first hold."""
+        """The code that makes the value has the first hold."""
         self.error: BaseException | None = None
 
 
 class Name:
-    """Something that can mean one value after another; a tensor has one."""
+    """A name, which can mean one value after another. Each tensor has one."""
 
     __slots__ = ("shelf", "value")
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.value: Value | None = None
-        """None until the first write or dispatch: it then reads as zeros."""
+        """None until the first write or dispatch; the name reads as zeros until then."""

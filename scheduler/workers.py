@@ -1,8 +1,8 @@
-"""The worker lanes of a timeline: which of them to wake, what they run, and what a hop to one of them costs.
+"""The worker lanes of a timeline: which lanes to wake, what they run, and how much a hop to a lane costs.
 
-A task that costs less than the hop is not worth it, so it is here that the limit of what runs inline is set.
+A task that costs less than the hop runs inline. This module therefore sets the cost limit of inline tasks.
 
-Locks. A lane takes its next task under the timeline's lock, and runs it without; lanes are woken and closed without it.
+Locks. A lane takes its next task under the timeline's lock, and runs it without. Lanes are woken and closed without it.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ __all__ = ["INLINE_LIMIT", "Workers"]
 _log = logging.getLogger("webnn")
 
 INLINE_LIMIT: Final = 50_000
-"""Nanoseconds: a task that costs less runs where its result is awaited, since a thread hop costs about as much."""
+"""Nanoseconds. A task that costs less runs on the thread that awaits its result, since a hop costs about as much."""
 INLINE_LIMIT_OF_SLOW_LANES: Final = 250_000
-"""As `INLINE_LIMIT`, where waking a thread takes so long that the hop costs this and more, as on virtual machines."""
+"""The highest limit, for machines where waking a thread is so slow that a hop costs this or more (virtual machines)."""
 HOP: Final = 4
-"""A hop to a lane and back, in times that waking the lane takes: two wakings, and the interpreter's way to each."""
+"""The cost of a hop to a lane and back, in multiples of the time to wake the lane: two wakings, and the interpreter's
+share of each."""
 
 
 class Workers:
     """The lanes that take a timeline's tasks.
 
     Args:
-        lock: the timeline's.
-        renaming: its state, which `lock` guards; what is ready for a lane is taken from there.
-        execution: runs what was taken.
-        lanes: all of them, asleep.
-        inline_limit: see `INLINE_LIMIT`; lanes that are slow to wake raise it. 0 runs everything on the lanes.
+        lock: the timeline's lock.
+        renaming: the timeline's state, which `lock` guards. Tasks that are ready for a lane are taken from it.
+        execution: runs these tasks.
+        lanes: all lanes, asleep.
+        inline_limit: see `INLINE_LIMIT`. Lanes that are slow to wake raise it. 0 runs everything on the lanes.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Workers:
         self._drains = {lane: partial(self._drain, lane) for lane in lanes}
 
     def wake(self) -> None:
-        """Have lanes run what is ready for them, as many as there are tasks."""
+        """Wake lanes for the tasks that are ready for them, at most one lane for each task."""
         renaming = self._renaming
         while renaming.lane and self._asleep:
             with self._lock:
@@ -73,7 +74,7 @@ class Workers:
                 raise
 
     def recover(self) -> None:
-        """Complete what an interrupt has cut off, and have all lanes look for work, as one may not have been woken."""
+        """Complete the changes that an interrupt has cut off. Wake all lanes, since it may have cut off a wake too."""
         try:
             self._execution.recover()
         finally:
@@ -81,7 +82,7 @@ class Workers:
                 lane.wake(drain)
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call `function` once on a lane, after what it is running. Takes no lock of the timeline."""
+        """Call `function` once on a lane, after the work that it is running. Takes no lock of the timeline."""
 
         def once() -> bool:
             function()
@@ -90,7 +91,7 @@ class Workers:
         self._lanes[0].wake(once)
 
     def _drain(self, lane: Lane) -> bool:
-        """Run one task on `lane`; False when there is none, and `lane` must be woken for the next."""
+        """Run one task on `lane`. Returns False if there is none; `lane` must then be woken for the next one."""
         renaming, execution = self._renaming, self._execution
         task: Task | None = None
         try:
@@ -112,12 +113,12 @@ class Workers:
             if len(self._lanes) > 1:
                 self.wake()
             execution.run(task, on_lane=True)
-        except BaseException:  # a callback was interrupted, or something between two steps of ours
+        except BaseException:  # a callback raised it, or it came between two steps of this package
             _log.exception("a lane was interrupted")
             execution.recover()
         return True
 
     def close(self, *, wait: bool) -> None:
-        """End all lanes after what they are running; with `wait`, return when they have ended."""
+        """End all lanes after the work that they are running. With `wait`, return when they have ended."""
         for lane in self._lanes:
             lane.close(wait=wait)

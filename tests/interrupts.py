@@ -1,10 +1,10 @@
-"""Raising at one place of our choice, as a signal handler may at any.
+"""Raises an exception at one chosen place, as a signal handler may at any place.
 
-`sys.settrace` tells before each line that is about to run, and what the tracer raises is raised there. Two places are
-left out, where CPython runs no signal handler, and takes for granted that nothing is raised:
-- a `with` statement has a line event when its block has ended, before it calls `__exit__`: a tracer that raised there
-  would keep a lock held for ever;
-- the line `try:` does nothing, and is not covered by the handlers around it.
+`sys.settrace` calls a tracer before each line runs. An exception of the tracer is raised at that line. Two kinds of
+places are left out, since CPython runs no signal handlers there, and relies on nothing being raised:
+- A `with` statement has a line event when its block has ended, before it calls `__exit__`. A tracer that raised there
+  would leave a lock held for ever.
+- The line `try:` does nothing, and its own handlers do not cover it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ import webnn.scheduler
 __all__ = ["FOLDERS", "Interrupt", "Place", "interrupted", "lines_of", "places"]
 
 FOLDERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (webnn.scheduler, webnn.memory))
-"""Where places are counted: the scheduler and the memory."""
+"""The folders whose lines are traced: the scheduler and the memory."""
 
 _NOP: Final = dis.opmap["NOP"]
 
 Place = tuple[str, int, int]
-"""A file, a line, and how often that line was about to run before."""
+"""A file, a line, and how many times the line had run before."""
 
 
 class Interrupt(BaseException):
-    """What is raised; like `KeyboardInterrupt`, it is no `Exception`."""
+    """The exception that is raised. Like `KeyboardInterrupt`, it is not an `Exception`."""
 
 
 @cache
@@ -46,7 +46,7 @@ def _with_lines(path: str) -> frozenset[int]:
 
 
 class _Tracer:
-    """Counts lines, and raises at one of them."""
+    """Counts the lines that run, and raises at one of them."""
 
     def __init__(self, target: Place | None) -> None:
         self.target = target
@@ -81,7 +81,7 @@ class _Tracer:
 
 
 def _is_caused(error: BaseException | None) -> bool:
-    """Whether an interrupt has led to `error`."""
+    """Whether an interrupt caused `error`."""
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     return error is not None and (
         isinstance(error, Interrupt)
@@ -91,7 +91,7 @@ def _is_caused(error: BaseException | None) -> bool:
 
 
 def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
-    """Run `program()`, and raise `Interrupt` in it at `target`, where it ends unless it catches that."""
+    """Run `program()`, and raise `Interrupt` in it at `target`. It ends there unless it catches the interrupt."""
     tracer = _Tracer(target)
     before = sys.gettrace()
     sys.settrace(tracer)
@@ -100,7 +100,7 @@ def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
     except Interrupt:
         pass
     except Exception as error:
-        if not _is_caused(error):  # on a lane it fails the task, and in a callback of trio's, trio
+        if not _is_caused(error):  # an interrupt on a lane fails the task; in a callback of trio, it fails trio
             raise
     finally:
         sys.settrace(before)
@@ -108,9 +108,9 @@ def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
 
 
 def places(program: Callable[[], object], *, first: int) -> Iterator[Place]:
-    """The places that `program()` comes by: for each line the first few times, and the last one.
+    """The places that `program()` reaches: for each line, the first few times that it runs, and the last time.
 
-    Lines with `except` are left out: there something has been raised already.
+    Lines with `except` are left out, since an exception has been raised there already.
     """
     for (path, line), count in sorted(interrupted(program, None).seen.items()):
         if not linecache.getline(path, line).lstrip().startswith("except "):
@@ -119,7 +119,7 @@ def places(program: Callable[[], object], *, first: int) -> Iterator[Place]:
 
 
 def lines_of(folder: str) -> dict[tuple[str, int], str]:
-    """Every line in the functions of a folder that can be about to run before anything is raised; and the function."""
+    """Every line in the functions of a folder that can run without an earlier exception, and its function's name."""
     found: dict[tuple[str, int], str] = {}
     for path in sorted(Path(folder).glob("*.py")):
         source = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A timeline whose lanes and clock only the test moves, and graphs that are Python functions."""
+"""A timeline whose lanes and clock are driven by the test, and graphs that are Python functions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["LARGE", "LOST", "SMALL", "Clock", "Function", "Rig", "broken", "now"
 Array: TypeAlias = np.ndarray[Any, Any]
 
 SMALL: Final = MLOperandDescriptor("float32", [4])
-"""Few enough bytes for the timeline to take short cuts: such values may be written in place and read by copying."""
+"""Small enough for the timeline's short cuts: such values may be written in place and read by copying."""
 LARGE: Final = MLOperandDescriptor("float32", [2048])
-"""Too many bytes for that."""
+"""Too large for these short cuts."""
 
 LOST: Final = ContextLostError("the context was lost: a test said so")
 
 
 class Clock:
-    """Nanoseconds, which go by when the test says so."""
+    """A clock in nanoseconds, which the test sets."""
 
     def __init__(self) -> None:
         self.now = 1
@@ -56,22 +56,22 @@ class Function(Executable):
 
 
 class Unmeasured(Work):
-    """Work that is expected to cost what the test says, whatever it takes."""
+    """Work whose expected cost is set by the test, and does not change when it runs."""
 
     def measured(self, nanoseconds: int) -> None:
         pass
 
 
 class Rig:
-    """A timeline to play with.
+    """A timeline for tests.
 
     Args:
-        lanes: how many stepped lanes it has.
-        threads: how many lanes it has that are threads, instead of those; `end()` them.
+        lanes: the number of stepped lanes.
+        threads: the number of lanes that are threads, which replace the stepped ones. Call `end()` to end them.
         inline_limit: by default 0, so that everything runs on the lanes; tests of the inline lane raise it.
-        budget: of the pool.
-        descriptor: of all tensors.
-        options: of the timeline.
+        budget: the budget of the pool.
+        descriptor: the descriptor of all tensors.
+        options: other options of the timeline.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class Rig:
             self.pool, workers or self.lanes, clock=self.clock, inline_limit=inline_limit, **options
         )
         self.ran: list[str] = []
-        """Which works have run, in order."""
+        """The labels of the works that have run, in order."""
         self.works: list[Work] = []
-        """All that were made."""
+        """All works that were made."""
         self._uncompiled: dict[Work, Function] = {}
 
     @property
     def size(self) -> int:
-        """Bytes of one value, as the pool counts."""
+        """Bytes of one value, as the pool counts them."""
         return self.shelf.size
 
     def name(self, number: float | None = None) -> Name:
-        """A tensor, written if a number is given."""
+        """A tensor, filled with `number` if it is given."""
         name = Name(self.shelf)
         if number is not None:
             self.write(name, number)
@@ -121,9 +121,9 @@ class Rig:
         compiled: bool = True,
         outputs: int = 1,
     ) -> Work:
-        """What the tasks of one graph run; a run takes `nanoseconds` and is expected to take `cost`.
+        """The work of one graph's tasks. A run takes `nanoseconds`, and is expected to take `cost`.
 
-        Where it is not `measured`, that stays the expectation.
+        With `measured=False`, the expected cost never changes.
         """
 
         def run(*inputs: Array) -> Any:
@@ -142,7 +142,7 @@ class Rig:
         return work
 
     def compile(self, work: Work, error: BaseException | None = None) -> None:
-        """The compilation of `work` ends, with an executable or with an error."""
+        """End the compilation of `work`, with an executable or with `error`."""
         executable = self._uncompiled.pop(work)
         if error is None:
             work.executable = executable
@@ -161,7 +161,7 @@ class Rig:
         return self.timeline.read(name, out)
 
     def step(self, lane: int = 0) -> bool:
-        """Run one task on a lane, if one is ready."""
+        """Run one task on a lane if one is ready. Returns whether there was one."""
         return self.lanes[lane].step()
 
     def run_all(self) -> None:
@@ -175,8 +175,8 @@ class Rig:
 
     @property
     def in_use(self) -> int:
-        """How many values the pool counts as in use."""
-        self.timeline.inline.settle_unasked()  # the timeline keeps some reads until they are settled together
+        """The number of values that the pool counts as in use."""
+        self.timeline.inline.settle_unasked()  # the timeline collects some reads, and settles them together
         self.timeline.tidy()
         in_use = self.pool.info().in_use
         assert in_use % self.size == 0
@@ -184,14 +184,14 @@ class Rig:
 
 
 def number_in(array: Array) -> float:
-    """The number that an array is full of."""
+    """The number that fills an array."""
     number = float(array.flat[0])
     assert (array == number).all()
     return number
 
 
 def now(promise: Promise[Any]) -> float:
-    """The number in an array that is there."""
+    """The number in the array of a promise that has settled."""
     assert promise.done()
     return number_in(promise.result())
 

@@ -1,12 +1,12 @@
-"""Forks: every lock of this package is free in the child, which gives up what belongs to the parent.
+"""Forks: every lock of this package is free in the child, and the parent's objects are marked as lost there.
 
-A fork copies the memory of a process, but of its threads only the one that forks. A lock that another thread held would
-be held for ever in the child, around something that is half changed. So every lock of the package is made here, and the
-forking thread takes all of them before the fork. Both processes release them afterwards: the child once the functions
-given to `on_fork` have run, which mark as lost what was made before the fork.
+A fork copies the memory of a process, but only the thread that forks. A lock that another thread held would stay locked
+in the child for ever, and the data that it guards could be half changed. So every lock of the package is made here, and
+the forking thread takes all of them before the fork. Both processes release them afterwards. The child first runs the
+functions given to `on_fork`, which mark everything made before the fork as lost.
 
-Deadlocks. The locks have no common order here. The forking thread never waits for one of them while it holds another:
-where one is busy, it gives back all that it has, waits for that one alone, and begins anew with it.
+Deadlocks. The locks have no common order here, so the forking thread never waits for one of them while it holds
+another. If one is busy, the thread releases all that it has, waits for that one alone, and starts again with it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["belongs_to", "import_lock", "import_whole", "keep_for_ever", "on_for
 
 _log = logging.getLogger("webnn")
 
-_births: Final = threading.RLock()  # held over a fork, so that no lock is made that the forking thread has not taken
+_births: Final = threading.RLock()  # held during a fork, so that no lock is made that the forking thread has not taken
 _locks: Final[weakref.WeakSet[threading.RLock]] = weakref.WeakSet()
 _taken: Final[list[threading.RLock]] = []  # guarded by `_births`
 _functions: Final[list[Callable[[int], object]]] = []
-_pid = 0  # of the process that forks; the child cannot ask for it once its parent has ended
+_pid = 0  # of the forking process; the child cannot look it up once its parent has ended
 
 
 def reentrant_lock() -> threading.RLock:
-    """A new lock, which no fork leaves locked in the child.
+    """A new lock, which is never left locked in a forked child.
 
     Reentrant, since the garbage collector may run a finalizer at any allocation, and a signal handler may fork.
     """
@@ -47,15 +47,15 @@ def reentrant_lock() -> threading.RLock:
 def on_fork(function: Callable[[int], object]) -> None:
     """Call `function(pid)` in every child that is forked from now on, with the parent's process id.
 
-    All locks are held by the caller meanwhile. The function must not start threads, and must not call back into code
-    of the program: event loops and callbacks that are left from before the fork belong to the parent.
+    The caller holds all locks meanwhile. The function must not start threads, and must not call code of the program:
+    event loops and callbacks from before the fork belong to the parent.
     """
     _functions.append(function)
 
 
 import_lock: Final = reentrant_lock()
-"""Held by threads that import modules late, so that a fork waits for them. Python's own lock around a module that is
-being imported would stay locked in the child, which could never import it."""
+"""Held by threads that import modules late, so that a fork waits for them. Otherwise Python's own lock on a module that
+is being imported would stay locked in the child, which could never import that module."""
 
 
 def import_whole(name: str) -> ModuleType:
@@ -65,7 +65,7 @@ def import_whole(name: str) -> ModuleType:
 
 
 def belongs_to(parent: int) -> str:
-    """Why something from before the fork cannot be used in the child, and what to do; the end of a sentence."""
+    """The end of a message: why an object from before the fork cannot be used in the child, and what to do."""
     return (
         f"it belongs to the process that made it (pid {parent}), from which this one was forked, and its threads are"
         " not in this process. Make a context in each process after the fork, with webnn.ML().create_context()"
@@ -85,13 +85,13 @@ def _before() -> None:
     interrupt: BaseException | None = None
     while True:
         try:
-            with first:  # the only one that is waited for, while no other is held
+            with first:  # the only lock that is waited for, and no other is held meanwhile
                 busy = _try_all()
             if busy is None:
                 _pid = os.getpid()
                 break
             first = busy
-        except BaseException as error:  # of a signal handler: the process forks all the same
+        except BaseException as error:  # from a signal handler: the process forks anyway
             interrupt = error
             _release_all()
     if interrupt is not None:
@@ -99,7 +99,7 @@ def _before() -> None:
 
 
 def _try_all() -> threading.RLock | None:
-    """Take all locks or none; the one that was busy."""
+    """Take all locks, or none. Returns the lock that was busy, if there was one."""
     if not _births.acquire(blocking=False):
         return _births
     for lock in list(_locks):
@@ -124,7 +124,7 @@ def _in_child() -> None:
     for function in _functions:
         try:
             function(_pid)
-        except Exception:  # the others must run all the same
+        except Exception:  # the other functions must still run
             _log.exception("something from before the fork could not be given up")
     _release_all()
 

@@ -1,8 +1,8 @@
-"""Whatever is raised at whatever line of the scheduler and the memory: nothing stays pending, nothing is lost.
+"""Interrupts at every line of the scheduler and the memory leave nothing pending and lose nothing.
 
-A signal handler, that of Ctrl-C above all, raises wherever the main thread happens to be. Here something is raised at
-every line in turn, in programs that between them come by all of them. After each, every promise settles, the timeline
-goes on, and every buffer is accounted for.
+A signal handler, above all that of Ctrl-C, raises wherever the main thread happens to be. Here an exception is raised
+at each line in turn, in programs that together reach all lines. After each one, every promise settles, the timeline
+still works, and every buffer is accounted for.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ LIMIT: Final = 50_000
 CHEAP: Final = 1_000
 
 THOROUGH: Final = 10 if os.environ.get("WEBNN_PROPERTY_PROFILE") == "thorough" else 1
-"""At how many of the times that a line is about to run something is raised, besides the last one."""
+"""For each line, the number of times that it is interrupted, besides the last time that it runs."""
 
 SIGNALS: Final = 2000 if os.environ.get("WEBNN_PROPERTY_PROFILE") == "thorough" else 200
 
 
 class Programs:
-    """Programs over one rig; what they make is kept here, so that it can be looked at afterwards."""
+    """Programs over one rig. Their promises and tensors are kept here for the checks."""
 
     def __init__(self, **options: Any) -> None:
         self.rig = Rig(**options)
@@ -70,7 +70,7 @@ class Programs:
     def run(self, work: Any) -> Promise[Any]:
         return self.keep(self.rig.timeline.run(work, [(self.rig.shelf, self.data())], [("y", self.rig.shelf)]))
 
-    # Programs, each of which leaves something for the next line to go wrong with.
+    # The programs. Each call leaves some state that an interrupt of the next call could damage.
 
     def round_trips(self) -> None:
         rig = self.rig
@@ -309,7 +309,7 @@ class Programs:
                 call()
 
     def interruptions(self) -> None:
-        """Interrupts by the work, by a callback and by the memory, so that others may come while they are mended."""
+        """Interrupts by the work, a callback and the memory, so that a second one may come during the recovery."""
         rig, timeline = self.rig, self.rig.timeline
         errors = iter([Interrupt, None, ValueError, None, OperationError, None])
 
@@ -371,7 +371,7 @@ class Programs:
         run.result()
 
     def made(self) -> None:
-        """A timeline of its own."""
+        """A new timeline, from its start to its end."""
         rig = Rig(inline_limit=LIMIT, budget=1 << 20)
         x = rig.name(1)
         assert rig.read(x).result()[0] == 1
@@ -424,7 +424,7 @@ class Programs:
         trio.run(main)
 
     async def crowd(self) -> None:
-        """Many cheap dispatches, which are awaited in a tick that has become long."""
+        """Many cheap dispatches, awaited in a tick that has become long."""
         rig = self.rig
         names = [rig.name() for _ in range(20)]
         for name in names:
@@ -438,7 +438,7 @@ class Programs:
         await self.keep(rig.read(self.z))
 
     def mapped(self) -> None:
-        """Reading a file, which has no state that could be spoiled."""
+        """Reading a file, which has no state that could be damaged."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights"
             path.write_bytes(bytes(3 * 4096))
@@ -494,17 +494,17 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "deadlines": {},
     "mapped": {},
 }
-"""Each with the options of its rig."""
+"""The name of each program, with the options of its rig."""
 
 
 def settled(rig: Rig, promises: list[Promise[Any]]) -> bool:
-    """Whether all have settled, when the lanes have nothing left to do."""
+    """Whether all promises have settled after the lanes have run all tasks."""
     rig.run_all()
     return all(promise.done() or _comes(promise) for promise in promises)
 
 
 def _comes(promise: Promise[Any]) -> bool:
-    """Whether it settles within a time in which a lane that is a thread has surely come to it."""
+    """Whether it settles within a few seconds, which is enough for a lane that is a thread."""
     deadline = time.monotonic() + 5
     while not promise.done() and time.monotonic() < deadline:
         time.sleep(0.0001)
@@ -512,11 +512,11 @@ def _comes(promise: Promise[Any]) -> bool:
 
 
 def check(programs: Programs, place: object) -> None:
-    """Everything settles, the timeline goes on or has ended, and no buffer is gone."""
+    """Check that everything settles, that the timeline works or has ended, and that no buffer is lost."""
     rig = programs.rig
-    with contextlib.suppress(MLError):  # whoever uses it next
+    with contextlib.suppress(MLError):  # as the next user of the timeline would
         rig.read(Name(rig.shelf)).cancel()
-    for work in rig.works:  # as the thread that compiles, which is interrupted by no signal
+    for work in rig.works:  # as on the build thread, which signals do not interrupt
         if work in rig._uncompiled:
             rig.compile(work)
         rig.timeline.compiled(work)
@@ -524,7 +524,7 @@ def check(programs: Programs, place: object) -> None:
     assert settled(rig, [p for p in programs.promises if p._source is not None or p.done()]), f"pending after {place}"
     for promise in programs.promises:
         if promise._source is None and not promise.done():
-            resolve(promise, None)  # one that only the program settles
+            resolve(promise, None)  # only the program settles this one
     if not rig.timeline._ended:
         x, y = rig.name(5), rig.name()
         rig.dispatch(rig.work("after", cost=CHEAP), [x], y)
@@ -542,7 +542,7 @@ def check(programs: Programs, place: object) -> None:
 
 
 def leftovers(programs: Programs) -> int:
-    """The bytes in use once everything that held them is let go."""
+    """The bytes in use after everything that held them has been released."""
     rig = programs.rig
     programs.promises.clear()
     programs.told.clear()
@@ -555,14 +555,14 @@ def leftovers(programs: Programs) -> int:
 
 
 NOT_HERE: Final = {
-    # On threads of ours, which no signal handler interrupts.
+    # On threads of the package, which signal handlers do not interrupt.
     "_serve",
     "_Deadlines._serve",
     "_Deadlines._next",
     "give_up_after.<locals>.give_up",
     "ThreadLane.call.<locals>.once",
     "ThreadLane._timed.<locals>.timed",
-    # In a forked child, in which nothing of the parent goes on; see `test_forks.py`.
+    # In a forked child, where none of the parent's work goes on; see `test_forks.py`.
     "_forked",
     "_give_up",
     "abandon",
@@ -575,7 +575,7 @@ NOT_HERE: Final = {
     "_close_all",
     "_close_all_in_child",
 }
-"""Functions that run where nothing is raised by a handler."""
+"""Functions that run where signal handlers do not raise."""
 
 ONLY_IN_RACES: Final = {
     "bridge.py": 5,
@@ -591,12 +591,15 @@ ONLY_IN_RACES: Final = {
     "timeline.py": 7,
     "workers.py": 1,
 }
-"""How many lines of each module are missed here: another thread, or an earlier interrupt, would have to come first."""
+"""The number of lines in each module that are not reached here. They need another thread or an earlier interrupt."""
 
 
 @pytest.fixture
 def quiet(error_log: ErrorLog) -> Iterator[None]:
-    """What a lane or a callback was interrupted by is logged. Garbage of before is kept out of the many collections."""
+    """Silence the log and the hook, which report the interrupts of lanes and callbacks.
+
+    What earlier tests have made is frozen: the many garbage collections would go through it again and again.
+    """
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     logging.disable(logging.CRITICAL)
     gc.collect()
@@ -654,14 +657,14 @@ def test_something_that_is_raised_in_a_lock_would_be_found() -> None:
 
     target = next(place for place in places(broken_program, first=1) if place[0].endswith("renaming.py"))
     assert interrupted(broken_program, target).raised
-    rig.timeline._lock.release()  # it was left locked: that is what `with` is for
+    rig.timeline._lock.release()  # the program left it locked, as code without `with` does
     rig.end()
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 @pytest.mark.timeout(300)
 def test_real_signals_leave_nothing_pending(quiet: None) -> None:
-    """Signals at random moments of the plain loop; one context for each ten of them."""
+    """Signals at random moments of a plain loop, with a new context after every ten of them."""
 
     def interrupt(*_: object) -> None:
         raise Interrupt
@@ -682,8 +685,8 @@ def test_real_signals_leave_nothing_pending(quiet: None) -> None:
                 inside += _interrupted_loop(context, graph, data, promises, 0.0002 + moments.random() / 1000)
                 assert context.run(graph, {"x": data}).result(timeout=10)["y"][0] == 1
             assert all(_comes(promise) for promise in promises)
-            gc.collect()  # a promise that was interrupted on its way here lives on in a traceback
-            context.memory_info()  # works off what the collector has found
+            gc.collect()  # a traceback may still hold a promise that was interrupted on its way here
+            context.memory_info()  # releases what the collector has found
             deadline = time.monotonic() + 5
             while (now := context.statistics()).queued or now.running:
                 assert time.monotonic() < deadline, now
@@ -698,7 +701,7 @@ def test_real_signals_leave_nothing_pending(quiet: None) -> None:
 
 
 def _interrupted_loop(context: Any, graph: Any, data: Any, promises: list[Promise[Any]], seconds: float) -> bool:
-    """Run the graph until a signal comes; whether it came inside the package."""
+    """Run the graph until a signal comes. Returns whether it came inside the package."""
     trace = None
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)

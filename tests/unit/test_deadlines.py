@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 
 
 class Gate:
-    """Keeps the lane in the first run until it is opened."""
+    """Blocks the lane in the first run until the gate is opened."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -44,7 +44,7 @@ class Gate:
 
 
 def busy_context() -> tuple[MLContext, Any, Gate]:
-    """A context whose lane is busy with a first run, and a graph on it."""
+    """A context whose lane will block in its first run, a graph on it, and the gate that blocks the lane."""
     gate = Gate()
     context, _ = scripted_context(on_run=gate)
     builder = context.create_graph_builder()
@@ -81,7 +81,7 @@ def test_a_run_that_has_begun_goes_on_after_its_deadline() -> None:
         assert context.memory_info().in_use == 0
 
 
-async def test_a_deadline_wakes_whoever_awaits(event_loop: Loop) -> None:
+async def test_a_deadline_wakes_the_task_that_awaits(event_loop: Loop) -> None:
     context, graph, gate = busy_context()
     first = context.run(graph, X)
     with pytest.raises(TimeoutError):
@@ -169,7 +169,7 @@ def test_no_thread_waits_for_a_run_that_ends_before_its_deadline_is_set(monkeypa
 
 @forks
 def test_deadlines_of_a_child_come_in_the_order_of_their_times() -> None:
-    """The thread of the parent, which waits for its own, is not there to be woken."""
+    """The parent's thread, which waits for the parent's deadlines, does not exist in the child."""
     waiting: Collection[object] = deadlines._deadlines._changed._waiters  # type: ignore[attr-defined]
 
     def wait_for(threads: int) -> None:

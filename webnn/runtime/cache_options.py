@@ -1,4 +1,4 @@
-"""Where graphs are kept between programs, and whether: from the options of a context or the environment."""
+"""Whether and where graphs are kept between programs, from the options of a context or the environment."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from webnn.graph.arguments import shown
 __all__ = ["CACHE_VARIABLE", "COMPILED", "cache_folder", "disk_cache"]
 
 CACHE_VARIABLE: Final = "WEBNN_CACHE_DIR"
-"""The environment variable with the folder of everything that is kept."""
+"""The environment variable with the folder of all caches and saved graphs."""
 
 COMPILED_VARIABLE: Final = "WEBNN_COMPILED_CACHE"
 """The environment variable that switches the cache of compiled graphs on: "on", "off" or a folder."""
 
 LIMIT_VARIABLE: Final = "WEBNN_COMPILED_CACHE_BYTES"
-"""The environment variable with the most bytes that it may take."""
+"""The environment variable with the maximum size of the cache of compiled graphs, in bytes."""
 
 COMPILED: Final = "compiled"
-"""The folder of the compiled graphs, where no other is given."""
+"""The folder of the compiled graphs, if no other is given."""
 
 _SWITCHES: Final = {
     **dict.fromkeys(("on", "1", "true", "yes"), True),
@@ -33,7 +33,7 @@ _SWITCHES: Final = {
 
 
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of everything that is kept: as given, or from the environment, or in the user's cache folder."""
+    """The folder of all caches and saved graphs: as given, or from the environment, or in the user's cache folder."""
     chosen = given or os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("webnn", appauthor=False)
 

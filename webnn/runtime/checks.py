@@ -124,7 +124,7 @@ def check_tensor(device: Device, call: str, tensor: object, needed: Literal["rea
 
 
 def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
-    """Raise the reason why the tensors of a dispatch are not valid, which the caller has found out already."""
+    """Raise the error for the tensors of a dispatch, which the caller has found to be invalid."""
     device.check_not_lost()
     seen: dict[int, str] = {}
     for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):

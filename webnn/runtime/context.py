@@ -82,8 +82,8 @@ class MLContext(Unpicklable):
     def accelerated(self) -> bool:
         """Whether a GPU or NPU runs its graphs.
 
-        This is what `create_context` chose, and not what was asked for: False where there is no accelerator, also with
-        `accelerated=True`.
+        This describes the device that `create_context` chose. It is False on a machine without an accelerator, even
+        with `accelerated=True`.
         """
         return self._device.backend.device_type != "cpu"
 
@@ -317,8 +317,8 @@ class MLContext(Unpicklable):
         Args:
             graph: a graph of this context.
             inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
-            timeout: seconds after which the promise is rejected with `TimeoutError`; a run that has begun goes on, and
-                its result is thrown away. None waits as long as it takes.
+            timeout: seconds after which the promise is rejected with `TimeoutError`; None for no limit. A run that has
+                begun goes on, and its result is thrown away.
 
         Returns:
             A promise of the outputs by name, as `read_tensor` gives them.

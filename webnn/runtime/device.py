@@ -1,14 +1,14 @@
-"""`Device`: a backend at work for one context, with its timeline, its memory and its end.
+"""`Device`: the backend, the timeline and the memory of one context, and the way they end.
 
-It stands below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
+It is below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
 
 A device ends once, in one of three ways:
 - `lose` is called by `MLContext.destroy`. All dependents have ended when it returns.
 - `forget` is called by the garbage collector once no context, graph or tensor refers to the device, or at the program's
   exit. It waits for nothing, since the collector may have interrupted the very code that it would wait for.
-- `forked` is called in a child process: the device belongs to the parent, and all that waits there with it.
+- `forked` is called in a forked child: the device and all waiters belong to the parent.
 
-Either way pending promises of the timeline are rejected with `ContextLostError`, and `lost` resolves.
+In each case, the pending promises of the timeline are rejected with `ContextLostError`, and `lost` resolves.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Dependent(Protocol):
         ...
 
     def _forked(self, error: ContextLostError) -> None:
-        """Called in a child process, where the device is not: abandon pending promises, and refuse every later call."""
+        """Called in a forked child, which has no device: abandon pending promises, and refuse every later call."""
         ...
 
 
 class Device:
-    """A backend at work for one context.
+    """The backend of one context, with its timeline and memory.
 
     Args:
         backend: compiles graphs and runs them.
@@ -121,7 +121,7 @@ class Device:
         self._on_lost.append(callback)
 
     def on_forked(self, callback: Callable[[ContextLostError], None]) -> None:
-        """Call `callback(error)` in a child process, where the device is not."""
+        """Call `callback(error)` in a forked child, which has no device."""
         self._on_forked.append(callback)
 
     def lose(self, message: str) -> None:
@@ -155,7 +155,7 @@ class Device:
         resolve(self.lost, MLContextLostInfo(message))
 
     def forked(self, parent: int) -> None:
-        """This process was forked from `parent`, where the device goes on living: here it is lost.
+        """Lose the device in this process, which was forked from `parent`. The device goes on in the parent.
 
         No callback is called, since callbacks and event loops belong to the parent. Nothing is given back: the parent's
         threads, which would have to end first, are not in this process.
@@ -196,7 +196,7 @@ def _lose_all_in_child(parent: int) -> None:
 
 @atexit.register
 def _forget_all() -> None:
-    for reference in _devices.valuerefs():  # one step, also while another thread makes a device
+    for reference in _devices.valuerefs():  # one atomic step, even while another thread makes a device
         device = reference()
         if device is not None:
             device.forget()

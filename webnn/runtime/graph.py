@@ -133,8 +133,8 @@ class MLGraph(Unpicklable):
             if self._check is not None:
                 self._check()
             entry = session_cache.compile(device.backend, self._graph, device.options, self._cancellation, device.disk)
-        except BaseException as error:  # on this thread it would reach none of those who wait
-            if not self._cancellation.cancelled:  # whoever cancelled it has rejected the promises
+        except BaseException as error:  # the waiters are on other threads, and get it from their promises
+            if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
                 self._fail(work, _explained(error, device.backend.name))
             return False
         with self._lock:
@@ -163,7 +163,7 @@ class MLGraph(Unpicklable):
         self._let_go()
 
     def _forked(self, error: ContextLostError) -> None:
-        """The device is in the parent process, and so are the threads of the compiled graph, which is kept."""
+        """The device is in the parent process, and so are the threads of the compiled graph, which is not released."""
         self._destroyed = True  # not cancelled: callbacks of the backend may concern the parent
         abandon(self._compiled, error)
 

@@ -37,14 +37,14 @@ class ML:
         """A context on the device that fits the preferences best. Usable at once, and awaitable.
 
         `backend`, `device_type`, `accelerated` and `power_preference` choose the backend. The first of them that is
-        given decides: a named backend runs on the device that it has, and `device_type` is a closer hint than
-        `accelerated`. All but `backend` are preferences: without such a device the CPU is used, which is no error.
-        `context.backend` and `context.accelerated` say what the choice was.
+        given decides: a named backend runs on its own device, and `device_type` is a closer hint than `accelerated`.
+        All but `backend` are preferences: without such a device the CPU is used, which is not an error.
+        `context.backend` and `context.accelerated` tell the choice.
 
         Args:
             power_preference: which accelerator to try first: "low-power" prefers an NPU to a GPU, "default" and
                 "high-performance" a GPU to an NPU. It changes nothing where there is no accelerator.
-            accelerated: prefer a GPU or NPU to the CPU. True is the default, as in the specification, also on a machine
+            accelerated: prefer a GPU or NPU to the CPU. True is the default, as in the specification, even on a machine
                 without an accelerator. `webnn.available_backends()` lists the accelerated ones.
             backend: the name of one of `webnn.available_backends()`.
             device_type: "cpu", "gpu" or "npu": the device to try first. "cpu" means the same as `accelerated=False`.

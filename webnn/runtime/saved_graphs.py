@@ -94,7 +94,7 @@ class SavedGraphs:
         def once() -> bool:
             try:
                 resolve(promise, work(store))
-            except BaseException as error:  # those who wait learn of it through the promise alone
+            except BaseException as error:  # the waiters get it from the promise
                 reject(promise, error)
             return False
 
@@ -102,7 +102,7 @@ class SavedGraphs:
         return promise
 
     def lose(self, error: ContextLostError) -> None:
-        """Reject what is pending, since the context is gone. A write that has begun is finished."""
+        """Reject the pending promises, since the context is gone. A write that has begun is finished."""
         with self._lock:
             self._lost, pending = error, list(self._pending)
         self._lane.close(wait=False)
@@ -110,14 +110,14 @@ class SavedGraphs:
             reject(promise, error)
 
     def forked(self, error: ContextLostError) -> None:
-        """The context is in the parent process, which finishes what is being written."""
+        """Abandon the pending promises: the context is in the parent process, which finishes the write in progress."""
         self._lost = error
         for promise in list(self._pending):
             abandon(promise, error)
 
 
 def check_key(call: str, key: object) -> str:
-    """`key` if it can be one: a string that is not empty."""
+    """`key`, if it is a valid key: a string that is not empty."""
     if not isinstance(key, str) or not key:
         raise ValidationError(f"{call}: key must be a string that is not empty, got {key!r:.80}")
     return key

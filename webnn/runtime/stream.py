@@ -125,11 +125,11 @@ class Stream(Unpicklable):
             window.raise_error()
         finally:
             window.give_up()
-            if not window.forked:  # the task that takes the items is one of the parent's event loop
+            if not window.forked:  # otherwise the task that takes the items belongs to the parent's event loop
                 cancel()
 
     async def _pump(self, source: AsyncIterable[Any], window: _Window) -> None:
-        """Run the items of `source`, never more of them than the window holds."""
+        """Run the items of `source`, never more at once than the window holds."""
         try:
             items = aiter(source)
             try:
@@ -148,7 +148,7 @@ class Stream(Unpicklable):
                 _log_unseen(failure)
             window.end(failure if failure is not None else cancellation)
             if cancellation is not None:
-                raise cancellation from None  # the loop's business; any other error is raised by the consumer
+                raise cancellation from None  # for the event loop; the consumer raises any other error
 
 
 class StreamResults(Unpicklable):
@@ -169,7 +169,7 @@ class StreamResults(Unpicklable):
         return self._results.__anext__()
 
     def aclose(self) -> Awaitable[None]:
-        """Give up what is under way and close the source."""
+        """Give up the items that are under way and close the source."""
         return self._results.aclose()
 
     def __del__(self) -> None:
@@ -194,7 +194,7 @@ class _Window:
 
     @property
     def is_full(self) -> bool:
-        """Whether another run would be one too many."""
+        """Whether no other run fits into the window."""
         return len(self.runs) >= self._depth
 
     def fill(self, items: Iterator[Any], submit: Callable[[Any], Promise[Any]]) -> bool:
@@ -226,7 +226,7 @@ class _Window:
             raise error
 
     def give_up(self) -> None:
-        """The consumer has gone. An interrupt that it has not seen is logged; other errors went with the items."""
+        """The consumer has left. An interrupt that it has not seen is logged; other errors are dropped."""
         self.given_up = True
         error, self._error = self._error, None
         if error is not None and not isinstance(error, Exception):
@@ -238,7 +238,7 @@ class _Window:
         self.change()
 
     def end_in_child(self, error: ContextLostError) -> None:
-        """This process is a child that was forked: there are no more items, and those who wait are of the parent."""
+        """End the stream: this process is a forked child, and the source and the waiters belong to the parent."""
         self.forked = self.ended = True
         self._error = error
         change, self._change = self._change, None
@@ -246,13 +246,13 @@ class _Window:
             abandon(change, error)
 
     def change(self) -> None:
-        """Wake the one who waits for a change."""
+        """Wake the waiter for a change, if there is one."""
         change, self._change = self._change, None
         if change is not None:
             resolve(change, None)
 
     def changed(self) -> Promise[None]:
-        """Settles at the next `change`."""
+        """A promise that settles at the next `change`."""
         if self._change is None:
             self._change = Promise()
         return self._change

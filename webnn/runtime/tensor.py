@@ -110,14 +110,14 @@ class MLTensor(Unpicklable):
             self._device.timeline.destroy_name(self._name, error)
 
     def _stop(self) -> None:
-        """Nothing of a tensor is under way anywhere but on the timeline."""
+        """Do nothing: all work of a tensor is on the timeline."""
 
     def _lose(self, error: ContextLostError) -> None:
-        """The device is gone, and has rejected the reads."""
+        """The device is gone, and has rejected the pending reads."""
         self.destroy()
 
     def _forked(self, error: ContextLostError) -> None:
-        """The device is in the parent process, and its timeline has abandoned the reads."""
+        """The device is in the parent process, and its timeline has abandoned the pending reads."""
         self._destroyed = True
         self._home = None
 
