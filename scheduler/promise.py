@@ -14,53 +14,24 @@ called twice, and must allow for it. Callbacks of the program are called once.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from copy import copy
-from enum import Enum
-from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
-from weakref import ref
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
 from webnn.errors import InvalidStateError
-from webnn.forking import reentrant_lock
 from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import Bridge, current_bridge
+from webnn.scheduler.callbacks import Callback, Follower, Following, call
+from webnn.scheduler.futures import FUTURE_STATES, Installed
+from webnn.scheduler.status import CANCELLED, PENDING, REJECTED, RESOLVED, Status, settling
 
 __all__ = ["PENDING", "RESOLVED", "Promise", "Source", "abandon", "reject", "resolve", "settling"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class _Status(Enum):
-    PENDING = "pending"
-    RESOLVED = "resolved"
-    REJECTED = "rejected"
-    CANCELLED = "cancelled"
-
-
-PENDING: Final = _Status.PENDING
-RESOLVED: Final = _Status.RESOLVED
-REJECTED: Final = _Status.REJECTED
-CANCELLED: Final = _Status.CANCELLED
-
-_FUTURE_STATES: Final = {
-    PENDING: "PENDING",
-    RESOLVED: "FINISHED",
-    REJECTED: "FINISHED",
-    CANCELLED: "CANCELLED_AND_NOTIFIED",
-}
-"""The name of each status in `concurrent.futures`, which `wait` and `as_completed` compare with."""
-
-_log = logging.getLogger("webnn")
-
-settling = reentrant_lock()
-"""Guards the one transition of every promise, and the lists of callbacks. Held for a few instructions only, and never
-while other code is called. Reentrant, since the garbage collector may run a user's `__del__` at any allocation, which
-may cancel a promise."""
 
 
 class Source(Protocol):
@@ -116,16 +87,16 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     _why_unpicklable: ClassVar[str] = "await it, or call promise.result(), and send the result"
 
     def __init__(self, source: Source | None = None) -> None:  # the base class makes a condition, which costs too much
-        self._status: _Status = PENDING
+        self._status: Status = PENDING
         self._result: Any = None
         self._error: BaseException | None = None
         self._callbacks: deque[Callable[[Any], object]] | None = None
         self._source = source
-        self._installed: _Installed | None = None
+        self._installed: Installed | None = None
 
     # Settling.
 
-    def _settle(self, status: _Status, result: Any, error: BaseException | None, *, announce: bool = True) -> bool:
+    def _settle(self, status: Status, result: Any, error: BaseException | None, *, announce: bool = True) -> bool:
         """Settle, and tell the waiters if `announce`; otherwise the caller does. Returns False if it had settled."""
         try:
             with settling:
@@ -160,10 +131,10 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
                     promise._installed.notify(promise)
                 while promise._callbacks:
                     callback = promise._callbacks[0]
-                    if isinstance(callback, _Follower):
+                    if isinstance(callback, Follower):
                         settled.append(callback.follow(promise))
                     else:
-                        _call(callback, promise)
+                        call(callback, promise)
                     promise._callbacks.popleft()
                 promise._callbacks = None
                 settled.popleft()
@@ -251,13 +222,13 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         it raises is logged.
         """
         bridge = current_bridge()
-        if self._listen(_Callback(callback, bridge)) and self._source is not None:
+        if self._listen(Callback(callback, bridge)) and self._source is not None:
             self._source.expect(self)
 
     def remove_done_callback(self, callback: Callable[[Promise[T_co]], object]) -> int:
         """Remove a callback. Returns how many times it had been added."""
         with settling:
-            found = [c for c in self._callbacks or () if isinstance(c, _Callback) and c.function == callback]
+            found = [c for c in self._callbacks or () if isinstance(c, Callback) and c.function == callback]
         for each in found:
             self._forget(each)
         return len(found)
@@ -268,8 +239,8 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         `function` is called on the thread that settles this promise, or now if it has settled. It is called whether or
         not the new promise is kept.
         """
-        derived: Promise[T] = Promise(_Following(self))
-        self._listen(_Follower(function, derived))
+        derived: Promise[T] = Promise(Following(self))
+        self._listen(Follower(function, derived))
         return derived
 
     def _listen(self, callback: Callable[[Any], object]) -> bool:
@@ -282,10 +253,10 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
                         self._source.keep(self)
                 self._callbacks.append(callback)
                 return True
-        if isinstance(callback, _Follower):
+        if isinstance(callback, Follower):
             callback.follow(self)._announce()
         else:
-            _call(callback, self)
+            call(callback, self)
         return False
 
     def _forget(self, callback: Callable[[Any], object]) -> None:
@@ -340,17 +311,17 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     @property
     def _state(self) -> str:  # type: ignore[override]  # computed when it is read
         installed = self._installed
-        return _FUTURE_STATES[self._status if installed is None else installed.reported or self._status]
+        return FUTURE_STATES[self._status if installed is None else installed.reported or self._status]
 
     @property
-    def _condition(self) -> _Installed:  # type: ignore[override]
+    def _condition(self) -> Installed:  # type: ignore[override]
         return self._waiters
 
     @property
-    def _waiters(self) -> _Installed:  # type: ignore[override]
+    def _waiters(self) -> Installed:  # type: ignore[override]
         with settling:
             if self._installed is None:
-                self._installed = _Installed(self)
+                self._installed = Installed(self)
             return self._installed
 
     def set_running_or_notify_cancel(self) -> NoReturn:
@@ -413,7 +384,7 @@ def abandon(promise: Promise[Any], error: BaseException, result: object = None) 
         each = abandoned.pop()
         callbacks, each._installed = each._callbacks or deque(), None
         for i, callback in enumerate(callbacks):
-            if isinstance(callback, _Follower):
+            if isinstance(callback, Follower):
                 abandoned.append(callback._derived)
             callbacks[i] = _call_nothing  # replaced, not removed: a callback that has forked is removed when it returns
         if each._status is PENDING:
@@ -429,13 +400,6 @@ def _call_nothing(_: object) -> None:
     """Replaces a callback of the parent process."""
 
 
-def _call(callback: Callable[[Any], object], promise: Promise[Any]) -> None:
-    try:
-        callback(promise)
-    except Exception:  # an error in one callback must not stop the other callbacks, or a lane
-        _log.exception("a callback of %r failed", promise)
-
-
 def _own(error: BaseException, trace: Any) -> BaseException:
     """The exception to raise for one reader of the shared `error`. Its traceback holds only that reader's frames."""
     try:
@@ -448,155 +412,3 @@ def _own(error: BaseException, trace: Any) -> BaseException:
         own.__notes__ = list(own.__notes__)
     own.__cause__ = error
     return own.with_traceback(None)
-
-
-class _Callback:
-    """A user's callback. It is called once, on the event loop that it was added from, if there was one."""
-
-    __slots__ = ("_bridge", "_called", "function")
-
-    def __init__(self, function: Callable[[Any], object], bridge: Bridge | None) -> None:
-        self.function = function
-        self._bridge = bridge
-        self._called = False
-
-    def __call__(self, promise: Promise[Any]) -> None:
-        if self._bridge is None or not self._bridge.post(lambda: _call(self._once, promise)):
-            self._once(promise)
-
-    def _once(self, promise: Promise[Any]) -> None:
-        if not self._called:
-            self._called = True
-            self.function(promise)
-
-
-class _Follower:
-    """The callback that `then` adds to a promise."""
-
-    __slots__ = ("_begun", "_derived", "_function")
-
-    def __init__(self, function: Callable[[Any], Any], derived: Promise[Any]) -> None:
-        self._function = function
-        self._derived = derived
-        self._begun = False
-
-    def __call__(self, promise: Promise[Any]) -> None:
-        """Like `follow`, but also announce the derived promise."""
-        self.follow(promise)._announce()
-
-    def follow(self, promise: Promise[Any]) -> Promise[Any]:
-        """Settle the derived promise according to `promise`, and return it. The caller announces it."""
-        derived = self._derived
-        if promise._status is CANCELLED:
-            derived._settle(CANCELLED, None, None, announce=False)
-        elif promise._error is not None:
-            derived._settle(REJECTED, None, promise._error, announce=False)
-        elif derived._status is PENDING:
-            try:
-                if self._begun:
-                    raise InvalidStateError("the function given to then() was interrupted")
-                self._begun = True
-                derived._settle(RESOLVED, self._function(promise._result), None, announce=False)
-            except BaseException as error:
-                derived._settle(REJECTED, None, error, announce=False)
-                if not isinstance(error, Exception):
-                    raise
-        return derived
-
-
-class _Following:
-    """The source of a promise made by `then`. It calls the source of the first promise of the chain."""
-
-    __slots__ = ("_root",)
-
-    def __init__(self, source: Promise[Any]) -> None:
-        origin = source._source
-        self._root: Promise[Any] = origin._root if isinstance(origin, _Following) else source
-
-    def advance(self, _: Promise[Any]) -> bool:
-        source = self._root._source
-        return source is not None and source.advance(self._root)
-
-    def drive(self, _: Promise[Any], timeout: float | None) -> None:
-        if (source := self._root._source) is not None:
-            source.drive(self._root, timeout)
-
-    def expect(self, _: Promise[Any]) -> None:
-        if (source := self._root._source) is not None:
-            source.expect(self._root)
-
-    def expect_elsewhere(self, _: Promise[Any]) -> None:
-        if (source := self._root._source) is not None:
-            source.expect_elsewhere(self._root)
-
-    def keep(self, _: Promise[Any] | None) -> None:
-        """Do nothing: the promise that is followed refers to this one in its callbacks."""
-
-    def let_go(self, _: object) -> None:
-        """Do nothing: what this holds is freed with it."""
-
-
-class _Installed(list[Any]):
-    """The waiters and the condition of a promise, for `concurrent.futures.wait` and `as_completed`.
-
-    Those functions hold the condition while they read the states of all futures and install their waiters. An
-    interrupt in between may leave it held for ever, so holding it must block no thread. Instead, the state is reported
-    as it was when the condition was acquired. A waiter that is installed after the promise has settled is told at once.
-    """
-
-    def __init__(self, promise: Promise[Any]) -> None:
-        super().__init__()
-        self._promise = ref(promise)
-        self._told: set[int] = set()
-        self._holders = 0
-        self.reported: _Status | None = None
-        """The state to report while the condition is held."""
-
-    def acquire(self) -> bool:
-        """Report the current state until `release`."""
-        promise = self._promise()
-        with settling:
-            if self._holders == 0 and promise is not None:
-                self.reported = promise._status
-            self._holders += 1
-        return True
-
-    def release(self) -> None:
-        """Report the actual state again."""
-        with settling:
-            self._holders -= 1
-            if self._holders <= 0:
-                self._holders, self.reported = 0, None
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def append(self, waiter: Any) -> None:
-        """Add a waiter. It never calls the promise, so the promise must settle without that."""
-        promise = self._promise()
-        with settling:
-            super().append(waiter)
-            late = promise is not None and promise._status is not PENDING and self.reported is PENDING
-        if promise is None:
-            return
-        if late:
-            self.notify(promise)
-        elif promise._source is not None:
-            promise._source.expect_elsewhere(promise)
-
-    def notify(self, promise: Promise[Any]) -> None:
-        """Tell all waiters, each of them once."""
-        with settling:
-            for waiter in self:
-                if id(waiter) in self._told:
-                    continue
-                if promise._status is CANCELLED:
-                    waiter.add_cancelled(promise)
-                elif promise._error is not None:
-                    waiter.add_exception(promise)
-                else:
-                    waiter.add_result(promise)
-                self._told.add(id(waiter))  # last: told twice, it may wake too early; never told, it waits for ever

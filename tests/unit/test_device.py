@@ -52,6 +52,25 @@ def test_everything_that_depends_on_it_stops_first_and_is_lost_then_once() -> No
     assert ending.lost.result(timeout=0).message == "it broke"
 
 
+def test_an_interrupt_in_the_middle_of_its_end_leaves_nothing_of_that_undone() -> None:
+    calls: list[str] = []
+    ending, dependent = device(), Recorded(calls)
+    interrupts = iter([KeyboardInterrupt])
+
+    def interrupt(_: ContextLostError) -> None:
+        for error in interrupts:
+            raise error
+
+    ending.register(dependent)
+    ending.on_lost(interrupt)
+    ending.on_lost(lambda _: calls.append("callback"))
+    with pytest.raises(KeyboardInterrupt):
+        ending.lose("it broke")
+    assert calls[-1] == "callback"
+    assert ending.lost.result(timeout=0).message == "it broke"
+    ending.lose("again")
+
+
 def test_nothing_can_be_registered_once_it_is_lost() -> None:
     ending = device()
     ending.lose("destroy() was called")

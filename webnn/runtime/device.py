@@ -129,7 +129,13 @@ class Device:
         ending = self._begin_to_end(message)
         if ending is None:
             return
-        error, dependents = ending
+        try:
+            self._end(message, *ending)
+        except BaseException:  # an interrupt; everything in there can be done again
+            self._end(message, *ending)
+            raise
+
+    def _end(self, message: str, error: ContextLostError, dependents: list[Dependent]) -> None:
         for dependent in dependents:
             dependent._stop()
         self.timeline.destroy(error)
