@@ -81,7 +81,7 @@ class _Deadlines:
                 if deadline.function is None:
                     heapq.heappop(self._waiting)
                 elif seconds > 0:
-                    self._changed.wait(seconds)
+                    self._changed.wait(min(seconds, threading.TIMEOUT_MAX))  # a longer wait is an OverflowError
                 else:
                     heapq.heappop(self._waiting)
                     self._left -= 1

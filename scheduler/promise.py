@@ -284,7 +284,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         event = threading.Event()
         unsubscribe = self._subscribe(event.set)
         try:
-            if event.wait(timeout):
+            if event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
                 return
         except BaseException:
             unsubscribe()

@@ -118,6 +118,17 @@ def test_deadlines_come_in_the_order_of_their_times() -> None:
     assert order == [1, 2, 0]
 
 
+def test_a_deadline_in_a_million_years_leaves_the_others() -> None:
+    first, second = Promise[Any](), Promise[Any]()
+    deadline = give_up_after(3e13, first, "late")
+    with pytest.raises(TimeoutError, match="no result after 0"):
+        first.result(timeout=0)  # the thread has begun to wait, or will
+    give_up_after(0.01, second, "late")
+    assert isinstance(second.exception(timeout=5), TimeoutError)
+    assert not first.done()
+    deadline.call_off()
+
+
 def test_a_deadline_keeps_no_promise_alive() -> None:
     promise: Promise[Any] = Promise()
     reference = weakref.ref(promise)

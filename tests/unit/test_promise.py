@@ -349,6 +349,25 @@ def test_a_thread_may_wait_for_a_limited_time() -> None:
     assert promise.result(timeout=0) == 4
 
 
+@pytest.mark.parametrize("timeout", [1e300, float("inf")])
+def test_a_thread_may_wait_for_longer_than_the_system_can_count(timeout: float) -> None:
+    promise: Promise[int] = Promise()
+    ended = threading.Event()
+
+    def resolve_once_waited_for() -> None:
+        while not subscribers(promise) and not ended.is_set():
+            pass
+        resolve(promise, 4)
+
+    thread = threading.Thread(target=resolve_once_waited_for)
+    thread.start()
+    try:
+        assert promise.result(timeout=timeout) == 4
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_awaiting_a_pending_one_without_a_loop_says_what_to_do() -> None:
     promise: Promise[int] = Promise()
     with pytest.raises(InvalidStateError, match=r"in a plain thread use \.result\(\)"):

@@ -164,7 +164,7 @@ def seconds(name: str, value: object) -> float:
     """A duration: a finite number that is not negative."""
     given = float(number(name, value))
     if not 0 <= given < float("inf"):
-        raise ValidationError(f"{name} must be a number of seconds that is not negative, got {shown(value)}")
+        raise ValidationError(f"{name} must be a number of seconds that is finite and not negative, got {shown(value)}")
     return given
 
 
