@@ -46,7 +46,7 @@ def map_file(path: str | os.PathLike[str]) -> MappedArray:
         status = os.fstat(file.fileno())
         data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
     array = np.frombuffer(data, np.uint8).view(MappedArray)
-    array.path, array._identity, array._address = resolved, _identity(status), array.ctypes.data
+    array.path, array._identity, array._address = resolved, _identity(status), _address(array)
     return array
 
 
@@ -60,7 +60,7 @@ def place_in_file(array: np.ndarray[Any, Any]) -> tuple[Path, int] | None:
         base = base.base
     if not isinstance(base, MappedArray) or base.path is None or not array.flags.c_contiguous:
         return None
-    offset = array.ctypes.data - base._address
+    offset = _address(array) - base._address
     try:
         same = base._identity is not None and _identity(os.stat(base.path)) == base._identity
     except OSError:
@@ -76,12 +76,18 @@ def unmap(array: np.ndarray[Any, Any]) -> None:
         root = root.base
     mapped = root.obj if isinstance(root, memoryview) else root
     if isinstance(mapped, mmap.mmap) and _DONT_NEED is not None and array.nbytes >= mmap.PAGESIZE:
-        start = array.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+        start = _address(array) - _address(np.frombuffer(mapped, np.uint8))
         page = start - start % mmap.PAGESIZE
         mapped.madvise(_DONT_NEED, page, start + array.nbytes - page)
 
 
 _DONT_NEED: Final = getattr(mmap, "MADV_DONTNEED", None)
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    """As `array.ctypes.data`, which imports a module, and so fails for what is collected at the end of the program."""
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _identity(status: os.stat_result) -> _Identity:

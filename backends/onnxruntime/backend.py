@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import cache
@@ -25,7 +26,7 @@ from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
-from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files
+from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
 
@@ -61,24 +62,39 @@ class OnnxRuntimeBackend(Backend):
     ) -> Executable:
         model = lower(prepared(graph, cancellation.checkpoint), cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
-        settings = _settings(graph, options)
-        folder, arrays = leave_in_files(proto, model.external)
-        if folder is not None:
-            settings.add_session_config_entry(FOLDER, str(folder))
-        values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
-        if values:
-            settings.add_external_initializers(
-                list(values), [native.PublicOrtValue(value) for value in values.values()]
-            )
-        if store is not None:
-            settings.optimized_model_filepath = str(store / STORED)
-            settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
-            settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
         limit = fold_limit(proto, max(FOLDED_BYTES, GROWTH * graph.constant_bytes))
-        if limit is not None:
-            settings.add_session_config_entry(LIMIT, str(limit))
-        session = _session(settings, proto.SerializeToString(), cancellation, harmful_optimizers(proto))
-        return _executable(graph, model, session, [*arrays.values(), *values.values()])
+        harmful = harmful_optimizers(proto)
+
+        def read(places: Mapping[str, tuple[Path, int]]) -> Executable:
+            """Make the session, which reads the weights in `places` from their files."""
+            settings = _settings(graph, options)
+            folder, arrays = leave_in_files(proto, model.external, places)
+            if folder is not None:
+                settings.add_session_config_entry(FOLDER, str(folder))
+            values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
+            if values:
+                settings.add_external_initializers(
+                    list(values), [native.PublicOrtValue(value) for value in values.values()]
+                )
+            if store is not None:
+                settings.optimized_model_filepath = str(store / STORED)
+                settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
+                settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
+            if limit is not None:
+                settings.add_session_config_entry(LIMIT, str(limit))
+            session = _session(settings, proto.SerializeToString(), cancellation, harmful)
+            return _executable(graph, model, session, [*arrays.values(), *values.values()])
+
+        places = places_in_files(model.external)
+        try:
+            executable = read(places)
+        except OperationError:
+            if places_in_files(model.external) == places:
+                raise
+        else:
+            if places_in_files(model.external) == places:
+                return executable
+        return read({})  # a file was replaced before onnxruntime opened it; the mapping has the weights that it had
 
     def stored_version(self) -> str | None:
         """The sources of the lowering and of this backend, the versions of their dependencies, and the processor."""

@@ -16,21 +16,25 @@ import onnx
 
 from webnn.memory.mapped import place_in_file
 
-__all__ = ["FOLDER", "leave_in_files"]
+__all__ = ["FOLDER", "leave_in_files", "places_in_files"]
 
 FOLDER: Final = "session.model_external_initializers_file_folder_path"
 """The session's option for the one folder in which it finds files."""
 
 
+def places_in_files(external: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, tuple[Path, int]]:
+    """The file and the offset of each array of `external` that was mapped from a file that has not changed since."""
+    return {name: place for name, array in external.items() if (place := place_in_file(array)) is not None}
+
+
 def leave_in_files(
-    model: onnx.ModelProto, external: Mapping[str, np.ndarray[Any, Any]]
+    model: onnx.ModelProto, external: Mapping[str, np.ndarray[Any, Any]], places: Mapping[str, tuple[Path, int]]
 ) -> tuple[Path | None, dict[str, np.ndarray[Any, Any]]]:
-    """Point the declarations in `model` to files, for the arrays of `external` that were mapped from them.
+    """Point the declarations in `model` to files, for the arrays of `external` that have a place in `places`.
 
     Returns:
         The folder of the files, if there are any, and the arrays that have to be given in memory.
     """
-    places = {name: place for name, array in external.items() if (place := place_in_file(array)) is not None}
     folders = Counter[Path]()
     for path, count in Counter(path for path, _ in places.values()).items():
         folders[path.parent] += count
@@ -46,6 +50,7 @@ def leave_in_files(
         else:
             rest[tensor.name] = _aligned(array)
             entries = {"location": "memory"}
+        del tensor.external_data[:]  # of an earlier call
         tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries.items())
     return folder, rest
 

@@ -17,6 +17,9 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 import webnn
 from tests.direct import direct_builder, run_graph
 from webnn.backends.base import Backend
+from webnn.backends.onnxruntime import backend as backend_module
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.backends.onnxruntime.weights import leave_in_files
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
@@ -399,6 +402,43 @@ def test_a_file_that_changed_after_it_was_mapped_is_not_read_by_others(tmp_path:
     onnx.save(MATMUL, other)
     other.replace(path)
     assert place_in_file(constant.constant) is None
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_file_that_changes_while_onnxruntime_compiles_gives_the_weights_that_it_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, removed: bool
+) -> None:
+    path, other = tmp_path / "model.onnx", tmp_path / "other"
+    model = ModelProto()
+    model.CopyFrom(MATMUL)
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    other.write_bytes(bytes((tmp_path / "weights.bin").stat().st_size))
+    graph = imported(str(path))
+
+    def late(*given: Any) -> Any:
+        found = leave_in_files(*given)
+        if removed:
+            (tmp_path / "weights.bin").unlink(missing_ok=True)
+        elif other.exists():
+            other.replace(tmp_path / "weights.bin")
+        return found
+
+    monkeypatch.setattr(backend_module, "leave_in_files", late)
+    x = np.ones((1, 100), np.float32)
+    np.testing.assert_allclose(run_graph(graph, {"x": x}, OnnxRuntimeBackend())["y"], x @ WEIGHT, rtol=1e-5)
+
+
+def test_a_graph_that_is_collected_last_of_all_ends_without_a_word(tmp_path: Path) -> None:
+    """When the variables of `builtins` are cleared, nothing can be imported any more."""
+    path = tmp_path / "model.onnx"
+    onnx.save(MATMUL, path)
+    program = f"""
+import builtins, numpy, webnn
+builtins.kept = graph = webnn.load_onnx({str(path)!r})
+graph.context.compute(graph, {{"x": numpy.ones((1, 100), numpy.float32)}})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_bytes_and_protos_are_read_too() -> None:
