@@ -41,14 +41,12 @@ class _Deadlines:
         self._changed = threading.Condition(reentrant_lock())
         self._waiting: list[tuple[float, int, Deadline]] = []
         self._numbers = itertools.count()  # deadlines are not compared
-        self._left = 0
         self._running = False
 
     def add(self, deadline: Deadline) -> None:
         """Have the function of `deadline` called at its time."""
         with self._changed:
             heapq.heappush(self._waiting, (deadline.time, next(self._numbers), deadline))
-            self._left += 1
             if self._running:
                 self._changed.notify_all()  # all: after a fork, a thread of the parent seems to wait too
                 return
@@ -58,12 +56,18 @@ class _Deadlines:
     def remove(self, deadline: Deadline) -> None:
         """Remove `deadline`, and wake the thread if no other one is left."""
         with self._changed:
+            deadline.function = None
+            if self._next_deadline() is None:
+                self._changed.notify_all()
+
+    def _next_deadline(self) -> Deadline | None:
+        """The earliest one that has not been called off; those before it are removed."""
+        while self._waiting:
+            deadline = self._waiting[0][2]
             if deadline.function is not None:
-                deadline.function = None
-                self._left -= 1
-                if self._left == 0:
-                    self._waiting.clear()
-                    self._changed.notify_all()
+                return deadline
+            heapq.heappop(self._waiting)
+        return None
 
     def _serve(self) -> None:
         while (function := self._next()) is not None:
@@ -75,16 +79,11 @@ class _Deadlines:
     def _next(self) -> Callable[[], object] | None:
         """Wait until the next deadline, and return its function. None if there is no deadline left."""
         with self._changed:
-            while self._waiting:
-                deadline = self._waiting[0][2]
+            while (deadline := self._next_deadline()) is not None:
                 seconds = deadline.time - time.monotonic()
-                if deadline.function is None:
-                    heapq.heappop(self._waiting)
-                elif seconds > 0:
+                if seconds > 0:
                     self._changed.wait(min(seconds, threading.TIMEOUT_MAX))  # a longer wait is an OverflowError
                 else:
-                    heapq.heappop(self._waiting)
-                    self._left -= 1
                     function, deadline.function = deadline.function, None
                     return function
             self._running = False
@@ -93,7 +92,6 @@ class _Deadlines:
     def forked(self, _: int) -> None:
         """Forget all deadlines: their promises and the thread belong to the parent."""
         self._waiting.clear()
-        self._left = 0
         self._running = False
 
 

@@ -150,6 +150,17 @@ def test_a_deadline_that_is_called_off_leaves_the_others() -> None:
     first.cancel()
 
 
+def test_a_deadline_that_was_never_waited_for_takes_no_other_with_it() -> None:
+    """As after an interrupt in the middle of setting one, in whatever state that has left it."""
+    first, second = Promise[Any](), Promise[Any]()
+    never = Deadline(0, lambda: None)
+    give_up_after(0.02, second, "late")
+    never.call_off()
+    give_up_after(0.01, first, "late")
+    assert isinstance(second.exception(timeout=5), TimeoutError)
+    assert isinstance(first.exception(timeout=5), TimeoutError)
+
+
 def test_no_thread_waits_for_a_run_that_has_ended() -> None:
     context, graph, gate = busy_context()
     gate.open()
