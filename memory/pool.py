@@ -15,6 +15,7 @@ cannot be reached is freed, and no longer counted.
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,6 +88,14 @@ class Shelf:
             self.views.append(view)
 
 
+class _Watch(weakref.ref[Buffer]):
+    """A weak reference that knows the size of a buffer that is gone."""
+
+    __slots__ = ("size",)
+
+    size: int
+
+
 class BufferPool:
     """Hands out views and takes them back.
 
@@ -101,7 +110,12 @@ class BufferPool:
         self._lock = reentrant_lock()  # reentrant, because the garbage collector may run a finalizer anywhere
         # The users of a descriptor hold its shelf. When the last of them is freed, so are the shelf and its views.
         self._shelves: weakref.WeakValueDictionary[object, Shelf] = weakref.WeakValueDictionary()
-        self._buffers: weakref.WeakSet[Buffer] = weakref.WeakSet()
+        self._buffers: dict[int, _Watch] = {}
+        self._freed: deque[_Watch] = (
+            deque()
+        )  # not yet subtracted; appended to by the garbage collector, without the lock
+        self._total = 0
+        self._is_total_right = True  # False while it changes: after an interrupt there it is added up anew
         self._peak = 0
 
     def shelf(self, descriptor: MLOperandDescriptor) -> Shelf:
@@ -146,7 +160,23 @@ class BufferPool:
                 shelf.views.clear()
 
     def _allocated(self) -> int:
-        return sum(buffer.size for buffer in self._buffers)
+        # Adding up the buffers each time would take longer the more of them there are. No call comes between the two
+        # halves of a change, since a finalizer may run there that calls this.
+        if not self._is_total_right:
+            for key, watch in list(self._buffers.items()):
+                if watch() is None:
+                    self._buffers.pop(key, None)
+            self._total = sum(watch.size for watch in list(self._buffers.values()))
+            self._is_total_right = True
+        while self._freed:
+            self._is_total_right = False
+            watch = self._freed.popleft()
+            key = id(watch)
+            if key in self._buffers:
+                self._total -= watch.size
+                self._buffers.pop(key, None)
+            self._is_total_right = True
+        return self._total
 
     def _idle(self) -> int:
         return sum(len(shelf.views) * shelf.size for shelf in list(self._shelves.values()))
@@ -175,6 +205,13 @@ class BufferPool:
                     f"the system has no memory for {size} more bytes: {error};"
                     " destroy tensors or drop arrays that are not needed"
                 ) from error
-        self._buffers.add(buffer)
+        self._allocated()
+        self._is_total_right = False
+        watch = _Watch(buffer, self._freed.append)
+        watch.size = size = buffer.size
+        key = id(watch)
+        self._buffers[key] = watch
+        self._total += size
+        self._is_total_right = True
         self._peak = max(self._peak, self._allocated())
         return buffer.view(descriptor)

@@ -466,7 +466,9 @@ class Programs:
             for name in names:
                 rig.write(name, 1)
         rig.run_all()
+        rig.pool.info()
         rig.pool.trim()
+        rig.pool._is_total_right = False  # as an interrupt would leave it
         rig.pool.info()
 
 

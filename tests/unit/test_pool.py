@@ -230,6 +230,32 @@ def test_a_buffer_that_is_lost_on_its_way_is_not_counted_any_more() -> None:
     assert pool.info() == MemoryInfo(0, 0, 64, None)
 
 
+def test_what_is_allocated_is_known_without_a_look_at_every_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = BufferPool(HostAllocator(), 64 * 100)
+    shelf = pool.shelf(described(4))
+    views = [shelf.take() for _ in range(50)]
+    added_up = []
+    monkeypatch.setattr("webnn.memory.pool.sum", lambda sizes: added_up.append(list(sizes)), raising=False)
+    monkeypatch.setattr(pool, "_idle", lambda: 0)
+    views += [shelf.take() for _ in range(50)]
+    del views[30:]
+    assert pool.holds(64 * 70)
+    assert not pool.holds(64 * 70 + 1)
+    assert added_up == []
+
+
+@pytest.mark.parametrize("allocated", [1, 5])
+def test_what_is_allocated_is_added_up_anew_after_an_interrupt(allocated: int) -> None:
+    pool = BufferPool(HostAllocator())
+    shelf = pool.shelf(described(4))
+    views = [shelf.take() for _ in range(5)]
+    pool._total, pool._is_total_right = 7, False
+    del views[allocated:]
+    assert pool.info().in_use == 64 * allocated
+    del views
+    assert pool.info().in_use == 0
+
+
 def test_a_shelf_goes_with_its_idle_buffers() -> None:
     pool = BufferPool(HostAllocator())
     shelf = pool.shelf(described(4))
