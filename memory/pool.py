@@ -111,9 +111,8 @@ class BufferPool:
         # The users of a descriptor hold its shelf. When the last of them is freed, so are the shelf and its views.
         self._shelves: weakref.WeakValueDictionary[object, Shelf] = weakref.WeakValueDictionary()
         self._buffers: dict[int, _Watch] = {}
-        self._freed: deque[_Watch] = (
-            deque()
-        )  # not yet subtracted; appended to by the garbage collector, without the lock
+        # Not subtracted yet. The garbage collector appends to it, without the lock.
+        self._freed: deque[_Watch] = deque()
         self._total = 0
         self._is_total_right = True  # False while it changes: after an interrupt there it is added up anew
         self._peak = 0
