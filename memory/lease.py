@@ -37,7 +37,7 @@ def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """
     if array.nbytes <= SMALL:
         copy = array.copy()
-        copy.setflags(write=False)
+        copy.setflags(False)  # type: ignore[call-arg]  # `write`, by position: a third of the time
         return copy
     lease = array.view(_Lent).view(Lease)
     lease.flags.writeable = False

@@ -94,8 +94,9 @@ class Execution:
                 self._failed(task, error)
                 return self.now - began or 1
             end = self.now = clock()
-            if not work.cost <= end - began < STEADY * work.cost:  # else there is nothing to learn from it
-                work.measured(end - began)
+            spent, cost = end - began, work.cost
+            if not cost <= spent < STEADY * cost:  # else there is nothing to learn from it
+                work.measured(spent)
             with self._lock:
                 renaming.finish(task, outputs, on_lane=on_lane)
             if task.waiters:
@@ -105,7 +106,7 @@ class Execution:
                 renaming.live.pop(task, None)
             if renaming.ended or self._room.waiting:
                 self.tell_ended()
-            return end - began or 1
+            return spent or 1
         except BaseException:
             try:
                 self._put_back(task, outputs)

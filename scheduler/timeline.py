@@ -240,7 +240,10 @@ class Timeline:
                 producer = value.producer
                 promise: Promise[Any] = Promise()
                 source = Read(promise, self.discard)
-                source.name, source.value, source.out, source.filling = name, value, out, False
+                source.name = name  # one by one: four at once would build a tuple
+                source.value = value
+                source.out = out
+                source.filling = False
                 source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source
                 if producer is not None:
