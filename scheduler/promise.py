@@ -119,29 +119,31 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     def _announce(self) -> None:
         """Call the callbacks of a settled promise and of the promises that follow it. There may be thousands."""
         settled, interrupt = deque[Promise[Any]]((self,)), None
+        callback: Callable[[Any], object] | None = None
         tried: object = None
-        while settled:
-            callback: Callable[[Any], object] | None = None
+        while True:
             try:
-                promise = settled[0]
-                if promise._source is not None:  # an interrupt came before `_settle` had done this
-                    promise._source.let_go(promise._result)
-                    promise._source = None
-                if promise._installed is not None:
-                    promise._installed.notify(promise)
-                while promise._callbacks:
-                    callback = promise._callbacks[0]
-                    if isinstance(callback, Follower):
-                        settled.append(callback.follow(promise))
-                    else:
-                        call(callback, promise)
-                    promise._callbacks.popleft()
-                promise._callbacks = None
-                settled.popleft()
+                while settled:  # inside of `try`: only this call knows what else has settled
+                    promise, callback = settled[0], None
+                    if promise._source is not None:  # an interrupt came before `_settle` had done this
+                        promise._source.let_go(promise._result)
+                        promise._source = None
+                    if promise._installed is not None:
+                        promise._installed.notify(promise)
+                    while promise._callbacks:
+                        callback = promise._callbacks[0]
+                        if isinstance(callback, Follower):
+                            settled.append(callback.follow(promise))
+                        else:
+                            call(callback, promise)
+                        promise._callbacks.popleft()
+                    promise._callbacks = None
+                    settled.popleft()
+                break
             except BaseException as error:
                 interrupt = interrupt or error
-                if callback is not None and callback is tried and promise._callbacks:
-                    promise._callbacks.popleft()  # it was interrupted twice: do not try it again
+                if callback is not None and callback is tried and settled and settled[0]._callbacks:
+                    settled[0]._callbacks.popleft()  # it was interrupted twice: do not try it again
                 tried = callback
         if interrupt is not None:
             raise interrupt

@@ -253,7 +253,10 @@ class Programs:
         self.keep(list_of_one[0])
 
         async def settle() -> None:
-            resolve(list_of_one[0], None)
+            try:
+                resolve(list_of_one[0], None)
+            finally:  # asyncio only remembers what a task raises, and the test waits for this
+                resolve(list_of_one[0], None)
 
         cancel = bridge.spawn(settle)
         try:
