@@ -6,9 +6,8 @@
 #
 # Seen with onnxruntime 1.32.0 (numpy imported before): one thread more, and none with the variable set.
 #
-# Why it matters: a process with threads is not one to fork. A pool of processes, or a server that loads its application
-# before it forks its workers, is affected by a mere import; exits of forked children that wait for threads that they do
-# not have were seen.
+# Why it matters: a process with threads is not one to fork, as Python 3.12 and later warn. A server that loads its
+# application before its workers start has the thread by a mere import.
 set -euo pipefail
 
 if [ ! -d /proc/self/task ]; then

@@ -1,8 +1,7 @@
 """The default backend: graphs lowered to ONNX, run by ONNX Runtime with buffers bound in place.
 
-Importing onnxruntime starts a thread for its telemetry. A child that is forked later does not have that thread, and
-waits for it for ever when it exits. So telemetry is off here, unless the program has imported onnxruntime before, or
-has set the variable itself.
+Importing onnxruntime 1.32 starts a thread for its telemetry, which does not go together with forks. So telemetry is off
+here, unless the program has imported onnxruntime before, or has set the variable itself.
 """
 
 import os
