@@ -39,6 +39,12 @@ def event_loop(request: pytest.FixtureRequest) -> Loop:
     return loop_named(request.param)
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loops of a test that is marked with `pytest.mark.anyio`."""
+    return str(request.param)
+
+
 @pytest.fixture
 def error_log() -> ErrorLog:
     """The errors that were logged and not raised; a test that expects them empties `records`."""
@@ -63,10 +69,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run tests that are coroutine functions on the loop they ask for."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
+    """Run tests that are coroutine functions on the loop they ask for; other plugins run those that ask for none."""
     names = pyfuncitem._fixtureinfo.argnames
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or not {"loop", "event_loop"}.intersection(names):
+        return None
     kind = "loop" if "loop" in names else "event_loop"
     chosen = pyfuncitem.funcargs[kind]
     assert isinstance(chosen, Loop)

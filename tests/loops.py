@@ -5,6 +5,9 @@ a way to write the same words: there its coroutine must never suspend, so tests 
 `loop.until(condition)`, which block that thread. What needs tasks and cancellation asks for `event_loop` instead, which
 leaves the plain thread out.
 
+A test that needs neither uvloop, nor a plain thread, nor what is said below, is marked with `pytest.mark.anyio`, which
+runs it on asyncio and trio, or with `pytest.mark.asyncio`.
+
 A test whose code blocks an event loop fails: a heartbeat runs beside it and is late.
 """
 

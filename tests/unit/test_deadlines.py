@@ -242,26 +242,24 @@ def test_a_run_is_kept_by_a_callback() -> None:
         assert context.statistics().dropped == 0
 
 
-def test_cancelling_the_tasks_that_await_runs_drops_them() -> None:
-    async def main() -> None:
-        context, graph, gate = busy_context()
+@pytest.mark.asyncio
+async def test_cancelling_the_tasks_that_await_runs_drops_them() -> None:
+    context, graph, gate = busy_context()
 
-        async def handle() -> None:
-            await context.run(graph, X)
+    async def handle() -> None:
+        await context.run(graph, X)
 
-        first = context.run(graph, X)
-        await asyncio.sleep(0)
-        tasks = [asyncio.create_task(handle()) for _ in range(20)]
-        kept = context.run(graph, X)  # as `shield` would
-        waiting = asyncio.create_task(asyncio.wait_for(kept, 60))
-        await asyncio.sleep(0)
-        for task in [*tasks, waiting]:
-            task.cancel()
-        await asyncio.gather(*tasks, waiting, return_exceptions=True)
-        gate.open()
-        await first
-        assert (await kept)["y"][0] == 2
-        assert context.statistics().dropped == 20
-        context.destroy()
-
-    asyncio.run(main())
+    first = context.run(graph, X)
+    await asyncio.sleep(0)
+    tasks = [asyncio.create_task(handle()) for _ in range(20)]
+    kept = context.run(graph, X)  # as `shield` would
+    waiting = asyncio.create_task(asyncio.wait_for(kept, 60))
+    await asyncio.sleep(0)
+    for task in [*tasks, waiting]:
+        task.cancel()
+    await asyncio.gather(*tasks, waiting, return_exceptions=True)
+    gate.open()
+    await first
+    assert (await kept)["y"][0] == 2
+    assert context.statistics().dropped == 20
+    context.destroy()

@@ -296,45 +296,35 @@ def test_asyncio_gathers_promises() -> None:
     assert asyncio.run(main()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["asyncio", "trio", "anyio"])
-def test_giving_up_after_a_time_leaves_the_promise_alone(kind: str) -> None:
+@pytest.mark.anyio
+async def test_giving_up_after_a_time_leaves_the_promise_alone() -> None:
     promise: Promise[int] = Promise()
-
-    async def asyncio_main() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(promise, 0.001)
-
-    async def trio_main() -> None:
-        with trio.move_on_after(0.001) as scope:
-            await promise
-        assert scope.cancelled_caught
-
-    async def anyio_main() -> None:
-        with anyio.move_on_after(0.001) as scope:
-            await promise
-        assert scope.cancelled_caught
-
-    if kind == "trio":
-        trio.run(trio_main)
-    else:
-        asyncio.run(asyncio_main() if kind == "asyncio" else anyio_main())
+    with anyio.move_on_after(0.001) as scope:
+        await promise
+    assert scope.cancelled_caught
     assert subscribers(promise) == 0
 
 
-def test_what_a_task_was_cancelled_with_is_what_it_sees() -> None:
+@pytest.mark.asyncio
+async def test_giving_up_after_a_time_of_asyncio_leaves_the_promise_alone() -> None:
+    promise: Promise[int] = Promise()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(promise, 0.001)
+    assert subscribers(promise) == 0
+
+
+@pytest.mark.asyncio
+async def test_what_a_task_was_cancelled_with_is_what_it_sees() -> None:
     promise: Promise[int] = Promise()
 
     async def wait() -> None:
         await promise
 
-    async def main() -> None:
-        task = asyncio.ensure_future(wait())
-        await asyncio.sleep(0)
-        task.cancel("for a reason")
-        with pytest.raises(asyncio.CancelledError, match="for a reason"):
-            await task
-
-    asyncio.run(main())
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel("for a reason")
+    with pytest.raises(asyncio.CancelledError, match="for a reason"):
+        await task
     assert resolve(promise, 1)
 
 
@@ -423,17 +413,15 @@ def test_a_wait_that_was_interrupted_holds_up_no_thread() -> None:
     assert futures.wait([promise], timeout=1).done == {promise}
 
 
-def test_asyncio_waits_for_promises_and_wraps_them() -> None:
-    async def main() -> None:
-        promises: list[Promise[int]] = [Promise() for _ in range(3)]
-        thread = threading.Thread(target=lambda: [resolve(p, i) for i, p in enumerate(promises)])
-        asyncio.get_running_loop().call_soon(thread.start)
-        done, pending = await asyncio.wait(promises)  # type: ignore[type-var]  # it asks for asyncio's own futures
-        thread.join()
-        assert (done, pending) == (set(promises), set())
-        assert await asyncio.wrap_future(promises[2]) == 2
-
-    asyncio.run(main())
+@pytest.mark.asyncio
+async def test_asyncio_waits_for_promises_and_wraps_them() -> None:
+    promises: list[Promise[int]] = [Promise() for _ in range(3)]
+    thread = threading.Thread(target=lambda: [resolve(p, i) for i, p in enumerate(promises)])
+    asyncio.get_running_loop().call_soon(thread.start)
+    done, pending = await asyncio.wait(promises)  # type: ignore[type-var]  # it asks for asyncio's own futures
+    thread.join()
+    assert (done, pending) == (set(promises), set())
+    assert await asyncio.wrap_future(promises[2]) == 2
 
 
 @pytest.mark.parametrize("call", ["set_result", "set_exception", "set_running_or_notify_cancel"])
@@ -445,15 +433,13 @@ def test_only_the_runtime_settles_it(call: str) -> None:
     promise.cancel()
 
 
-def test_a_callback_that_is_left_from_an_event_loop_is_called_on_it() -> None:
-    async def main() -> None:
-        promise: Promise[int] = Promise()
-        called: asyncio.Future[threading.Thread] = asyncio.get_running_loop().create_future()
-        promise.add_done_callback(lambda _: called.set_result(threading.current_thread()))
-        settle_on_a_thread(partial(resolve, promise, 1))
-        assert await called is threading.current_thread()
-
-    asyncio.run(main())
+@pytest.mark.asyncio
+async def test_a_callback_that_is_left_from_an_event_loop_is_called_on_it() -> None:
+    promise: Promise[int] = Promise()
+    called: asyncio.Future[threading.Thread] = asyncio.get_running_loop().create_future()
+    promise.add_done_callback(lambda _: called.set_result(threading.current_thread()))
+    settle_on_a_thread(partial(resolve, promise, 1))
+    assert await called is threading.current_thread()
 
 
 def test_a_callback_can_be_taken_back() -> None:
