@@ -6,12 +6,12 @@ to onnxruntime as bytes. Memory: growth of the peak from after the imports to af
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import webnn
-from benchmarks.measure import Report, arguments, in_fresh_process, peak_memory, session
+from benchmarks.measure import Options, Report, in_fresh_process, main, peak_memory, session
 from benchmarks.models import Model, image_model, mlp, tiny
 
 ROUNDS = 5
@@ -69,14 +69,18 @@ def report_on(which: str, rounds: int, models: Path | None, report: Report) -> N
     report.sizes(f"{name}: growth of the peak memory", [a["memory"] for a, _ in both], [b["memory"] for _, b in both])
 
 
+def measure(report: Report, options: Options) -> None:
+    """Add the rows to `report`."""
+    for which in options.some(("image", "large")):
+        report_on(which, 1 if options.is_tiny else options.count(ROUNDS, 2), options.models, report)
+
+
+def child(words: Sequence[str]) -> dict[str, float]:
+    """One build, in a fresh process."""
+    who, which, *folder = words
+    model = model_called(which, Path(folder[0]) if folder else None)
+    return {"ours": build_ours, "raw": build_raw}[who](model)
+
+
 if __name__ == "__main__":
-    options = arguments("How long does a build take, and how much memory?")
-    if options.child:
-        who, which, *folder = options.child
-        model = model_called(which, Path(folder[0]) if folder else None)
-        print(json.dumps({"ours": build_ours, "raw": build_raw}[who](model)))
-    else:
-        report = Report("Building in a fresh process, the backend loaded; raw is onnxruntime from a model's bytes")
-        for which in ("image", "large"):
-            report_on(which, max(2, int(ROUNDS * options.scale)), options.models, report)
-        report.show(options.json)
+    main(measure, peer="onnxruntime", child=child)

@@ -7,14 +7,13 @@ the conclusions.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import webnn
-from benchmarks.measure import Report, arguments, in_turn, seconds_per
+from benchmarks.measure import Options, Report, in_turn, main, seconds_per
 from benchmarks.models import image_model, mlp, tiny
 from webnn.backends.base import Cancellation, CompileOptions
 from webnn.backends.disk_cache import DiskCache
@@ -33,23 +32,20 @@ def graphs(models: Path | None) -> Iterator[tuple[str, Graph]]:
             yield f"{model.name}, {graph.constant_bytes / 1e6:.3g} MB", graph
 
 
-async def measure(report: Report, models: Path | None, scale: float) -> None:
+async def measure(report: Report, options: Options) -> None:
     """Add a row for each graph to `report`."""
-    backend, options = OnnxRuntimeBackend(), CompileOptions()
-    count = max(1, int(COUNT * scale))
+    backend, compile_options = OnnxRuntimeBackend(), CompileOptions()
+    count = options.count(COUNT)
     with tempfile.TemporaryDirectory() as folder:
         cache = DiskCache(Path(folder))
-        for name, graph in graphs(models):
-            compiled = partial(backend.compile, graph, options, Cancellation())
-            found = partial(cache.compile, backend, graph, options, Cancellation())
+        for name, graph in options.some(list(graphs(options.models)), 2):
+            compiled = partial(backend.compile, graph, compile_options, Cancellation())
+            found = partial(cache.compile, backend, graph, compile_options, Cancellation())
             found()
             kinds = {"found": partial(seconds_per, count, found), "compiled": partial(seconds_per, count, compiled)}
-            times = await in_turn(ROUNDS, kinds)
+            times = await in_turn(options.rounds(ROUNDS), kinds)
             report.times(name, times["found"], times["compiled"], "ms")
 
 
 if __name__ == "__main__":
-    options = arguments("For which graphs does the disk cache pay?")
-    report = Report("Ready to run: found in the disk cache ('webnn') against compiled ('raw')")
-    asyncio.run(measure(report, options.models, options.scale))
-    report.show(options.json)
+    main(measure, peer="compiled")

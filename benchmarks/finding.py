@@ -6,12 +6,11 @@ plain sum of the weights as 64-bit words, which reads them once and tells hardly
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import numpy as np
 
-from benchmarks.measure import Report, arguments, in_turn, seconds_per
+from benchmarks.measure import Options, Report, in_turn, main, seconds_per
 from webnn.backends.base import Cancellation, CompileOptions
 from webnn.backends.digests import array_digest
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -24,27 +23,28 @@ from webnn.runtime.draft import Draft
 ROUNDS = 9
 
 
-async def measure(report: Report, scale: float) -> None:
+async def measure(report: Report, options: Options) -> None:
     """Add the rows to `report`."""
     rng = np.random.default_rng(0)
-    rounds = max(3, int(ROUNDS * scale))
-    for side, count in ((16, 2000), (512, 200), (4000, 3)):
+    rounds = options.rounds(ROUNDS)
+    for side, count in options.some(((16, 2000), (512, 200), (4000, 3))):
+        repetitions = options.count(count, 2)
         weights = rng.random((side, side), np.float32)
         words, size = weights.reshape(-1).view(np.uint64), f"{weights.nbytes / 1e6:.3g} MB"
         kinds = {
-            "digest": partial(seconds_per, count, partial(array_digest, weights)),
-            "sum": partial(seconds_per, count, partial(words.sum, dtype=np.uint64)),
+            "digest": partial(seconds_per, repetitions, partial(array_digest, weights)),
+            "sum": partial(seconds_per, repetitions, partial(words.sum, dtype=np.uint64)),
         }
         times = await in_turn(rounds, kinds)
-        report.times(f"digest of {size}; raw: the sum of its words", times["digest"], times["sum"])
+        report.times(f"digest of {size}", times["digest"], times["sum"], peer="sum of its words")
         graph, cache, backend = _product(weights), SessionCache(), OnnxRuntimeBackend()
         find = partial(cache.compile, backend, graph, CompileOptions(), Cancellation())
         compile = partial(backend.compile, graph, CompileOptions(), Cancellation())
         find()
-        few = max(1, count // 20)
+        few = max(1, repetitions // 20)
         kinds = {"find": partial(seconds_per, few, find), "compile": partial(seconds_per, few, compile)}
         times = await in_turn(rounds, kinds)
-        report.times(f"a product with {size} found; raw: compiled", times["find"], times["compile"])
+        report.times(f"a product with {size}, found", times["find"], times["compile"], peer="compiled")
 
 
 def _product(weights: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Graph:
@@ -54,7 +54,4 @@ def _product(weights: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Grap
 
 
 if __name__ == "__main__":
-    options = arguments("What does it cost to find a graph that was compiled before?")
-    report = Report("Found in the session cache ('webnn') against compiled, and its digest against a plain sum ('raw')")
-    asyncio.run(measure(report, options.scale))
-    report.show(options.json)
+    main(measure, peer="compiled")

@@ -1,7 +1,39 @@
-"""What the benchmarks share: alternating rounds, ratios with their spread, one report as a table or as JSON.
+"""What the benchmarks share: alternating rounds, the peers, and a report of ratios with their spread.
 
 A machine that does other things at the same time makes single timings worthless. So the peers take turns, round by
 round; each round gives one ratio, and what is reported is their median with the smallest and the largest.
+
+A benchmark is a module here whose docstring asks a question (first line) and says how it is answered (the rest):
+
+    '''How fast is a sum?
+
+    Raw: Python's own.
+    '''
+
+    async def measure(report: Report, options: Options) -> None:
+        numbers, array = list(range(1000)), np.arange(1000)
+        count = options.count(5000)                                # calls in each turn, fewer with --scale small
+        times = await in_turn(
+            options.rounds(7),
+            {
+                "ours": lambda: seconds_per(count, array.sum),     # a peer gives the seconds per item of one turn,
+                "raw": lambda: seconds_per(count, lambda: sum(numbers)),  # at once or as an awaitable
+            },
+        )
+        report.times("a sum of 1000 numbers", times["ours"], times["raw"], bar=0.5)
+
+    if __name__ == "__main__":
+        main(measure, peer="sum()")
+
+- `report.times` (seconds, lower is better), `report.rates` (seconds per item, shown as items per second, higher is
+  better) and `report.sizes` (bytes) add a row beside a peer; `report.figure` one without a peer, in any unit. Each
+  takes `bar=`, the ratio (or figure) to be reached. `peer=` names another peer than the one given to `main`;
+  `subject=` makes a row that shows another library in place of webnn. `report.notes.append` adds a line of text.
+- `figures_in_turn` is for peers that give several figures in each turn, such as a rate and a latency.
+- `options.count`, `options.rounds` and `options.some` scale the work down. With `--scale tiny` a benchmark must take a
+  second or two: a test runs all of them that way.
+- Raise `Skipped("...")` where something is missing that cannot be done without.
+- `session` and `bound` are raw onnxruntime; `benchmarks/models.py` has networks in WebNN and as ONNX files.
 """
 
 from __future__ import annotations
@@ -12,42 +44,43 @@ import gc
 import importlib.util
 import inspect
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from types import FunctionType
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import numpy as np
 import onnxruntime
-from rich.console import Console
-from rich.table import Table
 
-import webnn
+from benchmarks.plot import drawn
+from benchmarks.report import Report, described
 from webnn.backends.onnxruntime import native
 
 __all__ = [
     "IDLE",
     "LOOPS",
+    "Options",
     "Report",
-    "Row",
-    "arguments",
+    "Skipped",
     "bound",
     "busy_after",
+    "figures_in_turn",
     "in_fresh_process",
     "in_turn",
     "installed_loops",
+    "main",
     "peak_memory",
     "resident_memory",
     "run_on",
     "seconds_per",
     "session",
 ]
+
+T = TypeVar("T")
 
 LOOPS: Final = ("asyncio", "uvloop", "trio")
 
@@ -83,16 +116,29 @@ def busy_after(run: Callable[[], object]) -> float:
 
 
 async def in_turn(rounds: int, kinds: Mapping[str, Kind]) -> dict[str, list[float]]:
-    """What each kind gives in each of `rounds` rounds, after one that only warms up."""
-    times: dict[str, list[float]] = {name: [] for name in kinds}
+    """The seconds that each kind gives in each of `rounds` rounds, after one that only warms up."""
+    return await _in_turn(rounds, kinds)
+
+
+async def figures_in_turn(
+    rounds: int, kinds: Mapping[str, Callable[[], Mapping[str, float] | Awaitable[Mapping[str, float]]]]
+) -> dict[str, dict[str, list[float]]]:
+    """As `in_turn`, for kinds that give several figures at a time: by kind, by figure, a value per round."""
+    turns = await _in_turn(rounds, kinds)
+    return {kind: {name: [turn[name] for turn in given] for name in given[0]} for kind, given in turns.items()}
+
+
+async def _in_turn(rounds: int, kinds: Mapping[str, Callable[[], Any]]) -> dict[str, list[Any]]:
+    results: dict[str, list[Any]] = {name: [] for name in kinds}
     for round_ in range(rounds + 1):
-        for name, kind in kinds.items():
+        # There and back, so that none always comes after the same other one.
+        for name in list(kinds) if round_ % 2 else reversed(list(kinds)):
             time.sleep(_SETTLE)  # noqa: ASYNC251 (nothing else is to run now)
-            spent = kind()
-            seconds = await spent if inspect.isawaitable(spent) else spent
+            given = kinds[name]()
+            result = await given if inspect.isawaitable(given) else given
             if round_:
-                times[name].append(seconds)
-    return times
+                results[name].append(result)
+    return results
 
 
 def installed_loops() -> list[str]:
@@ -181,105 +227,101 @@ def in_fresh_process(module: str, *words: str) -> dict[str, float]:
     return result
 
 
-# The report.
+# The program.
 
 
-@dataclass(slots=True)
-class Row:
-    """One figure: ours beside raw onnxruntime's, round by round.
+class Skipped(Exception):  # noqa: N818 (no error)
+    """The benchmark cannot be run here; its message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is given on the command line.
 
     Attributes:
-        what: was measured.
-        ours: a value per round.
-        raw: likewise of raw onnxruntime.
-        unit: of both.
-        better: which ratio is the better one.
+        scale: 1 for the full length.
+        models: a folder of real models; None for the one beside the repository.
     """
 
-    what: str
-    ours: Sequence[float]
-    raw: Sequence[float]
-    unit: str
-    better: Literal["lower", "higher"]
+    scale: float = 1.0
+    models: Path | None = None
 
     @property
-    def ratios(self) -> list[float]:
-        """Ours / raw, round by round."""
-        return [a / b for a, b in zip(self.ours, self.raw, strict=True)]
+    def is_tiny(self) -> bool:
+        """Whether the figures do not matter, only that the benchmark runs."""
+        return self.scale < SCALES["small"]
+
+    def count(self, whole: int, least: int = 1) -> int:
+        """How many of `whole` repetitions."""
+        return max(least, round(whole * self.scale))
+
+    def rounds(self, whole: int = 7) -> int:
+        """How many rounds: all of them, since the spread needs them, but one in a tiny run."""
+        return 1 if self.is_tiny else whole
+
+    def some(self, cases: Sequence[T], few: int = 1) -> Sequence[T]:
+        """All cases, but the first `few` in a tiny run."""
+        return cases[:few] if self.is_tiny else cases
 
 
-@dataclass(slots=True)
-class Report:
-    """The answer to one question."""
+SCALES: Final = {"tiny": 0.001, "small": 0.1, "full": 1.0}
 
-    question: str
-    rows: list[Row] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def times(self, what: str, ours: Sequence[float], raw: Sequence[float], unit: Literal["us", "ms"] = "us") -> None:
-        """A row of times, given in seconds; shorter is better."""
-        factor = 1e6 if unit == "us" else 1e3
-        self.rows.append(Row(what, [t * factor for t in ours], [t * factor for t in raw], unit, "lower"))
-
-    def rates(self, what: str, ours: Sequence[float], raw: Sequence[float], unit: str = "/s") -> None:
-        """A row of rates, given as seconds per item; more is better."""
-        self.rows.append(Row(what, [1 / t for t in ours], [1 / t for t in raw], unit, "higher"))
-
-    def sizes(self, what: str, ours: Sequence[float], raw: Sequence[float]) -> None:
-        """A row of bytes; less is better."""
-        self.rows.append(Row(what, [b / 1e6 for b in ours], [b / 1e6 for b in raw], "MB", "lower"))
-
-    def show(self, as_json: str | None) -> None:
-        """Print a table; or JSON, to the file `as_json` or to the standard output if that is "-"."""
-        if as_json is None:
-            self._print_table()
-            return
-        text = json.dumps(self._figures(), indent=1)
-        if as_json == "-":
-            print(text)
-        else:
-            Path(as_json).write_text(text + "\n", encoding="utf-8")
-
-    def _print_table(self) -> None:
-        table = Table(title=self.question, title_justify="left", caption="\n".join(self.notes), caption_justify="left")
-        table.add_column("what")
-        for column in ("webnn", "raw", "webnn / raw", "spread"):
-            table.add_column(column, justify="right")
-        table.add_column("better")
-        for row in self.rows:
-            ratios = row.ratios
-            table.add_row(
-                row.what,
-                f"{statistics.median(row.ours):.4g} {row.unit}",
-                f"{statistics.median(row.raw):.4g} {row.unit}",
-                f"{statistics.median(ratios):.2f}",
-                f"{min(ratios):.2f} .. {max(ratios):.2f}",
-                row.better,
-            )
-        Console().print(table)
-
-    def _figures(self) -> dict[str, Any]:
-        rows = []
-        for row in self.rows:
-            ratios = row.ratios
-            ratio = {"median": statistics.median(ratios), "smallest": min(ratios), "largest": max(ratios)}
-            rows.append({**asdict(row), "ratio": ratio})
-        machine = {
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "onnxruntime": onnxruntime.__version__,
-            "numpy": np.__version__,
-            "webnn": webnn.__version__,
-        }
-        return {"question": self.question, "machine": machine, "rows": rows, "notes": self.notes}
+Measure: TypeAlias = Callable[[Report, Options], "Coroutine[Any, Any, None] | None"]
+"""Adds rows to a report; a coroutine is run on asyncio."""
 
 
-def arguments(question: str) -> argparse.Namespace:
-    """The options that all benchmarks have; `child` holds the words for a fresh process."""
+def main(
+    measure: Measure,
+    *,
+    peer: str = "raw",
+    child: Callable[[Sequence[str]], Mapping[str, float]] | None = None,
+) -> None:
+    """The program of a benchmark: reads the command line, measures, shows.
+
+    Args:
+        measure: adds the rows. The docstring of its module is the question, and how it is answered.
+        peer: the name of the peer.
+        child: what `in_fresh_process` runs, given its words.
+    """
+    module = cast(FunctionType, measure).__globals__
+    question, _, method = inspect.cleandoc(module["__doc__"]).partition("\n\n")
+    given = _parser(question).parse_args()
+    if given.child:
+        assert child is not None
+        print(json.dumps(child(given.child)))
+        return
+    options = Options(given.scale, given.models)
+    report = Report(Path(module["__file__"]).stem, question, peer, method, scale=options.scale)
+    try:
+        running = measure(report, options)
+        if running is not None:
+            asyncio.run(running)
+    except Skipped as reason:
+        print(f"skipped: {reason}")
+        return
+    report.about = described()
+    if given.json == "-":
+        print(report.json(), end="")
+        return
+    report.show()
+    if given.json is not None:
+        report.write(Path(given.json))
+    if given.svg is not None:
+        given.svg.write_text(drawn(report), encoding="utf-8")
+
+
+def scale_of(text: str) -> float:
+    """A scale as it is given on the command line: a number, or one of `SCALES`."""
+    return SCALES[text] if text in SCALES else float(text)
+
+
+def _parser(question: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=question)
-    parser.add_argument("--scale", type=float, default=1.0, help="0.1 for a tenth of the work")
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="figures as JSON instead of a table")
+    parser.add_argument(
+        "--scale", type=scale_of, default=1.0, help="0.1 (or small) for a tenth of the work; tiny to see that it runs"
+    )
+    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write the figures as JSON, too")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the ratios, too")
     parser.add_argument("--models", type=Path, help="folder of models; default: shared/models beside the repository")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 import webnn
-from benchmarks.measure import Report, arguments, bound, in_turn, seconds_per, session
-from benchmarks.models import Model, image_model
+from benchmarks.measure import Options, Report, bound, in_turn, main, seconds_per, session
+from benchmarks.models import image_model
 
 FRAMES, ROUNDS, BEAT = 30, 7, 0.002
 
@@ -31,12 +31,14 @@ async def lateness(work: Callable[[], Awaitable[object]]) -> float:
 
     beating = asyncio.create_task(beat())
     await work()
+    await asyncio.sleep(2 * BEAT)  # so that the last beat is counted, which the work may have held up
     beating.cancel()
     return float(np.percentile(late, 99))
 
 
-async def measure(model: Model, frames: int, report: Report) -> None:
-    """Add the figures of `model` to `report`."""
+async def measure(report: Report, options: Options) -> None:
+    """Add the rows to `report`."""
+    model, frames, rounds = image_model(options.models), options.count(FRAMES, 3), options.rounds(ROUNDS)
     (name, frame), (output, shape) = model.input, model.output
     async with webnn.ML().create_context(accelerated=False) as context:
         graph = await model.build(context.create_graph_builder())
@@ -69,18 +71,15 @@ async def measure(model: Model, frames: int, report: Report) -> None:
                 await loop.run_in_executor(None, one_raw)
 
         times = await in_turn(
-            ROUNDS, {"raw": lambda: seconds_per(frames, one_raw), "naive": naive, "blocking": blocking}
+            rounds, {"raw": lambda: seconds_per(frames, one_raw), "naive": naive, "blocking": blocking}
         )
-        report.rates(f"{model.name}, awaiting each frame", times["naive"], times["raw"])
+        report.rates(f"{model.name}, awaiting each frame", times["naive"], times["raw"], bar=0.95)
         report.rates(f"{model.name}, blocking compute", times["blocking"], times["raw"])
-        late = await in_turn(ROUNDS, {"naive": lambda: lateness(naive), "raw": lambda: lateness(in_executor)})
+        late = await in_turn(rounds, {"naive": lambda: lateness(naive), "raw": lambda: lateness(in_executor)})
         report.times("lateness of the event loop, 99th percentile", late["naive"], late["raw"], "ms")
         result = await context.run(graph, {name: frame})
         report.notes.append(f"largest difference from raw onnxruntime: {np.abs(result[output] - one_raw()).max():.1e}")
 
 
 if __name__ == "__main__":
-    options = arguments("How fast is a real model in the naive loop?")
-    report = Report("A real model in the loop that a person writes first; raw is preallocated io-binding")
-    asyncio.run(measure(image_model(options.models), max(3, int(FRAMES * options.scale)), report))
-    report.show(options.json)
+    main(measure, peer="io-binding")

@@ -6,13 +6,12 @@ One operator at a time in a session of raw onnxruntime: with the backend's passe
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.measure import Report, arguments, bound, in_turn, seconds_per, session
+from benchmarks.measure import Options, Report, bound, in_turn, main, seconds_per, session
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.passes.pipeline import prepared
@@ -70,20 +69,17 @@ def run_of(graph: Graph) -> Callable[[], None]:
     return bound(session(model.SerializeToString()), {"x": x}, {"y": np.zeros(graph.outputs["y"].shape, np.float32)})
 
 
-async def measure(report: Report, scale: float) -> None:
+async def measure(report: Report, given: Options) -> None:
     """Add a row for each case to `report`."""
-    for op, shape, options in CASES:
+    for op, shape, options in given.some(CASES, 2):
         graph = one_operator(op, shape, options)
         ours, plain = run_of(prepared(graph)), run_of(graph)
-        count = max(3, int(SECONDS * scale / max(seconds_per(3, plain), 1e-6)))
+        count = max(3, int(SECONDS * given.scale / max(seconds_per(3, plain), 1e-6)))
         kinds = {"ours": lambda: seconds_per(count, ours), "plain": lambda: seconds_per(count, plain)}  # noqa: B023
-        times = await in_turn(ROUNDS, kinds)
+        times = await in_turn(given.rounds(ROUNDS), kinds)
         what = " ".join([op, str([*shape]), *(f"{name} {value}" for name, value in options.items())])
         report.times(what, times["ours"], times["plain"], "us")
 
 
 if __name__ == "__main__":
-    given = arguments("What do the accurate forms of operators cost?")
-    table = Report("Operators as the backend computes them ('webnn') against plain ONNX ('raw')")
-    asyncio.run(measure(table, given.scale))
-    table.show(given.json)
+    main(measure, peer="plain ONNX")

@@ -11,13 +11,13 @@ import time
 import numpy as np
 
 import webnn
-from benchmarks.measure import Report, arguments, in_turn, installed_loops, run_on, seconds_per, session
+from benchmarks.measure import Options, Report, in_turn, installed_loops, main, run_on, seconds_per, session
 from benchmarks.models import tiny
 
 CALLS, ROUNDS = 2000, 7
 
 
-async def measure(calls: int) -> dict[str, list[float]]:
+async def on_this_loop(calls: int, rounds: int) -> dict[str, list[float]]:
     """Seconds per call of each kind on the event loop that runs this."""
     model = tiny()
     name, data = model.input
@@ -52,7 +52,7 @@ async def measure(calls: int) -> dict[str, list[float]]:
 
         raw = session(model.onnx())
         return await in_turn(
-            ROUNDS,
+            rounds,
             {
                 "raw": lambda: seconds_per(calls, lambda: raw.run(None, {name: data})),
                 "round trip": round_trip,
@@ -62,12 +62,16 @@ async def measure(calls: int) -> dict[str, list[float]]:
         )
 
 
-if __name__ == "__main__":
-    options = arguments("What does the runtime itself cost?")
-    report = Report("The runtime's own cost, on relu(x + 1) of 2x3 float32; raw is session.run")
+def measure(report: Report, options: Options) -> None:
+    """Add the rows to `report`."""
     for loop in installed_loops():
-        times = run_on(loop, lambda: measure(max(100, int(CALLS * options.scale))))
-        for kind in ("round trip", "pipelined dispatch", *(["blocking compute"] if loop == "asyncio" else [])):
-            what = kind if kind == "blocking compute" else f"{kind}, {loop}"
-            report.times(what, times[kind], times["raw"])
-    report.show(options.json)
+        times = run_on(loop, lambda: on_this_loop(options.count(CALLS, 10), options.rounds(ROUNDS)))
+        factor = 1.5 if loop == "trio" else 1.0
+        report.times(f"round trip, {loop}", times["round trip"], times["raw"], bar=2.0 * factor)
+        report.times(f"pipelined dispatch, {loop}", times["pipelined dispatch"], times["raw"], bar=1.5 * factor)
+        if loop == "asyncio":
+            report.times("blocking compute", times["blocking compute"], times["raw"], bar=2.3)
+
+
+if __name__ == "__main__":
+    main(measure, peer="session.run")

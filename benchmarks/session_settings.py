@@ -6,12 +6,11 @@ Onnxruntime alone, in both columns: with the setting, and with onnxruntime's def
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.measure import Report, arguments, bound, busy_after, in_turn, seconds_per, session
+from benchmarks.measure import Options, Report, bound, busy_after, in_turn, main, seconds_per, session
 from benchmarks.models import Model, image_model, tiny
 
 RUNS, FRAMES, ROUNDS = 5000, 30, 7
@@ -47,13 +46,14 @@ def with_host_work(run: Run) -> Run:
     return run_and_work
 
 
-async def measure(report: Report, images: Sequence[Model], scale: float) -> None:
+async def measure(report: Report, options: Options) -> None:
     """Add a row for each setting to `report`."""
-    runs, frames = max(100, int(RUNS * scale)), max(3, int(FRAMES * scale))
+    images = [image_model(options.models, variant) for variant in range(2)]
+    runs, frames = options.count(RUNS, 100), options.count(FRAMES, 3)
 
     async def row(what: str, ours: Run, default: Run, count: int) -> None:
         kinds = {"ours": lambda: seconds_per(count, ours), "default": lambda: seconds_per(count, default)}
-        times = await in_turn(ROUNDS, kinds)
+        times = await in_turn(options.rounds(ROUNDS), kinds)
         report.times(what, times["ours"], times["default"], "us" if count == runs else "ms")
 
     small = tiny()
@@ -67,12 +67,11 @@ async def measure(report: Report, images: Sequence[Model], scale: float) -> None
     await row("two sessions in turn: spin for 300 us", in_a_row(brief), in_a_row(default), frames)
     await row("with host work: spin for 300 us", with_host_work(brief[0]), with_host_work(default[0]), frames)
     await row("with host work: never spin", with_host_work(never), with_host_work(default[0]), frames)
-    after = await in_turn(3, {"ours": lambda: busy_after(brief[0]), "default": lambda: busy_after(default[0])})
+    after = await in_turn(
+        options.rounds(3), {"ours": lambda: busy_after(brief[0]), "default": lambda: busy_after(default[0])}
+    )
     report.times("processor time after a run: spin for 300 us", after["ours"], after["default"], "ms")
 
 
 if __name__ == "__main__":
-    options = arguments("What do the session settings give?")
-    report = Report("Settings of onnxruntime's sessions ('webnn') against its defaults ('raw')")
-    asyncio.run(measure(report, [image_model(options.models, variant) for variant in range(2)], options.scale))
-    report.show(options.json)
+    main(measure, peer="default")

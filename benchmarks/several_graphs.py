@@ -6,7 +6,6 @@ the other session's. Raw: two sessions, and one, on arrays that are bound before
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import statistics
 import time
@@ -15,14 +14,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import webnn
-from benchmarks.measure import IDLE, Report, arguments, bound, busy_after, in_turn, seconds_per, session
-from benchmarks.models import Model, image_model
+from benchmarks.measure import IDLE, Options, Report, bound, busy_after, in_turn, main, seconds_per, session
+from benchmarks.models import image_model
 
 FRAMES, ROUNDS = 30, 7
 
 
-async def measure(models: Sequence[Model], frames: int, report: Report) -> None:
+async def measure(report: Report, options: Options) -> None:
     """Add the figures of two models of the same kind to `report`."""
+    models = [image_model(options.models, variant) for variant in range(2)]
+    frames, rounds = 2 * options.count(FRAMES // 2, 2), options.rounds(ROUNDS)
     (name, frame), (output, shape) = models[0].input, models[0].output
     async with webnn.ML().create_context(accelerated=False) as context:
         graphs = [await model.build(context.create_graph_builder()) for model in models]
@@ -51,7 +52,7 @@ async def measure(models: Sequence[Model], frames: int, report: Report) -> None:
             return seconds_per(frames, next_run)
 
         times = await in_turn(
-            ROUNDS,
+            rounds,
             {
                 "ours, one": lambda: ours(graphs[:1]),
                 "ours, in turn": lambda: ours(graphs),
@@ -69,14 +70,10 @@ async def measure(models: Sequence[Model], frames: int, report: Report) -> None:
         def once() -> object:
             return context.compute(graphs[0], {name: frame})
 
-        after = await in_turn(ROUNDS, {"ours": lambda: busy_after(once), "raw": lambda: busy_after(runs[0])})
+        after = await in_turn(rounds, {"ours": lambda: busy_after(once), "raw": lambda: busy_after(runs[0])})
         report.times(f"processor time in the {IDLE * 1e3:.0f} ms after a run", after["ours"], after["raw"], "ms")
     report.notes.append(f"both are {models[0].name}, with weights of their own")
 
 
 if __name__ == "__main__":
-    options = arguments("What does it cost to run two graphs in turn?")
-    report = Report("Two graphs in turn, and the process after the last run; raw is preallocated io-binding")
-    models = [image_model(options.models, variant) for variant in range(2)]
-    asyncio.run(measure(models, 2 * max(2, int(FRAMES * options.scale / 2)), report))
-    report.show(options.json)
+    main(measure, peer="io-binding")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import threading
+from collections.abc import Sequence
 
 import webnn
-from benchmarks.measure import Report, arguments, in_fresh_process, resident_memory, session
+from benchmarks.measure import Options, Report, in_fresh_process, main, resident_memory, session
 from benchmarks.models import mlp, tiny
 
 ROUND_TRIPS, BUILDS = 1_000_000, 20_000
@@ -74,20 +74,23 @@ def soak(part: str, who: str, count: int) -> dict[str, float]:
     return {"memory": after, "grown": after - before, "threads": threading.active_count() - threads, "pending": pending}
 
 
+def measure(report: Report, options: Options) -> None:
+    """Add the rows to `report`."""
+    for part, whole in (("round trips", ROUND_TRIPS), ("builds", BUILDS)):
+        count = options.count(whole, 100)
+        ours, raw = (in_fresh_process("benchmarks.soak", part, who, str(count)) for who in ("ours", "raw"))
+        report.sizes(f"memory after {count} {part}", [ours["memory"]], [raw["memory"]])
+        report.figure(f"grown by, during {count} {part}", [ours["grown"] / 1e6], "MB")
+        report.figure(f"threads left after {count} {part}", [ours["threads"]], "threads", bar=0)
+        report.figure(f"promises pending after {count} {part}", [ours["pending"]], "promises", bar=0)
+        report.notes.append(f"{count} {part}: onnxruntime alone has grown by {raw['grown'] / 1e6:.1f} MB")
+
+
+def child(words: Sequence[str]) -> dict[str, float]:
+    """One part, in a fresh process."""
+    part, who, count = words
+    return soak(part, who, int(count))
+
+
 if __name__ == "__main__":
-    options = arguments("Does anything stay behind?")
-    if options.child:
-        part, who, count = options.child
-        print(json.dumps(soak(part, who, int(count))))
-    else:
-        report = Report("Resident memory after long use; raw is onnxruntime alone")
-        for part, whole in (("round trips", ROUND_TRIPS), ("builds", BUILDS)):
-            count = max(100, int(whole * options.scale))
-            ours, raw = (in_fresh_process("benchmarks.soak", part, who, str(count)) for who in ("ours", "raw"))
-            report.sizes(f"{count} {part}", [ours["memory"]], [raw["memory"]])
-            report.notes.append(
-                f"{count} {part}: grown by {ours['grown'] / 1e6:.1f} MB since the warm-up,"
-                f" raw {raw['grown'] / 1e6:.1f} MB;"
-                f" left: {ours['threads']:.0f} threads, {ours['pending']:.0f} pending promises"
-            )
-        report.show(options.json)
+    main(measure, peer="onnxruntime", child=child)

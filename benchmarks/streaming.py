@@ -8,7 +8,6 @@ thread.
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 import time
@@ -19,7 +18,7 @@ import numpy as np
 from onnxruntime import InferenceSession
 
 import webnn
-from benchmarks.measure import Report, arguments, bound, in_turn, session
+from benchmarks.measure import Options, Report, bound, in_turn, main, session
 from benchmarks.models import Model, image_model
 
 FRAMES, ROUNDS = 60, 5
@@ -94,8 +93,9 @@ def every_other(raw: InferenceSession, host: HostWork, count: int) -> list[Array
     return [result for pair in zip(*halves, strict=True) for result in pair]
 
 
-async def measure(model: Model, frames: int, report: Report) -> None:
-    """Add the figures of `model` to `report`."""
+async def measure(report: Report, options: Options) -> None:
+    """Add the rows to `report`."""
+    model, frames = image_model(options.models), 2 * options.count(FRAMES // 2, 2)
     host = HostWork(model)
     async with webnn.ML().create_context(accelerated=False) as context:
         graph = await model.build(context.create_graph_builder())
@@ -122,7 +122,7 @@ async def measure(model: Model, frames: int, report: Report) -> None:
             return (time.perf_counter() - started) / frames
 
         times = await in_turn(
-            ROUNDS,
+            options.rounds(ROUNDS),
             {
                 "sequential": lambda: timed(sequential, default),
                 "worker": lambda: timed(with_worker, single),
@@ -132,15 +132,12 @@ async def measure(model: Model, frames: int, report: Report) -> None:
             },
         )
     tuned = [min(pair) for pair in zip(times["worker"], times["every other"], strict=True)]
-    report.rates("generator / sequential loop", times["generator"], times["sequential"])
-    report.rates("functions / sequential loop", times["functions"], times["sequential"])
-    report.rates("generator / tuned by hand", times["generator"], tuned)
-    report.rates("functions / tuned by hand", times["functions"], tuned)
+    report.rates("a plain generator", times["generator"], times["sequential"], peer="sequential loop")
+    report.rates("functions", times["functions"], times["sequential"], peer="sequential loop", bar=1.3)
+    report.rates("a plain generator", times["generator"], tuned, peer="tuned by hand", bar=0.9)
+    report.rates("functions", times["functions"], tuned, peer="tuned by hand", bar=0.95)
     report.notes.append(f"the network is {model.name}")
 
 
 if __name__ == "__main__":
-    options = arguments("How many frames per second with work on the host?")
-    report = Report("Frames per second with work on the host before and after each")
-    asyncio.run(measure(image_model(options.models), 2 * max(2, int(FRAMES * options.scale / 2)), report))
-    report.show(options.json)
+    main(measure, peer="onnxruntime")
