@@ -20,6 +20,7 @@ __all__ = [
     "OrtDevice",
     "OrtValue",
     "PublicOrtValue",
+    "RunOptions",
     "SessionIOBinding",
     "SessionOptions",
     "get_all_opkernel_def",
@@ -35,6 +36,7 @@ _NAMES: Final[Mapping[str, Sequence[str]]] = {
     "InferenceSession": ("initialize_session", "run_with_iobinding"),
     "OrtDevice": ("cpu", "default_memory"),
     "OrtValue": ("ortvalue_from_numpy",),
+    "RunOptions": (),
     "SessionIOBinding": ("bind_ortvalue_input", "bind_ortvalue_output"),
     "SessionOptions": (
         "add_external_initializers",
@@ -92,6 +94,7 @@ GraphOptimizationLevel: Final[Any] = _native.GraphOptimizationLevel
 InferenceSession: Final[Any] = _native.InferenceSession
 OrtDevice: Final[Any] = _native.OrtDevice
 OrtValue: Final[Any] = _native.OrtValue
+RunOptions: Final[Any] = _native.RunOptions
 SessionIOBinding: Final[Any] = _native.SessionIOBinding
 SessionOptions: Final[Any] = _native.SessionOptions
 get_all_opkernel_def: Final[Any] = _native.get_all_opkernel_def

@@ -52,7 +52,7 @@ def test_a_private_name_is_found(source: str) -> None:
 
 def everything() -> Any:
     """An object that lacks nothing."""
-    names = ("InferenceSession", "OrtDevice", "OrtValue", "SessionIOBinding", "GraphOptimizationLevel")
+    names = ("InferenceSession", "OrtDevice", "OrtValue", "RunOptions", "SessionIOBinding", "GraphOptimizationLevel")
     attributes = {name: getattr(native, name) for name in (*names, "SessionOptions", "get_all_opkernel_def")}
     kernel = SimpleNamespace(domain="", op_name="", provider="", type_constraints={}, version_range=(1, 1))
     return SimpleNamespace(**attributes, opkernel=SimpleNamespace(KernelDef=kernel))
