@@ -190,31 +190,33 @@ class Timeline:
         With `here`, the caller is about to block for the result, and will run the task on its own thread whatever it
         costs. The promise is rejected after `timeout` seconds.
         """
-        renaming = self._renaming
+        renaming, pool = self._renaming, self.pool
         values: list[Value] = []
-        if renaming.discarded:
-            self.tidy()
+        queued = False
         try:
-            try:
-                if self.pool.budget is not None:
-                    self.pool.check(renaming.queued_bytes + work.byte_length + sum(shelf.size for shelf, _ in inputs))
-                for shelf, array in inputs:
-                    values.append(self._written(shelf, array))
-                with self._lock:
+            if renaming.discarded:
+                self.tidy()  # first: their buffers may be used here
+            if pool.budget is not None:
+                pool.check(renaming.queued_bytes + work.byte_length + sum(shelf.size for shelf, _ in inputs))
+            for shelf, array in inputs:
+                value = self._written(shelf, array)
+                value.holds = 0  # the task takes the first hold
+                values.append(value)
+            with self._lock:
+                if self._lost is not None or pool.budget is not None:
                     self._check_not_lost()
-                    if self.pool.budget is not None:  # again: under the lock, no other thread can queue first
-                        self.pool.check(renaming.queued_bytes + work.byte_length)
-                    task = Task(work, tuple(values), [shelf for _, shelf in outputs])
-                    promise: Promise[Any] = Promise()
-                    source = Run(promise, self.discard)
-                    source.outputs, source.values, source.deadline = outputs, task.outputs, None
-                    source.begin(promise, self, task)
-                    task.waiters.append(source)
-                    renaming.submit(task)
-            finally:
-                with self._lock:
-                    while values:  # the task holds them, if there is one
-                        renaming.release(values.pop())
+                    # Again: under the lock, no other thread can queue first.
+                    pool.check(renaming.queued_bytes + work.byte_length)
+                task = Task(work, values, ())
+                for _, shelf in outputs:
+                    task.outputs.append(Value(shelf, task, None))
+                promise: Promise[Any] = Promise()
+                source = Run(promise, self.discard)
+                source.outputs, source.values, source.deadline = outputs, task.outputs, None
+                source.begin(promise, self, task)
+                task.waiters.append(source)
+                queued = True
+                renaming.submit(task)
             if timeout is not None:
                 source.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
                 if promise._status is not PENDING:  # a lane was faster, and found no deadline to call off
@@ -222,6 +224,10 @@ class Timeline:
             if not here or task.state is not QUEUED:
                 self._after_submit()
         except MLError:  # refused before anything was changed
+            while values and not queued:
+                value = values.pop()
+                if value.view is not None:
+                    value.shelf.put(value.view)
             raise
         except BaseException:
             self._workers.recover()

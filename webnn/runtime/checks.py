@@ -75,22 +75,33 @@ def feeds(
     device: Device, call: str, graph: MLGraph, inputs: Mapping[str, Any]
 ) -> list[tuple[Shelf, np.ndarray[Any, Any]]]:
     """The inputs of `run`, `compute` and `stream` as arrays, in the order of the graph's inputs."""
+    found: list[tuple[Shelf, np.ndarray[Any, Any]]] = []
+    if (
+        graph.__class__ is MLGraph
+        and graph._device is device
+        and not graph._destroyed
+        and inputs.__class__ is dict
+        and len(inputs) == len(graph._feeds)
+    ):
+        for name, shelf, dtype, shape in graph._feeds:
+            data = inputs.get(name)
+            if data.__class__ is not np.ndarray or data.dtype is not dtype or data.shape != shape:
+                break
+            found.append((shelf, data))
+        else:
+            return found
+        found.clear()
     check_graph(device, call, graph)
-    found = []
     try:
         if not isinstance(inputs, Mapping):
             raise ValidationError(f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}")
-        if len(inputs) != len(graph._input_items) or any(name not in inputs for name, _ in graph._input_items):
+        if len(inputs) != len(graph._feeds) or any(name not in inputs for name, _ in graph._input_shelves):
             raise ValidationError(_wrong_names("input", graph.inputs, inputs))
         for name, shelf in graph._input_shelves:
-            descriptor = shelf.descriptor
-            data = inputs[name]
-            if data.__class__ is not np.ndarray or data.dtype is not descriptor.dtype or data.shape != descriptor.shape:
-                try:
-                    data = array_from(data, descriptor)
-                except ValidationError as error:
-                    raise ValidationError(f"input {printable(name)!r}: {error}") from None
-            found.append((shelf, data))
+            try:
+                found.append((shelf, array_from(inputs[name], shelf.descriptor)))
+            except ValidationError as error:
+                raise ValidationError(f"input {printable(name)!r}: {error}") from None
     except ValidationError as error:
         raise ValidationError(f"{call}: {error}") from None
     return found

@@ -53,11 +53,13 @@ class MLGraph(Unpicklable):
         self._entry: Entry | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
-        self._input_items = [(name, operand.descriptor) for name, operand in graph.inputs.items()]
-        self._output_items = [(name, operand.descriptor) for name, operand in graph.outputs.items()]
         pool = device.pool
-        self._input_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._input_items]
-        self._output_shelves = [(name, pool.shelf(descriptor)) for name, descriptor in self._output_items]
+        self._input_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.inputs.items()]
+        self._output_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.outputs.items()]
+        # The plan of `checks.feeds`.
+        self._feeds = [
+            (name, shelf, shelf.descriptor.dtype, shelf.descriptor.shape) for name, shelf in self._input_shelves
+        ]
         self._work = Work(sum(shelf.size for _, shelf in self._output_shelves))
 
     @property
