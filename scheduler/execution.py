@@ -22,6 +22,7 @@ from webnn.memory.pool import BufferPool
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
+from webnn.scheduler.statistics import FULL
 from webnn.scheduler.task import QUEUED, Task
 
 __all__ = ["Execution"]
@@ -99,6 +100,10 @@ class Execution:
                 work.measured(spent)
             with self._lock:
                 renaming.finish(task, outputs, on_lane=on_lane)
+                times = work.figures.times
+                times += (task.queued_at, began, end)
+                if len(times) >= FULL:
+                    work.figures.count()
             if task.waiters:
                 for waiter in task.waiters:
                     waiter.task_ended(task)

@@ -28,7 +28,7 @@ from webnn.scheduler.callbacks import Callback, Follower, Following, call
 from webnn.scheduler.futures import FUTURE_STATES, Installed
 from webnn.scheduler.status import CANCELLED, PENDING, REJECTED, RESOLVED, Status, settling
 
-__all__ = ["PENDING", "RESOLVED", "Promise", "Source", "abandon", "reject", "resolve", "settling"]
+__all__ = ["CANCELLED", "PENDING", "RESOLVED", "Promise", "Source", "abandon", "reject", "resolve", "settling"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from webnn.memory.buffer import View
+from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.value import Name, Value
 
@@ -61,6 +62,8 @@ class Renaming:
         self.queued_bytes = 0
         self.running: set[Task] = set()
         self.dropped = 0
+        self.drops: dict[str, int] = {}
+        """Tasks that were not run, by the reason why."""
         self.ended: dict[Task, None] = {}
         """Tasks that ended without having run, or were interrupted, and whose waiters have not been told."""
         self.discarded: deque[Any] = deque()
@@ -122,6 +125,7 @@ class Renaming:
             self._leave_queue(task)
             task.move(DROPPED)
             self.dropped += 1
+            self._count_drop(task, getattr(task, "forgone", UNOBSERVABLE))
             self._end(task)
             for value in task.inputs:
                 value.holds -= 1
@@ -227,6 +231,7 @@ class Renaming:
             task.error = error
             self._leave_queue(task)
             task.move(CANCELLED)  # all of them before the first one releases its inputs, which would drop others
+            self._count_drop(task, DESTROYED)
         for task in tasks:
             self._end_with(task, error)
 
@@ -240,6 +245,7 @@ class Renaming:
                 continue
             task.error = error
             task.move(FAILED)
+            task.work.figures.failed += 1
             self._end_with(task, error)
             stack.extend(task.consumers)
             task.consumers = {}
@@ -255,6 +261,10 @@ class Renaming:
         """`task` has ended in another way than by `finish`."""
         self.ended[task] = None
         self.live.pop(task, None)
+
+    def _count_drop(self, task: Task, reason: str) -> None:
+        for drops in (self.drops, task.work.figures.drops):
+            drops[reason] = drops.get(reason, 0) + 1
 
     @staticmethod
     def _spoil(task: Task, error: BaseException) -> None:

@@ -20,8 +20,10 @@ from webnn.memory.lease import Lease, lend
 from webnn.memory.pool import Shelf
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.deadlines import Deadline
-from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
-from webnn.scheduler.task import Task
+from webnn.scheduler.promise import CANCELLED, PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
+from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
+from webnn.scheduler.statistics import TIMED_OUT
+from webnn.scheduler.task import QUEUED, Task
 from webnn.scheduler.value import Name, Value
 
 if TYPE_CHECKING:
@@ -147,6 +149,15 @@ class End(ref[Promise[Any]]):
         """Release the promise. Nothing else is held."""
         self.kept = None
 
+    def forgo(self) -> None:
+        """The promise was cancelled, or its deadline has passed: note that, for the case that its task is dropped."""
+        promise = self()
+        if promise is not None and self.task is not None and self.task.state is QUEUED:
+            if promise._status is CANCELLED:
+                self.task.forgone = WAS_CANCELLED
+            elif isinstance(promise._error, TimeoutError):
+                self.task.forgone = TIMED_OUT
+
     def discarded(self) -> None:
         """The promise has been freed."""
         with suppress(AttributeError):  # an interrupt came while this was made: it holds nothing
@@ -219,6 +230,8 @@ class Read(End):
             self.timeline.inline.unsettled.pop(id(self), None)
         value, self.value = self.value, None
         if value is not None and value.error is None:
+            if result is None:
+                self.forgo()
             if result is None or result.base is None or self.out is not None:
                 self.timeline.discard(value)
             else:
@@ -251,6 +264,8 @@ class Run(End):
         self.kept = None
         if self.deadline is not None:
             self.deadline.call_off()
+        if result is None:
+            self.forgo()
         values, self.values = self.values, None
         for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:

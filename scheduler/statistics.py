@@ -1,18 +1,234 @@
-"""The counts that a timeline keeps."""
+"""The figures that a timeline keeps: counts, and latency histograms of each graph.
+
+They are always kept, so they have to cost next to nothing: a run reads the clock once more than it would without, and
+appends three numbers to a list, which is counted into the histograms when it is full.
+
+To add a figure:
+1. Count where the thing happens, in a plain attribute that changes under the timeline's lock. What belongs to one graph
+   goes into `GraphFigures`, which a task reaches as `task.work.figures`; what belongs to the context as a whole goes
+   into `Figures`, which is `timeline.figures`, or stays in the part of the timeline that counts it.
+2. Give `GraphStatistics` or `Statistics` a field *with a default, at the end*, and say in its docstring what it counts.
+   Several figures of one feature are a frozen dataclass of their own, defined in the module of that feature.
+3. Fill the field in `GraphFigures.snapshot` or in `Timeline.statistics`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
 
-__all__ = ["Statistics"]
+import numpy as np
+
+__all__ = [
+    "CANCELLED",
+    "DESTROYED",
+    "FULL",
+    "TIMED_OUT",
+    "UNOBSERVABLE",
+    "Figures",
+    "GraphFigures",
+    "GraphStatistics",
+    "Histogram",
+    "Statistics",
+]
+
+UNOBSERVABLE: Final = "unobservable"
+"""Nothing could reach the results any more: tensors were overwritten or destroyed, or the last promise is gone."""
+CANCELLED: Final = "cancelled"
+"""`cancel()` was called on the promise of the result."""
+TIMED_OUT: Final = "timed out"
+"""The `timeout` of the run has passed."""
+DESTROYED: Final = "context destroyed"
+"""The context has ended."""
+
+FULL: Final = 3 * 512
+"""Numbers in the list of times of a graph that are counted into its histograms together."""
+STEPS: Final = 8
+"""Buckets for each doubling of the time."""
+_BUCKETS: Final = 45 * STEPS
+"""The last bucket ends after 2 ** 45 ns, which is 9.8 hours, and holds all longer times too."""
+_MANTISSA: Final = 52 - STEPS.bit_length() + 1
+"""The bits of a float64 that do not matter to its bucket."""
+
+
+def _edges() -> tuple[float, ...]:
+    """Seconds at which the buckets begin, and the last one ends."""
+    places = np.arange(_BUCKETS + 1) + 1023 * STEPS
+    edges = (places << _MANTISSA).view(np.float64) / 1e9
+    edges[0] = 0.0
+    return tuple(edges.tolist())
+
+
+_EDGES: Final = _edges()
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How long something took, each time that it was done.
+
+    Attributes:
+        buckets: the buckets that are not empty, shortest times first: from and up to how many seconds, and how many
+            times fell between. A bucket ends 6 to 13 % after its beginning.
+    """
+
+    buckets: tuple[tuple[float, float, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many times were measured."""
+        return sum(many for _, _, many in self.buckets)
+
+    def percentile(self, percent: float) -> float:
+        """Seconds within which so many percent of the times were, as exact as the buckets; NaN if there are none.
+
+        >>> Histogram(((0.001, 0.002, 10), (0.01, 0.02, 10))).percentile(75)
+        0.015
+        """
+        rank = self.count * percent / 100
+        end = float("nan")
+        for begin, end, many in self.buckets:
+            if rank <= many:
+                return begin + (end - begin) * max(rank, 0.0) / many
+            rank -= many
+        return end
+
+    @property
+    def median(self) -> float:
+        """Seconds within which half of the times were."""
+        return self.percentile(50)
+
+    @property
+    def p90(self) -> float:
+        """Seconds within which 90 % of the times were."""
+        return self.percentile(90)
+
+    @property
+    def p99(self) -> float:
+        """Seconds within which 99 % of the times were."""
+        return self.percentile(99)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphStatistics:
+    """The figures of one graph since it was built.
+
+    Attributes:
+        label: `graph.label`.
+        operators: the number of operators of the graph.
+        failed: runs that failed, and those that were not run since an input had failed or the compilation.
+        drops: queued runs that were not run, by the reason why; see `Statistics.drops`.
+        compile_seconds: how long the compilation took, with all looking up in caches; None until it has ended.
+        queued: from the call to the beginning of the run. It includes waiting for the compilation and for inputs.
+        run: from the beginning to the end of the run.
+        whole: from the call to the end of the run.
+    """
+
+    label: str
+    operators: int
+    failed: int
+    drops: Mapping[str, int]
+    compile_seconds: float | None
+    queued: Histogram
+    run: Histogram
+    whole: Histogram
+
+    @property
+    def runs(self) -> int:
+        """The number of runs that have ended without an error."""
+        return self.run.count
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts of tasks since the context was made. `queued` and `running` are counts of this moment."""
+    """Figures of a context since it was made.
+
+    Attributes:
+        queued: the tasks that are queued now.
+        running: the tasks that are running now.
+        run_inline: the tasks that have begun on a thread of the program.
+        run_on_lanes: the tasks that have begun on a lane.
+        dropped: the queued tasks that were not run, since their results could not be used any more.
+        graphs: the figures of each graph that has not been garbage collected, oldest first.
+        drops: runs that were left out, by the reason why: "unobservable", "cancelled", "timed out", which `dropped`
+            counts, and "context destroyed".
+    """
 
     queued: int
     running: int
     run_inline: int
     run_on_lanes: int
     dropped: int
+    graphs: tuple[GraphStatistics, ...] = ()
+    drops: Mapping[str, int] = field(default_factory=dict)
+
+
+class GraphFigures:
+    """The figures of one graph, as they are counted. Guarded by the timeline's lock.
+
+    Args:
+        label: names the graph in statistics and traces.
+        operators: the number of its operators.
+    """
+
+    __slots__ = ("__weakref__", "_counted", "compile_nanoseconds", "drops", "failed", "label", "operators", "times")
+
+    def __init__(self, label: str = "", operators: int = 0) -> None:
+        self.label = label
+        self.operators = operators
+        self.failed = 0
+        self.drops: dict[str, int] = {}
+        self.compile_nanoseconds: int | None = None
+        self.times: list[int] = []
+        """Three times for each run that has ended: when it was queued, when it began and when it ended."""
+        self._counted = np.zeros((3, _BUCKETS), np.int64)
+
+    def count(self) -> None:
+        """Count the times into the histograms, and forget them."""
+        times = np.fromiter(self.times, np.int64).reshape(-1, 3)
+        queued, began, ended = times.T
+        durations = np.stack([began - queued, ended - began, ended - queued])
+        # The upper bits of a float are its exponent and the beginning of its mantissa: equal steps of a logarithm.
+        buckets = (np.maximum(durations, 1).astype(np.float64).view(np.int64) >> _MANTISSA) - 1023 * STEPS
+        np.minimum(buckets, _BUCKETS - 1, out=buckets)
+        buckets += np.array([[0], [_BUCKETS], [2 * _BUCKETS]])
+        counted = self._counted + np.bincount(buckets.ravel(), minlength=3 * _BUCKETS).reshape(3, _BUCKETS)
+        self._counted, self.times[:] = counted, ()  # in one step, for the sake of interrupts
+
+    def snapshot(self) -> GraphStatistics:
+        """The figures now."""
+        self.count()
+        nanoseconds = self.compile_nanoseconds
+        queued, run, whole = (
+            Histogram(tuple((_EDGES[i], _EDGES[i + 1], many) for i, many in enumerate(row) if many))
+            for row in self._counted.tolist()
+        )
+        return GraphStatistics(
+            self.label,
+            self.operators,
+            self.failed,
+            dict(self.drops),
+            None if nanoseconds is None else nanoseconds / 1e9,
+            queued,
+            run,
+            whole,
+        )
+
+
+class Figures:
+    """The figures of one timeline that none of its other parts counts."""
+
+    def __init__(self) -> None:
+        self._graphs: weakref.WeakValueDictionary[int, GraphFigures] = weakref.WeakValueDictionary()
+        self._numbers = count()
+
+    def add(self, graph: GraphFigures) -> None:
+        """Include the figures of `graph` as long as something refers to them."""
+        self._graphs[next(self._numbers)] = graph
+
+    def graphs(self) -> list[GraphFigures]:
+        """The figures of each graph, oldest first."""
+        alive = [reference() for reference in self._graphs.valuerefs()]
+        return [graph for graph in alive if graph is not None]

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from webnn.backends.base import Executable
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
+from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.value import Value
 
 __all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
@@ -60,9 +61,9 @@ class Work:
     so that one run that was preempted does not move a graph away from the inline lane.
     """
 
-    __slots__ = ("byte_length", "cost", "error", "executable", "waiting")
+    __slots__ = ("byte_length", "cost", "error", "executable", "figures", "waiting")
 
-    def __init__(self, byte_length: int) -> None:
+    def __init__(self, byte_length: int, figures: GraphFigures | None = None) -> None:
         self.byte_length = byte_length
         """Bytes of the buffers of all outputs of a run."""
         self.executable: Executable | None = None
@@ -72,6 +73,7 @@ class Work:
         """Nanoseconds of a run."""
         self.waiting: dict[Task, None] = {}
         """Queued tasks that wait for the executable, oldest first."""
+        self.figures = GraphFigures() if figures is None else figures
 
     def measured(self, nanoseconds: int) -> None:
         """Update the estimate with the duration of one run."""
@@ -90,7 +92,25 @@ class Task:
     It holds its inputs. Each output starts with one hold, which the code that submits the task passes on.
     """
 
-    __slots__ = ("consumers", "error", "inputs", "outputs", "runner", "state", "unmet", "views", "waiters", "work")
+    __slots__ = (
+        "consumers",
+        "error",
+        "forgone",
+        "inputs",
+        "outputs",
+        "queued_at",
+        "runner",
+        "state",
+        "unmet",
+        "views",
+        "waiters",
+        "work",
+    )
+
+    queued_at: int
+    """The time of the call in nanoseconds."""
+    forgone: str
+    """Why a promise of its results has been given up. Not set unless one has."""
 
     def __init__(self, work: Work, inputs: Sequence[Value], shelves: Sequence[Shelf]) -> None:
         self.work = work

@@ -38,7 +38,7 @@ from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
-from webnn.scheduler.statistics import Statistics
+from webnn.scheduler.statistics import Figures, Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
 from webnn.scheduler.value import Name, Value
 from webnn.scheduler.workers import INLINE_LIMIT, Workers
@@ -84,6 +84,8 @@ class Timeline:
         self._execution = Execution(lock, renaming, self.room, pool, clock)
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
+        self._clock = clock
+        self.figures = Figures()
         self.lent: dict[int, Lent] = {}
         """The weak references to lent arrays, by identity."""
         self.discard: Callable[[Any], None] = renaming.discarded.append
@@ -155,6 +157,7 @@ class Timeline:
                 for name in inputs:
                     values.append(name.value or self._zeros(name))
                 task = Task(work, values, ())
+                task.queued_at = self._clock()
                 for name in outputs:
                     task.outputs.append(Value(name.shelf, task, None))
                 renaming.submit(task)
@@ -210,6 +213,7 @@ class Timeline:
                 task = Task(work, values, ())
                 for _, shelf in outputs:
                     task.outputs.append(Value(shelf, task, None))
+                task.queued_at = self._clock()
                 promise: Promise[Any] = Promise()
                 source = Run(promise, self.discard)
                 source.outputs, source.values, source.deadline = outputs, task.outputs, None
@@ -407,10 +411,18 @@ class Timeline:
 
     @property
     def statistics(self) -> Statistics:
-        """Counts of the tasks that are queued or running, and of those that have been run or dropped."""
+        """Counts of the tasks that are queued or running, and of those that have been run or dropped; and latencies."""
         with self._lock:
             r, e = self._renaming, self._execution
-            return Statistics(r.queued, len(r.running), e.run_inline, e.run_on_lanes, r.dropped)
+            return Statistics(
+                r.queued,
+                len(r.running),
+                e.run_inline,
+                e.run_on_lanes,
+                r.dropped,
+                graphs=tuple(graph.snapshot() for graph in self.figures.graphs()),
+                drops=dict(r.drops),
+            )
 
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
         """Cancel the queued tasks, let the running ones end, reject all pending promises, and end the lanes.

@@ -16,6 +16,7 @@ from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import SteppedLane, ThreadLane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
+from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.task import Work
 from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.value import Name
@@ -131,7 +132,8 @@ class Rig:
             self.clock.now += nanoseconds
             return function(*inputs)
 
-        work = (Work if measured else Unmeasured)(outputs * self.shelf.size)
+        work = (Work if measured else Unmeasured)(outputs * self.shelf.size, GraphFigures(label, 1))
+        self.timeline.figures.add(work.figures)
         self.works.append(work)
         if cost is not None:
             work.cost = cost

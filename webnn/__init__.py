@@ -29,7 +29,7 @@ from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
-from webnn.scheduler.statistics import Statistics
+from webnn.scheduler.statistics import GraphStatistics, Histogram, Statistics
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,8 @@ __all__ = [
     "ML",
     "BackendInfo",
     "Dispatch",
+    "GraphStatistics",
+    "Histogram",
     "MLContext",
     "MLContextLostInfo",
     "MLError",

@@ -36,6 +36,7 @@ from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, reject, resolve
+from webnn.scheduler.statistics import FULL
 from webnn.scheduler.value import Name
 
 LIMIT: Final = 50_000
@@ -373,6 +374,22 @@ class Programs:
         self.rig.run_all()
         run.result()
 
+    def figures(self) -> None:
+        rig = self.rig
+        rig.timeline.statistics  # noqa: B018
+        work = rig.work("counted", cost=CHEAP)
+        work.figures.times += [0] * (FULL - 3)
+        rig.dispatch(work, [self.x], self.y)
+        self.keep(rig.read(self.y)).done()
+        assert len(work.figures.times) in (0, FULL - 3)
+        rig.dispatch(work, [self.x], self.y)
+        self.keep(rig.read(self.y)).done()
+        graph = rig.timeline.statistics.graphs[-1]
+        run = graph.run
+        assert graph.runs
+        assert run.median <= run.p90 <= run.p99
+        run.percentile(101)
+
     def made(self) -> None:
         """A new timeline, from its start to its end."""
         rig = Rig(inline_limit=LIMIT, budget=1 << 20)
@@ -497,6 +514,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "on_asyncio_given_up": {"inline_limit": LIMIT, "threads": 1},
     "on_trio_given_up": {"inline_limit": LIMIT, "threads": 1},
     "deadlines": {},
+    "figures": {"inline_limit": LIMIT},
     "mapped": {},
 }
 """The name of each program, with the options of its rig."""
@@ -579,6 +597,7 @@ NOT_HERE: Final = {
     "_Deadlines.__init__",
     "_close_all",
     "_close_all_in_child",
+    "_edges",
 }
 """Functions that run where signal handlers do not raise."""
 

@@ -55,6 +55,7 @@ def test_it_says_what_to_do_instead(kind: str, use: Callable[[object], Any]) -> 
 def test_every_public_class_of_the_runtime_that_cannot_be_pickled_says_so() -> None:
     classes = {name for name in webnn.__all__ if isinstance(getattr(webnn, name), type)}
     picklable = {"ML", "BackendInfo", "MLContextLostInfo", "MLError", "MLOperandDescriptor", "MemoryInfo", "Statistics"}
+    picklable |= {"GraphStatistics", "Histogram"}
     of_the_scheduler = {"Dispatch", "Promise"}
     said = {name for name in classes if issubclass(getattr(webnn, name), Unpicklable)}
     assert classes - picklable - of_the_scheduler == said - of_the_scheduler == {*KINDS} - {"StreamResults"}
@@ -68,6 +69,7 @@ def test_what_describes_something_can_be_pickled_and_copied() -> None:
             webnn.MLOperandDescriptor("float32", [2, 3]),
             context.memory_info(),
             context.statistics(),
+            context.statistics().graphs,
             context.op_support_limits(),
         ]
         array = context.compute(double(context), {"x": np.ones(4, np.float32)})["y"]

@@ -6,6 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from inspect import signature
@@ -16,13 +17,14 @@ from webnn.backends.base import Cancellation
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
 from webnn.forking import reentrant_lock
-from webnn.graph.arguments import described
+from webnn.graph.arguments import described, shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
 from webnn.runtime.saving import SAVERS, registered
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
+from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.task import Work
 
 __all__ = ["MLGraph"]
@@ -60,7 +62,9 @@ class MLGraph(Unpicklable):
         self._feeds = [
             (name, shelf, shelf.descriptor.dtype, shelf.descriptor.shape) for name, shelf in self._input_shelves
         ]
-        self._work = Work(sum(shelf.size for _, shelf in self._output_shelves))
+        self._figures = GraphFigures(f"{', '.join(graph.inputs)} -> {', '.join(graph.outputs)}", len(graph.nodes))
+        device.timeline.figures.add(self._figures)
+        self._work = Work(sum(shelf.size for _, shelf in self._output_shelves), self._figures)
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
@@ -71,6 +75,17 @@ class MLGraph(Unpicklable):
     def outputs(self) -> Mapping[str, MLOperandDescriptor]:
         """The data type and shape of each output, by name."""
         return self._graph.output_descriptors
+
+    @property
+    def label(self) -> str:
+        """Its name in statistics and traces, "inputs -> outputs" at first. May be set to any other text."""
+        return self._figures.label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        if not isinstance(label, str):
+            raise ValidationError(f"label: a text is expected, got {shown(label)}")
+        self._figures.label = label
 
     @property
     def context(self) -> Any:
@@ -131,6 +146,7 @@ class MLGraph(Unpicklable):
         if self._cancellation.cancelled or self._destroyed:
             return False
         device, work = self._device, self._work
+        began = time.perf_counter_ns()
         try:
             if self._check is not None:
                 self._check()
@@ -141,6 +157,7 @@ class MLGraph(Unpicklable):
             return False
         with self._lock:
             self._entry = entry
+        self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         work.executable = entry.executable
         device.timeline.compiled(work)
         resolve(self._compiled, None)

@@ -16,6 +16,7 @@ from webnn import (
     ML,
     BackendInfo,
     Dispatch,
+    GraphStatistics,
     MemoryInfo,
     MLContext,
     MLContextLostInfo,
@@ -41,6 +42,9 @@ def contexts(ml: ML) -> None:
     assert_type(context.memory_info(), MemoryInfo)
     assert_type(context.memory_info().budget, int | None)
     assert_type(context.statistics(), Statistics)
+    assert_type(context.statistics().graphs, tuple[GraphStatistics, ...])
+    assert_type(context.statistics().graphs[0].whole.p99, float)
+    assert_type(context.statistics().drops, Mapping[str, int])
     assert_type(webnn.available_backends(), list[BackendInfo])
     with context as entered:
         assert_type(entered, MLContext)
