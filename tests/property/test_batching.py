@@ -1,0 +1,92 @@
+"""A graph that is said to be separable gives for stacked requests what it gives for each of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.direct import direct_builder, run_graph
+from tests.property.calls import VALID, valid_call
+from tests.property.draft import Array, Draft
+from tests.property.test_operators import EXAMPLES, LOCAL, returnable
+from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
+from webnn.backends.arrays.backend import ArraysBackend
+from webnn.backends.base import Backend
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.graph import batching
+from webnn.graph.batching import NEVER, RULES, stacked, why_not_separable
+from webnn.graph.ir import Graph
+from webnn.graph.operator import OPERATORS
+
+ONNXRUNTIME, ARRAYS = OnnxRuntimeBackend(), ArraysBackend()
+
+Feeds = dict[str, Array]
+
+
+def other_request(feeds: Feeds, rng: np.random.Generator) -> Feeds:
+    """The same numbers in other places: valid wherever `feeds` are."""
+    return {name: rng.permutation(array.reshape(-1)).reshape(array.shape) for name, array in feeds.items()}
+
+
+def difference_of_stacked(graph: Graph, feeds: Feeds, backend: Backend, tolerance: Tolerance, seed: int) -> str | None:
+    """Where the results of stacked requests differ from the stacked results; None if they do not."""
+    rng = np.random.default_rng(seed)
+    requests = [feeds, *(other_request(feeds, rng) for _ in range(1 + seed % 3))]
+    together = {name: np.concatenate([request[name] for request in requests]) for name in graph.inputs}
+    actual = run_graph(stacked(graph, len(requests)), together, backend)
+    expected = [run_graph(graph, request, backend) for request in requests]
+    for name in graph.outputs:
+        found = difference(actual[name], np.concatenate([result[name] for result in expected]), tolerance)
+        if found is not None:
+            return f"{name}: {found}"
+    return None
+
+
+@pytest.mark.parametrize("op", sorted(RULES))
+@settings(max_examples=2 * EXAMPLES)
+@given(data=st.data())
+def test_a_separable_operator_computes_each_request_by_itself(op: str, data: st.DataObject) -> None:
+    draft = Draft(data, ONNXRUNTIME)
+    call = valid_call(draft, op)
+    outputs = {f"output {i}": returnable(draft, output) for i, output in enumerate(call.on(draft.builder))}
+    graph = draft.builder.build(outputs)
+    if why_not_separable(graph) is None:
+        backend = draft.pick([ONNXRUNTIME, ARRAYS])
+        found = difference_of_stacked(graph, draft.feeds, backend, TOLERANCES.get(op, EXACT), draft.integer(0, 99))
+        assert found is None, f"{call!r} on {backend.name}: {found}"
+
+
+@settings(max_examples=20 * EXAMPLES)
+@given(data=st.data())
+def test_a_separable_graph_of_many_operators_computes_each_request_by_itself(data: st.DataObject) -> None:
+    draft = Draft(data, ONNXRUNTIME)
+    calls: list[Any] = []
+    for _ in range(draft.integer(2, 5)):
+        calls.append(valid_call(draft, draft.pick(LOCAL)))
+        draft.pool += calls[-1].on(draft.builder)
+    graph = draft.builder.build({"output": draft.pool[-1]})
+    if why_not_separable(graph) is None:
+        found = difference_of_stacked(graph, draft.feeds, ARRAYS, EXACT, draft.integer(0, 99))
+        assert found is None, f"{calls!r}: {found}"
+
+
+SOFTMAX: Final = {"x": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
+
+
+def test_the_comparison_finds_an_operator_that_mixes_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = direct_builder()
+    graph = builder.build({"output": builder.softmax(builder.input("x", [2, 3], "float32"), 0)})
+    assert why_not_separable(graph) is not None
+    monkeypatch.setitem(batching.RULES, "softmax", lambda reading: None)
+    found = difference_of_stacked(graph, SOFTMAX, ARRAYS, TOLERANCES["softmax"], 1)
+    assert found is not None
+    assert "differ" in found
+
+
+def test_every_operator_has_a_rule_or_a_reason() -> None:
+    assert RULES.keys() | NEVER.keys() == OPERATORS.keys() == VALID.keys()
+    assert not RULES.keys() & NEVER.keys()
