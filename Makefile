@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 SCALE ?= 0.1
+FRAMES ?= 200000
+SEED ?= 0
 
 RUN := $(VENV)/bin/python
 # An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
@@ -15,13 +17,14 @@ MAGIKA := magika==1.0.3
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test newest check format bench docs chromium clean
+.PHONY: help demo test soak newest check format bench docs chromium clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    stream this directory's files (or ARGS=DIRECTORY) through a neural network"
 	@echo "make test    run the tests (ARGS are for pytest)"
+	@echo "make soak    random programs over many frames (FRAMES=$(FRAMES), SEED=$(SEED))"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
@@ -35,6 +38,9 @@ demo: $(VENV)/demo.installed $(VENV)/magika.installed
 
 test: $(VENV)/test.installed $(VENV)/magika.installed
 	$(RUN) -m pytest $(ARGS)
+
+soak: $(VENV)/test.installed
+	WEBNN_SOAK_FRAMES=$(FRAMES) WEBNN_SOAK_SEED=$(SEED) $(RUN) -m pytest -s tests/faults/test_soak.py -k random_programs_lose $(ARGS)
 
 newest: | $(RUN)
 	$(RUN) -m venv --clear $(NEWEST)

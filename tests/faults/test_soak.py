@@ -1,13 +1,14 @@
-"""A small soak: many round trips and many builds leave the process as it was. `make soak` does it for longer."""
+"""A small soak: round trips, builds and random programs leave the process as it was. `make soak` does it for longer."""
 
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import webnn
 from tests.loops import Loop
 from tests.scripted import double, filled
+from tests.soaking import Plan, Soak
 from tests.stepped import number_in
 from webnn.backends.session_cache import session_cache
 
@@ -22,6 +24,10 @@ ROUND_TRIPS: Final = 20_000
 BUILDS: Final = 300
 GROWTH: Final = 8 * 1024 * 1024
 """Bytes by which the resident memory may have grown after the first tenth."""
+
+FRAMES: Final = int(os.environ.get("WEBNN_SOAK_FRAMES", "12000"))
+"""Frames of the random programs."""
+SEED: Final = int(os.environ.get("WEBNN_SOAK_SEED", "0"))
 
 OURS: Final = ("webnn.scheduler", "webnn.memory", "webnn.runtime")
 
@@ -131,3 +137,45 @@ def test_contexts_leave_nothing_behind() -> None:
     before = objects()
     assert growth(use, 100) < GROWTH
     assert more_than(before) == {}
+
+
+@pytest.mark.timeout(60 + FRAMES // 200)
+def test_random_programs_lose_nothing_and_leave_nothing_behind() -> None:
+    soak = Soak(SEED)
+    soak.run(FRAMES // 4)
+    before, threads, resident = objects(), threading.active_count(), resident_bytes()
+    soak.run(FRAMES - soak.frames)
+    grown = resident_bytes() - resident
+    print(f"seed {SEED}: {soak.frames} frames in {soak.episodes} episodes, grown by {grown / 1e6:.1f} MB")
+    print("\n".join(f"{count:8}  {event}" for event, count in sorted(soak.events.items())))
+    assert grown < 2 * GROWTH
+    assert more_than(before) == {}
+    assert threading.active_count() <= threads
+
+
+def test_the_random_programs_notice_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The soak can fail: a runtime that swaps two of a hundred results is found."""
+    count = 0
+    correct = webnn.MLContext.run
+
+    def swapped(self: webnn.MLContext, graph: webnn.MLGraph, inputs: dict[str, Any], **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        return correct(self, graph, {"x": inputs["x"] + 1} if count % 50 == 0 else inputs, **options)
+
+    monkeypatch.setattr(webnn.MLContext, "run", swapped)
+    with pytest.raises((AssertionError, ExceptionGroup)) as caught:
+        Soak(SEED).run(50_000)
+    assert any("of seed" in note for note in caught.value.__notes__)
+
+
+def test_the_random_programs_notice_a_lost_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    correct = Plan.numbers
+
+    def one_less(self: Plan) -> Iterator[int]:
+        numbers = correct(self)
+        return itertools.chain(itertools.islice(numbers, 10), itertools.islice(numbers, 1, None))
+
+    monkeypatch.setattr(Plan, "numbers", one_less)
+    with pytest.raises(AssertionError, match=r"is not that of its item|lost a result|came after"):
+        Soak(SEED).run(50_000)
