@@ -19,6 +19,7 @@ from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
+from webnn.scheduler.cores import Cores
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
@@ -41,15 +42,24 @@ class Execution:
         room: the waiters for room in the timeline's queue.
         pool: the memory of the outputs.
         clock: the time in nanoseconds, for measuring the cost of tasks.
+        cores: chooses between the executables of a graph that has two.
     """
 
     def __init__(
-        self, lock: threading.RLock, renaming: Renaming, room: Room, pool: BufferPool, clock: Callable[[], int]
+        self,
+        lock: threading.RLock,
+        renaming: Renaming,
+        room: Room,
+        pool: BufferPool,
+        clock: Callable[[], int],
+        *,
+        cores: Cores,
     ) -> None:
         self._lock = lock
         self._renaming = renaming
         self._room = room
         self._pool = pool
+        self.cores = cores
         self.clock = clock
         self.now = 0
         """When the last task ended, or a later reading of the clock. Not guarded: any thread may update it."""
@@ -61,6 +71,8 @@ class Execution:
     def run(self, task: Task, *, on_lane: bool) -> int:
         """Run `task` if it is ready, and settle its outputs. Returns the nanoseconds that it took, or 0 if not ready.
 
+        A task that is ready for a lane, but must wait until another run has ended (see `Cores`), is not ready here.
+
         The memory of the outputs was checked against the budget when the task was queued. It is taken in the same
         critical section in which the task starts, so that no other thread can take it first.
         """
@@ -70,6 +82,11 @@ class Execution:
             with self._lock:
                 if task.state is not QUEUED or task.unmet:
                     return 0
+                executable, widths = work.executable, work.widths
+                if widths is not None:
+                    if task in renaming.lane and not self.cores.admits(task):
+                        return 0
+                    executable = self.cores.start(task)
                 inputs = renaming.start(task, outputs)
                 if on_lane:
                     self.run_on_lanes += 1
@@ -83,9 +100,11 @@ class Execution:
             if task.error is not None:
                 self.tell_ended()
                 return 1
+            if widths is not None and widths.wanted:
+                widths.compile()
             began = clock()
             try:
-                work.executable.run(inputs, outputs)  # type: ignore[union-attr]  # a ready task has one
+                executable.run(inputs, outputs)  # type: ignore[union-attr]  # a ready task has one
             except BaseException as error:
                 self.now = clock()
                 for value, view in zip(task.outputs, outputs, strict=False):
@@ -99,6 +118,8 @@ class Execution:
             if not cost <= spent < STEADY * cost:  # else there is nothing to learn from it
                 work.measured(spent)
             with self._lock:
+                if widths is not None:
+                    self.cores.ended(task, spent)
                 renaming.finish(task, outputs, on_lane=on_lane)
                 times = work.figures.times
                 times += (task.queued_at, began, end)
@@ -121,6 +142,7 @@ class Execution:
             raise
 
     def _put_back(self, task: Task, runner: object) -> None:
+        self.cores.forget(task)
         with self._lock:
             self._renaming.put_back(task, runner)
 
@@ -173,6 +195,7 @@ class Execution:
 
     def _failed(self, task: Task, error: BaseException) -> None:
         _forget_frames(error)
+        self.cores.forget(task)
         with self._lock:
             self._renaming.fail(task, _explained("the backend failed", error))
         self.tell_ended()

@@ -95,14 +95,19 @@ class InlineLane:
         return self.breath_due()
 
     def drive(self, task: Task) -> None:
-        """Run the tasks that `task` needs on the caller's thread, whatever they cost, unless a lane has begun one."""
+        """Run the tasks that `task` needs on the caller's thread, whatever they cost.
+
+        The lanes run them if one of them has been begun, or must wait until another run has ended.
+        """
         try:
             while True:
                 with self._lock:
                     if task.state is not QUEUED:
                         break
                     needed = self._renaming.needed_for(task)
-                    if needed is None:
+                    if needed is None or (
+                        needed[0] in self._renaming.lane and not self._execution.cores.admits(needed[0])
+                    ):
                         self._renaming.hand_over()
                         break
                 for each in needed:

@@ -22,6 +22,8 @@ from typing import Final
 
 import numpy as np
 
+from webnn.scheduler.width import WidthStatistics
+
 __all__ = [
     "CANCELLED",
     "DESTROYED",
@@ -154,6 +156,7 @@ class Statistics:
         graphs: the figures of each graph that has not been garbage collected, oldest first.
         drops: runs that were left out, by the reason why: "unobservable", "cancelled", "timed out", which `dropped`
             counts, and "context destroyed".
+        width: how many threads runs had, and why.
     """
 
     queued: int
@@ -163,6 +166,7 @@ class Statistics:
     dropped: int
     graphs: tuple[GraphStatistics, ...] = ()
     drops: Mapping[str, int] = field(default_factory=dict)
+    width: WidthStatistics = field(default_factory=WidthStatistics)
 
 
 class GraphFigures:

@@ -11,6 +11,7 @@ from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.value import Value
+from webnn.scheduler.width import Widths
 
 __all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
 
@@ -61,7 +62,7 @@ class Work:
     so that one run that was preempted does not move a graph away from the inline lane.
     """
 
-    __slots__ = ("byte_length", "cost", "error", "executable", "figures", "waiting")
+    __slots__ = ("byte_length", "cost", "error", "executable", "figures", "waiting", "widths")
 
     def __init__(self, byte_length: int, figures: GraphFigures | None = None) -> None:
         self.byte_length = byte_length
@@ -74,6 +75,8 @@ class Work:
         self.waiting: dict[Task, None] = {}
         """Queued tasks that wait for the executable, oldest first."""
         self.figures = GraphFigures() if figures is None else figures
+        self.widths: Widths | None = None
+        """The executables for both widths of a run; None if all runs are the same."""
 
     def measured(self, nanoseconds: int) -> None:
         """Update the estimate with the duration of one run."""

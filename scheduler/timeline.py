@@ -30,6 +30,7 @@ from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
 from webnn.scheduler.bridge import asyncio_loop
+from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
@@ -41,6 +42,7 @@ from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Roo
 from webnn.scheduler.statistics import Figures, Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
 from webnn.scheduler.value import Name, Value
+from webnn.scheduler.width import Width
 from webnn.scheduler.workers import INLINE_LIMIT, Workers
 
 __all__ = ["Timeline"]
@@ -62,6 +64,7 @@ class Timeline:
         inline_limit: see `INLINE_LIMIT`. Lanes that are slow to wake raise it. 0 runs everything on the lanes.
         max_queued: queued tasks beyond which awaiting a dispatch waits.
         max_queued_bytes: bytes of queued tasks' outputs beyond which it waits.
+        width: chooses how many threads a run has. By default, one core for each lane.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Timeline:
         inline_limit: float = INLINE_LIMIT,
         max_queued: int = MAX_QUEUED,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
+        width: Width | None = None,
     ) -> None:
         self.pool = pool
         self.allocator: Allocator = pool.allocator
@@ -81,7 +85,9 @@ class Timeline:
         self._lock = lock = reentrant_lock()
         self._renaming = renaming = Renaming(inline_limit)
         self.room = Room(renaming, max_queued, max_queued_bytes)
-        self._execution = Execution(lock, renaming, self.room, pool, clock)
+        self.width = width if width is not None else Width(len(lanes))
+        """Chooses how many threads a run has. `width.piece()` counts the work of streams."""
+        self._execution = Execution(lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width))
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
         self._clock = clock
@@ -422,6 +428,7 @@ class Timeline:
                 r.dropped,
                 graphs=tuple(graph.snapshot() for graph in self.figures.graphs()),
                 drops=dict(r.drops),
+                width=self.width.statistics,
             )
 
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:

@@ -37,7 +37,7 @@ class Workers:
     Args:
         lock: the timeline's lock.
         renaming: the timeline's state, which `lock` guards. Tasks that are ready for a lane are taken from it.
-        execution: runs these tasks.
+        execution: runs these tasks, and knows which of them may start now.
         lanes: all lanes, asleep.
         inline_limit: see `INLINE_LIMIT`. Lanes that are slow to wake raise it. 0 runs everything on the lanes.
     """
@@ -53,24 +53,31 @@ class Workers:
         self._lock = lock
         self._renaming = renaming
         self._execution = execution
+        self._cores = execution.cores
         self._lanes = lanes
         self._inline_limit = inline_limit
-        self._asleep: set[Lane] = set(lanes)
+        self._asleep: dict[Lane, None] = dict.fromkeys(lanes[::-1])  # the last one to fall asleep is woken first
         self._drains = {lane: partial(self._drain, lane) for lane in lanes}
 
     def wake(self) -> None:
-        """Wake lanes for the tasks that are ready for them, at most one lane for each task."""
+        """Wake lanes for the tasks that are ready for them and may start, at most one lane for each task."""
+        self._cores.host.here()
+        self._wake()
+
+    def _wake(self) -> None:
         renaming = self._renaming
         while renaming.lane and self._asleep:
             with self._lock:
                 awake = len(self._lanes) - len(self._asleep)
                 if not self._asleep or awake >= len(renaming.lane) + len(renaming.running):
                     return
-                lane = self._asleep.pop()
+                if not self._cores.admits(next(iter(renaming.lane))):
+                    return
+                lane = self._asleep.popitem()[0]
             try:
                 lane.wake(self._drains[lane])
             except BaseException:
-                self._asleep.add(lane)
+                self._asleep[lane] = None
                 raise
 
     def recover(self) -> None:
@@ -91,18 +98,19 @@ class Workers:
         self._lanes[0].wake(once)
 
     def _drain(self, lane: Lane) -> bool:
-        """Run one task on `lane`. Returns False if there is none; `lane` must then be woken for the next one."""
+        """Run one task on `lane`. Returns False if none may start; `lane` must then be woken for the next one."""
         renaming, execution = self._renaming, self._execution
         task: Task | None = None
         try:
             with self._lock:
                 if renaming.discarded:
                     renaming.work_off_discarded()
-                if not renaming.lane:
-                    self._asleep.add(lane)
+                task = next(iter(renaming.lane), None)
+                if task is None or not self._cores.admits(task):
+                    task = None
+                    self._asleep[lane] = None
                 else:
-                    self._asleep.discard(lane)
-                    task = next(iter(renaming.lane))
+                    self._asleep.pop(lane, None)
                     if self._inline_limit:
                         hop = min(HOP * lane.latency, INLINE_LIMIT_OF_SLOW_LANES)
                         renaming.inline_limit = max(self._inline_limit, hop)
@@ -110,8 +118,8 @@ class Workers:
                 if renaming.ended:
                     execution.tell_ended()
                 return False
-            if len(self._lanes) > 1:
-                self.wake()
+            if len(renaming.lane) > 1:
+                self._wake()
             execution.run(task, on_lane=True)
         except BaseException:  # a callback raised it, or it came between two steps of this package
             _log.exception("a lane was interrupted")

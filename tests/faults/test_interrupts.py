@@ -18,6 +18,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.statistics import FULL
 from webnn.scheduler.value import Name
+from webnn.scheduler.width import Widths
 
 LIMIT: Final = 50_000
 CHEAP: Final = 1_000
@@ -312,6 +314,49 @@ class Programs:
             with contextlib.suppress(MLError):
                 call()
 
+    def widths(self) -> None:
+        """Runs of a graph that can be narrow, beside each other, beside one that blocks, and alone."""
+        rig, timeline = self.rig, self.rig.timeline
+
+        def meanwhile(a: Any) -> Any:
+            if self.told:
+                self.told.clear()
+                self.run(self.dear)
+                handle = rig.dispatch(two, [self.x], self.z)
+                self.keep(handle.finished())
+                timeline.inline.drive(handle._task)
+                rig.step(1)
+            return a + 1
+
+        two = rig.work("two", meanwhile, cost=LIMIT, measured=False, nanoseconds=LIMIT)
+        two.widths = Widths(lambda: self.told.append("narrow"))
+        failing = rig.work("failing", broken(ValueError()), cost=LIMIT, measured=False)
+        failing.widths = Widths(lambda: None)
+        for _ in range(2):
+            with timeline.width.piece(), timeline.width.piece():
+                timeline.width.pieces  # noqa: B018
+                self.run(failing)
+                self.run(two)
+                self.queued_elsewhere()
+                rig.run_all()
+            two.widths.narrow = two.executable
+            for _ in range(2):
+                rig.dispatch(two, [self.x], self.y)
+                self.run(two)
+                self.told.append("narrow")
+                rig.run_all()
+        for host_share in (0, 1):
+            timeline.width.ended(0, host_share)
+            for _ in range(5):
+                self.run(two).result()
+        timeline.statistics  # noqa: B018
+
+    def queued_elsewhere(self) -> None:
+        """As if a thread that has ended had queued the tasks."""
+        thread = threading.Thread(target=self.rig.timeline._execution.cores.host.here)
+        thread.start()
+        thread.join()
+
     def interruptions(self) -> None:
         """Interrupts by the work, a callback and the memory, so that a second one may come during the recovery."""
         rig, timeline = self.rig, self.rig.timeline
@@ -516,6 +561,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "deadlines": {},
     "figures": {"inline_limit": LIMIT},
     "mapped": {},
+    "widths": {"inline_limit": LIMIT, "lanes": 2},
 }
 """The name of each program, with the options of its rig."""
 
@@ -604,6 +650,7 @@ NOT_HERE: Final = {
 ONLY_IN_RACES: Final = {
     "bridge.py": 5,
     "callbacks.py": 12,
+    "cores.py": 1,
     "deadlines.py": 6,
     "execution.py": 2,
     "futures.py": 12,

@@ -9,6 +9,7 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,12 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import webnn
 from tests.loops import Loop, loop_named
-from tests.stepped import LARGE, SMALL, Rig, number_in
+from tests.stepped import LARGE, SMALL, Function, Rig, number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError
 from webnn.scheduler.promise import PENDING, Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import QUEUED, RUNNING, TaskState, Work
 from webnn.scheduler.value import Name, Value
+from webnn.scheduler.width import Width, Widths
 
 MODULUS: Final = 1009
 LIMIT: Final = 1000
@@ -261,6 +263,49 @@ class ProgramsOnFourLanes(Programs):
     lanes = 4
 
 
+class ChosenWidth(Width):
+    """Makes runs narrow or wide as the test says."""
+
+    chosen = False
+
+    def prefers_narrow(self, widths: Widths, others: int) -> bool:
+        super().prefers_narrow(widths, others)
+        return self.chosen
+
+
+class ProgramsOfTwoWidths(Programs):
+    """Some graphs have a second executable from the start, and others get one at a random moment, or never."""
+
+    lanes = 4
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin()
+        self.width = self.rig.timeline.width = self.rig.timeline._execution.cores._width = ChosenWidth(4)
+        self.asked: list[str] = []
+        for label, work in self.works.items():
+            work.widths = Widths(partial(self.asked.append, label))
+            if label in ("cheap", "split"):
+                work.widths.narrow = Function(next(kind for kind in KINDS if kind.label == label).on)
+
+    @rule(narrow=st.booleans())
+    def choose(self, narrow: bool) -> None:
+        self.width.chosen = narrow
+
+    @precondition(lambda self: self.asked)
+    @rule()
+    def compile_narrow(self) -> None:
+        label = self.asked.pop(0)
+        widths = self.works[label].widths
+        assert widths is not None
+        widths.narrow = Function(next(kind for kind in KINDS if kind.label == label).on)
+
+    @rule()
+    def work_in_a_piece(self) -> None:
+        with self.width.piece():
+            self.step(0)
+
+
 class ProgramsOfSmallTensors(Programs):
     lanes = 2
     descriptor = SMALL
@@ -271,6 +316,8 @@ TestPrograms = Programs.TestCase
 TestPrograms.settings = STATEFUL
 TestProgramsOnFourLanes = ProgramsOnFourLanes.TestCase
 TestProgramsOnFourLanes.settings = STATEFUL
+TestProgramsOfTwoWidths = ProgramsOfTwoWidths.TestCase
+TestProgramsOfTwoWidths.settings = STATEFUL
 TestProgramsOfSmallTensors = ProgramsOfSmallTensors.TestCase
 TestProgramsOfSmallTensors.settings = STATEFUL
 

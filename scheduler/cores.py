@@ -1,0 +1,84 @@
+"""Shares the cores among the runs of a timeline: which run may start now, and with which of its graph's executables.
+
+At most one wide run is in progress, and no other run on a lane beside it. Narrow runs, and runs of graphs that have one
+thread anyway, go side by side on the lanes. A run that may not start yet stays ready, and starts when the run before it
+has ended. `Width` chooses; this module keeps the runs in progress and tells it what it needs to know.
+
+Cheap runs on the thread that awaits them are not held up: they take less time than the wait.
+
+Locks. Every method is called under the timeline's lock, except `forget`.
+
+Interrupts. A run counts as wide while its task is running, so nothing has to be undone when it is cut off.
+"""
+
+from __future__ import annotations
+
+from webnn.backends.base import Executable
+from webnn.scheduler.host import HostClock
+from webnn.scheduler.renaming import Renaming
+from webnn.scheduler.task import RUNNING, Task
+from webnn.scheduler.width import REST, Width
+
+__all__ = ["Cores"]
+
+
+class Cores:
+    """The cores of one timeline.
+
+    Args:
+        renaming: the timeline's state, with the runs that are in progress or ready.
+        width: chooses the widths.
+    """
+
+    def __init__(self, renaming: Renaming, width: Width) -> None:
+        self._renaming = renaming
+        self._width = width
+        self.host = HostClock()
+        self._runs: dict[Task, tuple[bool, int]] = {}
+        """The runs of graphs with two widths: whether each is wide, and the host's time at its start."""
+
+    def admits(self, task: Task) -> bool:
+        """Whether `task`, which is ready, may start beside the runs that are in progress."""
+        if not self._renaming.running:
+            return True
+        for other, (wide, _) in self._runs.items():
+            if wide and other.state is RUNNING:
+                return False
+        widths = task.work.widths
+        return widths is None or (widths.narrow is not None and self._width.prefers_narrow(widths, self._others(task)))
+
+    def start(self, task: Task) -> Executable:
+        """The executable for `task`, which has started, and whose graph has two widths."""
+        widths, executable = task.work.widths, task.work.executable
+        assert widths is not None
+        assert executable is not None
+        for other in [other for other in self._runs if other.state is not RUNNING]:  # they failed or were interrupted
+            del self._runs[other]
+        narrow = self._width.prefers_narrow(widths, self._others(task))
+        if narrow and widths.narrow is not None:
+            executable = widths.narrow
+        else:
+            widths.wanted |= narrow
+            narrow = False
+        self._width.started(wide=not narrow)
+        self._runs[task] = (not narrow, self.host.now())
+        return executable
+
+    def ended(self, task: Task, nanoseconds: int) -> None:
+        """`task`, which was started, is about to finish: the tasks that wait for its results are not ready yet."""
+        widths = task.work.widths
+        assert widths is not None
+        wide, began = self._runs.pop(task, (True, 0))
+        share = (self.host.now() - began) / nanoseconds if began and nanoseconds else 0.0
+        if not wide or share <= REST:  # a busy host makes wide runs slower than they are
+            widths.measured(nanoseconds, wide=wide)
+        self._width.ended(self._others(task), share)
+
+    def forget(self, task: Task) -> None:
+        """`task` has failed, or was interrupted."""
+        self._runs.pop(task, None)
+
+    def _others(self, task: Task) -> int:
+        """Runs other than `task` that are in progress or ready for a lane."""
+        renaming = self._renaming
+        return len(renaming.lane) + len(renaming.running) - (task in renaming.lane or task in renaming.running)

@@ -1,0 +1,223 @@
+"""The width of a run: whether it has all cores, or one thread beside other work. Decided when the run starts.
+
+A wide run ends soonest, but two threads of one run are never twice as fast as one, and lose most of what they gain when
+another thread takes one of their cores. So a run is wide while it is the only work there is, and narrow when narrow
+runs on several lanes, or beside a busy host, give more results per second. The rule compares these two rates:
+
+    narrow: runs that could go on side by side, each on one thread
+    wide:   one run after the other, each faster by the speedup of all cores, on the cores that the host leaves free
+
+"Runs that could go on" are those that run, those that are ready and the pieces of streams. A queued run that waits
+for the result of another one is not among them: a chain of dependent dispatches is wide.
+
+Nothing flaps: a run sees the demand that the run before it saw, too; a return to wide takes `STEADY_RUNS` runs without
+demand; and both rates must differ by `MARGIN`.
+
+The module is pure: no thread, no lock and no clock. `Timeline` and its parts call it under their lock, except for
+`Width.piece`, which any thread may call without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+from weakref import ref
+
+from webnn.backends.base import Executable
+
+__all__ = ["Piece", "Width", "WidthStatistics", "Widths"]
+
+EXPECTED_SPEEDUP: Final = 0.75
+"""The speedup of a wide run that was not measured yet, as a share of the cores."""
+MARGIN: Final = 1.1
+"""The other width must give this many times as many runs before it is chosen."""
+STEADY_RUNS: Final = 3
+"""Runs in a row that must see no demand before a run is wide again."""
+BUSY: Final = 0.6
+"""The host is busy if it computes for more than this share of a run's time."""
+REST: Final = 0.4
+"""It is idle again if it computes for less than this share."""
+
+
+@dataclass(frozen=True, slots=True)
+class WidthStatistics:
+    """The widths of the runs of graphs that have the choice.
+
+    Attributes:
+        wide: the runs that had all cores.
+        narrow: the runs that had one thread.
+        reason: the width of the last run, and the reason for it.
+    """
+
+    wide: int = 0
+    narrow: int = 0
+    reason: str = ""
+
+
+class Piece:
+    """A piece of work of a stream while it is in progress; see `Width.piece`.
+
+    It is counted by a weak reference, so that it is over at the latest when it is freed, even if an interrupt has cut
+    off its end.
+    """
+
+    __slots__ = ("__weakref__", "_mark", "_pieces")
+
+    def __init__(self, pieces: set[ref[Piece]]) -> None:
+        self._pieces = pieces
+        self._mark = ref(self, pieces.discard)
+
+    def __enter__(self) -> Piece:
+        self._pieces.add(self._mark)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pieces.discard(self._mark)
+
+
+class Widths:
+    """The two executables of one graph, and the time that a run takes with each.
+
+    Args:
+        compile: starts to compile the narrow executable in the background, and returns at once. It is called once,
+            after the first run that would have been narrow has started, without a lock.
+    """
+
+    __slots__ = ("_compile", "narrow", "narrow_cost", "wanted", "wide_cost")
+
+    def __init__(self, compile: Callable[[], None]) -> None:
+        self._compile: Callable[[], None] | None = compile
+        self.wanted = False
+        """Whether a run would have been narrow."""
+        self.narrow: Executable | None = None
+        """Runs the graph on one thread, once it is compiled."""
+        self.wide_cost = self.narrow_cost = 0.0
+        """Nanoseconds of a run; 0 before the first one."""
+
+    def compile(self) -> None:
+        """Start to compile the narrow executable, if it is wanted and this was not called before."""
+        compile = self._compile
+        if compile is not None and self.wanted:
+            compile()
+            self._compile = None  # last: an interrupt may cause one call too many, but not one too few
+
+    def measured(self, nanoseconds: int, *, wide: bool) -> None:
+        """A run took `nanoseconds`. The estimate falls at once and rises slowly: longer runs were disturbed."""
+        known = self.wide_cost if wide else self.narrow_cost
+        cost = known + (nanoseconds - known) / 16 if 0 < known < nanoseconds else float(nanoseconds)
+        if wide:
+            self.wide_cost = cost
+        else:
+            self.narrow_cost = cost
+
+    def speedup(self, cores: int) -> float:
+        """How many times as fast a run is on all `cores`."""
+        if self.wide_cost and self.narrow_cost:
+            return min(max(1.0, self.narrow_cost / self.wide_cost), cores)
+        return max(1.0, EXPECTED_SPEEDUP * cores)
+
+
+class Width:
+    """Chooses the widths of one timeline's runs.
+
+    Args:
+        cores: the cores that this process may use.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self._wide = self._narrow = 0
+        self.reason = ""
+        """The last choice, and the reason for it."""
+        self._pieces: set[ref[Piece]] = set()
+        self._demand = 1
+        self._quiet_runs = STEADY_RUNS
+        self._host_busy = False
+
+    # For streams.
+
+    def piece(self) -> Piece:
+        """A context manager around one piece of a stream's work, on the thread that does it.
+
+        A piece is what one worker thread does in one go: `before -> run -> after` of an item, or the step of the source
+        that makes the next one. While two or more pieces are in progress, each of them needs a core of its own, so runs
+        are narrow. Counting costs less than a microsecond, takes no lock, and needs no care on errors and interrupts
+        beyond `with`::
+
+            with timeline.width.piece():
+                outputs = after(run(before(item)))
+
+        Do not put it around a wait for another piece or for the consumer: a piece that waits needs no core.
+        """
+        return Piece(self._pieces)
+
+    @property
+    def pieces(self) -> int:
+        """The number of pieces in progress."""
+        return len(self._pieces)
+
+    # For the timeline.
+
+    def prefers_narrow(self, widths: Widths, others: int) -> bool:
+        """Whether a run should be narrow.
+
+        Args:
+            widths: of the run's graph.
+            others: runs that are in progress or ready, without this one.
+        """
+        pieces = len(self._pieces)
+        demand = max(others + 1, pieces)
+        was_wide = self._quiet_runs >= STEADY_RUNS
+        expected = demand if was_wide else max(demand, self._demand)
+        busy = min(max(pieces - 1, int(self._host_busy)), self.cores - 1)
+        wide_rate = widths.speedup(self.cores) * (self.cores - busy) / self.cores
+        narrow_rate = min(expected, self.cores)
+        narrow = narrow_rate > wide_rate * MARGIN if was_wide else narrow_rate * MARGIN > wide_rate
+        self.reason = self._explained(narrow=narrow, demand=demand, expected=expected, pieces=pieces)
+        return narrow
+
+    def started(self, *, wide: bool) -> None:
+        """A run of a graph of either width has started."""
+        if wide:
+            self._wide += 1
+        else:
+            self._narrow += 1
+
+    def ended(self, others: int, host_share: float) -> None:
+        """A run has ended.
+
+        Args:
+            others: runs that were in progress or ready meanwhile, without this one and those that waited for it.
+            host_share: the share of its time for which the thread that queued it computed something else, 0 to 1.
+        """
+        demand = max(others + 1, len(self._pieces))
+        busy = host_share > (REST if self._host_busy else BUSY)
+        if demand > 1 or busy:
+            self._quiet_runs = 0
+            self._demand = demand
+            self._host_busy |= busy
+        else:
+            self._quiet_runs += 1
+            self._host_busy &= self._quiet_runs < STEADY_RUNS
+
+    @property
+    def statistics(self) -> WidthStatistics:
+        """The runs of both widths so far, and why the last one has its width."""
+        return WidthStatistics(self._wide, self._narrow, self.reason)
+
+    def _explained(self, *, narrow: bool, demand: int, expected: int, pieces: int) -> str:
+        if pieces > 1:
+            load = f"{pieces} pieces of streams are in progress"
+        elif demand > 1:
+            load = f"{demand} runs are in progress or ready"
+        elif expected > 1:
+            load = f"{expected} runs were in progress or ready lately"
+        elif self._host_busy:
+            load = "the host is busy"
+        else:
+            load = "nothing else is in progress"
+        return f"{'narrow' if narrow else 'wide'}: {load}"
