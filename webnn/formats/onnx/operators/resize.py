@@ -26,6 +26,8 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _WEIGHTS = 1 << 24
 """The most weights of one axis."""
+_HALF = 1e-6
+"""How far from a half a coordinate counts as a half. It is computed in float32; onnxruntime 1.32 does the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class _Resampling:
                 return np.asarray((out + 0.5) / scale - 0.5)
             case "half_pixel_symmetric":
                 # The size of the output is rounded down; the difference is shared by both ends.
-                adjustment = axis.target / (axis.scale * axis.size)
-                return np.asarray(axis.size / 2 * (1 - adjustment) + (out + 0.5) / scale - 0.5)
+                adjustment = dtype(axis.target) / (scale * dtype(axis.size))
+                offset = dtype(axis.size / 2) * (1 - adjustment)
+                # The sum in double precision, as onnxruntime computes it.
+                return np.asarray(float(offset) + (out.astype(np.float64) + 0.5) / float(scale) - 0.5, dtype)
             case "pytorch_half_pixel":
                 return (out + 0.5) / scale - 0.5 if axis.target > 1 else np.zeros_like(out)
             case "align_corners":
@@ -81,11 +85,12 @@ class _Resampling:
 
     def rounded(self, places: Array) -> Array:
         """The index of the nearest input element of each coordinate."""
+        places = places.astype(np.float64)  # in which halves are added exactly
         match self.nearest:
             case "round_prefer_floor":
-                return np.ceil(places - 0.5)
+                return np.ceil(places - 0.5 - _HALF)
             case "round_prefer_ceil":
-                return np.floor(places + 0.5)
+                return np.floor(places + 0.5 + _HALF)
             case "floor":
                 return np.floor(places)
             case "ceil":
@@ -116,7 +121,8 @@ class _Resampling:
         inside = (first >= 0) & (first < axis.size)
         if self.exclude_outside:
             values = np.where(inside, values, 0)
-        values /= values.sum(axis=1, keepdims=True)
+        total = values.sum(axis=1, keepdims=True)
+        values /= np.where(total == 0, 1, total)  # it is 0 where all elements are outside, which is extrapolated
         matrix = np.zeros((axis.target, axis.size))
         rows = np.broadcast_to(np.arange(axis.target)[:, None], first.shape)
         np.add.at(matrix, (rows, np.clip(first, 0, axis.size - 1)), values)
@@ -130,7 +136,10 @@ class _Resampling:
         if self.mode == "linear":
             clamped = [np.clip(places, 0, axis.size - 1) for places in (theirs, self.places(axis))]
             return bool(np.abs(clamped[0] - clamped[1]).max() < 1e-9 * axis.size)
-        return np.array_equal(np.clip(np.ceil(theirs - 0.5), 0, axis.size - 1), self.indices(axis))
+        # Exactly, as the specification has it, and in float32, as runtimes compute it.
+        runtimes = _RESAMPLE2D.indices(axis)
+        exact = np.clip(np.ceil(theirs - 0.5), 0, axis.size - 1)
+        return np.array_equal(exact, runtimes) and np.array_equal(runtimes, self.indices(axis))
 
     def indices(self, axis: _Axis) -> Array:
         """The index of the input element that each output element takes."""
@@ -139,6 +148,10 @@ class _Resampling:
         # In float32, as runtimes compute it: the nearest element may depend on the last bit.
         places = self.places(axis, np.float32)
         return np.asarray(np.clip(self.rounded(places), 0, axis.size - 1), np.int64)
+
+
+_RESAMPLE2D = _Resampling("nearest", "half_pixel", "round_prefer_floor", 0.0, False, False, 0.0)
+"""The nearest elements of `resample2d`."""
 
 
 @imports("Upsample")
@@ -194,11 +207,8 @@ def _axes(
         ratios = list(scales)
         if not all(0 < ratio < math.inf for ratio in ratios):
             raise DataError(f"scales {ratios} must be above 0")
-        if roi:
-            spans = [roi[i + len(axes)] - roi[i] for i in range(len(axes))]
-            targets = [math.floor(n * span * s) for n, span, s in zip(inputs, spans, ratios, strict=True)]
-        else:
-            targets = [math.floor(size * ratio) for size, ratio in zip(inputs, ratios, strict=True)]
+        # The product in float32, as onnxruntime computes it and PyTorch's exports expect: 20 * 0.7 is 14, not 13.
+        targets = [math.floor(np.float32(size) * np.float32(ratio)) for size, ratio in zip(inputs, ratios, strict=True)]
     if min(targets, default=1) < 1 or math.prod(targets) > 2**31:
         raise UnsupportedNodeError(f"it resizes {inputs} to {targets}, which is empty or too large")
     if roi and len(roi) != 2 * len(axes):
@@ -223,13 +233,10 @@ def _resized(node: OnnxNode, plan: Sequence[_Axis], coordinates: str, nearest: s
         bool(node.get_int("antialias", 0)),
         node.get_float("extrapolation_value", 0.0),
     )
-    changed = [
-        axis
-        for axis in plan
-        if axis.size != axis.target or axis.scale != 1 or (coordinates == "tf_crop_and_resize" and axis.end != 1)
-    ]
-    if not changed:
-        return b.identity(x)
+    if all(axis.size == axis.target for axis in plan):
+        return b.identity(x)  # whatever the scales are: onnxruntime copies an input whose size does not change
+    # As in onnxruntime, an axis whose scale is 1 is not cropped either.
+    changed = [a for a in plan if a.size != a.target or (a.scale != 1 and not resampling.antialias)]
     is_crop = coordinates == "tf_crop_and_resize"
     has_type = x.data_type in FLOATS or (mode == "nearest" and x.data_type in {"int8", "uint8"})
     if (
