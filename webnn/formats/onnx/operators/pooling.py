@@ -36,7 +36,7 @@ def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
 def _pooled(node: OnnxNode, op: str, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
     """Pooling over the last two axes, then over the one before: maxima, averages and norms may be taken in steps."""
     pool: Any = getattr(node.builder, op)
-    counts = windows.counts(ceil=ceil)
+    counts = windows.fit(ceil=ceil)
     axes = list(range(len(counts)))
     for step in (axes[-2:], *([axis] for axis in axes[:-2])):
         first = 2 + step[0]
@@ -164,13 +164,10 @@ def lp_pool(node: OnnxNode) -> Imported:
         raise DataError(f"p must be at least 1, got {degree}")
     x = b.abs(x)
     powers = x if degree == 1 else b.pow(x, node.scalar(x, degree))
+    windows.fit(ceil=ceil)
     padded = pad_or_crop(b, powers, [0, 0, *windows.before], [0, 0, *windows.after])
     inner = Windows.of(node, padded.shape, windows.kernel)
     inner.before = inner.after = [0] * len(windows.kernel)
-    if ceil and inner.counts(ceil=True) != inner.counts(ceil=False):
-        raise UnsupportedNodeError(
-            f"its windows of degree {degree} reach over the end of the input", "ceil_mode=0 or p=2"
-        )
     average = _pooled(node, "average_pool2d", padded, inner, ceil=False)
     total = b.linear(average, alpha=math.prod(windows.kernel))
     return total if degree == 1 else b.pow(total, node.scalar(x, 1 / degree))

@@ -83,6 +83,19 @@ class Windows:
             result.append(count)
         return result
 
+    def fit(self, *, ceil: bool) -> list[int]:
+        """The number of windows along each axis. Pads the end so far that rounding down gives it on every axis.
+
+        Only for operators that ignore padding or take it as zeros. Along each axis `ceil` may add a window or not.
+        """
+        counts = self.counts(ceil=ceil)
+        after = list(self.after)
+        for axis, (count, span, stride) in enumerate(zip(counts, self.spans, self.strides, strict=True)):
+            missing = (count - 1) * stride + span - self.sizes[axis] - self.before[axis] - after[axis]
+            after[axis] += max(missing, 0)
+        self.after = after
+        return counts
+
 
 def _is_lower(auto_pad: str) -> bool:
     if auto_pad not in {"SAME_UPPER", "SAME_LOWER"}:
