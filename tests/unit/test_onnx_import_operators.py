@@ -212,6 +212,43 @@ def test_padding_counts_in_averages_if_asked_to(backend: Backend) -> None:
     )
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("op_type", "options"),
+    [
+        ("MaxPool", {}),
+        ("AveragePool", {}),
+        ("AveragePool", {"count_include_pad": 1}),
+        ("LpPool", {"p": 1}),
+        ("LpPool", {"p": 2}),
+        ("LpPool", {"p": 3}),
+    ],
+)
+def test_rounding_up_adds_a_window_on_some_axes_only(
+    backend: Backend, op_type: str, options: dict[str, Any], rank: int
+) -> None:
+    """A window that would begin after the end is left out, whatever the other axes do."""
+    generator = np.random.default_rng(rank)
+    for seed in range(12):
+        sizes = [int(size) for size in generator.integers(4, 11, rank)]
+        kernel = [int(size) for size in generator.integers(1, 5, rank)]
+        windows = {
+            "kernel_shape": kernel,
+            "strides": [int(step) for step in generator.integers(1, 5, rank)],
+            "pads": [int(generator.integers(0, size)) for size in [*kernel, *kernel]],
+        }
+        check_node(backend, op_type, [random(seed, 1, 2, *sizes)], version=22, ceil_mode=1, **windows, **options)
+
+
+def test_padding_wraps_around_as_often_as_it_takes(backend: Backend) -> None:
+    generator = np.random.default_rng(0)
+    for rank in (1, 2, 3):
+        for _ in range(8):
+            pads = fixed(*generator.integers(0, 11, 2 * rank))
+            x = random(0, *generator.integers(1, 5, rank))
+            check_node(backend, "Pad", [x, pads], version=19, mode="wrap", tolerance=0)
+
+
 @pytest.mark.parametrize("op_type", ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"])
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5), (2, 3, 4, 5, 2)])
 def test_global_poolings(backend: Backend, op_type: str, shape: tuple[int, ...]) -> None:

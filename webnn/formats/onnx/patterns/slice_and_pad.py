@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
 
 __all__ = ["pad_or_crop", "strided_slice"]
+
+_PLACES: Final = 1 << 24
+"""The most elements that a padding repeats."""
 
 
 def strided_slice(b: MLGraphBuilder[object], x: MLOperand, ranges: dict[int, range]) -> MLOperand:
@@ -49,14 +56,8 @@ def pad_or_crop(
         return b.identity(x)
     if mode == "wrap":
         for axis, (first, last) in enumerate(zip(before, after, strict=True)):
-            size = x.shape[axis]
-            if max(first, last) > size:
-                raise UnsupportedNodeError(
-                    f"its padding of {max(first, last)} elements wraps more than once around an axis of {size}"
-                )
-            parts = [range(size - first, size), range(size), range(last)]
             if first or last:
-                x = b.concat([strided_slice(b, x, {axis: part}) for part in parts if len(part)], axis)
+                x = _wrapped(b, x, axis, first, last)
         return x
     if mode == "constant":
         return b.pad(x, before, after, value=value)
@@ -65,3 +66,14 @@ def pad_or_crop(
     if mode == "edge":
         return b.pad(x, before, after, mode="edge")
     raise DataError(f"mode must be constant, reflect, edge or wrap, got {mode!r}")
+
+
+def _wrapped(b: MLGraphBuilder[object], x: MLOperand, axis: int, before: int, after: int) -> MLOperand:
+    """`x` repeated along an axis, as often as it takes for so many more elements at both ends."""
+    size = x.shape[axis]
+    if before + after > _PLACES:
+        raise UnsupportedNodeError(f"its padding of {before} and {after} elements takes too many indices")
+    if max(before, after) > size:
+        return b.gather(x, b.constant(np.arange(-before, size + after) % size), axis=axis)
+    parts = [range(size - before, size), range(size), range(after)]
+    return b.concat([strided_slice(b, x, {axis: part}) for part in parts if len(part)], axis)
