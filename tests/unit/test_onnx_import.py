@@ -361,11 +361,75 @@ def test_an_output_that_is_not_asked_for_may_be_out_of_reach() -> None:
     assert ops(imported(model_of(nodes, [value("x", [2])], ["a", "y"]), outputs=["y"])) == ["relu"]
 
 
-def test_models_older_than_opset_7_are_refused() -> None:
-    with pytest.raises(
-        NotSupportedError, match=r"written in opset 6, the oldest supported one is 7; nearest: .*convert_version"
-    ):
-        imported(model_of([node("Relu", ["x"], ["y"])], [value("x", [2])], ["y"], opset=6))
+def test_models_older_than_opset_7_are_converted(backend: Backend) -> None:
+    """Gemm of opset 6 says with an attribute that its third input may be broadcast."""
+    weights = {"w": np.ones((3, 5), np.float32), "b": np.arange(5, dtype=np.float32)}
+    gemm = node("Gemm", ["x", "w", "b"], ["y"], broadcast=1)
+    model = model_of([gemm], [value("x", [2, 3])], ["y"], weights, opset=6)
+    for source in (model, model.SerializeToString()):
+        (y,) = run_graph(imported(source), {"x": np.ones((2, 3), np.float32)}, backend).values()
+        np.testing.assert_array_equal(y, np.tile(np.arange(5, dtype=np.float32) + 3, (2, 1)))
+
+
+def test_an_old_model_that_the_converter_of_onnx_refuses_is_reported() -> None:
+    model = model_of([node("Pad", ["x"], ["y"], paddings=[1, 1])], [value("x", [2])], ["y"], opset=1)
+    with pytest.raises(NotSupportedError, match=r"opset 1, and .*version_converter cannot .*: No Adapter .* for Pad"):
+        imported(model)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (value("y", [2, 4]), r"declares for its output y the shape \[2, 4\], it has \[2, 3\]"),
+        (value("y", [2, "n", 3]), r"the shape \[2, n, 3\], it has \[2, 3\]"),
+        (value("y", [2, 3], onnx.TensorProto.INT64), "the type int64, it has float32"),
+    ],
+)
+def test_a_wrong_declaration_of_an_output_is_a_warning(declared: onnx.ValueInfoProto, said: str) -> None:
+    model = model_of([node("Relu", ["x"], ["y"])], [value("x", [2, 3])], ["y"])
+    model.graph.output[0].CopyFrom(declared)
+    with pytest.warns(UserWarning, match=said):
+        assert imported(model).outputs["y"].shape == (2, 3)
+
+
+def test_an_open_declaration_of_an_output_is_no_warning() -> None:
+    model = model_of([node("Relu", ["x"], ["y"])], [value("x", [2, 3])], ["y"])
+    model.graph.output[0].CopyFrom(value("y", ["n", 3]))
+    imported(model)
+
+
+# Inputs with a default, an initializer of the same name.
+
+
+SCALED = model_of([node("Mul", ["x", "w"], ["y"])], [value("x", [3]), value("w", [3])], ["y"], {"w": np.ones(3, "f4")})
+
+
+def test_an_input_with_a_default_takes_another_value(backend: Backend) -> None:
+    x = np.arange(3, dtype=np.float32)
+    for options, factor in (({}, 1), ({"constants": {"w": [2, 2, 2]}}, 2)):
+        graph = imported(SCALED, **options)
+        assert list(graph.inputs) == ["x"]
+        assert run_graph(graph, {"x": x}, backend)["y"].tolist() == (factor * x).tolist()
+
+
+def test_an_input_with_a_default_may_be_an_operand_of_the_builder(backend: Backend) -> None:
+    builder = direct_builder()
+    graph = builder.build(import_onnx(SCALED, builder, inputs={"w": builder.input("scale", [3], "float32")}))
+    found = run_graph(graph, {"x": np.ones(3, np.float32), "scale": np.arange(3, dtype=np.float32)}, backend)
+    assert found["y"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"constants": {"w": [1, 2]}}, r"constants\['w'\] is \[2\], the model declares \[3\]"),
+        ({"shapes": {"w": [5]}}, r"shapes\['w'\]: this input has a default .* constants=\{'w': \.\.\.\}"),
+        ({"dtypes": {"w": "float16"}}, r"dtypes\['w'\]: this input has a default"),
+    ],
+)
+def test_options_that_do_not_fit_an_input_with_a_default_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        imported(SCALED, **options)
 
 
 # Files.

@@ -55,6 +55,38 @@ def test_quantizing_and_dequantizing(backend: Backend, dtype: Any, per_axis: int
         check_node(backend, "QuantizeLinear", [x, sizes, zeros], **options)
 
 
+@pytest.mark.parametrize("dtype", [ml_dtypes.int2, ml_dtypes.uint2])
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_weights_of_2_bits(backend: Backend, dtype: Any, as_bytes: bool) -> None:
+    bounds = ml_dtypes.iinfo(dtype)
+    numbers = np.random.default_rng(0).integers(bounds.min, bounds.max + 1, (5, 7))
+    weights, step = numbers.astype(dtype), Fixed(scale(1, 7))
+    model, feeds = node_model("DequantizeLinear", [Fixed(weights), step, Fixed(numbers[0].astype(dtype))], version=25)
+    if not as_bytes:
+        tensor = model.graph.initializer[0]
+        tensor.CopyFrom(helper.make_tensor(tensor.name, tensor.data_type, (5, 7), numbers.reshape(-1)))
+    (found,) = computed(model, feeds, backend)
+    np.testing.assert_allclose(found, (numbers - numbers[0]) * scale(1, 7), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.int2, ml_dtypes.uint2])
+def test_activations_of_2_bits_stay_within_them(backend: Backend, dtype: Any) -> None:
+    parameters = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])]
+    nodes = [*parameters, helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])]
+    constants = [
+        numpy_helper.from_array(np.float32(0.5), "s"),
+        numpy_helper.from_array(np.array(1).astype(dtype), "z"),
+    ]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [40]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)], ir_version=13)
+    x = random(0, 40) * 3
+    (found,) = computed(model, {"x": x}, backend)
+    bounds = ml_dtypes.iinfo(dtype)
+    levels = np.clip(np.round(x / 0.5) + 1, bounds.min, bounds.max)
+    np.testing.assert_allclose(found, (levels - 1) * 0.5)
+
+
 def test_a_zero_point_of_16_bits_must_be_known(backend: Backend) -> None:
     inputs: list[Given] = [random(0, 5), scale(1), np.array(3, np.uint16)]
     model, feeds = node_model("QuantizeLinear", inputs)

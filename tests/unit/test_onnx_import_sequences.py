@@ -23,7 +23,7 @@ NUMBERS = """
 
 def model_of(nodes: str, inputs: str = "float[5, 4] x", outputs: str = "y") -> ModelProto:
     return parser.parse_model(
-        f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => (float {outputs}) {{ {NUMBERS} {nodes} }}'
+        f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => (float[] {outputs}) {{ {NUMBERS} {nodes} }}'
     )
 
 

@@ -27,6 +27,8 @@ DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
     TensorProto.UINT64: np.dtype(np.uint64),
     TensorProto.INT4: np.dtype(ml_dtypes.int4),
     TensorProto.UINT4: np.dtype(ml_dtypes.uint4),
+    TensorProto.INT2: np.dtype(ml_dtypes.int2),
+    TensorProto.UINT2: np.dtype(ml_dtypes.uint2),
 }
 """The element types that the importer reads; strings, complex numbers and 8-bit floats are not supported."""
 

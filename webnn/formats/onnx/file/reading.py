@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import ml_dtypes
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, numpy_helper, version_converter
 
 from webnn.backends.marks import KEY, check_marks, trailing_mark
 from webnn.errors import DataError, ValidationError
@@ -22,11 +23,17 @@ from webnn.formats.onnx.file.element_types import DTYPES, type_name
 from webnn.formats.onnx.file.wire_format import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
 
-__all__ = ["Model", "read_model"]
+__all__ = ["OLDEST_OPSET", "Model", "read_model"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-_PACKED: Final = (TensorProto.INT4, TensorProto.UINT4)
+OLDEST_OPSET: Final = 7
+"""Models in an older opset are converted to this one."""
+
+_PACKED: Final = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
+"""The bits of an element, for types of which a byte holds several, lowest bits first."""
+
+_SIGNED: Final = (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.int2))
 
 _DENSE_LIMIT: Final = 1 << 25
 """The most elements that all sparse tensors of a model may have as dense ones."""
@@ -38,8 +45,10 @@ _MUCH: Final = 1 << 16
 class Model:
     """A parsed model, and the bytes from which its weights are read."""
 
-    def __init__(self, proto: ModelProto, data: Array | None, path: Path | None) -> None:
+    def __init__(self, proto: ModelProto, data: Array | None, path: Path | None, *, too_old: str = "") -> None:
         self.proto = proto
+        self.too_old = too_old
+        """The reason why a model in an opset before `OLDEST_OPSET` could not be converted, if it is one."""
         self._data = data
         self._path = path
         self._files: dict[str, Array] = {}
@@ -59,18 +68,20 @@ class Model:
         if dtype is None:
             raise DataError(f"{where} is of type {type_name(tensor.data_type)}, which no WebNN type can hold")
         count = math.prod(shape)
-        packed = tensor.data_type in _PACKED
-        size = (count + 1) // 2 if packed else count * dtype.itemsize
+        bits = _PACKED.get(tensor.data_type, 8 * dtype.itemsize)
+        size = -(-count * bits // 8)
         data = self._bytes_of(tensor, where)
         if data is None:
             return self._from_fields(tensor, dtype, shape, where)
         if len(data) != size:
             raise DataError(f"{where} needs {size} bytes for {dtype.name} {list(shape)}, but has {len(data)}")
-        if packed:
-            nibbles = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count]
-            if tensor.data_type == TensorProto.INT4:
-                nibbles = (nibbles ^ 8).astype(np.int8) - 8
-            return np.asarray(nibbles.astype(dtype).reshape(shape))
+        if tensor.data_type in _PACKED:
+            parts = [data >> shift & ((1 << bits) - 1) for shift in range(0, 8, bits)]
+            values = np.stack(parts, axis=-1).reshape(-1)[:count]
+            if dtype in _SIGNED:
+                sign = 1 << (bits - 1)
+                values = (values ^ sign).astype(np.int8) - sign
+            return np.asarray(values.astype(dtype).reshape(shape))
         if dtype == np.bool_:
             return np.not_equal(data, 0).reshape(shape)  # a byte of 2 would not be a valid bool
         array = data.view(dtype.newbyteorder("<"))
@@ -85,7 +96,7 @@ class Model:
             len(tensor.float_data), len(tensor.int32_data), len(tensor.int64_data), len(tensor.double_data),
             len(tensor.uint64_data),
         )  # fmt: skip
-        if math.prod(shape) > held * (2 if tensor.data_type in _PACKED else 1):
+        if math.prod(shape) > held * 8 // _PACKED.get(tensor.data_type, 8):
             raise DataError(f"{where} has {held} elements, its shape {list(shape)} needs {math.prod(shape)}")
         try:
             return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
@@ -167,7 +178,7 @@ def read_model(source: object) -> Model:
         ValidationError: `source` is something else.
     """
     if isinstance(source, ModelProto):
-        return Model(source, None, None)
+        return _converted(source, None) if _is_old(source) else Model(source, None, None)
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source))
         try:
@@ -191,5 +202,22 @@ def _parsed(data: Array, path: Path | None, what: str) -> Model:
         raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
     if not proto.HasField("graph"):
         raise DataError(f"{what} does not hold an ONNX graph")
+    if _is_old(proto):  # models of that time are small enough to be read whole
+        proto.ParseFromString(data.tobytes())
+        return _converted(proto, path)
     unmap(data)
     return Model(proto, data, path)
+
+
+def _is_old(proto: ModelProto) -> bool:
+    """Whether a model is written in an opset that the table of operators does not have."""
+    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    return bool(versions) and versions[0] < OLDEST_OPSET
+
+
+def _converted(proto: ModelProto, path: Path | None) -> Model:
+    """A model in an old opset, in `OLDEST_OPSET`; unchanged if the converter of the onnx package refuses it."""
+    try:
+        return Model(version_converter.convert_version(proto, OLDEST_OPSET), None, path)
+    except (RuntimeError, ValueError, TypeError) as error:
+        return Model(proto, None, path, too_old=str(error).strip().rpartition("failed: ")[2])

@@ -21,6 +21,8 @@ HELD_AS: Final[Mapping[np.dtype[Any], np.dtype[Any]]] = {
     np.dtype(ml_dtypes.bfloat16): np.dtype(np.float32),
     np.dtype(np.int16): np.dtype(np.int32),
     np.dtype(np.uint16): np.dtype(np.int32),
+    np.dtype(ml_dtypes.int2): np.dtype(ml_dtypes.int4),
+    np.dtype(ml_dtypes.uint2): np.dtype(ml_dtypes.uint4),
 }
 """The NumPy types that hold those which WebNN lacks. A uint16 is held by a signed type, since quantization subtracts a
 zero point from it."""
@@ -41,6 +43,8 @@ _ELEMENT_TYPES: Final[Mapping[int, DataType]] = {
     TensorProto.UINT64: "uint64",
     TensorProto.INT4: "int4",
     TensorProto.UINT4: "uint4",
+    TensorProto.INT2: "int4",
+    TensorProto.UINT2: "uint4",
 }
 
 

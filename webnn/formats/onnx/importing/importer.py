@@ -15,16 +15,15 @@ from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
-import onnx
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto
 
 from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
-from webnn.formats.onnx.file.reading import Model
+from webnn.formats.onnx.file.reading import OLDEST_OPSET, Model
 from webnn.formats.onnx.importing.bfloat16 import rounded_outputs
 from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.constant_folding import fold
 from webnn.formats.onnx.importing.data_types import held
-from webnn.formats.onnx.importing.inputs import Inputs
+from webnn.formats.onnx.importing.inputs import Inputs, warn_of_wrong_declaration
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import import_function_for
 from webnn.formats.onnx.importing.ordering import MAX_DEPTH, names_read, needed_nodes, producers_of
@@ -48,8 +47,6 @@ from webnn.graph.operand import MLOperand
 from webnn.graph.operator import default_label
 
 __all__ = ["Importer"]
-
-OLDEST_OPSET: Final = 7
 
 _MAX_NODES: Final = 250_000
 """The most nodes of all calls and iterations: nested functions and loops ask for any number in a few bytes."""
@@ -89,6 +86,7 @@ class Importer:
         constants: Mapping[str, Any],
         inputs: Mapping[str, MLOperand],
     ) -> None:
+        _check_opset(model)
         self.model = model
         self.builder = builder
         self.budget = Budget()
@@ -107,7 +105,15 @@ class Importer:
         self._functions = {(f.domain, f.name, f.overload): f for f in model.proto.functions}
         self._initializers = {tensor.name: tensor for tensor in self._graph.initializer}
         self._sparse = {tensor.values.name: tensor for tensor in self._graph.sparse_initializer}
-        self._inputs = Inputs(self._graph, self, shapes=shapes, dtypes=dtypes, constants=constants, operands=inputs)
+        self._inputs = Inputs(
+            self._graph,
+            self,
+            shapes=shapes,
+            dtypes=dtypes,
+            constants=constants,
+            operands=inputs,
+            defaults=self._initializers.keys() | self._sparse.keys(),
+        )
         self._bodies: dict[int, tuple[GraphProto, list[NodeProto], dict[str, Value]]] = {}
         """For each subgraph that was run: its nodes in order, and its weights, so that they become constants once."""
         self._literals: dict[int, tuple[NodeProto, list[Value | None]]] = {}
@@ -136,10 +142,7 @@ class Importer:
                 raise ValidationError(f"outputs: the model has no value {name!r}; its outputs are {has}")
         order = needed_nodes(producers, wanted)
         read = {name for node in order for name in names_read(node)} | set(wanted)
-        weights = self._initializers.keys() | self._sparse.keys()
-        self.scope.values.update(
-            self._inputs.values([info for info in self._graph.input if info.name in read - weights])
-        )
+        self.scope.values.update(self._inputs.values([info for info in self._graph.input if info.name in read]))
         for node in order:
             self._import_node(node)
         results = [self._output(name) for name in wanted]
@@ -147,7 +150,12 @@ class Importer:
             reached = [name for name, operand in zip(wanted, results, strict=True) if operand is not None]
             before = [name for name in self._cut_points if name in producers]
             raise OnnxNotSupportedError(self.problems, list(dict.fromkeys([*before, *reached])))
-        return {name: operand for name, operand in zip(wanted, results, strict=True) if operand is not None}
+        outputs = {name: operand for name, operand in zip(wanted, results, strict=True) if operand is not None}
+        declared = {info.name: info for info in self._graph.output}
+        for name, operand in outputs.items():
+            if name in declared and name not in self._dtypes:
+                warn_of_wrong_declaration(declared[name], operand)
+        return outputs
 
     def _output(self, name: str) -> MLOperand | None:
         value = self._value(name)
@@ -393,17 +401,17 @@ class Importer:
             self.scope, self._call_attributes = outer, outer_bound
 
 
-def _versions(imported: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+def _versions(imported: Iterable[OperatorSetIdProto]) -> dict[str, int]:
     versions = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in imported}
-    if versions.get("", OLDEST_OPSET) < OLDEST_OPSET:
-        raise OnnxNotSupportedError(
-            [
-                Problem(
-                    "the model",
-                    "opset",
-                    f"is written in opset {versions['']}, the oldest supported one is {OLDEST_OPSET}",
-                    f"onnx.version_converter.convert_version(model, {OLDEST_OPSET})",
-                )
-            ]
-        )
     return {"": OLDEST_OPSET, **versions}
+
+
+def _check_opset(model: Model) -> None:
+    """Raise an error for a model in an old opset that could not be converted."""
+    if model.too_old:
+        reason = (
+            f"is written in opset {_versions(model.proto.opset_import)['']}, and onnx.version_converter cannot bring it"
+            f" to opset {OLDEST_OPSET}: {model.too_old}"
+        )
+        nearest = f"the model exported again, in opset {OLDEST_OPSET} or newer"
+        raise OnnxNotSupportedError([Problem("the model", "opset", reason, nearest)])

@@ -1,15 +1,16 @@
-"""The inputs of a model: the sizes of their dimensions, and the values that stand for them in the graph."""
+"""What a model declares of its inputs and outputs: types and dimensions, and the values that stand for inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 from onnx import GraphProto, TensorProto, TypeProto, ValueInfoProto
 
 from webnn.errors import ValidationError
-from webnn.formats.onnx.file.element_types import DTYPES
+from webnn.formats.onnx.file.element_types import DTYPES, type_name
 from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, shown_name
@@ -20,7 +21,7 @@ from webnn.graph.arguments import enum_value, shown, unsigned, unsigned_list
 from webnn.graph.dtypes import ALL, DataType
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Inputs"]
+__all__ = ["Inputs", "warn_of_wrong_declaration"]
 
 
 class Inputs:
@@ -35,8 +36,10 @@ class Inputs:
         dtypes: Mapping[str, DataType],
         constants: Mapping[str, Any],
         operands: Mapping[str, MLOperand],
+        defaults: Set[str],
     ) -> None:
         self.names = {info.name for info in graph.input}
+        self._defaults = self.names & defaults
         self._importer = importer
         self._builder = importer.builder
         self._shapes = shapes
@@ -57,13 +60,23 @@ class Inputs:
                 if name not in allowed:
                     has = ", ".join(sorted(map(shown_name, allowed))[:20])
                     raise ValidationError(f"{option}: the model has no {what} {name!r}; it has {has or 'none'}")
-
+        for option, names in (("shapes", shapes.keys()), ("dtypes", dtypes.keys() - outputs)):
+            for name in self._defaults.intersection(names):
+                raise ValidationError(
+                    f"{option}[{name!r}]: this input has a default in the model and becomes a constant of the graph;"
+                    f" give another value as constants={{{name!r}: ...}}"
+                )
         for name, operand in operands.items():
             if not isinstance(operand, MLOperand):
                 raise ValidationError(f"inputs[{name!r}] must be an MLOperand, got {type(operand).__name__}")
 
     def values(self, infos: Sequence[ValueInfoProto]) -> dict[str, Value]:
-        """The value of each of these inputs. All dimensions without a size are reported together."""
+        """The value of each of these inputs that is not left at its default.
+
+        All dimensions without a size are reported together.
+        """
+        given = self._constants.keys() | self._operands.keys()
+        infos = [info for info in infos if info.name in given or info.name not in self._defaults]
         sizes = self._sizes(infos)
         values: dict[str, Value] = {}
         open_dimensions: list[str] = []
@@ -230,6 +243,22 @@ class Inputs:
         if any(size <= 0 for size in shape):
             return f"input {info.name!r} {_written(declared)}"
         return shape
+
+
+def warn_of_wrong_declaration(info: ValueInfoProto, operand: MLOperand) -> None:
+    """Warn if a model declares another type or shape for an output than the output has, and gets."""
+    if not info.type.HasField("tensor_type"):
+        return
+    tensor = info.type.tensor_type
+    declared = _declared(info)
+    wrong = []
+    if tensor.HasField("shape") and not _fits(operand.shape, declared):
+        wrong.append(f"the shape {_written(declared)}, it has {list(operand.shape)}")
+    if tensor.elem_type in DTYPES and data_type_for(tensor.elem_type) != operand.data_type:
+        wrong.append(f"the type {type_name(tensor.elem_type)}, it has {operand.data_type}")
+    if wrong:
+        message = f"the model declares for its output {shown_name(info.name)} {' and '.join(wrong)}"
+        warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def _without_elements(option: str, name: str) -> ValidationError:

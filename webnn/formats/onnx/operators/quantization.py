@@ -1,15 +1,17 @@
 """QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear, by tensor, by axis and by block.
 
-WebNN lacks 16-bit integers. They are computed as floats, which hold them exactly, and as int32 for other operators.
+WebNN lacks integers of 16 and 2 bits. They are computed as floats, which hold them exactly, and as int32 and int8 for
+other operators. Constants of 2 bits are held by 4 bits.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.data_types import HELD_AS, data_type_for
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
@@ -46,7 +48,7 @@ def dequantize_linear(node: OnnxNode) -> Imported:
 @imports("QuantizeLinear")
 @imports("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(node: OnnxNode) -> Imported:
-    """One operator, except for 16-bit integers."""
+    """One operator, except for integers of 16 and 2 bits."""
     b, x, scale = node.builder, node.operand(0), node.operand(1)
     if x.data_type != scale.data_type:
         x, scale = (v if v.data_type == "float32" else b.cast(v, "float32") for v in (x, scale))
@@ -55,13 +57,13 @@ def quantize_linear(node: OnnxNode) -> Imported:
     zero_point = node.optional(2)
     if zero_point is None:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
-    if dtype.itemsize == 2:
-        bounds = np.iinfo(dtype)
+    if dtype in HELD_AS:
+        bounds = ml_dtypes.iinfo(dtype)
         levels = b.round_even(b.div(x, broadcastable(node, scale, x.shape, axis, block)))
         zero = _zero(node, levels, zero_point, axis, block)
         levels = levels if zero is None else b.add(levels, zero)
         levels = b.clamp(levels, min_value=float(bounds.min), max_value=float(bounds.max))
-        return [Value(operand=b.cast(levels, "int32"), floats=levels)]
+        return [Value(operand=b.cast(levels, "int32" if dtype.itemsize == 2 else "int8"), floats=levels)]
     return quantized(node, x, scale, zero_point, axis=axis, block=block)
 
 
