@@ -41,9 +41,9 @@ def load_onnx(
 
     Weights are not copied: those in a file are read from it when they are needed. Values that depend only on constants
     and shapes are computed during the import. Types that WebNN lacks are held by others: bool by uint8 (0 and 1),
-    double and bfloat16 by float32, int16 and uint16 by int32, int2 and uint2 by int4 and uint4. Tensors in bfloat16 are rounded to its precision wherever
-    ONNX rounds them: inputs, casts, and the result of each node. Models older than opset 7 are converted to it with
-    `onnx.version_converter`, as far as that can.
+    double and bfloat16 by float32, int16 and uint16 by int32, constants in int2 and uint2 by int4 and uint4. Tensors
+    in bfloat16 are rounded to its precision wherever ONNX rounds them: inputs, casts, and the result of each node.
+    Models older than opset 7 are converted to it with `onnx.version_converter`, as far as that can.
 
     A `UserWarning` tells of an output for which the model declares another type or shape than it computes.
 
