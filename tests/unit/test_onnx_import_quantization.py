@@ -58,7 +58,7 @@ def test_quantizing_and_dequantizing(backend: Backend, dtype: Any, per_axis: int
 @pytest.mark.parametrize("dtype", [ml_dtypes.int2, ml_dtypes.uint2])
 @pytest.mark.parametrize("as_bytes", [True, False])
 def test_weights_of_2_bits(backend: Backend, dtype: Any, as_bytes: bool) -> None:
-    bounds = ml_dtypes.iinfo(dtype)
+    bounds = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
     numbers = np.random.default_rng(0).integers(bounds.min, bounds.max + 1, (5, 7))
     weights, step = numbers.astype(dtype), Fixed(scale(1, 7))
     model, feeds = node_model("DequantizeLinear", [Fixed(weights), step, Fixed(numbers[0].astype(dtype))], version=25)
@@ -82,7 +82,7 @@ def test_activations_of_2_bits_stay_within_them(backend: Backend, dtype: Any) ->
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)], ir_version=13)
     x = random(0, 40) * 3
     (found,) = computed(model, {"x": x}, backend)
-    bounds = ml_dtypes.iinfo(dtype)
+    bounds = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
     levels = np.clip(np.round(x / 0.5) + 1, bounds.min, bounds.max)
     np.testing.assert_allclose(found, (levels - 1) * 0.5)
 

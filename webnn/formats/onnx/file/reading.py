@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -30,7 +31,12 @@ Array: TypeAlias = np.ndarray[Any, Any]
 OLDEST_OPSET: Final = 7
 """Models in an older opset are converted to this one."""
 
-_PACKED: Final = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
+_PACKED: Final[Mapping[int, int]] = {
+    TensorProto.INT4: 4,
+    TensorProto.UINT4: 4,
+    TensorProto.INT2: 2,
+    TensorProto.UINT2: 2,
+}
 """The bits of an element, for types of which a byte holds several, lowest bits first."""
 
 _SIGNED: Final = (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.int2))

@@ -58,7 +58,7 @@ def quantize_linear(node: OnnxNode) -> Imported:
     if zero_point is None:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
     if dtype in HELD_AS:
-        bounds = ml_dtypes.iinfo(dtype)
+        bounds = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
         levels = b.round_even(b.div(x, broadcastable(node, scale, x.shape, axis, block)))
         zero = _zero(node, levels, zero_point, axis, block)
         levels = levels if zero is None else b.add(levels, zero)

@@ -85,16 +85,16 @@ class _Resampling:
 
     def rounded(self, places: Array) -> Array:
         """The index of the nearest input element of each coordinate."""
-        places = places.astype(np.float64)  # in which halves are added exactly
+        places = np.asarray(places, np.float64)  # in which halves are added exactly
         match self.nearest:
             case "round_prefer_floor":
-                return np.ceil(places - 0.5 - _HALF)
+                return np.asarray(np.ceil(places - 0.5 - _HALF))
             case "round_prefer_ceil":
-                return np.floor(places + 0.5 + _HALF)
+                return np.asarray(np.floor(places + 0.5 + _HALF))
             case "floor":
-                return np.floor(places)
+                return np.asarray(np.floor(places))
             case "ceil":
-                return np.ceil(places)
+                return np.asarray(np.ceil(places))
         raise DataError(f"nearest_mode {self.nearest!r} is not defined by ONNX")
 
     def kernel(self, distance: Array) -> Array:
