@@ -11,11 +11,12 @@ import sys
 from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
 from asyncio import _get_running_loop as asyncio_loop
+from asyncio import current_task as asyncio_task
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ["Bridge", "asyncio_loop", "current_bridge", "current_loop"]
+__all__ = ["Bridge", "asyncio_loop", "current_bridge", "current_loop", "current_task"]
 
 
 class Bridge(ABC):
@@ -169,6 +170,15 @@ def current_loop() -> object:
     """The event loop that runs the caller, as in `Bridge.loop`; None in a plain thread."""
     trio = _running_trio()
     return asyncio_loop() if trio is None else trio.lowlevel.current_trio_token()
+
+
+def current_task() -> object:
+    """The task of an event loop that the caller runs in; None outside of one, also in callbacks of a loop."""
+    trio = _running_trio()
+    if trio is not None:
+        return trio.lowlevel.current_task()
+    loop = asyncio_loop()
+    return None if loop is None else asyncio_task(loop)
 
 
 def current_bridge() -> Bridge | None:

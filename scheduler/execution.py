@@ -196,6 +196,7 @@ class Execution:
     def _failed(self, task: Task, error: BaseException) -> None:
         _forget_frames(error)
         self.cores.forget(task)
+        task.work.failed = True
         with self._lock:
             self._renaming.fail(task, _explained("the backend failed", error))
         self.tell_ended()

@@ -62,7 +62,7 @@ class Work:
     so that one run that was preempted does not move a graph away from the inline lane.
     """
 
-    __slots__ = ("byte_length", "cost", "error", "executable", "figures", "waiting", "widths")
+    __slots__ = ("byte_length", "cost", "error", "executable", "failed", "figures", "waiting", "widths")
 
     def __init__(self, byte_length: int, figures: GraphFigures | None = None) -> None:
         self.byte_length = byte_length
@@ -72,6 +72,8 @@ class Work:
         """The reason why there will be no executable."""
         self.cost: float = float("inf")
         """Nanoseconds of a run."""
+        self.failed = False
+        """Whether a run has failed."""
         self.waiting: dict[Task, None] = {}
         """Queued tasks that wait for the executable, oldest first."""
         self.figures = GraphFigures() if figures is None else figures

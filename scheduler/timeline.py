@@ -35,6 +35,7 @@ from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
+from webnn.scheduler.plan import EndOfAll, Plan, Replay, submit
 from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
@@ -185,6 +186,27 @@ class Timeline:
             raise
         return Dispatch(self, task)
 
+    def replay(self, plan: Plan, works: Sequence[Work]) -> Dispatch:
+        """Queue the tasks of `plan`, whose steps do `works`, all together or not at all."""
+        renaming = self._renaming
+        if self.pool.budget is not None:
+            self.tidy()
+        try:
+            with self._lock:
+                if renaming.discarded:
+                    renaming.work_off_discarded()
+                if self._lost is not None or self.pool.budget is not None:
+                    self._check_not_lost()
+                    self.pool.check(renaming.queued_bytes + plan.more_bytes(works))
+                tasks = submit(renaming, plan, works, self._zeros, self._clock())
+            self._after_submit()
+        except MLError:  # refused before anything was changed
+            raise
+        except BaseException:
+            self._workers.recover()
+            raise
+        return Dispatch(self, tasks[0]) if len(tasks) == 1 else Replay(self, tasks)
+
     def run(
         self,
         work: Work,
@@ -292,6 +314,21 @@ class Timeline:
                 task.waiters.append(source)
                 return promise
         source.task_ended(task)
+        return promise
+
+    def end_of_all(self, tasks: Sequence[Task]) -> Promise[None]:
+        """A promise that settles when all of `tasks` have ended, or now if they have."""
+        promise: Promise[None] = Promise()
+        source = EndOfAll(promise, self.discard)
+        source.tasks = tasks
+        source.begin(promise, self, None)
+        with self._lock:
+            for task in tasks:
+                if task.state is QUEUED or task.state is RUNNING:
+                    if self._is_forked:  # no thread of this process is running it
+                        self._check_not_lost()
+                    task.waiters.append(source)
+        source.look()
         return promise
 
     def compiled(self, work: Work) -> None:

@@ -25,6 +25,7 @@ from webnn.runtime.context import MLContext
 from webnn.runtime.device import MLContextLostInfo
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
+from webnn.runtime.record import Program
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise
@@ -48,6 +49,7 @@ __all__ = [
     "MLOperandDescriptor",
     "MLTensor",
     "MemoryInfo",
+    "Program",
     "Promise",
     "Statistics",
     "Stream",

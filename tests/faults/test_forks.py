@@ -25,6 +25,7 @@ from tests.loops import Loop
 from tests.scripted import Gate, double, filled, scripted_context
 from webnn.backends.session_cache import session_cache
 from webnn.errors import ContextLostError
+from webnn.runtime.record import MEASURED
 from webnn.scheduler.promise import resolve
 
 pytestmark = [
@@ -73,6 +74,11 @@ class Before:
         self.context.dispatch(self.graph, {"x": self.x}, {"y": self.y})
         self.context.read_tensor(self.y).result()
         self.context.save_graph("double", self.graph).result()
+        with self.context.record() as self.program:
+            for _ in range(2):
+                self.context.dispatch(self.graph, {"x": self.x}, {"y": self.y})
+                self.context.dispatch(self.graph, {"x": self.y}, {"y": self.x})
+        self.context.replay(self.program).finished().result()
 
     async def awaited(self, awaitable: Any) -> object:
         return await awaitable
@@ -96,6 +102,8 @@ CALLS: Final[dict[str, Callable[[Before], object]]] = {
     "async stream": lambda b: asyncio.run(b.streamed()),
     "write": lambda b: b.context.write_tensor(b.x, filled(1)),
     "dispatch": lambda b: b.context.dispatch(b.graph, {"x": b.x}, {"y": b.y}),
+    "record": lambda b: b.context.record(),
+    "replay": lambda b: b.context.replay(b.program),
     "read": lambda b: b.context.read_tensor(b.y),
     "create_tensor": lambda b: b.context.create_tensor([4], "float32"),
     "create_constant_tensor": lambda b: b.context.create_constant_tensor(filled(1)),
@@ -343,6 +351,26 @@ def test_a_graph_that_is_being_compiled_fails_in_the_child() -> None:
         assert in_child(own) == 6
         gate.open()
         assert waiting.result(timeout=PATIENCE)["y"][0] == 6
+
+
+def test_a_program_whose_dispatches_are_being_merged_is_refused_in_the_child_and_goes_on_in_the_parent() -> None:
+    gate = Gate()
+    compilations: Iterator[Callable[[], None]] = iter([lambda: None, gate])
+    context, _ = scripted_context(on_compile=lambda _: next(compilations)())
+    with context:
+        graph = double(context)
+        x, y = (context.create_tensor([4], "float32", readable=True, writable=True) for _ in range(2))
+        with context.record() as program:
+            context.dispatch(graph, {"x": x}, {"y": y})
+            context.dispatch(graph, {"x": y}, {"y": x})
+        for _ in range(MEASURED + 1):
+            context.replay(program).finished().result(timeout=PATIENCE)
+        assert gate.reached.wait(PATIENCE)
+        refuses(lambda: context.replay(program), of_the_parent())
+        gate.open()
+        context.write_tensor(x, filled(1))
+        context.replay(program)
+        assert float(context.read_tensor(x).result(timeout=PATIENCE)[0]) == 4
 
 
 def test_a_file_that_is_being_written_is_written_by_the_parent_alone(before: Before, tmp_path: Path) -> None:

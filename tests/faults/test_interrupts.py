@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,8 +35,9 @@ from tests.leaks import ErrorLog
 from tests.stepped import LARGE, SMALL, Rig, broken
 from webnn.errors import InvalidStateError, MLError, OperationError
 from webnn.memory.mapped import map_file, place_in_file, unmap
-from webnn.scheduler.bridge import current_bridge
+from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.lane import ThreadLane
+from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.statistics import FULL
 from webnn.scheduler.value import Name
@@ -147,6 +149,28 @@ class Programs:
         rig.write(self.x, 1)
         rig.run_all()
 
+    def replays(self) -> None:
+        rig, (x, y, z) = self.rig, (self.x, self.y, self.z)
+        unwritten = rig.name()
+        calls = Calls([([x, unwritten], [y]), ([y], [z]), ([y], [x]), ([x], [y])])
+        plan = calls.plan((read, made, [rig.shelf]) for read, made in calls.values)
+        for work in (self.cheap, self.dear, rig.work("bad", broken(OperationError("it broke")))):
+            rig.read(x)  # its promise is freed at once
+            handle = rig.timeline.replay(plan, [self.cheap, self.dear, self.cheap, work])
+            end = self.keep(handle.finished())
+            self.keep(handle.finished()).add_done_callback(self.told.append)
+            self.keep(rig.read(y)).done()
+            end.done()
+            with contextlib.suppress(TimeoutError, OperationError):
+                end.result(timeout=0)
+            rig.run_all()
+            with contextlib.suppress(OperationError):
+                self.keep(handle.finished()).result()
+            with contextlib.suppress(OperationError):
+                self.keep(rig.timeline.replay(plan, [self.cheap] * 4).finished()).result()
+            rig.write(x, 1)
+            repr(handle)
+
     def failures(self) -> None:
         rig = self.rig
         for cost in (CHEAP, LIMIT):
@@ -252,6 +276,7 @@ class Programs:
         self.keep(handle.finished())
         bridge = current_bridge()
         assert bridge is not None
+        assert current_task() is not None
         list_of_one: list[Promise[Any]] = [Promise()]
         self.keep(list_of_one[0])
 
@@ -310,7 +335,10 @@ class Programs:
         self.keep(rig.timeline.make_room())
         rig.end()
         rig.end()
-        for call in (lambda: rig.write(self.x, 1), lambda: rig.read(self.x), lambda: self.run(self.dear)):
+        calls = Calls([([self.x], [self.y])])
+        plan = calls.plan((read, made, [rig.shelf]) for read, made in calls.values)
+        replay = partial(rig.timeline.replay, plan, [self.dear])
+        for call in (replay, lambda: rig.write(self.x, 1), lambda: rig.read(self.x), lambda: self.run(self.dear)):
             with contextlib.suppress(MLError):
                 call()
 
@@ -524,6 +552,14 @@ class Programs:
         with contextlib.suppress(OperationError):
             for name in names:
                 rig.dispatch(self.dear, [self.x], name)
+        rig.run_all()
+        calls = Calls([([self.y], [self.z]), ([self.x], [self.y])])
+        plan = calls.plan((read, made, [rig.shelf]) for read, made in calls.values)
+        self.keep(rig.read(self.x)).cancel()
+        with contextlib.suppress(OperationError):
+            for _ in range(4):
+                rig.timeline.replay(plan, [self.dear] * 2)
+                rig.run_all()
         with contextlib.suppress(OperationError):
             for _ in range(8):
                 self.run(self.dear)
@@ -543,6 +579,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "runs": {"inline_limit": LIMIT},
     "reads": {},
     "drops": {},
+    "replays": {"inline_limit": LIMIT},
     "failures": {"inline_limit": LIMIT},
     "compilations": {},
     "callbacks": {"inline_limit": LIMIT},
@@ -661,7 +698,7 @@ ONLY_IN_RACES: Final = {
     "renaming.py": 20,
     "results.py": 7,
     "task.py": 1,
-    "timeline.py": 7,
+    "timeline.py": 8,
     "workers.py": 1,
 }
 """The number of lines in each module that are not reached here. They need another thread or an earlier interrupt."""

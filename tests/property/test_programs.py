@@ -22,6 +22,7 @@ import webnn
 from tests.loops import Loop, loop_named
 from tests.stepped import LARGE, SMALL, Function, Rig, number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError
+from webnn.scheduler.plan import Calls, Replay
 from webnn.scheduler.promise import PENDING, Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import QUEUED, RUNNING, TaskState, Work
@@ -142,6 +143,24 @@ class Programs(RuleBasedStateMachine):
         self.handles.append(self.rig.dispatch(self.works[kind.label], inputs, outputs))
         results = kind.of([self.model[name] for name in inputs])
         self.model.update(zip(outputs, results, strict=True))
+
+    @rule(calls=st.lists(st.tuples(st.sampled_from(KINDS), st.permutations(range(5))), min_size=1, max_size=4))
+    def replay(self, calls: Sequence[tuple[Kind, Sequence[int]]]) -> None:
+        """Several dispatches, queued by one call."""
+        named, works, shelf = [], [], self.rig.shelf
+        for kind, names in calls:
+            chosen = list(dict.fromkeys(self.pick(i) for i in names))
+            if len(chosen) >= max(kind.inputs, kind.outputs):
+                named.append((chosen[: kind.inputs], chosen[::-1][: kind.outputs]))
+                works.append(self.works[kind.label])
+                results = kind.of([self.model[name] for name in named[-1][0]])
+                self.model.update(zip(named[-1][1], results, strict=True))
+        assume(works)
+        numbered = Calls(named)
+        plan = numbered.plan((read, made, [shelf] * len(made)) for read, made in numbered.values)
+        handle = self.rig.timeline.replay(plan, works)
+        tasks = handle._tasks if isinstance(handle, Replay) else [handle._task]
+        self.handles += [Dispatch(self.rig.timeline, task) for task in tasks]
 
     @rule(name=st.integers(0, 4), into=st.booleans())
     def read(self, name: int, into: bool) -> None:

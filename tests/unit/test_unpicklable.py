@@ -25,12 +25,13 @@ def handles(context: webnn.MLContext) -> dict[str, tuple[object, str]]:
         "MLTensor": (context.create_tensor([2], "float32"), "Send the array that context.read_tensor gives"),
         "MLGraphBuilder": (builder, r"save a built graph with graph.save\(path\)"),
         "MLOperand": (builder.input("x", [2], "float32"), r"Save the built graph with graph.save\(path\)"),
+        "Program": (context.record(), "Send a function that records it on a context of the process that uses it"),
         "Stream": (context.stream(graph, []), "make the stream in the process that uses it"),
         "StreamResults": (results, "make the stream in the process that uses it"),
     }
 
 
-KINDS = ["MLContext", "MLGraph", "MLGraphBuilder", "MLOperand", "MLTensor", "Stream", "StreamResults"]
+KINDS = ["MLContext", "MLGraph", "MLGraphBuilder", "MLOperand", "MLTensor", "Program", "Stream", "StreamResults"]
 
 USES: dict[str, Callable[[object], Any]] = {
     "pickled": pickle.dumps,

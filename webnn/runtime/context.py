@@ -14,7 +14,7 @@ import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.disk_cache import DiskCache
-from webnn.errors import ValidationError
+from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -28,6 +28,7 @@ from webnn.runtime.device import Device, MLContextLostInfo
 from webnn.runtime.draft import Draft
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
+from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
@@ -67,6 +68,7 @@ class MLContext(Unpicklable):
     ) -> None:
         self._device = Device(backend, options, lanes=lanes, memory_budget=memory_budget, disk=disk)
         self._timeline = self._device.timeline
+        self._recordings: Recordings = {}
         self._saved = SavedGraphs(cache_dir)
         self._device.on_lost(self._saved.lose)
         self._device.on_forked(self._saved.forked)
@@ -232,6 +234,8 @@ class MLContext(Unpicklable):
             or not tensor._writable
         ):
             checks.check_tensor(self._device, "write_tensor", tensor, "writable")
+        if self._recordings:
+            self._check_not_recording("write_tensor")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype is not descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -270,6 +274,8 @@ class MLContext(Unpicklable):
             or not tensor.readable
         ):
             checks.check_tensor(self._device, "read_tensor", tensor, "readable")
+        if self._recordings:
+            self._check_not_recording("read_tensor")
         if out is None:
             return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
@@ -318,7 +324,64 @@ class MLContext(Unpicklable):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
             checks.refuse_dispatch(device, graph, inputs, outputs)
+        if self._recordings and (program := self._recordings.get(recorder())) is not None:
+            return program._record(
+                graph,
+                [inputs[name] for name, _ in graph._input_shelves],
+                [outputs[name] for name, _ in graph._output_shelves],
+            )
         return self._timeline.dispatch(graph._work, names, results)
+
+    def record(self) -> Program:
+        """Record dispatches instead of queueing them, for `replay`.
+
+        ::
+
+            with context.record() as program:
+                context.dispatch(encoder, {"x": tx}, {"h": th})
+                context.dispatch(decoder, {"h": th}, {"y": ty})
+            context.write_tensor(tx, frame)
+            context.replay(program)
+            result = await context.read_tensor(ty)
+
+        In the block, dispatches of this context are checked as usual, and recorded. This concerns only the thread, or
+        the task of an event loop, that has begun the block; for others everything is as usual. Everything else that
+        works on tensors or arrays (`write_tensor`, `read_tensor`, `run`, `compute`, `stream`) raises an error there.
+        `replay` in the block adds the dispatches of another program. If the block raises, the program is of no use.
+
+        Raises:
+            InvalidStateError: when the block begins: this thread or task is in such a block of this context already.
+            ContextLostError: the context is destroyed.
+        """
+        self.check_not_lost()
+        return Program(self, self._device, self._recordings)
+
+    def replay(self, program: Program) -> Dispatch:
+        """Queue all dispatches of `program` by one call, as if they were made one by one now.
+
+        They read the values that the tensors have now, or that earlier dispatches of the program make, and all tensors
+        that they write have their new values afterwards. After the first replays, cheap dispatches that follow each
+        other are compiled in the background, as one graph.
+
+        Returns:
+            A handle as of `dispatch`: await it for room in the queue, or `finished()` for the end of all of the work.
+
+        Raises:
+            ValidationError: the program is of another context; one of its tensors is destroyed.
+            InvalidStateError: one of its graphs is destroyed; the program has not been recorded completely.
+            OperationError: the outputs exceed the memory budget.
+            ContextLostError: the context is destroyed.
+        """
+        check_program(self._device, "replay", program)
+        if self._recordings and (recording := self._recordings.get(recorder())) is not None:
+            return recording._include(program)
+        return program._replay()
+
+    def _check_not_recording(self, call: str) -> None:
+        if recorder() in self._recordings:
+            raise InvalidStateError(
+                f"{call}: in a block of record() only dispatches are possible; call {call} before or after the block"
+            )
 
     def run(
         self, graph: MLGraph, inputs: Mapping[str, Any], *, timeout: float | None = None
@@ -340,6 +403,8 @@ class MLContext(Unpicklable):
         Raises:
             As `write_tensor` and `dispatch` do.
         """
+        if self._recordings:
+            self._check_not_recording("run")
         given = checks.feeds(self._device, "run", graph, inputs)
         seconds = None if timeout is None else checks.seconds("run: timeout", timeout)
         return self._timeline.run(graph._work, given, graph._output_shelves, timeout=seconds)
@@ -349,6 +414,8 @@ class MLContext(Unpicklable):
 
         If nothing else is queued, the graph runs on the calling thread.
         """
+        if self._recordings:
+            self._check_not_recording("compute")
         given = checks.feeds(self._device, "compute", graph, inputs)
         outputs: dict[str, np.ndarray[Any, Any]]
         outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
@@ -379,6 +446,8 @@ class MLContext(Unpicklable):
         Raises:
             ValidationError: `depth` is less than 1, or `source` is not iterable.
         """
+        if self._recordings:
+            self._check_not_recording("stream")
         checks.check_graph(self._device, "stream", graph)
 
         def run(item: Any) -> Promise[Any]:
