@@ -71,7 +71,8 @@ class Workers:
                 awake = len(self._lanes) - len(self._asleep)
                 if not self._asleep or awake >= len(renaming.lane) + len(renaming.running):
                     return
-                if not self._cores.admits(next(iter(renaming.lane))):
+                task = next(iter(renaming.lane), None)  # another lane may have taken the last one
+                if task is None or not self._cores.admits(task):
                     return
                 lane = self._asleep.popitem()[0]
             try:
