@@ -25,6 +25,7 @@ from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
 from webnn.scheduler.statistics import FULL
 from webnn.scheduler.task import QUEUED, Task
+from webnn.scheduler.trace import reusable
 
 __all__ = ["Execution"]
 
@@ -92,6 +93,7 @@ class Execution:
                     self.run_on_lanes += 1
                 else:
                     self.run_inline += 1
+                reused = 0 if renaming.trace is None else reusable(task.outputs)
                 try:
                     for value in task.outputs:
                         outputs.append(value.shelf.take())
@@ -111,6 +113,8 @@ class Execution:
                     value.shelf.put(view)
                 if not isinstance(error, Exception) and not on_lane:
                     raise  # a Ctrl-C that came while the task ran on the user's thread
+                if renaming.trace is not None:
+                    renaming.trace.ran(task, began, self.now, on_lane=on_lane, reused=reused)
                 self._failed(task, error)
                 return self.now - began or 1
             end = self.now = clock()
@@ -125,6 +129,8 @@ class Execution:
                 times += (task.queued_at, began, end)
                 if len(times) >= FULL:
                     work.figures.count()
+                if renaming.trace is not None:
+                    renaming.trace.ran(task, began, end, on_lane=on_lane, reused=reused)
             if task.waiters:
                 for waiter in task.waiters:
                     waiter.task_ended(task)

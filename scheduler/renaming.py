@@ -30,6 +30,7 @@ from typing import Any, Protocol
 from webnn.memory.buffer import View
 from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
+from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Name, Value
 
 __all__ = ["Discard", "Renaming"]
@@ -68,6 +69,8 @@ class Renaming:
         """Tasks that ended without having run, or were interrupted, and whose waiters have not been told."""
         self.discarded: deque[Any] = deque()
         """Each a `Value` or a `Discard` that a finalizer has released. A finalizer can only append to this."""
+        self.trace: Recorder | None = None
+        """Told of everything that happens, while a trace is open."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for the executable
         self._handed: set[Task] = set()  # running tasks that came from `lane`, or were running during `hand_over`
 
@@ -139,6 +142,8 @@ class Renaming:
 
     def submit(self, task: Task) -> None:
         """Queue `task`."""
+        if self.trace is not None:
+            self.trace.queued(task)
         work = task.work
         error = work.error
         for value in task.inputs:
@@ -261,6 +266,8 @@ class Renaming:
         """`task` has ended in another way than by `finish`."""
         self.ended[task] = None
         self.live.pop(task, None)
+        if self.trace is not None and task.views is None:
+            self.trace.ended(task, _reason(task))
 
     def _count_drop(self, task: Task, reason: str) -> None:
         for drops in (self.drops, task.work.figures.drops):
@@ -414,3 +421,11 @@ class Renaming:
         """
         if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
             task.move(QUEUED)
+
+
+def _reason(task: Task) -> str:
+    """Why `task` has ended without a result."""
+    error = task.error
+    if error is None:
+        return getattr(task, "forgone", UNOBSERVABLE)
+    return f"{type(error).__name__}: {error.args[0] if error.args and type(error.args[0]) is str else ''}"

@@ -22,7 +22,7 @@ from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.deadlines import Deadline
 from webnn.scheduler.promise import CANCELLED, PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
 from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
-from webnn.scheduler.statistics import TIMED_OUT
+from webnn.scheduler.statistics import TIMED_OUT, UNOBSERVABLE
 from webnn.scheduler.task import QUEUED, Task
 from webnn.scheduler.value import Name, Value
 
@@ -46,7 +46,11 @@ class Dispatch(Unpicklable):
     def __await__(self) -> Generator[Any, Any, Dispatch]:
         timeline = self._timeline
         if timeline.room.is_crowded:
+            trace = timeline.trace
+            began = 0 if trace is None else trace.clock()
             yield from timeline.make_room().__await__()
+            if trace is not None:
+                trace.awaited("wait for room", began)
         if timeline.inline.breath_due():
             bridge = current_bridge()
             if bridge is not None:
@@ -149,14 +153,19 @@ class End(ref[Promise[Any]]):
         """Release the promise. Nothing else is held."""
         self.kept = None
 
+    def outcome(self) -> str:
+        """How the promise has settled, for a trace: "resolved", "cancelled", "rejected" or "forgotten"."""
+        promise = self()
+        return "forgotten" if promise is None else promise._status.value
+
     def forgo(self) -> None:
         """The promise was cancelled, or its deadline has passed: note that, for the case that its task is dropped."""
         promise = self()
         if promise is not None and self.task is not None and self.task.state is QUEUED:
-            if promise._status is CANCELLED:
-                self.task.forgone = WAS_CANCELLED
-            elif isinstance(promise._error, TimeoutError):
-                self.task.forgone = TIMED_OUT
+            is_late = isinstance(promise._error, TimeoutError)
+            self.task.forgone = (
+                WAS_CANCELLED if promise._status is CANCELLED else TIMED_OUT if is_late else UNOBSERVABLE
+            )
 
     def discarded(self) -> None:
         """The promise has been freed."""
@@ -167,7 +176,7 @@ class End(ref[Promise[Any]]):
 class Read(End):
     """The source of a read's promise: an array of the value that a name had at the call, or `out`, filled with it."""
 
-    __slots__ = ("filling", "name", "out", "value")
+    __slots__ = ("filled_since", "filling", "name", "out", "value")
 
     name: Name
     value: Value | None
@@ -175,6 +184,8 @@ class Read(End):
     out: np.ndarray[Any, Any] | None
     filling: bool
     """Whether a thread is filling `out`."""
+    filled_since: int
+    """When that began. Set while a trace is open."""
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle with the value or its error."""
@@ -215,6 +226,8 @@ class Read(End):
                 self.filling = mine = True
             if promise._status is PENDING and value.view is not None:
                 # `out` may be filled even if the promise is cancelled during the copy.
+                if self.timeline.trace is not None:
+                    self.filled_since = self.timeline.trace.clock()
                 np.copyto(out, self.timeline.host_array(value.view))
                 resolve(promise, out)
         except Exception as error:
@@ -228,6 +241,11 @@ class Read(End):
         self.kept = None
         if self.task is None:
             self.timeline.inline.unsettled.pop(id(self), None)
+        trace = self.timeline.trace
+        if trace is not None and self.value is not None:
+            copied = 0 if result is None or isinstance(result.base, Lease) else result.nbytes
+            began = getattr(self, "filled_since", 0) or trace.clock()
+            trace.settled(self, self.value, began, is_run=False, copied=copied, outcome=self.outcome())
         value, self.value = self.value, None
         if value is not None and value.error is None:
             if result is None:
@@ -266,6 +284,10 @@ class Run(End):
             self.deadline.call_off()
         if result is None:
             self.forgo()
+        trace = self.timeline.trace
+        if trace is not None and self.values is not None:
+            copied = sum(array.nbytes for array in (result or {}).values() if not isinstance(array.base, Lease))
+            trace.settled(self, self.task, trace.clock(), is_run=True, copied=copied, outcome=self.outcome())
         values, self.values = self.values, None
         for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:

@@ -42,6 +42,7 @@ from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
 from webnn.scheduler.statistics import Figures, Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
+from webnn.scheduler.trace import Recorder, Sink
 from webnn.scheduler.value import Name, Value
 from webnn.scheduler.width import Width
 from webnn.scheduler.workers import INLINE_LIMIT, Workers
@@ -93,6 +94,7 @@ class Timeline:
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
         self._clock = clock
         self.figures = Figures()
+        self._recorder = Recorder(clock)
         self.lent: dict[int, Lent] = {}
         """The weak references to lent arrays, by identity."""
         self.discard: Callable[[Any], None] = renaming.discarded.append
@@ -113,6 +115,8 @@ class Timeline:
         renaming = self._renaming
         if self.pool.budget is not None:
             self.tidy()  # also tells the waiters of tasks that this ends, even if the budget is exceeded below
+        trace = renaming.trace
+        called = 0 if trace is None else trace.clock()
         try:
             with self._lock:
                 if renaming.discarded:
@@ -127,6 +131,8 @@ class Timeline:
                 ):
                     # Only the name can reach the old value, so overwriting it cannot be observed.
                     self.allocator.write(old.view, data)
+                    if trace is not None:
+                        trace.wrote(old, called, data.nbytes, "in place")
                 else:
                     old = None
             if old is None:
@@ -134,6 +140,8 @@ class Timeline:
                 with self._lock:
                     if self._lost is None:
                         renaming.bind(name, value)
+                        if trace is not None:
+                            trace.wrote(value, called, data.nbytes)
                     else:
                         renaming.release(value)
                         self._check_not_lost()
@@ -222,6 +230,8 @@ class Timeline:
         costs. The promise is rejected after `timeout` seconds.
         """
         renaming, pool = self._renaming, self.pool
+        trace = renaming.trace
+        called = 0 if trace is None else trace.clock()
         values: list[Value] = []
         queued = False
         try:
@@ -248,6 +258,8 @@ class Timeline:
                 source.begin(promise, self, task)
                 task.waiters.append(source)
                 queued = True
+                if trace is not None:
+                    trace.copied(task, called, sum(array.nbytes for _, array in inputs))
                 renaming.submit(task)
             if timeout is not None:
                 source.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
@@ -284,6 +296,8 @@ class Timeline:
                 source.filling = False
                 source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source
+                if self._renaming.trace is not None:
+                    self._renaming.trace.asked(source)
                 if producer is not None:
                     producer.waiters.append(source)
                 else:
@@ -425,6 +439,8 @@ class Timeline:
             raise
         value = Value(name.shelf, None, view)
         self._renaming.bind(name, value)
+        if self.trace is not None:
+            self.trace.wrote(value, self.trace.clock(), 0, "zeros")
         return value
 
     def tidy(self) -> None:
@@ -450,7 +466,26 @@ class Timeline:
                         renaming.bind(outputs[i], value)
         self._workers.recover()
 
-    # The end.
+    # Figures and traces.
+
+    @property
+    def trace(self) -> Recorder | None:
+        """Records what happens, while a trace is open."""
+        return self._renaming.trace
+
+    def start_trace(self, sink: Sink) -> Recorder:
+        """Append a record of everything that happens from now on to `sink`. Its elements: see `Recorder`."""
+        with self._lock:
+            self._recorder.attach(sink)
+            self._renaming.trace = self._recorder
+        return self._recorder
+
+    def stop_trace(self, sink: Sink) -> None:
+        """Append nothing to `sink` any more."""
+        with self._lock:
+            self._recorder.detach(sink)
+            if not self._recorder.sinks:
+                self._renaming.trace = None
 
     @property
     def statistics(self) -> Statistics:
@@ -467,6 +502,8 @@ class Timeline:
                 drops=dict(r.drops),
                 width=self.width.statistics,
             )
+
+    # The end.
 
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
         """Cancel the queued tasks, let the running ones end, reject all pending promises, and end the lanes.
@@ -511,6 +548,7 @@ class Timeline:
         with self._lock:
             error = self._lost = self._lost or error
             self._ended = self._is_forked = True
+            self._renaming.trace = None
             self._renaming.cancel_all(error)
             for task in (*self._renaming.live, *self._renaming.ended):
                 for waiter in task.waiters:

@@ -23,11 +23,13 @@ from webnn.graph.operand import MLOperand
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime.context import MLContext
 from webnn.runtime.device import MLContextLostInfo
+from webnn.runtime.events import TraceEvent
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
 from webnn.runtime.record import Program
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
+from webnn.runtime.tracing import Trace
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import GraphStatistics, Histogram, Statistics
@@ -53,6 +55,8 @@ __all__ = [
     "Promise",
     "Statistics",
     "Stream",
+    "Trace",
+    "TraceEvent",
     "available_backends",
     "errors",
     "import_onnx",

@@ -463,6 +463,29 @@ class Programs:
         assert run.median <= run.p90 <= run.p99
         run.percentile(101)
 
+    def traced(self) -> None:
+        """With two open traces, each of which has the same records."""
+        rig, traces = self.rig, ([], [])  # type: tuple[Rig, tuple[list[Any], list[Any]]]
+        for trace in traces:
+            recorder = rig.timeline.start_trace(trace)
+        try:
+            self.round_trips()
+            self.runs()
+            self.reads()
+            self.drops()
+            self.failures()
+            rig.dispatch(self.cheap, [rig.name()], rig.name())
+            recorder.note(next(iter(rig.timeline._renaming.live)), "why", "a test")
+            recorder.spent("something", recorder.clock())
+            for name in [rig.name() for _ in range(20)]:
+                handle = rig.dispatch(self.cheap, [self.x], name)
+            list(handle.__await__())  # it makes room by running some
+            recorder.compiled(self.cheap.figures, recorder.clock())
+        finally:
+            for trace in traces:
+                rig.timeline.stop_trace(trace)
+        assert traces[0] == traces[1]
+
     def made(self) -> None:
         """A new timeline, from its start to its end."""
         rig = Rig(inline_limit=LIMIT, budget=1 << 20)
@@ -599,6 +622,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "figures": {"inline_limit": LIMIT},
     "mapped": {},
     "widths": {"inline_limit": LIMIT, "lanes": 2},
+    "traced": {"inline_limit": LIMIT},
 }
 """The name of each program, with the options of its rig."""
 

@@ -28,10 +28,21 @@ def handles(context: webnn.MLContext) -> dict[str, tuple[object, str]]:
         "Program": (context.record(), "Send a function that records it on a context of the process that uses it"),
         "Stream": (context.stream(graph, []), "make the stream in the process that uses it"),
         "StreamResults": (results, "make the stream in the process that uses it"),
+        "Trace": (context.trace(), r"save\(path\), and send the file"),
     }
 
 
-KINDS = ["MLContext", "MLGraph", "MLGraphBuilder", "MLOperand", "MLTensor", "Program", "Stream", "StreamResults"]
+KINDS = [
+    "MLContext",
+    "MLGraph",
+    "MLGraphBuilder",
+    "MLOperand",
+    "MLTensor",
+    "Program",
+    "Stream",
+    "StreamResults",
+    "Trace",
+]
 
 USES: dict[str, Callable[[object], Any]] = {
     "pickled": pickle.dumps,
@@ -56,7 +67,7 @@ def test_it_says_what_to_do_instead(kind: str, use: Callable[[object], Any]) -> 
 def test_every_public_class_of_the_runtime_that_cannot_be_pickled_says_so() -> None:
     classes = {name for name in webnn.__all__ if isinstance(getattr(webnn, name), type)}
     picklable = {"ML", "BackendInfo", "MLContextLostInfo", "MLError", "MLOperandDescriptor", "MemoryInfo", "Statistics"}
-    picklable |= {"GraphStatistics", "Histogram"}
+    picklable |= {"GraphStatistics", "Histogram", "TraceEvent"}
     of_the_scheduler = {"Dispatch", "Promise"}
     said = {name for name in classes if issubclass(getattr(webnn, name), Unpicklable)}
     assert classes - picklable - of_the_scheduler == said - of_the_scheduler == {*KINDS} - {"StreamResults"}

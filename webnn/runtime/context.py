@@ -32,6 +32,7 @@ from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.stream import Stream
 from webnn.runtime.tensor import MLTensor
+from webnn.runtime.tracing import Trace, TraceTarget
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
@@ -131,6 +132,33 @@ class MLContext(Unpicklable):
         True
         """
         return self._timeline.statistics
+
+    def trace(self, target: TraceTarget | None = None) -> Trace:
+        """A record of everything that the context does while its block runs: `with context.trace("run.json"):`.
+
+        At the end of the block, however it ends, the file is written: a trace for https://ui.perfetto.dev, with a track
+        for each thread, and arrows from each write to the runs that used it and on to the reads. `trace.events` has the
+        same as objects. A run costs about 2 us more while a trace is open, and nothing otherwise.
+
+        >>> import numpy as np, webnn
+        >>> with webnn.ML().create_context() as context:
+        ...     builder = context.create_graph_builder()
+        ...     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+        ...     with context.trace() as trace:
+        ...         _ = context.compute(graph, {"x": np.ones(2, np.float32)})
+        >>> [event.name for event in trace.events if event.kind == "task"]
+        ['x -> y']
+
+        Args:
+            target: a path, or a file that is open for writing, as text or bytes; None writes nothing.
+
+        Raises:
+            ValidationError: `target` is neither.
+            FileNotFoundError: there is no folder for the file.
+            ContextLostError: the context is destroyed.
+        """
+        self.check_not_lost()
+        return Trace(self._timeline, f"webnn on {self.backend}", target)
 
     # Creation.
 

@@ -152,18 +152,24 @@ class MLGraph(Unpicklable):
                 self._check()
             entry = session_cache.compile(device.backend, self._graph, device.options, self._cancellation, device.disk)
         except BaseException as error:  # the waiters are on other threads, and get it from their promises
+            self._trace_compilation(began, described(error))
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
                 self._fail(work, _explained(error, device.backend.name))
             return False
         with self._lock:
             self._entry = entry
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
+        self._trace_compilation(began)
         work.executable = entry.executable
         device.timeline.compiled(work)
         resolve(self._compiled, None)
         if self._destroyed:  # while it was compiled
             self._let_go()
         return False
+
+    def _trace_compilation(self, began: int, error: str = "") -> None:
+        if (trace := self._device.timeline.trace) is not None:
+            trace.compiled(self._figures, began, error)
 
     def _fail(self, work: Work, error: MLError) -> None:
         work.error = error

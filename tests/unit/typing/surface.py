@@ -5,6 +5,7 @@ The types that users rely on without writing them down: what calls give, and wha
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, assert_type
@@ -28,6 +29,8 @@ from webnn import (
     Promise,
     Statistics,
     Stream,
+    Trace,
+    TraceEvent,
 )
 from webnn.runtime.stream import StreamResults
 
@@ -45,6 +48,12 @@ def contexts(ml: ML) -> None:
     assert_type(context.statistics().graphs, tuple[GraphStatistics, ...])
     assert_type(context.statistics().graphs[0].whole.p99, float)
     assert_type(context.statistics().drops, Mapping[str, int])
+    with context.trace("run.json") as trace:
+        assert_type(trace, Trace)
+    assert_type(trace.events, list[TraceEvent])
+    context.trace(io.BytesIO())
+    context.trace(io.StringIO())
+    context.trace(7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert_type(webnn.available_backends(), list[BackendInfo])
     with context as entered:
         assert_type(entered, MLContext)
