@@ -15,7 +15,6 @@ EMULATED: Final = frozenset({"linear", "prelu"})
 
 one_to_one(
     {
-        "gelu": "Gelu",
         "hard_swish": "HardSwish",
         "sigmoid": "Sigmoid",
         "softplus": "Softplus",
@@ -36,6 +35,12 @@ _WITH_OPTIONS: Final = {
 def with_options(node: Node, model: Model) -> None:
     """The options have the same names in both standards."""
     model.emit(_WITH_OPTIONS[node.op], [model[node["input"]]], to=node.output, **node.attributes)
+
+
+@lowerings.lowers("gelu")
+def gelu(node: Node, model: Model) -> None:
+    """The exact one; a backend's pass may have asked for the approximation that a graph had written out."""
+    model.emit("Gelu", [model[node["input"]]], to=node.output, **node.attributes)
 
 
 @lowerings.lowers("clamp")

@@ -16,17 +16,21 @@ from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
 from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
 from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
+from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
 from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
 from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
 from webnn.backends.onnxruntime.passes.sums_without_unit_axes import sums_without_unit_axes
+from webnn.backends.onnxruntime.passes.tanh_gelus import tanh_gelus
 from webnn.graph.ir import Graph
 
 __all__ = ["PASSES", "prepared"]
 
 PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
+    one_hot_products,
+    tanh_gelus,
     exact_sigmoid,
     centered_batch_normalization,
     centered_instance_normalization,

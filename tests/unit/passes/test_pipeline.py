@@ -21,6 +21,11 @@ def a_graph_for_every_pass() -> Graph:
     one = builder.constant(np.ones(1, np.float32))
     long = builder.expand(builder.slice(x, [0, 0, 0, 0], [1, 1, 1, 1]), [1, 1, 100, 100])
     rows = builder.reshape(builder.conv2d(x, builder.constant(np.ones((1, 1, 3, 1), np.float32))), [1, 1, 4])
+    tokens = builder.equal(builder.input("tokens", [4, 1], "int32"), builder.constant(np.arange(5, dtype=np.int32)))
+    table = builder.constant(np.ones((5, 3), np.float32))
+    cube = builder.mul(builder.pow(x, builder.constant("float32", 3)), builder.constant("float32", 0.044715))
+    tanh = builder.tanh(builder.mul(builder.add(x, cube), builder.constant("float32", 0.7978846)))
+    half = builder.mul(x, builder.constant("float32", 0.5))
     return builder.build(
         {
             "rows": builder.relu(rows),
@@ -35,6 +40,8 @@ def a_graph_for_every_pass() -> Graph:
             "sum": builder.reduce_sum(long),
             "tall sum": builder.reduce_sum(long, axes=[2]),
             "running": builder.cumulative_sum(builder.reshape(long, [10000]), 0),
+            "embedded": builder.matmul(builder.cast(tokens, "float32"), table),
+            "gelu": builder.add(half, builder.mul(half, tanh)),
         }
     )
 
@@ -77,7 +84,9 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     written = ["Conv", "Reshape", "Relu", "Sigmoid", "BatchNormalization", "InstanceNormalization", "Elu"]
     reduced = ["ReduceL2", "ReduceL1", "GlobalLpPool"]
     long = ["Slice", "Expand", "AveragePool", "ReduceSum", "ReduceSum", "Reshape", "CumSum"]
-    assert nodes == written + reduced + long
+    embedded = ["Equal", "Cast", "Cast", "MatMul"]
+    gelu = ["Mul", "Pow", "Mul", "Add", "Mul", "Tanh", "Mul", "Add"]
+    assert nodes == written + reduced + long + embedded + gelu
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
