@@ -13,6 +13,8 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.donation import NOTHING_IN_PLACE, InPlace
+from webnn.graph.in_place import InPlaceOutput
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
 from webnn.memory.allocator import Allocator, HostAllocator
@@ -95,18 +97,20 @@ class Executable(ABC):
         inputs: names and descriptors, in the order in which `run` takes the views.
         outputs: names and descriptors, in the order of the output views.
         byte_length: roughly the memory it holds, including constants that it does not share.
+        in_place: the outputs that `run` also computes if they are given the view of an input.
     """
 
     inputs: Sequence[tuple[str, MLOperandDescriptor]]
     outputs: Sequence[tuple[str, MLOperandDescriptor]]
     byte_length: int = field(default=0)
+    in_place: Sequence[InPlaceOutput] = field(default=(), kw_only=True)
 
     @abstractmethod
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         """Compute all `outputs` from `inputs`; blocks until they are written.
 
-        Called from a lane. Several calls may run at once, and no output view is used by two of them. It must not use
-        the views' memory after it returns.
+        Called from a lane. Several calls may run at once, and no output view is used by two of them. An output view is
+        also that of an input only where `in_place` allows it. It must not use the views' memory after it returns.
 
         Raises:
             OperationError: the backend's message, with the operator's label in front if it is known.
@@ -118,6 +122,8 @@ class Backend(ABC):
 
     name: ClassVar[str]
     device_type: DeviceType = "cpu"
+    in_place: ClassVar[InPlace] = NOTHING_IN_PLACE
+    """The operators that its executables run in place. `Executable.in_place` says where they do."""
 
     @classmethod
     def unavailable(cls) -> str | None:

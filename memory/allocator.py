@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -17,6 +17,9 @@ ALIGNMENT: Final = 64
 
 class Allocator(ABC):
     """Allocates buffers, and copies data between them and host arrays."""
+
+    is_host: ClassVar[bool] = False
+    """Whether its buffers are host memory, so that `host_array` gives a view's own elements."""
 
     @abstractmethod
     def allocate(self, size: int) -> Buffer:
@@ -37,6 +40,8 @@ class Allocator(ABC):
 
 class HostAllocator(Allocator):
     """Ordinary memory, aligned to 64 bytes, as NumPy arrays."""
+
+    is_host: ClassVar[bool] = True
 
     def allocate(self, size: int) -> Buffer:
         """A new buffer of `size` bytes. Raises `MemoryError` if the system has not enough memory."""

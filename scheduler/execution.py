@@ -20,6 +20,7 @@ from webnn.graph.arguments import described
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.cores import Cores
+from webnn.scheduler.donation import Donation
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
@@ -62,6 +63,7 @@ class Execution:
         self._pool = pool
         self.cores = cores
         self.clock = clock
+        self.donation = Donation(pool.allocator.host_array if pool.allocator.is_host else None)
         self.now = 0
         """When the last task ended, or a later reading of the clock. Not guarded: any thread may update it."""
         self.run_inline = 0
@@ -95,8 +97,12 @@ class Execution:
                     self.run_inline += 1
                 reused = 0 if renaming.trace is None else reusable(task.outputs)
                 try:
-                    for value in task.outputs:
-                        outputs.append(value.shelf.take())
+                    if executable.in_place:  # type: ignore[union-attr]  # a ready task has one
+                        cut_off = not on_lane and _on_main_thread()
+                        self.donation.place(task, executable, inputs, outputs, cut_off)  # type: ignore[arg-type]
+                    else:
+                        for value in task.outputs:
+                            outputs.append(value.shelf.take())
                 except MLError as error:
                     renaming.fail(task, error)
             if task.error is not None:
@@ -104,13 +110,17 @@ class Execution:
                 return 1
             if widths is not None and widths.wanted:
                 widths.compile()
+            if task.placement is not None:
+                self.donation.patch(task.placement, inputs)
             began = clock()
             try:
-                executable.run(inputs, outputs)  # type: ignore[union-attr]  # a ready task has one
+                executable.run(inputs, outputs)  # type: ignore[union-attr]
             except BaseException as error:
                 self.now = clock()
-                for value, view in zip(task.outputs, outputs, strict=False):
-                    value.shelf.put(view)
+                donated = () if task.placement is None else task.placement.donated
+                for i, (value, view) in enumerate(zip(task.outputs, outputs, strict=False)):
+                    if i not in donated:  # otherwise it is still the memory of the input
+                        value.shelf.put(view)
                 if not isinstance(error, Exception) and not on_lane:
                     raise  # a Ctrl-C that came while the task ran on the user's thread
                 if renaming.trace is not None:
@@ -206,6 +216,10 @@ class Execution:
         with self._lock:
             self._renaming.fail(task, _explained("the backend failed", error))
         self.tell_ended()
+
+
+def _on_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def _reject(task: Task, error: BaseException) -> None:

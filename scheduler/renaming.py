@@ -27,7 +27,9 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from webnn.errors import OperationError
 from webnn.memory.buffer import View
+from webnn.scheduler.donation import part
 from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.trace import Recorder
@@ -115,7 +117,10 @@ class Renaming:
         view = value.view
         if view is not None:
             value.view = None
-            value.shelf.put(view)
+            if value.line is None:
+                value.shelf.put(view)
+            else:
+                part(value, view)
         elif value.producer is not None and value.producer.state is QUEUED:
             self._drop_unobservable(value.producer)
 
@@ -204,6 +209,9 @@ class Renaming:
             else:
                 value.shelf.put(views[i])
             value.producer = None  # last: `rebuild` completes the values that still have a producer
+        if task.placement is not None:
+            task.placement.finished(task.outputs)
+            task.placement = None
         if task.consumers:
             for consumer, inputs in task.consumers.items():
                 consumer.unmet -= inputs
@@ -378,6 +386,9 @@ class Renaming:
             if value.producer is task:
                 value.view = view
                 value.producer = None
+        if task.placement is not None:
+            for value in task.placement.donated.values():
+                value.view = None
         task.state = DONE
         self._end(task)
 
@@ -420,7 +431,10 @@ class Renaming:
         `rebuild` must be called next.
         """
         if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
-            task.move(QUEUED)
+            if task.placement is not None and not task.placement.repeatable:
+                task.error = OperationError("the run was interrupted when it may have overwritten an input in place")
+            else:
+                task.move(QUEUED)
 
 
 def _reason(task: Task) -> str:

@@ -157,6 +157,8 @@ class Statistics:
         drops: runs that were left out, by the reason why: "unobservable", "cancelled", "timed out", which `dropped`
             counts, and "context destroyed".
         width: how many threads runs had, and why.
+        donated: outputs that took over the memory of an input whose last use the run was.
+        patched: outputs that were written in place into an older buffer, of which a few elements were copied first.
     """
 
     queued: int
@@ -167,6 +169,8 @@ class Statistics:
     graphs: tuple[GraphStatistics, ...] = ()
     drops: Mapping[str, int] = field(default_factory=dict)
     width: WidthStatistics = field(default_factory=WidthStatistics)
+    donated: int = 0
+    patched: int = 0
 
 
 class GraphFigures:

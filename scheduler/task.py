@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Executable
 from webnn.memory.buffer import View
@@ -12,6 +12,9 @@ from webnn.memory.pool import Shelf
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.value import Value
 from webnn.scheduler.width import Widths
+
+if TYPE_CHECKING:
+    from webnn.scheduler.donation import Placement
 
 __all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
 
@@ -103,6 +106,7 @@ class Task:
         "forgone",
         "inputs",
         "outputs",
+        "placement",
         "queued_at",
         "runner",
         "state",
@@ -127,6 +131,8 @@ class Task:
         self.error: BaseException | None = None
         self.views: Sequence[View] | None = None
         """The memory of its outputs once it has run. A task with views is done, even if an interrupt follows."""
+        self.placement: Placement | None = None
+        """The memory of its run, while it runs, if its graph can run in place."""
         self.runner: object = None
         """Identifies the run that has started it; see `Renaming.put_back`."""
         self.unmet = 0

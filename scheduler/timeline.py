@@ -32,6 +32,7 @@ from webnn.memory.pool import BufferPool, Shelf
 from webnn.scheduler.bridge import asyncio_loop
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
+from webnn.scheduler.donation import forget
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
@@ -130,6 +131,8 @@ class Timeline:
                     and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
                 ):
                     # Only the name can reach the old value, so overwriting it cannot be observed.
+                    if old.line is not None:
+                        forget(old)  # first: its memory is about to differ from all others
                     self.allocator.write(old.view, data)
                     if trace is not None:
                         trace.wrote(old, called, data.nbytes, "in place")
@@ -501,6 +504,8 @@ class Timeline:
                 graphs=tuple(graph.snapshot() for graph in self.figures.graphs()),
                 drops=dict(r.drops),
                 width=self.width.statistics,
+                donated=e.donation.donated,
+                patched=e.donation.patched,
             )
 
     # The end.

@@ -12,6 +12,7 @@ from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 
 if TYPE_CHECKING:
+    from webnn.scheduler.donation import Line
     from webnn.scheduler.task import Task
 
 __all__ = ["Name", "Value"]
@@ -26,7 +27,7 @@ class Value:
     the value itself.
     """
 
-    __slots__ = ("error", "holds", "producer", "shelf", "view")
+    __slots__ = ("error", "holds", "line", "producer", "shelf", "view")
 
     def __init__(self, shelf: Shelf, producer: Task | None, view: View | None) -> None:
         self.shelf = shelf
@@ -36,6 +37,8 @@ class Value:
         self.holds = 1
         """The code that makes the value has the first hold."""
         self.error: BaseException | None = None
+        self.line: Line | None = None
+        """The buffers that differ from it in a few elements, if there are any; see `webnn.scheduler.donation`."""
 
 
 class Name:

@@ -10,6 +10,7 @@ import numpy as np
 from webnn.backends.base import Executable
 from webnn.errors import ContextLostError
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.in_place import InPlaceOutput, Replaced
 from webnn.memory.allocator import HostAllocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
@@ -21,7 +22,7 @@ from webnn.scheduler.task import Work
 from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.value import Name
 
-__all__ = ["LARGE", "LOST", "SMALL", "Clock", "Function", "Rig", "broken", "now", "number_in"]
+__all__ = ["LARGE", "LOST", "SMALL", "Clock", "Function", "Rig", "broken", "cell", "now", "number_in", "replaced"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -54,6 +55,28 @@ class Function(Executable):
         results = self.function(*(view.array for view in inputs))
         for view, result in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
             view.array[...] = result
+
+
+class Cell(Replaced):
+    """The element that `Rig.scatter` replaces."""
+
+    def __init__(self) -> None:
+        pass
+
+    def index(self, inputs: Callable[[int], Array]) -> Any:
+        return np.array([cell(inputs(1))])
+
+
+def cell(at: Array) -> int:
+    """The number of the element that a scatter at `at` replaces: two cells, so that it often is the same again."""
+    return int(at[0]) % 2
+
+
+def replaced(state: Array, at: Array) -> Array:
+    """What `Rig.scatter` computes."""
+    result = state.copy()
+    result[cell(at)] = at[0]
+    return result
 
 
 class Unmeasured(Work):
@@ -141,6 +164,17 @@ class Rig:
             work.executable = Function(run)
         else:
             self._uncompiled[work] = Function(run)
+        return work
+
+    def scatter(self, label: str = "scatter", function: Callable[..., Any] = replaced, **options: Any) -> Work:
+        """Work that replaces an element of its first input, and can do so in place."""
+        return self.in_place(self.work(label, function, **options), InPlaceOutput(0, 0, True, Cell()))
+
+    @staticmethod
+    def in_place(work: Work, *outputs: InPlaceOutput) -> Work:
+        """`work`, with outputs that may be computed in the memory of an input."""
+        assert work.executable is not None
+        work.executable.in_place = outputs
         return work
 
     def compile(self, work: Work, error: BaseException | None = None) -> None:

@@ -13,6 +13,8 @@ from webnn.backends.arrays.kernels import Kernel, kernels
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.errors import OperationError
 from webnn.graph.arguments import described
+from webnn.graph.donation import ARITHMETIC, InPlace, graph_donations
+from webnn.graph.in_place import in_place_outputs
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.memory.buffer import View
@@ -75,6 +77,8 @@ class ArraysBackend(Backend):
     """Every operator, written to be read beside the specification; the others are compared with it."""
 
     name: ClassVar[str] = "arrays"
+    # The results of these kernels share no memory with their operands, and are copied to the outputs when all is read.
+    in_place: ClassVar[InPlace] = InPlace(frozenset({"scatter_elements", "scatter_nd"}), ARITHMETIC)
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Look up the kernel of each node, and the step that reads each intermediate value last."""
@@ -90,6 +94,7 @@ class ArraysBackend(Backend):
             inputs=list(graph.input_descriptors.items()),
             outputs=list(graph.output_descriptors.items()),
             byte_length=0,
+            in_place=in_place_outputs(graph, graph_donations(graph, self.in_place).pairs),
             graph=graph,
             steps=steps,
             constants={id(o): o.constant for o in graph.constants},

@@ -22,12 +22,15 @@ from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold_limit
+from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.errors import OperationError
+from webnn.graph.donation import InPlace
+from webnn.graph.in_place import in_place_outputs
 from webnn.graph.ir import Graph
 
 __all__ = ["OnnxRuntimeBackend"]
@@ -48,6 +51,7 @@ class OnnxRuntimeBackend(Backend):
     """ONNX Runtime on the CPU."""
 
     name: ClassVar[str] = "onnxruntime"
+    in_place: ClassVar[InPlace] = IN_PLACE
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Run the passes, lower to ONNX and make a session; large constants are read in place, or from their files."""
@@ -83,7 +87,7 @@ class OnnxRuntimeBackend(Backend):
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
             session = _session(settings, proto.SerializeToString(), cancellation, harmful)
-            return _executable(graph, model, session, [*arrays.values(), *values.values()])
+            return _executable(graph, model, session, proto, [*arrays.values(), *values.values()])
 
         places = places_in_files(model.external)
         try:
@@ -105,7 +109,8 @@ class OnnxRuntimeBackend(Backend):
         settings = _settings(graph, options)
         settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = _session(settings, store / STORED, cancellation)
-        return _executable(graph, Model(graph), session, [])
+        proto = onnx.load(store / STORED, load_external_data=False)
+        return _executable(graph, Model(graph), session, proto, [])
 
 
 def _session(
@@ -123,11 +128,14 @@ def _session(
     return session
 
 
-def _executable(graph: Graph, model: Model, session: Any, weights: list[Any]) -> OnnxRuntimeExecutable:
+def _executable(
+    graph: Graph, model: Model, session: Any, proto: onnx.ModelProto, weights: list[Any]
+) -> OnnxRuntimeExecutable:
     return OnnxRuntimeExecutable(
         inputs=list(graph.input_descriptors.items()),
         outputs=list(graph.output_descriptors.items()),
         byte_length=graph.constant_bytes,
+        in_place=in_place_outputs(graph, model_donations(graph, model, proto)),
         session=session,
         input_names=list(model.input_names.values()),
         output_names=list(model.output_names.values()),

@@ -32,8 +32,9 @@ import trio
 import webnn
 from tests.interrupts import FOLDERS, Interrupt, Place, interrupted, lines_of, places
 from tests.leaks import ErrorLog
-from tests.stepped import LARGE, SMALL, Rig, broken
+from tests.stepped import LARGE, SMALL, Rig, broken, replaced
 from webnn.errors import InvalidStateError, MLError, OperationError
+from webnn.graph.in_place import InPlaceOutput
 from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.lane import ThreadLane
@@ -63,6 +64,8 @@ class Programs:
         self.cheap = self.rig.work("cheap", cost=CHEAP, measured=False)
         self.dear = self.rig.work("dear", cost=LIMIT, measured=False)
         self.told: list[object] = []
+        self.expected: list[tuple[Promise[Any], Any]] = []
+        """Promises, and the arrays that they give if they do not fail."""
 
     def keep(self, promise: Promise[Any]) -> Promise[Any]:
         self.promises.append(promise)
@@ -553,6 +556,46 @@ class Programs:
         rig.dispatch(self.cheap, [self.y], self.z)
         await self.keep(rig.read(self.z))
 
+    def in_place(self) -> None:
+        """Two tensors in turn and one alone, written in place; overwritten, dropped and failing in between."""
+        rig, cheap, dear = self.rig, self.rig.scatter(cost=CHEAP, measured=False), self.rig.scatter(cost=LIMIT)
+        added = rig.in_place(rig.work("added", cost=LIMIT), InPlaceOutput(0, 0, False), InPlaceOutput(1, 0, False))
+        state, at = self.data(1), rig.name()
+
+        def step(work: Any, source: Name, target: Name, number: float, *, wait: bool = True) -> None:
+            nonlocal state
+            rig.write(at, number)
+            rig.dispatch(work, [source, at], target)
+            state = replaced(state, self.data(number))
+            read = self.keep(rig.read(target))
+            self.expected.append((read, state))
+            if wait:
+                rig.run_all()
+                read.done()
+            self.promises.remove(read)  # an array that is lent is not overwritten
+            self.expected[-1] = (self.keep(read.then(np.copy)), state)
+
+        for i, work in enumerate([cheap, dear, cheap, cheap, dear, cheap]):
+            step(work, (self.x, self.y)[i % 2], (self.y, self.x)[i % 2], 10 + i)
+        rig.pool.trim()
+        for i, work in enumerate([dear, cheap, cheap, dear]):
+            step(work, self.x, self.x, 20 + i, wait=i % 2 == 0)
+        rig.run_all()
+        step(cheap, self.x, self.y, 30)
+        step(cheap, self.y, self.x, 31)
+        rig.write(self.x, 3)
+        rig.write(self.y, 4)
+        state = self.data(3)
+        step(cheap, self.x, self.y, 32)
+        rig.write(self.z, 1)
+        rig.dispatch(added, [self.y, self.z], self.y)
+        state = state + 2
+        self.expected.append((self.keep(rig.read(self.y)), state))
+        rig.run_all()
+        rig.dispatch(rig.scatter("broken", broken(OperationError("it broke")), cost=LIMIT), [self.y, at], self.y)
+        rig.run_all()
+        self.keep(rig.read(self.y)).exception()
+
     def mapped(self) -> None:
         """Reading a file, which has no state that could be damaged."""
         with tempfile.TemporaryDirectory() as folder:
@@ -623,6 +666,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "mapped": {},
     "widths": {"inline_limit": LIMIT, "lanes": 2},
     "traced": {"inline_limit": LIMIT},
+    "in_place": {"inline_limit": LIMIT},
 }
 """The name of each program, with the options of its rig."""
 
@@ -655,6 +699,10 @@ def check(programs: Programs, place: object) -> None:
     for promise in programs.promises:
         if promise._source is None and not promise.done():
             resolve(promise, None)  # only the program settles this one
+    for promise, array in programs.expected:
+        if promise.done() and not promise.cancelled() and promise.exception() is None:
+            np.testing.assert_array_equal(promise.result(), array, f"a wrong result after {place}")
+    programs.expected.clear()
     if not rig.timeline._ended:
         x, y = rig.name(5), rig.name()
         rig.dispatch(rig.work("after", cost=CHEAP), [x], y)
@@ -713,13 +761,14 @@ ONLY_IN_RACES: Final = {
     "callbacks.py": 12,
     "cores.py": 1,
     "deadlines.py": 6,
+    "donation.py": 1,
     "execution.py": 2,
     "futures.py": 12,
     "inline.py": 6,
     "lane.py": 3,
     "pool.py": 2,
     "promise.py": 18,
-    "renaming.py": 20,
+    "renaming.py": 23,
     "results.py": 7,
     "task.py": 1,
     "timeline.py": 8,
@@ -747,7 +796,7 @@ def quiet(error_log: ErrorLog) -> Iterator[None]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "descriptor"),
-    [*((name, LARGE) for name in PROGRAMS), ("round_trips", SMALL), ("runs", SMALL)],
+    [*((name, LARGE) for name in PROGRAMS), ("round_trips", SMALL), ("runs", SMALL), ("in_place", SMALL)],
     ids=lambda value: value if isinstance(value, str) else "large" if value is LARGE else "small",
 )
 def test_nothing_is_lost_whatever_is_raised_at_any_line(name: str, descriptor: Any, quiet: None) -> None:
@@ -793,6 +842,26 @@ def test_something_that_is_raised_in_a_lock_would_be_found() -> None:
     assert interrupted(broken_program, target).raised
     rig.timeline._lock.release()  # the program left it locked, as code without `with` does
     rig.end()
+
+
+def test_an_output_in_place_that_cannot_be_made_again_would_be_found(quiet: None) -> None:
+    def wrong(programs: Programs) -> None:
+        rig = programs.rig
+        added = rig.in_place(rig.work("added", cost=CHEAP, measured=False), InPlaceOutput(0, 0, repeatable=True))
+        rig.dispatch(added, [programs.x], programs.x)
+        read = programs.keep(rig.read(programs.x))
+        programs.expected.append((read, programs.data(2)))
+        read.done()
+
+    found = 0
+    for place in list(places(lambda: wrong(Programs(inline_limit=LIMIT)), first=1)):
+        programs = Programs(inline_limit=LIMIT)
+        interrupted(lambda: wrong(programs), place)  # noqa: B023
+        with contextlib.suppress(AssertionError):
+            check(programs, place)
+            continue
+        found += 1
+    assert found > 0
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")

@@ -137,7 +137,7 @@ def check_tensor(device: Device, call: str, tensor: object, needed: Literal["rea
 def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
     """Raise the error for the tensors of a dispatch, which the caller has found to be invalid."""
     device.check_not_lost()
-    seen: dict[int, str] = {}
+    seen: dict[int, tuple[str, str]] = {}
     for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
         if not isinstance(given, Mapping):
             raise ValidationError(
@@ -151,11 +151,9 @@ def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: obj
                 raise ValidationError(f"{where}: {tensor!r} belongs to another context")
             if tensor._destroyed:
                 raise DestroyedError(f"{where}: {tensor!r} was destroyed")
-            if id(tensor) in seen:
-                raise ValidationError(
-                    f"{where}: {tensor!r} is given as {seen[id(tensor)]} too; each tensor may be given once"
-                )
-            seen[id(tensor)] = f"{kind} {printable(str(name))!r}"
+            if id(tensor) in seen and (problem := _given_twice(graph, seen[id(tensor)], (kind, str(name)))):
+                raise ValidationError(f"{where}: {tensor!r} is given as {problem}")
+            seen[id(tensor)] = (kind, str(name))
             if tensor.constant:
                 raise ValidationError(
                     f"{where}: {tensor!r} cannot be dispatched: it is a constant tensor, for builder.constant"
@@ -169,6 +167,24 @@ def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: obj
                     f" {list(descriptor.shape)}, got {given[name]!r}"
                 )
     raise AssertionError("a dispatch was refused without a reason")
+
+
+def _given_twice(graph: MLGraph, first: tuple[str, str], second: tuple[str, str]) -> str | None:
+    """The reason why a tensor cannot be both, each a kind and a name; None if it can be donated."""
+    problem = f"{first[0]} {printable(first[1])!r} too"
+    if first[0] == second[0]:
+        return f"{problem}; each tensor may be given once"
+    donations = graph.explain().donations
+    reason = donations.kept.get(first[1])
+    for pair in donations.pairs:
+        if pair.input == first[1]:
+            if pair.output == second[1]:
+                return None
+            reason = f"its memory can become that of output {printable(pair.output)!r} only"
+    return (
+        f"{problem}, which cannot be overwritten by this output: {reason or 'the graph has no such input'}"
+        " (see graph.explain()); use another tensor for the output"
+    )
 
 
 def seconds(name: str, value: object) -> float:

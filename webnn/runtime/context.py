@@ -320,7 +320,9 @@ class MLContext(Unpicklable):
         Args:
             graph: a graph of this context.
             inputs: a tensor for each of the graph's inputs, of its type and shape.
-            outputs: a tensor for each of its outputs. No tensor may appear twice in `inputs` and `outputs` together.
+            outputs: a tensor for each of its outputs. No tensor may appear twice in `inputs` and `outputs` together,
+                except as an input and the output that can take over its memory, as `graph.explain()` lists them. That
+                is an extension of the specification.
 
         Raises:
             ValidationError: a name is missing or unknown; a tensor does not fit, appears twice, is destroyed, a
@@ -348,7 +350,9 @@ class MLContext(Unpicklable):
                     raise KeyError
                 results.append(tensor._name)
             count = len(names) + len(results)
-            if count != len(inputs) + len(outputs) or count != len({*names, *results}):
+            if count != len(inputs) + len(outputs):
+                raise KeyError
+            if count != len({*names, *results}) and not graph._may_share(names, results):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
             checks.refuse_dispatch(device, graph, inputs, outputs)

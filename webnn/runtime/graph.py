@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -19,6 +19,9 @@ from webnn.errors import ContextLostError, InvalidStateError, MLError, Operation
 from webnn.forking import reentrant_lock
 from webnn.graph.arguments import described, shown
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.donation import graph_donations
+from webnn.graph.explanation import Explanation
+from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
@@ -65,6 +68,8 @@ class MLGraph(Unpicklable):
         self._figures = GraphFigures(f"{', '.join(graph.inputs)} -> {', '.join(graph.outputs)}", len(graph.nodes))
         device.timeline.figures.add(self._figures)
         self._work = Work(sum(shelf.size for _, shelf in self._output_shelves), self._figures)
+        self._explanation: Explanation | None = None
+        self._in_place: Sequence[tuple[int, int]] | None = None
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
@@ -91,6 +96,39 @@ class MLGraph(Unpicklable):
     def context(self) -> Any:
         """The `MLContext` that it runs on."""
         return self._context
+
+    def explain(self) -> Explanation:
+        """What the runtime can do with this graph, and why it cannot do the rest; print it to read it.
+
+        It says which inputs can be *donated*: where a dispatch is the last use of an input's value, its memory can
+        become that of an output, which an operator then writes in place. A tensor may be named both as such an input
+        and as its output. Nothing is compiled or run for the answer.
+
+        >>> import webnn
+        >>> with webnn.ML().create_context() as context:
+        ...     builder = context.create_graph_builder()
+        ...     cache = builder.input("cache", [128, 64], "float32")
+        ...     row, at = builder.input("row", [1, 64], "float32"), builder.input("at", [1, 1], "int32")
+        ...     graph = builder.build({"next": builder.scatter_nd(cache, at, row)})
+        ...     print(graph.explain())
+        donation of inputs whose last use is the dispatch:
+          cache -> next (written in place by scatter_nd)
+          row: no, no output has its data type and shape
+          at: no, no output has its data type and shape
+        """
+        if self._explanation is None:
+            self._explanation = Explanation(graph_donations(self._graph, self._device.backend.in_place))
+        return self._explanation
+
+    def _may_share(self, inputs: Sequence[object], outputs: Sequence[object]) -> bool:
+        """Whether every tensor that occurs twice is an input and the output that can take over its memory."""
+        if self._in_place is None:
+            self._in_place = pair_numbers(self._graph, self.explain().donations.pairs)
+        shared = 0
+        for i, j in self._in_place:
+            if inputs[i] is outputs[j]:
+                shared += 1
+        return len({*inputs}) == len(inputs) and len({*inputs, *outputs}) == len(inputs) + len(outputs) - shared
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Write the graph to a file. The suffix of the path chooses the format.

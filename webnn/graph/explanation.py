@@ -1,0 +1,23 @@
+"""The explanation of a graph: what the runtime can do with it, and why it cannot do the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webnn.graph.donation import Donations
+
+__all__ = ["Explanation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `graph.explain()` gives. Its `str` is meant to be read.
+
+    Attributes:
+        donations: the inputs whose memory can become that of an output, and why that of the others cannot.
+    """
+
+    donations: Donations
+
+    def __str__(self) -> str:
+        return str(self.donations)

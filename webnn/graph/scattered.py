@@ -1,0 +1,116 @@
+"""The elements that a scatter replaces, as an index of the array that it writes into.
+
+Two buffers that differ in these elements alone can be made equal by copying them, which takes far less time than
+copying everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import prod
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from webnn.graph.ir import Node
+
+__all__ = ["Index", "Scattered", "copy_elements", "scattered"]
+
+Index: TypeAlias = Any
+"""An index for NumPy: `target[index] = source[index]` copies the elements, of arrays with one dimension if it is an
+array, and otherwise of arrays of the scatter's shape."""
+
+LEAST_BYTES: Final = 32 * 1024
+"""A tensor that is smaller is copied as fast as its replaced elements are found."""
+ONE_BY_ONE: Final = 64
+"""Finding and copying single elements takes this many times as long, for each of them, as copying all in a row."""
+IN_A_ROW: Final = 4
+"""The least ratio of a tensor to the slice that is copied as one."""
+
+
+class Scattered:
+    """Finds the elements that one scatter replaces, from its indices.
+
+    Args:
+        shape: of the tensor that is written into.
+        indices: the shape of the indices.
+        axis: of `scatter_elements`; None for `scatter_nd`.
+    """
+
+    __slots__ = ("_axis", "_indices", "_shape")
+
+    def __init__(self, shape: tuple[int, ...], indices: tuple[int, ...], axis: int | None) -> None:
+        self._shape = shape
+        self._indices = indices
+        self._axis = axis
+
+    @property
+    def key(self) -> object:
+        """Equal for scatters that replace the same elements if they are given the same indices."""
+        return self._shape, self._indices, self._axis
+
+    def index(self, indices: np.ndarray[Any, Any]) -> Index | None:
+        """The index of the replaced elements; None if they are so many that it is better to copy the whole tensor."""
+        shape, axis = self._shape, self._axis
+        if axis is None:
+            return self._slices(indices)
+        if shape[axis] >= IN_A_ROW:
+            # Equal indices replace everything at one position of the axis, since the other dimensions are those of the
+            # tensor. Comparing bytes takes a fifth of the time of comparing small arrays.
+            first = indices.item(0)
+            if indices.tobytes() == first.to_bytes(indices.itemsize, sys.byteorder, signed=first < 0) * indices.size:
+                place = _inside(first, shape[axis])
+                return (*[slice(None)] * axis, slice(place, place + 1))
+        if indices.size * ONE_BY_ONE > prod(shape):
+            return None
+        places = np.indices(self._indices, sparse=True)
+        coordinates = [places[i] if i != axis else _inside_all(indices, shape[i]) for i in range(len(shape))]
+        return _flat(coordinates, shape)
+
+    def _slices(self, indices: np.ndarray[Any, Any]) -> Index | None:
+        """The slices at the coordinates in the last dimension."""
+        shape, depth = self._shape, self._indices[-1]
+        count, slices = prod(self._indices[:-1]), prod(shape[:depth])
+        if count == 1 and slices >= IN_A_ROW:
+            row = indices.reshape(-1).tolist()
+            return tuple(slice(place, place + 1) for place in map(_inside, row, shape))
+        size = prod(shape[depth:])
+        if count * size * ONE_BY_ONE > prod(shape):
+            return None
+        starts = _flat([_inside_all(indices[..., i], shape[i]) for i in range(depth)], shape[:depth])
+        return (starts[:, None] * size + np.arange(size)).reshape(-1)
+
+
+def scattered(node: Node) -> Scattered | None:
+    """The replaced elements of a scatter; None if copying the whole tensor is always better."""
+    assert node.op in ("scatter_elements", "scatter_nd"), node.where
+    target, indices = node["input"].descriptor, node["indices"].descriptor
+    replaced = node["updates"].descriptor.element_count
+    if target.byte_length < LEAST_BYTES or replaced * IN_A_ROW > target.element_count:
+        return None
+    return Scattered(target.shape, indices.shape, node.attributes.get("axis"))
+
+
+def copy_elements(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any], index: Index) -> None:
+    """Copy the elements at `index`. Both arrays are C-contiguous and of the scatter's shape."""
+    if index.__class__ is not tuple:
+        source, target = source.reshape(-1), target.reshape(-1)
+    target[index] = source[index]
+
+
+def _inside(index: int, size: int) -> int:
+    """An index as the specification reads it: negative ones count from the end, those out of range are clamped."""
+    return min(max(index + size if index < 0 else index, 0), size - 1)
+
+
+def _inside_all(indices: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    indices = indices.astype(np.int64)
+    return np.clip(np.where(indices < 0, indices + size, indices), 0, size - 1)
+
+
+def _flat(coordinates: list[np.ndarray[Any, Any]], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Row-major positions, as one dimension."""
+    flat: Any = 0
+    for coordinate, size in zip(coordinates, shape, strict=True):
+        flat = flat * size + coordinate
+    return np.asarray(flat).reshape(-1)
