@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import pairwise
 from random import Random
 from typing import Any, Final
 
@@ -130,7 +131,7 @@ class Soak:
     def episode(self, number: int) -> None:
         """The episode of this number."""
         random = Random(f"{self.seed}/{number}")
-        programs = (self.stream, self.stream, self.crowd, self.chain)
+        programs = (self.stream, self.stream, self.crowd, self.chain, self.replays)
         program = random.choice([*programs, self.threads, self.plain_stream])
         try:
             if program in programs:
@@ -143,10 +144,14 @@ class Soak:
         self.events[f"episodes of {program.__name__}"] += 1
 
     def context(self, random: Random) -> webnn.MLContext:
-        """A context with random options."""
-        return webnn.ML().create_context(
+        """A context with random options, traced now and then by a trace that is thrown away."""
+        context = webnn.ML().create_context(
             backend="onnxruntime", lanes=random.choice([1, 1, 2, 4]), threads=random.choice([0, 0, 0, 1, 2])
         )
+        if random.random() < 0.1:
+            context.trace().__enter__()
+            self.events["traced contexts"] += 1
+        return context
 
     # Streams.
 
@@ -297,6 +302,45 @@ class Soak:
             del promise, handle
             kept.clear()
             await self.idle(context)
+
+    async def replays(self, random: Random) -> None:
+        """A recorded chain that is replayed between writes, dispatches and reads; on the way it becomes one graph."""
+        size, steps = random.choice([4, 256]), random.randrange(1, 6)
+        async with self.context(random) as context:
+            builder = context.create_graph_builder()
+            state, x = builder.input("state", (size,), "float32"), builder.input("x", (size,), "float32")
+            graph = await builder.build({"next": builder.add(state, x), "y": builder.mul(state, x)})
+            states = [context.create_tensor((size,), "float32", readable=True, writable=True) for _ in range(steps + 1)]
+            given = context.create_tensor((size,), "float32", writable=True)
+            y = context.create_tensor((size,), "float32", readable=True)
+            with context.record() as program:
+                for here, there in pairwise(states):
+                    context.dispatch(graph, {"state": here, "x": given}, {"next": there, "y": y})
+            kept: deque[tuple[webnn.Promise[Array], int]] = deque()
+            for _ in range(random.randrange(10, 100)):
+                self.frames += steps
+                number, first = random.randrange(100), random.randrange(1000)
+                context.write_tensor(given, np.full(size, number, np.float32))
+                context.write_tensor(states[0], np.full(size, first, np.float32))
+                handle = context.replay(program)
+                total = first + steps * number
+                if random.random() < 0.1:
+                    context.dispatch(graph, {"state": states[-1], "x": given}, {"next": states[0], "y": y})
+                    kept.append((context.read_tensor(y), total * number))
+                    kept.append((context.read_tensor(states[0]), total + number))
+                elif random.random() < 0.7:
+                    kept.append((context.read_tensor(y), (total - number) * number))
+                if random.random() < 0.5:
+                    at = random.randrange(1, steps + 1)
+                    kept.append((context.read_tensor(states[at]), first + at * number))
+                if random.random() < 0.3:
+                    await handle
+                if random.random() < 0.1:
+                    await handle.finished()
+                while len(kept) > random.choice([0, 5, 20]):
+                    await self.compare(*kept.popleft())
+            for promise, number in kept:
+                await self.compare(promise, number)
 
     async def compare(self, promise: webnn.Promise[Array], number: int) -> None:
         """A read gives an array full of `number`."""
