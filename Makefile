@@ -17,7 +17,7 @@ MAGIKA := magika==1.0.3
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak newest check format bench docs chromium clean
+.PHONY: help demo test soak newest check format bench bench-docs docs chromium clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -29,6 +29,7 @@ help:
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
+	@echo "make bench-docs  run the benchmarks (SCALE=$(SCALE)), and write docs/benchmarks.md anew from their figures"
 	@echo "make docs    write anew what is generated in docs/, and run the examples in the documentation"
 	@echo "make chromium  install a Chromium with Node, outside of this directory, and compare random graphs with it"
 	@echo "make clean   remove the virtual environment and everything that was generated"
@@ -61,8 +62,13 @@ format: $(VENV)/check.installed
 bench: $(VENV)/bench.installed
 	$(RUN) -m benchmarks --scale $(SCALE) $(ARGS)
 
+bench-docs: $(VENV)/bench.installed
+	$(RUN) -m benchmarks --scale $(SCALE) --json docs/benchmarks $(ARGS)
+	$(RUN) -m docs.generate_benchmarks
+
 docs: $(VENV)/test.installed
 	$(RUN) -m docs.generate_support_table
+	$(RUN) -m docs.generate_benchmarks
 	$(RUN) -m docs.run_examples
 	$(RUN) -m pytest tests/integration/test_documentation.py
 

@@ -96,8 +96,8 @@ class _Axis:
         values = [1.0, *(value for row in rows for value in row.spread), *(row.bar for row in rows if row.bar)]
         low, high = max(min(values), SMALLEST), min(max(values), LARGEST)
         base = 2 if high / low < 64 else 10
-        first = math.floor(math.log(low * 0.999, base))
-        last = math.ceil(math.log(high * 1.001, base))
+        first = math.floor(math.log(low * 1.001, base))
+        last = max(math.ceil(math.log(high * 0.999, base)), first + 1)
         self.ticks = [float(base) ** i for i in range(first, last + 1)]
         self._low, self._high = math.log(self.ticks[0]), math.log(self.ticks[-1])
 

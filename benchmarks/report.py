@@ -161,8 +161,8 @@ class Report:
         table.add_column("what")
         for column in ("webnn", "peer" if several else self.peer, f"webnn / {'peer' if several else self.peer}"):
             table.add_column(column, justify="right")
-        for column in ("spread", "bar"):
-            table.add_column(column, justify="right")
+        table.add_column("spread", justify="right", no_wrap=True)
+        table.add_column("wanted", no_wrap=True)
         for row in self.rows:
             table.add_row(*cells(row, several=several))
         (console or Console()).print(table)
@@ -199,7 +199,7 @@ def cells(row: Row, *, several: bool) -> tuple[str, str, str, str, str, str]:
     if row.bar is not None:
         bar = f"{'<=' if row.better == 'lower' else '>='} {row.bar:g} {'met' if row.met else 'MISSED'}"
     elif row.theirs is not None:
-        bar = f"{row.better} is better"
+        bar = row.better
     spread = f"{smallest:.3g} .. {largest:.3g}"
     if row.theirs is None:
         return what, ours, "", "", spread, bar

@@ -16,6 +16,7 @@ from benchmarks.__main__ import SHARED, names
 from benchmarks.measure import Options, figures_in_turn, in_turn, scale_of
 from benchmarks.plot import drawn
 from benchmarks.report import Report, Row
+from docs.generate_benchmarks import files, stored
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -130,3 +131,18 @@ def test_a_scale_is_a_word_or_a_number() -> None:
     small, tiny = Options(scale_of("small")), Options(scale_of("tiny"))
     assert (small.count(50), small.rounds(7), small.some([1, 2])) == (5, 7, [1, 2])
     assert (tiny.count(50, least=2), tiny.rounds(7), tiny.some([1, 2])) == (2, 1, [1])
+
+
+def test_the_page_in_the_documentation_is_what_its_figures_give() -> None:
+    assert [str(path) for path, text in files(stored()).items() if path.read_text(encoding="utf-8") != text] == []
+
+
+def test_the_page_has_a_section_for_each_report(report: Report) -> None:
+    report.about = {"date": "2026-01-01", "machine": "a machine", "versions": {"python": "3.11"}}
+    (page, text), (picture, _) = files([report]).items()
+    assert picture.name == "sums.svg"
+    assert f"]({picture.parent.name}/{picture.name})" in text
+    assert "## How fast is a sum?" in text
+    assert "two \\<b>" in text
+    assert "a machine" in text
+    assert page.name == "benchmarks.md"
