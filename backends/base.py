@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +121,8 @@ class Backend(ABC):
     """Compiles graphs for one kind of device."""
 
     name: ClassVar[str]
+    composites: ClassVar[Collection[str]] = ()
+    """The composites that it lowers itself, as `webnn.graph.composites` calls them. All others reach it expanded."""
     device_type: DeviceType = "cpu"
     in_place: ClassVar[InPlace] = NOTHING_IN_PLACE
     """The operators that its executables run in place. `Executable.in_place` says where they do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from webnn.memory.allocator import HostAllocator
 class DirectHost:
     """A builder's host that hands back the graph as it is; with a backend, its limits are validated against."""
 
-    def __init__(self, backend: Backend | None = None) -> None:
+    def __init__(self, backend: Backend | None = None, composites: Collection[str] = ()) -> None:
         self._limits = backend.support_limits() if backend is not None else SPEC_LIMITS
+        self.composites = composites
 
     @property
     def limits(self) -> LimitsTable:
@@ -32,8 +33,8 @@ class DirectHost:
         return graph
 
 
-def direct_builder(backend: Backend | None = None) -> MLGraphBuilder[Graph]:
-    return MLGraphBuilder(DirectHost(backend))
+def direct_builder(backend: Backend | None = None, composites: Collection[str] = ()) -> MLGraphBuilder[Graph]:
+    return MLGraphBuilder(DirectHost(backend, composites))
 
 
 def run_graph(graph: Graph, feeds: Mapping[str, Any], backend: Backend) -> dict[str, np.ndarray[Any, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
+COMPOSED = {"ScatterElements", "ScatterND", "TopK"}
+"""Operators that the importer makes composites of."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,11 @@ def node_model(
     return helper.make_model(graph, opset_imports=opsets, ir_version=10), feeds
 
 
-def computed(model: ModelProto, feeds: Mapping[str, Array], backend: Backend) -> list[Array]:
-    """The outputs that we compute."""
-    builder = direct_builder(backend)
+def computed(
+    model: ModelProto, feeds: Mapping[str, Array], backend: Backend, composites: Collection[str] = ()
+) -> list[Array]:
+    """The outputs that we compute, with `composites` as they are and all others expanded."""
+    builder = direct_builder(backend, composites)
     graph = builder.build(import_onnx(model, builder))
     found = run_graph(graph, feeds, backend)
     return [found[info.name] for info in model.graph.output]
@@ -114,11 +118,18 @@ def check_node(
     """Check the outputs of a node, within `tolerance` of the largest value, or of the size of a step for integers."""
     model, feeds = node_model(op_type, inputs, **options)
     results = computed(model, feeds, backend)
-    for result, wanted in zip(results, expected(model, feeds), strict=True):
+    wanted = expected(model, feeds)
+    _check(results, wanted, tolerance)
+    if op_type in COMPOSED and backend.composites:
+        _check(computed(model, feeds, backend, backend.composites), wanted, tolerance)
+    return results
+
+
+def _check(results: Sequence[Array], expected: Sequence[Array], tolerance: Any) -> None:
+    for result, wanted in zip(results, expected, strict=True):
         assert result.shape == wanted.shape
         if wanted.dtype.kind in "iub":
             np.testing.assert_allclose(result.astype(np.int64), wanted.astype(np.int64), rtol=0, atol=int(tolerance))
         else:
             scale = max(float(np.max(np.abs(wanted[np.isfinite(wanted)]), initial=0)), 1e-3)
             np.testing.assert_allclose(result, wanted, rtol=tolerance, atol=tolerance * scale)
-    return results

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -101,3 +101,24 @@ def _settled_updates(node: Node, coordinates: str, model: Model) -> str:
     last = model.emit("GatherElements", [model.emit("ScatterElements", [empty, slices, numbers]), slices])
     settled = model.emit("Gather", [model.reshape(model[updates], [count, rest]), last])
     return model.reshape(settled, updates.shape)
+
+
+@lowerings.lowers("scatter_reduce_elements")
+def scatter_reduce_elements(node: Node, model: Model) -> None:
+    """One `ScatterElements` with a reduction."""
+    _scatter_reduced("ScatterElements", node, model[node["indices"]], model, axis=node.attributes["axis"])
+
+
+@lowerings.lowers("scatter_reduce_nd")
+def scatter_reduce_nd(node: Node, model: Model) -> None:
+    """One `ScatterND` with a reduction."""
+    _scatter_reduced("ScatterND", node, model.cast(model[node["indices"]], "int64"), model)
+
+
+def _scatter_reduced(op_type: str, node: Node, indices: str, model: Model, **attributes: Any) -> None:
+    """float16 is summed up and multiplied in float32: onnxruntime has no kernel for it, and digits would be lost."""
+    reduction, input, updates = node.attributes["reduction"], model[node["input"]], model[node["updates"]]
+    if node.output.data_type == "float16" and reduction in {"add", "mul"}:
+        input, updates = model.cast(input, "float32"), model.cast(updates, "float32")
+    result = model.emit(op_type, [input, indices, updates], reduction=reduction, **attributes)
+    model.set(node.output, result)

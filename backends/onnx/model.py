@@ -22,6 +22,7 @@ from webnn.errors import NotSupportedError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import MADE_BYTES
 
 __all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "onnx_type", "standard_types"]
 
@@ -30,10 +31,8 @@ OPSET: Final = 21
 IR_VERSION: Final = 10
 INLINE_BYTES: Final = 1024
 """Constants up to this size are written into the model; larger ones stay in the caller's memory."""
-MADE_BYTES: Final = 1024 * 1024
-"""Constants that lowerings make are at most this large, where they can be computed in the model."""
 TOGETHER_BYTES: Final = 256 * 1024 * 1024
-"""And so large are all of them together, so that a small graph never becomes a large model."""
+"""Constants that lowerings make are together at most this large, so that a small graph never becomes a large model."""
 
 _ONNX_TYPES: Final[dict[str, int]] = {
     "float32": TensorProto.FLOAT,

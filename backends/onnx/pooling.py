@@ -13,10 +13,11 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
-from webnn.backends.onnx.model import MADE_BYTES, Model
+from webnn.backends.onnx.model import Model
 from webnn.errors import NotSupportedError
 from webnn.graph.descriptor import MAX_DIMENSION
 from webnn.graph.ir import Node
+from webnn.graph.rewriting import MADE_BYTES
 from webnn.graph.windows import Sweep, permutation, sweeps
 
 __all__ = ["EMULATED"]

@@ -45,6 +45,7 @@ WITHOUT_KERNELS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("Reshape", "T"): _NIBBLES,
     ("Resize", "T1"): _SHORT | _UNSIGNED | {"bool", "int64"},
     ("Scan", "V"): _NIBBLES,
+    ("TopK", "T"): frozenset({"uint16"}) | _UNSIGNED,
     ("Trilu", "T"): _SHORT | _UNSIGNED | {"int8", "uint8"},
     ("Unsqueeze", "T"): _NIBBLES,
     ("Where", "T"): _SHORT | {"bool", "uint64"},

@@ -15,11 +15,12 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.backends.onnx.lowerings import lowerings
-from webnn.backends.onnx.model import MADE_BYTES, Model
+from webnn.backends.onnx.model import Model
 from webnn.graph.broadcasting import Shape, plain_broadcast
 from webnn.graph.dtypes import cast_number
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import MADE_BYTES
 
 __all__ = ["EMULATED"]
 

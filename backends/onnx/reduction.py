@@ -94,6 +94,18 @@ def arg(node: Node, model: Model) -> None:
     )
 
 
+@lowerings.lowers("top_k")
+def top_k(node: Node, model: Model) -> None:
+    """One TopK."""
+    name, k = model[node["input"]], model.constant([node.attributes["k"]])
+    axis, largest = node.attributes["axis"], int(node.attributes["largest"])
+    inputs, outputs = [_sortable(name, model), k], [None, node.outputs[1]]
+    values, _ = model.emit_many("TopK", inputs, outputs, axis=axis, largest=largest, sorted=1)
+    if model.data_type(name) == "uint64":
+        values = model.emit("BitwiseXor", [values, model.constant(_INT64_MIN)])
+    model.set(node.output, values)
+
+
 @lowerings.lowers("cumulative_sum")
 def cumulative_sum(node: Node, model: Model) -> None:
     """One CumSum."""

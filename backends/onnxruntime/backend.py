@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import cache
@@ -52,6 +52,7 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     in_place: ClassVar[InPlace] = IN_PLACE
+    composites: ClassVar[Collection[str]] = frozenset({"scatter_reduce_elements", "scatter_reduce_nd", "top_k"})
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Run the passes, lower to ONNX and make a session; large constants are read in place, or from their files."""

@@ -13,7 +13,7 @@ from webnn.backends.base import Backend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
-from webnn.formats.onnx.operators import scattering
+from webnn.graph.composites import scatter_reduce
 
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
 KNOWN = pytest.mark.parametrize("known", [False, True])
@@ -79,7 +79,7 @@ def test_infinite_updates_stay_where_they_are(backend: Backend) -> None:
 
 
 def test_too_many_updates_to_compare_are_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scattering, "_COMPARED", 1000)
+    monkeypatch.setattr(scatter_reduce, "_COMPARED", 1000)
     x, indices, updates = random(0, 40, 3), places(1, 40, 30, 1), random(2, 30, 3)
     model, _ = node_model("ScatterND", [x, indices, updates], reduction="max", version=18)
     with pytest.raises(OnnxNotSupportedError, match=r"too many to compare with 40 indices.*constant indices"):

@@ -13,7 +13,7 @@ from webnn.backends.base import Backend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
-from webnn.formats.onnx.operators import top_k
+from webnn.graph.composites import top_k
 
 
 def with_ties(seed: int, *shape: int, dtype: Any = np.float32) -> Array:

@@ -15,7 +15,6 @@ from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Cancellation, CompileOptions
 from webnn.backends.onnx import model as onnx_model
 from webnn.backends.onnx.lower import lower
-from webnn.backends.onnx.model import MADE_BYTES
 from webnn.backends.onnxruntime import backend as backend_module
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.folding import fold_limit
@@ -23,6 +22,7 @@ from webnn.errors import NotSupportedError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import MADE_BYTES
 
 Builder = MLGraphBuilder[Any]
 MEGABYTE = 1024 * 1024

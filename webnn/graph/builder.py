@@ -5,7 +5,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from mmap import mmap
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, overload
 
@@ -48,6 +48,11 @@ class GraphHost(Protocol[G_co]):
     @property
     def limits(self) -> LimitsTable:
         """The limits of the context's backend."""
+        ...
+
+    @property
+    def composites(self) -> Collection[str]:
+        """The composites that the context's backend takes as they are. See `webnn.graph.composites`."""
         ...
 
     def check_not_lost(self) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
@@ -45,6 +45,11 @@ class Host(Protocol):
     @property
     def limits(self) -> LimitsTable:
         """The limits of the context's backend."""
+        ...
+
+    @property
+    def composites(self) -> Collection[str]:
+        """The composites that the context's backend takes as they are. See `webnn.graph.composites`."""
         ...
 
 

@@ -6,7 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
@@ -564,6 +564,11 @@ class MLContext(Unpicklable):
     def limits(self) -> LimitsTable:
         """The limits that builders validate against. `op_support_limits` gives them in the specification's form."""
         return self._device.limits
+
+    @property
+    def composites(self) -> Collection[str]:
+        """The composites that the backend takes as they are. See `webnn.graph.composites`."""
+        return self._device.backend.composites
 
     def __await__(self) -> Generator[Any, Any, Self]:
         self.check_not_lost()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import ClassVar
 
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
@@ -15,6 +17,8 @@ class Draft:
     """Stands in for a context: `MLGraphBuilder(Draft(limits)).build(outputs)` gives the `Graph` itself."""
 
     limits: LimitsTable
+    composites: ClassVar[Collection[str]] = ()
+    """None: a draft is for programs that know the operators of the specification."""
 
     def check_not_lost(self) -> None:
         """Do nothing: a draft cannot be lost."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, readers, rewritten
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, readers, rewritten
 
 __all__ = ["exact_sigmoid"]
 

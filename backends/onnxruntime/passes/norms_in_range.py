@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, rewritten
 from webnn.graph.windows import sweeps
 
 __all__ = ["norms_in_range"]

@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, rewritten
 
 __all__ = ["one_hot_products"]
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, rewritten
 
 __all__ = ["reductions_by_sums"]
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, Final
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, rewritten
 from webnn.graph.windows import sweeps
 
 __all__ = ["staged_average_pools"]

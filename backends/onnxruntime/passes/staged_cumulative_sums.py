@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Final
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, rewritten
 
 __all__ = ["staged_cumulative_sums"]
 

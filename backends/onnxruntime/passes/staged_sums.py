@@ -12,10 +12,10 @@ from itertools import pairwise
 from math import prod
 from typing import Final
 
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, rewritten
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, rewritten
 
 __all__ = ["staged_sums"]
 

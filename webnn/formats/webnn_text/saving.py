@@ -30,6 +30,7 @@ from webnn.formats.webnn_text.weights import save_blob, save_tensors
 from webnn.formats.webnn_text.writer import text_of
 from webnn.graph import ir
 from webnn.graph.arguments import enum_value
+from webnn.graph.composites.composite import expanded
 from webnn.graph.naming import camel
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import OPERATORS
@@ -72,8 +73,12 @@ def _save(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights:
 
 
 def document_of(graph: ir.Graph, name: str) -> tuple[Document, dict[str, Array]]:
-    """The document for `graph`, and the arrays that belong in a weight file, by key."""
-    return _Writer(graph, name).document()
+    """The document for `graph`, and the arrays that belong in a weight file, by key.
+
+    Raises:
+        NotSupportedError: the operators that stand for a composite would take too much memory.
+    """
+    return _Writer(expanded(graph), name).document()
 
 
 class _Writer:

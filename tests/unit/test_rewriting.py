@@ -9,9 +9,9 @@ import pytest
 
 from tests.direct import direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
-from webnn.backends.onnxruntime.passes.rewriting import Replacement, readers, rewritten
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import Replacement, readers, rewritten
 
 
 def doubled(node: Node) -> Sequence[MLOperand]:

@@ -13,11 +13,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from webnn.backends.onnx.model import MADE_BYTES
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType, Number
@@ -25,7 +24,10 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Replacement", "Rule", "readers", "rewritten"]
+__all__ = ["MADE_BYTES", "Replacement", "Rule", "readers", "rewritten"]
+
+MADE_BYTES: Final = 1024 * 1024
+"""Constants that rewriting and lowering make are at most this large, where they can be computed in the graph."""
 
 Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
 """The operands that stand for a node's outputs from now on, one for each; None to keep the node."""
@@ -94,6 +96,10 @@ class _Host:
     @property
     def limits(self) -> LimitsTable:
         return SPEC_LIMITS
+
+    @property
+    def composites(self) -> Collection[str]:
+        return ()
 
     def check_not_lost(self) -> None:
         pass

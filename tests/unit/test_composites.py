@@ -1,0 +1,140 @@
+"""Composites: nodes that backends lower as they are, or as the operators that they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import webnn
+from tests.direct import direct_builder, run_graph
+from webnn.backends.arrays.backend import ArraysBackend
+from webnn.backends.null import NullBackend
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.errors import NotSupportedError
+from webnn.graph.composites.composite import COMPOSITES, expanded
+from webnn.graph.composites.scatter_reduce import REDUCTIONS, scattered_elements, scattered_slices
+from webnn.graph.composites.top_k import largest_or_smallest
+from webnn.graph.dtypes import DataType
+from webnn.graph.ir import Graph
+from webnn.graph.operator import OPERATORS, default_label
+
+NATIVE = OnnxRuntimeBackend.composites
+SCORES = np.random.default_rng(0).integers(0, 9, (3, 20)).astype(np.float32)
+
+
+def top_5(composites: Any = NATIVE, size: int = 20) -> Graph:
+    builder = direct_builder(composites=composites)
+    with default_label(builder, "best"):
+        values, places = largest_or_smallest(
+            builder, builder.input("x", [3, size], "float32"), k=5, axis=1, largest=True
+        )
+    return builder.build({"values": values, "places": places})
+
+
+def ops(graph: Graph) -> set[str]:
+    return {node.op for node in graph.nodes}
+
+
+def test_onnxruntime_takes_every_composite() -> None:
+    assert set(NATIVE) == set(COMPOSITES)
+    assert all(name in lowerings for name in NATIVE)
+    assert not set(COMPOSITES) & set(OPERATORS)
+
+
+@pytest.mark.parametrize("backend", [ArraysBackend, NullBackend])
+def test_a_backend_that_lists_no_composites_gets_operators(backend: Any) -> None:
+    assert ops(top_5(NATIVE)) == {"top_k"}
+    assert ops(top_5(backend.composites)) <= set(OPERATORS)
+
+
+def test_an_expansion_computes_what_the_kernel_computes() -> None:
+    graph, backend = top_5(), OnnxRuntimeBackend()
+    native, spelled_out = (run_graph(g, {"x": SCORES}, backend) for g in (graph, expanded(graph)))
+    assert ops(expanded(graph)) <= set(OPERATORS)
+    for name, values in native.items():
+        np.testing.assert_array_equal(values, spelled_out[name])
+
+
+def test_expanding_leaves_other_graphs_and_wanted_composites_as_they_are() -> None:
+    graph = top_5()
+    assert expanded(graph, keep=NATIVE) is graph
+    assert expanded(expanded(graph)) is not graph
+    without = expanded(graph)
+    assert expanded(without) is without
+
+
+@pytest.mark.parametrize("reduction", sorted(REDUCTIONS))
+@pytest.mark.parametrize("data_type", ["float32", "float16", "int32", "int64", "uint8"])
+@pytest.mark.parametrize("is_constant", [False, True])
+def test_scattering_with_a_reduction(reduction: str, data_type: DataType, is_constant: bool) -> None:
+    """Equal indices, negative ones, and fewer updates than elements along the other axis."""
+    generator = np.random.default_rng(1)
+    x = generator.integers(1 if data_type == "uint8" else -4, 5, (6, 5)).astype(data_type)
+    updates = generator.integers(1, 4, (9, 4)).astype(data_type)
+    places = generator.integers(-6, 6, (9, 4))
+    builder = direct_builder(composites=NATIVE)
+    indices = builder.constant(places) if is_constant else builder.input("i", [9, 4], "int64")
+    data, changes = builder.input("x", [6, 5], data_type), builder.input("u", [9, 4], data_type)
+    result = scattered_elements(builder, data, indices, changes, axis=0, reduction=reduction)
+    graph, feeds = builder.build({"y": result}), {"x": x, "u": updates, "i": places}
+    wanted = x.astype(np.float64)
+    combine = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction]
+    combine.at(wanted, (places % 6, np.broadcast_to(np.arange(4), places.shape)), updates.astype(np.float64))
+    for each in (graph, expanded(graph)):
+        np.testing.assert_allclose(
+            run_graph(each, feeds, OnnxRuntimeBackend())["y"], wanted.astype(data_type), rtol=2e-3
+        )
+
+
+def test_messages_of_a_graph_network_are_summed_at_its_nodes() -> None:
+    """20000 edges of 128 features, which are too many to compare with 2000 nodes."""
+    builder = direct_builder(composites=NATIVE)
+    indices, updates = builder.input("i", [20000, 1], "int64"), builder.input("u", [20000, 128], "float32")
+    zeros = builder.expand(builder.constant("float32", 0), [2000, 128])
+    with default_label(builder, "aggregate"):
+        graph = builder.build({"y": scattered_slices(builder, zeros, indices, updates, reduction="add")})
+    generator = np.random.default_rng(2)
+    targets, messages = generator.integers(0, 2000, 20000), generator.standard_normal((20000, 128), np.float32)
+    wanted = np.zeros((2000, 128))
+    np.add.at(wanted, targets, messages)
+    feeds = {"i": targets[:, None], "u": messages}
+    np.testing.assert_allclose(run_graph(graph, feeds, OnnxRuntimeBackend())["y"], wanted, atol=1e-4)
+    with pytest.raises(NotSupportedError, match=r"^\[aggregate\] scatter_reduce_nd: .* too many to compare with 2000"):
+        expanded(graph)
+
+
+def test_a_context_compiles_composites_and_files_hold_operators(tmp_path: Path) -> None:
+    from tests.onnx_nodes import Fixed, node_model  # noqa: PLC0415
+    from webnn.formats.onnx import load_onnx  # noqa: PLC0415
+
+    model, feeds = node_model("TopK", [SCORES, Fixed(np.array([5]))], outputs=[True, True])
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+        graph = load_onnx(model, context)
+        values = context.compute(graph, feeds)
+        for name in ("best.webnn", "best.json", "best.onnx"):
+            graph.save(tmp_path / name)
+        loaded = [
+            webnn.load_webnn(tmp_path / "best.webnn", context),
+            webnn.load_webnn(tmp_path / "best.json", context),
+            load_onnx(tmp_path / "best.onnx", context),
+        ]
+        for again in loaded:
+            for name, found in context.compute(again, feeds).items():
+                np.testing.assert_array_equal(found, values[name])
+    assert "topK" not in (tmp_path / "best.webnn").read_text()
+    assert "TopK" in (tmp_path / "best.onnx").read_bytes().decode("latin1")
+
+
+@pytest.mark.parametrize("largest", [False, True])
+def test_the_largest_integers_are_sorted_without_a_sign(largest: bool) -> None:
+    x = np.array([2**63 + 5, 3, 2**64 - 1, 2**63], np.uint64)
+    builder = direct_builder(composites=NATIVE)
+    values, places = largest_or_smallest(builder, builder.input("x", [4], "uint64"), k=3, axis=0, largest=largest)
+    found = run_graph(builder.build({"values": values, "places": places}), {"x": x}, OnnxRuntimeBackend())
+    order = [2, 0, 3] if largest else [1, 3, 0]
+    assert found["places"].tolist() == order
+    assert found["values"].tolist() == x[order].tolist()

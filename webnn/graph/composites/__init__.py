@@ -1,0 +1,1 @@
+"""Composites: nodes that stand for a composition of the specification's operators."""
