@@ -97,7 +97,10 @@ class Execution:
                     self.run_inline += 1
                 reused = 0 if renaming.trace is None else reusable(task.outputs)
                 try:
-                    if executable.in_place:  # type: ignore[union-attr]  # a ready task has one
+                    if task.memory is not None:
+                        outputs += task.memory
+                        task.memory = None
+                    elif executable.in_place:  # type: ignore[union-attr]  # a ready task has one
                         cut_off = not on_lane and _on_main_thread()
                         self.donation.place(task, executable, inputs, outputs, cut_off)  # type: ignore[arg-type]
                     else:

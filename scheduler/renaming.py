@@ -272,6 +272,10 @@ class Renaming:
 
     def _end(self, task: Task) -> None:
         """`task` has ended in another way than by `finish`."""
+        if task.memory is not None:  # it has not run
+            memory, task.memory = task.memory, None
+            for value, view in zip(task.outputs, memory, strict=True):
+                value.shelf.put(view)
         self.ended[task] = None
         self.live.pop(task, None)
         if self.trace is not None and task.views is None:

@@ -105,6 +105,7 @@ class Task:
         "error",
         "forgone",
         "inputs",
+        "memory",
         "outputs",
         "placement",
         "queued_at",
@@ -129,6 +130,8 @@ class Task:
             self.outputs.append(Value(shelf, self, None))
         self.state = QUEUED
         self.error: BaseException | None = None
+        self.memory: list[View] | None = None
+        """The memory of its outputs if it was given to the task when it was queued. Taken out when it starts."""
         self.views: Sequence[View] | None = None
         """The memory of its outputs once it has run. A task with views is done, even if an interrupt follows."""
         self.placement: Placement | None = None

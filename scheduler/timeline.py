@@ -209,7 +209,7 @@ class Timeline:
                 if self._lost is not None or self.pool.budget is not None:
                     self._check_not_lost()
                     self.pool.check(renaming.queued_bytes + plan.more_bytes(works))
-                tasks = submit(renaming, plan, works, self._zeros, self._clock())
+                tasks = submit(renaming, plan, works, self._zeros, now=self._clock(), anew=self.pool.budget is None)
             self._after_submit()
         except MLError:  # refused before anything was changed
             raise

@@ -174,6 +174,39 @@ class Programs:
             rig.write(x, 1)
             repr(handle)
 
+    def made_anew(self) -> None:
+        """Replays whose values only their names can reach, and some where others can reach them too."""
+        rig, names = self.rig, [self.y, self.z]
+        calls = Calls([([self.x], names)])
+        plan = calls.plan((read, made, [rig.shelf] * 2) for read, made in calls.values)
+        errors = iter([None, None, None, None, OperationError("it broke"), None])
+
+        def split(x: Any) -> Any:
+            if (error := next(errors, None)) is not None:
+                raise error
+            return x + 1, x + 2
+
+        for cost in (CHEAP, LIMIT):
+            work = rig.work("split", split, cost=cost, measured=False, outputs=2)
+            for _ in range(4):
+                rig.timeline.replay(plan, [work])
+                rig.timeline.replay(plan, [work])
+                read = self.keep(rig.read(self.y))
+                read.done()
+                rig.run_all()
+                with contextlib.suppress(OperationError):
+                    read.result()
+            rig.timeline.replay(plan, [work])
+            rig.run_all()
+            rig.write(self.z, 1)
+        rig.timeline.replay(plan, [work])
+        rig.run_all()
+        rig.dispatch(rig.work("bad", broken(OperationError("it broke"))), [self.x], self.x)
+        rig.run_all()
+        rig.timeline.replay(plan, [work])
+        self.keep(rig.read(self.z)).exception()
+        rig.write(self.x, 1)
+
     def failures(self) -> None:
         rig = self.rig
         for cost in (CHEAP, LIMIT):
@@ -646,6 +679,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "reads": {},
     "drops": {},
     "replays": {"inline_limit": LIMIT},
+    "made_anew": {"inline_limit": LIMIT},
     "failures": {"inline_limit": LIMIT},
     "compilations": {},
     "callbacks": {"inline_limit": LIMIT},

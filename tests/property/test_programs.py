@@ -22,7 +22,7 @@ import webnn
 from tests.loops import Loop, loop_named
 from tests.stepped import LARGE, SMALL, Function, Rig, number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError
-from webnn.scheduler.plan import Calls, Replay
+from webnn.scheduler.plan import Calls, Plan, Replay
 from webnn.scheduler.promise import PENDING, Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import QUEUED, RUNNING, TaskState, Work
@@ -78,6 +78,10 @@ KINDS: Final = (
 )
 
 
+Call = tuple[Kind, Sequence[Name], Sequence[Name]]
+"""A dispatch of a kind: the names of its inputs and outputs."""
+
+
 @dataclass
 class Reading:
     """A read under way, or settled and kept."""
@@ -116,6 +120,7 @@ class Programs(RuleBasedStateMachine):
         self.uncompiled = {kind.label for kind in KINDS if not kind.compiled}
         self.model: dict[Name, Number] = {}
         self.handles: list[Dispatch] = []
+        self.plans: list[tuple[Plan, list[Call]]] = []
         self.readings: list[Reading] = []
         for _ in range(3):
             self.new_name()
@@ -145,20 +150,27 @@ class Programs(RuleBasedStateMachine):
         self.model.update(zip(outputs, results, strict=True))
 
     @rule(calls=st.lists(st.tuples(st.sampled_from(KINDS), st.permutations(range(5))), min_size=1, max_size=4))
-    def replay(self, calls: Sequence[tuple[Kind, Sequence[int]]]) -> None:
-        """Several dispatches, queued by one call."""
-        named, works, shelf = [], [], self.rig.shelf
+    def record(self, calls: Sequence[tuple[Kind, Sequence[int]]]) -> None:
+        """Several dispatches, to be queued by one call."""
+        chosen: list[Call] = []
         for kind, names in calls:
-            chosen = list(dict.fromkeys(self.pick(i) for i in names))
-            if len(chosen) >= max(kind.inputs, kind.outputs):
-                named.append((chosen[: kind.inputs], chosen[::-1][: kind.outputs]))
-                works.append(self.works[kind.label])
-                results = kind.of([self.model[name] for name in named[-1][0]])
-                self.model.update(zip(named[-1][1], results, strict=True))
-        assume(works)
-        numbered = Calls(named)
+            distinct = list(dict.fromkeys(self.pick(i) for i in names))
+            if len(distinct) >= max(kind.inputs, kind.outputs):
+                chosen.append((kind, distinct[: kind.inputs], distinct[::-1][: kind.outputs]))
+        numbered = Calls((inputs, outputs) for _, inputs, outputs in chosen)
+        shelf = self.rig.shelf
         plan = numbered.plan((read, made, [shelf] * len(made)) for read, made in numbered.values)
-        handle = self.rig.timeline.replay(plan, works)
+        self.plans.append((plan, chosen))
+
+    @precondition(lambda self: self.plans)
+    @rule(index=st.integers(-3, -1))
+    def replay(self, index: int) -> None:
+        plan, calls = self.plans[index % len(self.plans)]
+        assume(all(name in self.model for _, *named in calls for names in named for name in names))
+        handle = self.rig.timeline.replay(plan, [self.works[kind.label] for kind, _, _ in calls])
+        for kind, inputs, outputs in calls:
+            results = kind.of([self.model[name] for name in inputs])
+            self.model.update(zip(outputs, results, strict=True))
         tasks = handle._tasks if isinstance(handle, Replay) else [handle._task]
         self.handles += [Dispatch(self.rig.timeline, task) for task in tasks]
 
@@ -253,6 +265,7 @@ class Programs(RuleBasedStateMachine):
         reachable.update(value for handle in queued for value in handle._task.inputs)
         reachable.update(reading.value for reading in self.readings if reading.keeps)
         there = sum(value is not None and value.view is not None for value in reachable)
+        there += sum(len(handle._task.memory or ()) for handle in queued)
         assert self.rig.pool.info().in_use == there * self.rig.size
 
     def teardown(self) -> None:
@@ -270,6 +283,7 @@ class Programs(RuleBasedStateMachine):
         never = sum(h._task.state is TaskState.FAILED and h._task.work.error is not None for h in self.handles)
         self.readings.clear()
         self.handles.clear()
+        self.plans.clear()
         if self.rig.in_use:  # the traceback of an error keeps the frames in which a task ran, and what they hold
             gc.collect()
         assert self.rig.in_use == 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from tests.stepped import LOST, Rig, broken, now
-from webnn.errors import ContextLostError, OperationError
-from webnn.scheduler.plan import Plan, Step
+from tests.stepped import LOST, Rig, broken, now, number_in
+from webnn.errors import ContextLostError, InvalidStateError, OperationError
+from webnn.graph.in_place import InPlaceOutput
+from webnn.scheduler.plan import Calls, Plan, Step
 from webnn.scheduler.results import Dispatch
-from webnn.scheduler.value import Name
+from webnn.scheduler.task import Work
+from webnn.scheduler.value import Name, Value
 
 
 def chain(rig: Rig, names: Sequence[Name], *, kept: Sequence[int] | None = None) -> Plan:
@@ -197,3 +200,198 @@ def test_the_end_of_the_timeline_rejects_the_handle_and_refuses_plans() -> None:
         end.result()
     with pytest.raises(ContextLostError, match=str(LOST)):
         rig.timeline.replay(plan, works)
+
+
+# Values that are made anew.
+
+
+class Split:
+    """A plan of one task with three outputs, `x + 1`, `x + 2` and `x + 3`."""
+
+    def __init__(self, rig: Rig, work: Work | None = None) -> None:
+        self.rig, self.x, self.outputs = rig, rig.name(0), [rig.name() for _ in range(3)]
+        calls = Calls([([self.x], self.outputs)])
+        self.plan = calls.plan((read, made, [rig.shelf] * 3) for read, made in calls.values)
+        self.work = work or rig.work("split", lambda x: (x + 1, x + 2, x + 3), outputs=3)
+
+    def replay(self, number: float) -> Dispatch:
+        self.rig.write(self.x, number)
+        return self.rig.timeline.replay(self.plan, [self.work])
+
+    @property
+    def results(self) -> list[float]:
+        return [now(self.rig.read(name)) for name in self.outputs]
+
+    @property
+    def values(self) -> list[Value | None]:
+        return [name.value for name in self.outputs]
+
+    @property
+    def memory(self) -> list[int]:
+        return [id(value.view) for value in self.values if value is not None]
+
+
+def test_values_that_only_their_names_can_reach_are_made_anew_in_the_same_memory() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    values, memory = split.values, split.memory
+    for number in range(5):
+        split.replay(number)
+        assert [value.view for value in split.values if value is not None] == [None] * 3
+        split.rig.run_all()
+        assert split.results == [number + 1, number + 2, number + 3]
+        split.rig.timeline.tidy()
+        assert (split.values, split.memory) == (values, memory)
+    assert split.rig.in_use == 4
+
+
+def test_a_value_that_is_lent_stays_as_it_is() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    lent = split.rig.read(split.outputs[1]).result()
+    split.replay(10)
+    split.rig.run_all()
+    assert number_in(lent) == 3
+    assert split.results == [11, 12, 13]
+
+
+def test_a_pending_read_gets_the_value_of_its_time() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    before = split.rig.read(split.outputs[2])
+    split.replay(10)
+    between = split.rig.read(split.outputs[2])
+    split.replay(20)
+    split.rig.run_all()
+    assert (now(before), now(between), split.results) == (4, 13, [21, 22, 23])
+
+
+def test_a_name_with_another_value_is_bound_to_a_new_one() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    split.rig.write(split.outputs[0], 99)
+    split.rig.dispatch(split.rig.work("other"), [split.x], split.outputs[1])
+    split.replay(2)
+    split.rig.run_all()
+    assert split.results == [3, 4, 5]
+    assert split.rig.in_use == 4
+
+
+def test_a_replay_that_is_not_observed_is_dropped_and_gives_its_memory_back() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    for number in range(5):
+        split.replay(number)
+    assert split.rig.timeline.statistics.dropped == 4
+    split.rig.run_all()
+    assert split.results == [5, 6, 7]
+    assert split.rig.in_use == 4
+
+
+def test_names_that_are_destroyed_before_the_task_has_run_give_the_memory_back() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    split.replay(2)
+    for name in split.outputs:
+        split.rig.timeline.destroy_name(name, InvalidStateError("gone"))
+    split.rig.run_all()
+    assert split.rig.ran == ["split"]
+    assert split.rig.in_use == 1
+
+
+def test_a_task_that_fails_spoils_the_values_and_the_next_one_makes_new_ones() -> None:
+    errors: list[Exception] = []
+
+    def function(x: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return x + 1, x + 2, x + 3
+
+    rig = Rig()
+    split = Split(rig, rig.work("split", function, outputs=3))
+    for _ in range(2):
+        split.replay(1)
+        rig.run_all()
+        errors.append(OperationError("it broke"))
+        split.replay(2)
+        rig.run_all()
+        for name in split.outputs:
+            with pytest.raises(OperationError, match="it broke"):
+                rig.read(name).result()
+        assert rig.in_use == 1
+    split.replay(3)
+    rig.run_all()
+    assert split.results == [4, 5, 6]
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_an_input_that_fails_spoils_the_values(pending: bool) -> None:
+    rig = Rig()
+    split = Split(rig)
+    split.replay(1)
+    rig.run_all()
+    rig.dispatch(rig.work("bad", broken(OperationError("it broke"))), [split.x], split.x)
+    if not pending:
+        rig.run_all()
+    rig.timeline.replay(split.plan, [split.work])
+    rig.run_all()
+    for name in split.outputs:
+        with pytest.raises(OperationError, match="it broke"):
+            rig.read(name).result()
+    assert rig.in_use == 0
+    split.replay(3)
+    rig.run_all()
+    assert split.results == [4, 5, 6]
+
+
+def test_the_end_of_the_timeline_spoils_values_that_were_to_be_made_anew() -> None:
+    split = Split(Rig())
+    split.replay(1)
+    split.rig.run_all()
+    split.replay(2)
+    read = split.rig.read(split.outputs[0])
+    split.rig.end()
+    with pytest.raises(ContextLostError, match="a test said so"):
+        read.result()
+
+
+def test_with_a_budget_queued_tasks_have_no_memory_yet() -> None:
+    rig = Rig(budget=20 * Rig().size)
+    split = Split(rig)
+    for number in range(3):
+        split.replay(number)
+        rig.run_all()
+    split.replay(5)
+    assert rig.timeline._renaming.lane
+    assert all(task.memory is None for task in rig.timeline._renaming.lane)
+    rig.run_all()
+    assert split.results == [6, 7, 8]
+
+
+def test_a_name_that_a_plan_reads_and_binds_never_loses_the_value_that_is_read() -> None:
+    rig = Rig()
+    x = rig.name(0)
+    calls = Calls([([x], [x])])
+    plan = calls.plan((read, made, [rig.shelf]) for read, made in calls.values)
+    for number in range(5):
+        assert now(rig.read(x)) == number
+        rig.timeline.replay(plan, [rig.work("add one")])
+        rig.run_all()
+
+
+def test_a_task_that_runs_in_place_has_its_memory_chosen_by_donation() -> None:
+    rig = Rig()
+    split = Split(rig)
+    rig.in_place(split.work, InPlaceOutput(0, 1, repeatable=True))
+    for number in range(3):
+        split.replay(number)
+        rig.write(split.x, 50)  # the task has the last hold on the value before
+        rig.run_all()
+        assert split.results == [number + 1, number + 2, number + 3]
+    assert rig.timeline.statistics.donated == 3

@@ -34,7 +34,6 @@ from webnn.scheduler.bridge import current_task
 from webnn.scheduler.plan import Calls, Plan
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
-from webnn.scheduler.value import Value
 
 __all__ = ["Program", "Recordings", "check_program", "recorder"]
 
@@ -197,12 +196,14 @@ class Program(Unpicklable):
         if self._stage is not SETTLED:
             self._advance()
         way = self._way
-        if self._fused:
-            if any(fused.is_used and fused.graph._work.failed for fused in self._fused):
+        for fused in self._fused:
+            if fused.is_used and fused.graph._work.failed:
                 self._keep_single("a run of them failed")
                 way = self._way
-            if any(_has_failed(name.value) for name in way.plan.names):
-                way = self._one_by_one  # so that only the dispatches fail that depend on it
+        if way is not self._one_by_one:
+            for name in way.plan.names:
+                if name.value is not None and name.value.error is not None:
+                    way = self._one_by_one  # so that only the dispatches fail that depend on it
         return self._device.timeline.replay(way.plan, [graph._work for graph in way.graphs])
 
     def _advance(self) -> None:
@@ -320,10 +321,6 @@ class _Fused:
     limit: float
     """Nanoseconds of a run beyond which the single graphs are faster."""
     is_used: bool = True
-
-
-def _has_failed(value: Value | None) -> bool:
-    return value is not None and value.error is not None
 
 
 def check_program(device: Device, call: str, program: object) -> None:
