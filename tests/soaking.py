@@ -7,6 +7,7 @@ it cannot. Numbers are whole and small, so float32 holds them exactly, whatever 
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import Counter, deque
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import anyio
 import anyio.lowlevel
@@ -131,7 +132,7 @@ class Soak:
     def episode(self, number: int) -> None:
         """The episode of this number."""
         random = Random(f"{self.seed}/{number}")
-        programs = (self.stream, self.stream, self.crowd, self.chain, self.replays)
+        programs = (self.stream, self.stream, self.crowd, self.chain, self.replays, self.caches, self.caches)
         program = random.choice([*programs, self.threads, self.plain_stream])
         try:
             if program in programs:
@@ -348,6 +349,92 @@ class Soak:
         assert (array == number).all(), f"a read gave {array}, not {number}"
         self.events["reads compared"] += 1
 
+    # Memory that changes hands.
+
+    async def caches(self, random: Random) -> None:
+        """A cache of which each dispatch replaces a few rows, in one tensor or in several in turn.
+
+        Arrays that were read are lent memory of caches. They are kept and released at random, also on another thread,
+        and must not change until then, whatever is written in place.
+        """
+        (rows, columns), changed = random.choice([(16, 8), (256, 64), (1024, 16)]), random.choice([1, 1, 2, 8])
+        scatters, count = random.random() < 0.7, random.choice([1, 1, 2, 3])
+        async with self.context(random) as context:
+            builder = context.create_graph_builder()
+            cache = builder.input("cache", (rows, columns), "float32")
+            if scatters:
+                at = builder.input("at", (changed, columns), "int64")
+                new = builder.input("new", (changed, columns), "float32")
+                updated = builder.scatter_elements(cache, at, new, axis=0)
+            else:
+                new = builder.input("new", (rows, columns), "float32")
+                updated = builder.add(cache, new)
+            summed = builder.reduce_sum(
+                updated if scatters else new
+            )  # the sum of what is written in place, if it may be
+            graph = await builder.build({"updated": updated, "total": summed})
+            tensors = [
+                context.create_tensor((rows, columns), "float32", readable=True, writable=True) for _ in range(count)
+            ]
+            given = {
+                name: context.create_tensor(descriptor.shape, descriptor.data_type, writable=True)
+                for name, descriptor in graph.inputs.items()
+                if name != "cache"
+            }
+            total = context.create_tensor([], "float32", readable=True)
+            expected = np.zeros((rows, columns), np.float32)
+            kept: deque[tuple[webnn.Promise[Array], Array]] = deque()
+            with _Elsewhere() as elsewhere:
+                for step in range(random.randrange(20, 150)):
+                    self.frames += 1
+                    number = random.randrange(100)
+                    feeds: dict[str, Array] = {"new": np.full(graph.inputs["new"].shape, number, np.float32)}
+                    if scatters:
+                        places = random.sample(range(rows), changed)
+                        feeds["at"] = np.repeat(np.array(places)[:, None], columns, axis=1)
+                        expected = expected.copy()
+                        expected[places] = number
+                    else:
+                        expected = expected + np.float32(number)
+                    for name, array in feeds.items():
+                        context.write_tensor(given[name], array)
+                    here, there = tensors[step % count], tensors[(step + 1) % count]
+                    handle = context.dispatch(graph, {"cache": here, **given}, {"updated": there, "total": total})
+                    match random.randrange(16):
+                        case 0 | 1:
+                            kept.append((context.read_tensor(there), expected))
+                        case 2:
+                            elsewhere.take(context.read_tensor(there), expected)
+                        case 3 if count > 1 and step:
+                            await context.read_tensor(here)
+                        case 4:
+                            promise = context.read_tensor(there)
+                            await anyio.lowlevel.checkpoint()
+                            promise.cancel()
+                        case 5:
+                            expected = np.full((rows, columns), number, np.float32)
+                            context.write_tensor(there, expected)
+                        case 6 | 7 | 8:
+                            result = await context.read_tensor(total)
+                            assert result == (expected if scatters else feeds["new"]).sum()
+                        case 9:
+                            await handle.finished()
+                        case 10:
+                            kept.append((context.read_tensor(there, np.empty_like(expected)), expected))
+                    if random.random() < 0.5:
+                        await handle
+                    while len(kept) > 3:
+                        promise, then = kept.popleft()
+                        assert np.array_equal(await promise, then), f"step {step}: a cache that was read has changed"
+                        self.events["caches compared"] += 1
+                for promise, then in kept:
+                    assert np.array_equal(await promise, then), "a cache that was read has changed"
+            assert np.array_equal(await context.read_tensor(there), expected)
+            self.events["caches compared elsewhere"] += elsewhere.compared
+            statistics = context.statistics()
+            self.events["outputs donated"] += statistics.donated
+            self.events["outputs patched"] += statistics.patched
+
     # Threads.
 
     def threads(self, random: Random) -> None:
@@ -423,6 +510,42 @@ class Soak:
         with anyio.fail_after(PATIENCE):
             while (counts := context.statistics()).queued or counts.running:  # noqa: ASYNC110 (there is no event)
                 await anyio.sleep(0.001)
+
+
+class _Elsewhere:
+    """A thread that waits for reads, compares them after a while, and releases them."""
+
+    def __init__(self) -> None:
+        self._reads: queue.SimpleQueue[tuple[webnn.Promise[Array], Array] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._compare)
+        self._errors: list[BaseException] = []
+        self.compared = 0
+
+    def take(self, promise: webnn.Promise[Array], expected: Array) -> None:
+        """Compare what `promise` gives."""
+        self._reads.put((promise, expected))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._reads.put(None)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "a thread waits for ever"
+        if self._errors and error is None:
+            raise self._errors[0]
+
+    def _compare(self) -> None:
+        try:
+            while (read := self._reads.get()) is not None:
+                array = read[0].result(PATIENCE)
+                time.sleep(0)
+                assert np.array_equal(array, read[1]), "a cache that was lent to another thread has changed"
+                self.compared += 1
+                del read, array
+        except BaseException as error:
+            self._errors.append(error)
 
 
 @dataclass
