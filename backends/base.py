@@ -86,7 +86,7 @@ class CompileOptions:
     """
 
     threads: int = 0
-    """Threads for one run; 0 lets the backend choose."""
+    """Threads for one run; 0 lets the backend choose, and 1 makes an executable that keeps one core busy."""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -154,6 +154,15 @@ class Backend(ABC):
             OperationError: it failed; the message names the operator and its label if they are known.
             CancelledError: (`concurrent.futures.CancelledError`) `cancellation` was set.
         """
+
+    def narrow_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
+        """The options that compile `graph` for one thread, if runs of `compile(graph, options)` take several cores.
+
+        Runs of the second executable go side by side, beside a busy program or other runs. It is compiled only when it
+        is needed. None, the default, if runs are the same in both cases: they take one core or none, or `options` say
+        how many.
+        """
+        return None
 
     def stored_version(self) -> str | None:
         """A version of everything that the stored form depends on; None if the backend has no stored form."""

@@ -28,11 +28,13 @@ class Cores:
     Args:
         renaming: the timeline's state, with the runs that are in progress or ready.
         width: chooses the widths.
+        lanes: the number of lanes.
     """
 
-    def __init__(self, renaming: Renaming, width: Width) -> None:
+    def __init__(self, renaming: Renaming, width: Width, lanes: int) -> None:
         self._renaming = renaming
         self._width = width
+        self._lanes = lanes
         self.host = HostClock()
         self._runs: dict[Task, tuple[bool, int]] = {}
         """The runs of graphs with two widths: whether each is wide, and the host's time at its start."""
@@ -52,15 +54,12 @@ class Cores:
         widths, executable = task.work.widths, task.work.executable
         assert widths is not None
         assert executable is not None
-        for other in [other for other in self._runs if other.state is not RUNNING]:  # they failed or were interrupted
-            del self._runs[other]
-        narrow = self._width.prefers_narrow(widths, self._others(task))
+        if self._runs:
+            for other in [other for other in self._runs if other.state is not RUNNING]:  # an interrupt cut them off
+                del self._runs[other]
+        narrow = self._width.started(widths, narrow=self._width.prefers_narrow(widths, self._others(task)))
         if narrow and widths.narrow is not None:
             executable = widths.narrow
-        else:
-            widths.wanted |= narrow
-            narrow = False
-        self._width.started(wide=not narrow)
         self._runs[task] = (not narrow, self.host.now())
         return executable
 
@@ -79,6 +78,8 @@ class Cores:
         self._runs.pop(task, None)
 
     def _others(self, task: Task) -> int:
-        """Runs other than `task` that are in progress or ready for a lane."""
-        renaming = self._renaming
-        return len(renaming.lane) + len(renaming.running) - (task in renaming.lane or task in renaming.running)
+        """Runs other than `task` that are in progress, or are ready and have a lane beside it."""
+        lane, running = self._renaming.lane, self._renaming.running
+        in_progress = len(running) - (task in running)
+        ready = len(lane) - (task in lane)
+        return in_progress + max(0, min(ready, self._lanes - 1 - in_progress))

@@ -90,7 +90,9 @@ class Timeline:
         self.room = Room(renaming, max_queued, max_queued_bytes)
         self.width = width if width is not None else Width(len(lanes))
         """Chooses how many threads a run has. `width.piece()` counts the work of streams."""
-        self._execution = Execution(lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width))
+        self._execution = Execution(
+            lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width, len(lanes))
+        )
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers)
         self._clock = clock

@@ -41,6 +41,10 @@ REST: Final = 0.4
 """It is idle again if it computes for less than this share."""
 
 
+_NO_LOAD: Final = (False, 1, 1, 0, False)
+"""The choice of a wide run beside which nothing goes on; see `Width.prefers_narrow`."""
+
+
 @dataclass(frozen=True, slots=True)
 class WidthStatistics:
     """The widths of the runs of graphs that have the choice.
@@ -83,18 +87,20 @@ class Widths:
     """The two executables of one graph, and the time that a run takes with each.
 
     Args:
-        compile: starts to compile the narrow executable in the background, and returns at once. It is called once,
-            after the first run that would have been narrow has started, without a lock.
+        compile: starts to compile the narrow executable in the background, and returns at once; it is given these
+            widths. It is called once, after the first run that would have been narrow has started, without a lock.
     """
 
-    __slots__ = ("_compile", "narrow", "narrow_cost", "wanted", "wide_cost")
+    __slots__ = ("_compile", "narrow", "narrow_cost", "refusal", "wanted", "wide_cost")
 
-    def __init__(self, compile: Callable[[], None]) -> None:
-        self._compile: Callable[[], None] | None = compile
+    def __init__(self, compile: Callable[[Widths], None]) -> None:
+        self._compile: Callable[[Widths], None] | None = compile
         self.wanted = False
         """Whether a run would have been narrow."""
         self.narrow: Executable | None = None
         """Runs the graph on one thread, once it is compiled."""
+        self.refusal = ""
+        """The reason why there will be no narrow executable, if there will be none."""
         self.wide_cost = self.narrow_cost = 0.0
         """Nanoseconds of a run; 0 before the first one."""
 
@@ -102,7 +108,7 @@ class Widths:
         """Start to compile the narrow executable, if it is wanted and this was not called before."""
         compile = self._compile
         if compile is not None and self.wanted:
-            compile()
+            compile(self)
             self._compile = None  # last: an interrupt may cause one call too many, but not one too few
 
     def measured(self, nanoseconds: int, *, wide: bool) -> None:
@@ -131,8 +137,8 @@ class Width:
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self._wide = self._narrow = 0
-        self.reason = ""
-        """The last choice, and the reason for it."""
+        self._choice = _NO_LOAD
+        self._refusal = ""
         self._pieces: set[ref[Piece]] = set()
         self._demand = 1
         self._quiet_runs = STEADY_RUNS
@@ -170,22 +176,31 @@ class Width:
             others: runs that are in progress or ready, without this one.
         """
         pieces = len(self._pieces)
-        demand = max(others + 1, pieces)
         was_wide = self._quiet_runs >= STEADY_RUNS
+        if was_wide and others == 0 and pieces <= 1:  # the same as below, in less time
+            self._choice = _NO_LOAD
+            return False
+        demand = max(others + 1, pieces)
         expected = demand if was_wide else max(demand, self._demand)
         busy = min(max(pieces - 1, int(self._host_busy)), self.cores - 1)
         wide_rate = widths.speedup(self.cores) * (self.cores - busy) / self.cores
         narrow_rate = min(expected, self.cores)
         narrow = narrow_rate > wide_rate * MARGIN if was_wide else narrow_rate * MARGIN > wide_rate
-        self.reason = self._explained(narrow=narrow, demand=demand, expected=expected, pieces=pieces)
+        self._choice = (narrow, demand, expected, pieces, self._host_busy)
         return narrow
 
-    def started(self, *, wide: bool) -> None:
-        """A run of a graph of either width has started."""
-        if wide:
-            self._wide += 1
-        else:
+    def started(self, widths: Widths, *, narrow: bool) -> bool:
+        """A run starts, which should be `narrow` or not. Returns whether it is."""
+        self._refusal = ""
+        if narrow and widths.narrow is None:
+            widths.wanted = True
+            self._refusal = widths.refusal or "the graph is not compiled for one thread yet"
+            narrow = False
+        if narrow:
             self._narrow += 1
+        else:
+            self._wide += 1
+        return narrow
 
     def ended(self, others: int, host_share: float) -> None:
         """A run has ended.
@@ -209,15 +224,22 @@ class Width:
         """The runs of both widths so far, and why the last one has its width."""
         return WidthStatistics(self._wide, self._narrow, self.reason)
 
-    def _explained(self, *, narrow: bool, demand: int, expected: int, pieces: int) -> str:
+    @property
+    def reason(self) -> str:
+        """The width of the last run, and the reason for it."""
+        if not self._wide + self._narrow:
+            return ""
+        narrow, demand, expected, pieces, host_busy = self._choice
         if pieces > 1:
             load = f"{pieces} pieces of streams are in progress"
         elif demand > 1:
             load = f"{demand} runs are in progress or ready"
         elif expected > 1:
             load = f"{expected} runs were in progress or ready lately"
-        elif self._host_busy:
+        elif host_busy:
             load = "the host is busy"
         else:
             load = "nothing else is in progress"
+        if self._refusal:
+            return f"wide: {load}, but {self._refusal}"
         return f"{'narrow' if narrow else 'wide'}: {load}"

@@ -82,12 +82,14 @@ class Workers:
                 raise
 
     def recover(self) -> None:
-        """Complete the changes that an interrupt has cut off. Wake all lanes, since it may have cut off a wake too."""
+        """Complete the changes that an interrupt has cut off. It may have cut off a wake, too."""
         try:
             self._execution.recover()
         finally:
             for lane, drain in self._drains.items():
-                lane.wake(drain)
+                if lane not in self._asleep:  # it is awake, or was about to be woken
+                    lane.wake(drain)
+            self._wake()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call `function` once on a lane, after the work that it is running. Takes no lock of the timeline."""

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Collection, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -28,6 +29,7 @@ from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
+from webnn.backends.processors import usable_cores
 from webnn.errors import OperationError
 from webnn.graph.donation import InPlace
 from webnn.graph.in_place import in_place_outputs
@@ -100,6 +102,12 @@ class OnnxRuntimeBackend(Backend):
             if places_in_files(model.external) == places:
                 return executable
         return read({})  # a file was replaced before onnxruntime opened it; the mapping has the weights that it had
+
+    def narrow_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
+        """One thread for graphs that would get several."""
+        if options.threads or usable_cores() == 1 or work(graph) < SMALL_WORK:
+            return None
+        return replace(options, threads=1)
 
     def stored_version(self) -> str | None:
         """The sources of the lowering and of this backend, the versions of their dependencies, and the processor."""

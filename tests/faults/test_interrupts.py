@@ -393,9 +393,9 @@ class Programs:
             return a + 1
 
         two = rig.work("two", meanwhile, cost=LIMIT, measured=False, nanoseconds=LIMIT)
-        two.widths = Widths(lambda: self.told.append("narrow"))
+        two.widths = Widths(lambda _: self.told.append("narrow"))
         failing = rig.work("failing", broken(ValueError()), cost=LIMIT, measured=False)
-        failing.widths = Widths(lambda: None)
+        failing.widths = Widths(lambda _: None)
         for _ in range(2):
             with timeline.width.piece(), timeline.width.piece():
                 timeline.width.pieces  # noqa: B018
@@ -403,17 +403,19 @@ class Programs:
                 self.run(two)
                 self.queued_elsewhere()
                 rig.run_all()
+                timeline.statistics  # noqa: B018
             two.widths.narrow = two.executable
             for _ in range(2):
                 rig.dispatch(two, [self.x], self.y)
                 self.run(two)
                 self.told.append("narrow")
                 rig.run_all()
+                timeline.statistics  # noqa: B018
         for host_share in (0, 1):
             timeline.width.ended(0, host_share)
             for _ in range(5):
                 self.run(two).result()
-        timeline.statistics  # noqa: B018
+                timeline.statistics  # noqa: B018
 
     def queued_elsewhere(self) -> None:
         """As if a thread that has ended had queued the tasks."""

@@ -317,9 +317,12 @@ class ProgramsOfTwoWidths(Programs):
         self.width = self.rig.timeline.width = self.rig.timeline._execution.cores._width = ChosenWidth(4)
         self.asked: list[str] = []
         for label, work in self.works.items():
-            work.widths = Widths(partial(self.asked.append, label))
+            work.widths = Widths(partial(self.ask_for, label))
             if label in ("cheap", "split"):
                 work.widths.narrow = Function(next(kind for kind in KINDS if kind.label == label).on)
+
+    def ask_for(self, label: str, widths: Widths) -> None:
+        self.asked.append(label)
 
     @rule(narrow=st.booleans())
     def choose(self, narrow: bool) -> None:

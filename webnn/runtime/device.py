@@ -21,12 +21,14 @@ from typing import Final, Protocol
 
 from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.disk_cache import DiskCache
+from webnn.backends.processors import usable_cores
 from webnn.errors import ContextLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, abandon, resolve
 from webnn.scheduler.timeline import Timeline
+from webnn.scheduler.width import Width
 
 __all__ = ["Dependent", "Device", "MLContextLostInfo"]
 
@@ -80,7 +82,8 @@ class Device:
         self.limits = backend.support_limits()
         """The limits that builders validate against."""
         self.pool = BufferPool(backend.allocator, memory_budget)
-        self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)])
+        width = Width(usable_cores())
+        self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)], width=width)
         self.build_lane = ThreadLane("webnn-build")
         """The thread that compiles graphs and releases compiled ones."""
         self.lost: Promise[MLContextLostInfo] = Promise()

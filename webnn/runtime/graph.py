@@ -25,10 +25,12 @@ from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
+from webnn.runtime.narrow import NarrowExecutable
 from webnn.runtime.saving import SAVERS, registered
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.task import Work
+from webnn.scheduler.width import Widths
 
 __all__ = ["MLGraph"]
 
@@ -56,6 +58,7 @@ class MLGraph(Unpicklable):
         self._destroyed = False
         self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
+        self._narrow: NarrowExecutable | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
         pool = device.pool
@@ -194,6 +197,10 @@ class MLGraph(Unpicklable):
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
                 self._fail(work, _explained(error, device.backend.name))
             return False
+        options = device.backend.narrow_options(self._graph, device.options)
+        if options is not None:
+            self._narrow = NarrowExecutable(device, self._graph, options)
+            work.widths = Widths(self._narrow.start)
         with self._lock:
             self._entry = entry
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
@@ -215,13 +222,15 @@ class MLGraph(Unpicklable):
         reject(self._compiled, error)
 
     def _stop(self) -> None:
-        """Cancel a compilation that is under way."""
+        """Cancel the compilations that are under way."""
         self._cancellation.cancel()
+        if self._narrow is not None:
+            self._narrow.cancel()
 
     def _lose(self, error: ContextLostError) -> None:
         """The device is gone."""
         self._destroyed = True
-        self._cancellation.cancel()
+        self._stop()
         reject(self._compiled, error)
         self._let_go()
 
@@ -234,12 +243,14 @@ class MLGraph(Unpicklable):
         # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
         # build lane, where no caller waits for it.
         with self._lock:
-            held: list[Any] = [self._entry, self._work]
+            held: list[Any] = [self._entry, self._narrow, self._work]
             if self._entry is None:
                 return
             self._entry, self._work = None, Work(0)
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
+        if self._narrow is not None:
+            self._narrow.cancel()
         if not self._device.build_lane.call(partial(_release, held)):
             _release(held)
 
@@ -261,6 +272,8 @@ def _explained(error: BaseException, backend: str) -> MLError:
 
 
 def _release(held: list[Any]) -> None:
-    entry, _work = held
+    entry, narrow, _work = held
     held.clear()
+    if narrow is not None:
+        narrow.release()
     session_cache.release(entry)

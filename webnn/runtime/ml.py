@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
+from webnn.backends.processors import usable_cores
 from webnn.backends.registry import ACCELERATORS, backend_named, preferred_backend
 from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, shown, unsigned
@@ -28,7 +29,7 @@ class ML:
         backend: str | None = None,
         device_type: DeviceType | None = None,
         threads: int = 0,
-        lanes: int = 1,
+        lanes: int | None = None,
         memory_budget: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         compiled_cache: bool | str | os.PathLike[str] | None = None,
@@ -48,9 +49,11 @@ class ML:
                 without an accelerator. `webnn.available_backends()` lists the accelerated ones.
             backend: the name of one of `webnn.available_backends()`.
             device_type: "cpu", "gpu" or "npu": the device to try first. "cpu" means the same as `accelerated=False`.
-            threads: threads for one run of a graph; 0 lets the backend choose. Only backends with threads of their own
-                use it: in this package, `onnxruntime`.
-            lanes: worker threads that run graphs side by side.
+            threads: threads for each run of a graph. 0, the default, chooses for each run: all cores for a run on its
+                own, and one thread beside other runs or a busy program (see docs/runtime.md). Only backends with
+                threads of their own use it: in this package, `onnxruntime`.
+            lanes: worker threads that run graphs side by side. They start when they are first needed. Default: one for
+                each core that the process may use, or for each `threads` of them; one for an accelerator.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
             cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
                 or else `webnn` in the user's cache folder.
@@ -75,7 +78,7 @@ class ML:
                 enum_value("device_type", device_type, ("cpu", "gpu", "npu"))
             if backend is not None and not isinstance(backend, str):
                 raise ValidationError(f"backend must be a name, got {shown(backend)}")
-            if unsigned("lanes", lanes) == 0:
+            if lanes is not None and unsigned("lanes", lanes) == 0:
                 raise ValidationError("lanes must be at least 1, got 0")
             options = CompileOptions(threads=unsigned("threads", threads))
             if isinstance(memory_budget, bool) or not isinstance(memory_budget, int | None) or (memory_budget or 0) < 0:
@@ -91,4 +94,6 @@ class ML:
             chosen = preferred_backend([device_type or "cpu"])
         else:
             chosen = preferred_backend(ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS)
+        if lanes is None:
+            lanes = max(1, usable_cores() // max(1, options.threads)) if chosen.device_type == "cpu" else 1
         return MLContext(chosen, options, lanes=lanes, memory_budget=memory_budget, cache_dir=cache_dir, disk=disk)

@@ -1,0 +1,50 @@
+"""The cores that this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["usable_cores"]
+
+
+def usable_cores(system: Path = Path("/")) -> int:
+    """The cores that this process may keep busy: those of its affinity mask, or fewer if a cgroup limits their time.
+
+    Args:
+        system: the root folder, in which the files of the kernel are.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota(system))))
+
+
+def _quota(system: Path) -> float:
+    """The cores that the cgroups of this process allow, for instance 1.5; infinite without a limit."""
+    quota = math.inf
+    with suppress(OSError, ValueError):
+        for line in (system / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":  # version 2: each group on the way to the root may have a limit
+                root = system / "sys/fs/cgroup"
+                group = root / path.lstrip("/")
+                for folder in (group, *group.parents):
+                    if folder.is_relative_to(root):
+                        quota = min(quota, _limit(folder / "cpu.max"))
+            elif "cpu" in controllers.split(","):
+                folder = system / "sys/fs/cgroup/cpu"
+                quota = min(quota, _limit(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"))
+    return quota
+
+
+def _limit(*files: Path) -> float:
+    """The quotient of the two numbers in `files`, which say "max" or -1 for no limit."""
+    try:
+        quota, period = " ".join(file.read_text() for file in files).split()
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):  # there is no such limit
+        return math.inf

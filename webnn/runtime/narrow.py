@@ -1,0 +1,79 @@
+"""The executable of a graph for one thread, beside the one for all cores; see `webnn.scheduler.width`."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from weakref import ref
+
+from webnn.backends.base import Cancellation, CompileOptions
+from webnn.backends.session_cache import Entry, session_cache
+from webnn.forking import reentrant_lock
+from webnn.graph.ir import Graph
+from webnn.runtime.device import Device
+from webnn.scheduler.width import Widths
+
+__all__ = ["NarrowExecutable"]
+
+_log = logging.getLogger("webnn")
+
+
+class NarrowExecutable:
+    """Compiles `graph` once more, on the build thread, when that is asked for; and gives the result back.
+
+    It is compiled over the same arrays as the first executable, through the same caches.
+
+    Args:
+        device: the device of the graph, to which no reference is kept.
+        graph: the graph to compile.
+        options: the options that compile it for one thread.
+    """
+
+    def __init__(self, device: Device, graph: Graph, options: CompileOptions) -> None:
+        self._device = ref(device)
+        self._graph = graph
+        self._options = options
+        self._lock = reentrant_lock()  # around `_entry` and `_ended`
+        self._entry: Entry | None = None
+        self._ended = False
+        self._cancellation = Cancellation()
+
+    def start(self, widths: Widths) -> None:
+        """Compile on the build thread, and add the executable to `widths`, unless the memory budget forbids it."""
+        device = self._device()
+        if device is None or self._ended:
+            return
+        if not device.pool.holds(self._graph.constant_bytes):
+            widths.refusal = "the memory budget has no room for weights that are packed a second time"
+            return
+        device.build_lane.wake(partial(self._compile, device, widths))
+
+    def _compile(self, device: Device, widths: Widths) -> bool:
+        if self._ended:
+            return False
+        try:
+            entry = session_cache.compile(device.backend, self._graph, self._options, self._cancellation, device.disk)
+        except BaseException as error:  # the graph goes on with the executable that it has
+            if not self._cancellation.cancelled:
+                widths.refusal = f"it could not be compiled for one thread: {error}"
+                _log.warning("a graph keeps running on all cores beside others: %s", widths.refusal)
+            return False
+        with self._lock:
+            if not self._ended:
+                self._entry = entry
+                widths.narrow = entry.executable
+                return False
+        session_cache.release(entry)
+        return False
+
+    def cancel(self) -> None:
+        """Stop the compilation if it is under way."""
+        self._cancellation.cancel()
+
+    def release(self) -> None:
+        """The graph needs the executable no longer. Runs that were queued go on with it."""
+        with self._lock:
+            self._ended = True
+            entry, self._entry = self._entry, None
+        if entry is not None:
+            session_cache.release(entry)
