@@ -1,4 +1,4 @@
-"""Runs one task, on a lane or inline: takes memory for its outputs, calls the backend, and tells the waiters.
+"""Runs tasks, on a lane or inline: takes memory for its outputs, calls the backend, and tells the waiters.
 
 Locks. The timeline's lock is taken to start a task and to record its end. It is not held while the backend runs, nor
 while the waiters are told, since their callbacks are code of the program.
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from webnn.errors import MLError, UnknownError
@@ -25,7 +26,7 @@ from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
 from webnn.scheduler.statistics import FULL
-from webnn.scheduler.task import QUEUED, Task
+from webnn.scheduler.task import Task
 from webnn.scheduler.trace import reusable
 
 __all__ = ["Execution"]
@@ -66,92 +67,99 @@ class Execution:
         self.donation = Donation(pool.allocator.host_array if pool.allocator.is_host else None)
         self.now = 0
         """When the last task ended, or a later reading of the clock. Not guarded: any thread may update it."""
-        self.run_inline = 0
-        """The number of tasks that have begun inline."""
         self.run_on_lanes = 0
         """The number of tasks that have begun on lanes."""
 
-    def run(self, task: Task, *, on_lane: bool) -> int:
-        """Run `task` if it is ready, and settle its outputs. Returns the nanoseconds that it took, or 0 if not ready.
+    def run(self, tasks: Sequence[Task], *, on_lane: bool, budget: float = inf) -> int:
+        """Run `tasks` in order, up to the first that is not ready, or until they have taken `budget` nanoseconds.
 
-        A task that is ready for a lane, but must wait until another run has ended (see `Cores`), is not ready here.
+        Each of them may depend on the ones before. A task ends and the next one starts under one hold of the lock. A
+        lane gives one task at a time. A task that is ready for a lane, but must wait until another run has ended (see
+        `Cores`), is not ready here.
 
-        The memory of the outputs was checked against the budget when the task was queued. It is taken in the same
-        critical section in which the task starts, so that no other thread can take it first.
+        Returns:
+            The nanoseconds that they took; 0 if not even the first was ready, or there was no memory for it.
         """
-        renaming, work, clock = self._renaming, task.work, self.clock
+        renaming, lock, clock = self._renaming, self._lock, self.clock
+        spent = position = took = began = end = reused = 0
+        ended: Task | None = None
+        task = tasks[0]
         outputs: list[View] = []
+        work = task.work
+        executable, widths = work.executable, work.widths
         try:
-            with self._lock:
-                if task.state is not QUEUED or task.unmet:
-                    return 0
-                executable, widths = work.executable, work.widths
-                if widths is not None:
-                    if task in renaming.lane and not self.cores.admits(task):
-                        return 0
-                    executable = self.cores.start(task)
-                inputs = renaming.start(task, outputs)
-                if on_lane:
-                    self.run_on_lanes += 1
-                else:
-                    self.run_inline += 1
-                reused = 0 if renaming.trace is None else reusable(task.outputs)
+            while True:
+                with lock:
+                    if position:  # the task before has run
+                        if widths is not None:
+                            self.cores.ended(task, took)
+                        renaming.finish(task, outputs, on_lane=on_lane)
+                        times = work.figures.times
+                        times += (task.queued_at, began, end)
+                        if len(times) >= FULL:
+                            work.figures.count()
+                        if renaming.trace is not None:
+                            renaming.trace.ran(task, began, end, on_lane=on_lane, reused=reused)
+                        ended = task
+                    inputs = None
+                    if position < len(tasks) and spent <= budget:
+                        task, outputs = tasks[position], []
+                        work = task.work
+                        executable, widths = work.executable, work.widths
+                        if widths is None or task not in renaming.lane or self.cores.admits(task):
+                            reused = 0 if renaming.trace is None else reusable(task.outputs)
+                            inputs = renaming.start(task, outputs)
+                        if inputs is not None:
+                            if widths is not None:
+                                executable = self.cores.start(task)
+                            if on_lane:
+                                self.run_on_lanes += 1
+                            # The memory was checked against the budget when the task was queued. It is taken before
+                            # another thread can take it.
+                            try:
+                                if task.memory is not None:
+                                    outputs += task.memory
+                                    task.memory = None
+                                elif executable.in_place:  # type: ignore[union-attr]  # a ready task has one
+                                    cut_off = not on_lane and _on_main_thread()
+                                    self.donation.place(task, executable, inputs, outputs, cut_off)  # type: ignore[arg-type]
+                                else:
+                                    for value in task.outputs:
+                                        outputs.append(value.shelf.take())
+                            except MLError as error:
+                                renaming.fail(task, error)
+                                inputs = None
+                if ended is not None and ended.waiters:
+                    for waiter in ended.waiters:
+                        waiter.task_ended(ended)
+                    ended.waiters = []  # the same as `told`, but without a call
+                    renaming.live.pop(ended, None)
+                if inputs is None:
+                    break
+                if widths is not None and widths.wanted:
+                    widths.compile()
+                if task.placement is not None:
+                    self.donation.patch(task.placement, inputs)
+                began = clock()
                 try:
-                    if task.memory is not None:
-                        outputs += task.memory
-                        task.memory = None
-                    elif executable.in_place:  # type: ignore[union-attr]  # a ready task has one
-                        cut_off = not on_lane and _on_main_thread()
-                        self.donation.place(task, executable, inputs, outputs, cut_off)  # type: ignore[arg-type]
-                    else:
-                        for value in task.outputs:
-                            outputs.append(value.shelf.take())
-                except MLError as error:
-                    renaming.fail(task, error)
-            if task.error is not None:
-                self.tell_ended()
-                return 1
-            if widths is not None and widths.wanted:
-                widths.compile()
-            if task.placement is not None:
-                self.donation.patch(task.placement, inputs)
-            began = clock()
-            try:
-                executable.run(inputs, outputs)  # type: ignore[union-attr]
-            except BaseException as error:
-                self.now = clock()
-                donated = () if task.placement is None else task.placement.donated
-                for i, (value, view) in enumerate(zip(task.outputs, outputs, strict=False)):
-                    if i not in donated:  # otherwise it is still the memory of the input
-                        value.shelf.put(view)
-                if not isinstance(error, Exception) and not on_lane:
-                    raise  # a Ctrl-C that came while the task ran on the user's thread
-                if renaming.trace is not None:
-                    renaming.trace.ran(task, began, self.now, on_lane=on_lane, reused=reused)
-                self._failed(task, error)
-                return self.now - began or 1
-            end = self.now = clock()
-            spent, cost = end - began, work.cost
-            if not cost <= spent < STEADY * cost:  # else there is nothing to learn from it
-                work.measured(spent)
-            with self._lock:
-                if widths is not None:
-                    self.cores.ended(task, spent)
-                renaming.finish(task, outputs, on_lane=on_lane)
-                times = work.figures.times
-                times += (task.queued_at, began, end)
-                if len(times) >= FULL:
-                    work.figures.count()
-                if renaming.trace is not None:
-                    renaming.trace.ran(task, began, end, on_lane=on_lane, reused=reused)
-            if task.waiters:
-                for waiter in task.waiters:
-                    waiter.task_ended(task)
-                task.waiters = []  # the same as `told`, but without a call
-                renaming.live.pop(task, None)
+                    executable.run(inputs, outputs)  # type: ignore[union-attr]
+                except BaseException as error:
+                    self.now = clock()
+                    if not isinstance(error, Exception) and not on_lane:
+                        raise  # a Ctrl-C that came while the task ran on the user's thread
+                    if renaming.trace is not None:
+                        renaming.trace.ran(task, began, self.now, on_lane=on_lane, reused=reused)
+                    self._failed(task, error)
+                    return spent + self.now - began or 1
+                end = self.now = clock()
+                took, cost = end - began, work.cost
+                if not cost <= took < STEADY * cost:  # else there is nothing to learn from it
+                    work.measured(took)
+                spent += took or 1
+                position += 1
             if renaming.ended or self._room.waiting:
                 self.tell_ended()
-            return spent or 1
+            return spent
         except BaseException:
             try:
                 self._put_back(task, outputs)
@@ -160,10 +168,10 @@ class Execution:
                 raise
             raise
 
-    def _put_back(self, task: Task, runner: object) -> None:
+    def _put_back(self, task: Task, outputs: list[View]) -> None:
         self.cores.forget(task)
         with self._lock:
-            self._renaming.put_back(task, runner)
+            self._renaming.put_back(task, outputs)
 
     def tell_ended(self) -> None:
         """Tell the waiters of tasks that have ended. Never called under the lock, since waiters call other code.

@@ -14,7 +14,10 @@ or too late, or may be called at the end of its tick once more than needed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import partial
+from math import inf
+from threading import get_ident
 from typing import Final
 from weakref import ref
 
@@ -48,6 +51,9 @@ class InlineLane:
         self._workers = workers
         self.tick_of: object = None
         """The event loop that will call `end_tick` at the end of its tick, as `expect_tick` has arranged."""
+        self.tick_on = 0
+        """The thread of that loop, or 0. Only the thread itself sets its number, so a thread that finds it here has
+        nothing to arrange. Looking up the running loop would take longer: Python 3.11 asks the kernel each time."""
         self._tick_began = 0
         self.unsettled: dict[int, Read] = {}
         """Reads of available values, by identity. They settle when they are awaited, or at the end of the tick.
@@ -66,7 +72,7 @@ class InlineLane:
         try:
             execution = self._execution
             # The common case: it depends on no other task.
-            if task in self._renaming.inline and execution.run(task, on_lane=False):
+            if task in self._renaming.inline and execution.run((task,), on_lane=False):
                 if self._renaming.lane:
                     self._workers.wake()
                 return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
@@ -83,11 +89,8 @@ class InlineLane:
             needed = renaming.needed_for(task) or []
             if not renaming.cheap(needed):
                 needed = []
-        spent = 0
-        for each in needed:
-            if spent > TICK_BUDGET:
-                return True
-            spent += self._run_if_ready(each)
+        if needed and self._run(needed, TICK_BUDGET) > TICK_BUDGET and task.state is QUEUED:
+            return True
         if task.state is QUEUED:  # it is for a lane, or another thread runs a task that it needs
             with self._lock:
                 renaming.hand_over()
@@ -110,9 +113,7 @@ class InlineLane:
                     ):
                         self._renaming.hand_over()
                         break
-                for each in needed:
-                    if not self._run_if_ready(each):
-                        break
+                self._run(needed)
             self._workers.wake()
         except BaseException:
             self._workers.recover()
@@ -149,10 +150,10 @@ class InlineLane:
             execution.now = execution.clock()
         return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
 
-    def _run_if_ready(self, task: Task) -> int:
-        """Run `task` here if it is still ready. Returns the nanoseconds that it took, or 0 if it was not ready."""
+    def _run(self, tasks: Sequence[Task], budget: float = inf) -> int:
+        """Run `tasks` here, as `Execution.run` does."""
         try:
-            spent = self._execution.run(task, on_lane=False)
+            spent = self._execution.run(tasks, on_lane=False, budget=budget)
             if self._renaming.lane:  # another thread waits for a task that has become ready
                 self._workers.wake()
         except BaseException:
@@ -170,7 +171,7 @@ class InlineLane:
                 task = next(iter(renaming.inline), None)
             if task is None:
                 return
-            spent += self._run_if_ready(task)
+            spent += self._run((task,))
 
     def settle_unasked(self) -> None:
         """Run the cheap tasks and settle the reads that are due, although they have not been awaited."""
@@ -190,10 +191,11 @@ class InlineLane:
             self._tick_began = self._execution.now = self._execution.clock()
             bridge.call_soon(_Tick(self))
             self.tick_of = loop  # last: an interrupt may cause one call too many, but not one too few
+            self.tick_on = get_ident()
 
     def end_tick(self) -> None:
         """The tick has ended: settle the results that have not been awaited."""
-        self.tick_of = None
+        self.tick_of, self.tick_on = None, 0
         try:
             self.settle_unasked()
             if self._renaming.inline:
@@ -218,5 +220,5 @@ class _Tick:
 
 
 def _drop(inline: InlineLane, _: object) -> None:
-    inline.tick_of = None
+    inline.tick_of, inline.tick_on = None, 0
     inline.expect_elsewhere()

@@ -64,6 +64,8 @@ class Renaming:
         self.queued = 0
         self.queued_bytes = 0
         self.running: set[Task] = set()
+        self.begun = 0
+        """The number of tasks that have begun."""
         self.dropped = 0
         self.drops: dict[str, int] = {}
         """Tasks that were not run, by the reason why."""
@@ -145,8 +147,8 @@ class Renaming:
 
     # Tasks.
 
-    def submit(self, task: Task) -> None:
-        """Queue `task`."""
+    def submit(self, task: Task, names: Sequence[Name] = ()) -> None:
+        """Queue `task`, and bind `names` to the values that it will make."""
         if self.trace is not None:
             self.trace.queued(task)
         work = task.work
@@ -176,23 +178,34 @@ class Renaming:
                 self.lane[task] = None
         elif self.inline and work.cost >= self.inline_limit:
             self.hand_over()  # a lane will need the tasks that it depends on
+        for name, value in zip(names, task.outputs):  # noqa: B905 (with `strict` it takes longer)
+            old, name.value = name.value, value  # as `bind` does
+            if old is not None:
+                old.holds -= 1
+                if old.holds == 0:
+                    self._unreachable(old)
 
-    def start(self, task: Task, runner: object) -> list[View]:
-        """Mark `task`, which is ready, as running. Returns the views of its inputs. `runner`: see `put_back`."""
-        task.runner = runner
+    def start(self, task: Task, outputs: list[View]) -> list[View] | None:
+        """Mark `task` as running, and return the views of its inputs; None if it is not ready.
+
+        The caller puts the memory of its outputs into `outputs`, an empty list, before it lets go of the lock.
+        """
+        if task.state is not QUEUED or task.unmet:
+            return None
+        task.runner = outputs
         if self.inline.pop(task, 0) == 0:
             self.lane.pop(task, None)
             self._handed.add(task)
+        self.begun += 1
         self.queued -= 1
         self.queued_bytes -= task.work.byte_length
         self.running.add(task)
-        assert task.state is QUEUED
         task.state = RUNNING  # not `move`: the cost of a call is measurable here and in `finish`
-        views: list[View] = []
+        inputs: list[View] = []
         for value in task.inputs:
             assert value.view is not None  # since the task is ready
-            views.append(value.view)
-        return views
+            inputs.append(value.view)
+        return inputs
 
     def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
         """`task` has run, with its outputs in `views`. If it ran on a lane, so will tasks that become ready now."""
@@ -203,11 +216,11 @@ class Renaming:
             on_lane = True
         assert task.state is RUNNING
         task.state = DONE
-        for i, value in enumerate(task.outputs):  # `zip(strict=True)` is slower, here and in `Timeline.dispatch`
+        for value, view in zip(task.outputs, views):  # noqa: B905 (with `strict` it takes longer)
             if value.holds:
-                value.view = views[i]
+                value.view = view
             else:
-                value.shelf.put(views[i])
+                value.shelf.put(view)
             value.producer = None  # last: `rebuild` completes the values that still have a producer
         if task.placement is not None:
             task.placement.finished(task.outputs)
@@ -219,7 +232,7 @@ class Renaming:
                     self._ready(consumer, on_lane=on_lane)
             task.consumers = {}  # a reference to this task must not keep all later tasks alive
         if not task.waiters:  # otherwise it stays in `live` until they have been told
-            self.live.pop(task, None)
+            del self.live[task]
         for value in task.inputs:
             value.holds -= 1
             if value.holds == 0:
@@ -233,6 +246,7 @@ class Renaming:
 
     def fail(self, task: Task, error: BaseException) -> None:
         """`task`, which was running, has failed. Everything computed from it fails too, with the same cause."""
+        self._give_back(task)
         self.running.discard(task)
         self._handed.discard(task)
         self._fail(task, error)
@@ -247,6 +261,15 @@ class Renaming:
             self._count_drop(task, DESTROYED)
         for task in tasks:
             self._end_with(task, error)
+
+    @staticmethod
+    def _give_back(task: Task) -> None:
+        """Give back the memory that `task` was started with. What is donated stays the memory of the input."""
+        views, donated = task.runner, () if task.placement is None else task.placement.donated
+        while views:
+            view = views.pop()
+            if len(views) not in donated:
+                task.outputs[len(views)].shelf.put(view)
 
     def _fail(self, task: Task, error: BaseException) -> None:
         stack = [task]
@@ -309,6 +332,10 @@ class Renaming:
         """The queued tasks that must run for `task`, producers first; None if one is running or not compiled."""
         if task.unmet == 0:
             return [task]
+        if task.unmet == 1:
+            chain = self._chain_to(task)
+            if chain is not None:
+                return chain
         order: list[Task] = []
         done: set[Task] = set()
         stack = [task]
@@ -328,9 +355,31 @@ class Renaming:
                 order.append(top)
         return order
 
+    @staticmethod
+    def _chain_to(task: Task) -> list[Task] | None:
+        """`needed_for` in the common case, a chain of queued tasks, each of which waits for one input."""
+        chain = [task]
+        while task.unmet == 1:
+            producer = None
+            for value in task.inputs:
+                if value.view is None:
+                    producer = value.producer
+            if producer is None or producer.state is RUNNING:  # it waits for its executable, or for another thread
+                break
+            task = producer
+            chain.append(task)
+        if task.unmet:
+            return None
+        chain.reverse()
+        return chain
+
     def cheap(self, tasks: Sequence[Task]) -> bool:
         """Whether all of `tasks` may run inline, and none has been given to a lane."""
-        return all(task.work.cost < self.inline_limit and task not in self.lane for task in tasks)
+        limit, lane = self.inline_limit, self.lane
+        for task in tasks:  # noqa: SIM110 (a generator takes longer)
+            if task.work.cost >= limit or task in lane:
+                return False
+        return True
 
     def hand_over(self) -> None:
         """Give all tasks of the inline lane to the lanes, and also the tasks that depend on them or on running ones."""
@@ -429,12 +478,13 @@ class Renaming:
             self.lane[task] = None
         return True
 
-    def put_back(self, task: Task, runner: object) -> None:
+    def put_back(self, task: Task, runner: list[View]) -> None:
         """Queue `task` again if the run `runner` was interrupted between the start and the end of the task.
 
         `rebuild` must be called next.
         """
         if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
+            self._give_back(task)
             if task.placement is not None and not task.placement.repeatable:
                 task.error = OperationError("the run was interrupted when it may have overwritten an input in place")
             else:

@@ -136,8 +136,8 @@ class Task:
         """The memory of its outputs once it has run. A task with views is done, even if an interrupt follows."""
         self.placement: Placement | None = None
         """The memory of its run, while it runs, if its graph can run in place."""
-        self.runner: object = None
-        """Identifies the run that has started it; see `Renaming.put_back`."""
+        self.runner: list[View] | None = None
+        """The memory with which it was started. The list also identifies the run; see `Renaming.put_back`."""
         self.unmet = 0
         """The number of things that it still waits for: inputs that other tasks make, and its executable."""
         self.consumers: dict[Task, int] = {}

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +30,6 @@ from webnn.forking import reentrant_lock
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
-from webnn.scheduler.bridge import asyncio_loop
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.donation import forget
@@ -178,15 +178,12 @@ class Timeline:
                     values.append(name.value or self._zeros(name))
                 task = Task(work, values, ())
                 task.queued_at = self._clock()
+                made = task.outputs
                 for name in outputs:
-                    task.outputs.append(Value(name.shelf, task, None))
-                renaming.submit(task)
-                for i, value in enumerate(task.outputs):
-                    renaming.bind(outputs[i], value)
-            loop = asyncio_loop()
+                    made.append(Value(name.shelf, task, None))
+                renaming.submit(task, outputs)
             if (
-                loop is None
-                or loop is not self.inline.tick_of
+                get_ident() != self.inline.tick_on
                 or renaming.ended
                 or renaming.lane
                 or renaming.queued > self.room.max_queued
@@ -309,8 +306,7 @@ class Timeline:
                     # Available, but it settles after this tick or when it is awaited: `destroy` may still come first.
                     inline.unsettled[id(source)] = source
             if producer is None or producer.state is QUEUED:
-                loop = asyncio_loop()
-                if loop is not inline.tick_of or loop is None:
+                if get_ident() != inline.tick_on:
                     inline.expect_tick()
                 if len(inline.unsettled) > UNREAD or (producer is not None and len(producer.waiters) > UNREAD):
                     inline.settle_unasked()
@@ -410,8 +406,7 @@ class Timeline:
         if renaming.inline:
             if renaming.queued > self.room.max_queued:
                 inline.run_ready()
-            loop = asyncio_loop()
-            if loop is not inline.tick_of or loop is None:
+            if get_ident() != inline.tick_on:
                 inline.expect_tick()
 
     # Values.
@@ -500,7 +495,7 @@ class Timeline:
             return Statistics(
                 r.queued,
                 len(r.running),
-                e.run_inline,
+                r.begun - e.run_on_lanes,
                 e.run_on_lanes,
                 r.dropped,
                 graphs=tuple(graph.snapshot() for graph in self.figures.graphs()),

@@ -123,7 +123,7 @@ class Workers:
                 return False
             if len(renaming.lane) > 1:
                 self._wake()
-            execution.run(task, on_lane=True)
+            execution.run((task,), on_lane=True)
         except BaseException:  # a callback raised it, or it came between two steps of this package
             _log.exception("a lane was interrupted")
             execution.recover()

@@ -53,8 +53,8 @@ class Machine:
             self.renaming.bind(name, value)
         return task
 
-    def start(self, task: Task) -> list[View]:
-        return self.renaming.start(task, self)
+    def start(self, task: Task) -> list[View] | None:
+        return self.renaming.start(task, [])
 
     def finish(self, task: Task, *, on_lane: bool = True) -> None:
         self.renaming.finish(task, [value.shelf.take() for value in task.outputs], on_lane=on_lane)

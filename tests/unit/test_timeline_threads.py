@@ -12,7 +12,6 @@ from tests.stepped import LARGE, SMALL, Rig, number_in
 from webnn.errors import InvalidStateError, OperationError
 from webnn.memory.pool import Shelf
 from webnn.scheduler.promise import Promise
-from webnn.scheduler.task import Task
 
 
 class TestThreads:
@@ -91,15 +90,15 @@ class TestThreads:
         other = threading.Thread(target=first.result)
         if how == "was about to run it":
             inline = rig.timeline.inline
-            run = inline._run_if_ready
+            run = inline._run
 
-            def run_late(task: Task) -> int:
+            def run_late(*args: Any) -> int:
                 if other.ident is None:
                     other.start()
                     assert started.wait(5)
-                return run(task)
+                return run(*args)
 
-            inline._run_if_ready = run_late  # type: ignore[method-assign]
+            inline._run = run_late  # type: ignore[method-assign, assignment]
         else:
             other.start()
             assert started.wait(5)

@@ -349,10 +349,9 @@ class MLContext(Unpicklable):
                 if tensor._home is not shelf:
                     raise KeyError
                 results.append(tensor._name)
-            count = len(names) + len(results)
-            if count != len(inputs) + len(outputs):
+            if len(inputs) != len(names) or len(outputs) != len(results):
                 raise KeyError
-            if count != len({*names, *results}) and not graph._may_share(names, results):
+            if len({*names, *results}) != graph._tensor_count and not graph._may_share(names, results):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
             checks.refuse_dispatch(device, graph, inputs, outputs)
