@@ -161,7 +161,7 @@ class Loop(ABC):
             raise started.error
         return started.result
 
-    def items(self, stream: Stream) -> AsyncIterator[Any]:
+    def items(self, stream: Stream[T]) -> AsyncIterator[T]:
         """The results of a stream, as this loop goes through it."""
         return aiter(stream)
 
@@ -266,7 +266,7 @@ class PlainThread(Loop):
         threading.Thread(target=lambda: _finish(started.follow(main)), name="test", daemon=True).start()
         return started
 
-    async def items(self, stream: Stream) -> AsyncIterator[Any]:
+    async def items(self, stream: Stream[T]) -> AsyncIterator[T]:
         results = iter(stream)
         try:
             for item in results:

@@ -593,7 +593,7 @@ class Plan:
         soak.frames += count
         return plan
 
-    def on(self, context: webnn.MLContext) -> webnn.Stream:
+    def on(self, context: webnn.MLContext) -> webnn.Stream[dict[str, Any]]:
         """The stream."""
         graph = self.kind.build(context)
         source = self.async_items() if self.is_async else self.items()

@@ -27,7 +27,9 @@ from webnn.runtime.events import TraceEvent
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
 from webnn.runtime.record import Program
-from webnn.runtime.stream import Stream
+from webnn.runtime.streaming.pieces import ItemError
+from webnn.runtime.streaming.stream import Stream
+from webnn.runtime.streaming.window import StreamStatistics
 from webnn.runtime.tensor import MLTensor
 from webnn.runtime.tracing import Trace
 from webnn.scheduler.promise import Promise
@@ -42,6 +44,7 @@ __all__ = [
     "Dispatch",
     "GraphStatistics",
     "Histogram",
+    "ItemError",
     "MLContext",
     "MLContextLostInfo",
     "MLError",
@@ -55,6 +58,7 @@ __all__ = [
     "Promise",
     "Statistics",
     "Stream",
+    "StreamStatistics",
     "Trace",
     "TraceEvent",
     "available_backends",

@@ -28,6 +28,7 @@ def handles(context: webnn.MLContext) -> dict[str, tuple[object, str]]:
         "Program": (context.record(), "Send a function that records it on a context of the process that uses it"),
         "Stream": (context.stream(graph, []), "make the stream in the process that uses it"),
         "StreamResults": (results, "make the stream in the process that uses it"),
+        "StreamIterator": (iter(context.stream(graph, [])), "make the stream in the process that uses it"),
         "Trace": (context.trace(), r"save\(path\), and send the file"),
     }
 
@@ -40,6 +41,7 @@ KINDS = [
     "MLTensor",
     "Program",
     "Stream",
+    "StreamIterator",
     "StreamResults",
     "Trace",
 ]
@@ -67,10 +69,14 @@ def test_it_says_what_to_do_instead(kind: str, use: Callable[[object], Any]) -> 
 def test_every_public_class_of_the_runtime_that_cannot_be_pickled_says_so() -> None:
     classes = {name for name in webnn.__all__ if isinstance(getattr(webnn, name), type)}
     picklable = {"ML", "BackendInfo", "MLContextLostInfo", "MLError", "MLOperandDescriptor", "MemoryInfo", "Statistics"}
-    picklable |= {"GraphStatistics", "Histogram", "TraceEvent"}
+    picklable |= {"GraphStatistics", "Histogram", "ItemError", "StreamStatistics", "TraceEvent"}
     of_the_scheduler = {"Dispatch", "Promise"}
     said = {name for name in classes if issubclass(getattr(webnn, name), Unpicklable)}
-    assert classes - picklable - of_the_scheduler == said - of_the_scheduler == {*KINDS} - {"StreamResults"}
+    assert (
+        classes - picklable - of_the_scheduler
+        == said - of_the_scheduler
+        == {*KINDS} - {"StreamIterator", "StreamResults"}
+    )
 
 
 def test_what_describes_something_can_be_pickled_and_copied() -> None:

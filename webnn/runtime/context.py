@@ -6,7 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
@@ -30,7 +30,7 @@ from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
-from webnn.runtime.stream import Stream
+from webnn.runtime.streaming.calls import Streaming
 from webnn.runtime.tensor import MLTensor
 from webnn.runtime.tracing import Trace, TraceTarget
 from webnn.scheduler.promise import Promise
@@ -42,7 +42,7 @@ __all__ = ["MLContext"]
 F = TypeVar("F")
 
 
-class MLContext(Unpicklable):
+class MLContext(Streaming, Unpicklable):
     """A device and its timeline: the order in which writes, dispatches and reads take effect.
 
     Made by `ML.create_context`. It can be used at once; awaiting it gives the context itself. It may be used from
@@ -451,41 +451,6 @@ class MLContext(Unpicklable):
         outputs: dict[str, np.ndarray[Any, Any]]
         outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
         return outputs
-
-    def stream(
-        self,
-        graph: MLGraph,
-        source: Iterable[Any] | AsyncIterable[Any],
-        *,
-        depth: int = 4,
-        before: Callable[[Any], Mapping[str, Any]] | None = None,
-        after: Callable[[dict[str, np.ndarray[Any, Any]]], Any] | None = None,
-    ) -> Stream:
-        """Run `graph` on each item of `source`, with the results in order: `async for outputs in context.stream(...)`.
-
-        While one item is computed, the next ones are taken from the source and prepared. If the source is not async,
-        a plain `for` works too.
-
-        Args:
-            graph: a graph of this context.
-            source: an iterable or async iterable of inputs, as `run` takes them. An error that it raises is raised
-                after the results of the items before. It is closed when the stream ends, however it ends.
-            depth: the most items that may be under way at once, at least 1.
-            before: called with each item; returns the inputs.
-            after: called with the outputs of each run; returns the result.
-
-        Raises:
-            ValidationError: `depth` is less than 1, or `source` is not iterable.
-        """
-        if self._recordings:
-            self._check_not_recording("stream")
-        checks.check_graph(self._device, "stream", graph)
-
-        def run(item: Any) -> Promise[Any]:
-            given = checks.feeds(self._device, "stream", graph, item)
-            return self._timeline.run(graph._work, given, graph._output_shelves)
-
-        return Stream(run, source, depth=depth, before=before, after=after)
 
     # Saved graphs.
 

@@ -6,8 +6,9 @@ The types that users rely on without writing them down: what calls give, and wha
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
@@ -18,6 +19,7 @@ from webnn import (
     BackendInfo,
     Dispatch,
     GraphStatistics,
+    ItemError,
     MemoryInfo,
     MLContext,
     MLContextLostInfo,
@@ -29,10 +31,11 @@ from webnn import (
     Promise,
     Statistics,
     Stream,
+    StreamStatistics,
     Trace,
     TraceEvent,
 )
-from webnn.runtime.stream import StreamResults
+from webnn.runtime.streaming.stream import StreamIterator, StreamResults
 
 Array = np.ndarray[Any, Any]
 
@@ -117,12 +120,37 @@ def running(context: MLContext, graph: MLGraph, tensor: MLTensor, data: Array) -
 
 
 async def streaming(context: MLContext, graph: MLGraph, frames: AsyncIterator[Mapping[str, Array]]) -> None:
-    stream = context.stream(graph, frames, depth=2)
-    assert_type(stream, Stream)
-    assert_type(aiter(stream), StreamResults)
+    stream = context.stream(graph, frames, depth=2, policy="latest", deadline=0.1)
+    assert_type(stream, Stream[dict[str, Array]])
+    assert_type(aiter(stream), StreamResults[dict[str, Array]])
     async for outputs in stream:
-        assert_type(outputs, Any)
-    assert_type(iter(context.stream(graph, [])), Generator[Any, None, None])
+        assert_type(outputs, dict[str, Array])
+    assert_type(iter(context.stream(graph, [])), StreamIterator[dict[str, Array]])
+    assert_type(stream.statistics(), StreamStatistics)
+
+
+def functions_of_streams(context: MLContext, graph: MLGraph, files: list[Path]) -> None:
+    def before(file: Path) -> dict[str, bytes]:
+        return {"x": file.read_bytes()}
+
+    def after(outputs: dict[str, Array]) -> float:
+        return float(outputs["y"][0])
+
+    def key(file: Path) -> str:
+        return file.name
+
+    for result in context.stream(graph, files, before=before, after=after):
+        assert_type(result, float)
+    for either in context.stream(graph, files, before=before, after=after, on_error="yield"):
+        assert_type(either, float | ItemError)
+    for pair in context.stream(graph, files, before=before, after=after, key=key):
+        assert_type(pair, tuple[str, float])
+    for both in context.stream(graph, files, before=before, key=key, on_error="yield"):
+        assert_type(both, tuple[str, dict[str, Array] | ItemError])
+    assert_type(context.stream([before, graph, after], files, state={"h": "h0"}), Stream[Any])
+    wider: Stream[object] = context.stream(graph, files, before=before)
+    print(wider)
+    context.stream(graph, files, policy="newest")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def promises(promise: Promise[int]) -> None:

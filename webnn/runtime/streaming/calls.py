@@ -1,0 +1,271 @@
+"""The method `stream` of a context."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+import numpy as np
+
+from webnn.runtime.device import Device
+from webnn.runtime.graph import MLGraph
+from webnn.runtime.streaming.options import (
+    ErrorPolicy,
+    Policy,
+    check_function,
+    check_source,
+    cores,
+    options_from,
+)
+from webnn.runtime.streaming.pieces import ItemError, Stage, piece_of
+from webnn.runtime.streaming.stream import Stream
+
+__all__ = ["Streaming"]
+
+I = TypeVar("I")  # noqa: E741 (an item)
+K = TypeVar("K")
+R = TypeVar("R")
+Outputs: TypeAlias = dict[str, np.ndarray[Any, Any]]
+Source: TypeAlias = Iterable[I] | AsyncIterable[I]
+
+
+class Streaming:
+    """What a context can do with many items."""
+
+    _device: Device
+
+    def _check_not_recording(self, call: str) -> None:
+        """Raise if the caller is recording dispatches."""
+        raise NotImplementedError
+
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: None = None,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["raise"] = "raise",
+        key: None = None,
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[Outputs]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: None = None,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["yield"],
+        key: None = None,
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[Outputs | ItemError]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: Callable[[Outputs], R],
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["raise"] = "raise",
+        key: None = None,
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[R]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: Callable[[Outputs], R],
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["yield"],
+        key: None = None,
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[R | ItemError]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: None = None,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["raise"] = "raise",
+        key: Callable[[I], K],
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[tuple[K, Outputs]]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: None = None,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["yield"],
+        key: Callable[[I], K],
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[tuple[K, Outputs | ItemError]]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: Callable[[Outputs], R],
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["raise"] = "raise",
+        key: Callable[[I], K],
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[tuple[K, R]]: ...
+    @overload
+    def stream(
+        self,
+        graph: MLGraph,
+        source: Source[I],
+        *,
+        before: Callable[[I], Mapping[str, Any]] | None = None,
+        after: Callable[[Outputs], R],
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: Literal["yield"],
+        key: Callable[[I], K],
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[tuple[K, R | ItemError]]: ...
+    @overload
+    def stream(
+        self,
+        graph: Sequence[Stage],
+        source: Source[I],
+        *,
+        before: Callable[[I], Any] | None = None,
+        after: Callable[[Any], Any] | None = None,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: ErrorPolicy = "raise",
+        key: Callable[[I], Any] | None = None,
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[Any]: ...
+    def stream(
+        self,
+        graph: MLGraph | Sequence[Stage],
+        source: Iterable[Any] | AsyncIterable[Any],
+        *,
+        before: Callable[[Any], Any] | None = None,
+        after: Callable[[Any], Any] | None = None,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: ErrorPolicy = "raise",
+        key: Callable[[Any], Any] | None = None,
+        state: Mapping[str, str] | None = None,
+    ) -> Stream[Any]:
+        """Run `graph` on each item of `source`: `async for outputs in context.stream(graph, frames)`, or `for`.
+
+        Each item is worked on in one piece, on a worker thread: `before(item)`, the run, `after(outputs)`. Items go
+        side by side, as many as there are cores. A source that is not async is advanced on a thread of its own. So
+        neither the source nor the functions hold up an event loop, and they overlap with the runs.
+
+        >>> import numpy as np
+        >>> import webnn
+        >>> with webnn.ML().create_context() as context:
+        ...     builder = context.create_graph_builder()
+        ...     x = builder.input("x", [2], "float32")
+        ...     graph = builder.build({"y": builder.mul(x, x)})
+        ...     numbers = context.stream(
+        ...         graph,
+        ...         range(4),
+        ...         before=lambda i: {"x": np.array([i, i + 1], np.float32)},
+        ...         after=lambda outputs: float(outputs["y"].sum()),
+        ...     )
+        ...     print(list(numbers))
+        [1.0, 5.0, 13.0, 25.0]
+
+        Args:
+            graph: a graph of this context; or a list of stages, each of them a graph or a function, which takes the
+                result of the stage before.
+            source: an iterable or async iterable of the items. Without `before`, these are inputs as `run` takes them.
+                It is closed when the stream ends, however it ends.
+            before: called with each item; returns the inputs. As all functions here, it is called on several threads at
+                once, unless `state` is given or `depth` is 1.
+            after: called with the outputs of each run, by name; returns the result.
+            depth: the most items that are taken from the source and whose results were not given, at least 1. The
+                default is twice the number of cores; more, if the work on an item takes less than a quarter of a
+                millisecond; and 1 with `policy="latest"`.
+            ordered: whether results come in the order of their items, or as soon as they are there.
+            policy: "all" takes an item from the source when there is room for it. "latest" takes items as they come,
+                and when a place is free, begins the newest one and leaves out those before: for cameras.
+            deadline: seconds. An item that has waited longer since it came from the source is dropped before any work.
+            on_error: "raise" ends the stream with the error of an item, after the results of the items before it.
+                "yield" gives an `ItemError` in place of the result, and goes on.
+            key: called with each item; the stream gives `(key(item), result)`.
+            state: names of outputs, each with the name of an input. The output of one item is that input of the next.
+                It begins with zeros, and an item whose inputs have the name sets it. Items then go one after the
+                other. An item whose run fails leaves the state as it was.
+
+        Errors of the source are raised after the results of the items before. `Stream.statistics()` counts the items
+        that were left out, late or failed.
+
+        Raises:
+            ValidationError: an option has no valid value, `source` is not iterable, a stage is neither a graph of this
+                context nor a function, or `state` does not fit the graph.
+        """
+        self._check_not_recording("stream")
+        check_source(source)
+        for name, function in (("before", before), ("after", after), ("key", key)):
+            check_function(name, function)
+        options = options_from(
+            depth=depth,
+            ordered=ordered,
+            policy=policy,
+            deadline=deadline,
+            on_error=on_error,
+            width=1 if state else cores(),
+        )
+        piece = piece_of(
+            self._device,
+            graph,
+            before=before,
+            after=after,
+            key=key,
+            state=state,
+            yields_errors=options.yields_errors,
+        )
+        return Stream(self._device, source, piece, options)

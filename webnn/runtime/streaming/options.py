@@ -1,0 +1,78 @@
+"""The options of a stream, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from webnn.errors import ValidationError
+from webnn.graph.arguments import boolean, enum_value, unsigned
+from webnn.runtime.checks import seconds
+
+__all__ = ["ErrorPolicy", "Options", "Policy", "cores", "options_from"]
+
+Policy: TypeAlias = Literal["all", "latest"]
+ErrorPolicy: TypeAlias = Literal["raise", "yield"]
+
+POLICIES: Final[tuple[Policy, ...]] = ("all", "latest")
+ERROR_POLICIES: Final[tuple[ErrorPolicy, ...]] = ("raise", "yield")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a stream was asked for.
+
+    Attributes:
+        depth: the most items that are under way at once; None if the stream chooses.
+        width: the most items that are in progress at once.
+        ordered: whether results come in the order of their items.
+        latest: whether a newer item replaces the one that waits.
+        deadline: nanoseconds after which an item that was not begun is dropped; None for no limit.
+        yields_errors: whether an item's error is given in place of its result.
+    """
+
+    depth: int | None
+    width: int
+    ordered: bool
+    latest: bool
+    deadline: int | None
+    yields_errors: bool
+
+
+def options_from(
+    *, depth: int | None, ordered: bool, policy: str, deadline: float | None, on_error: str, width: int
+) -> Options:
+    """The options of a call of `context.stream`; `width` is the most items that can be in progress."""
+    if depth is not None and unsigned("stream: depth", depth) == 0:
+        raise ValidationError("stream: depth must be at least 1, got 0")
+    latest = enum_value("stream: policy", policy, POLICIES) == "latest"
+    if depth is None and latest:
+        depth = 1  # two frames side by side would each take longer, and be older when they are done
+    limit = None if deadline is None else seconds("stream: deadline", deadline)
+    return Options(
+        depth=depth,
+        width=width if depth is None else min(width, depth),
+        ordered=boolean("stream: ordered", ordered),
+        latest=latest,
+        deadline=None if limit is None else int(limit * 1e9),
+        yields_errors=enum_value("stream: on_error", on_error, ERROR_POLICIES) == "yield",
+    )
+
+
+def check_source(source: object) -> None:
+    """Raise if `source` is not iterable."""
+    if not isinstance(source, Iterable | AsyncIterable):
+        raise ValidationError(f"stream: source must be an iterable or an async iterable, got {type(source).__name__}")
+
+
+def check_function(name: str, function: Callable[..., Any] | None) -> None:
+    """Raise if `function` was given and cannot be called."""
+    if function is not None and not callable(function):
+        raise ValidationError(f"stream: {name} must be a function, got {type(function).__name__}")
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
