@@ -20,6 +20,7 @@ from webnn.backends.onnx import families as _families  # noqa: F401 (here, since
 from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Model
+from webnn.backends.onnxruntime import contrib as _contrib  # noqa: F401 (its lowerings)
 from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold_limit

@@ -39,9 +39,10 @@ def ops(graph: Graph) -> set[str]:
     return {node.op for node in graph.nodes}
 
 
-def test_onnxruntime_takes_every_composite() -> None:
-    assert set(NATIVE) == set(COMPOSITES)
-    assert all(name in lowerings for name in NATIVE)
+def test_onnxruntime_lowers_every_composite() -> None:
+    """The importer makes those that it lists, and its passes make the others."""
+    assert set(NATIVE) <= set(COMPOSITES)
+    assert all(name in lowerings for name in COMPOSITES)
     assert not set(COMPOSITES) & set(OPERATORS)
 
 

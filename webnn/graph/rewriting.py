@@ -74,11 +74,11 @@ class Replacement(MLGraphBuilder[Graph]):
     """Builds a replacement for `node`: the methods of `MLGraphBuilder`, on the operands of the node's graph.
 
     The nodes carry the label of `node`, or else the name of its operator, so that messages lead to the user's call.
-    Data types and ranks are held to the specification's limits.
+    Data types and ranks are held to the specification's limits. Composites in `composites` stay nodes.
     """
 
-    def __init__(self, node: Node) -> None:
-        super().__init__(_HOST)
+    def __init__(self, node: Node, composites: Collection[str] = ()) -> None:
+        super().__init__(_Host(composites))
         self._owner = node.output.owner
         self._default_label = node.label or node.op
 
@@ -93,22 +93,18 @@ class Replacement(MLGraphBuilder[Graph]):
 class _Host:
     """A builder's host without a context."""
 
+    def __init__(self, composites: Collection[str]) -> None:
+        self.composites = composites
+
     @property
     def limits(self) -> LimitsTable:
         return SPEC_LIMITS
-
-    @property
-    def composites(self) -> Collection[str]:
-        return ()
 
     def check_not_lost(self) -> None:
         pass
 
     def compile(self, graph: Graph) -> Graph:
         return graph
-
-
-_HOST = _Host()
 
 
 def _replaced(
