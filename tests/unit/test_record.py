@@ -618,3 +618,12 @@ def test_the_numbers_of_a_program_stay_what_they_are_when_it_is_merged(context: 
     context.replay(program)
     for name, array in zip(names, expected, strict=True):
         np.testing.assert_array_equal(context.read_tensor(name).result(), array)
+
+
+@pytest.mark.parametrize(("given", "cost", "threads"), [(0, 1.0, 1), (0, record.ONE_THREAD, 0), (3, 1.0, 3)])
+def test_graphs_of_small_dispatches_are_compiled_for_one_thread(given: int, cost: float, threads: int) -> None:
+    with webnn.ML().create_context(backend="arrays", threads=given or None) as context:
+        names = tensors(context, 3)
+        program = chain(context, double(context), names)
+        context.replay(program).finished().result()
+        assert program._merged([0, 1], [1.0, cost]).graph._options.threads == threads

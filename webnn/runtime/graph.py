@@ -13,7 +13,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
-from webnn.backends.base import Cancellation
+from webnn.backends.base import Cancellation, CompileOptions
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
 from webnn.forking import reentrant_lock
@@ -50,11 +50,20 @@ class MLGraph(Unpicklable):
         " send the path or the key, and load it with a context of the process that uses it"
     )
 
-    def __init__(self, context: object, device: Device, graph: Graph, check: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        context: object,
+        device: Device,
+        graph: Graph,
+        check: Callable[[], None] | None = None,
+        *,
+        options: CompileOptions | None = None,
+    ) -> None:
         self._context = context  # opaque here, and alive as long as its graphs
         self._device = device
         self._graph = graph
         self._check = check
+        self._options = device.options if options is None else options
         self._destroyed = False
         self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
@@ -192,7 +201,7 @@ class MLGraph(Unpicklable):
         try:
             if self._check is not None:
                 self._check()
-            entry = session_cache.compile(device.backend, self._graph, device.options, self._cancellation, device.disk)
+            entry = session_cache.compile(device.backend, self._graph, self._options, self._cancellation, device.disk)
         except BaseException as error:  # the waiters are on other threads, and get it from their promises
             self._trace_compilation(began, described(error))
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Hashable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -43,6 +43,9 @@ MEASURED: Final = 3
 """Replays after which the costs of the graphs are taken as known. First runs are slower than later ones."""
 FUSED_COST: Final = 100_000
 """Nanoseconds. A dispatch that costs more gains too little from being merged with others."""
+ONE_THREAD: Final = 50_000
+"""Nanoseconds. If each dispatch costs less, so does each operator, and a second thread would only cost time. The backend
+sees the sum of the work, and cannot know."""
 TASK_COST: Final = 10_000
 """Nanoseconds that a task costs beside the run of its graph."""
 TRIED: Final = 16
@@ -242,7 +245,10 @@ class Program(Unpicklable):
         inside = set(positions)
         elsewhere = {number for i, link in enumerate(self._links) if i not in inside for number in link.inputs}
         whole = merged([self._links[i] for i in positions], elsewhere | self._calls.final.keys())
-        graph = MLGraph(self._context, self._device, whole.graph)
+        options = self._device.options
+        if not options.threads and all(costs[i] < ONE_THREAD for i in positions):
+            options = replace(options, threads=1)
+        graph = MLGraph(self._context, self._device, whole.graph, options=options)
         self._device.register(graph)
         graph.label = f"{len(positions)} dispatches of a program"
         limit = sum(costs[i] + TASK_COST for i in positions)
