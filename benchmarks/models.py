@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from examples import mobilenet
 from webnn import MLGraph, MLGraphBuilder
 
-__all__ = ["Model", "image_model", "mlp", "real_model_folder", "tiny"]
+__all__ = ["Model", "dense", "image_model", "mlp", "real_model_folder", "tiny"]
 
 MODELS: Final = Path(__file__).resolve().parents[2] / "shared" / "models"
 OPSET: Final = 21
@@ -111,6 +111,23 @@ def mlp(name: str, widths: Sequence[int], seed: int = 0) -> Model:
         return _model(nodes, ("x", (1, widths[0])), ("y", (1, widths[-1])), named)
 
     return Model(name, ("x", random.random((1, widths[0]), np.float32)), ("y", (1, widths[-1])), build, onnx)
+
+
+def dense(width: int, rows: int = 1, seed: int = 0) -> Model:
+    """relu(x @ W) with a random square matrix, which keeps the size of what it is given about the same."""
+    random = np.random.default_rng(seed)
+    weight = random.standard_normal((width, width), np.float32) * np.float32(np.sqrt(2 / width))
+    shape = (rows, width)
+
+    def build(builder: MLGraphBuilder[MLGraph]) -> MLGraph:
+        x = builder.input("x", shape, "float32")
+        return builder.build({"y": builder.relu(builder.matmul(x, builder.constant(weight)))})
+
+    def onnx() -> bytes:
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
+        return _model(nodes, ("x", shape), ("y", shape), {"w": weight})
+
+    return Model(f"relu(x @ W), {width}", ("x", random.random(shape, np.float32)), ("y", shape), build, onnx)
 
 
 def _mobilenet_onnx(weights: mobilenet.Weights) -> bytes:

@@ -622,7 +622,7 @@ def test_the_numbers_of_a_program_stay_what_they_are_when_it_is_merged(context: 
 
 @pytest.mark.parametrize(("given", "cost", "threads"), [(0, 1.0, 1), (0, record.ONE_THREAD, 0), (3, 1.0, 3)])
 def test_graphs_of_small_dispatches_are_compiled_for_one_thread(given: int, cost: float, threads: int) -> None:
-    with webnn.ML().create_context(backend="arrays", threads=given or None) as context:
+    with webnn.ML().create_context(backend="arrays", threads=given) as context:
         names = tensors(context, 3)
         program = chain(context, double(context), names)
         context.replay(program).finished().result()

@@ -44,8 +44,8 @@ MEASURED: Final = 3
 FUSED_COST: Final = 100_000
 """Nanoseconds. A dispatch that costs more gains too little from being merged with others."""
 ONE_THREAD: Final = 50_000
-"""Nanoseconds. If each dispatch costs less, so does each operator, and a second thread would only cost time. The backend
-sees the sum of the work, and cannot know."""
+"""Nanoseconds. If each dispatch costs less, so does each operator, and a second thread would only cost time. The
+backend sees the sum of the work, and cannot know."""
 TASK_COST: Final = 10_000
 """Nanoseconds that a task costs beside the run of its graph."""
 TRIED: Final = 16
