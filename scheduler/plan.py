@@ -59,32 +59,51 @@ class Plan:
     unbound: Sequence[int]
     outputs: Sequence[Name] = ()
     """The names of the only task's outputs, in order, if their values may be made anew."""
-    last: Sequence[Value] = ()
-    """The values that the only task made the time before."""
+    last: Sequence[tuple[Name, Value]] = ()
+    """These names, with the values that the task made the time before."""
 
     def __post_init__(self) -> None:
         if len(self.steps) == 1 and not self.unbound and not {name for name, _ in self.bound}.intersection(self.names):
             named = {number: name for name, number in self.bound}
             self.outputs = [named[number] for number in sorted(named)]
 
+    def made(self, values: Sequence[Value]) -> None:
+        """The only task has been queued, and will make `values`."""
+        self.last = list(zip(self.outputs, values, strict=True))
+
     def anew(self, work: Work, inputs: Sequence[Value]) -> Task | None:
         """A task that makes the values of the time before anew; None if most of them can be observed.
 
         It is not submitted yet, and `_give_outputs` has to follow.
         """
-        names, new = self.outputs, 0
         outputs: list[Value] = []
         memory: list[View] = []
-        for value in self.last:
-            name = names[len(outputs)]
+        for name, value in self.last:
+            view = value.view
+            if view is None or value.holds != 1 or name.value is not value or value.line is not None:
+                break
+            outputs.append(value)
+            memory.append(view)
+        else:
+            task = Task(work, inputs, ())
+            task.outputs, task.memory = outputs, memory
+            return task
+        return self._partly_anew(work, inputs)
+
+    def _partly_anew(self, work: Work, inputs: Sequence[Value]) -> Task | None:
+        outputs: list[Value] = []
+        memory: list[View] = []
+        new = 0
+        for name, value in self.last:
             view = value.view
             if view is None or value.holds != 1 or name.value is not value or value.line is not None:
                 new += 1
-                if new > len(names) // 2:  # the time before has not run, for example: memory is taken when it runs
+                if new > len(self.last) // 2:  # the time before has not run, for example: memory is taken when it runs
                     return None
                 value, view = Value(name.shelf, None, None), name.shelf.take()  # noqa: PLW2901
             outputs.append(value)
             memory.append(view)
+        self.made(outputs)
         task = Task(work, inputs, ())
         task.outputs, task.memory = outputs, memory
         return task
@@ -188,7 +207,6 @@ def submit(
             tasks.append(again)
             renaming.submit(again)
             _give_outputs(renaming, plan, again)
-            plan.last = again.outputs
         else:
             for i, step in enumerate(plan.steps):
                 task = Task(works[i], [values[number] for number in step.inputs], step.shelves)
@@ -201,7 +219,7 @@ def submit(
             for number in plan.unbound:
                 renaming.release(values[number])
             if anew and plan.outputs:
-                plan.last = tasks[0].outputs
+                plan.made(tasks[0].outputs)
     except BaseException:
         for _ in range(2):  # the second time after another interrupt
             with suppress(BaseException):
