@@ -201,7 +201,7 @@ def submit(
             values.append(name.value or zeros(name))
         # If it runs in place, `Donation` chooses the memory.
         if plan.last and (executable := works[0].executable) is not None and not executable.in_place:
-            again = plan.anew(works[0], values)
+            again = plan.anew(works[0], [values[number] for number in plan.steps[0].inputs])
         if again is not None:
             again.queued_at = now
             tasks.append(again)

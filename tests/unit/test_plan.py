@@ -395,3 +395,16 @@ def test_a_task_that_runs_in_place_has_its_memory_chosen_by_donation() -> None:
         rig.run_all()
         assert split.results == [number + 1, number + 2, number + 3]
     assert rig.timeline.statistics.donated == 3
+
+
+def test_values_that_are_made_anew_are_made_from_the_inputs_of_the_task_in_their_order() -> None:
+    rig = Rig()
+    unused, a, b, y = rig.name(100), rig.name(), rig.name(), rig.name()
+    plan = Plan([unused, a, b], [Step((2, 1), (rig.shelf,))], [(y, 3)], [])
+    work = rig.work("difference", lambda x, y: x - y)
+    for number in range(4):
+        rig.write(a, number)
+        rig.write(b, 10)
+        rig.timeline.replay(plan, [work])
+        rig.run_all()
+        assert now(rig.read(y)) == 10 - number
