@@ -5,7 +5,8 @@
 The network is Magika's `standard_v3_3`, which tells 214 types of files apart by their first and last 1024 bytes: an
 ONNX file in the PyPI package `magika`. Nothing else of that package is used, so install it without its dependencies:
 `pip install --no-deps magika==1.0.3`. `webnn.load_onnx` makes a graph of it, which is streamed over the files of the
-directory and compared with onnxruntime running the same model in a plain loop.
+directory and compared with onnxruntime running the same model in a plain loop, in files per second and in where the
+time goes.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import asyncio
 import collections
 import importlib.util
 import json
+import math
 import os
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,11 +34,19 @@ from rich.table import Table
 
 import webnn
 
-ROUNDS: Final = 3
-COMPARED: Final = 100
+ROUNDS: Final = 5
+COMPARED: Final = 200
 """How many of the files the comparison with the plain loop goes over, in each round."""
+RESTS: Final = 0.1
+"""Seconds before each turn: onnxruntime's threads keep a core busy for a while after a run."""
+GENERATED: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "venv"})
+"""Folders of files that nobody has written."""
 
 Array = np.ndarray[Any, Any]
+
+
+class NotShownError(Exception):
+    """A file has too few bytes for the network; its label is the argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +103,16 @@ class Magika:
             is_text={name: entry["is_text"] for name, entry in types.items()},
         )
 
-    def tokens(self, path: Path) -> Array | str:
-        """What the network is shown of a file, int32 [1, begin + end]; or the label of one too small to show."""
+    def tokens(self, path: Path) -> Array:
+        """What the network is shown of a file: int32 [1, begin + end].
+
+        Raises:
+            NotShownError: the file has too few bytes.
+        """
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             if size == 0:
-                return "empty"
+                raise NotShownError("empty")
             count = min(self.block, size)
             file.seek(0)
             head = file.read(count)
@@ -106,7 +120,7 @@ class Magika:
             tail = file.read(count).rstrip()
         stripped = head.lstrip()
         if len(stripped) < self.smallest:
-            return "txt" if _is_utf8(head) else "unknown"
+            raise NotShownError("txt" if _is_utf8(head) else "unknown")
         tokens = np.full((1, self.begin + self.end), self.padding, np.int32)
         first = np.frombuffer(stripped[: self.begin], np.uint8)
         last = np.frombuffer(tail[-self.end :], np.uint8)
@@ -138,9 +152,11 @@ def build(context: webnn.MLContext, magika: Magika) -> webnn.MLGraph:
 
 
 def files_in(directory: Path) -> Iterator[Path]:
-    """Every file below `directory`, but not in hidden folders and caches."""
+    """Every file below `directory`, but not in hidden folders, and in those that programs have filled."""
     for path, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in GENERATED and ".egg-info" not in name
+        )
         for name in sorted(names):
             file = Path(path) / name
             if file.is_file() and not file.is_symlink():
@@ -149,11 +165,17 @@ def files_in(directory: Path) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class Found:
-    """What a pass over the files gives."""
+    """What a pass over the files gives, and the seconds that the program's own work took."""
 
-    labels: dict[Path, str]
-    probabilities: dict[Path, Array]
+    labels: dict[Path, str] = field(default_factory=dict)
+    probabilities: dict[Path, Array] = field(default_factory=dict)
     """Of the files that were shown to the network."""
+    reading: list[float] = field(default_factory=list)
+    """Seconds from a path to tokens, for each file."""
+    running: list[float] = field(default_factory=list)
+    """Seconds in the network; of our stream, the context's statistics have them."""
+    labelling: list[float] = field(default_factory=list)
+    """Seconds from probabilities to a label."""
 
 
 async def stream(
@@ -163,83 +185,127 @@ async def stream(
     files: Iterable[Path],
     done: Callable[[], object] = lambda: None,
 ) -> Found:
-    """Label `files`; the next ones are read while the network looks at one."""
-    found = Found({}, {})
-    under_way: collections.deque[Path] = collections.deque()
+    """Label `files`: the functions and the network go over several of them at once, and the results come in order."""
+    found = Found()
 
-    def shown() -> Iterator[dict[str, Array]]:
-        for file in files:
-            tokens = _tokens_or_label(magika, file)
-            if isinstance(tokens, str):
-                found.labels[file] = tokens
-                done()
-            else:
-                under_way.append(file)
-                yield {"bytes": tokens}
+    def read(file: Path) -> dict[str, Array]:
+        with timed(found.reading):
+            return {"bytes": magika.tokens(file)}
 
-    async for outputs in context.stream(graph, shown()):
-        file = under_way.popleft()
-        found.probabilities[file] = outputs["target_label"]
-        found.labels[file] = magika.label(outputs["target_label"])
+    def label(outputs: dict[str, Array]) -> tuple[str, Array]:
+        with timed(found.labelling):
+            probabilities = outputs["target_label"]
+            return magika.label(probabilities), probabilities
+
+    results = context.stream(graph, files, before=read, after=label, key=lambda file: file, on_error="yield")
+    async for file, result in results:
+        if isinstance(result, webnn.ItemError):
+            found.labels[file] = label_of(result.error)
+        else:
+            found.labels[file], found.probabilities[file] = result
         done()
     return found
 
 
 def plain_loop(session: onnxruntime.InferenceSession, magika: Magika, files: Iterable[Path]) -> Found:
     """The same as one writes it with onnxruntime alone."""
-    found = Found({}, {})
+    found = Found()
     for file in files:
-        tokens = _tokens_or_label(magika, file)
-        if isinstance(tokens, str):
-            found.labels[file] = tokens
-        else:
-            (found.probabilities[file],) = session.run(None, {"bytes": tokens})
-            found.labels[file] = magika.label(found.probabilities[file])
+        try:
+            with timed(found.reading):
+                tokens = magika.tokens(file)
+        except (NotShownError, OSError) as error:
+            found.labels[file] = label_of(error)
+            continue
+        with timed(found.running):
+            (probabilities,) = session.run(None, {"bytes": tokens})
+        with timed(found.labelling):
+            found.labels[file], found.probabilities[file] = magika.label(probabilities), probabilities
     return found
 
 
-def _tokens_or_label(magika: Magika, file: Path) -> Array | str:
-    try:
-        return magika.tokens(file)
-    except OSError:  # gone, or not ours to read: a directory in use has such files
-        return "unreadable"
+def label_of(error: Exception) -> str:
+    """The label of a file that was not shown to the network, for this reason."""
+    match error:
+        case NotShownError():
+            return str(error)
+        case OSError():  # gone, or not ours to read: a directory in use has such files
+            return "unreadable"
+        case _:
+            raise error
+
+
+@contextmanager
+def timed(seconds: list[float]) -> Iterator[None]:
+    """Append the seconds that the block takes."""
+    started = time.perf_counter()
+    yield
+    seconds.append(time.perf_counter() - started)
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of the comparison: seconds, of all rounds but the first."""
+
+    rounds: list[float] = field(default_factory=list)
+    reading: list[float] = field(default_factory=list)
+    running: list[float] = field(default_factory=list)
+    labelling: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float, found: Found) -> None:
+        """A round more."""
+        self.rounds.append(seconds)
+        self.reading += found.reading
+        self.running += found.running
+        self.labelling += found.labelling
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Our stream and the plain loop over the same files, in alternating rounds: files per second."""
+    """Our stream and the plain loop over the same files, in alternating rounds."""
 
     files: int
-    ours: list[float]
-    plain: list[float]
-    same_labels: bool
-    largest_difference: float
+    ours: Side = field(default_factory=Side)
+    plain: Side = field(default_factory=Side)
+    same_labels: bool = True
+    largest_difference: float = 0.0
+    figures: webnn.GraphStatistics | None = None
+    """Of our runs: how long they were queued and how long they took."""
+
+    def rates(self) -> tuple[float, float]:
+        """Files per second over all rounds, ours and the plain loop's."""
+        whole = self.files * ROUNDS
+        return whole / sum(self.ours.rounds), whole / sum(self.plain.rounds)
+
+    def ratios(self) -> list[float]:
+        """Our rate as a multiple of the plain loop's, round by round."""
+        return [plain / ours for ours, plain in zip(self.ours.rounds, self.plain.rounds, strict=True)]
 
 
 async def compare(
-    context: webnn.MLContext,
-    graph: webnn.MLGraph,
-    magika: Magika,
-    files: list[Path],
-    done: Callable[[], object] = lambda: None,
+    context: webnn.MLContext, magika: Magika, files: list[Path], done: Callable[[], object] = lambda: None
 ) -> Comparison:
     """Time both, after a round that only warms up, and hold their results together."""
     session = onnxruntime.InferenceSession(magika.file, providers=["CPUExecutionProvider"])
-    result = Comparison(len(files), [], [], same_labels=True, largest_difference=0.0)
+    graph = await build(context, magika)
+    result = Comparison(len(files))
     for warm in range(ROUNDS + 1):
+        await asyncio.sleep(RESTS)
         started = time.perf_counter()
         ours = await stream(context, graph, magika, files)
-        between = time.perf_counter()
-        plain = plain_loop(session, magika, files)
         ended = time.perf_counter()
+        await asyncio.sleep(RESTS)
+        began = time.perf_counter()
+        plain = plain_loop(session, magika, files)
         if warm:
-            result.ours.append(len(files) / (between - started))
-            result.plain.append(len(files) / (ended - between))
+            result.plain.add(time.perf_counter() - began, plain)
+            result.ours.add(ended - started, ours)
         result.same_labels &= ours.labels == plain.labels
         for file, probabilities in plain.probabilities.items():
             difference = float(np.abs(probabilities - ours.probabilities[file]).max())
             result.largest_difference = max(result.largest_difference, difference)
         done()
+    result.figures = context.statistics().graphs[-1]
     return result
 
 
@@ -258,18 +324,40 @@ def show_labels(console: Console, labels: Mapping[Path, str], directory: Path) -
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """Both throughputs, their ratio with its spread, and whether the results agree."""
-    ratios = [a / b for a, b in zip(comparison.ours, comparison.plain, strict=True)]
+    """Both rates, their ratio with its spread, where the time went, and whether the results agree."""
+    ours, plain = comparison.rates()
+    ratios, figures = comparison.ratios(), comparison.figures
+    assert figures is not None
+    table = Table(box=None, title=f"{comparison.files} files, {ROUNDS} rounds in turn", title_justify="left")
+    for column in ("", "files/s", "reading", "waiting", "network", "labelling", "network, 99 %"):
+        table.add_column(column, justify="right" if column else "left")
+    network = {"webnn": (figures.queued.median, figures.run.median, figures.run.p99)}
+    network["plain loop"] = (0.0, percentile(comparison.plain.running, 50), percentile(comparison.plain.running, 99))
+    for name, rate, side in (("webnn", ours, comparison.ours), ("plain loop", plain, comparison.plain)):
+        waiting, median, longest = network[name]
+        times = (percentile(side.reading, 50), waiting, median, percentile(side.labelling, 50), longest)
+        table.add_row(name, f"{rate:.0f}", *(shown(seconds) for seconds in times))
+    console.print(table)
     console.print(
-        f"{comparison.files} files again, {ROUNDS} rounds in turn:"
-        f" webnn {statistics.median(comparison.ours):.0f} files/s,"
-        f" plain onnxruntime loop {statistics.median(comparison.plain):.0f} files/s;"
-        f" ratio {statistics.median(ratios):.2f} [{min(ratios):.2f} .. {max(ratios):.2f}]",
+        f"webnn labels {ours / plain:.2f} times as many files per second as the plain loop over onnxruntime"
+        f" [{min(ratios):.2f} .. {max(ratios):.2f}]; several files go through at once, so that each takes longer",
         markup=False,
         highlight=False,
     )
     same = "the same labels" if comparison.same_labels else "NOT the same labels"
     console.print(f"both give {same}; probabilities differ by at most {comparison.largest_difference:.1e}")
+
+
+def percentile(seconds: Sequence[float], percent: float) -> float:
+    """Within how many seconds so many percent were done; NaN of nothing."""
+    return float(np.percentile(seconds, percent)) if seconds else math.nan
+
+
+def shown(seconds: float) -> str:
+    """Seconds in a unit that fits them."""
+    if math.isnan(seconds):
+        return "-"
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} us"
 
 
 async def main(directory: Path) -> None:
@@ -296,9 +384,7 @@ async def main(directory: Path) -> None:
             found = await stream(context, graph, magika, files, done)
             speed = len(files) / (time.perf_counter() - started)
             compared = progress.add_task("comparing", total=ROUNDS + 1, speed="")
-            comparison = await compare(
-                context, graph, magika, files[:COMPARED], lambda: progress.update(compared, advance=1)
-            )
+            comparison = await compare(context, magika, files[:COMPARED], lambda: progress.update(compared, advance=1))
     show_labels(console, found.labels, directory)
     console.print(f"{len(files)} files at {speed:.0f} files/s, streamed through {len(magika.labels)} labels' network")
     show_comparison(console, comparison)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -105,14 +106,13 @@ async def awaiting(context: webnn.MLContext, graph: webnn.MLGraph, frame: Array,
 
 
 async def streaming(context: webnn.MLContext, graph: webnn.MLGraph, frame: Array, count: int) -> Array:
-    """Frames in, results out, in order; the next frames are prepared while one is computed."""
-
-    def frames() -> Iterator[dict[str, Array]]:
-        for _ in range(count):
-            yield {"input": frame}
-
-    async for outputs in context.stream(graph, frames()):
-        result: Array = outputs["probabilities"]
+    """Frames in, results out, in order; several frames are prepared and computed side by side."""
+    frames = itertools.repeat(frame, count)
+    results = context.stream(
+        graph, frames, before=lambda frame: {"input": frame}, after=lambda outputs: outputs["probabilities"]
+    )
+    async for probabilities in results:
+        result = probabilities
     return result
 
 

@@ -1,10 +1,10 @@
-"""Where somebody speaks in a recording: Silero VAD, streamed frame by frame with its memory kept on the device.
+"""Where somebody speaks in a recording: Silero VAD, streamed frame by frame with the state that it keeps.
 
   python examples/voice_activity.py [FILE.wav] [--weights WEIGHTS]
 
-FILE.wav has 16 kHz, one channel, 16 bits. Each frame of 32 ms is written into one tensor and the probability that it
-holds speech is read from another; what the network remembers of the frames before, the state of its LSTM, goes from one
-dispatch to the next and never comes to the host.
+FILE.wav has 16 kHz, one channel, 16 bits. Its frames of 32 ms go through a stream, which gives the probability that
+each of them holds speech. The stream hands the state of the LSTM, by which the network remembers the frames before,
+from one frame to the next.
 
 WEIGHTS are `silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors` of the PyPI package `silero-vad`. They are of
 two trainings: the network is the same, the probabilities differ a little.
@@ -17,7 +17,7 @@ import asyncio
 import sys
 import time
 import wave
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,20 +112,15 @@ def frames(samples: Array) -> Iterator[Array]:
         yield padded[None, start : start + OLD + NEW]
 
 
-async def probabilities(context: webnn.MLContext, graph: webnn.MLGraph, samples: Array) -> AsyncIterator[float]:
+def probabilities(context: webnn.MLContext, graph: webnn.MLGraph, samples: Array) -> webnn.Stream[float]:
     """How likely each frame is to hold speech, in order."""
-    window = context.create_tensor([1, OLD + NEW], "float32", writable=True)
-    speech = context.create_tensor([1, 1], "float32", readable=True)
-    # A dispatch cannot write the tensor that it reads, so there are two of each and they change places.
-    states = [[context.create_tensor([1, HIDDEN], "float32") for _ in ("h", "c")] for _ in range(2)]
-    for frame in frames(samples):
-        (h, c), (next_h, next_c) = states
-        context.write_tensor(window, frame)
-        await context.dispatch(
-            graph, {"samples": window, "h": h, "c": c}, {"speech": speech, "next_h": next_h, "next_c": next_c}
-        )
-        yield (await context.read_tensor(speech)).item()
-        states.reverse()
+    return context.stream(
+        graph,
+        frames(samples),
+        before=lambda frame: {"samples": frame},
+        after=lambda outputs: float(outputs["speech"].item()),
+        state={"next_h": "h", "next_c": "c"},
+    )
 
 
 def spoken(found: Array, threshold: float = 0.5) -> Iterator[tuple[float, float]]:
