@@ -99,7 +99,7 @@ class Execution:
                         if len(times) >= FULL:
                             work.figures.count()
                         if renaming.trace is not None:
-                            renaming.trace.ran(task, began, end, on_lane=on_lane, reused=reused)
+                            renaming.trace.ran(task, began, end, on_lane, reused)
                         ended = task
                     inputs = None
                     if position < len(tasks) and spent <= budget:
@@ -148,7 +148,7 @@ class Execution:
                     if not isinstance(error, Exception) and not on_lane:
                         raise  # a Ctrl-C that came while the task ran on the user's thread
                     if renaming.trace is not None:
-                        renaming.trace.ran(task, began, self.now, on_lane=on_lane, reused=reused)
+                        renaming.trace.ran(task, began, self.now, on_lane, reused)
                     self._failed(task, error)
                     return spent + self.now - began or 1
                 end = self.now = clock()

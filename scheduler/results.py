@@ -156,7 +156,7 @@ class End(ref[Promise[Any]]):
     def outcome(self) -> str:
         """How the promise has settled, for a trace: "resolved", "cancelled", "rejected" or "forgotten"."""
         promise = self()
-        return "forgotten" if promise is None else promise._status.value
+        return "forgotten" if promise is None else promise._status._value_
 
     def forgo(self) -> None:
         """The promise was cancelled, or its deadline has passed: note that, for the case that its task is dropped."""
@@ -176,7 +176,7 @@ class End(ref[Promise[Any]]):
 class Read(End):
     """The source of a read's promise: an array of the value that a name had at the call, or `out`, filled with it."""
 
-    __slots__ = ("filled_since", "filling", "name", "out", "value")
+    __slots__ = ("asked_at", "filled_since", "filling", "name", "out", "value")
 
     name: Name
     value: Value | None
@@ -184,8 +184,10 @@ class Read(End):
     out: np.ndarray[Any, Any] | None
     filling: bool
     """Whether a thread is filling `out`."""
+    asked_at: int
+    """The time of the call. Only set if a trace was open then, as is the next one."""
     filled_since: int
-    """When that began. Set while a trace is open."""
+    """When the filling of `out` began, or 0."""
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle with the value or its error."""
@@ -241,11 +243,17 @@ class Read(End):
         self.kept = None
         if self.task is None:
             self.timeline.inline.unsettled.pop(id(self), None)
-        trace = self.timeline.trace
+        trace = self.timeline._renaming.trace
         if trace is not None and self.value is not None:
-            copied = 0 if result is None or isinstance(result.base, Lease) else result.nbytes
-            began = getattr(self, "filled_since", 0) or trace.clock()
-            trace.settled(self, self.value, began, is_run=False, copied=copied, outcome=self.outcome())
+            try:
+                asked, filled_since = self.asked_at, self.filled_since
+            except AttributeError:  # before the trace was opened
+                asked, filled_since = None, 0
+            if result is None:
+                trace.settled(self.value, asked, filled_since, 0, self.outcome())
+            else:
+                copied = 0 if result.base.__class__ is Lease else result.nbytes
+                trace.settled(self.value, asked, filled_since, copied, "resolved")
         value, self.value = self.value, None
         if value is not None and value.error is None:
             if result is None:
@@ -284,10 +292,9 @@ class Run(End):
             self.deadline.call_off()
         if result is None:
             self.forgo()
-        trace = self.timeline.trace
+        trace = self.timeline._renaming.trace
         if trace is not None and self.values is not None:
-            copied = sum(array.nbytes for array in (result or {}).values() if not isinstance(array.base, Lease))
-            trace.settled(self, self.task, trace.clock(), is_run=True, copied=copied, outcome=self.outcome())
+            trace.settled(self.task, 0, 0, 0, self.outcome() if result is None else "resolved")
         values, self.values = self.values, None
         for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:

@@ -179,13 +179,31 @@ class GraphFigures:
     Args:
         label: names the graph in statistics and traces.
         operators: the number of its operators.
+        input_bytes: the size of all inputs of a run.
+        small_bytes: the size of all outputs that `read_tensor` and `run` copy.
     """
 
-    __slots__ = ("__weakref__", "_counted", "compile_nanoseconds", "drops", "failed", "label", "operators", "times")
+    __slots__ = (
+        "__weakref__",
+        "_counted",
+        "compile_nanoseconds",
+        "drops",
+        "failed",
+        "input_bytes",
+        "label",
+        "number",
+        "operators",
+        "small_bytes",
+        "times",
+    )
 
-    def __init__(self, label: str = "", operators: int = 0) -> None:
+    def __init__(self, label: str = "", operators: int = 0, *, input_bytes: int = 0, small_bytes: int = 0) -> None:
+        self.number = -1
+        """Tells it apart in the records of a trace. Set by `Figures.add`."""
         self.label = label
         self.operators = operators
+        self.input_bytes = input_bytes
+        self.small_bytes = small_bytes
         self.failed = 0
         self.drops: dict[str, int] = {}
         self.compile_nanoseconds: int | None = None
@@ -231,10 +249,20 @@ class Figures:
     def __init__(self) -> None:
         self._graphs: weakref.WeakValueDictionary[int, GraphFigures] = weakref.WeakValueDictionary()
         self._numbers = count()
+        self.kept: dict[int, GraphFigures] | None = None
+        """By number, the figures of each graph that was alive while a trace was open; None while none is open."""
 
     def add(self, graph: GraphFigures) -> None:
         """Include the figures of `graph` as long as something refers to them."""
-        self._graphs[next(self._numbers)] = graph
+        graph.number = next(self._numbers)
+        self._graphs[graph.number] = graph
+        if self.kept is not None:
+            self.kept[graph.number] = graph
+
+    def keep(self) -> None:
+        """Keep the figures of all graphs from now on, for a trace."""
+        if self.kept is None:
+            self.kept = {graph.number: graph for graph in self.graphs()}
 
     def graphs(self) -> list[GraphFigures]:
         """The figures of each graph, oldest first."""

@@ -261,7 +261,7 @@ class Timeline:
                 task.waiters.append(source)
                 queued = True
                 if trace is not None:
-                    trace.copied(task, called, sum(array.nbytes for _, array in inputs))
+                    trace.called = called
                 renaming.submit(task)
             if timeout is not None:
                 source.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
@@ -299,7 +299,7 @@ class Timeline:
                 source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source
                 if self._renaming.trace is not None:
-                    self._renaming.trace.asked(source)
+                    source.asked_at, source.filled_since = self._clock(), 0
                 if producer is not None:
                     producer.waiters.append(source)
                 else:
@@ -476,6 +476,7 @@ class Timeline:
     def start_trace(self, sink: Sink) -> Recorder:
         """Append a record of everything that happens from now on to `sink`. Its elements: see `Recorder`."""
         with self._lock:
+            self.figures.keep()
             self._recorder.attach(sink)
             self._renaming.trace = self._recorder
         return self._recorder
@@ -485,7 +486,7 @@ class Timeline:
         with self._lock:
             self._recorder.detach(sink)
             if not self._recorder.sinks:
-                self._renaming.trace = None
+                self._renaming.trace = self.figures.kept = None
 
     @property
     def statistics(self) -> Statistics:

@@ -8,23 +8,25 @@ The first element of a record is its kind, and says what the others are:
 
 | kind | elements |
 | --- | --- |
-| COPIED | called, track, task, bytes |
-| QUEUED | called, queued, track, task, figures, inputs, outputs |
-| RAN | began, ended, track, task, figures, queued, on a lane, reused buffers |
-| ENDED | at, track, task, figures, queued, state, reason |
+| QUEUED | called, queued, track, task, graph, inputs, outputs |
+| RAN | began, ended, track, task, graph, queued, on a lane, reused buffers |
+| ENDED | at, track, task, graph, queued, state, reason |
 | WROTE | began, ended, track, value, bytes, how |
-| ASKED | at, track, read |
-| SETTLED | began, ended, track, read, task or value, is a run, bytes copied, outcome |
-| COMPILED | began, ended, track, figures, error |
+| SETTLED | asked, filled since, ended, track, task or value, bytes copied, outcome |
+| COMPILED | began, ended, track, graph, error |
 | NOTED | task, name, content |
 | SPENT | began, ended, track, name, content |
 | AWAITED | began, ended, track, name, content |
 
-Times are the timeline's clock in nanoseconds, a track is a number in `Recorder.tracks`. Tasks, values and reads are
-their `id`: a record must not hold them, since then buffers would be used that are free without the trace. An `id` is
-given anew to a later object, which is no ambiguity: all records of an object come after the one that introduces it, and
-before that of the next object with the same `id`. To that end QUEUED and WROTE are recorded under the timeline's lock.
-The values that COPIED has made are the inputs of the task of the next QUEUED alone, and have no records.
+Times are the timeline's clock in nanoseconds, a track is a number in `Recorder.tracks`, a graph one in `Figures.kept`.
+Tasks and values are their `id`: a record must not hold them, since buffers would then be in use that are free without
+the trace. It holds numbers and texts alone, which the garbage collector need not look at. An `id` is given anew to a
+later object, which is no ambiguity: all records of an object come after the one that introduces it, and before that of
+the next object with the same `id`. To that end QUEUED and WROTE are recorded under the timeline's lock.
+
+In QUEUED, `called` is 0 for a dispatch. A run has copied its inputs since `called`, and these values have no records.
+Inputs and outputs are an `id` if there is one, else a tuple. In SETTLED, `asked` is 0 for the outputs of a run, and
+None if it was before the trace; `filled since` is 0 if nothing was filled.
 
 To record something else: a fact about a task with `note`, something that takes a thread's time with `spent`, something
 that a task of an event loop awaits with `awaited`.
@@ -41,10 +43,8 @@ from webnn.scheduler.task import Task
 from webnn.scheduler.value import Value
 
 __all__ = [
-    "ASKED",
     "AWAITED",
     "COMPILED",
-    "COPIED",
     "ENDED",
     "NOTED",
     "QUEUED",
@@ -60,12 +60,10 @@ __all__ = [
 
 Record = tuple[Any, ...]
 
-COPIED: Final = "copied"
 QUEUED: Final = "queued"
 RAN: Final = "ran"
 ENDED: Final = "ended"
 WROTE: Final = "wrote"
-ASKED: Final = "asked"
 SETTLED: Final = "settled"
 COMPILED: Final = "compiled"
 NOTED: Final = "noted"
@@ -95,6 +93,8 @@ class Recorder:
         """The name of each thread that has recorded something."""
         self._threads = threading.local()
         self.add: Callable[[Record], object] = self._add_to_all
+        self.called = 0
+        """When the call began that is about to queue a task, whose inputs it has copied. Guarded by the lock."""
 
     def attach(self, sink: Sink) -> None:
         """Append every record to `sink` from now on."""
@@ -112,44 +112,50 @@ class Recorder:
         for sink in self.sinks:
             sink.append(record)
 
-    def track(self) -> int:
-        """The number of the calling thread's track."""
-        try:
-            number: int = self._threads.number
-        except AttributeError:
-            number = self._threads.number = len(self.tracks)
-            self.tracks.append(threading.current_thread().name)
+    def _track(self) -> int:
+        """The number of the calling thread's track. Only the first time of a thread: a call costs too much."""
+        number = self._threads.number = len(self.tracks)
+        self.tracks.append(threading.current_thread().name)
         return number
 
     # Called with the timeline's lock.
 
-    def copied(self, task: Task, called: int, size: int) -> None:
-        """A call that began at `called` has copied so many bytes for `task`, which it is about to queue."""
-        self.add((COPIED, called, self.track(), id(task), size))
-
     def queued(self, task: Task) -> None:
         """`task` is being queued."""
-        inputs = tuple([id(value) for value in task.inputs])
-        outputs = tuple([id(value) for value in task.outputs])
-        called, figures = task.queued_at, task.work.figures
-        self.add((QUEUED, called, self.clock(), self.track(), id(task), figures, inputs, outputs))
+        try:
+            track = self._threads.number
+        except AttributeError:
+            track = self._track()
+        inputs, outputs, graph = task.inputs, task.outputs, task.work.figures.number
+        made: int | tuple[int, ...] = id(outputs[0]) if len(outputs) == 1 else tuple(map(id, outputs))
+        read: int | tuple[int, ...] = id(inputs[0]) if len(inputs) == 1 else tuple(map(id, inputs))
+        self.add((QUEUED, self.called, task.queued_at, track, id(task), graph, read, made))
+        self.called = 0
 
-    def ran(self, task: Task, began: int, ended: int, *, on_lane: bool, reused: int) -> None:
+    def ran(self, task: Task, began: int, ended: int, on_lane: bool, reused: int) -> None:
         """`task` has run, with or without success, and so many of its output buffers had been in use before."""
-        self.add((RAN, began, ended, self.track(), id(task), task.work.figures, task.queued_at, on_lane, reused))
+        try:
+            track = self._threads.number
+        except AttributeError:
+            track = self._track()
+        self.add((RAN, began, ended, track, id(task), task.work.figures.number, task.queued_at, on_lane, reused))
 
     def ended(self, task: Task, reason: str) -> None:
         """`task` has failed, or was dropped or cancelled."""
+        try:
+            track = self._threads.number
+        except AttributeError:
+            track = self._track()
         state = task.state.name.lower()
-        self.add((ENDED, self.clock(), self.track(), id(task), task.work.figures, task.queued_at, state, reason))
+        self.add((ENDED, self.clock(), track, id(task), task.work.figures.number, task.queued_at, state, reason))
 
     def wrote(self, value: Value, began: int, copied: int, how: str = "") -> None:
         """`value` was made by a call that began at `began`, and has copied so many bytes."""
-        self.add((WROTE, began, self.clock(), self.track(), id(value), copied, how))
-
-    def asked(self, read: object) -> None:
-        """A program has called `read_tensor`."""
-        self.add((ASKED, self.clock(), self.track(), id(read)))
+        try:
+            track = self._threads.number
+        except AttributeError:
+            track = self._track()
+        self.add((WROTE, began, self.clock(), track, id(value), copied, how))
 
     def note(self, task: Task, name: str, content: object) -> None:
         """A fact about `task`: JSON that is shown with it."""
@@ -157,25 +163,38 @@ class Recorder:
 
     # Called with it or without it.
 
-    def settled(self, read: object, source: object, began: int, *, is_run: bool, copied: int, outcome: str) -> None:
-        """A promise of a value, or of the outputs of a task if `is_run`, has settled."""
-        self.add((SETTLED, began, self.clock(), self.track(), id(read), id(source), is_run, copied, outcome))
+    def settled(self, source: object, asked: int | None, filled_since: int, copied: int, outcome: str) -> None:
+        """A promise of a value, or of the outputs of a task, has settled."""
+        try:
+            track = self._threads.number
+        except AttributeError:
+            track = self._track()
+        self.add((SETTLED, asked, filled_since, self.clock(), track, id(source), copied, outcome))
 
     def compiled(self, figures: GraphFigures, began: int, error: str = "") -> None:
         """A graph has been compiled, or could not be."""
-        self.add((COMPILED, began, self.clock(), self.track(), figures, error))
+        self._add_span(COMPILED, began, figures.number, error)
 
     def spent(self, name: str, began: int, **content: object) -> None:
         """The calling thread has spent the time since `began` on something else: JSON that is shown with it."""
-        self.add((SPENT, began, self.clock(), self.track(), name, content))
+        self._add_span(SPENT, began, name, content)
 
     def awaited(self, name: str, began: int, **content: object) -> None:
         """A task of an event loop has waited since `began`, while others may have used its thread."""
-        self.add((AWAITED, began, self.clock(), self.track(), name, content))
+        self._add_span(AWAITED, began, name, content)
+
+    def _add_span(self, kind: str, began: int, *elements: object) -> None:
+        try:
+            track = self._threads.number
+        except AttributeError:
+            track = self._track()
+        self.add((kind, began, self.clock(), track, *elements))
 
 
 def reusable(outputs: Sequence[Value]) -> int:
     """How many of these values will get a buffer that is idle now."""
+    if len(outputs) == 1:
+        return 1 if outputs[0].shelf.views else 0
     many, taken = 0, dict[int, int]()
     for value in outputs:
         shelf = value.shelf

@@ -13,6 +13,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput, Replaced
 from webnn.memory.allocator import HostAllocator
 from webnn.memory.buffer import View
+from webnn.memory.lease import SMALL as SMALL_ARRAY
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import SteppedLane, ThreadLane
 from webnn.scheduler.promise import Promise
@@ -155,8 +156,10 @@ class Rig:
             self.clock.now += nanoseconds
             return function(*inputs)
 
-        work = (Work if measured else Unmeasured)(outputs * self.shelf.size, GraphFigures(label, 1))
-        self.timeline.figures.add(work.figures)
+        size = self.shelf.descriptor.byte_length
+        figures = GraphFigures(label, 1, input_bytes=size, small_bytes=outputs * size if size <= SMALL_ARRAY else 0)
+        self.timeline.figures.add(figures)
+        work = (Work if measured else Unmeasured)(outputs * self.shelf.size, figures)
         self.works.append(work)
         if cost is not None:
             work.cost = cost

@@ -517,6 +517,8 @@ class Programs:
             self.drops()
             self.failures()
             rig.dispatch(self.cheap, [rig.name()], rig.name())
+            rig.dispatch(rig.work("two", lambda a: (a, a), cost=CHEAP, outputs=2), [self.x], [self.y, self.z])
+            self.keep(rig.read(self.z)).done()
             recorder.note(next(iter(rig.timeline._renaming.live)), "why", "a test")
             recorder.spent("something", recorder.clock())
             for name in [rig.name() for _ in range(20)]:

@@ -8,10 +8,8 @@ from typing import Any, Final, Literal
 
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.trace import (
-    ASKED,
     AWAITED,
     COMPILED,
-    COPIED,
     ENDED,
     NOTED,
     QUEUED,
@@ -27,7 +25,7 @@ __all__ = ["Kind", "TraceEvent", "events_of"]
 Kind = Literal["task", "write", "read", "compile", "wait", "other"]
 
 MERELY_QUEUED: Final = "queued"
-"""The outcome of tasks and reads that had not ended when the trace was closed."""
+"""The outcome of tasks that had not ended when the trace was closed."""
 
 
 @dataclass(slots=True)
@@ -64,15 +62,18 @@ class TraceEvent:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def events_of(records: Iterable[Record], tracks: Sequence[str], origin: int) -> list[TraceEvent]:
+def events_of(
+    records: Iterable[Record], tracks: Sequence[str], graphs: Mapping[int, GraphFigures], origin: int
+) -> list[TraceEvent]:
     """The events that `records` tell of, in the order in which they were recorded first.
 
     Args:
         records: of one trace, in the order in which they were appended.
         tracks: the names of the threads.
+        graphs: the figures of each graph, by number.
         origin: the time when the trace was opened.
     """
-    reading = _Reading(tracks, origin)
+    reading = _Reading(tracks, graphs, origin)
     for record in records:
         reading.take(record)
     reading.explain_waiting()
@@ -82,25 +83,21 @@ def events_of(records: Iterable[Record], tracks: Sequence[str], origin: int) -> 
 class _Reading:
     """The events so far, and the objects that later records may name by their `id`."""
 
-    def __init__(self, tracks: Sequence[str], origin: int) -> None:
+    def __init__(self, tracks: Sequence[str], graphs: Mapping[int, GraphFigures], origin: int) -> None:
+        self._graphs = graphs
         self.events: list[TraceEvent] = []
         self._tracks = _told_apart(tracks)
         self._origin = origin
         self._tasks: dict[int, TraceEvent] = {}
         self._values: dict[int, TraceEvent] = {}
-        self._reads: dict[int, TraceEvent] = {}
-        self._copies: dict[int, tuple[int, int]] = {}
-        """When the calls were made that have copied the inputs of a task, and how many bytes."""
         self._compilations: dict[int, TraceEvent] = {}
-        self._graphs: dict[int, GraphFigures] = {}
+        self._graph_of: dict[int, int] = {}
         """The graph of each task, by the number of its event."""
         self._takers: Mapping[str, Callable[[Record], None]] = {
-            COPIED: self._copied,
             QUEUED: self._queued,
             RAN: self._ran,
             ENDED: self._ended,
             WROTE: self._wrote,
-            ASKED: self._asked,
             SETTLED: self._settled,
             COMPILED: self._compiled,
             NOTED: self._noted,
@@ -119,46 +116,46 @@ class _Reading:
     def _since(self, time: int) -> int:
         return time - self._origin
 
-    def _copied(self, record: Record) -> None:
-        _, called, _, task, size = record
-        self._copies[task] = called, size
-
     def _queued(self, record: Record) -> None:
-        _, called, queued, track, task, figures, inputs, outputs = record
-        copied = 0
-        if task in self._copies:
-            called, copied = self._copies.pop(task)
-            inputs = ()
-        event = self._tasks[task] = self._event("task", figures.label)
-        event.called, event.call_ended, event.call_track = self._since(called), self._since(queued), self._tracks[track]
-        made_by = [self._values[value].number for value in inputs if value in self._values]
-        event.after = tuple(dict.fromkeys(made_by))
-        event.details |= {"operators": figures.operators, "outcome": MERELY_QUEUED}
-        self._graphs[event.number] = figures
-        if copied:
-            event.details["bytes copied"] = copied
-        for value in outputs:
+        _, called, queued, track, task, graph, inputs, outputs = record
+        event = self._tasks[task] = self._task_of(graph)
+        event.called, event.call_track = self._since(called or queued), self._tracks[track]
+        event.call_ended = self._since(queued)
+        if called:
+            event.details["bytes copied"] = self._figures(graph).input_bytes
+        else:
+            made_by = [self._values[value].number for value in _several(inputs) if value in self._values]
+            event.after = tuple(dict.fromkeys(made_by))
+        for value in _several(outputs):
             self._values[value] = event
 
-    def _task(self, task: int, figures: GraphFigures, queued: int) -> TraceEvent:
+    def _task(self, task: int, graph: int, queued: int) -> TraceEvent:
         """The event of a task, which may have been queued before the trace was opened."""
         event = self._tasks.get(task)
         if event is None:
-            event = self._tasks[task] = self._event("task", figures.label)
+            event = self._tasks[task] = self._task_of(graph)
             event.called = self._since(queued)
-            event.details |= {"operators": figures.operators, "outcome": MERELY_QUEUED}
-            self._graphs[event.number] = figures
+        return event
+
+    def _figures(self, graph: int) -> GraphFigures:
+        return self._graphs.get(graph) or GraphFigures("a graph")
+
+    def _task_of(self, graph: int) -> TraceEvent:
+        figures = self._figures(graph)
+        event = self._event("task", figures.label)
+        event.details |= {"operators": figures.operators, "outcome": MERELY_QUEUED}
+        self._graph_of[event.number] = graph
         return event
 
     def _ran(self, record: Record) -> None:
-        _, began, ended, track, task, figures, queued, on_lane, reused = record
-        event = self._task(task, figures, queued)
+        _, began, ended, track, task, graph, queued, on_lane, reused = record
+        event = self._task(task, graph, queued)
         event.began, event.ended, event.track = self._since(began), self._since(ended), self._tracks[track]
         event.details |= {"outcome": "done", "where": "lane" if on_lane else "inline", "reused buffers": reused}
 
     def _ended(self, record: Record) -> None:
-        _, at, track, task, figures, queued, state, reason = record
-        event = self._task(task, figures, queued)
+        _, at, track, task, graph, queued, state, reason = record
+        event = self._task(task, graph, queued)
         event.details |= {"outcome": state, "reason": reason}
         if event.ended is None:
             event.ended, event.track = self._since(at), self._tracks[track]
@@ -171,28 +168,26 @@ class _Reading:
         if how == "in place":
             event.details["in place"] = True
 
-    def _asked(self, record: Record) -> None:
-        _, at, track, read = record
-        event = self._reads[read] = self._event("read", "read")
-        event.called, event.call_track = self._since(at), self._tracks[track]
-        event.details["outcome"] = MERELY_QUEUED
-
     def _settled(self, record: Record) -> None:
-        _, began, ended, track, read, source, is_run, copied, outcome = record
-        event = None if is_run else self._reads.pop(read, None)
-        if event is None:
-            event = self._event("read", "result" if is_run else "read")
-        event.began, event.ended, event.track = self._since(began), self._since(ended), self._tracks[track]
+        _, asked, filled_since, ended, track, source, copied, outcome = record
+        is_run = asked == 0
+        event = self._event("read", "result" if is_run else "read", track)
+        event.began, event.ended = self._since(filled_since or ended), self._since(ended)
+        event.details |= {"bytes copied": copied, "outcome": outcome}
         made_by = (self._tasks if is_run else self._values).get(source)
         if made_by is not None:
             event.after = (made_by.number,)
-            if is_run:
-                event.called = made_by.called
-        event.details |= {"bytes copied": copied, "outcome": outcome}
+        if not is_run:
+            event.called = None if asked is None else self._since(asked)
+        elif made_by is not None:
+            event.called = made_by.called
+            if outcome == "resolved":
+                event.details["bytes copied"] = self._figures(self._graph_of[made_by.number]).small_bytes
 
     def _compiled(self, record: Record) -> None:
-        _, began, ended, track, figures, error = record
-        event = self._compilations[id(figures)] = self._event("compile", f"compile {figures.label}", track)
+        _, began, ended, track, graph, error = record
+        figures = self._figures(graph)
+        event = self._compilations[graph] = self._event("compile", f"compile {figures.label}", track)
         event.began, event.ended = self._since(began), self._since(ended)
         event.details["operators"] = figures.operators
         if error:
@@ -221,7 +216,7 @@ class _Reading:
             waited: dict[str, float] = {}
             ready = event.called
             needed = [self.events[number - 1] for number in event.after]
-            compilation = self._compilations.get(id(self._graphs[event.number]))
+            compilation = self._compilations.get(self._graph_of[event.number])
             if compilation is not None:
                 needed.append(compilation)
             for each in sorted(needed, key=lambda each: each.ended or 0):
@@ -232,6 +227,10 @@ class _Reading:
             turn = "a lane" if event.details.get("where") == "lane" else "its turn"
             waited[turn] = (event.began - ready) / 1000
             event.details["waited us"] = waited
+
+
+def _several(ids: int | tuple[int, ...]) -> tuple[int, ...]:
+    return ids if isinstance(ids, tuple) else (ids,)
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

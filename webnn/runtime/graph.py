@@ -24,6 +24,7 @@ from webnn.graph.explanation import Explanation
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
+from webnn.memory.lease import SMALL
 from webnn.runtime.device import Device
 from webnn.runtime.narrow import NarrowExecutable
 from webnn.runtime.saving import SAVERS, registered
@@ -78,7 +79,13 @@ class MLGraph(Unpicklable):
         self._feeds = [
             (name, shelf, shelf.descriptor.dtype, shelf.descriptor.shape) for name, shelf in self._input_shelves
         ]
-        self._figures = GraphFigures(f"{', '.join(graph.inputs)} -> {', '.join(graph.outputs)}", len(graph.nodes))
+        sizes = [operand.descriptor.byte_length for operand in graph.outputs.values()]
+        self._figures = GraphFigures(
+            f"{', '.join(graph.inputs)} -> {', '.join(graph.outputs)}",
+            len(graph.nodes),
+            input_bytes=sum(operand.descriptor.byte_length for operand in graph.inputs.values()),
+            small_bytes=sum(size for size in sizes if size <= SMALL),
+        )
         device.timeline.figures.add(self._figures)
         self._work = Work(sum(shelf.size for _, shelf in self._output_shelves), self._figures)
         self._explanation: Explanation | None = None

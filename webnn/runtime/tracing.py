@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
@@ -15,6 +16,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.events import TraceEvent, events_of
 from webnn.runtime.trace_format import trace_json
+from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.trace import Record
 
@@ -48,6 +50,7 @@ class Trace(Unpicklable):
         self._target = None if target is None else _checked("trace", target)
         self._records: list[Record] = []
         self._tracks: list[str] = []
+        self._graphs: Mapping[int, GraphFigures] = {}
         self._process = os.getpid()
         self._origin: int | None = None
         self._is_open = False
@@ -59,6 +62,9 @@ class Trace(Unpicklable):
         self._is_open = True
         self._origin = recorder.clock()
         self._tracks = recorder.tracks
+        kept = self._timeline.figures.kept
+        assert kept is not None
+        self._graphs = kept
         return self
 
     def __exit__(
@@ -74,7 +80,7 @@ class Trace(Unpicklable):
         """The events so far, in the order in which they began to concern the timeline: a new list at each call."""
         if self._origin is None:
             raise InvalidStateError("trace: it was not opened: with context.trace() as trace")
-        return events_of(list(self._records), list(self._tracks), self._origin)
+        return events_of(list(self._records), list(self._tracks), dict(self._graphs), self._origin)
 
     def save(self, target: TraceTarget) -> None:
         """Write the events as JSON for https://ui.perfetto.dev or chrome://tracing.
