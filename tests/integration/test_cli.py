@@ -276,3 +276,85 @@ def test_the_page_is_dark_where_the_browser_is(browser_program: str, page: Path,
         assert browser.value(paper) == "rgb(22, 24, 28)"
         browser.click(*middle(browser, "#theme"))
         assert browser.value(paper) == "rgb(251, 251, 250)"
+
+
+# The page of a trace.
+
+
+@pytest.fixture(scope="module")
+def trace_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trace")
+    (folder / f"perceptron{SUFFIX}").write_text("perceptron", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.READERS, SUFFIX, models.Reader("tests.drafts:read_draft", ("shapes",)))
+        words = ["--runs", "30", "--cold", "--html", str(folder / "trace.html"), "--json"]
+        assert main(["trace", str(folder / f"perceptron{SUFFIX}"), *words]) == 0
+    return folder / "trace.html"
+
+
+def test_the_page_of_a_trace_shows_every_event_and_asks_for_nothing_else(browser: Browser, trace_page: Path) -> None:
+    browser.open(trace_page.as_uri())
+    assert browser.value("events.filter((e) => e.kind === 'task').length") == 30
+    assert "30 done" in browser.value("document.getElementById('figures').textContent")
+    assert browser.value("new Set(bars.map((bar) => bar.event.number)).size === events.length")
+    coloured = "[...pen.getImageData(0, 0, canvas.width, canvas.height).data].filter((v, i) => i % 4 === 0 && v > 235)"
+    browser.wait_for(f"canvas.width > 500 && {coloured}.length > 1000")
+    panel = browser.value("document.getElementById('panel').textContent")
+    assert "Where the time went" in panel
+    assert "running" in panel
+    assert {address for address in browser.requests if not address.startswith("data:")} == {trace_page.as_uri()}
+    assert browser.complaints == []
+    shot = os.environ.get("WEBNN_SCREENSHOTS")
+    if shot:
+        browser.screenshot(Path(shot) / "trace.png")
+
+
+def test_a_click_on_the_page_of_a_trace_tells_about_an_event(browser: Browser, trace_page: Path) -> None:
+    browser.open(trace_page.as_uri())
+    place = "(() => { const bar = runBar.get(events.find((e) => e.kind === 'task').number);"
+    place += " look(bar.began - 5 * (bar.ended - bar.began), bar.ended + 5 * (bar.ended - bar.began));"
+    place += " const area = canvas.getBoundingClientRect();"
+    place += " return [area.x + (x(bar.began) + x(bar.ended)) / 2, area.y + y(bar) + 8]; })()"
+    at = browser.value(place)
+    browser.click(*at)
+    number = browser.value("canvas.dataset.selected")
+    panel = browser.value("document.getElementById('panel').textContent")
+    assert browser.value(f"byNumber.get({number}).kind") == "task"
+    for part in ("took", "outcomedone", "waited for", "used by"):
+        assert part in panel
+    browser.click(*middle(browser, "#panel .link"))
+    assert browser.value("canvas.dataset.selected") != number
+    browser.key("ArrowRight")
+    browser.key("Escape")
+    assert browser.value("canvas.dataset.selected") == ""
+    assert browser.complaints == []
+
+
+def test_the_page_of_a_trace_zooms_moves_and_fits(browser: Browser, trace_page: Path) -> None:
+    browser.open(trace_page.as_uri())
+    browser.key("0")
+    span = browser.value("to - from")
+    at = middle(browser, "#canvas")
+    under = browser.value(f"at({at[0]} - canvas.getBoundingClientRect().x)")
+    browser.scroll(*at, -300)
+    browser.wait_for(f"to - from < {span * 0.8}")
+    assert browser.value(f"at({at[0]} - canvas.getBoundingClientRect().x)") == pytest.approx(under, rel=0.01)
+    before = browser.value("from")
+    browser.drag(at, (at[0] - 120, at[1]))
+    assert browser.value("from") > before
+    browser.key("0")
+    assert browser.value("to - from") == pytest.approx(span)
+    browser.click(*middle(browser, "#arrows"))
+    assert browser.value("document.getElementById('arrows').getAttribute('aria-pressed')") == "true"
+    assert browser.complaints == []
+
+
+def test_the_page_of_a_trace_is_dark_where_the_browser_is(
+    browser_program: str, trace_page: Path, tmp_path: Path
+) -> None:
+    with Browser(browser_program, tmp_path / "dark", dark=True) as browser:
+        browser.open(trace_page.as_uri())
+        corner = "(draw(), [...pen.getImageData(0, canvas.height - 1, 1, 1).data.slice(0, 3)])"
+        assert browser.value(corner) == [22, 24, 28]
+        browser.click(*middle(browser, "#theme"))
+        assert browser.value(corner) == [251, 251, 250]

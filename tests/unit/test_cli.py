@@ -20,10 +20,13 @@ pytest.importorskip("rich")
 
 import webnn
 from tests.drafts import SUFFIX
+from tests.scripted import double, filled
+from tests.trace_format import problems
 from webnn.cli import main as entry
 from webnn.cli import models
 from webnn.cli.output import counted
 from webnn.cli.program import COMMANDS, main
+from webnn.cli.tracing import summary
 
 
 @pytest.fixture(autouse=True)
@@ -533,6 +536,55 @@ def test_clearing_the_cache_touches_nothing_that_is_not_its_own(
         (tmp_path / "project" / name).write_text("{}")
     assert answer(capsys, "cache", "clear", "--dir", str(tmp_path))["removed"] == []
     assert len([path for path in (tmp_path / "project").rglob("*") if path.is_file()]) == 3
+
+
+# trace.
+
+
+def test_trace_says_where_the_time_went(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    data = answer(capsys, "trace", draft("perceptron"), "--runs", "5", "-o", "run.json", "--html", "run.html")
+    (graph,) = data["graphs"]
+    assert data["tasks"] == {"done": 5}
+    assert (graph["name"], graph["runs"], graph["compile_ms"]) == ("perceptron", 5, None)
+    assert 0 < graph["run_ms"]["median"] <= graph["whole_ms"]["median"] <= graph["whole_ms"]["p99"]
+    assert sum(data["shares"].values()) == pytest.approx(1)
+    assert data["files"] == ["run.json", "run.html"]
+    assert problems(json.loads(Path("run.json").read_text())) == []
+    page = Path("run.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(src|href)\s*=\s*["']?(?!data:,)\w""", page.partition("<script id")[0])
+    assert main(["trace", "perceptron.draft", "--runs", "5", "--html", "run.html"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"running +[\d.]+ %", printed)
+    assert re.search(r"runs: 5 done; [\d.]+ k?B copied; \d output buffers? reused", printed)
+    assert printed.endswith("wrote run.html\n")
+
+
+def test_a_cold_trace_has_the_compilation(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    data = answer(capsys, "trace", draft("perceptron"), "--runs", "1", "--depth", "1", "--cold")
+    assert data["graphs"][0]["compile_ms"] > 0
+    assert "compile" in {kind for thread in data["threads"] for kind in thread["kinds_ms"]}
+
+
+def test_a_trace_that_cannot_be_written_is_an_error(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = answer(capsys, "trace", draft("perceptron"), "-o", "nowhere/run.json", code=1)["error"]["message"]
+    assert "nowhere/run.json" in message
+
+
+def test_the_summary_of_a_trace_counts_what_was_not_run() -> None:
+    with webnn.ML().create_context(backend="arrays") as context, context.trace() as trace:
+        graph = double(context)
+        promises = [context.run(graph, {"x": filled(i)}) for i in range(4)]
+        for promise in promises[1:]:
+            promise.cancel()
+        promises[0].result()
+        context.destroy()
+    figures = summary(trace.events)
+    assert sum(figures["tasks"].values()) == 4
+    assert figures["tasks"].get("dropped (cancelled)", 0) + figures["tasks"]["done"] == 4
+    assert summary([])["tasks"] == {}
 
 
 # view.

@@ -15,7 +15,7 @@ from typing import Any
 
 from webnn.runtime.events import TraceEvent
 
-__all__ = ["trace_json"]
+__all__ = ["trace_json", "track_names"]
 
 JSON = dict[str, Any]
 
@@ -28,7 +28,7 @@ def trace_json(events: Sequence[TraceEvent], *, process: int, title: str) -> JSO
         process: the process id.
         title: what the process is called.
     """
-    tracks = _tracks(events)
+    tracks = track_names(events)
     numbers = {name: number for number, name in enumerate(tracks, 1)}
     timed = [
         *_slices(events, numbers),
@@ -45,7 +45,7 @@ def trace_json(events: Sequence[TraceEvent], *, process: int, title: str) -> JSO
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
 
-def _tracks(events: Sequence[TraceEvent]) -> list[str]:
+def track_names(events: Sequence[TraceEvent]) -> list[str]:
     """The names of the threads: those of the program as they come up, then the lanes, then the build thread."""
     found = dict.fromkeys(name for event in events for name in (event.call_track, event.track) if name is not None)
 
@@ -88,7 +88,8 @@ def _slices(events: Sequence[TraceEvent], numbers: dict[str, int]) -> Iterator[J
 
 
 def _slice(name: str, category: str, began: int, ended: int) -> JSON:
-    return {"ph": "X", "name": name, "cat": category, "ts": began / 1000, "dur": (ended - began) / 1000}
+    length = max(ended - began, 1)  # an arrow cannot begin or end at a slice without a length
+    return {"ph": "X", "name": name, "cat": category, "ts": began / 1000, "dur": length / 1000}
 
 
 def _arrows(events: Sequence[TraceEvent], numbers: dict[str, int]) -> Iterator[JSON]:

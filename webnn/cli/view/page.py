@@ -14,16 +14,16 @@ from webnn.cli.output import finite
 __all__ = ["page"]
 
 
-def page(drawing: Mapping[str, Any]) -> str:
-    """The page for the data that `webnn.cli.view.drawing` made."""
+def page(drawing: Mapping[str, Any], kind: str = "page") -> str:
+    """The page for the data that `webnn.cli.view.drawing` made, or another kind of page: "trace"."""
     folder = files("webnn.cli.view")
     # Only "<" could end a script element; JSON can escape it.
     data = json.dumps(finite(drawing), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "TITLE": escape(str(drawing["title"])),
-        "STYLE": folder.joinpath("page.css").read_text(encoding="utf-8"),
-        "SCRIPT": folder.joinpath("page.js").read_text(encoding="utf-8"),
+        "STYLE": "".join(folder.joinpath(f"{name}.css").read_text(encoding="utf-8") for name in ("common", kind)),
+        "SCRIPT": folder.joinpath(f"{kind}.js").read_text(encoding="utf-8"),
         "DATA": data,
     }
-    markup = folder.joinpath("page.html").read_text(encoding="utf-8")
+    markup = folder.joinpath(f"{kind}.html").read_text(encoding="utf-8")
     return re.sub("%([A-Z]+)%", lambda place: parts[place[1]], markup)
