@@ -121,8 +121,6 @@ class Backend(ABC):
     """Compiles graphs for one kind of device."""
 
     name: ClassVar[str]
-    composites: ClassVar[Collection[str]] = ()
-    """The composites that it lowers itself, as `webnn.graph.composites` calls them. All others reach it expanded."""
     device_type: DeviceType = "cpu"
     in_place: ClassVar[InPlace] = NOTHING_IN_PLACE
     """The operators that its executables run in place. `Executable.in_place` says where they do."""
@@ -140,6 +138,11 @@ class Backend(ABC):
     def support_limits(self) -> LimitsTable:
         """The supported types and ranks: the specification's table, or less (`webnn.graph.limits.narrowed`)."""
         return narrowed(ALGORITHM_GAPS)
+
+    @property
+    def composites(self) -> Collection[str]:
+        """The composites that it lowers itself, as `webnn.graph.composites` calls them; all others are expanded."""
+        return ()
 
     @property
     def preferred_input_layout(self) -> Literal["nchw", "nhwc"]:

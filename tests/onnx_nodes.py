@@ -29,7 +29,15 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
-COMPOSED = {"ScatterElements", "ScatterND", "TopK"}
+COMPOSED = {
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "ScatterElements",
+    "ScatterND",
+    "TopK",
+}
 """Operators that the importer makes composites of."""
 
 

@@ -151,3 +151,16 @@ def quantize_linear(node: Node, model: Model) -> None:
     not_below = model.emit("GreaterOrEqual", [sum, lowest])
     clamped = model.emit("Where", [not_below, model.emit("Min", [sum, highest]), lowest])
     _give(model.cast(clamped, zero_point.data_type), values, node, model)
+
+
+@lowerings.lowers("dynamic_quantize_linear")
+def dynamic_quantize_linear(node: Node, model: Model) -> None:
+    """One `DynamicQuantizeLinear`."""
+    model.emit_many("DynamicQuantizeLinear", [model[node["input"]]], node.outputs)
+
+
+@lowerings.lowers("matmul_integer")
+def matmul_integer(node: Node, model: Model) -> None:
+    """One `MatMulInteger`, which runtimes combine with the operators around it."""
+    operands = (node.get(name) for name in ("a", "b", "a_zero_point", "b_zero_point"))
+    model.emit("MatMulInteger", ["" if x is None else model[x] for x in operands], to=node.output)

@@ -25,6 +25,7 @@ from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold_limit
 from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
+from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
@@ -45,6 +46,8 @@ _LAID_OUT_ANEW: Final = frozenset(
 )
 """Operators that the higher levels of optimisation make faster, convolutions up to 2.5 times."""
 
+_COMPOSITES: Final = frozenset({"dynamic_quantize_linear", "scatter_reduce_elements", "scatter_reduce_nd", "top_k"})
+
 STORED: Final = "model.onnx"
 """The file that an optimised model is stored in; its weights are beside it."""
 _STORED_WEIGHTS: Final = "session.optimized_model_external_initializers"
@@ -55,7 +58,11 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     in_place: ClassVar[InPlace] = IN_PLACE
-    composites: ClassVar[Collection[str]] = frozenset({"scatter_reduce_elements", "scatter_reduce_nd", "top_k"})
+
+    @property
+    def composites(self) -> Collection[str]:
+        """Those with a kernel; and products of integers, where they are exact."""
+        return _COMPOSITES | {"matmul_integer"} if integer_products_are_exact() else _COMPOSITES
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Run the passes, lower to ONNX and make a session; large constants are read in place, or from their files."""

@@ -21,7 +21,7 @@ def work(graph: Graph) -> int:
 def _node_work(node: Node) -> int:
     results = sum(output.descriptor.element_count for output in node.outputs)
     match node.op:
-        case "matmul" | "gemm":
+        case "matmul" | "gemm" | "matmul_integer":
             shape = node["a"].shape
             depth = shape[-2] if node.attributes.get("a_transpose") else shape[-1]
         case "conv2d" | "conv_transpose2d":
@@ -29,6 +29,8 @@ def _node_work(node: Node) -> int:
         case "gru" | "lstm" | "gru_cell" | "lstm_cell":
             steps: int = node.attributes.get("steps", 1)
             return results + steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
+        case "multi_head_attention":
+            depth = 2 * node["key"].shape[1]
         case _:
             depth = 1
     return results * depth

@@ -15,6 +15,8 @@ from webnn.backends.null import NullBackend
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
+from webnn.graph.composites import attention, integer_products, scatter_reduce
+from webnn.graph.composites import top_k as top_k_module
 from webnn.graph.composites.composite import COMPOSITES, expanded
 from webnn.graph.composites.scatter_reduce import REDUCTIONS, scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
@@ -22,7 +24,7 @@ from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.operator import OPERATORS, default_label
 
-NATIVE = OnnxRuntimeBackend.composites
+NATIVE = OnnxRuntimeBackend().composites
 SCORES = np.random.default_rng(0).integers(0, 9, (3, 20)).astype(np.float32)
 
 
@@ -41,6 +43,7 @@ def ops(graph: Graph) -> set[str]:
 
 def test_onnxruntime_lowers_every_composite() -> None:
     """The importer makes those that it lists, and its passes make the others."""
+    assert {attention, integer_products, scatter_reduce, top_k_module}  # they fill the table
     assert set(NATIVE) <= set(COMPOSITES)
     assert all(name in lowerings for name in COMPOSITES)
     assert not set(COMPOSITES) & set(OPERATORS)
@@ -49,7 +52,7 @@ def test_onnxruntime_lowers_every_composite() -> None:
 @pytest.mark.parametrize("backend", [ArraysBackend, NullBackend])
 def test_a_backend_that_lists_no_composites_gets_operators(backend: Any) -> None:
     assert ops(top_5(NATIVE)) == {"top_k"}
-    assert ops(top_5(backend.composites)) <= set(OPERATORS)
+    assert ops(top_5(backend().composites)) <= set(OPERATORS)
 
 
 def test_an_expansion_computes_what_the_kernel_computes() -> None:
@@ -139,3 +142,26 @@ def test_the_largest_integers_are_sorted_without_a_sign(largest: bool) -> None:
     order = [2, 0, 3] if largest else [1, 3, 0]
     assert found["places"].tolist() == order
     assert found["values"].tolist() == x[order].tolist()
+
+
+def test_the_largest_integers_are_multiplied_exactly() -> None:
+    """On processors that clip sums of two products to 16 bits, by floats."""
+    x, y = np.full((2, 64), 255, np.uint8), np.full((64, 3), 127, np.int8)
+    y[:, 1] = -128
+    builder = direct_builder(composites=NATIVE)
+    product = integer_products.integer_product(builder, builder.input("x", x.shape, "uint8"), builder.constant(y))
+    graph = builder.build({"y": product})
+    for each in (graph, expanded(graph)):
+        found = run_graph(each, {"x": x}, OnnxRuntimeBackend())["y"]
+        np.testing.assert_array_equal(found, x.astype(np.int32) @ y.astype(np.int32))
+
+
+def test_integers_are_multiplied_as_floats_where_the_processor_clips_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    from webnn.backends.onnxruntime import backend as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "integer_products_are_exact", lambda: False)
+    composites = OnnxRuntimeBackend().composites
+    assert "matmul_integer" not in composites
+    builder = direct_builder(composites=composites)
+    x, y = (builder.input(name, [2, 2], "int8") for name in "xy")
+    assert "matmul" in ops(builder.build({"z": integer_products.integer_product(builder, x, y)}))

@@ -15,10 +15,10 @@ from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.linear_quantization import (
     dequantized,
     dequantized_input,
-    dynamically_quantized,
     quantized,
 )
 from webnn.formats.onnx.patterns.onnx_operator import onnx_operator, onnx_operator_outputs
+from webnn.graph.composites.integer_products import dynamically_quantized
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -162,7 +162,7 @@ def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
 
     The hidden state, which ONNX Runtime rounds after each step, is not rounded.
     """
-    x, scale, zero_point = dynamically_quantized(node, node.operand(0))
+    x, scale, zero_point = dynamically_quantized(node.builder, node.operand(0))
     weights = [_floats_of_weights(node, 1, 8), _floats_of_weights(node, 2, 10)]
     others = [node.optional(i) if node.known(i) is None else node.known(i) for i in range(3, 8)]
     inputs = [dequantized(node, x, scale, zero_point), *weights, *others]

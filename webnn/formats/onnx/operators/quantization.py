@@ -20,9 +20,9 @@ from webnn.formats.onnx.patterns.linear_quantization import (
     UINT8,
     broadcastable,
     dequantized,
-    dynamically_quantized,
     quantized,
 )
+from webnn.graph.composites.integer_products import dynamically_quantized
 from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.operand import MLOperand
 
@@ -98,4 +98,4 @@ def _quantized_dtype(node: OnnxNode) -> np.dtype[Any]:
 @imports("DynamicQuantizeLinear")
 def dynamic_quantize_linear(node: OnnxNode) -> Imported:
     """Quantization by the largest and smallest element."""
-    return list(dynamically_quantized(node, node.operand(0)))
+    return list(dynamically_quantized(node.builder, node.operand(0)))

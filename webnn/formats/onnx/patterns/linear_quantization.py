@@ -15,7 +15,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.patterns.folded_movement import expanded, reshaped
 from webnn.graph.operand import MLOperand
 
-__all__ = ["UINT8", "broadcastable", "dequantized", "dequantized_input", "dynamically_quantized", "quantized"]
+__all__ = ["UINT8", "broadcastable", "dequantized", "dequantized_input", "quantized"]
 
 UINT8: Final = np.dtype(np.uint8)
 
@@ -103,16 +103,3 @@ def quantized(
 def dequantized_input(node: OnnxNode, index: int, *, axis: int = 0) -> MLOperand:
     """Input `index` dequantized, with the next two inputs as its scale and zero point."""
     return dequantized(node, node.operand(index), node.operand(index + 1), node.optional(index + 2), axis=axis)
-
-
-def dynamically_quantized(node: OnnxNode, x: MLOperand) -> tuple[MLOperand, MLOperand, MLOperand]:
-    """`x` quantized to uint8 over its range, which includes 0; with its scale and zero point, both scalars."""
-    b = node.builder
-    largest = b.clamp(b.reduce_max(x), min_value=0.0)
-    smallest = b.clamp(b.reduce_min(x), max_value=0.0)
-    span = b.sub(largest, smallest)
-    scale = b.div(span, node.scalar(x, 255.0))
-    scale = b.where(b.equal(span, node.scalar(x, 0.0)), node.scalar(x, 1.0), scale)
-    zero = b.round_even(b.clamp(b.neg(b.div(smallest, scale)), min_value=0.0, max_value=255.0))
-    zero_point = b.cast(zero, "uint8")
-    return quantized(node, x, scale, zero_point), scale, zero_point

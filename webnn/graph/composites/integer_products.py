@@ -1,0 +1,186 @@
+"""Exact products of 8-bit integers, which WebNN lacks, and the quantization in front of them.
+
+A float32 holds integers up to 2**24. If a sum of products can be larger, one factor is split into digits of so few bits
+that no sum exceeds the limit; the sums of the digits are then added as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.errors import NotSupportedError
+from webnn.graph.composites.composite import Builder, compose, composite
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+
+__all__ = ["Factor", "dynamically_quantized", "exact_product", "factor", "has_integer_products", "integer_product"]
+
+_EXACT: Final = 1 << 24
+
+
+def has_integer_products(b: Builder) -> bool:
+    """Whether the backend of the builder multiplies integers itself, and exactly."""
+    return "matmul_integer" in b._host.composites
+
+
+def integer_product(
+    b: Builder, x: MLOperand, y: MLOperand, x_zero: MLOperand | None = None, y_zero: MLOperand | None = None
+) -> MLOperand:
+    """The matrix product of `x - x_zero` and `y - y_zero` in int32, of int8 or uint8 of rank 2 or more.
+
+    `x_zero` has one element, `y_zero` one element or one for each column of `y`.
+    """
+    operands = {"a": x, "b": y}
+    if x_zero is not None:
+        operands["a_zero_point"] = x_zero
+    if y_zero is not None:
+        operands["b_zero_point"] = y_zero
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    output = MLOperandDescriptor("int32", [*batch, x.shape[-2], y.shape[-1]])
+    return compose(b, "matmul_integer", operands, [output])[0]
+
+
+@composite
+def matmul_integer(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Products of floats that are exact, cast to int32."""
+    x, y = node["a"], node["b"]
+    left = factor(b, x, node.get("a_zero_point"), x.rank - 2)
+    right = factor(b, y, node.get("b_zero_point"), y.rank - 1)
+    product, _ = exact_product(
+        b,
+        left,
+        right,
+        lambda digit: b.matmul(left.operand, digit),
+        terms=x.shape[-1],
+        summed=(y.rank - 2,),
+        where=node.where,
+    )
+    return [product]
+
+
+def dynamically_quantized(b: Builder, x: MLOperand) -> list[MLOperand]:
+    """`x` in float32 quantized to uint8 over its range and 0; with its scale and its zero point, both scalars."""
+    outputs = [
+        MLOperandDescriptor("uint8", x.shape),
+        MLOperandDescriptor("float32", ()),
+        MLOperandDescriptor("uint8", ()),
+    ]
+    return compose(b, "dynamic_quantize_linear", {"input": x}, outputs)
+
+
+@composite
+def dynamic_quantize_linear(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """By the largest and smallest element."""
+    x = node["input"]
+
+    def number(value: float) -> MLOperand:
+        return b.constant("float32", value)
+
+    largest = b.clamp(b.reduce_max(x), min_value=0.0)
+    smallest = b.clamp(b.reduce_min(x), max_value=0.0)
+    span = b.sub(largest, smallest)
+    scale = b.where(b.equal(span, number(0.0)), number(1.0), b.div(span, number(255.0)))
+    zero = b.round_even(b.clamp(b.neg(b.div(smallest, scale)), min_value=0.0, max_value=255.0))
+    zero_point = b.cast(zero, "uint8")
+    aligned = [b.reshape(parameter, [1] * x.rank) for parameter in (scale, zero_point)]
+    return [b.quantize_linear(x, *aligned), scale, zero_point]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A factor minus its zero point, as floats."""
+
+    operand: MLOperand
+    largest: int
+    """The largest possible absolute value."""
+    known: np.ndarray[Any, Any] | None = None
+
+
+def factor(b: Builder, x: MLOperand, zero_point: MLOperand | None, axis: int) -> Factor:
+    """`x` minus its zero point, of which there may be one for each index of `axis`.
+
+    By cast and sub: onnxruntime would fuse dequantize_linear into a product that may saturate.
+    """
+    known = _integers(x)
+    bounds = np.iinfo(x.descriptor.dtype)
+    low, high = int(bounds.min), int(bounds.max)
+    if zero_point is None:
+        return Factor(b.cast(x, "float32"), max(high, -low), known)
+    if zero_point.rank == 1 and zero_point.shape[0] > 1:
+        shape = [zero_point.shape[0] if i == axis else 1 for i in range(x.rank)]
+        constant = zero_point.constant
+        zero_point = b.reshape(zero_point, shape) if constant is None else b.constant(constant.reshape(shape))
+    zeros = _integers(zero_point)
+    operand = b.sub(b.cast(x, "float32"), b.cast(zero_point, "float32"))
+    if zeros is None:
+        return Factor(operand, high - low)
+    largest = max(high - int(zeros.min()), int(zeros.max()) - low)
+    return Factor(operand, largest, None if known is None else known - zeros)
+
+
+def _integers(operand: MLOperand) -> np.ndarray[Any, Any] | None:
+    return None if operand.constant is None else operand.constant.astype(np.int32)
+
+
+def exact_product(
+    b: Builder,
+    left: Factor,
+    right: Factor,
+    product: Callable[[MLOperand], MLOperand],
+    *,
+    terms: int,
+    summed: tuple[int, ...],
+    where: str,
+) -> tuple[MLOperand, MLOperand | None]:
+    """The product of `left`, to which `product` is bound, and `right`, in int32; and in float32 if that holds it.
+
+    It sums `terms` products, over the axes `summed` of `right`.
+    """
+
+    def is_exact(largest: int, known: np.ndarray[Any, Any] | None) -> bool:
+        if left.largest * terms * largest <= _EXACT:
+            return True  # whatever the elements are, so that large weights need not be read
+        return known is not None and left.largest * int(np.abs(known).sum(summed, np.int64).max(initial=0)) <= _EXACT
+
+    if is_exact(right.largest, right.known):
+        floats = product(right.operand)
+        return b.cast(floats, "int32"), floats
+    bits = (_EXACT // max(left.largest * terms, 1)).bit_length() - 1
+    if bits < 1:
+        raise NotSupportedError(
+            f"{where}: its sums of {terms} products of integers are too large to be computed exactly"
+        )
+    base = 1 << bits
+    rest, rest_known, largest, weight, total = right.operand, right.known, right.largest, 1, None
+    while True:
+        last = is_exact(largest, rest_known)
+        if last:
+            digit, digit_known = rest, rest_known
+        elif rest_known is not None:
+            digit, digit_known = rest, rest_known & (base - 1)
+            rest_known = rest_known >> bits
+        else:
+            higher = b.floor(b.linear(rest, alpha=1 / base))
+            digit, digit_known, rest = b.sub(rest, b.linear(higher, alpha=base)), None, higher
+        if digit_known is not None:
+            digit = b.cast(b.constant(_narrow(digit_known)), "float32")
+        part = b.cast(product(digit), "int32")
+        part = part if weight == 1 else b.mul(part, b.constant("int32", weight))
+        total = part if total is None else b.add(total, part)
+        if last:
+            return total, None
+        largest, weight = -(-largest // base), weight * base
+
+
+def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The integers as int8 or uint8 if they fit."""
+    for dtype in (np.int8, np.uint8):
+        bounds = np.iinfo(dtype)
+        if bounds.min <= array.min(initial=0) and array.max(initial=0) <= bounds.max:
+            return array.astype(dtype)
+    return array
