@@ -226,9 +226,10 @@ class Streaming:
             before: called with each item; returns the inputs. As all functions here, it is called on several threads at
                 once, unless `state` is given or `depth` is 1.
             after: called with the outputs of each run, by name; returns the result.
-            depth: the most items that are taken from the source and whose results were not given, at least 1. The
-                default is twice the number of cores; more, if the work on an item takes less than a quarter of a
-                millisecond; and 1 with `policy="latest"`.
+            depth: the most items that are taken from the source and whose results were not given, at least 1. By
+                default as many are in progress as there are cores, one waits for each four of these, and results
+                are kept ready up to four times the number of cores; more, if the work on an item takes little.
+                With `policy="latest"` it is 1.
             ordered: whether results come in the order of their items, or as soon as they are there.
             policy: "all" takes an item from the source when there is room for it. "latest" takes items as they come,
                 and when a place is free, begins the newest one and leaves out those before: for cameras.

@@ -28,12 +28,12 @@ import weakref
 from asyncio import CancelledError
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import copy_context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from webnn.errors import ContextLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
-from webnn.runtime.streaming.window import Failure, Item, Window
+from webnn.runtime.streaming.window import OVERDUE, Failure, Item, Window
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import Promise, abandon, resolve
 
@@ -178,8 +178,10 @@ class Iteration:
         """Work on items until there will be no more."""
         window = self.window
         while True:
+            patience: float | None = None
             with self._lock:
-                item = window.begin(time.perf_counter_ns())
+                now = time.perf_counter_ns()
+                item = window.begin(now)
                 hires = self._wake()  # there may be room, and more to do
                 over = window.is_over
                 done = item is None and window.ended and not window.waiting
@@ -187,6 +189,7 @@ class Iteration:
                     self._workers -= 1
                 elif item is None:
                     self._idle += 1
+                    patience = OVERDUE / 1e9 if window.is_held_back(now) else None
                 changed = self._changed if over else None
             if hires:
                 self.hire()
@@ -196,7 +199,16 @@ class Iteration:
                 self._tell(changed)
                 return
             else:
-                self._tokens.get()
+                self._wait(patience)
+
+    def _wait(self, patience: float | None) -> None:
+        """Wait for a token, at most for `patience` seconds."""
+        try:
+            self._tokens.get(timeout=patience)
+        except Empty:
+            with self._lock:
+                if self._idle:  # else there is a token now, which wakes a worker once more than needed
+                    self._idle -= 1
 
     def _do(self, item: Item) -> None:
         """Work on an item that was begun."""
@@ -287,7 +299,7 @@ class Iteration:
                 break
             self._do(item)
         if window.waiting:
-            self._hand_over()
+            self._hand_over(held_back=True)
         return True
 
     async def pump(self) -> None:
@@ -347,10 +359,10 @@ class Iteration:
                 return  # the source's thread does it
         self._hand_over()
 
-    def _hand_over(self) -> None:
-        """Let a worker begin what waits."""
+    def _hand_over(self, *, held_back: bool = False) -> None:
+        """Let a worker begin what waits; also if that is held back for now, so that it begins as soon as it may."""
         with self._lock:
-            hires = self._wake()
+            hires = self._wake(held_back=held_back)
         if hires:
             self.hire()
 
@@ -372,9 +384,10 @@ class Iteration:
                     self._changed = None
             resolve(changed, None)
 
-    def _wake(self, *, consumed: bool = False) -> bool:
-        """Wake who can go on; `consumed`: the consumer is about to take a result. Returns whether to call `hire`.
+    def _wake(self, *, consumed: bool = False, held_back: bool = False) -> bool:
+        """Wake who can go on. Returns whether to call `hire`.
 
+        With `consumed`, the consumer is about to take a result. With `held_back`, items wait that are.
         Called under the lock. Settling the promise of a task there is fine: it only schedules the task.
         """
         window = self.window
@@ -384,11 +397,11 @@ class Iteration:
             if self._room_again is not None:
                 again, self._room_again = self._room_again, None
                 resolve(again, None)
-        if window.waiting and window.in_progress < window.places:
+        if window.waiting and (held_back or window.has_place(time.perf_counter_ns())):
             if self._idle:
                 self._tokens.put(None)
                 self._idle -= 1
-            elif self._workers < window.places and not consumed:
+            elif self._workers < window.width and not consumed:
                 self._workers += 1
                 return True
         return False

@@ -7,7 +7,7 @@ Invariants:
 - An item that was taken is in exactly one place: `waiting`, under way, in `ready`, given to the consumer, or counted as
   dropped.
 - Waiting, under way and ready together are at most `depth`, and one more that waits if only the latest item counts.
-- No more items are in progress at once than `places`.
+- No more items are in progress at once than `width`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ __all__ = ["Failure", "Item", "StreamStatistics", "Window"]
 
 CHEAP: Final = 300_000
 """Nanoseconds of work on an item. Below that, a second thread costs more than it gains."""
+OVERDUE: Final = 4 * CHEAP
+"""Nanoseconds after which an item that is in progress does not hold back the others, even if most items are cheap."""
 READY: Final = 1_000_000
 """Nanoseconds of work that may wait for the consumer, if the stream chooses the depth: so many results come in one go
 that waking the consumer costs little for each."""
+AHEAD: Final = 4
+"""Items in progress for each item that waits, if the stream chooses the depth. One that waits keeps a worker from
+waiting for the source; more than that would only grow old."""
 MOST_READY: Final = 64
 """The most items under way if the stream chooses the depth."""
 
@@ -92,7 +97,7 @@ class Window:
         deadline: int | None = None,
     ) -> None:
         self._depth = depth
-        self._width = width
+        self.width = width
         self._ordered = ordered
         self._latest = latest
         self._deadline = deadline
@@ -100,8 +105,7 @@ class Window:
         """Items that were taken and not begun, oldest first."""
         self.ready: deque[Any] = deque()
         """Results that the consumer has not got, in the order in which it gets them. It takes them from the left."""
-        self.in_progress = 0
-        """The number of items that were begun and have not finished."""
+        self._begun: dict[Item, int] = {}  # those in progress, with the time at which they were begun; oldest first
         self.ended = False
         """Whether no more items are taken."""
         self.error: BaseException | None = None
@@ -119,27 +123,38 @@ class Window:
         if self._depth is not None:
             return self._depth
         cheap = MOST_READY if 0 < self.cost * MOST_READY < READY else int(READY / self.cost) if self.cost else 0
-        return max(2 * self._width, cheap)
+        return max(4 * self.width, cheap)
+
+    @property
+    def in_progress(self) -> int:
+        """The number of items that were begun and have not finished."""
+        return len(self._begun)
 
     @property
     def is_cheap(self) -> bool:
-        """Whether the work on an item is so little that one thread does it best."""
+        """Whether the work on an item is so little, on average, that one thread does it best."""
         return 0 < self.cost < CHEAP
 
-    @property
-    def places(self) -> int:
-        """The most items that may be in progress now."""
-        return 1 if self.is_cheap else self._width
+    def has_place(self, now: int) -> bool:
+        """Whether another item may be in progress."""
+        begun = self._begun
+        if not begun:
+            return True
+        if len(begun) >= self.width:
+            return False
+        return not self.is_cheap or now - next(iter(begun.values())) > OVERDUE
+
+    def is_held_back(self, now: int) -> bool:
+        """Whether an item waits that may begin when one in progress is overdue."""
+        return bool(self.waiting) and len(self._begun) < self.width and not self.has_place(now)
 
     @property
     def has_room(self) -> bool:
         """Whether another item may be taken from the source."""
-        return self._latest or len(self.waiting) + self._held < self.depth
-
-    @property
-    def may_begin(self) -> bool:
-        """Whether `begin` may give an item."""
-        return bool(self.waiting) and self.in_progress < self.places and (not self._latest or self._held < self.depth)
+        waiting = len(self.waiting)
+        if self._depth is None and waiting >= max(1, self.width // AHEAD) and not self.is_cheap:
+            return False
+        return self._latest or waiting + self._held < self.depth
 
     @property
     def is_over(self) -> bool:
@@ -162,19 +177,19 @@ class Window:
 
     def begin(self, now: int) -> Item | None:
         """The next item to work on, if there is one and a place is free."""
-        while self.may_begin:
+        while self.waiting and self.has_place(now) and (not self._latest or self._held < self.depth):
             item = self.waiting.popleft()
             if self._deadline is not None and now - item.arrived > self._deadline:
                 self._late += 1
                 continue
             self._line.append(item)
-            self.in_progress += 1
+            self._begun[item] = now
             return item
         return None
 
     def finish(self, item: Item, outcome: Any, spent: int, *, failed: bool = False) -> None:
         """The work on `item` took `spent` nanoseconds. An outcome that is a `Failure` ends the stream in its place."""
-        self.in_progress -= 1
+        del self._begun[item]
         self._measured(spent)
         if failed:
             self._failed += 1
@@ -195,9 +210,9 @@ class Window:
         self._finished += 1
 
     def _measured(self, spent: int) -> None:
-        """Falls at once and rises slowly, since work that takes longer was often interrupted."""
-        known = self.cost
-        self.cost = known + (spent - known) / 16 if 0 < known < spent else float(max(spent, 1))
+        """Falls faster than it rises: the first items may wait until the graph is compiled."""
+        difference = spent - self.cost
+        self.cost = max(1.0, self.cost + difference / (4 if difference < 0 else 8) if self.cost else float(spent))
 
     # The end.
 
