@@ -12,6 +12,7 @@ import webnn
 from tests.direct import direct_builder
 from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.errors import ValidationError
+from webnn.graph import in_place
 from webnn.graph.donation import ARITHMETIC, InPlace, graph_donations
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
@@ -173,7 +174,10 @@ SHAPES: tuple[list[int], ...] = ([], [1], [7], [3, 5], [64, 1000], [2, 3, 4, 5, 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("op", sorted(ARITHMETIC))
-def test_arithmetic_in_place_gives_the_same_bits(op: str, shape: list[int], backend: Backend) -> None:
+def test_arithmetic_in_place_gives_the_same_bits(
+    op: str, shape: list[int], backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_place, "SMALL", 0)
     if op not in backend.in_place.pointwise:
         pytest.skip(f"{backend.name} does not run {op} in place for every data type")
     generator = np.random.default_rng(0)
@@ -187,6 +191,16 @@ def test_arithmetic_in_place_gives_the_same_bits(op: str, shape: list[int], back
             feeds = {f"x{i}": (generator.standard_normal(s) * 4 + 9).astype(data_type) for i, s in enumerate(shapes)}
             expected = outputs_in_place(graph, feeds, backend, pairs=False)
             np.testing.assert_array_equal(outputs_in_place(graph, feeds, backend, pairs=True)["y"], expected["y"])
+
+
+@pytest.mark.parametrize(("count", "outputs"), [(1023, []), (1024, [0])])
+def test_small_results_of_arithmetic_are_not_worth_a_decision_in_every_run(
+    count: int, outputs: list[int], backend: Backend
+) -> None:
+    b: Any = direct_builder(backend)
+    graph = b.build(arithmetic("neg", [[count]], "float32")(b))
+    found = backend.compile(graph, CompileOptions(), Cancellation()).in_place
+    assert [pair.output for pair in found] == (outputs if "neg" in backend.in_place.pointwise else [])
 
 
 @pytest.mark.parametrize("data_type", ["float32", "float16", "int32", "uint8", "int64"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,7 +12,12 @@ from webnn.graph.donation import Donation
 from webnn.graph.ir import Graph
 from webnn.graph.scattered import Index, Scattered, scattered
 
-__all__ = ["InPlaceOutput", "Replaced", "in_place_outputs", "pair_numbers"]
+__all__ = ["SMALL", "InPlaceOutput", "Replaced", "in_place_outputs", "pair_numbers"]
+
+
+SMALL: Final = 4096
+"""Bytes. Below this, operators that compute each element from those at its place are not run in place: writing the
+output elsewhere costs less than deciding about its memory in every run. Scatters are, since they would copy it all."""
 
 
 class Replaced:
@@ -53,11 +58,12 @@ class InPlaceOutput:
 
 
 def in_place_outputs(graph: Graph, donations: Sequence[Donation]) -> tuple[InPlaceOutput, ...]:
-    """The donations of `graph` by number."""
+    """The donations of `graph` by number that are worth their while in a run."""
     equal: dict[object, Replaced] = {}
     return tuple(
         InPlaceOutput(*numbers, donation.is_scatter, _replaced(graph, donation, equal) if donation.is_scatter else None)
         for donation, numbers in zip(donations, pair_numbers(graph, donations), strict=True)
+        if donation.is_scatter or graph.outputs[donation.output].descriptor.byte_length >= SMALL
     )
 
 
