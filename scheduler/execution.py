@@ -19,13 +19,13 @@ from typing import Final
 from webnn.errors import MLError, UnknownError
 from webnn.graph.arguments import described
 from webnn.memory.buffer import View
+from webnn.memory.lease import SMALL
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.donation import Donation
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
-from webnn.scheduler.statistics import FULL
 from webnn.scheduler.task import Task
 from webnn.scheduler.trace import reusable
 
@@ -65,6 +65,8 @@ class Execution:
         self.cores = cores
         self.clock = clock
         self.donation = Donation(pool.allocator.host_array if pool.allocator.is_host else None)
+        self._small = SMALL if pool.allocator.is_host else -1
+        """Bytes of all results of a task that are copied under the lock, as small writes are."""
         self.now = 0
         """When the last task ended, or a later reading of the clock. Not guarded: any thread may update it."""
         self.run_on_lanes = 0
@@ -94,12 +96,15 @@ class Execution:
                         if widths is not None:
                             self.cores.ended(task, took)
                         renaming.finish(task, outputs, on_lane=on_lane)
-                        times = work.figures.times
-                        times += (task.queued_at, began, end)
-                        if len(times) >= FULL:
-                            work.figures.count()
+                        figures = work.figures
+                        figures.runs += 1
+                        if figures.runs >= figures.wanted:
+                            figures.ran(task.queued_at, began, end)
                         if renaming.trace is not None:
                             renaming.trace.ran(task, began, end, on_lane, reused)
+                        elif work.byte_length <= self._small:
+                            for waiter in task.waiters:
+                                waiter.collect(renaming.release)
                         ended = task
                     inputs = None
                     if position < len(tasks) and spent <= budget:

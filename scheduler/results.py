@@ -6,7 +6,7 @@ thread. A result that is lent takes over the source's hold on the value.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
@@ -89,6 +89,9 @@ class End(ref[Promise[Any]]):
         promise._source = self
 
     # Called when the task ends, or the context.
+
+    def collect(self, release: Callable[[Value], None]) -> None:
+        """Copy the results of the task, which are small and available, and `release` them. There are none."""
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle with its result or error."""
@@ -176,7 +179,7 @@ class End(ref[Promise[Any]]):
 class Read(End):
     """The source of a read's promise: an array of the value that a name had at the call, or `out`, filled with it."""
 
-    __slots__ = ("asked_at", "filled_since", "filling", "name", "out", "value")
+    __slots__ = ("asked_at", "filled_since", "filling", "name", "out", "result", "value")
 
     name: Name
     value: Value | None
@@ -188,11 +191,25 @@ class Read(End):
     """The time of the call. Only set if a trace was open then, as is the next one."""
     filled_since: int
     """When the filling of `out` began, or 0."""
+    result: np.ndarray[Any, Any] | None
+    """The copy that was made when the task ended, if the value is small."""
+
+    def collect(self, release: Callable[[Value], None]) -> None:
+        """Copy the value, which is small and available, and `release` it."""
+        value = self.value
+        if self.out is None and value is not None and (view := value.view) is not None:
+            self.result = lend(self.timeline.host_array(view))
+            value, self.value = self.value, None  # one step: `let_go` may come on another thread
+            if value is not None:
+                release(value)
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle with the value or its error."""
         promise = self()
         if promise is None or promise._status is not PENDING:
+            return
+        if self.result is not None:
+            promise._settle(RESOLVED, self.result, None)
             return
         value = self.value
         if self.out is None and value is not None and (view := value.view) is not None:
@@ -267,7 +284,7 @@ class Read(End):
 class Run(End):
     """The source of the promise of a run without tensors: its outputs by name."""
 
-    __slots__ = ("deadline", "outputs", "values")
+    __slots__ = ("deadline", "outputs", "result", "values")
 
     outputs: Sequence[tuple[str, Shelf]]
     """The names and shelves of the outputs."""
@@ -275,9 +292,26 @@ class Run(End):
     """The values of the outputs, with a hold on each."""
     deadline: Deadline | None
     """The deadline after which the promise is rejected, if there is one."""
+    result: dict[str, np.ndarray[Any, Any]] | None
+    """The copies that were made when the task ended, if the outputs are small."""
+
+    def collect(self, release: Callable[[Value], None]) -> None:
+        """Copy the outputs, which are small and available, and `release` them."""
+        host_array, outputs = self.timeline.host_array, {}
+        for (name, _), value in zip(self.outputs, self.values or (), strict=False):
+            if value.view is None:
+                return
+            outputs[name] = lend(host_array(value.view))
+        self.result = outputs
+        values, self.values = self.values, None  # one step: `let_go` may come on another thread
+        for value in values or ():
+            release(value)
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The outputs are available: settle."""
+        if self.result is not None:
+            promise._settle(RESOLVED, self.result, None)
+            return
         host_array, outputs = self.timeline.host_array, {}
         for (name, _), value in zip(self.outputs, self.values or (), strict=False):
             if value.view is None:  # another thread was faster

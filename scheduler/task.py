@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -44,6 +44,10 @@ MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
 
 class Waiter(Protocol):
     """An object that is told when a task has ended."""
+
+    def collect(self, release: Callable[[Value], None]) -> None:
+        """Copy the results of the task, which are small and available, and `release` them. Called under the lock."""
+        ...
 
     def task_ended(self, task: Task) -> None:
         """Called without the timeline's lock, on the thread that ended the task. After an interrupt, called again."""

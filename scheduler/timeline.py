@@ -256,7 +256,8 @@ class Timeline:
                 task.queued_at = self._clock()
                 promise: Promise[Any] = Promise()
                 source = Run(promise, self.discard)
-                source.outputs, source.values, source.deadline = outputs, task.outputs, None
+                source.outputs, source.values = outputs, task.outputs
+                source.deadline = source.result = None
                 source.begin(promise, self, task)
                 task.waiters.append(source)
                 queued = True
@@ -295,6 +296,7 @@ class Timeline:
                 source.name = name  # one by one: four at once would build a tuple
                 source.value = value
                 source.out = out
+                source.result = None
                 source.filling = False
                 source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source

@@ -15,7 +15,7 @@ from tests.scripted import double, filled
 from tests.stepped import LOST, Rig, broken
 from webnn import Histogram
 from webnn.errors import ValidationError
-from webnn.scheduler.statistics import FULL, GraphFigures
+from webnn.scheduler.statistics import CHEAP, EXACT, FULL, GraphFigures
 
 
 def histogram_of(nanoseconds: list[int]) -> Histogram:
@@ -78,6 +78,21 @@ def test_the_list_of_times_stays_short() -> None:
         rig.run_all()
         assert len(work.figures.times) < FULL
     assert work.figures.snapshot().runs == FULL // 3 + 10
+
+
+def test_all_runs_are_counted_and_of_many_cheap_ones_some_are_timed() -> None:
+    rig = Rig()
+    work, x, y = rig.work("cheap", nanoseconds=1001), rig.name(1), rig.name()
+    dear = rig.work("dear", nanoseconds=CHEAP)
+    for _ in range(1000):
+        for each in (work, dear):
+            rig.dispatch(each, [x], y)
+            rig.run_all()
+    figures = work.figures.snapshot()
+    assert figures.runs == 1000
+    assert EXACT < figures.run.count < EXACT + 744 // 8
+    assert figures.run.median == pytest.approx(1.001e-6, rel=0.07)
+    assert dear.figures.snapshot().run.count == 1000
 
 
 def test_drops_are_counted_by_their_reason() -> None:
