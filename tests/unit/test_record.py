@@ -54,8 +54,11 @@ def compiled(context: webnn.MLContext) -> None:
 
 def merge(context: webnn.MLContext, program: webnn.Program) -> None:
     """Replay the program until its dispatches are merged."""
-    for _ in range(record.MEASURED + 1):
+    for _ in range(record.MEASURED):
         context.replay(program).finished().result()
+    for graph in program._graphs:
+        graph._work.cost = 1000  # on a busy machine it may be measured as expensive
+    context.replay(program).finished().result()
     compiled(context)
 
 
@@ -473,7 +476,7 @@ def test_expensive_dispatches_are_left_alone() -> None:
         context.replay(program)
         assert read(context, names[5]) == 48
         cheap._work.cost, dear._work.cost = 1000, 10 * record.FUSED_COST
-        for _ in range(record.MEASURED):
+        for _ in range(record.DOUBTED):
             dear._work.cost = 10 * record.FUSED_COST
             context.replay(program)
         compiled(context)
@@ -552,6 +555,7 @@ def test_a_merged_graph_that_is_slower_than_the_single_ones_is_given_up(
         context.replay(program).finished().result()
     assert program.tasks == tasks
     assert program._stage is record.SETTLED
+    assert len(program._fused) == 2 - tasks
 
 
 def test_a_merged_graph_that_has_never_run_is_not_judged(context: webnn.MLContext) -> None:
@@ -620,10 +624,35 @@ def test_the_numbers_of_a_program_stay_what_they_are_when_it_is_merged(context: 
         np.testing.assert_array_equal(context.read_tensor(name).result(), array)
 
 
-@pytest.mark.parametrize(("given", "cost", "threads"), [(0, 1.0, 1), (0, record.ONE_THREAD, 0), (3, 1.0, 3)])
-def test_graphs_of_small_dispatches_are_compiled_for_one_thread(given: int, cost: float, threads: int) -> None:
+@pytest.mark.parametrize(("given", "threads"), [(0, 1), (3, 3)])
+def test_merged_graphs_are_compiled_for_one_thread_unless_the_context_says_otherwise(given: int, threads: int) -> None:
     with webnn.ML().create_context(backend="arrays", threads=given) as context:
-        names = tensors(context, 3)
-        program = chain(context, double(context), names)
-        context.replay(program).finished().result()
-        assert program._merged([0, 1], [1.0, cost]).graph._options.threads == threads
+        program = chain(context, double(context), tensors(context, 3))
+        merge(context, program)
+        assert program._fused[0].graph._options.threads == threads
+
+
+def test_a_dispatch_that_seemed_expensive_is_looked_at_again(context: webnn.MLContext) -> None:
+    graph = double(context)
+    program = chain(context, graph, tensors(context, 3))
+    graph._work.cost = record.FUSED_COST  # as on a busy machine
+    program._replays = record.MEASURED
+    program._advance()
+    compiled(context)
+    assert (program.tasks, program._stage) == (2, record.MEASURING)
+    graph._work.cost = 1000
+    program._advance()
+    compiled(context)
+    assert program.tasks == 1
+
+
+def test_a_dispatch_that_is_expensive_is_left_alone_in_the_end(context: webnn.MLContext) -> None:
+    graph = double(context)
+    program = chain(context, graph, tensors(context, 3))
+    graph._work.cost = record.FUSED_COST
+    for _ in range(record.DOUBTED):
+        program._advance()
+    assert program._stage is record.MEASURING
+    program._advance()
+    compiled(context)
+    assert (program.tasks, program._stage) == (2, record.SETTLED)

@@ -214,7 +214,7 @@ class MLGraph(Unpicklable):
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
                 self._fail(work, _explained(error, device.backend.name))
             return False
-        options = device.backend.narrow_options(self._graph, device.options)
+        options = device.backend.narrow_options(self._graph, self._options)
         if options is not None:
             self._narrow = NarrowExecutable(device, self._graph, options)
             work.widths = Widths(self._narrow.start)

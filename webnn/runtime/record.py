@@ -41,11 +41,10 @@ _log = logging.getLogger("webnn")
 
 MEASURED: Final = 3
 """Replays after which the costs of the graphs are taken as known. First runs are slower than later ones."""
-FUSED_COST: Final = 100_000
-"""Nanoseconds. A dispatch that costs more gains too little from being merged with others."""
-ONE_THREAD: Final = 50_000
-"""Nanoseconds. If each dispatch costs less, so does each operator, and a second thread would only cost time. The
-backend sees the sum of the work, and cannot know."""
+DOUBTED: Final = 32
+"""Replays before a dispatch is left alone for its cost, which is too high while the machine does other things, too."""
+FUSED_COST: Final = 50_000
+"""Nanoseconds. A dispatch that costs more gains little from being merged with others, and could run beside them."""
 TASK_COST: Final = 10_000
 """Nanoseconds that a task costs beside the run of its graph."""
 TRIED: Final = 16
@@ -215,7 +214,7 @@ class Program(Unpicklable):
             self._replays += 1
             if self._stage is MEASURING and self._replays > MEASURED:
                 costs = [graph._work.cost for graph in self._graphs]
-                if inf not in costs:
+                if all(cost < FUSED_COST for cost in costs) or (self._replays > DOUBTED and inf not in costs):
                     self._stage = COMPILING
                     self._device.build_lane.wake(partial(self._merge, costs))
             elif self._stage is TRYING and self._replays > TRIED:
@@ -245,9 +244,8 @@ class Program(Unpicklable):
         inside = set(positions)
         elsewhere = {number for i, link in enumerate(self._links) if i not in inside for number in link.inputs}
         whole = merged([self._links[i] for i in positions], elsewhere | self._calls.final.keys())
-        options = self._device.options
-        if not options.threads and all(costs[i] < ONE_THREAD for i in positions):
-            options = replace(options, threads=1)
+        # None of the operators is worth a second thread. The backend sees the sum of the work, and cannot know.
+        options = replace(self._device.options, threads=self._device.options.threads or 1)
         graph = MLGraph(self._context, self._device, whole.graph, options=options)
         self._device.register(graph)
         graph.label = f"{len(positions)} dispatches of a program"
@@ -260,14 +258,16 @@ class Program(Unpicklable):
         if all(fused.graph._work.cost < inf for fused in used):
             for fused in used:
                 fused.is_used = fused.graph._work.cost < fused.limit
+            self._fused = [
+                fused for fused in used if fused.is_used
+            ]  # the others are freed once they do not run any more
             self._choose()
             self._stage = SETTLED
 
     def _keep_single(self, reason: str) -> None:
         """Replay one by one from now on."""
         with self._lock:
-            for fused in self._fused:
-                fused.is_used = False
+            self._fused = ()
             self._choose()
             self._stage = SETTLED
         _log.warning("%r: dispatches are no longer run together, since %s", self, reason)
@@ -281,7 +281,7 @@ class Program(Unpicklable):
                 parts.append(_Part(fused.graph, fused.inputs, fused.outputs))
             else:
                 parts += self._single(positions)
-        self._way = self._laid_out(parts)
+        self._way = self._laid_out(parts) if self._fused else self._one_by_one
 
     def __len__(self) -> int:
         """The number of recorded dispatches."""
