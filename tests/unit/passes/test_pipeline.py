@@ -45,6 +45,7 @@ def a_graph_for_every_pass() -> Graph:
             "embedded": builder.matmul(builder.cast(tokens, "float32"), table),
             "gelu": builder.add(half, builder.mul(half, tanh)),
             "attention": builder.matmul(shares, query),
+            "layer": builder.relu(builder.matmul(builder.reshape(x, [4, 3]), builder.reshape(x, [3, 4]))),
         }
     )
 
@@ -90,7 +91,8 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     embedded = ["Equal", "Cast", "Cast", "MatMul"]
     gelu = ["Mul", "Pow", "Mul", "Add", "Mul", "Tanh", "Mul", "Add"]
     attention = ["Transpose", "MatMul", "Softmax", "MatMul"]
-    assert nodes == written + reduced + long + embedded + gelu + attention
+    layer = ["Reshape", "Reshape", "MatMul", "Relu"]
+    assert nodes == written + reduced + long + embedded + gelu + attention + layer
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
