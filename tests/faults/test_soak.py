@@ -16,7 +16,8 @@ import pytest
 import webnn
 from tests.loops import Loop
 from tests.scripted import double, filled
-from tests.soaking import Plan, Soak
+from tests.soak.programs import Soak
+from tests.soak.streams import Plan
 from tests.stepped import number_in
 from webnn.backends.session_cache import session_cache
 

@@ -2,108 +2,29 @@
 
 Each episode makes a context with options of its own, does some hundred frames in one way, and compares every result
 with NumPy's. Everything is drawn from one seed, so an episode can be repeated by its number; what the threads make of
-it cannot. Numbers are whole and small, so float32 holds them exactly, whatever the order of the sums.
+it cannot.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from itertools import pairwise
 from random import Random
-from typing import Any, Final, Self
 
 import anyio
 import anyio.lowlevel
 import numpy as np
 
 import webnn
+from tests.soak.elsewhere import PATIENCE, Elsewhere
+from tests.soak.kinds import KINDS, Array, Kind
+from tests.soak.streams import Plan, SourceError
 from webnn.errors import ContextLostError
 
-__all__ = ["Plan", "Soak"]
-
-Array = np.ndarray[Any, Any]
-
-HIDDEN: Final = 512
-PATIENCE: Final = 10.0
-"""Seconds after which something that must come is given up."""
-
-
-class SourceError(Exception):
-    """Raised on purpose."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A graph of one input `x` and one output `y`, both full of what a frame's number makes of it.
-
-    Attributes:
-        name: for messages.
-        shape: of `x`.
-        modulus: numbers of frames repeat after so many.
-        build: makes the graph of a builder.
-        compute: what NumPy says of `x`.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    modulus: int
-    build: Callable[[webnn.MLContext], webnn.MLGraph]
-    compute: Callable[[Array], Array]
-
-    def feed(self, number: int) -> dict[str, Array]:
-        """The inputs of a frame."""
-        return {"x": np.full(self.shape, number % self.modulus, np.float32)}
-
-    def is_right(self, number: int, y: Array) -> bool:
-        """Whether `y` is the result of a frame."""
-        return np.array_equal(y, _expected(self, number % self.modulus))
-
-
-@lru_cache(maxsize=200)
-def _expected(kind: Kind, number: int) -> Array:
-    expected: Array = kind.compute(np.full(kind.shape, number, np.float32))
-    return expected
-
-
-def _weights(seed: int, shape: tuple[int, int]) -> Array:
-    return np.random.default_rng(seed).integers(-1, 2, shape).astype(np.float32)
-
-
-FIRST, SECOND = _weights(1, (128, HIDDEN)), _weights(2, (HIDDEN, 8))
-
-
-def _sum(shape: tuple[int, ...], context: webnn.MLContext) -> webnn.MLGraph:
-    builder = context.create_graph_builder()
-    x = builder.input("x", shape, "float32")
-    return builder.build(
-        {"y": builder.add(builder.mul(x, builder.constant("float32", 2)), builder.constant("float32", 1))}
-    )
-
-
-def _perceptron(rows: int, context: webnn.MLContext) -> webnn.MLGraph:
-    builder = context.create_graph_builder()
-    x = builder.input("x", (rows, 128), "float32")
-    hidden = builder.relu(builder.matmul(x, builder.constant(FIRST)))
-    return builder.build({"y": builder.matmul(hidden, builder.constant(SECOND))})
-
-
-def _product(x: Array) -> Array:
-    product: Array = np.maximum(x @ FIRST, 0) @ SECOND
-    return product
-
-
-KINDS: Final = (
-    Kind("small", (4,), 2**22, partial(_sum, (4,)), lambda x: x * 2 + 1),
-    Kind("lent", (2048,), 2**22, partial(_sum, (2048,)), lambda x: x * 2 + 1),
-    Kind("perceptron", (1, 128), 97, partial(_perceptron, 1), _product),
-    Kind("long", (64, 128), 97, partial(_perceptron, 64), _product),
-)
+__all__ = ["Soak"]
 
 
 @dataclass
@@ -132,7 +53,7 @@ class Soak:
     def episode(self, number: int) -> None:
         """The episode of this number."""
         random = Random(f"{self.seed}/{number}")
-        programs = (self.stream, self.stream, self.crowd, self.chain, self.replays, self.caches, self.caches)
+        programs = (self.stream, self.stream, self.crowd, self.chain, self.replays, self.caches, self.memory)
         program = random.choice([*programs, self.threads, self.plain_stream])
         try:
             if program in programs:
@@ -158,50 +79,99 @@ class Soak:
 
     async def stream(self, random: Random) -> None:
         """`async for` over a stream that ends in one of many ways."""
-        plan = Plan.drawn(random, self)
-        context = self.context(random)
-        destroyed = False
-        try:
-            with anyio.CancelScope() as scope:
-                if plan.end == "cancel late":
-                    scope.deadline = anyio.current_time() + random.random() * 0.02
-                async for y in plan.on(context):
-                    plan.take(y)
-                    if plan.end == "break" and plan.taken > plan.moment:
-                        break
-                    if plan.end == "cancel" and plan.taken > plan.moment:
-                        scope.cancel()
-                    if plan.end == "destroy" and plan.taken > plan.moment and not destroyed:
-                        context.destroy()
-                        destroyed = True
-                    if random.random() < plan.slowness:
-                        await anyio.sleep(random.choice([0, 0, 0.001]))
-                else:
-                    plan.has_ended()
-        except (SourceError, ContextLostError) as error:
-            plan.has_failed(error)
-        await plan.closed_async()
-        context.destroy()
+        plan = self.plan(random)
+        with self.context(random) as context:
+            destroyed = False
+            try:
+                with anyio.CancelScope() as scope:
+                    if plan.end == "cancel late":
+                        scope.deadline = anyio.current_time() + random.random() * 0.02
+                    async for y in plan.on(context):
+                        plan.take(y)
+                        if plan.end == "break" and plan.taken > plan.moment:
+                            break
+                        if plan.end == "cancel" and plan.taken > plan.moment:
+                            scope.cancel()
+                        if plan.end == "destroy" and plan.taken > plan.moment and not destroyed:
+                            context.destroy()
+                            destroyed = True
+                        if random.random() < plan.slowness:
+                            await anyio.sleep(random.choice([0, 0, 0.001]))
+                    else:
+                        plan.has_ended()
+            except (SourceError, ContextLostError) as error:
+                plan.has_failed(error)
+            await plan.closed_async()
         plan.kept_results_are_unchanged()
 
     def plain_stream(self, random: Random) -> None:
         """A plain `for` over a stream on a thread without a loop."""
-        plan = Plan.drawn(random, self, plain=True)
-        context = self.context(random)
-        try:
-            for y in plan.on(context):
-                plan.take(y)
-                if plan.end in ("break", "cancel", "cancel late") and plan.taken > plan.moment:
-                    break
-                if plan.end == "destroy" and plan.taken > plan.moment:
-                    context.destroy()
-            else:
-                plan.has_ended()
-        except (SourceError, ContextLostError) as error:
-            plan.has_failed(error)
-        plan.closed()
-        context.destroy()
+        plan = self.plan(random, plain=True)
+        with self.context(random) as context:
+            try:
+                for y in plan.on(context):
+                    plan.take(y)
+                    if plan.end in ("break", "cancel", "cancel late") and plan.taken > plan.moment:
+                        break
+                    if plan.end == "destroy" and plan.taken > plan.moment:
+                        context.destroy()
+                else:
+                    plan.has_ended()
+            except (SourceError, ContextLostError) as error:
+                plan.has_failed(error)
+            plan.closed()
         plan.kept_results_are_unchanged()
+
+    def plan(self, random: Random, *, plain: bool = False) -> Plan:
+        """A plan of a stream."""
+        plan = Plan.drawn(random, self.events, plain=plain)
+        self.frames += plan.count
+        return plan
+
+    async def memory(self, random: Random) -> None:
+        """A stream that feeds its output back, from an item that sets the state now and then."""
+        size, count = random.choice([4, 2048]), random.randrange(20, 300)
+        self.frames += count
+        numbers = [random.randrange(20) for _ in range(count)]
+        sets = {i for i in range(count) if random.random() < 0.05}
+        fails = random.randrange(count) if random.random() < 0.3 else -1
+
+        def before(i: int) -> dict[str, Array]:
+            if i == fails:
+                raise SourceError(i)
+            feeds = {"x": np.full(size, numbers[i], np.float32)}
+            if i in sets:
+                feeds["state"] = np.full(size, i, np.float32)
+            return feeds
+
+        async with self.context(random) as context:
+            builder = context.create_graph_builder()
+            state, x = builder.input("state", (size,), "float32"), builder.input("x", (size,), "float32")
+            graph = builder.build({"next": builder.add(state, x), "before": builder.identity(state)})
+            stream = context.stream(
+                graph,
+                range(count),
+                before=before,
+                key=lambda i: i,
+                on_error="yield",
+                state={"next": "state"},
+                depth=random.choice([None, 1, 3]),
+            )
+            total = place = 0
+            async for i, outputs in stream:
+                assert i == place, f"{i} came after {place - 1}"
+                place += 1
+                if isinstance(outputs, webnn.ItemError):
+                    assert (i, type(outputs.error)) == (fails, SourceError), f"{outputs}"
+                    continue
+                total = i if i in sets else total
+                assert (outputs["before"] == total).all(), f"item {i}: the state was {outputs['before']}, not {total}"
+                total += numbers[i]
+                assert (outputs["next"] == total).all(), f"item {i} gave {outputs['next']}, not {total}"
+                self.events["states compared"] += 1
+                if random.random() < 0.02:
+                    await anyio.sleep(0.0005)
+            assert place == count
 
     # Runs.
 
@@ -384,7 +354,7 @@ class Soak:
             total = context.create_tensor([], "float32", readable=True)
             expected = np.zeros((rows, columns), np.float32)
             kept: deque[tuple[webnn.Promise[Array], Array]] = deque()
-            with _Elsewhere() as elsewhere:
+            with Elsewhere() as elsewhere:
                 for step in range(random.randrange(20, 150)):
                     self.frames += 1
                     number = random.randrange(100)
@@ -510,170 +480,3 @@ class Soak:
         with anyio.fail_after(PATIENCE):
             while (counts := context.statistics()).queued or counts.running:  # noqa: ASYNC110 (there is no event)
                 await anyio.sleep(0.001)
-
-
-class _Elsewhere:
-    """A thread that waits for reads, compares them after a while, and releases them."""
-
-    def __init__(self) -> None:
-        self._reads: queue.SimpleQueue[tuple[webnn.Promise[Array], Array] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._compare)
-        self._errors: list[BaseException] = []
-        self.compared = 0
-
-    def take(self, promise: webnn.Promise[Array], expected: Array) -> None:
-        """Compare what `promise` gives."""
-        self._reads.put((promise, expected))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._reads.put(None)
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "a thread waits for ever"
-        if self._errors and error is None:
-            raise self._errors[0]
-
-    def _compare(self) -> None:
-        try:
-            while (read := self._reads.get()) is not None:
-                array = read[0].result(PATIENCE)
-                time.sleep(0)
-                assert np.array_equal(array, read[1]), "a cache that was lent to another thread has changed"
-                self.compared += 1
-                del read, array
-        except BaseException as error:
-            self._errors.append(error)
-
-
-@dataclass
-class Plan:
-    """What a stream is given, how it is to end, and what came of it."""
-
-    soak: Soak = field(repr=False)
-    kind: Kind
-    count: int
-    start: int
-    end: str
-    moment: int
-    depth: int
-    slowness: float
-    functions: bool
-    is_async: bool
-    pauses: float
-    random: Random = field(repr=False)
-    taken: int = 0
-    opened: bool = False
-    is_closed: bool = False
-    kept: list[tuple[int, Array]] = field(default_factory=list, repr=False)
-
-    @classmethod
-    def drawn(cls, random: Random, soak: Soak, *, plain: bool = False) -> Plan:
-        count = random.randrange(20, 400)
-        ends = ["whole"] * 4 + ["source", "before", "after", "break", "cancel", "cancel late", "destroy"]
-        plan = cls(
-            soak,
-            random.choice(KINDS),
-            count,
-            random.randrange(1000),
-            random.choice(ends),
-            random.randrange(count),
-            random.choice([1, 2, 4, 4, 7]),
-            random.choice([0, 0, 0.1, 1]),
-            random.random() < 0.5,
-            not plain and random.random() < 0.4,
-            random.choice([0, 0.05, 0.3]),
-            Random(random.random()),
-        )
-        if plan.end in ("before", "after"):
-            plan.functions = True
-        soak.events[f"stream: {plan.end}"] += 1
-        soak.frames += count
-        return plan
-
-    def on(self, context: webnn.MLContext) -> webnn.Stream[dict[str, Any]]:
-        """The stream."""
-        graph = self.kind.build(context)
-        source = self.async_items() if self.is_async else self.items()
-        if not self.functions:
-            return context.stream(graph, source, depth=self.depth)
-        return context.stream(graph, source, depth=self.depth, before=self.before, after=self.after)
-
-    def numbers(self) -> Iterator[int]:
-        for i in range(self.count):
-            if self.end == "source" and i == self.moment:
-                raise SourceError(i)
-            yield self.start + i
-
-    def items(self) -> Iterator[Any]:
-        self.opened = True
-        try:
-            for number in self.numbers():
-                yield number if self.functions else self.kind.feed(number)
-        finally:
-            self.is_closed = True
-
-    async def async_items(self) -> AsyncIterator[Any]:
-        self.opened = True
-        try:
-            for number in self.numbers():
-                if self.random.random() < self.pauses:
-                    await anyio.sleep(self.random.choice([0, 0, 0.0005]))
-                yield number if self.functions else self.kind.feed(number)
-        finally:
-            self.is_closed = True
-
-    def before(self, number: int) -> dict[str, Array]:
-        if self.end == "before" and number == self.start + self.moment:
-            raise SourceError(number)
-        return self.kind.feed(number)
-
-    def after(self, outputs: dict[str, Array]) -> dict[str, Array]:
-        if self.end == "after" and self.kind.is_right(self.start + self.moment, outputs["y"]):
-            raise SourceError(self.moment)
-        return outputs
-
-    def take(self, outputs: dict[str, Array]) -> None:
-        """The next result is the one of the next item."""
-        number = self.start + self.taken
-        y = outputs["y"]
-        assert self.kind.is_right(number, y), f"{self}: result {self.taken} is not that of its item: {y}"
-        self.taken += 1
-        self.soak.events["results compared"] += 1
-        if len(self.kept) < 8:
-            self.kept.append((number, y))
-
-    def has_ended(self) -> None:
-        """The stream ended without an error."""
-        assert self.end not in ("source", "before", "after"), f"{self} ended without its error"
-        assert self.taken == self.count, f"{self} lost a result"
-
-    def has_failed(self, error: Exception) -> None:
-        """The stream raised an error, which must be the one that was planned, after the results before it."""
-        if isinstance(error, ContextLostError):
-            assert self.end == "destroy", f"{self}: {error}"
-            return
-        first = self.moment % self.kind.modulus if self.end == "after" else self.moment
-        assert self.end in ("source", "before", "after"), f"{self}: {error}"
-        assert self.taken == first, f"{self}: the error came after {self.taken} results"
-
-    def closed(self) -> None:
-        """The source is closed, now or soon."""
-        deadline = time.monotonic() + PATIENCE
-        while self.opened and not self.is_closed and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert self.is_closed or not self.opened, f"{self}: the source was not closed"
-
-    async def closed_async(self) -> None:
-        """Likewise, on an event loop."""
-        with anyio.move_on_after(PATIENCE, shield=True):
-            while self.opened and not self.is_closed:  # noqa: ASYNC110 (the generator may be closed on another thread)
-                await anyio.sleep(0.001)
-        assert self.is_closed or not self.opened, f"{self}: the source was not closed"
-
-    def kept_results_are_unchanged(self) -> None:
-        """Arrays that were handed out never change."""
-        for number, y in self.kept:
-            assert self.kind.is_right(number, y), f"{self}: the result of {number} became {y}"

@@ -1,0 +1,1 @@
+"""Random programs over many frames, and what must come of them."""
