@@ -13,21 +13,33 @@ __all__ = ["usable_cores"]
 def usable_cores(system: Path = Path("/")) -> int:
     """The cores that this process may keep busy: those of its affinity mask, or fewer if a cgroup limits their time.
 
+    Two hardware threads of one core count as one, since they share its arithmetic units.
+
     Args:
         system: the root folder, in which the files of the kernel are.
     """
     try:
-        cores = len(os.sched_getaffinity(0))
+        threads = os.sched_getaffinity(0)
     except AttributeError:  # not on this system
-        cores = os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, _quota(system))))
+        threads = set(range(os.cpu_count() or 1))
+    cores = {_core(system, thread) for thread in threads}
+    return max(1, math.ceil(min(len(cores), _quota(system))))
+
+
+def _core(system: Path, thread: int) -> str:
+    """A name of the core that has this hardware thread."""
+    try:
+        folder = system / f"sys/devices/system/cpu/cpu{thread}/topology"
+        return (folder / "thread_siblings_list").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):  # the system does not say
+        return str(thread)
 
 
 def _quota(system: Path) -> float:
     """The cores that the cgroups of this process allow, for instance 1.5; infinite without a limit."""
     quota = math.inf
     with suppress(OSError, ValueError):
-        for line in (system / "proc/self/cgroup").read_text().splitlines():
+        for line in (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":  # version 2: each group on the way to the root may have a limit
                 root = system / "sys/fs/cgroup"
@@ -44,7 +56,7 @@ def _quota(system: Path) -> float:
 def _limit(*files: Path) -> float:
     """The quotient of the two numbers in `files`, which say "max" or -1 for no limit."""
     try:
-        quota, period = " ".join(file.read_text() for file in files).split()
+        quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()
         return int(quota) / int(period) if int(quota) > 0 else math.inf
     except (OSError, ValueError, ZeroDivisionError):  # there is no such limit
         return math.inf

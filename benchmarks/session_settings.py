@@ -6,12 +6,15 @@ Onnxruntime alone, in both columns: with the setting, and with onnxruntime's def
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from benchmarks.measure import Options, Report, bound, busy_after, in_turn, main, seconds_per, session
 from benchmarks.models import Model, image_model, tiny
+from webnn.backends.processors import usable_cores
 
 RUNS, FRAMES, ROUNDS = 5000, 30, 7
 
@@ -33,6 +36,18 @@ def in_a_row(runs: Sequence[Run]) -> Run:
             run()
 
     return run_all
+
+
+def after_a_rest(run: Run) -> Run:
+    """Five runs on a thread that has slept, as a lane does them, for a program that waits for each."""
+    lane = ThreadPoolExecutor(1)
+
+    def rest_and_run() -> None:
+        time.sleep(0.05)
+        for _ in range(5):
+            lane.submit(run).result()
+
+    return rest_and_run
 
 
 def with_host_work(run: Run) -> Run:
@@ -61,12 +76,15 @@ async def measure(report: Report, options: Options) -> None:
     await row(f"{small.name}: and no arena", run_of(small, 1, arena=False), run_of(small, 1), runs)
     name = images[0].name
     brief, default = ([run_of(image, spin=spin) for image in images] for spin in (300, None))
+    unpinned = run_of(images[0], usable_cores())
     never = run_of(images[0], spin=0)
     await row(f"{name}: spin for 300 us", brief[0], default[0], frames)
     await row(f"{name}: never spin", never, default[0], frames)
     await row("two sessions in turn: spin for 300 us", in_a_row(brief), in_a_row(default), frames)
     await row("with host work: spin for 300 us", with_host_work(brief[0]), with_host_work(default[0]), frames)
     await row("with host work: never spin", with_host_work(never), with_host_work(default[0]), frames)
+    await row(f"{name}: threads not pinned", unpinned, default[0], frames)
+    await row("five runs after a rest: threads not pinned", after_a_rest(unpinned), after_a_rest(default[0]), frames)
     after = await in_turn(
         options.rounds(3), {"ours": lambda: busy_after(brief[0]), "default": lambda: busy_after(default[0])}
     )

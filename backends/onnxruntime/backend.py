@@ -183,7 +183,9 @@ def _settings(graph: Graph, options: CompileOptions) -> Any:
 
 def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:
     """Threads, spinning and memory of a session; docs/runtime.md has the measurements behind each line."""
-    settings.intra_op_num_threads = options.threads or (1 if small else 0)
+    # Onnxruntime would pin threads whose number it chooses itself. When the lane has slept and wakes on the core of one
+    # of them, both stay there for some milliseconds.
+    settings.intra_op_num_threads = options.threads or (1 if small else usable_cores())
     if small:
         # Few and small intermediate results: the arena and the plan for it cost more than they save.
         settings.enable_cpu_mem_arena = False

@@ -260,7 +260,14 @@ class TestOnnxRuntime:
 
 class TestUsableCores:
     def test_they_are_those_of_the_affinity_mask(self, tmp_path: Path) -> None:
-        assert usable_cores(tmp_path) == usable_cores() >= 1
+        assert usable_cores(tmp_path) >= usable_cores() >= 1
+
+    def test_two_hardware_threads_of_a_core_count_as_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 4, 6}, raising=False)
+        for thread in range(8):
+            siblings = f"{thread // 2 * 2}-{thread // 2 * 2 + 1}\n"
+            self.write(tmp_path / f"sys/devices/system/cpu/cpu{thread}/topology/thread_siblings_list", siblings)
+        assert usable_cores(tmp_path) == 4
 
     @pytest.mark.parametrize(("quota", "cores"), [("150000 100000", 2), ("max 100000", 8), ("50000 100000", 1)])
     def test_the_quota_of_any_group_on_the_way_limits_them(
@@ -282,4 +289,4 @@ class TestUsableCores:
     @staticmethod
     def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
