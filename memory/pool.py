@@ -25,7 +25,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import ALIGNMENT, Allocator
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
 
-__all__ = ["BufferPool", "MemoryInfo", "Shelf", "Spare", "size_class"]
+__all__ = ["BufferPool", "MemoryInfo", "Shelf", "size_class"]
 
 IDLE_BYTES: Final = 64 * 1024 * 1024
 """The most bytes that one shelf keeps, but at least two views. Further views are freed when they are put back."""
@@ -59,32 +59,16 @@ def size_class(size: int) -> int:
     return -(-size // step) * step
 
 
-class Spare:
-    """An idle view that its owner keeps for a purpose of its own, as long as the pool does not need the memory."""
-
-    __slots__ = ("__weakref__", "view")
-
-    def __init__(self) -> None:
-        self.view: View | None = None
-        """None while the owner has no use for it, and after the pool has dropped it."""
-
-    def take(self) -> View | None:
-        """The view, which is in use from now on, if it is still there."""
-        view, self.view = self.view, None
-        return view
-
-
 class Shelf:
     """The idle views of one descriptor."""
 
-    __slots__ = ("__weakref__", "_keep", "_pool", "descriptor", "size", "spares", "views")
+    __slots__ = ("__weakref__", "_keep", "_pool", "descriptor", "size", "views")
 
     def __init__(self, pool: BufferPool, descriptor: MLOperandDescriptor) -> None:
         self._pool = pool
         self.descriptor = descriptor
         self.size = size_class(bytes_in_memory(descriptor))
         self.views: list[View] = []
-        self.spares: weakref.WeakSet[Spare] = weakref.WeakSet()
         self._keep = max(2, IDLE_BYTES // self.size)
 
     def take(self) -> View:
@@ -102,18 +86,6 @@ class Shelf:
         """Put a view back that came from `take`. It must not be read or written any more."""
         if len(self.views) < self._keep:
             self.views.append(view)
-
-    def spare(self) -> Spare:
-        """A new place for an idle view of this descriptor that must not be mixed up with the others."""
-        spare = Spare()
-        with self._pool._lock:
-            self.spares.add(spare)
-        return spare
-
-    @property
-    def idle(self) -> int:
-        """The number of idle views."""
-        return len(self.views) + (sum(spare.view is not None for spare in self.spares) if self.spares else 0)
 
 
 class _Watch(weakref.ref[Buffer]):
@@ -185,8 +157,6 @@ class BufferPool:
         with self._lock:
             for shelf in list(self._shelves.values()):
                 shelf.views.clear()
-                for spare in shelf.spares:
-                    spare.view = None
 
     def _allocated(self) -> int:
         # Adding up the buffers each time would take longer the more of them there are. No call comes between the two
@@ -208,7 +178,7 @@ class BufferPool:
         return self._total
 
     def _idle(self) -> int:
-        return sum(shelf.idle * shelf.size for shelf in list(self._shelves.values()))
+        return sum(len(shelf.views) * shelf.size for shelf in list(self._shelves.values()))
 
     def _idle_buffer(self, size: int, descriptor: MLOperandDescriptor) -> View | None:
         for shelf in list(self._shelves.values()):

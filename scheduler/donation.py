@@ -1,134 +1,152 @@
-"""Donation: the memory of a run's outputs, where it is not new memory.
+"""Donation: outputs that are written into the memory of an input instead of new memory.
 
-`Executable.in_place` says which outputs a run may write into the memory of an input. Two cases, decided when the task
-starts:
+`Executable.in_place` says which outputs a run may write there. Two cases, decided when the task starts:
 
 - **Donated.** The task has the last hold on the input's value. The output takes over its memory.
-- **Patched.** The value can still be reached, but there is an older buffer that differs from it in few known elements.
-  These are copied, and the run writes into that buffer in place. The value keeps its own.
+- **Borrowed.** Apart from the task, only a tensor has the value, and the operator replaces few elements, which are
+  known before the run. These are saved, and the output takes over the memory all the same. If the tensor gets another
+  value, as in a loop that reads one set of tensors and writes another one in turn, the saved elements are dropped.
+  Otherwise the value is *restored* as soon as something wants it: the memory is copied, the saved elements put back.
 
-Such a buffer is the memory of the value before. If a scatter makes V2 from V1, the two differ in the elements that it
-has replaced. When V1 can no longer be reached, its buffer becomes the *spare* of V2 instead of going back to the shelf.
-So a loop that reads one set of tensors and writes another one, in turn, copies a few elements for each step.
+A borrowed value is pending while the task runs, as if the task made it. So whoever wants it then waits for the task.
 
-This module is pure. `Placement.take` and everything about the lines of values is called under the timeline's lock;
-`Placement.patch` is called without it, between the start of a task and its run.
+This module is pure, and called under the timeline's lock.
 
 Guarantees:
-- A value has at most one spare, whose memory counts as idle. The pool drops it when it needs the memory.
-- A spare goes back to its shelf with the value, at the latest.
-- A value keeps its view until its run has ended, so a task that is put back finds its inputs. A run that was cut off
-  may have written into a donated one. Scatters can do that again with the same result. For other operators the input
-  is not donated where a signal handler can cut off the run.
+- A value that was borrowed and not restored has an `Undo`, and is the `owner` of the value in its memory. That one
+  keeps the memory as it is: it is neither donated, borrowed nor written in place. When it can no longer be reached, the
+  memory goes back, with the saved elements.
+- A run that has failed or was cut off gives borrowed memory back with the saved elements, whatever it has written.
+- A run that was cut off may have written into donated memory, too. Scatters can do that again with the same result. For
+  other operators nothing is donated where a signal handler can cut off the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
 from webnn.backends.base import Executable
-from webnn.graph.in_place import Replaced
-from webnn.graph.scattered import Index, copy_elements
+from webnn.errors import MLError
+from webnn.graph.scattered import Index, elements, put_elements
 from webnn.memory.buffer import View
-from webnn.memory.pool import Spare
 
 if TYPE_CHECKING:
     from webnn.scheduler.task import Task
-    from webnn.scheduler.value import Value
+    from webnn.scheduler.value import Name, Value
 
-__all__ = ["Donation", "Line", "Placement", "forget", "part"]
+__all__ = ["Donation", "Placement", "Undo", "forget", "hand_back", "restored"]
 
 HostArray = Callable[[View], np.ndarray[Any, Any]]
 
 
-class Line:
-    """The buffers that differ from one value in a few elements. Each value that a scatter has made has one."""
+class Undo:
+    """How to restore a borrowed value: the elements that the value in its memory does not have.
 
-    __slots__ = ("goes_on", "index", "spare", "spare_index", "successor")
+    The borrowed value has it. References between values make no cycle, which would be left to the garbage collector.
+    """
 
-    def __init__(self) -> None:
-        self.goes_on = True
-        """Whether the value can be reached, and has the memory that it had."""
-        self.successor: Line | None = None
-        """Of the value that a scatter has made from this one, in other memory."""
-        self.index: Index = None
-        """The elements in which that one differs from this one."""
-        self.spare: Spare | None = None
-        self.spare_index: Index = None
-        """The elements in which the spare differs from this value."""
+    __slots__ = ("_host_array", "_index", "_saved", "name", "successor", "view")
+
+    def __init__(self, name: Name, view: View, index: Index, host_array: HostArray) -> None:
+        self.name = name
+        """The tensor's name that had the value."""
+        self.view = view
+        """The memory."""
+        self.successor: Value | None = None
+        """The value that is there now; None while the run goes on."""
+        self._index = index
+        self._host_array = host_array
+        self._saved = elements(host_array(view), index)
+
+    def put_back(self, view: View) -> None:
+        """Put the saved elements back."""
+        put_elements(self._host_array(view), self._index, self._saved)
+
+    def copy_to(self, view: View) -> None:
+        """Make `view` a copy of the borrowed value."""
+        np.copyto(self._host_array(view), self._host_array(self.view))
+        self.put_back(view)
 
 
 class Placement:
-    """The memory of one run: the views of its inputs and outputs.
+    """The outputs of one run that are in the memory of an input.
 
     Attributes:
-        donated: by the number of the output, the input value whose memory it takes.
+        donated: by the number of the output, the input value whose memory it takes over.
+        borrowed: likewise, for values that a tensor still has.
         repeatable: whether the run can be made again after it was cut off.
     """
 
-    __slots__ = ("_made", "_patches", "donated", "repeatable")
+    __slots__ = ("borrowed", "donated", "repeatable")
 
     def __init__(self) -> None:
         self.donated: dict[int, Value] = {}
+        self.borrowed: dict[int, tuple[Value, Undo]] = {}
         self.repeatable = True
-        self._patches: list[tuple[View, View, Index]] = []
-        self._made: list[tuple[Value, int, Replaced, Index]] = []
 
-    def patch(self, host_array: HostArray, inputs: list[View]) -> None:
-        """Make the spares equal to the values that they stand for, and find out what the run replaces."""
-        for source, target, index in self._patches:
-            copy_elements(host_array(source), host_array(target), index)
-        self._patches = []
-        indices: dict[int, Index] = {}
-        for i, (value, output, replaced, _) in enumerate(self._made):
-            key = id(replaced)
-            if key not in indices:
-                indices[key] = replaced.index(lambda number: host_array(inputs[number]))
-            self._made[i] = (value, output, replaced, indices[key])
+    def has(self, output: int) -> bool:
+        """Whether the output of that number is in the memory of an input."""
+        return output in self.donated or output in self.borrowed
 
-    def finished(self, outputs: list[Value]) -> None:
-        """The run has ended, and its outputs have their views: donated values have none any more."""
+    def finished(self, task: Task) -> list[Value]:
+        """The run has ended, and its outputs have their views. Returns borrowed values that could not be restored."""
         for value in self.donated.values():
             value.view = None
-            if value.line is not None:
-                forget(value)
-        for value, output, _, index in self._made:
-            made = outputs[output]
-            if index is None or made.view is None or value.view is None:
-                continue
-            line = value.line
-            if line is None:
-                line = value.line = Line()
-            made.line = line.successor = Line()
-            line.index = index
+        failed = []
+        for output, (value, undo) in self.borrowed.items():
+            made = undo.successor = task.outputs[output]
+            if made.view is None:  # nothing can reach it
+                undo.put_back(undo.view)
+                value.view = undo.view
+                value.undo = None
+            elif value.holds == 1:  # only the task can still reach the value
+                value.undo = None
+            else:
+                made.owner = ref(value)
+                if value.holds > 2 or undo.name.value is not value:
+                    error = restored(value)  # something waits for it
+                    if error is not None:
+                        value.error = error
+                        failed.append(value)
+            value.producer = None  # last: `rebuild` restores the borrowed values that still have a producer
+        return failed
+
+    def give_back(self) -> None:
+        """The run has failed or was cut off: borrowed values have their memory again."""
+        for value, undo in self.borrowed.values():
+            if value.view is None:
+                undo.put_back(undo.view)
+                value.view = undo.view
+            value.undo = value.producer = None
 
 
 class Donation:
     """Places the outputs of runs, and counts.
 
     Args:
-        host_array: gives the elements of a view in its own memory; None if the allocator has no such memory.
+        host_array: gives the elements of a view in its own memory; None if nothing is to be borrowed.
     """
 
     def __init__(self, host_array: HostArray | None) -> None:
         self._host_array = host_array
         self.donated = 0
-        """Outputs that took over the memory of an input."""
-        self.patched = 0
-        """Outputs that were written into an older buffer of the input's tensor, of which a few elements were copied."""
+        """Outputs that took over the memory of an input that nothing else could reach."""
+        self.borrowed = 0
+        """Outputs that took over the memory of an input that a tensor still had."""
 
     def place(
-        self, task: Task, executable: Executable, inputs: list[View], outputs: list[View], interruptible: bool
+        self, task: Task, executable: Executable, inputs: Sequence[View], outputs: list[View], interruptible: bool
     ) -> None:
         """Choose the memory of `task`, which starts now.
 
         Args:
             task: marked as running.
             executable: runs it.
-            inputs: the views of its inputs. Those with a spare are replaced.
+            inputs: the views of its inputs.
             outputs: empty; filled with the views of its outputs.
             interruptible: whether a signal handler can cut off the run.
 
@@ -136,54 +154,71 @@ class Donation:
             OperationError: there is no memory for an output.
         """
         placement = task.placement = Placement()
+        names, task.names = task.names, None
         chosen: dict[int, View] = {}
+        indices: dict[int, Index] = {}
+        host_array = self._host_array
         for pair in executable.in_place:
-            if pair.output in chosen:
+            value, output = task.inputs[pair.input], pair.output
+            if value.owner is not None or output in chosen:
                 continue
-            value = task.inputs[pair.input]
             if value.holds == 1:
                 if pair.repeatable or not interruptible:
-                    placement.donated[pair.output] = value
+                    placement.donated[output] = value
                     placement.repeatable = placement.repeatable and pair.repeatable
-                    chosen[pair.output] = inputs[pair.input]
+                    chosen[output] = inputs[pair.input]
                     self.donated += 1
-            elif pair.replaced is not None and self._host_array is not None:
-                placement._made.append((value, pair.output, pair.replaced, None))
-                line = value.line
-                if line is not None and line.spare is not None and (spare := line.spare.take()) is not None:
-                    placement._patches.append((inputs[pair.input], spare, line.spare_index))
-                    chosen[pair.output] = inputs[pair.input] = spare
-                    self.patched += 1
+            elif (
+                value.holds == 2
+                and names is not None
+                and (replaced := pair.replaced) is not None
+                and host_array is not None
+                and (name := names[pair.input]).value is value
+            ):
+                key = id(replaced)
+                if key not in indices:
+                    indices[key] = replaced.index(lambda number: host_array(inputs[number]))
+                if (index := indices[key]) is not None:
+                    view = inputs[pair.input]
+                    value.undo = undo = Undo(name, view, index, host_array)
+                    placement.borrowed[output] = value, undo
+                    value.producer = task
+                    value.view = None
+                    chosen[output] = view
+                    self.borrowed += 1
         for i, value in enumerate(task.outputs):
             outputs.append(chosen.get(i) or value.shelf.take())
 
-    def patch(self, placement: Placement, inputs: list[View]) -> None:
-        """Prepare the memory of a run that has started. Called without the timeline's lock."""
-        if placement._made:
-            assert self._host_array is not None
-            placement.patch(self._host_array, inputs)
+
+def restored(value: Value) -> MLError | None:
+    """Restore a borrowed value that is wanted again. Returns the error if there is no memory for it."""
+    undo = value.undo
+    assert undo is not None
+    assert undo.successor is not None
+    try:
+        view = value.shelf.take()
+    except MLError as error:
+        return error
+    undo.copy_to(view)
+    value.view = view
+    undo.successor.owner = value.undo = None
+    return None
 
 
-def part(value: Value, view: View) -> None:
-    """`value`, which has a line, can no longer be reached: its buffer becomes a spare, or goes back to the shelf."""
-    line = value.line
-    assert line is not None
-    successor = line.successor
-    forget(value)
-    if successor is None or not successor.goes_on or (successor.spare is not None and successor.spare.view is not None):
+def hand_back(value: Value, view: View) -> None:
+    """`value` can no longer be reached: its memory goes back to the value that it was borrowed of."""
+    assert value.owner is not None
+    owner, value.owner = value.owner(), None
+    if owner is None or owner.undo is None or owner.view is not None:  # since an interrupt has cut off `restored`
         value.shelf.put(view)
         return
-    if successor.spare is None:
-        successor.spare = line.spare or value.shelf.spare()
-    successor.spare_index = line.index
-    successor.spare.view = view  # last: from now on it is used
+    owner.undo.put_back(view)
+    owner.view = view
+    owner.undo = None
 
 
 def forget(value: Value) -> None:
-    """End the line of `value`, which cannot be reached any more, or whose memory is written anew."""
-    line, value.line = value.line, None
-    if line is not None:
-        line.goes_on = False
-        line.successor = None
-        if line.spare is not None and (view := line.spare.take()) is not None:
-            value.shelf.put(view)
+    """The borrowed `value` can no longer be reached: nothing will have to be restored."""
+    undo, value.undo = value.undo, None
+    if undo is not None and undo.successor is not None:
+        undo.successor.owner = None

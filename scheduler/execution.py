@@ -64,7 +64,10 @@ class Execution:
         self._pool = pool
         self.cores = cores
         self.clock = clock
-        self.donation = Donation(pool.allocator.host_array if pool.allocator.is_host else None)
+        self.donation = Donation(
+            # A value that is restored needs memory, which a budget may not allow then.
+            pool.allocator.host_array if pool.allocator.is_host and pool.budget is None else None
+        )
         self._small = SMALL if pool.allocator.is_host else -1
         """Bytes of all results of a task that are copied under the lock, as small writes are."""
         self.now = 0
@@ -143,8 +146,6 @@ class Execution:
                     break
                 if widths is not None and widths.wanted:
                     widths.compile()
-                if task.placement is not None:
-                    self.donation.patch(task.placement, inputs)
                 began = clock()
                 try:
                     executable.run(inputs, outputs)  # type: ignore[union-attr]

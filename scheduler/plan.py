@@ -80,7 +80,7 @@ class Plan:
         memory: list[View] = []
         for name, value in self.last:
             view = value.view
-            if view is None or value.holds != 1 or name.value is not value or value.line is not None:
+            if view is None or value.holds != 1 or name.value is not value or value.owner is not None:
                 break
             outputs.append(value)
             memory.append(view)
@@ -96,7 +96,7 @@ class Plan:
         new = 0
         for name, value in self.last:
             view = value.view
-            if view is None or value.holds != 1 or name.value is not value or value.line is not None:
+            if view is None or value.holds != 1 or name.value is not value or value.owner is not None:
                 new += 1
                 if new > len(self.last) // 2:  # the time before has not run, for example: memory is taken when it runs
                     return None

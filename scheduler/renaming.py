@@ -27,9 +27,9 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from webnn.errors import OperationError
+from webnn.errors import OperationError, UnknownError
 from webnn.memory.buffer import View
-from webnn.scheduler.donation import part
+from webnn.scheduler.donation import Placement, forget, hand_back, restored
 from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.trace import Recorder
@@ -119,10 +119,12 @@ class Renaming:
         view = value.view
         if view is not None:
             value.view = None
-            if value.line is None:
+            if value.owner is None:
                 value.shelf.put(view)
             else:
-                part(value, view)
+                hand_back(value, view)
+        elif value.undo is not None:
+            forget(value)
         elif value.producer is not None and value.producer.state is QUEUED:
             self._drop_unobservable(value.producer)
 
@@ -161,7 +163,7 @@ class Renaming:
                     consumers[task] = consumers.get(task, 0) + 1
                     task.unmet += 1
                 else:
-                    error = value.error
+                    error = value.error if value.undo is None else restored(value)
         self.live[task] = None
         self.queued += 1
         self.queued_bytes += work.byte_length
@@ -219,11 +221,13 @@ class Renaming:
         for value, view in zip(task.outputs, views):  # noqa: B905 (with `strict` it takes longer)
             if value.holds:
                 value.view = view
-            else:
+            elif task.placement is None or task.outputs.index(value) not in task.placement.borrowed:
                 value.shelf.put(view)
             value.producer = None  # last: `rebuild` completes the values that still have a producer
         if task.placement is not None:
-            task.placement.finished(task.outputs)
+            for value in task.placement.finished(task):
+                for consumer in [consumer for consumer in task.consumers if value in consumer.inputs]:
+                    self._fail(consumer, value.error or UnknownError("no memory"))
             task.placement = None
         if task.consumers:
             for consumer, inputs in task.consumers.items():
@@ -249,7 +253,23 @@ class Renaming:
         self._give_back(task)
         self.running.discard(task)
         self._handed.discard(task)
+        if task.placement is not None:
+            self._return_borrowed(task, task.placement)
         self._fail(task, error)
+
+    def _return_borrowed(self, task: Task, placement: Placement) -> None:
+        """`task` has failed: tasks that wait for a value that it has borrowed need not wait any more."""
+        placement.give_back()
+        task.placement = None
+        for consumer, inputs in list(task.consumers.items()):
+            left = sum(value.producer is task for value in consumer.inputs)
+            if left:
+                task.consumers[consumer] = left
+            else:
+                del task.consumers[consumer]
+            consumer.unmet -= inputs - left
+            if consumer.unmet == 0:
+                self._ready(consumer, on_lane=True)
 
     def cancel_all(self, error: BaseException) -> None:
         """Cancel every queued task, with `error` as the reason. Running tasks go on."""
@@ -264,11 +284,11 @@ class Renaming:
 
     @staticmethod
     def _give_back(task: Task) -> None:
-        """Give back the memory that `task` was started with. What is donated stays the memory of the input."""
-        views, donated = task.runner, () if task.placement is None else task.placement.donated
+        """Give back the memory that `task` was started with, except that of inputs."""
+        views, placement = task.runner, task.placement
         while views:
             view = views.pop()
-            if len(views) not in donated:
+            if placement is None or not placement.has(len(views)):
                 task.outputs[len(views)].shelf.put(view)
 
     def _fail(self, task: Task, error: BaseException) -> None:
@@ -442,12 +462,20 @@ class Renaming:
         if task.placement is not None:
             for value in task.placement.donated.values():
                 value.view = None
+            for i, (value, undo) in task.placement.borrowed.items():
+                if value.producer is task:
+                    if value.undo is undo and value.view is None:
+                        undo.successor = task.outputs[i]
+                        value.error = restored(value)
+                    value.producer = None
         task.state = DONE
         self._end(task)
 
     def _complete_end(self, task: Task) -> None:
         if task.state is QUEUED or task.state is RUNNING:
             task.state = FAILED
+        if task.placement is not None:
+            task.placement.give_back()
         if task.error is not None:
             self._spoil(task, task.error)
         self._end(task)
@@ -462,7 +490,7 @@ class Renaming:
                     consumers[task] = consumers.get(task, 0) + 1
                     unmet += 1
                 else:
-                    error = value.error
+                    error = value.error if value.undo is None else restored(value)
         if error is not None:
             task.error = error
             self._complete_end(task)
@@ -485,7 +513,10 @@ class Renaming:
         """
         if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
             self._give_back(task)
-            if task.placement is not None and not task.placement.repeatable:
+            placement, task.placement = task.placement, None
+            if placement is not None:
+                placement.give_back()
+            if placement is not None and not placement.repeatable:
                 task.error = OperationError("the run was interrupted when it may have overwritten an input in place")
             else:
                 task.move(QUEUED)

@@ -161,7 +161,7 @@ class Statistics:
             counts, and "context destroyed".
         width: how many threads runs had, and why.
         donated: outputs that took over the memory of an input whose last use the run was.
-        patched: outputs that were written in place into an older buffer, of which a few elements were copied first.
+        borrowed: outputs that took over the memory of an input that a tensor still had, with its elements saved.
     """
 
     queued: int
@@ -173,7 +173,7 @@ class Statistics:
     drops: Mapping[str, int] = field(default_factory=dict)
     width: WidthStatistics = field(default_factory=WidthStatistics)
     donated: int = 0
-    patched: int = 0
+    borrowed: int = 0
 
 
 class GraphFigures:

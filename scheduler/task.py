@@ -10,7 +10,7 @@ from webnn.backends.base import Executable
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 from webnn.scheduler.statistics import GraphFigures
-from webnn.scheduler.value import Value
+from webnn.scheduler.value import Name, Value
 from webnn.scheduler.width import Widths
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class Task:
         "forgone",
         "inputs",
         "memory",
+        "names",
         "outputs",
         "placement",
         "queued_at",
@@ -138,6 +139,8 @@ class Task:
         """The memory of its outputs if it was given to the task when it was queued. Taken out when it starts."""
         self.views: Sequence[View] | None = None
         """The memory of its outputs once it has run. A task with views is done, even if an interrupt follows."""
+        self.names: Sequence[Name] | None = None
+        """The names that had its inputs at the call, until it starts."""
         self.placement: Placement | None = None
         """The memory of its run, while it runs, if its graph can run in place."""
         self.runner: list[View] | None = None

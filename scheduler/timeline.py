@@ -32,7 +32,7 @@ from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
-from webnn.scheduler.donation import forget
+from webnn.scheduler.donation import restored
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
@@ -129,12 +129,11 @@ class Timeline:
                     old is not None
                     and old.holds == 1
                     and old.view is not None
+                    and old.owner is None
                     and self._lost is None
                     and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
                 ):
                     # Only the name can reach the old value, so overwriting it cannot be observed.
-                    if old.line is not None:
-                        forget(old)  # first: its memory is about to differ from all others
                     self.allocator.write(old.view, data)
                     if trace is not None:
                         trace.wrote(old, called, data.nbytes, "in place")
@@ -179,6 +178,7 @@ class Timeline:
                 task = Task(work, values, ())
                 task.queued_at = self._clock()
                 made = task.outputs
+                task.names = inputs
                 for name in outputs:
                     made.append(Value(name.shelf, task, None))
                 renaming.submit(task, outputs)
@@ -289,8 +289,10 @@ class Timeline:
                 if self._lost is not None:
                     self._check_not_lost()
                 value = name.value or self._zeros(name)
-                value.holds += 1
                 producer = value.producer
+                if value.undo is not None and producer is None and value.view is None:
+                    self._restore(value)
+                value.holds += 1
                 promise: Promise[Any] = Promise()
                 source = Read(promise, self.discard)
                 source.name = name  # one by one: four at once would build a tuple
@@ -445,6 +447,13 @@ class Timeline:
             self.trace.wrote(value, self.trace.clock(), 0, "zeros")
         return value
 
+    @staticmethod
+    def _restore(value: Value) -> None:
+        """Make a value available again whose memory was borrowed. Called under the lock."""
+        error = restored(value)
+        if error is not None:
+            raise error
+
     def tidy(self) -> None:
         """Release the values that finalizers have discarded, so that the pool's figures are current."""
         if self._renaming.discarded:
@@ -505,7 +514,7 @@ class Timeline:
                 drops=dict(r.drops),
                 width=self.width.statistics,
                 donated=e.donation.donated,
-                patched=e.donation.patched,
+                borrowed=e.donation.borrowed,
             )
 
     # The end.

@@ -7,12 +7,13 @@ never changed once it has been made.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 
 if TYPE_CHECKING:
-    from webnn.scheduler.donation import Line
+    from webnn.scheduler.donation import Undo
     from webnn.scheduler.task import Task
 
 __all__ = ["Name", "Value"]
@@ -27,7 +28,7 @@ class Value:
     the value itself.
     """
 
-    __slots__ = ("error", "holds", "line", "producer", "shelf", "view")
+    __slots__ = ("__weakref__", "error", "holds", "owner", "producer", "shelf", "undo", "view")
 
     def __init__(self, shelf: Shelf, producer: Task | None, view: View | None) -> None:
         self.shelf = shelf
@@ -37,8 +38,10 @@ class Value:
         self.holds = 1
         """The code that makes the value has the first hold."""
         self.error: BaseException | None = None
-        self.line: Line | None = None
-        """The buffers that differ from it in a few elements, if there are any; see `webnn.scheduler.donation`."""
+        self.undo: Undo | None = None
+        """How to restore it, if its memory was borrowed; see `donation.py`."""
+        self.owner: ref[Value] | None = None
+        """The value whose memory it has borrowed, if that one may have to be restored."""
 
 
 class Name:

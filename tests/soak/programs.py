@@ -403,7 +403,7 @@ class Soak:
             self.events["caches compared elsewhere"] += elsewhere.compared
             statistics = context.statistics()
             self.events["outputs donated"] += statistics.donated
-            self.events["outputs patched"] += statistics.patched
+            self.events["outputs borrowed"] += statistics.borrowed
 
     # Threads.
 

@@ -16,7 +16,7 @@ from webnn.graph import in_place
 from webnn.graph.donation import ARITHMETIC, InPlace, graph_donations
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
-from webnn.graph.scattered import Scattered, copy_elements
+from webnn.graph.scattered import Scattered, elements, put_elements
 from webnn.memory.allocator import HostAllocator
 
 IN_PLACE = InPlace(frozenset({"scatter_elements", "scatter_nd"}), ARITHMETIC)
@@ -280,7 +280,7 @@ def test_the_replaced_elements_are_those_that_the_scatter_writes(
     found = Scattered(shape, indices.shape, axis).index(indices)
     assert found is not None
     marked = np.zeros(shape, np.float32)
-    copy_elements(np.ones(shape, np.float32), marked, found)
+    put_elements(marked, found, elements(np.ones(shape, np.float32), found))
     np.testing.assert_array_equal(marked, expected)
 
 

@@ -1,7 +1,6 @@
 """The elements that a scatter replaces, as an index of the array that it writes into.
 
-Two buffers that differ in these elements alone can be made equal by copying them, which takes far less time than
-copying everything.
+Saving these before the scatter writes them in place takes far less time than copying everything.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ import numpy as np
 
 from webnn.graph.ir import Node
 
-__all__ = ["Index", "Scattered", "copy_elements", "scattered"]
+__all__ = ["Index", "Scattered", "elements", "put_elements", "scattered"]
 
 Index: TypeAlias = Any
-"""An index for NumPy: `target[index] = source[index]` copies the elements, of arrays with one dimension if it is an
-array, and otherwise of arrays of the scatter's shape."""
+"""An index for NumPy: a tuple for arrays of the scatter's shape, or an array for arrays with one dimension."""
 
 LEAST_BYTES: Final = 32 * 1024
 """A tensor that is smaller is copied as fast as its replaced elements are found."""
@@ -91,11 +89,18 @@ def scattered(node: Node) -> Scattered | None:
     return Scattered(target.shape, indices.shape, node.attributes.get("axis"))
 
 
-def copy_elements(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any], index: Index) -> None:
-    """Copy the elements at `index`. Both arrays are C-contiguous and of the scatter's shape."""
+def elements(array: np.ndarray[Any, Any], index: Index) -> np.ndarray[Any, Any]:
+    """A copy of the elements at `index` of a C-contiguous array of the scatter's shape."""
+    found: np.ndarray[Any, Any]
+    found = array[index].copy() if index.__class__ is tuple else array.reshape(-1)[index]
+    return found
+
+
+def put_elements(array: np.ndarray[Any, Any], index: Index, elements: np.ndarray[Any, Any]) -> None:
+    """Put `elements` to the places that they were taken from, or to the same ones of another array."""
     if index.__class__ is not tuple:
-        source, target = source.reshape(-1), target.reshape(-1)
-    target[index] = source[index]
+        array = array.reshape(-1)
+    array[index] = elements
 
 
 def _inside(index: int, size: int) -> int:
