@@ -1,6 +1,6 @@
-"""The threads of a stream: those of anyio if an event loop runs the consumer, and plain ones in a plain thread.
+"""The workers of a stream whose consumer is on an event loop: worker threads of anyio.
 
-In an event loop, one task owns the workers: they run in its task group, and it ends when they have ended. The task of
+One task owns the workers: they run in its task group, and it ends when they have ended. The task of
 an async source stands beside that group and not in it. anyio cancels what is in a group again at each `await`, which
 would cut off the clean-up of the source on asyncio.
 
@@ -9,9 +9,7 @@ Cancelling a task does not end its thread. So workers are told to end by `Iterat
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterable
-from contextvars import Context, copy_context
 from functools import partial
 from importlib import import_module
 
@@ -21,19 +19,7 @@ from webnn.runtime.streaming.iteration import Iteration
 from webnn.scheduler.bridge import Bridge
 from webnn.scheduler.promise import Promise, abandon, resolve
 
-__all__ = ["begin_in_loop", "begin_in_thread"]
-
-
-def begin_in_thread(iteration: Iteration) -> None:
-    """Start the source's thread, for a consumer in a plain thread. After an interrupt, call this again."""
-    context = copy_context()
-    iteration.hire = partial(_start_worker, iteration, context)
-    iteration.start_source()
-
-
-def _start_worker(iteration: Iteration, context: Context) -> None:
-    run = context.copy().run
-    threading.Thread(target=run, args=(iteration.work,), name="webnn-stream-worker", daemon=True).start()
+__all__ = ["begin_in_loop"]
 
 
 def begin_in_loop(iteration: Iteration, source: object, bridge: Bridge, width: int) -> None:

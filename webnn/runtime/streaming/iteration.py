@@ -75,26 +75,40 @@ class Iteration:
         self._piece = piece
         self._counted = counted
         self._lock = reentrant_lock()
-        self.hire: Callable[[], object] = _nothing
-        """Start another thread that calls `work`. Called on any thread, without locks."""
+        self.hire: Callable[[], object] | None = None
+        """Start another thread that calls `work`; None for a plain thread. Called on any thread, without locks."""
         self.cancel: Callable[[], object] = _nothing
         """Let the tasks end, if there are any. Called on any thread."""
         self.forked: Callable[[ContextLostError], None] = lambda _: None
         """Called in a forked child, which does not have the tasks."""
+        self._owner: tuple[weakref.ref[object], ...] = ()
+        self._context = copy_context()
         self._is_left = False
         self.is_forked = False
         """Whether this is a forked child, which has none of the threads and tasks."""
         self._taking = False  # whether the source is being advanced, by its one thread or task
         self._workers = 0  # that were hired and have not ended
         self._idle = 0  # of these, wait for a token
-        self._tokens: SimpleQueue[None] = SimpleQueue()
-        self._room: SimpleQueue[None] = SimpleQueue()
+        self._tokens: SimpleQueue[object] = SimpleQueue()
+        self._room: SimpleQueue[object] = SimpleQueue()
         self._source_waits = False  # for `_room`, or for `_room_again`
         self._changed: Promise[None] | None = None  # set while the consumer waits for it
         self._room_again: Promise[None] | None = None  # set while the task of an async source waits for it
         self._quiet: Promise[None] | None = None  # set while `aclose` waits for the last piece
         self._source_share = 0.0  # of processor time in the source's steps
         _iterations.add(self)
+
+    def owned_by(self, results: object) -> None:
+        """End with `results`, the consumer's iterator.
+
+        No Python code runs when that is freed, since a Ctrl-C in a finalizer is lost. Threads that wait are woken, and
+        all of them look whether it is still there.
+        """
+        self._owner = weakref.ref(results, self._tokens.put), weakref.ref(results, self._room.put)
+
+    @property
+    def _is_abandoned(self) -> bool:
+        return bool(self._owner) and self._owner[0]() is None and not self._is_left
 
     # For the consumer.
 
@@ -142,7 +156,7 @@ class Iteration:
             if failure is not None:
                 _log_unseen(failure)
         self.cancel()
-        self.cancel = self.hire = _nothing  # they refer to this object: a cycle, left to the garbage collector
+        self.cancel, self.hire = _nothing, None  # they refer to this object: a cycle, left to the garbage collector
 
     def quiet(self) -> Promise[None]:
         """A promise that settles when no function of the program runs on an item any more. Call `leave` before."""
@@ -179,6 +193,8 @@ class Iteration:
         window = self.window
         while True:
             patience: float | None = None
+            if self._is_abandoned:
+                self.leave()
             with self._lock:
                 now = time.perf_counter_ns()
                 item = window.begin(now)
@@ -192,7 +208,7 @@ class Iteration:
                     patience = OVERDUE / 1e9 if window.is_held_back(now) else None
                 changed = self._changed if over else None
             if hires:
-                self.hire()
+                self._hire()
             if item is not None:
                 self._do(item)
             elif done:
@@ -233,9 +249,7 @@ class Iteration:
 
     def start_source(self) -> None:
         """Start the source's thread. If an interrupt has left it open whether it was started, call this again."""
-        context = copy_context()
-        name = "webnn-stream-source"
-        threading.Thread(target=context.run, args=(self._pump,), name=name, daemon=True).start()
+        self._start_thread(self._pump, "webnn-stream-source")
 
     def _pump(self) -> None:
         """Take items from a plain iterable, on a thread of its own."""
@@ -260,13 +274,15 @@ class Iteration:
         del items
         if error is None and self._is_left:
             return
-        if self._is_left and error is not None:
+        if (self._is_left or self._is_abandoned) and error is not None:
             _log_unseen(error)
         self._end(error)
 
     def _has_room(self) -> bool:
         """Wait for room. Returns False if the stream has ended."""
         while True:
+            if self._is_abandoned:
+                self.leave()
             with self._lock:
                 if self.window.ended:
                     return False
@@ -364,7 +380,19 @@ class Iteration:
         with self._lock:
             hires = self._wake(held_back=held_back)
         if hires:
-            self.hire()
+            self._hire()
+
+    def _hire(self) -> None:
+        hire = self.hire
+        if hire is not None:
+            hire()
+        elif not self._is_left:
+            self._start_thread(self.work, "webnn-stream-worker")
+
+    def _start_thread(self, function: Callable[[], None], name: str) -> None:
+        """Call `function` on a new thread, in the context of the consumer."""
+        run = self._context.copy().run
+        threading.Thread(target=run, args=(function,), name=name, daemon=True).start()
 
     def _end(self, error: BaseException | None) -> None:
         """The source has ended, or has failed."""
@@ -392,11 +420,7 @@ class Iteration:
         """
         window = self.window
         if self._source_waits and (consumed or window.has_room):
-            self._source_waits = False
-            self._room.put(None)
-            if self._room_again is not None:
-                again, self._room_again = self._room_again, None
-                resolve(again, None)
+            self._wake_source()
         if window.waiting and (held_back or window.has_place(time.perf_counter_ns())):
             if self._idle:
                 self._tokens.put(None)
@@ -411,11 +435,15 @@ class Iteration:
         for _ in range(self._workers):
             self._tokens.put(None)
         self._idle = 0
-        self._source_waits = False
+        self._wake_source()
+
+    def _wake_source(self) -> None:
+        """Let the source look for room again; called under the lock."""
         self._room.put(None)
         if self._room_again is not None:
-            again, self._room_again = self._room_again, None
-            resolve(again, None)
+            resolve(self._room_again, None)
+            self._room_again = None
+        self._source_waits = False  # last: after an interrupt before this, it is woken once more
 
     # After a fork.
 
@@ -442,7 +470,7 @@ def _end_all_in_child(parent: int) -> None:
 @atexit.register
 def _leave_all() -> None:
     """A thread inside of native code during the interpreter's shutdown could crash the process."""
-    left = list(_iterations)
+    left = [iteration for iteration in _iterations if not iteration.is_forked]
     for iteration in left:
         iteration.leave()
     for iteration in left:

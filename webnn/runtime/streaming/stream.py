@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
-from webnn.runtime.streaming.crew import begin_in_loop, begin_in_thread
+from webnn.runtime.streaming.crew import begin_in_loop
 from webnn.runtime.streaming.iteration import END, NOTHING, TURN, Iteration
 from webnn.runtime.streaming.options import Options
 from webnn.runtime.streaming.pieces import Piece
@@ -85,6 +85,7 @@ class StreamResults(Unpicklable, AsyncIterator[T_co]):
         self._source = source
         self._width = width
         self._started = False
+        iteration.owned_by(self)
         self._turn = 0
         """When the event loop had its last turn, in nanoseconds."""
 
@@ -133,7 +134,7 @@ class StreamResults(Unpicklable, AsyncIterator[T_co]):
         self._turn = time.perf_counter_ns()
         begin_in_loop(self._iteration, self._source, bridge, self._width)
 
-    def __del__(self) -> None:
+    def __del__(self) -> None:  # for the task of an async source; the threads see it by themselves
         if hasattr(self, "_turn"):  # set at the end of `__init__`
             self._iteration.leave()
 
@@ -150,6 +151,7 @@ class StreamIterator(Unpicklable, Iterator[T_co]):
     def __init__(self, iteration: Iteration) -> None:
         self._started = False
         self._iteration = iteration
+        iteration.owned_by(self)
 
     def __iter__(self) -> StreamIterator[T_co]:
         return self
@@ -158,22 +160,20 @@ class StreamIterator(Unpicklable, Iterator[T_co]):
         iteration, result = self._iteration, NOTHING
         try:
             if not self._started:
-                begin_in_thread(iteration)
+                iteration.start_source()
                 self._started = True
             while (result := iteration.take()) is NOTHING:
                 iteration.changed().result()
             if result.__class__ is not Failure and result is not END:
                 return result  # type: ignore[no-any-return]
+            iteration.leave(None if result is END else result.error)
         except BaseException:
             if result is not NOTHING and result is not END:
                 iteration.put_back(result)
+            del self, result  # the exception keeps this frame alive
             raise
-        if result is END:
-            iteration.leave()
-            raise StopIteration
-        iteration.leave(result.error)
         try:
-            raise result.error
+            raise StopIteration if result is END else result.error
         finally:
             del result  # the error refers to this frame: a cycle, left to the garbage collector
 
@@ -181,10 +181,6 @@ class StreamIterator(Unpicklable, Iterator[T_co]):
         """End the stream; see `StreamResults.aclose`."""
         self._iteration.leave()
         self._iteration.quiet().result()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_iteration"):
-            self._iteration.leave()
 
 
 async def _checkpoint() -> None:
