@@ -1,17 +1,20 @@
 """What does the runtime itself cost, on a graph that costs nothing?
 
 Round trip: write a tensor, dispatch, await the result. Pipelined: a chain of dispatches, each of which reads what the
-one before it wrote, so that none can be left out. Raw onnxruntime: `session.run`.
+one before it wrote, so that none can be left out. Run and blocking compute: arrays in, arrays out. Raw onnxruntime:
+`session.run`. JAX, IREE and MLX, where they are installed: arrays in, arrays out, as their users call them.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 
 import webnn
-from benchmarks.measure import Options, Report, in_turn, installed_loops, main, run_on, seconds_per, session
+from benchmarks.engines import ENGINES, absent, installed
+from benchmarks.measure import Kind, Options, Report, in_turn, installed_loops, main, run_on, seconds_per, session
 from benchmarks.models import tiny
 
 CALLS, ROUNDS = 2000, 7
@@ -47,17 +50,31 @@ async def on_this_loop(calls: int, rounds: int) -> dict[str, list[float]]:
             assert np.array_equal(result, np.full_like(data, calls))
             return spent
 
+        async def run() -> float:
+            started = time.perf_counter()
+            for _ in range(calls):
+                result = await context.run(graph, {name: data})
+            spent = (time.perf_counter() - started) / calls
+            assert np.array_equal(result["y"], np.maximum(data + 1, 0))
+            return spent
+
         def blocking() -> float:
             return seconds_per(calls, lambda: context.compute(graph, {name: data}))
 
         raw = session(model.onnx())
+        engines: dict[str, Kind] = {}
+        for engine, compiled in installed(data).items():
+            np.testing.assert_array_equal(compiled(data), np.maximum(data + 1, 0))
+            engines[engine] = partial(seconds_per, calls, partial(compiled, data))
         return await in_turn(
             rounds,
             {
                 "raw": lambda: seconds_per(calls, lambda: raw.run(None, {name: data})),
                 "round trip": round_trip,
                 "pipelined dispatch": pipelined,
+                "run": run,
                 "blocking compute": blocking,
+                **engines,
             },
         )
 
@@ -69,8 +86,14 @@ def measure(report: Report, options: Options) -> None:
         factor = 1.5 if loop == "trio" else 1.0
         report.times(f"round trip, {loop}", times["round trip"], times["raw"], bar=2.0 * factor)
         report.times(f"pipelined dispatch, {loop}", times["pipelined dispatch"], times["raw"], bar=1.5 * factor)
+        report.times(f"run, {loop}", times["run"], times["raw"], bar=2.5 * factor)
         if loop == "asyncio":
             report.times("blocking compute", times["blocking compute"], times["raw"], bar=2.3)
+            for engine in ENGINES:
+                if engine in times:
+                    report.times("arrays in and out", times[engine], times["raw"], subject=engine)
+    if absent():
+        report.notes.append(f"Not installed: {', '.join(absent())}. pip install 'webnn-runtime[peers]' brings them.")
 
 
 if __name__ == "__main__":

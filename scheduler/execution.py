@@ -17,6 +17,7 @@ from math import inf
 from typing import Final
 
 from webnn.errors import MLError, UnknownError
+from webnn.forking import Hold
 from webnn.graph.arguments import described
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL
@@ -50,7 +51,7 @@ class Execution:
 
     def __init__(
         self,
-        lock: threading.RLock,
+        lock: Hold,
         renaming: Renaming,
         room: Room,
         pool: BufferPool,
@@ -75,7 +76,7 @@ class Execution:
         self.run_on_lanes = 0
         """The number of tasks that have begun on lanes."""
 
-    def run(self, tasks: Sequence[Task], *, on_lane: bool, budget: float = inf) -> int:
+    def run(self, tasks: Sequence[Task], on_lane: bool, budget: float = inf) -> int:
         """Run `tasks` in order, up to the first that is not ready, or until they have taken `budget` nanoseconds.
 
         Each of them may depend on the ones before. A task ends and the next one starts under one hold of the lock. A
@@ -98,10 +99,10 @@ class Execution:
                     if position:  # the task before has run
                         if widths is not None:
                             self.cores.ended(task, took)
-                        renaming.finish(task, outputs, on_lane=on_lane)
+                        renaming.finish(task, outputs, on_lane)
                         figures = work.figures
                         figures.runs += 1
-                        if figures.runs >= figures.wanted:
+                        if figures.runs >= figures.wanted and task.queued_at:
                             figures.ran(task.queued_at, began, end)
                         if renaming.trace is not None:
                             renaming.trace.ran(task, began, end, on_lane, reused)

@@ -13,7 +13,6 @@ or too late, or may be called at the end of its tick once more than needed.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from functools import partial
 from math import inf
@@ -21,6 +20,7 @@ from threading import get_ident
 from typing import Final
 from weakref import ref
 
+from webnn.forking import Hold
 from webnn.scheduler.bridge import current_bridge, current_loop
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.renaming import Renaming
@@ -44,7 +44,7 @@ class InlineLane:
         workers: run the tasks that turn out not to be cheap.
     """
 
-    def __init__(self, lock: threading.RLock, renaming: Renaming, execution: Execution, workers: Workers) -> None:
+    def __init__(self, lock: Hold, renaming: Renaming, execution: Execution, workers: Workers) -> None:
         self._lock = lock
         self._renaming = renaming
         self._execution = execution
@@ -72,7 +72,7 @@ class InlineLane:
         try:
             execution = self._execution
             # The common case: it depends on no other task.
-            if task in self._renaming.inline and execution.run((task,), on_lane=False):
+            if task in self._renaming.inline and execution.run((task,), False):
                 if self._renaming.lane:
                     self._workers.wake()
                 return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
@@ -153,7 +153,7 @@ class InlineLane:
     def _run(self, tasks: Sequence[Task], budget: float = inf) -> int:
         """Run `tasks` here, as `Execution.run` does."""
         try:
-            spent = self._execution.run(tasks, on_lane=False, budget=budget)
+            spent = self._execution.run(tasks, False, budget)
             if self._renaming.lane:  # another thread waits for a task that has become ready
                 self._workers.wake()
         except BaseException:

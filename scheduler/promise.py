@@ -96,7 +96,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
 
     # Settling.
 
-    def _settle(self, status: Status, result: Any, error: BaseException | None, *, announce: bool = True) -> bool:
+    def _settle(self, status: Status, result: Any, error: BaseException | None, announce: bool = True) -> bool:
         """Settle, and tell the waiters if `announce`; otherwise the caller does. Returns False if it had settled."""
         try:
             with settling:

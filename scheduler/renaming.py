@@ -209,7 +209,7 @@ class Renaming:
             inputs.append(value.view)
         return inputs
 
-    def finish(self, task: Task, views: Sequence[View], *, on_lane: bool) -> None:
+    def finish(self, task: Task, views: Sequence[View], on_lane: bool) -> None:
         """`task` has run, with its outputs in `views`. If it ran on a lane, so will tasks that become ready now."""
         task.views = views
         self.running.discard(task)
@@ -233,7 +233,7 @@ class Renaming:
             for consumer, inputs in task.consumers.items():
                 consumer.unmet -= inputs
                 if consumer.unmet == 0:
-                    self._ready(consumer, on_lane=on_lane)
+                    self._ready(consumer, on_lane)
             task.consumers = {}  # a reference to this task must not keep all later tasks alive
         if not task.waiters:  # otherwise it stays in `live` until they have been told
             del self.live[task]
@@ -407,7 +407,7 @@ class Renaming:
         self.inline.clear()
         self._handed.update(self.running)
 
-    def _ready(self, task: Task, *, on_lane: bool) -> None:
+    def _ready(self, task: Task, on_lane: bool) -> None:
         if on_lane or task.work.cost >= self.inline_limit:
             self.lane[task] = None
         else:

@@ -209,6 +209,8 @@ class Read(End):
         if promise is None or promise._status is not PENDING:
             return
         if self.result is not None:
+            if self.kept is None:
+                promise._source = None  # nothing is left to let go
             promise._settle(RESOLVED, self.result, None)
             return
         value = self.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from webnn.forking import reentrant_lock
+from webnn.forking import hold_of, reentrant_lock
 
 __all__ = ["CANCELLED", "PENDING", "REJECTED", "RESOLVED", "Status", "settling"]
 
@@ -24,7 +24,7 @@ RESOLVED: Final = Status.RESOLVED
 REJECTED: Final = Status.REJECTED
 CANCELLED: Final = Status.CANCELLED
 
-settling = reentrant_lock()
+settling = hold_of(reentrant_lock())
 """Guards the one transition of every promise, and the lists of callbacks. Held for a few instructions only, and never
 while other code is called. Reentrant, since the garbage collector may run a user's `__del__` at any allocation, which
 may cancel a promise."""

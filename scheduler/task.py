@@ -123,7 +123,7 @@ class Task:
     )
 
     queued_at: int
-    """The time of the call in nanoseconds."""
+    """The time of the call in nanoseconds; 0 if it is not wanted, see `GraphFigures.wanted`."""
     forgone: str
     """Why a promise of its results has been given up. Not set unless one has."""
 

@@ -8,11 +8,11 @@ Locks. A lane takes its next task under the timeline's lock, and runs it without
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from webnn.forking import Hold
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.lane import Lane
 from webnn.scheduler.renaming import Renaming
@@ -44,7 +44,7 @@ class Workers:
 
     def __init__(
         self,
-        lock: threading.RLock,
+        lock: Hold,
         renaming: Renaming,
         execution: Execution,
         lanes: Sequence[Lane],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from tests.loops import EVENT_LOOPS, Loop, loop_named
 from tests.scripted import Gate, double, filled, scripted_context
 from tests.stepped import number_in
 from webnn.backends.base import Cancellation
-from webnn.errors import ContextLostError, OperationError
+from webnn.errors import ContextLostError, OperationError, ValidationError
 from webnn.scheduler.promise import PENDING
 
 LARGE = (2048,)
@@ -53,6 +54,29 @@ def test_limits_are_in_the_words_of_the_specification(context: webnn.MLContext) 
     assert limits["maxTensorByteLength"] == 2**31 - 1
     assert limits["convTranspose2d"]["input"]["rankRange"] == {"min": 4, "max": 4}
     assert "float32" in limits["gatherND"]["input"]["dataTypes"]
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 1), (0, 2), (1, 1), (2, 1), (3, 1), (1, 2), (2, 2)])
+def test_a_tensor_in_two_places_of_a_dispatch_is_refused_whichever_they_are(
+    context: webnn.MLContext, inputs: int, outputs: int
+) -> None:
+    builder = context.create_graph_builder()
+    total = builder.constant(np.ones((2, 2), np.float32))
+    for i in range(inputs):
+        total = builder.add(total, builder.input(f"x{i}", [2, 2], "float32"))
+    graph = builder.build({f"y{i}": builder.transpose(builder.neg(total)) for i in range(outputs)})
+    places = [*(f"x{i}" for i in range(inputs)), *(f"y{i}" for i in range(outputs))]
+
+    def dispatch(tensors: dict[str, webnn.MLTensor]) -> None:
+        given, made = ({name: tensor for name, tensor in tensors.items() if name[0] == kind} for kind in ("x", "y"))
+        context.dispatch(graph, given, made)
+
+    tensors = {name: context.create_tensor([2, 2], "float32", readable=True) for name in places}
+    dispatch(tensors)
+    assert context.read_tensor(tensors["y0"]).result()[0, 0] == -1
+    for first, second in itertools.combinations(places, 2):
+        with pytest.raises(ValidationError, match=f"put '{second}': .* is given as (in|out)put '{first}' too"):
+            dispatch({**tensors, second: tensors[first]})
 
 
 # There and back.

@@ -351,7 +351,12 @@ class MLContext(Streaming, Unpicklable):
                 results.append(tensor._name)
             if len(inputs) != len(names) or len(outputs) != len(results):
                 raise KeyError
-            if len({*names, *results}) != graph._tensor_count and not graph._may_share(names, results):
+            if graph._is_small:  # a set takes longer
+                x, y, z = names[0], names[-1], results[0]
+                repeated = z is x or z is y or (x is y and len(names) == 2)
+            else:
+                repeated = len({*names, *results}) != len(names) + len(results)
+            if repeated and not graph._may_share(names, results):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
             checks.refuse_dispatch(device, graph, inputs, outputs)

@@ -74,7 +74,7 @@ class MLGraph(Unpicklable):
         pool = device.pool
         self._input_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.inputs.items()]
         self._output_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.outputs.items()]
-        self._tensor_count = len(self._input_shelves) + len(self._output_shelves)
+        self._is_small = 1 <= len(self._input_shelves) <= 2 and len(self._output_shelves) == 1
         # The plan of `checks.feeds`.
         self._feeds = [
             (name, shelf, shelf.descriptor.dtype, shelf.descriptor.shape) for name, shelf in self._input_shelves
