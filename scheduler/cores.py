@@ -57,7 +57,10 @@ class Cores:
         if self._runs:
             for other in [other for other in self._runs if other.state is not RUNNING]:  # an interrupt cut them off
                 del self._runs[other]
-        narrow = self._width.started(widths, narrow=self._width.prefers_narrow(widths, self._others(task)))
+        narrow = self._width.prefers_narrow(widths, self._others(task))
+        if len(self._renaming.running) > 1:  # `admits` has asked, but the number of pieces changes without the lock
+            narrow = True
+        narrow = self._width.started(widths, narrow=narrow)
         if narrow and widths.narrow is not None:
             executable = widths.narrow
         self._runs[task] = (not narrow, self.host.now())

@@ -41,7 +41,7 @@ REST: Final = 0.4
 """It is idle again if it computes for less than this share."""
 
 
-_NO_LOAD: Final = (False, 1, 1, 0, False)
+_NO_LOAD: Final = (1, 1, 0, False)
 """The choice of a wide run beside which nothing goes on; see `Width.prefers_narrow`."""
 
 
@@ -137,6 +137,7 @@ class Width:
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self._wide = self._narrow = 0
+        self._was_narrow = False
         self._choice = _NO_LOAD
         self._refusal = ""
         self._pieces: set[ref[Piece]] = set()
@@ -186,7 +187,7 @@ class Width:
         wide_rate = widths.speedup(self.cores) * (self.cores - busy) / self.cores
         narrow_rate = min(expected, self.cores)
         narrow = narrow_rate > wide_rate * MARGIN if was_wide else narrow_rate * MARGIN > wide_rate
-        self._choice = (narrow, demand, expected, pieces, self._host_busy)
+        self._choice = (demand, expected, pieces, self._host_busy)
         return narrow
 
     def started(self, widths: Widths, *, narrow: bool) -> bool:
@@ -196,6 +197,7 @@ class Width:
             widths.wanted = True
             self._refusal = widths.refusal or "the graph is not compiled for one thread yet"
             narrow = False
+        self._was_narrow = narrow
         if narrow:
             self._narrow += 1
         else:
@@ -229,7 +231,7 @@ class Width:
         """The width of the last run, and the reason for it."""
         if not self._wide + self._narrow:
             return ""
-        narrow, demand, expected, pieces, host_busy = self._choice
+        demand, expected, pieces, host_busy = self._choice
         if pieces > 1:
             load = f"{pieces} pieces of streams are in progress"
         elif demand > 1:
@@ -242,4 +244,4 @@ class Width:
             load = "nothing else is in progress"
         if self._refusal:
             return f"wide: {load}, but {self._refusal}"
-        return f"{'narrow' if narrow else 'wide'}: {load}"
+        return f"{'narrow' if self._was_narrow else 'wide'}: {load}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from tests.stepped import Function, Rig, now
+from tests.stepped import Function, Rig, now, number_in
 from webnn.errors import OperationError
 from webnn.scheduler.task import Work
 from webnn.scheduler.width import EXPECTED_SPEEDUP, STEADY_RUNS, Width, Widths, WidthStatistics
@@ -21,9 +22,11 @@ def measured(speedup: float) -> Widths:
     return widths
 
 
-def reason(width: Width) -> str:
-    """The reason of the choice that was made last, as the statistics say it after a run."""
-    width.started(UNKNOWN, narrow=False)
+def reason(width: Width, *, narrow: bool) -> str:
+    """The reason of the choice that was made last, as the statistics say it once the run has started."""
+    widths = measured(2)
+    widths.narrow = Function(lambda: None)
+    width.started(widths, narrow=narrow)
     return width.statistics.reason
 
 
@@ -34,12 +37,12 @@ class TestRule:
     def test_a_run_on_its_own_is_wide(self) -> None:
         width = Width(2)
         assert not width.prefers_narrow(UNKNOWN, 0)
-        assert reason(width) == "wide: nothing else is in progress"
+        assert reason(width, narrow=False) == "wide: nothing else is in progress"
 
     def test_runs_beside_others_are_narrow(self) -> None:
         width = Width(2)
         assert width.prefers_narrow(UNKNOWN, 1)
-        assert reason(width) == "narrow: 2 runs are in progress or ready"
+        assert reason(width, narrow=True) == "narrow: 2 runs are in progress or ready"
 
     def test_two_pieces_make_runs_narrow_and_one_does_not(self) -> None:
         width = Width(2)
@@ -47,14 +50,14 @@ class TestRule:
             assert not width.prefers_narrow(UNKNOWN, 0)
             with width.piece():
                 assert width.prefers_narrow(UNKNOWN, 0)
-                assert reason(width) == "narrow: 2 pieces of streams are in progress"
+                assert reason(width, narrow=True) == "narrow: 2 pieces of streams are in progress"
             assert not width.prefers_narrow(UNKNOWN, 0)
 
     def test_a_busy_host_makes_runs_narrow_on_two_cores(self) -> None:
         width = Width(2)
         width.ended(0, 0.9)
         assert width.prefers_narrow(UNKNOWN, 0)
-        assert reason(width) == "narrow: the host is busy"
+        assert reason(width, narrow=True) == "narrow: the host is busy"
 
     def test_a_busy_host_takes_one_of_eight_cores_only(self) -> None:
         width = Width(8)
@@ -78,7 +81,7 @@ class TestRule:
         width = Width(2)
         width.ended(1, 0.0)
         assert width.prefers_narrow(UNKNOWN, 0)
-        assert reason(width) == "narrow: 2 runs were in progress or ready lately"
+        assert reason(width, narrow=True) == "narrow: 2 runs were in progress or ready lately"
 
     def test_a_return_to_wide_takes_several_runs_without_demand(self) -> None:
         width = Width(2)
@@ -305,3 +308,65 @@ class TestOnLanes:
         rig.run_all()
         assert [run.split()[0] for run in rig.ran] == ["a", "b"]
         assert now(promises[0]) == 2
+
+
+class Moody(Width):
+    """Chooses as it likes, and changes its mind now and then."""
+
+    asked = 0
+
+    def prefers_narrow(self, widths: Widths, others: int) -> bool:
+        super().prefers_narrow(widths, others)
+        self.asked += 1
+        return self.asked // 10 % 2 == 0
+
+
+def test_whatever_is_chosen_no_run_goes_on_beside_a_wide_one_and_no_result_is_lost() -> None:
+    rig = Rig(threads=4, width=Moody(4))
+    runs: list[str] = []  # in progress: `append` and `remove` are atomic
+    beside: list[list[str]] = []
+
+    def executable(width: str) -> Function:
+        def run(x: Any) -> Any:
+            runs.append(width)
+            found = list(runs)
+            if "wide" in found and len(found) > 1:
+                beside.append(found)
+            time.sleep(0.0002)
+            runs.remove(width)
+            return x + 1
+
+        return Function(run)
+
+    work = rig.work("two", cost=1e9, measured=False)
+    work.executable = executable("wide")
+    work.widths = Widths(lambda _: None)
+    work.widths.narrow = executable("narrow")
+
+    def program(number: int) -> None:
+        x, y, reads = rig.name(number), rig.name(), []
+        for _ in range(15):
+            rig.dispatch(work, [x], y)
+            rig.dispatch(work, [y], x)
+            reads.append(rig.read(x))  # or the dispatches would be dropped
+        assert number_in(rig.read(x).result()) == number + 30
+
+    failures: list[BaseException] = []
+
+    def guarded(number: int) -> None:
+        try:
+            program(number)
+        except BaseException as error:
+            failures.append(error)
+
+    programs = [threading.Thread(target=guarded, args=(100 * i,)) for i in range(5)]
+    for thread in programs:
+        thread.start()
+    for thread in programs:
+        thread.join(30)
+    rig.end()
+    assert not failures
+    assert not beside
+    statistics = rig.timeline.statistics.width
+    assert statistics.wide + statistics.narrow == 150
+    assert min(statistics.wide, statistics.narrow) > 5
