@@ -158,7 +158,8 @@ class Statistics:
         dropped: the queued tasks that were not run, since their results could not be used any more.
         graphs: the figures of each graph that has not been garbage collected, oldest first.
         drops: runs that were left out, by the reason why: "unobservable", "cancelled", "timed out", which `dropped`
-            counts, and "context destroyed".
+            counts, and "context destroyed". Items of streams that never became runs are here too: "left out" for a
+            newer one (`policy="latest"`), and "late" (`deadline`).
         width: how many threads runs had, and why.
         donated: outputs that took over the memory of an input whose last use the run was.
         borrowed: outputs that took over the memory of an input that a tensor still had, with its elements saved.

@@ -456,6 +456,12 @@ class Timeline:
         if error is not None:
             raise error
 
+    def count_drops(self, reason: str, count: int) -> None:
+        """Count items that a stream has left out before they became runs."""
+        with self._lock:
+            drops = self._renaming.drops
+            drops[reason] = drops.get(reason, 0) + count
+
     def tidy(self) -> None:
         """Release the values that finalizers have discarded, so that the pool's figures are current."""
         if self._renaming.discarded:

@@ -306,6 +306,7 @@ async def test_the_latest_frame_is_taken_when_a_place_is_free(event_loop: Loop) 
         with pytest.raises(StopAsyncIteration):
             await anext(results)
         assert stream.statistics() == webnn.StreamStatistics(taken=6, delivered=2, left_out=4, late=0, failed=0)
+        assert context.statistics().drops == {"left out": 4}
 
 
 async def test_late_items_are_dropped_before_any_work(event_loop: Loop) -> None:
@@ -333,6 +334,7 @@ async def test_late_items_are_dropped_before_any_work(event_loop: Loop) -> None:
         assert counts.late == 4 - len(begun)
         assert numbers == [2 * i for i in begun]
         assert counts.late > 0
+        assert context.statistics().drops == {"late": counts.late}
 
 
 # Errors.

@@ -1,8 +1,8 @@
 """The workers of a stream whose consumer is on an event loop: worker threads of anyio.
 
-One task owns the workers: they run in its task group, and it ends when they have ended. The task of
-an async source stands beside that group and not in it. anyio cancels what is in a group again at each `await`, which
-would cut off the clean-up of the source on asyncio.
+One task owns the workers: they run in its task group, and it ends when they have ended. The task of an async source
+stands beside that group and not in it. anyio cancels what is in a group again at each `await`, which would cut off the
+clean-up of the source on asyncio.
 
 Cancelling a task does not end its thread. So workers are told to end by `Iteration.leave`, and are waited for.
 """

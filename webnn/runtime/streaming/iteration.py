@@ -61,6 +61,7 @@ class Iteration:
         window: decides which item is next, and which result.
         piece: does the work on an item; returns its outcome, and whether it is an error.
         counted: a context manager around work that needs a core, for the choice of the width of runs.
+        count_drops: adds to the context's count of dropped items, given the reason and how many.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Iteration:
         window: Window,
         piece: Callable[[Item], tuple[Any, bool]],
         counted: Callable[[], contextlib.AbstractContextManager[Any]],
+        count_drops: Callable[[str, int], None],
     ) -> None:
         self._source = source
         self.window = window
         self._piece = piece
         self._counted = counted
+        self._count_drops = count_drops
         self._lock = reentrant_lock()
         self.hire: Callable[[], object] | None = None
         """Start another thread that calls `work`; None for a plain thread. Called on any thread, without locks."""
@@ -209,6 +212,8 @@ class Iteration:
                 changed = self._changed if over else None
             if hires:
                 self._hire()
+            if window.drops:
+                self._tell_drops()
             if item is not None:
                 self._do(item)
             elif done:
@@ -316,6 +321,8 @@ class Iteration:
             self._do(item)
         if window.waiting:
             self._hand_over(held_back=True)
+        elif window.drops:
+            self._tell_drops()
         return True
 
     async def pump(self) -> None:
@@ -379,8 +386,17 @@ class Iteration:
         """Let a worker begin what waits; also if that is held back for now, so that it begins as soon as it may."""
         with self._lock:
             hires = self._wake(held_back=held_back)
+        if self.window.drops:
+            self._tell_drops()
         if hires:
             self._hire()
+
+    def _tell_drops(self) -> None:
+        """Add the window's drops to the context's; not under the lock, since that takes the timeline's."""
+        with self._lock:
+            drops, self.window.drops = self.window.drops, {}
+        for reason, count in drops.items():
+            self._count_drops(reason, count)
 
     def _hire(self) -> None:
         hire = self.hire

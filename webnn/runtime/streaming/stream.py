@@ -66,7 +66,8 @@ class Stream(Unpicklable, Generic[T_co]):
         if self._started:
             raise InvalidStateError("stream: it can be iterated once; make another with context.stream")
         self._started = True
-        iteration = Iteration(self._source, self._window, self._piece, self._device.timeline.width.piece)
+        timeline = self._device.timeline
+        iteration = Iteration(self._source, self._window, self._piece, timeline.width.piece, timeline.count_drops)
         self._device.register(iteration)
         return iteration
 

@@ -113,6 +113,8 @@ class Window:
         self.cost = 0.0
         """Nanoseconds of work on an item, as measured lately; 0 before the first one."""
         self._line: deque[Item] = deque()  # begun, and not in `ready`; oldest first
+        self.drops: dict[str, int] = {}
+        """Items that were dropped and not yet counted for the context, by the reason why."""
         self._taken = self._left_out = self._late = self._failed = self._finished = 0
 
     # Limits.
@@ -172,6 +174,7 @@ class Window:
         if self._latest and self.waiting:
             self.waiting.clear()
             self._left_out += 1
+            self._drop("left out")
         self.waiting.append(Item(self._taken, value, now))
         self._taken += 1
 
@@ -181,6 +184,7 @@ class Window:
             item = self.waiting.popleft()
             if self._deadline is not None and now - item.arrived > self._deadline:
                 self._late += 1
+                self._drop("late")
                 continue
             self._line.append(item)
             self._begun[item] = now
@@ -203,6 +207,9 @@ class Window:
         if outcome.__class__ is Failure:
             self.end(None)
             self.waiting.clear()
+
+    def _drop(self, reason: str) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + 1
 
     def _give(self, item: Item) -> None:
         self.ready.append(item.outcome)
