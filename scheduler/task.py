@@ -16,7 +16,7 @@ from webnn.scheduler.width import Widths
 if TYPE_CHECKING:
     from webnn.scheduler.donation import Placement
 
-__all__ = ["MOVES", "Task", "TaskState", "Waiter", "Work"]
+__all__ = ["MERGED_LIMIT", "MOVES", "MergedWork", "Task", "TaskState", "Waiter", "Work"]
 
 
 class TaskState(IntEnum):
@@ -40,6 +40,10 @@ MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
     DROPPED: frozenset(),
     CANCELLED: frozenset(),
 }
+
+
+MERGED_LIMIT: Final = 250_000
+"""Nanoseconds of several dispatches as one graph, up to which it may run inline: a quarter of a tick's budget."""
 
 
 class Waiter(Protocol):
@@ -96,6 +100,35 @@ class Work:
             self.cost = cost + (nanoseconds - cost) / 8
         else:
             self.cost = 1.5 * cost
+
+
+class MergedWork(Work):
+    """The work of several dispatches that are run as one graph.
+
+    One after another they would run inline, if each is cheap, and the caller's thread would be busy for longer. So
+    together they do, too, up to a limit.
+
+    Args:
+        byte_length: see `Work`.
+        figures: see `Work`.
+        dispatches: how many.
+    """
+
+    __slots__ = ("dispatches", "total")
+
+    def __init__(self, byte_length: int, figures: GraphFigures, dispatches: int) -> None:
+        super().__init__(byte_length, figures)
+        self.dispatches = dispatches
+        self.total = self.cost
+        """Nanoseconds of a run. Up to the limit, `cost` is the share of one dispatch."""
+
+    def measured(self, nanoseconds: int) -> None:
+        """Update both estimates with the duration of one run."""
+        self.cost = self.total
+        super().measured(nanoseconds)
+        self.total = self.cost
+        if self.total < MERGED_LIMIT:
+            self.cost = self.total / self.dispatches
 
 
 class Task:

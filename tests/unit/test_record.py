@@ -21,6 +21,7 @@ from webnn.backends.session_cache import session_cache
 from webnn.errors import ContextLostError, InvalidStateError, OperationError, ValidationError
 from webnn.runtime import record
 from webnn.scheduler.results import Dispatch
+from webnn.scheduler.width import Widths
 
 
 @pytest.fixture
@@ -561,7 +562,7 @@ def test_a_merged_graph_that_is_slower_than_the_single_ones_is_given_up(
 def test_a_merged_graph_that_has_never_run_is_not_judged(context: webnn.MLContext) -> None:
     program = chain(context, double(context), tensors(context, 3))
     merge(context, program)
-    program._fused[0].graph._work.cost = float("inf")
+    program._fused[0].work.total = float("inf")
     program._advance()
     program._replays = 10 * record.TRIED
     program._advance()
@@ -653,6 +654,16 @@ def test_a_dispatch_that_is_expensive_is_left_alone_in_the_end(context: webnn.ML
     for _ in range(record.DOUBTED):
         program._advance()
     assert program._stage is record.MEASURING
+    program._advance()
+    compiled(context)
+    assert (program.tasks, program._stage) == (2, record.SETTLED)
+
+
+def test_dispatches_with_several_threads_are_left_alone(context: webnn.MLContext) -> None:
+    graph = double(context)
+    program = chain(context, graph, tensors(context, 3))
+    graph._work.cost, graph._work.widths = 1000, Widths(lambda _: None)
+    program._replays = record.DOUBTED
     program._advance()
     compiled(context)
     assert (program.tasks, program._stage) == (2, record.SETTLED)

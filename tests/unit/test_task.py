@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from webnn.scheduler.task import MOVES, Task, TaskState, Work
+from webnn.scheduler.statistics import GraphFigures
+from webnn.scheduler.task import MERGED_LIMIT, MOVES, MergedWork, Task, TaskState, Work
 
 ENDS = {TaskState.DONE, TaskState.FAILED, TaskState.DROPPED, TaskState.CANCELLED}
 
@@ -67,3 +68,15 @@ def test_runs_that_stay_expensive_become_the_estimate() -> None:
     for _ in range(40):
         work.measured(1_000_000)
     assert work.cost == pytest.approx(1_000_000, rel=0.05)
+
+
+def test_several_dispatches_as_one_graph_are_as_cheap_as_one_of_them_up_to_a_limit() -> None:
+    work = MergedWork(0, GraphFigures(), 20)
+    assert work.cost == work.total == float("inf")
+    work.measured(200_000)
+    assert (work.total, work.cost) == (200_000, 10_000)
+    for _ in range(30):
+        work.measured(2 * MERGED_LIMIT)
+    assert work.cost == work.total > MERGED_LIMIT
+    work.measured(100_000)
+    assert (work.total, work.cost) == (100_000, 5000)

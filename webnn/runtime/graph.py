@@ -30,7 +30,7 @@ from webnn.runtime.narrow import NarrowExecutable
 from webnn.runtime.saving import SAVERS, registered
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
 from webnn.scheduler.statistics import GraphFigures
-from webnn.scheduler.task import Work
+from webnn.scheduler.task import MergedWork, Work
 from webnn.scheduler.width import Widths
 
 __all__ = ["MLGraph"]
@@ -59,6 +59,7 @@ class MLGraph(Unpicklable):
         check: Callable[[], None] | None = None,
         *,
         options: CompileOptions | None = None,
+        dispatches: int = 1,
     ) -> None:
         self._context = context  # opaque here, and alive as long as its graphs
         self._device = device
@@ -87,7 +88,9 @@ class MLGraph(Unpicklable):
             small_bytes=sum(size for size in sizes if size <= SMALL),
         )
         device.timeline.figures.add(self._figures)
-        self._work = Work(sum(shelf.size for _, shelf in self._output_shelves), self._figures)
+        size = sum(shelf.size for _, shelf in self._output_shelves)
+        merged = dispatches > 1
+        self._work = MergedWork(size, self._figures, dispatches) if merged else Work(size, self._figures)
         self._explanation: Explanation | None = None
         self._in_place: Sequence[tuple[int, int]] | None = None
 

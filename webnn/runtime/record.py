@@ -34,6 +34,7 @@ from webnn.scheduler.bridge import current_task
 from webnn.scheduler.plan import Calls, Plan
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
+from webnn.scheduler.task import MergedWork
 
 __all__ = ["Program", "Recordings", "check_program", "recorder"]
 
@@ -45,7 +46,7 @@ DOUBTED: Final = 32
 """Replays before a dispatch is left alone for its cost, which is too high while the machine does other things, too."""
 FUSED_COST: Final = 50_000
 """Nanoseconds. A dispatch that costs more gains little from being merged with others, and could run beside them."""
-TASK_COST: Final = 10_000
+TASK_COST: Final = 5_000
 """Nanoseconds that a task costs beside the run of its graph."""
 TRIED: Final = 16
 """Replays of merged graphs after which their cost is compared with that of the single graphs."""
@@ -199,7 +200,7 @@ class Program(Unpicklable):
             self._advance()
         way = self._way
         for fused in self._fused:
-            if fused.is_used and fused.graph._work.failed:
+            if fused.is_used and fused.work.failed:
                 self._keep_single("a run of them failed")
                 way = self._way
         if way is not self._one_by_one:
@@ -213,7 +214,9 @@ class Program(Unpicklable):
         with self._lock:
             self._replays += 1
             if self._stage is MEASURING and self._replays > MEASURED:
-                costs = [graph._work.cost for graph in self._graphs]
+                works = [graph._work for graph in self._graphs]
+                # Those with several threads lose more by having only one than they gain.
+                costs = [work.cost if work.widths is None else max(work.cost, FUSED_COST) for work in works]
                 if all(cost < FUSED_COST for cost in costs) or (self._replays > DOUBTED and inf not in costs):
                     self._stage = COMPILING
                     self._device.build_lane.wake(partial(self._merge, costs))
@@ -227,7 +230,9 @@ class Program(Unpicklable):
             fused = [self._merged(positions, costs) for positions in parts if len(positions) > 1]
             for each in fused:
                 each.graph._compile()
-                error = each.graph._work.error
+                error = each.work.error
+                if each.graph._destroyed:  # with the context or the program
+                    return False
                 if error is not None:
                     each.is_used = False
                     _log.warning("%r: dispatches cannot be compiled together, and are replayed singly: %s", self, error)
@@ -246,18 +251,19 @@ class Program(Unpicklable):
         whole = merged([self._links[i] for i in positions], elsewhere | self._calls.final.keys())
         # None of the operators is worth a second thread. The backend sees the sum of the work, and cannot know.
         options = replace(self._device.options, threads=self._device.options.threads or 1)
-        graph = MLGraph(self._context, self._device, whole.graph, options=options)
+        graph = MLGraph(self._context, self._device, whole.graph, options=options, dispatches=len(positions))
         self._device.register(graph)
         graph.label = f"{len(positions)} dispatches of a program"
         limit = sum(costs[i] + TASK_COST for i in positions)
-        return _Fused(positions[0], graph, whole.inputs, whole.outputs, limit)
+        assert isinstance(graph._work, MergedWork)
+        return _Fused(positions[0], graph, graph._work, whole.inputs, whole.outputs, limit)
 
     def _judge(self) -> None:
         """Keep only the merged graphs that are worth it, once all of them have been run."""
         used = [fused for fused in self._fused if fused.is_used]
-        if all(fused.graph._work.cost < inf for fused in used):
+        if all(fused.work.total < inf for fused in used):
             for fused in used:
-                fused.is_used = fused.graph._work.cost < fused.limit
+                fused.is_used = fused.work.total < fused.limit
             self._fused = [
                 fused for fused in used if fused.is_used
             ]  # the others are freed once they do not run any more
@@ -322,6 +328,8 @@ class _Fused:
     position: int
     """Of the first of them."""
     graph: MLGraph
+    work: MergedWork
+    """Of the graph."""
     inputs: Sequence[int]
     outputs: Sequence[int]
     limit: float
