@@ -30,7 +30,7 @@ from webnn.scheduler.room import Room
 from webnn.scheduler.task import Task
 from webnn.scheduler.trace import reusable
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "oldest"]
 
 
 STEADY: Final = 1.25
@@ -193,7 +193,7 @@ class Execution:
             told: Task | Promise[None] | None = None
             try:
                 if renaming.ended:
-                    told = _first(renaming.ended)
+                    told = oldest(renaming.ended)
                     if told is not None:
                         for waiter in told.waiters:
                             waiter.task_ended(told)
@@ -255,10 +255,10 @@ def _explained(what: str, error: BaseException) -> MLError:
     return explained
 
 
-def _first(ended: dict[Task, None]) -> Task | None:
-    """The oldest task; None if other threads were faster."""
+def oldest(tasks: dict[Task, None]) -> Task | None:
+    """The oldest task. Needs no lock; None if other threads were faster."""
     try:
-        return next(iter(ended), None)
+        return next(iter(tasks), None)
     except RuntimeError:  # another thread has changed it
         return None
 

@@ -22,7 +22,7 @@ from weakref import ref
 
 from webnn.forking import Hold
 from webnn.scheduler.bridge import current_bridge, current_loop
-from webnn.scheduler.execution import Execution
+from webnn.scheduler.execution import Execution, oldest
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
 from webnn.scheduler.task import QUEUED, Task
@@ -165,13 +165,18 @@ class InlineLane:
 
     def run_ready(self, leave: int = 0) -> None:
         """Run ready, cheap tasks, oldest first, until `leave` tasks are queued or the budget of a tick is spent."""
-        renaming, spent = self._renaming, 0
-        while renaming.inline and renaming.queued > leave and spent <= TICK_BUDGET:
-            with self._lock:
-                task = next(iter(renaming.inline), None)
-            if task is None:
-                return
-            spent += self._run((task,))
+        renaming, execution, spent = self._renaming, self._execution, 0
+        try:
+            while renaming.inline and renaming.queued > leave and spent <= TICK_BUDGET:
+                task = oldest(renaming.inline)  # without the lock: `Execution.run` looks again whether it is ready
+                if task is None:
+                    return
+                spent += execution.run((task,), False)
+                if renaming.lane:  # another thread waits for a task that has become ready
+                    self._workers.wake()
+        except BaseException:
+            self._workers.recover()
+            raise
 
     def settle_unasked(self) -> None:
         """Run the cheap tasks and settle the reads that are due, although they have not been awaited."""

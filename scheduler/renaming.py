@@ -195,7 +195,7 @@ class Renaming:
         if task.state is not QUEUED or task.unmet:
             return None
         task.runner = outputs
-        if self.inline.pop(task, 0) == 0:
+        if self.inline.pop(task, task) is task:  # it was not there
             self.lane.pop(task, None)
             self._handed.add(task)
         self.begun += 1
