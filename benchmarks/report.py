@@ -69,7 +69,14 @@ class Row:
     def spread(self) -> tuple[float, float, float]:
         """Median, smallest and largest of the ratios; of the figures where there is no peer."""
         values = self.ratios or self.ours
-        return statistics.median(values), min(values), max(values)
+        return statistics.median_low(values), min(values), max(values)
+
+    @property
+    def typical(self) -> tuple[float, float | None]:
+        """Our value and the peer's in the round of the median, so that the two give its ratio."""
+        values = self.ratios or self.ours
+        round_ = values.index(statistics.median_low(values))
+        return self.ours[round_], None if self.theirs is None else self.theirs[round_]
 
     @property
     def met(self) -> bool | None:
@@ -165,7 +172,7 @@ class Report:
         table.add_column("wanted", no_wrap=True)
         for row in self.rows:
             table.add_row(*cells(row, several=several))
-        (console or Console()).print(table)
+        (console or Console(width=None if sys.stdout.isatty() else 120)).print(table)
 
     def json(self) -> str:
         """Everything in the report, and the medians; `from_json` reads it."""
@@ -193,7 +200,8 @@ class Report:
 def cells(row: Row, *, several: bool) -> tuple[str, str, str, str, str, str]:
     """What a table says of `row`; `several` peers are named with their values."""
     median, smallest, largest = row.spread
-    ours = f"{statistics.median(row.ours):.4g} {row.unit}"
+    typical, peer = row.typical
+    ours = f"{_number(typical)} {row.unit}"
     what = row.what if row.subject == "webnn" else f"{row.what}: {row.subject}"
     bar = ""
     if row.bar is not None:
@@ -201,10 +209,14 @@ def cells(row: Row, *, several: bool) -> tuple[str, str, str, str, str, str]:
     elif row.theirs is not None:
         bar = row.better
     spread = f"{smallest:.3g} .. {largest:.3g}"
-    if row.theirs is None:
+    if peer is None:
         return what, ours, "", "", spread, bar
-    theirs = f"{statistics.median(row.theirs):.4g} {row.unit}" + (f" ({row.peer})" if several else "")
+    theirs = f"{_number(peer)} {row.unit}" + (f" ({row.peer})" if several else "")
     return what, ours, theirs, f"{median:.3g}", spread, bar
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _ratio(a: float, b: float) -> float:

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 def report() -> Report:
     report = Report("sums", "How fast is a sum?", "sum()", "Raw: Python's own.")
     report.times("one", [1e-6, 2e-6, 3e-6], [2e-6, 2e-6, 2e-6], bar=0.5)
-    report.rates("two <b>", [1.0, 1.0], [2.0, 4.0], peer="numpy.sum()", bar=3)
+    report.rates("two <b>", [1.0, 1.0, 1.0], [2.0, 4.0, 3.0], peer="numpy.sum()", bar=3)
     report.times("one", [8e-6], [2e-6], subject="JAX")
     report.figure("left", [0, 0], "threads", bar=0)
     report.notes.append("a note")
@@ -63,6 +63,12 @@ def test_a_row_gives_the_median_of_its_ratios_with_their_spread(report: Report) 
     assert report.rows[0].spread == pytest.approx((1.0, 0.5, 1.5))
     assert report.rows[1].spread == pytest.approx((3.0, 2.0, 4.0))
     assert report.rows[3].spread == (0, 0, 0)
+
+
+def test_the_values_that_are_shown_give_the_ratio_that_is_shown() -> None:
+    row = Row("x", [1.0, 5.0, 9.0, 2.0], [1.0, 1.0, 4.0, 4.0], "us", "lower")
+    assert row.typical == (1.0, 1.0)
+    assert row.spread[0] == 1.0
 
 
 def test_a_bar_is_met_from_the_better_side_of_it(report: Report) -> None:
