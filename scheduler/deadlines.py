@@ -14,7 +14,7 @@ from weakref import ref
 from webnn.forking import on_fork, reentrant_lock
 from webnn.scheduler.promise import Promise, reject
 
-__all__ = ["Deadline", "give_up_after"]
+__all__ = ["Deadline", "call_after", "give_up_after"]
 
 _log = logging.getLogger("webnn")
 
@@ -108,6 +108,11 @@ def give_up_after(seconds: float, promise: Promise[Any], message: str) -> Deadli
         if promise is not None:
             reject(promise, TimeoutError(message))
 
-    deadline = Deadline(time.monotonic() + seconds, give_up)
+    return call_after(seconds, give_up)
+
+
+def call_after(seconds: float, function: Callable[[], object]) -> Deadline:
+    """Call `function()` after `seconds`, on the thread that serves all deadlines. It must not take long."""
+    deadline = Deadline(time.monotonic() + seconds, function)
     _deadlines.add(deadline)
     return deadline

@@ -10,20 +10,19 @@ interrupted before it had run is queued again, for a lane: signal handlers do no
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Final
 
-from webnn.errors import MLError, UnknownError
+from webnn.errors import MLError
 from webnn.forking import Hold
-from webnn.graph.arguments import described
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.donation import Donation
+from webnn.scheduler.failures import explained, forget_frames
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
@@ -228,11 +227,11 @@ class Execution:
         self.tell_ended()
 
     def _failed(self, task: Task, error: BaseException) -> None:
-        _forget_frames(error)
+        forget_frames(error)
         self.cores.forget(task)
         task.work.failed = True
         with self._lock:
-            self._renaming.fail(task, _explained("the backend failed", error))
+            self._renaming.fail(task, explained("the backend failed", error))
         self.tell_ended()
 
 
@@ -241,18 +240,10 @@ def _on_main_thread() -> bool:
 
 
 def _reject(task: Task, error: BaseException) -> None:
-    _forget_frames(error)
-    error = _explained("the result could not be read", error)
+    forget_frames(error)
+    error = explained("the result could not be read", error)
     for waiter in task.waiters:
         waiter.reject(error)
-
-
-def _explained(what: str, error: BaseException) -> MLError:
-    if isinstance(error, MLError):
-        return error
-    explained = UnknownError(f"{what}: {described(error)}")
-    explained.__cause__ = error
-    return explained
 
 
 def oldest(tasks: dict[Task, None]) -> Task | None:
@@ -261,16 +252,3 @@ def oldest(tasks: dict[Task, None]) -> Task | None:
         return next(iter(tasks), None)
     except RuntimeError:  # another thread has changed it
         return None
-
-
-def _forget_frames(error: BaseException) -> None:
-    """Turn the traceback of `error` into text, and remove the tracebacks of its causes.
-
-    The error lives as long as it can be read. The frames of its traceback would keep arrays alive that long.
-    """
-    if error.__traceback__ is not None and not isinstance(error, MLError):
-        error.add_note("raised in the backend:\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip())
-    each: BaseException | None = error
-    while each is not None and each.__traceback__ is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__

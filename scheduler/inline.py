@@ -54,7 +54,7 @@ class InlineLane:
         self.tick_on = 0
         """The thread of that loop, or 0. Only the thread itself sets its number, so a thread that finds it here has
         nothing to arrange. Looking up the running loop would take longer: Python 3.11 asks the kernel each time."""
-        self._tick_began = 0
+        self.tick_began = 0
         self.unsettled: dict[int, Read] = {}
         """Reads of available values, by identity. They settle when they are awaited, or at the end of the tick.
 
@@ -75,7 +75,7 @@ class InlineLane:
             if task in self._renaming.inline and execution.run((task,), False):
                 if self._renaming.lane:
                     self._workers.wake()
-                return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+                return execution.now - self.tick_began > TICK_BUDGET and self.tick_of is not None
             return self._advance_chain(task)
         except BaseException:
             self._workers.recover()
@@ -148,7 +148,7 @@ class InlineLane:
         execution = self._execution
         if look:
             execution.now = execution.clock()
-        return execution.now - self._tick_began > TICK_BUDGET and self.tick_of is not None
+        return execution.now - self.tick_began > TICK_BUDGET and self.tick_of is not None
 
     def _run(self, tasks: Sequence[Task], budget: float = inf) -> int:
         """Run `tasks` here, as `Execution.run` does."""
@@ -193,18 +193,20 @@ class InlineLane:
         """Have the event loop that runs the caller, if there is one, call `end_tick` at the end of its tick."""
         loop = current_loop()
         if loop is not self.tick_of and (bridge := current_bridge()) is not None:
-            self._tick_began = self._execution.now = self._execution.clock()
+            self.tick_began = self._execution.now = self._execution.clock()
             bridge.call_soon(_Tick(self))
             self.tick_of = loop  # last: an interrupt may cause one call too many, but not one too few
             self.tick_on = get_ident()
 
     def end_tick(self) -> None:
         """The tick has ended: settle the results that have not been awaited."""
-        self.tick_of, self.tick_on = None, 0
         try:
+            self.tick_of, self.tick_on = None, 0
             self.settle_unasked()
             if self._renaming.inline:
                 self.expect_tick()
+            if self._renaming.lane:  # a batch that has waited for the other requests of this tick
+                self._workers.wake()
         except BaseException:
             self.expect_elsewhere()
             raise
@@ -220,8 +222,12 @@ class _Tick:
         self._dropped: ref[_Tick] | None = ref(self, partial(_drop, inline))
 
     def __call__(self) -> None:
-        self._dropped = None
-        self._inline.end_tick()
+        try:
+            self._dropped = None
+            self._inline.end_tick()
+        except BaseException:  # an interrupt, perhaps before the end of the tick had begun
+            _drop(self._inline, None)
+            raise
 
 
 def _drop(inline: InlineLane, _: object) -> None:

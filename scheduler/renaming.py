@@ -30,7 +30,7 @@ from typing import Any, Protocol
 from webnn.errors import OperationError, UnknownError
 from webnn.memory.buffer import View
 from webnn.scheduler.donation import Placement, forget, hand_back, restored
-from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE
+from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE, GraphFigures
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Name, Value
@@ -137,7 +137,7 @@ class Renaming:
             self._leave_queue(task)
             task.move(DROPPED)
             self.dropped += 1
-            self._count_drop(task, getattr(task, "forgone", UNOBSERVABLE))
+            self.count_drop(task.work.figures, getattr(task, "forgone", UNOBSERVABLE))
             self._end(task)
             for value in task.inputs:
                 value.holds -= 1
@@ -271,6 +271,12 @@ class Renaming:
             if consumer.unmet == 0:
                 self._ready(consumer, on_lane=True)
 
+    def withdraw(self, task: Task) -> None:
+        """`task`, which is queued and has neither inputs nor outputs, is not needed any more."""
+        self._leave_queue(task)
+        task.move(DROPPED)
+        self._end(task)
+
     def cancel_all(self, error: BaseException) -> None:
         """Cancel every queued task, with `error` as the reason. Running tasks go on."""
         tasks = [task for task in self.live if task.state is QUEUED]
@@ -278,7 +284,7 @@ class Renaming:
             task.error = error
             self._leave_queue(task)
             task.move(CANCELLED)  # all of them before the first one releases its inputs, which would drop others
-            self._count_drop(task, DESTROYED)
+            self.count_drop(task.work.figures, DESTROYED)
         for task in tasks:
             self._end_with(task, error)
 
@@ -324,8 +330,9 @@ class Renaming:
         if self.trace is not None and task.views is None:
             self.trace.ended(task, _reason(task))
 
-    def _count_drop(self, task: Task, reason: str) -> None:
-        for drops in (self.drops, task.work.figures.drops):
+    def count_drop(self, figures: GraphFigures, reason: str) -> None:
+        """A queued run of the graph with these `figures` will not be run."""
+        for drops in (self.drops, figures.drops):
             drops[reason] = drops.get(reason, 0) + 1
 
     @staticmethod

@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 
+from webnn.scheduler.batching import BatchingStatistics
 from webnn.scheduler.width import WidthStatistics
 
 __all__ = [
@@ -163,6 +164,7 @@ class Statistics:
         width: how many threads runs had, and why.
         donated: outputs that took over the memory of an input whose last use the run was.
         borrowed: outputs that took over the memory of an input that a tensor still had, with its elements saved.
+        batching: the batches, and the requests in them.
     """
 
     queued: int
@@ -175,6 +177,7 @@ class Statistics:
     width: WidthStatistics = field(default_factory=WidthStatistics)
     donated: int = 0
     borrowed: int = 0
+    batching: BatchingStatistics = field(default_factory=BatchingStatistics)
 
 
 class GraphFigures:

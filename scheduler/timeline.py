@@ -30,6 +30,8 @@ from webnn.forking import hold_of, reentrant_lock
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool, Shelf
+from webnn.scheduler.batches import Batcher
+from webnn.scheduler.batching import BatchingFigures
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.donation import restored
@@ -98,6 +100,7 @@ class Timeline:
         self._clock = clock
         self.figures = Figures()
         self._recorder = Recorder(clock)
+        self.batching = BatchingFigures()
         self.lent: dict[int, Lent] = {}
         """The weak references to lent arrays, by identity."""
         self.discard: Callable[[Any], None] = renaming.discarded.append
@@ -282,6 +285,31 @@ class Timeline:
             self._workers.recover()
             raise
         return promise
+
+    def batcher(
+        self,
+        work: Work,
+        inputs: Sequence[Shelf],
+        outputs: Sequence[tuple[str, Shelf]],
+        *,
+        max_batch: int,
+        max_delay: float,
+        compile: Callable[[int, bool], None],
+    ) -> Batcher:
+        """Gathers the runs of `work`, which is the graph of these inputs and outputs. See `Batcher`."""
+        return Batcher(
+            self,
+            work,
+            lock=self._lock,
+            renaming=self._renaming,
+            workers=self._workers,
+            inputs=inputs,
+            outputs=outputs,
+            max_batch=max_batch,
+            max_delay=max_delay,
+            compile=compile,
+            clock=self._clock,
+        )
 
     def read(self, name: Name, out: np.ndarray[Any, Any] | None = None) -> Promise[Any]:
         """A promise of the value that `name` has now, as an array."""
@@ -523,6 +551,7 @@ class Timeline:
                 width=self.width.statistics,
                 donated=e.donation.donated,
                 borrowed=e.donation.borrowed,
+                batching=self.batching.snapshot(),
             )
 
     # The end.

@@ -59,6 +59,11 @@ class Workers:
         self._asleep: dict[Lane, None] = dict.fromkeys(lanes[::-1])  # the last one to fall asleep is woken first
         self._drains = {lane: partial(self._drain, lane) for lane in lanes}
 
+    @property
+    def count(self) -> int:
+        """The number of lanes."""
+        return len(self._lanes)
+
     def wake(self) -> None:
         """Wake lanes for the tasks that are ready for them and may start, at most one lane for each task."""
         self._cores.host.here()

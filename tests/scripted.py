@@ -83,10 +83,11 @@ def scripted_context(
     *,
     lanes: int = 1,
     memory_budget: int | None = None,
+    max_batch: int = 1,
 ) -> tuple[MLContext, ScriptedBackend]:
     """A context on a scripted backend."""
     backend = ScriptedBackend(on_compile, on_run)
-    return MLContext(backend, CompileOptions(), lanes=lanes, memory_budget=memory_budget), backend
+    return MLContext(backend, CompileOptions(), lanes=lanes, memory_budget=memory_budget, max_batch=max_batch), backend
 
 
 def double(context: webnn.MLContext, shape: Sequence[int] = (4,), *, times: int = 2) -> webnn.MLGraph:

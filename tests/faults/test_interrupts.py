@@ -32,17 +32,20 @@ import trio
 import webnn
 from tests.interrupts import FOLDERS, Interrupt, Place, interrupted, lines_of, places
 from tests.leaks import ErrorLog
-from tests.stepped import LARGE, SMALL, Rig, broken, replaced
+from tests.stepped import LARGE, SMALL, Function, Rig, broken, replaced
 from webnn.errors import InvalidStateError, MLError, OperationError
+from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
 from webnn.memory.mapped import map_file, place_in_file, unmap
+from webnn.scheduler.batches import Size
+from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.value import Name
-from webnn.scheduler.width import Widths
+from webnn.scheduler.width import Width, Widths
 
 LIMIT: Final = 50_000
 CHEAP: Final = 1_000
@@ -688,6 +691,133 @@ class Programs:
         rig.run_all()
         self.keep(rig.read(self.y)).exception()
 
+    def batcher(self, function: Any = lambda x: x + 1) -> Any:
+        """Gathers requests of one row of a rig's tensors, in batches of up to 4."""
+        rig = self.rig
+        row = MLOperandDescriptor("float32", [1, *rig.shelf.descriptor.shape])
+        shelves = {size: rig.pool.shelf(MLOperandDescriptor("float32", [size, *row.shape[1:]])) for size in (1, 2, 4)}
+        work = rig.work("alone", function, cost=LIMIT, measured=False)
+        batcher = rig.timeline.batcher(
+            work, [shelves[1]], [("y", shelves[1])], max_batch=4, max_delay=1e8, compile=lambda *_: None
+        )
+        batcher.policy.meets_company(1000)
+        for size in (1, 2, 4):
+            if size > 1:
+                batcher.policy._compiling.add(size)
+                batcher.compiled(size, Size(Function(function), [shelves[size]], [shelves[size]]))
+            for _ in range(SAMPLES):
+                batcher.policy.measured(size, 1000)
+        given = [(shelves[1], np.full(row.shape, 3, np.float32))]
+        return partial(batcher.run, given), batcher
+
+    def batches(self) -> None:
+        rig = self.rig
+        run, batcher = self.batcher()
+        for _ in range(2):
+            self.keep(run())
+            given_up = self.keep(run())
+            given_up.cancel()
+            unseen = run()
+            del unseen
+            for _ in range(3):
+                self.keep(run(timeout=0.5))
+            rig.timeline.tidy()
+            rig.run_all()
+        cancelled = [self.keep(run()) for _ in range(2)]
+        for promise in cancelled:
+            promise.cancel()
+        rig.timeline.tidy()
+        waiting = [self.keep(run()) for _ in range(2)]
+        with contextlib.suppress(TimeoutError):
+            concurrent.futures.wait(waiting, timeout=0)
+        with contextlib.suppress(TimeoutError):
+            waiting[1].result(timeout=0)
+        self.keep(waiting[0].then(len)).add_done_callback(self.told.append)
+        rig.run_all()
+        waiting[1].done()
+        batcher.policy.gathers, batcher.policy._rest = False, 1
+        for _ in range(4):
+            self.keep(run())
+        rig.run_all()
+        batcher.failed(4)
+        self.keep(run())
+        for _ in range(batcher.policy._lonely, 9):
+            self.keep(run())
+            rig.run_all()
+        batcher.policy.explained()
+        rig.timeline.statistics  # noqa: B018
+
+    def batches_beside(self) -> None:
+        """Batches that come while one is running: they are held back, fill up, are late, and go."""
+        rig = self.rig
+        inner: list[int] = []
+
+        def meanwhile(x: Any) -> Any:
+            if not inner:
+                inner.append(1)
+                for _ in range(7):
+                    self.keep(run())
+                held = batcher._held[-1] if batcher._held else None
+                if held is not None:
+                    batcher._hurry(held)
+                rig.step(1)
+            return x + 1
+
+        run, batcher = self.batcher(meanwhile)
+        for _ in range(2):
+            inner.clear()
+            for _ in range(3):
+                self.keep(run())
+            rig.run_all()
+
+    def batches_fail(self) -> None:
+        def pick(x: Any) -> Any:
+            if len(x) > 1:
+                raise ValueError("too many")
+            return x + 1
+
+        for function in (broken(OperationError("it broke")), broken(ValueError("strange")), pick):
+            run, _ = self.batcher(function)
+            promises = [self.keep(run()) for _ in range(3)]
+            self.rig.run_all()
+            for promise in promises:
+                promise.exception()
+
+    async def gathered(self) -> None:
+        run, _ = self.batcher()
+
+        async def client() -> None:
+            await self.keep(run())
+            await self.keep(run())
+
+        for _ in range(2):
+            await client()
+        promise = self.keep(run())
+        promise.add_done_callback(self.told.append)
+        await promise
+
+    def on_asyncio_batched(self) -> None:
+        asyncio.run(self.gathered())
+
+    def on_trio_batched(self) -> None:
+        trio.run(self.gathered)
+
+    def batches_destroyed(self) -> None:
+        run, _ = self.batcher()
+        for _ in range(6):
+            self.keep(run())
+        self.rig.end()
+        with contextlib.suppress(MLError):
+            run()
+
+    def batches_budgeted(self) -> None:
+        run, _ = self.batcher()
+        promises = []
+        with contextlib.suppress(OperationError):
+            while True:
+                promises.append(run())
+        self.rig.run_all()
+
     def mapped(self) -> None:
         """Reading a file, which has no state that could be damaged."""
         with tempfile.TemporaryDirectory() as folder:
@@ -756,6 +886,13 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "on_trio_given_up": {"inline_limit": LIMIT, "threads": 1},
     "deadlines": {},
     "figures": {"inline_limit": LIMIT},
+    "batches": {},
+    "batches_beside": {"lanes": 2, "width": Width(3)},
+    "batches_fail": {},
+    "on_asyncio_batched": {"threads": 1},
+    "on_trio_batched": {"threads": 1},
+    "batches_destroyed": {},
+    "batches_budgeted": {"budget": 6 * LARGE.byte_length},
     "mapped": {},
     "widths": {"inline_limit": LIMIT, "lanes": 2},
     "traced": {"inline_limit": LIMIT},
@@ -833,10 +970,29 @@ NOT_HERE: Final = {
     "give_up_after.<locals>.give_up",
     "ThreadLane.call.<locals>.once",
     "ThreadLane._timed.<locals>.timed",
+    "Batcher._count",
+    "Batcher._settle",
+    "Batcher._split",
+    "Batching._judge",
+    "Batching._next_to_try",
+    "Batching._reject",
+    "Batching._wanted",
+    "Batching.choose",
+    "Batching.compiled",
+    "Batching.failed",
+    "Batching.gathered",
+    "Batching.measured",
+    "_Delivery.__init__",
+    "_settle_elsewhere.<locals>.settle",
+    "_stack",
+    # Nothing changes there.
+    "Batching.explained",
+    "BatchingStatistics.mean_size",
     # In a forked child, where none of the parent's work goes on; see `test_forks.py`.
     "_forked",
     "_give_up",
     "abandon",
+    "Batch.forked",
     "End.forked",
     "ThreadLane.forked",
     "Timeline.forked",
@@ -850,6 +1006,7 @@ NOT_HERE: Final = {
 """Functions that run where signal handlers do not raise."""
 
 ONLY_IN_RACES: Final = {
+    "batches.py": 16,
     "bridge.py": 5,
     "callbacks.py": 12,
     "cores.py": 1,

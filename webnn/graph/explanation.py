@@ -15,9 +15,12 @@ class Explanation:
 
     Attributes:
         donations: the inputs whose memory can become that of an output, and why that of the others cannot.
+        why_not_separable: why several runs cannot be executed together as a batch; None if they can.
     """
 
     donations: Donations
+    why_not_separable: str | None = None
 
     def __str__(self) -> str:
-        return str(self.donations)
+        reason = self.why_not_separable
+        return f"{self.donations}\nbatches of several runs: {'yes' if reason is None else 'no, ' + reason}"

@@ -66,8 +66,18 @@ class MLContext(Streaming, Unpicklable):
         memory_budget: int | None,
         cache_dir: str | os.PathLike[str] | None = None,
         disk: DiskCache | None = None,
+        max_batch: int = 1,
+        max_delay: float = 0.0,
     ) -> None:
-        self._device = Device(backend, options, lanes=lanes, memory_budget=memory_budget, disk=disk)
+        self._device = Device(
+            backend,
+            options,
+            lanes=lanes,
+            memory_budget=memory_budget,
+            disk=disk,
+            max_batch=max_batch,
+            max_delay=max_delay,
+        )
         self._timeline = self._device.timeline
         self._recordings: Recordings = {}
         self._saved = SavedGraphs(cache_dir)
@@ -443,6 +453,9 @@ class MLContext(Streaming, Unpicklable):
             self._check_not_recording("run")
         given = checks.feeds(self._device, "run", graph, inputs)
         seconds = None if timeout is None else checks.seconds("run: timeout", timeout)
+        batcher = graph._batcher
+        if batcher is not None:
+            return batcher.run(given, timeout=seconds)
         return self._timeline.run(graph._work, given, graph._output_shelves, timeout=seconds)
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
@@ -453,7 +466,11 @@ class MLContext(Streaming, Unpicklable):
         if self._recordings:
             self._check_not_recording("compute")
         given = checks.feeds(self._device, "compute", graph, inputs)
+        batcher = graph._batcher
         outputs: dict[str, np.ndarray[Any, Any]]
+        if batcher is not None:
+            outputs = batcher.run(given, here=True).result()
+            return outputs
         outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
         return outputs
 

@@ -65,6 +65,8 @@ class Device:
         lanes: worker threads that run graphs side by side.
         memory_budget: the most bytes that values may hold together; None for no limit.
         disk: keeps compiled graphs between programs; None keeps none.
+        max_batch: the most runs of a graph that are executed together; 1 for no batching.
+        max_delay: seconds for which a run waits for others at most.
     """
 
     def __init__(
@@ -75,10 +77,14 @@ class Device:
         lanes: int,
         memory_budget: int | None,
         disk: DiskCache | None = None,
+        max_batch: int = 1,
+        max_delay: float = 0.0,
     ) -> None:
         self.backend = backend
         self.options = options
         self.disk = disk
+        self.max_batch = max_batch
+        self.max_delay = max_delay
         self.limits = backend.support_limits()
         """The limits that builders validate against."""
         self.pool = BufferPool(backend.allocator, memory_budget)

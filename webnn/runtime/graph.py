@@ -18,6 +18,7 @@ from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
 from webnn.forking import reentrant_lock
 from webnn.graph.arguments import described, shown
+from webnn.graph.batching import why_not_separable
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import graph_donations
 from webnn.graph.explanation import Explanation
@@ -25,9 +26,11 @@ from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import SMALL
+from webnn.runtime.batch_sizes import BatchSizes
 from webnn.runtime.device import Device
 from webnn.runtime.narrow import NarrowExecutable
 from webnn.runtime.saving import SAVERS, registered
+from webnn.scheduler.batches import Batcher
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.task import MergedWork, Work
@@ -93,6 +96,9 @@ class MLGraph(Unpicklable):
         self._work = MergedWork(size, self._figures, dispatches) if merged else Work(size, self._figures)
         self._explanation: Explanation | None = None
         self._in_place: Sequence[tuple[int, int]] | None = None
+        self._batch_sizes: BatchSizes | None = None
+        self._batcher: Batcher | None = None
+        """Gathers the runs of the graph, if the context batches and the graph is separable."""
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
@@ -125,7 +131,8 @@ class MLGraph(Unpicklable):
 
         It says which inputs can be *donated*: where a dispatch is the last use of an input's value, its memory can
         become that of an output, which an operator then writes in place. A tensor may be named both as such an input
-        and as its output. Nothing is compiled or run for the answer.
+        and as its output. And it says whether several runs can be executed together, with `max_batch`. Nothing is
+        compiled or run for the answer.
 
         >>> import webnn
         >>> with webnn.ML().create_context() as context:
@@ -138,9 +145,11 @@ class MLGraph(Unpicklable):
           cache -> next (written in place by scatter_nd)
           row: no, no output has its data type and shape
           at: no, no output has its data type and shape
+        batches of several runs: no, scatter_nd has indices that count from the start of dimension 0
         """
         if self._explanation is None:
-            self._explanation = Explanation(graph_donations(self._graph, self._device.backend.in_place))
+            donations = graph_donations(self._graph, self._device.backend.in_place)
+            self._explanation = Explanation(donations, why_not_separable(self._graph))
         return self._explanation
 
     def _may_share(self, inputs: Sequence[object], outputs: Sequence[object]) -> bool:
@@ -226,6 +235,10 @@ class MLGraph(Unpicklable):
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         self._trace_compilation(began)
         work.executable = entry.executable
+        if device.max_batch > 1 and why_not_separable(self._graph) is None:
+            inputs = [shelf for _, shelf in self._input_shelves]
+            self._batch_sizes = BatchSizes(device, self._graph, work, inputs, self._output_shelves)
+            self._batcher = self._batch_sizes.batcher
         device.timeline.compiled(work)
         resolve(self._compiled, None)
         if self._destroyed:  # while it was compiled
@@ -269,8 +282,11 @@ class MLGraph(Unpicklable):
             self._entry, self._work = None, Work(0)
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
+            sizes, self._batch_sizes, self._batcher = self._batch_sizes, None, None
         if self._narrow is not None:
             self._narrow.cancel()
+        if sizes is not None:
+            held.append(sizes)
         if not self._device.build_lane.call(partial(_release, held)):
             _release(held)
 
@@ -292,8 +308,10 @@ def _explained(error: BaseException, backend: str) -> MLError:
 
 
 def _release(held: list[Any]) -> None:
-    entry, narrow, _work = held
+    entry, narrow, _work, *sizes = held
     held.clear()
     if narrow is not None:
         narrow.release()
     session_cache.release(entry)
+    for each in sizes:
+        each.close()

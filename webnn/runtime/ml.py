@@ -13,6 +13,7 @@ from webnn.backends.registry import ACCELERATORS, backend_named, preferred_backe
 from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, shown, unsigned
 from webnn.runtime.cache_options import disk_cache
+from webnn.runtime.checks import seconds
 from webnn.runtime.context import MLContext
 
 __all__ = ["ML"]
@@ -30,6 +31,8 @@ class ML:
         device_type: DeviceType | None = None,
         threads: int = 0,
         lanes: int | None = None,
+        max_batch: int = 1,
+        max_delay: float = 0.002,
         memory_budget: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         compiled_cache: bool | str | os.PathLike[str] | None = None,
@@ -54,6 +57,12 @@ class ML:
                 threads of their own use it: in this package, `onnxruntime`.
             lanes: worker threads that run graphs side by side. They start when they are first needed. Default: one for
                 each core that the process may use, or for each `threads` of them; one for an accelerator.
+            max_batch: the most `run`s of one graph that are executed together, as one batch; 1 for no batching. Runs
+                that are under way at the same time are batched if the graph is separable along dimension 0, and where
+                that is measured to be faster. Results then differ from unbatched ones by rounding (see
+                docs/runtime.md).
+            max_delay: seconds for which a run waits for others at most, while another lane runs a batch of the same
+                graph. Nothing waits while the device is idle.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
             cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
                 or else `webnn` in the user's cache folder.
@@ -80,6 +89,9 @@ class ML:
                 raise ValidationError(f"backend must be a name, got {shown(backend)}")
             if lanes is not None and unsigned("lanes", lanes) == 0:
                 raise ValidationError("lanes must be at least 1, got 0")
+            if unsigned("max_batch", max_batch) == 0:
+                raise ValidationError("max_batch must be at least 1, got 0")
+            delay = seconds("max_delay", max_delay)
             options = CompileOptions(threads=unsigned("threads", threads))
             if isinstance(memory_budget, bool) or not isinstance(memory_budget, int | None) or (memory_budget or 0) < 0:
                 raise ValidationError(f"memory_budget must be a number of bytes, got {shown(memory_budget)}")
@@ -96,4 +108,13 @@ class ML:
             chosen = preferred_backend(ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS)
         if lanes is None:
             lanes = max(1, usable_cores() // max(1, options.threads)) if chosen.device_type == "cpu" else 1
-        return MLContext(chosen, options, lanes=lanes, memory_budget=memory_budget, cache_dir=cache_dir, disk=disk)
+        return MLContext(
+            chosen,
+            options,
+            lanes=lanes,
+            memory_budget=memory_budget,
+            cache_dir=cache_dir,
+            disk=disk,
+            max_batch=max_batch,
+            max_delay=delay,
+        )

@@ -1,0 +1,677 @@
+"""Batches: runs of one graph that are executed together, and split again.
+
+A `Batcher` stands before the timeline for the requests (runs without tensors) of one graph. While requests come one by
+one, or where batching does not pay, it hands them on at once. Otherwise it gathers them in a `Batch`, which is queued
+as one task without inputs and outputs, and which is open until a lane begins it. So requests gather while the device is
+busy, and go together when it is free. Requests of one tick of an event loop go together too.
+
+Each request has buffers of its own for its inputs. They are copied into the batch when it runs, and each result is
+copied out of it. So a request can be given up, fail, or run by itself like any other run, and a small result never
+keeps a large buffer alive.
+
+Locks. The timeline's lock guards the batchers and their batches. It is not held while a batch is computed or settled.
+
+Threads. A batch runs on a lane. The results of the requests of one event loop are settled there by one call, so that
+their waiters go on in one tick, and their next requests meet again. A request that a plain thread or another loop waits
+for is settled on the lane. `Request.loop` decides: a waiter of another kind removes it, and looks for the result after
+that, while the batch stores the result first and looks at the loop after that.
+
+Interrupts. A request is queued when it is in a batch whose task is live. If that is interrupted, its promise is freed,
+which gives it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
+
+import numpy as np
+
+from webnn.backends.base import Executable
+from webnn.errors import MLError
+from webnn.forking import Hold
+from webnn.memory.buffer import View
+from webnn.memory.lease import SMALL
+from webnn.memory.pool import Shelf
+from webnn.scheduler.batching import Batching
+from webnn.scheduler.bridge import Bridge, asyncio_loop, current_bridge, current_loop, current_task
+from webnn.scheduler.deadlines import Deadline, call_after, give_up_after
+from webnn.scheduler.failures import explained, forget_frames
+from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject
+from webnn.scheduler.renaming import Renaming
+from webnn.scheduler.results import Run
+from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
+from webnn.scheduler.statistics import TIMED_OUT, UNOBSERVABLE, GraphFigures
+from webnn.scheduler.status import CANCELLED
+from webnn.scheduler.task import QUEUED, RUNNING, Task, Work
+from webnn.scheduler.value import Value
+from webnn.scheduler.workers import Workers
+
+if TYPE_CHECKING:
+    from webnn.scheduler.timeline import Timeline
+
+__all__ = ["Batcher", "Size"]
+
+Array = np.ndarray[Any, Any]
+
+NARROW: Final = 250_000
+"""Nanoseconds of a request alone below which batches have one thread. The event loop's own work for so small requests
+takes as long as their computation, and needs the other core."""
+JOINED: Final = 16 * 1024
+"""Bytes of an input up to which it is joined with others by a copy more. NumPy lets other threads run after each copy
+of more than 500 elements. While an event loop is busy, each of those would cost the lane a turn of that loop."""
+
+
+class Size:
+    """A graph that is compiled for several requests at once.
+
+    Args:
+        executable: runs the batch.
+        inputs: the shelves of the inputs of a batch.
+        outputs: the shelves of its outputs.
+    """
+
+    __slots__ = ("executable", "inputs", "outputs")
+
+    def __init__(self, executable: Executable, inputs: Sequence[Shelf], outputs: Sequence[Shelf]) -> None:
+        self.executable = executable
+        self.inputs = inputs
+        self.outputs = outputs
+
+
+class Request(Run):
+    """The source of the promise of a run that is gathered in a batch."""
+
+    __slots__ = ("batch", "error", "forgone", "loop", "queued_at", "ready", "views")
+
+    batch: Batch
+    views: list[list[View]]
+    """The views of its inputs, as the only item. The thread that pops it computes the request, or gives it up."""
+    loop: object
+    """The event loop that made the request and settles it; None if the thread that computes it does."""
+    queued_at: int
+    ready: bool
+    """Whether it has been computed, or has failed."""
+    error: BaseException | None
+    forgone: str
+
+    def take(self) -> list[View] | None:
+        """The views of its inputs; None if it was given up, or another thread was faster."""
+        try:
+            return self.views.pop()
+        except IndexError:
+            return None
+
+    def settle(self) -> None:
+        """Settle the promise with what was computed. May be called again, and on two threads at once."""
+        promise = self()
+        if promise is None or promise._status not in (PENDING, RESOLVED):
+            values, self.values = self.values, None
+            for value in values or ():
+                self.timeline.discard(value)
+        elif self.error is not None:
+            reject(promise, self.error)
+        else:
+            self.deliver(promise)
+
+    def settle_here(self) -> None:
+        """Have it settled by the thread that computes it, or now if it has been computed."""
+        self.loop = None
+        if self.ready:
+            self.settle()
+
+    # Called by the promise.
+
+    def advance(self, promise: Promise[Any]) -> bool:
+        """Settle if the result is there. Nothing is computed on this thread."""
+        if self.ready:
+            self.settle()
+        elif self.loop is not None and self.loop is not (asyncio_loop() or current_loop()):
+            self.settle_here()
+        return False
+
+    def drive(self, promise: Promise[Any], timeout: float | None) -> None:
+        """Make sure that a lane runs the batch now."""
+        self.settle_here()
+        self.batch.wake()
+
+    def expect(self, promise: Promise[Any]) -> None:
+        """Make sure that it settles even if this event loop ends."""
+        if self.loop is not (asyncio_loop() or current_loop()):
+            self.settle_here()
+            self.batch.wake()
+
+    def expect_elsewhere(self, _: Promise[Any]) -> None:
+        """Have it settled on a lane. Takes no lock of the timeline."""
+        self.loop = None
+        self.batch.call(self.settle_here)
+
+    def forgo(self) -> None:
+        """Note why it is given up. Its buffers are given back by `discarded`, under the lock."""
+        if self.views:
+            promise = self()
+            if promise is not None and promise._status is CANCELLED:
+                self.forgone = WAS_CANCELLED
+            elif promise is not None and isinstance(promise._error, TimeoutError):
+                self.forgone = TIMED_OUT
+            self.timeline.discard(self)
+
+    def discarded(self) -> None:
+        """The promise has been freed, or has settled without a result: give the inputs back."""
+        views = self.take() if hasattr(self, "batch") else None
+        if views is not None:
+            self.batch.leave(self, views)
+        super().discarded()
+
+
+class Batch(Executable):
+    """Requests that run together, and the task that runs them.
+
+    Args:
+        batcher: has made it.
+    """
+
+    def __init__(self, batcher: Batcher) -> None:
+        super().__init__((), ())
+        self._batcher = batcher
+        self.requests: list[Request] = []
+        self.bridges: dict[object, Bridge] = {}
+        """The event loops of the requests."""
+        self.work = Work(0, batcher.figures)
+        self.task = Task(self.work, (), ())
+        self.task.waiters.append(self)
+        self.deadline: Deadline | None = None
+        """When it need not gather any more, if it is held back and could run beside others."""
+
+    __eq__ = object.__eq__  # two batches are never the same, while executables are compared by their tensors
+    __hash__ = object.__hash__
+
+    def wake(self) -> None:
+        """Wake a lane for it."""
+        self._batcher.workers.wake()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call `function` on a lane. Takes no lock of the timeline."""
+        self._batcher.workers.call(function)
+
+    def leave(self, request: Request, views: list[View]) -> None:
+        """`request` was given up before it began. Called under the lock."""
+        self._batcher.give_back(views)
+        if self.task.state is QUEUED or self.task.state is RUNNING:
+            self._batcher.count_drop(request.forgone)
+        if self.task.state is not QUEUED:
+            return
+        self.requests = [other for other in self.requests if other is not request]
+        self._batcher.grow(self, -1)
+        if not self.requests:
+            self._batcher.withdraw(self)
+
+    # As a waiter of its task.
+
+    def collect(self, release: Callable[[Value], None]) -> None:
+        """Its task has no results."""
+
+    def task_ended(self, task: Task) -> None:
+        """It has run, and has settled its requests; or it failed or was cancelled without."""
+        if task.error is not None:
+            self.reject(task.error)
+        self.requests = []
+        self._batcher.ended(self)
+
+    def reject(self, error: BaseException) -> None:
+        """Reject all requests that have not settled."""
+        for request in list(self.requests):
+            promise = request()
+            if promise is not None:
+                reject(promise, error)
+
+    def forked(self, error: BaseException) -> None:
+        """This process is a forked child: settle without telling the waiters."""
+        for request in list(self.requests):
+            promise = request()
+            if promise is not None:
+                abandon(promise, error)
+
+    # As an executable.
+
+    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        """Compute the requests in as many runs as it takes, and settle them."""
+        self._batcher.compute(self)
+
+
+class _Delivery:
+    """The call that settles requests on their event loop. If that loop is closed before, a lane settles them."""
+
+    __slots__ = ("__weakref__", "_batch", "_dropped", "_requests")
+
+    def __init__(self, batch: Batch, requests: list[Request]) -> None:
+        self._batch = batch
+        self._requests = requests
+        self._dropped: ref[_Delivery] | None = ref(self, partial(_settle_elsewhere, batch, requests))
+
+    def __call__(self) -> None:
+        try:
+            self._dropped = None
+            for request in self._requests:
+                request.settle()
+        except BaseException:  # an interrupt
+            _settle_elsewhere(self._batch, self._requests)
+            raise
+
+
+def _settle_elsewhere(batch: Batch, requests: list[Request], _: object = None) -> None:
+    def settle() -> None:
+        for request in requests:
+            request.settle_here()
+
+    batch.call(settle)
+
+
+class Batcher:
+    """Gathers the requests of one graph.
+
+    Args:
+        timeline: runs the batches.
+        work: the graph's own work, for requests that run by themselves.
+        lock: the timeline's lock.
+        renaming: the timeline's state, which `lock` guards.
+        workers: the lanes.
+        inputs: the shelves of the inputs of one request.
+        outputs: the names and shelves of its outputs.
+        max_batch: the most requests in one run.
+        max_delay: nanoseconds for which a request waits for company at most, while there are lanes and cores to run it
+            beside the batch that is under way.
+        compile: starts to compile a size in the background, for one thread if the second argument is True, and returns
+            at once. It ends with `compiled` or `failed`.
+        clock: the time in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        work: Work,
+        *,
+        lock: Hold,
+        renaming: Renaming,
+        workers: Workers,
+        inputs: Sequence[Shelf],
+        outputs: Sequence[tuple[str, Shelf]],
+        max_batch: int,
+        max_delay: float,
+        compile: Callable[[int, bool], None],
+        clock: Callable[[], int],
+    ) -> None:
+        self._timeline = timeline
+        self._lock = lock
+        self._renaming = renaming
+        self.workers = workers
+        self._work = work
+        self._inputs = inputs
+        self._outputs = outputs
+        self._max_batch = max_batch
+        self._max_delay = max_delay
+        self._compile = compile
+        self._clock = clock
+        self.policy = Batching(max_batch)
+        timeline.batching.graphs.add(self.policy)
+        self.figures = GraphFigures()
+        """Of the batches' tasks; those of the requests are counted for the graph itself."""
+        self._sizes: dict[int, Size] = {}
+        self._open: Batch | None = None
+        """The batch that the next request joins, as long as it is queued."""
+        self._active: list[Batch] = []
+        """Batches that are running, or may begin."""
+        self._held: list[Batch] = []
+        """Queued batches that gather more requests while others are active, oldest first."""
+        # To tell whether requests come in company while they run alone: the last one, and who made it.
+        self._last: Run | None = None
+        self._last_task = 0
+        self._last_tick = 0
+
+    # Requests.
+
+    def run(
+        self, given: Sequence[tuple[Shelf, Array]], *, here: bool = False, timeout: float | None = None
+    ) -> Promise[Any]:
+        """As `Timeline.run`, for a request of this graph."""
+        if not self.policy.gathers:
+            who = id(current_task())
+            if self.policy.rests() or not self._has_company(who):
+                timeline = self._timeline
+                promise = timeline.run(self._work, given, self._outputs, here=here, timeout=timeout)
+                source = promise._source
+                self._last = source if isinstance(source, Run) else None
+                self._last_task, self._last_tick = who, timeline.inline.tick_began
+                return promise
+            with self._lock:
+                self.policy.meets_company(self._work.cost)
+        return self._gather(given, timeout)
+
+    def _has_company(self, who: int) -> bool:
+        """Whether another request is under way, or another task of the event loop has made one in this tick."""
+        last, inline = self._last, self._timeline.inline
+        if last is not None and last.task is not None and last.task.state <= RUNNING:
+            return True
+        return inline.tick_of is not None and inline.tick_began == self._last_tick and who != self._last_task
+
+    def _gather(self, given: Sequence[tuple[Shelf, Array]], timeout: float | None) -> Promise[Any]:
+        timeline = self._timeline
+        views: list[View] = []
+        try:
+            if self._renaming.discarded:
+                timeline.tidy()  # first: their buffers may be used here
+            if timeline.pool.budget is not None:
+                needed = self._work.byte_length + sum(shelf.size for shelf, _ in given)
+                with self._lock:
+                    timeline.pool.check(self._renaming.queued_bytes + needed)
+            for shelf, array in given:
+                view = shelf.take()
+                views.append(view)
+                timeline.allocator.write(view, array)
+            loop = asyncio_loop() or current_loop()
+            promise: Promise[Any] = Promise()
+            request = Request(promise, timeline.discard)
+            request.outputs, request.values, request.deadline = self._outputs, None, None
+            request.views, request.loop, request.queued_at = [views], loop, self._clock()
+            request.ready, request.result, request.error = False, None, None
+            request.forgone = UNOBSERVABLE
+            with self._lock:
+                timeline._check_not_lost()
+                batch = self._open
+                new = batch is None or batch.task.state is not QUEUED
+                if batch is None or new:
+                    batch = Batch(self)
+                if loop is not None and loop not in batch.bridges:
+                    bridge = current_bridge()
+                    assert bridge is not None
+                    batch.bridges[loop] = bridge
+                request.batch = batch
+                request.begin(promise, timeline, None)
+                batch.requests.append(request)
+                if new:
+                    batch.task.queued_at = request.queued_at
+                    if not self._admit(batch):
+                        self._held.append(batch)
+                    self._renaming.submit(batch.task)
+                    self._open = batch
+                self.grow(batch, 1)
+                full = len(batch.requests) >= self._max_batch
+                if full:
+                    self._open = None
+            if timeout is not None:
+                request.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
+                if promise._status is not PENDING:
+                    request.deadline.call_off()
+            if batch.work.executable is None:
+                if full:
+                    self._hurry(batch)
+                elif new and self._max_delay and self._beside > 1:
+                    batch.deadline = call_after(self._max_delay / 1e9, partial(self._hurry, batch))
+            elif full or loop is None:
+                self.workers.wake()
+            elif new:
+                timeline.inline.expect_tick()  # requests of the same tick come along
+        except MLError:  # refused before anything was changed
+            for (shelf, _), view in zip(given, views, strict=False):
+                shelf.put(view)
+            raise
+        except BaseException:
+            self.workers.recover()
+            raise
+        return promise
+
+    # Called by a batch, under the lock.
+
+    def grow(self, batch: Batch, requests: int) -> None:
+        """So many requests have come to the queued `batch`."""
+        size = requests * self._work.byte_length
+        batch.work.byte_length += size
+        self._renaming.queued_bytes += size
+
+    def give_back(self, views: list[View]) -> None:
+        """A request's inputs are not needed any more."""
+        for shelf, view in zip(self._inputs, views, strict=True):
+            shelf.put(view)
+
+    def count_drop(self, reason: str) -> None:
+        """A request was given up before it began."""
+        self._renaming.dropped += 1
+        self._renaming.count_drop(self._work.figures, reason)
+
+    def withdraw(self, batch: Batch) -> None:
+        """All requests of the queued `batch` were given up."""
+        if batch in self._held:
+            self._held.remove(batch)
+        self._renaming.withdraw(batch.task)
+
+    # Batches beside each other.
+
+    @property
+    def _beside(self) -> int:
+        """How many batches may be under way at once: one core is for the program, and a wide batch takes all."""
+        if self.policy.alone_cost >= NARROW:
+            return 1
+        return max(1, min(self.workers.count, self._timeline.width.cores - 1))
+
+    def _is_under_way(self, batch: Batch) -> bool:
+        state = batch.task.state
+        return batch.task in self._renaming.live and (state is QUEUED or state is RUNNING)
+
+    def _admit(self, batch: Batch, *, hurry: bool = False) -> bool:
+        """Let `batch`, which is queued, run if no other one is under way. Called under the lock.
+
+        Args:
+            batch: is held back otherwise.
+            hurry: it is full, or has waited for `max_delay`, and may run beside others.
+        """
+        self._active = [other for other in self._active if self._is_under_way(other)]
+        if batch.work.executable is not None or (self._active and not (hurry and len(self._active) < self._beside)):
+            return False
+        batch.work.executable = batch
+        self._active.append(batch)
+        if batch in self._held:
+            self._held.remove(batch)
+        return True
+
+    def _hurry(self, batch: Batch) -> None:
+        """`batch` is full or has waited for long enough: let it run if there is a core for it."""
+        with self._lock:
+            admitted = self._admit(batch, hurry=True)
+        if admitted:
+            self._timeline.compiled(batch.work)
+
+    def ended(self, batch: Batch) -> None:
+        """`batch` has ended in whatever way: let the next one run. May be called again."""
+        batch.work.executable = None  # which is a cycle
+        if batch.deadline is not None:
+            batch.deadline.call_off()
+        with self._lock:
+            self._active = [other for other in self._active if other is not batch]
+            self._held = [other for other in self._held if self._is_under_way(other)]
+            following = self._held[0] if self._held else None
+            admitted = following is not None and self._admit(following)
+        if following is not None and admitted:
+            self._timeline.compiled(following.work)
+
+    # Sizes.
+
+    def compiled(self, size: int, compiled: Size) -> None:
+        """`size` has been compiled."""
+        with self._lock:
+            self._sizes[size] = compiled
+            self.policy.compiled(size)
+
+    def failed(self, size: int) -> None:
+        """`size` could not be compiled."""
+        with self._lock:
+            self.policy.failed(size)
+
+    # On a lane.
+
+    def compute(self, batch: Batch) -> None:
+        """Run all requests of `batch`, in one run or more."""
+        policy = self.policy
+        with self._lock:
+            waiting = [request for request in batch.requests if request.views]
+            waiting.reverse()  # taken from the end
+            wanted = policy.gathered(len(waiting)) if waiting else None
+        if wanted is not None:
+            self._compile(wanted, policy.alone_cost < NARROW)
+        try:
+            while waiting:
+                with self._lock:
+                    number = policy.choose(len(waiting))
+                    size = self._sizes.get(number)
+                chunk: list[Request] = []
+                views: list[list[View]] = []
+                while waiting and len(chunk) < number:
+                    request = waiting.pop()
+                    taken = request.take()
+                    if taken is not None:
+                        chunk.append(request)
+                        views.append(taken)
+                if size is None or len(chunk) < 2:
+                    for request, own in zip(chunk, views, strict=True):
+                        self._run_alone(request, own)
+                else:
+                    self._run_together(number, size, chunk, views)
+                self._settle(batch, chunk)
+        finally:
+            with self._lock:
+                unused = [number for number in self._sizes if number not in policy.usable]
+                for number in unused:
+                    del self._sizes[number]
+
+    def _run_alone(self, request: Request, views: list[View]) -> None:
+        """Compute one request as if it had never been in a batch."""
+        executable = self._work.executable
+        assert executable is not None
+        outputs: list[View] = []
+        began = self._clock()
+        try:
+            for _, shelf in self._outputs:
+                outputs.append(shelf.take())
+            executable.run(views, outputs)
+        except Exception as error:
+            for (_, shelf), view in zip(self._outputs, outputs, strict=False):
+                shelf.put(view)
+            forget_frames(error)
+            request.error = explained("the backend failed", error)
+        else:
+            request.values = [Value(shelf, None, view) for (_, shelf), view in zip(self._outputs, outputs, strict=True)]
+        ended = self._clock()
+        self.give_back(views)
+        with self._lock:
+            if request.error is not None:
+                self._work.figures.failed += 1
+            else:
+                self.policy.measured(1, ended - began)
+                self._count([request], began, ended)
+        request.ready = True
+
+    def _run_together(self, number: int, size: Size, chunk: list[Request], views: list[list[View]]) -> None:
+        """Compute requests in one run. If that fails, each runs by itself, and only those fail that have to."""
+        inputs: list[View] = []
+        outputs: list[View] = []
+        began = self._clock()
+        try:
+            for i, shelf in enumerate(size.inputs):
+                inputs.append(shelf.take())
+                _stack([own[i].array for own in views], inputs[-1].array, number)
+            for shelf in size.outputs:
+                outputs.append(shelf.take())
+            size.executable.run(inputs, outputs)
+            self._split(number, chunk, outputs)
+        except Exception:
+            for request, own in zip(chunk, views, strict=True):
+                self._run_alone(request, own)
+            if not any(request.error for request in chunk):  # so it is the batch that cannot be run
+                self.failed(number)
+            return
+        finally:
+            for shelf, view in zip(size.inputs, inputs, strict=False):
+                shelf.put(view)
+            for shelf, view in zip(size.outputs, outputs, strict=False):
+                shelf.put(view)
+        ended = self._clock()
+        for own in views:
+            self.give_back(own)
+        with self._lock:
+            self.policy.measured(number, ended - began)
+            self._count(chunk, began, ended)
+            batching = self._timeline.batching
+            batching.batches += 1
+            batching.requests += len(chunk)
+        for request in chunk:
+            request.ready = True
+
+    def _split(self, number: int, chunk: list[Request], outputs: list[View]) -> None:
+        """Copy the outputs of each request out of those of the batch."""
+        arrays = [self._timeline.host_array(view) for view in outputs]
+        rows = [
+            array.reshape(number, *shelf.descriptor.shape)
+            for array, (_, shelf) in zip(arrays, self._outputs, strict=True)
+        ]
+        if any(row[0].nbytes > SMALL for row in rows):
+            for i, request in enumerate(chunk):
+                request.values = []
+                for row, (_, shelf) in zip(rows, self._outputs, strict=True):
+                    view = shelf.take()
+                    request.values.append(Value(shelf, None, view))
+                    self._timeline.allocator.write(view, row[i])
+            return
+        # Small results are copied instead of lent, and very small ones together: nothing keeps a large buffer alive.
+        parts = []
+        for row in rows:
+            if row.nbytes <= SMALL:
+                whole = row.copy()
+                whole.flags.writeable = False
+                parts.append(list(whole))
+            else:
+                copies = [part.copy() for part in row[: len(chunk)]]
+                for copy in copies:
+                    copy.flags.writeable = False
+                parts.append(copies)
+        for i, request in enumerate(chunk):
+            request.result = {name: part[i] for (name, _), part in zip(self._outputs, parts, strict=True)}
+
+    def _count(self, requests: Sequence[Request], began: int, ended: int) -> None:
+        figures = self._work.figures
+        for request in requests:
+            figures.runs += 1
+            if figures.runs >= figures.wanted:
+                figures.ran(request.queued_at, began, ended)
+
+    def _settle(self, batch: Batch, requests: Sequence[Request]) -> None:
+        """Settle requests that were computed, those of each event loop together and there."""
+        on_loops: dict[object, list[Request]] = {}
+        for request in requests:
+            loop = request.loop
+            if loop is None:
+                request.settle()
+            else:
+                on_loops.setdefault(loop, []).append(request)
+        for loop, those in on_loops.items():
+            delivery = _Delivery(batch, those)
+            if not batch.bridges[loop].post(delivery):
+                delivery()
+
+
+def _stack(arrays: list[Array], batch: Array, number: int) -> None:
+    """Copy `arrays` into `batch`, one after the other, and the last one again to fill it up.
+
+    Padding must be valid data: other numbers could be indices out of range, or so small that processors take long.
+    """
+    first = arrays[0]
+    if first.nbytes <= JOINED and isinstance(batch, np.ndarray):
+        parts: list[Any] = [*arrays, *arrays[-1:] * (number - len(arrays))]
+        joined = b"".join(parts)
+        batch.reshape(-1)[...] = np.frombuffer(joined, batch.dtype)
+        return
+    rows = batch.reshape(number, *first.shape)
+    for i, array in enumerate(arrays):
+        rows[i] = array
+    if len(arrays) < number:
+        rows[len(arrays) :] = arrays[-1]

@@ -1,0 +1,163 @@
+"""When requests are batched, in which sizes, and when that does not pay: the policy, without threads and clocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from webnn.scheduler.batching import LONELY, REST, RETRY, SAMPLES, STEP, WANTED, Batching, BatchingFigures, sizes_up_to
+
+
+def in_company(alone: float = 100.0, max_batch: int = 32) -> Batching:
+    policy = Batching(max_batch)
+    policy.meets_company(alone)
+    for _ in range(SAMPLES):
+        policy.measured(1, alone)
+    return policy
+
+
+def measure(policy: Batching, size: int, nanoseconds: float) -> None:
+    policy.compiled(size)
+    for _ in range(SAMPLES):
+        policy.measured(size, nanoseconds)
+
+
+def paying() -> Batching:
+    policy = in_company()
+    assert policy.gathered(32) == 8
+    measure(policy, 8, 160)
+    return policy
+
+
+def test_each_size_is_four_times_the_next_smaller_one() -> None:
+    assert sizes_up_to(32) == (2, 8, 32)
+    assert sizes_up_to(64) == (4, 16, 64)
+    assert sizes_up_to(2) == (2,)
+    assert sizes_up_to(7) == (2, 7)
+
+
+def test_requests_are_alone_until_they_meet_company() -> None:
+    policy = Batching(32)
+    assert not policy.gathers
+    policy.meets_company(100)
+    assert policy.gathers
+
+
+def test_requests_are_alone_again_after_batches_of_one() -> None:
+    policy = in_company()
+    for _ in range(LONELY - 1):
+        policy.gathered(1)
+    policy.gathered(2)
+    for _ in range(LONELY - 1):
+        policy.gathered(1)
+    assert policy.gathers
+    policy.gathered(1)
+    assert not policy.gathers
+
+
+def test_a_middle_size_is_compiled_first_and_measured_before_it_is_judged() -> None:
+    policy = in_company()
+    assert policy.gathered(32) == 8
+    assert policy.gathered(32) is None, "one at a time"
+    assert policy.choose(32) == 1
+    policy.compiled(8)
+    for _ in range(SAMPLES):
+        assert policy.choose(32) == 8, "it has to be measured"
+        policy.measured(8, 160)
+    assert policy.pays
+
+
+def test_the_largest_size_is_tried_first_if_all_are_small() -> None:
+    assert in_company(max_batch=6).gathered(2) == 6
+
+
+def test_other_sizes_are_compiled_once_they_were_wanted_often() -> None:
+    policy = paying()
+    assert [policy.gathered(20) for _ in range(WANTED + 1)] == [*[None] * (WANTED - 1), 32, None]
+    assert [policy.gathered(2) for _ in range(WANTED)] == [*[None] * (WANTED - 1), 2]
+
+
+def test_the_size_with_the_least_time_per_request_is_chosen_padding_included() -> None:
+    policy = paying()
+    policy.gathered(20)
+    measure(policy, 32, 320)
+    assert policy.choose(32) == 32
+    assert policy.choose(20) == 32, "16 for each, where batches of 8 take 20"
+    assert policy.choose(12) == 8, "27 for each in a batch of 32"
+    assert policy.choose(2) == 8, "80 for each, and 100 alone"
+    assert policy.choose(1) == 1
+
+
+def test_a_larger_size_that_gains_nothing_is_not_used() -> None:
+    policy = paying()
+    measure(policy, 32, 640)
+    assert policy.usable == {1, 8}
+    assert policy.choose(32) == 8
+    assert [policy.gathered(32) for _ in range(RETRY)] == [None] * RETRY
+    assert [policy.gathered(32) for _ in range(WANTED)] == [*[None] * (WANTED - 1), 32], "tried again much later"
+
+
+def test_where_it_does_not_pay_a_smaller_size_is_tried_and_then_requests_run_alone() -> None:
+    policy = in_company()
+    assert policy.gathered(32) == 8
+    measure(policy, 8, 800)
+    assert policy.gathered(32) == 2
+    measure(policy, 2, 190)
+    assert policy.pays is False
+    assert not policy.gathers
+    assert policy.usable == {1}
+    assert "does not pay" in policy.explained()
+
+
+def test_it_is_tried_again_later_and_each_time_later() -> None:
+    policy = in_company()
+    for rest in (REST, STEP * REST):
+        assert policy.gathered(32) == 8
+        measure(policy, 8, 800)
+        assert policy.gathered(32) == 2
+        policy.failed(2)
+        assert [policy.rests() for _ in range(rest + 1)] == [*[True] * rest, False]
+        policy.meets_company(100)
+
+
+def test_a_size_that_cannot_be_compiled_is_left_out() -> None:
+    policy = in_company()
+    assert policy.gathered(32) == 8
+    policy.failed(8)
+    assert policy.gathered(32) == 2
+    measure(policy, 2, 100)
+    assert policy.pays
+    assert [policy.gathered(8) for _ in range(2 * WANTED)] == [None] * 2 * WANTED
+
+
+def test_one_run_that_was_disturbed_moves_little() -> None:
+    policy = paying()
+    policy.measured(8, 1_000_000)
+    assert policy.choose(8) == 8
+    for _ in range(50):
+        policy.measured(8, 1_000_000)
+    assert policy.choose(8) == 1
+
+
+def test_an_unknown_cost_alone_is_measured_first() -> None:
+    policy = Batching(32)
+    policy.meets_company(float("inf"))
+    for _ in range(SAMPLES):
+        assert policy.gathered(4) is None
+        assert policy.choose(4) == 1
+        policy.measured(1, 100)
+    assert policy.alone_cost == 100
+    assert policy.gathered(4) == 8
+
+
+def test_the_figures_count_graphs_for_which_it_does_not_pay() -> None:
+    figures, policy = BatchingFigures(), in_company()
+    figures.graphs.add(policy)
+    assert figures.snapshot().unprofitable == 0
+    assert figures.snapshot().mean_size != figures.snapshot().mean_size, "not a number"
+    for _ in range(2):
+        size = policy.gathered(32)
+        assert size is not None
+        policy.failed(size)
+    figures.batches, figures.requests = 2, 9
+    assert figures.snapshot().unprofitable == 1
+    assert figures.snapshot().mean_size == pytest.approx(4.5)

@@ -1,0 +1,104 @@
+"""The batch sizes of a graph: compiled in the background, on the device's build thread, as its batcher wants them.
+
+Each size is a graph of its own with the same constants, which are found again by the session cache and handed over in
+place as for any other graph.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from webnn.backends.base import Cancellation
+from webnn.backends.session_cache import Entry, session_cache
+from webnn.forking import reentrant_lock
+from webnn.graph.batching import stacked
+from webnn.graph.ir import Graph
+from webnn.memory.pool import Shelf
+from webnn.runtime.device import Device
+from webnn.scheduler.batches import Size
+from webnn.scheduler.task import Work
+
+__all__ = ["BatchSizes"]
+
+_log = logging.getLogger("webnn")
+
+
+class BatchSizes:
+    """Compiles a separable graph for several requests at a time.
+
+    Args:
+        device: compiles and runs it. It is not kept alive.
+        graph: for one request.
+        work: the work of `graph`.
+        inputs: the shelves of its inputs.
+        outputs: the names and shelves of its outputs.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        graph: Graph,
+        work: Work,
+        inputs: Sequence[Shelf],
+        outputs: Sequence[tuple[str, Shelf]],
+    ) -> None:
+        self._device = weakref.ref(device)
+        self._graph = graph
+        self._cancellation = Cancellation()
+        self._lock = reentrant_lock()  # around `_entries` and `_closed`
+        self._entries: list[Entry] = []
+        self._closed = False
+        self.batcher = device.timeline.batcher(
+            work,
+            inputs,
+            outputs,
+            max_batch=device.max_batch,
+            max_delay=1e9 * device.max_delay,
+            compile=self._start,
+        )
+
+    def _start(self, size: int, narrow: bool) -> None:
+        device = self._device()
+        if device is not None:
+            device.build_lane.wake(partial(self._compile, size, narrow))
+
+    def _compile(self, size: int, narrow: bool) -> bool:
+        """Compile, for one thread if `narrow`, on the build lane. Returns False, since there is nothing more to do."""
+        device = self._device()
+        if device is None or self._closed:
+            return False
+        try:
+            graph = stacked(self._graph, size)
+            options = device.options
+            if narrow and options.threads == 0:
+                options = replace(options, threads=1)
+            entry = session_cache.compile(device.backend, graph, options, self._cancellation, device.disk)
+        except BaseException:  # the requests do not need it: they run one by one
+            if not self._cancellation.cancelled:
+                _log.warning("no batches of %d: they cannot be compiled", size, exc_info=True)
+            self.batcher.failed(size)
+            return False
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._entries.append(entry)
+        if closed:
+            session_cache.release(entry)
+            return False
+        inputs = [device.pool.shelf(descriptor) for descriptor in graph.input_descriptors.values()]
+        outputs = [device.pool.shelf(descriptor) for descriptor in graph.output_descriptors.values()]
+        self.batcher.compiled(size, Size(entry.executable, inputs, outputs))
+        return False
+
+    def close(self) -> None:
+        """Give the compiled sizes back. Batches that are queued still have theirs. Calling it again is fine."""
+        self._cancellation.cancel()
+        with self._lock:
+            self._closed = True
+            entries, self._entries = self._entries, []
+        for entry in entries:
+            session_cache.release(entry)
