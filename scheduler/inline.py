@@ -84,6 +84,7 @@ class InlineLane:
     def _advance_chain(self, task: Task) -> bool:
         renaming = self._renaming
         with self._lock:
+            renaming.awaited(task, self._execution.clock())
             if task.state is not QUEUED:
                 return False
             needed = renaming.needed_for(task) or []
@@ -103,6 +104,9 @@ class InlineLane:
         The lanes run them if one of them has been begun, or must wait until another run has ended.
         """
         try:
+            if task not in self._renaming.inline:
+                with self._lock:
+                    self._renaming.awaited(task, self._execution.clock())
             while True:
                 with self._lock:
                     if task.state is not QUEUED:

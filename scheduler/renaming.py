@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from webnn.errors import OperationError, UnknownError
 from webnn.memory.buffer import View
@@ -36,6 +36,14 @@ from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Name, Value
 
 __all__ = ["Discard", "Renaming"]
+
+PROMPT: Final = 4
+"""Tasks in a row that were awaited at once while nothing else was under way. After that the next ones run inline, even
+if they cost more than a hop to a lane: the thread would only wait for the lane."""
+PROMPT_LIMIT: Final = 500_000
+"""Nanoseconds. A task that costs more goes to a lane in any case: its thread may be that of an event loop."""
+PROBE: Final = 64
+"""After so many tasks, one goes to a lane, since those that run inline do not show whether there is other work."""
 
 
 class Discard(Protocol):
@@ -174,7 +182,7 @@ class Renaming:
             self._uncompiled.add(work)
             task.unmet += 1
         elif task.unmet == 0:
-            if work.cost < self.inline_limit:
+            if work.cost < self.inline_limit or (work.prompt >= PROMPT and self._is_awaited_at_once(work)):
                 self.inline[task] = None
             else:
                 self.lane[task] = None
@@ -186,6 +194,22 @@ class Renaming:
                 old.holds -= 1
                 if old.holds == 0:
                     self._unreachable(old)
+
+    def _is_awaited_at_once(self, work: Work) -> bool:
+        """Whether the task of `work` that has just been queued is likely to be awaited before a lane could begin it."""
+        if self.queued > 1 or self.running or work.cost >= PROMPT_LIMIT or not self.inline_limit:
+            return False
+        work.prompt += 1
+        if work.prompt >= PROBE:
+            work.prompt = PROMPT - 1  # the next one goes to a lane, to see whether that has changed
+        return True
+
+    def awaited(self, task: Task, now: int) -> None:
+        """`task`, which is on its way to a lane or runs on one, is awaited now."""
+        work = task.work
+        if work.prompt < PROMPT and work.cost < PROMPT_LIMIT:
+            is_prompt = self.queued + len(self.running) == 1 and (now - task.queued_at) * 4 < work.cost
+            work.prompt = work.prompt + 1 if is_prompt else 0
 
     def start(self, task: Task, outputs: list[View]) -> list[View] | None:
         """Mark `task` as running, and return the views of its inputs; None if it is not ready.

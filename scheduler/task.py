@@ -73,7 +73,7 @@ class Work:
     so that one run that was preempted does not move a graph away from the inline lane.
     """
 
-    __slots__ = ("byte_length", "cost", "error", "executable", "failed", "figures", "waiting", "widths")
+    __slots__ = ("byte_length", "cost", "error", "executable", "failed", "figures", "prompt", "waiting", "widths")
 
     def __init__(self, byte_length: int, figures: GraphFigures | None = None) -> None:
         self.byte_length = byte_length
@@ -83,6 +83,8 @@ class Work:
         """The reason why there will be no executable."""
         self.cost: float = float("inf")
         """Nanoseconds of a run."""
+        self.prompt = 0
+        """The number of tasks in a row that were awaited at once; see `PROMPT` in `renaming.py`."""
         self.failed = False
         """Whether a run has failed."""
         self.waiting: dict[Task, None] = {}

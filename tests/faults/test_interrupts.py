@@ -43,6 +43,7 @@ from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
+from webnn.scheduler.renaming import PROMPT_LIMIT
 from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.value import Name
 from webnn.scheduler.width import Width, Widths
@@ -193,7 +194,7 @@ class Programs:
                 raise error
             return x + 1, x + 2
 
-        for cost in (CHEAP, LIMIT):
+        for cost in (CHEAP, PROMPT_LIMIT):
             work = rig.work("split", split, cost=cost, measured=False, outputs=2)
             for _ in range(4):
                 rig.timeline.replay(plan, [work])
@@ -1017,7 +1018,7 @@ ONLY_IN_RACES: Final = {
     "lane.py": 3,
     "pool.py": 2,
     "promise.py": 18,
-    "renaming.py": 33,
+    "renaming.py": 35,
     "results.py": 7,
     "task.py": 1,
     "timeline.py": 9,

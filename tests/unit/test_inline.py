@@ -13,6 +13,7 @@ from tests.stepped import LARGE, SMALL, Rig, broken, now, number_in
 from webnn.errors import OperationError
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import PENDING
+from webnn.scheduler.renaming import PROBE, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.room import MAX_QUEUED
 from webnn.scheduler.timeline import UNREAD
 
@@ -317,3 +318,52 @@ class TestOnALoop:
         await event_loop.until(lambda: not thread.is_alive())
         assert told == [2]
         assert number_in(await inline.read(y)) == 2
+
+
+class TestPrompt:
+    """Work that costs more than a hop, in a program that does nothing else meanwhile."""
+
+    @staticmethod
+    def loop(rig: Rig, work: Any, rounds: int, *, busy: int = 0) -> list[bool]:
+        """For each of `rounds` dispatches, whether it ran inline, with `busy` nanoseconds before it is awaited."""
+        x, y = rig.name(1), rig.name()
+        inline = []
+        for _ in range(rounds):
+            rig.dispatch(work, [x], y)
+            read = rig.read(y)
+            rig.clock.now += busy
+            done = read.done()
+            rig.run_all()
+            assert now(read) == 2
+            inline.append(done)
+        return inline
+
+    def test_work_that_is_awaited_at_once_runs_inline_after_a_few_times(self, inline: Rig) -> None:
+        work = inline.work("dear", cost=2 * LIMIT, measured=False)
+        assert self.loop(inline, work, 10) == [False] * PROMPT + [True] * (10 - PROMPT)
+
+    def test_it_stays_on_lanes_while_the_host_works_before_it_awaits(self, inline: Rig) -> None:
+        work = inline.work("dear", cost=2 * LIMIT, measured=False)
+        assert not any(self.loop(inline, work, 10, busy=LIMIT))
+
+    def test_it_goes_back_to_the_lanes_when_the_host_begins_to_work(self, inline: Rig) -> None:
+        work = inline.work("dear", cost=2 * LIMIT, measured=False)
+        self.loop(inline, work, 10)
+        later = self.loop(inline, work, 2 * PROBE, busy=LIMIT)
+        assert later[0]
+        assert not any(later[PROBE:])
+
+    def test_it_stays_on_lanes_beside_other_work(self, inline: Rig) -> None:
+        x, work = inline.name(1), inline.work("dear", cost=2 * LIMIT, measured=False)
+        for _ in range(10):
+            names = [inline.name() for _ in range(3)]
+            for name in names:
+                inline.dispatch(work, [x], name)
+            reads = [inline.read(name) for name in names]
+            assert not any(read.done() for read in reads)
+            inline.run_all()
+        assert not any(self.loop(inline, work, PROMPT))
+
+    def test_long_work_stays_on_lanes(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
+        assert not any(self.loop(inline, work, 10))
