@@ -66,7 +66,8 @@ class _LoopCrew:
 
     async def run(self) -> None:
         """Start workers until they are dismissed, and wait until they have ended."""
-        from anyio import CapacityLimiter, create_task_group, to_thread  # noqa: PLC0415 (see `begin_in_loop`)
+        with import_lock:  # see `begin_in_loop`
+            from anyio import CapacityLimiter, create_task_group, to_thread  # noqa: PLC0415
 
         iteration, limiter = self._iteration, CapacityLimiter(self._width)
         start = partial(to_thread.run_sync, iteration.work, limiter=limiter)

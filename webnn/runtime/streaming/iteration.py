@@ -32,7 +32,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from webnn.errors import ContextLostError
-from webnn.forking import belongs_to, on_fork, reentrant_lock
+from webnn.forking import belongs_to, import_lock, on_fork, reentrant_lock
 from webnn.runtime.streaming.window import OVERDUE, Failure, Item, Window
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import Promise, abandon, resolve
@@ -327,7 +327,8 @@ class Iteration:
 
     async def pump(self) -> None:
         """Take items from an async iterable, in a task of its own."""
-        from anyio.lowlevel import checkpoint  # noqa: PLC0415 (the import takes time, and few programs stream)
+        with import_lock:  # late, since the import takes time, and few programs stream
+            from anyio.lowlevel import checkpoint  # noqa: PLC0415
 
         assert isinstance(self._source, AsyncIterable)
         window, turn = self.window, time.perf_counter_ns()

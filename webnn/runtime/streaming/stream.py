@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
 from webnn.errors import InvalidStateError, ValidationError
+from webnn.forking import import_lock
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
 from webnn.runtime.streaming.crew import begin_in_loop
@@ -186,6 +187,7 @@ class StreamIterator(Unpicklable, Iterator[T_co]):
 
 async def _checkpoint() -> None:
     """Give the event loop a turn."""
-    from anyio.lowlevel import checkpoint  # noqa: PLC0415 (see `begin_in_loop`)
+    with import_lock:  # see `begin_in_loop`
+        from anyio.lowlevel import checkpoint  # noqa: PLC0415
 
     await checkpoint()
