@@ -120,6 +120,10 @@ class Execution:
                         if inputs is not None:
                             if widths is not None:
                                 executable = self.cores.start(task)
+                                if renaming.trace is not None:
+                                    renaming.trace.note(
+                                        task, "threads", "one" if executable is widths.narrow else "all"
+                                    )
                             if on_lane:
                                 self.run_on_lanes += 1
                             # The memory was checked against the budget when the task was queued. It is taken before
@@ -131,6 +135,8 @@ class Execution:
                                 elif executable.in_place:  # type: ignore[union-attr]  # a ready task has one
                                     cut_off = not on_lane and _on_main_thread()
                                     self.donation.place(task, executable, inputs, outputs, cut_off)  # type: ignore[arg-type]
+                                    if renaming.trace is not None:
+                                        renaming.trace.placed(task)
                                 else:
                                     for value in task.outputs:
                                         outputs.append(value.shelf.take())
@@ -154,7 +160,7 @@ class Execution:
                     if not isinstance(error, Exception) and not on_lane:
                         raise  # a Ctrl-C that came while the task ran on the user's thread
                     if renaming.trace is not None:
-                        renaming.trace.ran(task, began, self.now, on_lane, reused)
+                        renaming.trace.ran(task, began, self.now, on_lane, None)
                     self._failed(task, error)
                     return spent + self.now - began or 1
                 end = self.now = clock()

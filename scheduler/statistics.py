@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
@@ -193,6 +194,7 @@ class GraphFigures:
     __slots__ = (
         "__weakref__",
         "_counted",
+        "caller",
         "compile_nanoseconds",
         "drops",
         "failed",
@@ -209,6 +211,8 @@ class GraphFigures:
     def __init__(self, label: str = "", operators: int = 0, *, input_bytes: int = 0, small_bytes: int = 0) -> None:
         self.number = -1
         """Tells it apart in the records of a trace. Set by `Figures.add`."""
+        self.caller: Context | None = None
+        """The context variables of the code that has built the graph, if a trace was open then."""
         self.label = label
         self.operators = operators
         self.input_bytes = input_bytes
@@ -280,6 +284,7 @@ class Figures:
         self._graphs[graph.number] = graph
         if self.kept is not None:
             self.kept[graph.number] = graph
+            graph.caller = copy_context()
 
     def keep(self) -> None:
         """Keep the figures of all graphs from now on, for a trace."""

@@ -9,7 +9,7 @@ The first element of a record is its kind, and says what the others are:
 | kind | elements |
 | --- | --- |
 | QUEUED | called, queued, track, task, graph, inputs, outputs |
-| RAN | began, ended, track, task, graph, queued, on a lane, reused buffers |
+| RAN | began, ended, track, task, graph, queued, on a lane, reused buffers or None if it has failed |
 | ENDED | at, track, task, graph, queued, state, reason |
 | WROTE | began, ended, track, value, bytes, how |
 | SETTLED | asked, filled since, ended, track, task or value, bytes copied, outcome |
@@ -132,8 +132,8 @@ class Recorder:
         self.add((QUEUED, self.called, task.queued_at, track, id(task), graph, read, made))
         self.called = 0
 
-    def ran(self, task: Task, began: int, ended: int, on_lane: bool, reused: int) -> None:
-        """`task` has run, with or without success, and so many of its output buffers had been in use before."""
+    def ran(self, task: Task, began: int, ended: int, on_lane: bool, reused: int | None) -> None:
+        """`task` has run, and so many of its output buffers had been in use before; None if it has failed."""
         try:
             track = self._threads.number
         except AttributeError:
@@ -160,6 +160,11 @@ class Recorder:
     def note(self, task: Task, name: str, content: object) -> None:
         """A fact about `task`: JSON that is shown with it."""
         self.add((NOTED, id(task), name, content))
+
+    def placed(self, task: Task) -> None:
+        """The memory of the outputs of `task` has been chosen: note which of it were inputs."""
+        if task.placement is not None and task.placement.donated:
+            self.note(task, "donated", len(task.placement.donated))
 
     # Called with it or without it.
 

@@ -542,6 +542,23 @@ class Programs:
                 rig.timeline.stop_trace(trace)
         assert traces[0] == traces[1]
 
+    def traced_choices(self) -> None:
+        """With an open trace, which is told of what is chosen for a run."""
+        rig, trace = self.rig, list[Any]()
+        rig.timeline.start_trace(trace)
+        try:
+            work = rig.in_place(rig.work("added", cost=LIMIT, measured=False), InPlaceOutput(0, 0, False))
+            rig.write(self.z, 1)
+            rig.write(self.y, 4)
+            rig.dispatch(work, [self.y, self.z], self.y)
+            self.keep(rig.read(self.y))
+            two = rig.work("two", cost=LIMIT, measured=False)
+            two.widths = Widths(lambda _: None)
+            self.run(two)
+            rig.run_all()
+        finally:
+            rig.timeline.stop_trace(trace)
+
     def made(self) -> None:
         """A new timeline, from its start to its end."""
         rig = Rig(inline_limit=LIMIT, budget=1 << 20)
@@ -904,6 +921,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "mapped": {},
     "widths": {"inline_limit": LIMIT, "lanes": 2},
     "traced": {"inline_limit": LIMIT},
+    "traced_choices": {"inline_limit": LIMIT},
     "in_place": {"inline_limit": LIMIT},
 }
 """The name of each program, with the options of its rig."""

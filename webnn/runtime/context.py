@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 
@@ -30,12 +30,16 @@ from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
+from webnn.runtime.spans import Spans
 from webnn.runtime.streaming.calls import Streaming
 from webnn.runtime.tensor import MLTensor
 from webnn.runtime.tracing import Trace, TraceTarget
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 __all__ = ["MLContext"]
 
@@ -169,6 +173,23 @@ class MLContext(Streaming, Unpicklable):
         """
         self.check_not_lost()
         return Trace(self._timeline, f"webnn on {self.backend}", target)
+
+    def spans(self, tracer_provider: TracerProvider | None = None) -> Spans:
+        """OpenTelemetry spans of what the context does while its block runs: `with context.spans():`.
+
+        Each run is a span from its call to its end, whose parent is the span that was current at the call; so is each
+        compilation, whose parent is that of `build`. A thread of its own makes the spans. `docs/tracing.md` has the
+        attributes. Needs `pip install 'webnn-runtime[otel]'`.
+
+        Args:
+            tracer_provider: where the spans go; None for the program's, as `opentelemetry.trace` has it.
+
+        Raises:
+            NotSupportedError: `opentelemetry-api` is not installed.
+            ContextLostError: the context is destroyed.
+        """
+        self.check_not_lost()
+        return Spans(self._timeline, self.backend, tracer_provider)
 
     # Creation.
 

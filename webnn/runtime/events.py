@@ -151,7 +151,7 @@ class _Reading:
         _, began, ended, track, task, graph, queued, on_lane, reused = record
         event = self._task(task, graph, queued)
         event.began, event.ended, event.track = self._since(began), self._since(ended), self._tracks[track]
-        event.details |= {"outcome": "done", "where": "lane" if on_lane else "inline", "reused buffers": reused}
+        event.details |= {"outcome": "done", "where": "lane" if on_lane else "inline", "reused buffers": reused or 0}
 
     def _ended(self, record: Record) -> None:
         _, at, track, task, graph, queued, state, reason = record
