@@ -44,6 +44,7 @@ import gc
 import importlib.util
 import inspect
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -68,6 +69,7 @@ __all__ = [
     "Skipped",
     "bound",
     "busy_after",
+    "crowd",
     "figures_in_turn",
     "in_fresh_process",
     "in_turn",
@@ -159,6 +161,27 @@ def run_on(loop: str, function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
             import trio  # noqa: PLC0415
 
             return trio.run(function)
+
+
+# Clients.
+
+
+async def crowd(
+    call: Callable[[np.ndarray[Any, Any]], Awaitable[Any]], inputs: Sequence[np.ndarray[Any, Any]], each: int
+) -> dict[str, float]:
+    """Seconds per request, and the median latency, of as many clients as `inputs`."""
+    latencies: list[float] = []
+
+    async def client(x: np.ndarray[Any, Any]) -> None:
+        for _ in range(each):
+            began = time.perf_counter()
+            await call(x)
+            latencies.append(time.perf_counter() - began)
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(client, inputs))
+    seconds = (time.perf_counter() - began) / (len(inputs) * each)
+    return {"per request": seconds, "latency": statistics.median(latencies)}
 
 
 # Raw onnxruntime, the peer.
