@@ -336,18 +336,19 @@ class Batcher:
         self, given: Sequence[tuple[Shelf, Array]], *, here: bool = False, timeout: float | None = None
     ) -> Promise[Any]:
         """As `Timeline.run`, for a request of this graph."""
-        if not self.policy.gathers:
+        policy, timeline, who = self.policy, self._timeline, 0
+        if not policy.gathers and not policy.rests():
             who = id(current_task())
-            if self.policy.rests() or not self._has_company(who):
-                timeline = self._timeline
-                promise = timeline.run(self._work, given, self._outputs, here=here, timeout=timeout)
-                source = promise._source
-                self._last = source if isinstance(source, Run) else None
-                self._last_task, self._last_tick = who, timeline.inline.tick_began
-                return promise
-            with self._lock:
-                self.policy.meets_company(self._work.cost)
-        return self._gather(given, timeout)
+            if self._has_company(who):
+                with self._lock:
+                    policy.meets_company(self._work.cost)
+        if policy.gathers:
+            return self._gather(given, timeout)
+        promise = timeline.run(self._work, given, self._outputs, here=here, timeout=timeout)
+        source = promise._source
+        self._last = source if isinstance(source, Run) else None
+        self._last_task, self._last_tick = who, timeline.inline.tick_began
+        return promise
 
     def _has_company(self, who: int) -> bool:
         """Whether another request is under way, or another task of the event loop has made one in this tick."""

@@ -36,8 +36,10 @@ WANTED: Final = 3
 """Batches that would have used another size before that one is compiled."""
 RETRY: Final = 1000
 """Batches that would have used a size before it is tried again that was found to gain nothing over a smaller one."""
-LONELY: Final = 8
+LONELY: Final = 3
 """Batches of a single request in a row after which requests are alone again."""
+CHEAP: Final = 20_000
+"""Nanoseconds of a request alone below which requests are not gathered: to gather them takes longer than it saves."""
 REST: Final = 2000
 """Requests that are run alone before batching is tried again where it did not pay. Each time, `STEP` times as many."""
 
@@ -97,6 +99,7 @@ class Batching:
 
     def __init__(self, max_batch: int) -> None:
         self.sizes = sizes_up_to(max_batch)
+        self.cheap: float = CHEAP
         self.gathers = False
         """Whether requests wait for each other at the moment, instead of being run alone at once."""
         self.pays: bool | None = None
@@ -125,6 +128,9 @@ class Batching:
 
     def meets_company(self, alone_cost: float) -> None:
         """Several requests are under way at once. A run of one takes `alone_cost` nanoseconds, infinity if unknown."""
+        if alone_cost < self.cheap:
+            self._stop()
+            return
         self.gathers, self._lonely = True, 0
         if alone_cost < self.alone_cost:
             self._costs[1] = alone_cost
@@ -137,6 +143,9 @@ class Batching:
             return None
         self._lonely = 0
         if self._samples[1] < SAMPLES:  # they run one by one until it is known how long that takes
+            return None
+        if self.alone_cost < self.cheap:
+            self._stop()
             return None
         wanted = self._wanted(requests) if self.pays else self._next_to_try()
         if wanted is None or wanted in self._compiling or wanted in self._samples or wanted in self._rejected:
@@ -221,8 +230,12 @@ class Batching:
         if len(self._samples) == 1 and not self._compiling:
             self.pays = None
             if self._next_to_try() is None:
-                self.pays = self.gathers = False
-                self._rest, self._next_rest = self._next_rest, self._next_rest * STEP
+                self._stop()
+
+    def _stop(self) -> None:
+        """Run requests one by one for a while, since batching does not pay."""
+        self.pays = self.gathers = False
+        self._rest, self._next_rest = self._next_rest, self._next_rest * STEP
 
     def explained(self) -> str:
         """What is known about batching, as one line for a person."""

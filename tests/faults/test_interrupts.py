@@ -725,6 +725,7 @@ class Programs:
         batcher = rig.timeline.batcher(
             work, [shelves[1]], [("y", shelves[1])], max_batch=4, max_delay=1e8, compile=lambda *_: None
         )
+        batcher.policy.cheap = 0
         batcher.policy.meets_company(1000)
         for size in (1, 2, 4):
             if size > 1:
@@ -766,7 +767,7 @@ class Programs:
         rig.run_all()
         batcher.failed(4)
         self.keep(run())
-        for _ in range(batcher.policy._lonely, 9):
+        for _ in range(batcher.policy._lonely, 4):
             self.keep(run())
             rig.run_all()
         batcher.policy.explained()

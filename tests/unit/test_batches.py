@@ -36,6 +36,7 @@ class Crowd:
         """Whether batches fail, and single requests do not."""
         self.max_batch = max_batch
         self.batcher = self.new_batcher()
+        self.batcher.policy.cheap = 0
 
     def new_batcher(self) -> Batcher:
         shelf = self.rig.shelf
@@ -420,6 +421,7 @@ def test_a_request_with_several_rows_is_batched_with_others_of_as_many() -> None
     crowd.row = MLOperandDescriptor("float32", [2, 3])
     crowd.rig.shelf = crowd.rig.pool.shelf(crowd.row)
     crowd.batcher = crowd.new_batcher()
+    crowd.batcher.policy.cheap = 0
     crowd.gather()
     shelf = crowd.rig.pool.shelf(MLOperandDescriptor("float32", [8, 3]))
     crowd.batcher.policy._compiling.add(4)

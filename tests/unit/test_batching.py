@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from webnn.scheduler.batching import LONELY, REST, RETRY, SAMPLES, STEP, WANTED, Batching, BatchingFigures, sizes_up_to
+from webnn.scheduler.batching import (
+    CHEAP,
+    LONELY,
+    REST,
+    RETRY,
+    SAMPLES,
+    STEP,
+    WANTED,
+    Batching,
+    BatchingFigures,
+    sizes_up_to,
+)
 
 
 def in_company(alone: float = 100.0, max_batch: int = 32) -> Batching:
     policy = Batching(max_batch)
+    policy.cheap = 0
     policy.meets_company(alone)
     for _ in range(SAMPLES):
         policy.measured(1, alone)
@@ -38,8 +50,25 @@ def test_each_size_is_four_times_the_next_smaller_one() -> None:
 def test_requests_are_alone_until_they_meet_company() -> None:
     policy = Batching(32)
     assert not policy.gathers
-    policy.meets_company(100)
+    policy.meets_company(1e6)
     assert policy.gathers
+
+
+def test_requests_that_cost_next_to_nothing_are_not_gathered() -> None:
+    policy = Batching(32)
+    policy.meets_company(CHEAP / 2)
+    assert not policy.gathers
+    assert policy.rests()
+
+
+def test_requests_that_turn_out_to_cost_next_to_nothing_are_gathered_no_longer() -> None:
+    policy = Batching(32)
+    policy.meets_company(float("inf"))
+    for _ in range(SAMPLES):
+        policy.measured(1, CHEAP / 2)
+    assert policy.gathered(32) is None
+    assert not policy.gathers
+    assert policy.pays is False
 
 
 def test_requests_are_alone_again_after_batches_of_one() -> None:
@@ -140,6 +169,7 @@ def test_one_run_that_was_disturbed_moves_little() -> None:
 
 def test_an_unknown_cost_alone_is_measured_first() -> None:
     policy = Batching(32)
+    policy.cheap = 0
     policy.meets_company(float("inf"))
     for _ in range(SAMPLES):
         assert policy.gathered(4) is None
