@@ -254,7 +254,10 @@ def warn_of_wrong_declaration(info: ValueInfoProto, operand: MLOperand) -> None:
     wrong = []
     if tensor.HasField("shape") and not _fits(operand.shape, declared):
         wrong.append(f"the shape {_written(declared)}, it has {list(operand.shape)}")
-    if tensor.elem_type in DTYPES and data_type_for(tensor.elem_type) != operand.data_type:
+    expected = {data_type_for(tensor.elem_type)} if tensor.elem_type in DTYPES else {operand.data_type}
+    if expected & {"int4", "uint4"}:
+        expected |= {"int8", "uint8"}  # which hold computed integers of 2 bits
+    if operand.data_type not in expected:
         wrong.append(f"the type {type_name(tensor.elem_type)}, it has {operand.data_type}")
     if wrong:
         message = f"the model declares for its output {shown_name(info.name)} {' and '.join(wrong)}"
