@@ -68,7 +68,11 @@ class Soak:
     def context(self, random: Random) -> webnn.MLContext:
         """A context with random options, traced now and then by a trace that is thrown away."""
         context = webnn.ML().create_context(
-            backend="onnxruntime", lanes=random.choice([1, 1, 2, 4]), threads=random.choice([0, 0, 0, 1, 2])
+            backend="onnxruntime",
+            lanes=random.choice([1, 1, 2, 4]),
+            threads=random.choice([0, 0, 0, 1, 2]),
+            max_batch=random.choice([1, 1, 2, 8, 32]),
+            max_delay=random.choice([0.0, 0.002]),
         )
         if random.random() < 0.1:
             context.trace().__enter__()
@@ -221,6 +225,7 @@ class Soak:
                     context.destroy()
             if not ends_early:
                 await self.idle(context)
+            self.events["requests batched"] += context.statistics().batching.requests
 
     # Chains of dispatches.
 
