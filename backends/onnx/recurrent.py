@@ -105,10 +105,34 @@ class _Network:
 
 @lowerings.lowers("gru", "gru_cell")
 def gru(node: Node, model: Model) -> None:
-    """One `GRU`."""
-    network = _Network(node, model, "zrn")
+    """One `GRU`; or one `RNN`, which takes a third of the products, if the gates never do anything."""
+    is_plain = _has_open_gates(node)
+    network = _Network(node, model, "n" if is_plain else "zrn")
     states = ["hidden_state" if network.is_cell else "initial_hidden_state"]
-    network.lower("GRU", states, linear_before_reset=int(node.attributes["reset_after"]))
+    if is_plain:
+        del network.activations[0]
+        network.lower("RNN", states)
+    else:
+        network.lower("GRU", states, linear_before_reset=int(node.attributes["reset_after"]))
+
+
+def _has_open_gates(node: Node) -> bool:
+    """Whether a GRU is a plain recurrent network: whatever the input, the update gate is 0 and the reset gate is 1."""
+    weights = [node["weight"].constant, node["recurrent_weight"].constant]
+    biases = [x.constant for name in ("bias", "recurrent_bias") if (x := node.get(name)) is not None]
+    if not node.attributes["reset_after"] or node.attributes["activations"][0] != "relu" or not biases:
+        return False
+    if any(array is None for array in [*weights, *biases]):
+        return False
+    size, layout = node.attributes["hidden_size"], node.attributes["layout"]
+    axis = 0 if node.op == "gru_cell" else 1
+
+    def of_gate(array: Any, gate: str) -> Any:
+        return np.take(array, np.arange(size) + size * layout.index(gate), axis=axis)
+
+    is_constant = not any(of_gate(array, gate).any() for array in weights for gate in "zr")
+    update, reset = (sum(of_gate(array, gate).astype(np.float32) for array in biases) for gate in "zr")
+    return is_constant and bool((update <= 0).all() and (reset == 1).all())
 
 
 @lowerings.lowers("lstm", "lstm_cell")

@@ -39,7 +39,9 @@ class CpuKernels:
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable`; None if the kernel does not constrain it."""
-        return self._types.get((op_type, domain), {}).get(variable)
+        types = self._types.get((op_type, domain), {}).get(variable)
+        # onnxruntime itself casts what has no kernel for float16, and leaves out the casts between two such nodes.
+        return types | {"float16"} if types is not None and "float32" in types else types
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, by_onnxruntime, check_node, computed, node_model, random
 from webnn.backends.base import Backend
+from webnn.backends.onnx.lower import lower
 from webnn.errors import NotSupportedError
 from webnn.formats.onnx import import_onnx
 
@@ -123,6 +124,24 @@ def test_an_rnn_is_a_gru_with_constant_gates(backend: Backend, direction: str, g
     computed_weights = [i.array if isinstance(i, Fixed) else i for i in inputs]
     check_node(backend, "RNN", computed_weights, outputs=[True] * 2, hidden_size=HIDDEN, direction=direction)
     check_node(backend, "RNN", [random(0, 600, BATCH, INPUT), *inputs[1:]], hidden_size=HIDDEN, direction=direction)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("given", ["", "B", "Bh"])
+def test_a_gru_with_constant_gates_is_an_rnn_again_for_onnxruntime(direction: str, given: str) -> None:
+    inputs = inputs_of("RNN", directions_of(direction), *given)
+    model, _ = node_model("RNN", inputs, outputs=[True, True], hidden_size=HIDDEN, direction=direction)
+    builder = direct_builder()
+    lowered = lower(builder.build(import_onnx(model, builder))).finish()
+    assert "RNN" in [node.op_type for node in lowered.graph.node]
+    assert "GRU" not in [node.op_type for node in lowered.graph.node]
+
+
+def test_a_gru_with_gates_stays_one() -> None:
+    model, _ = node_model("GRU", inputs_of("GRU", 1, "B"), hidden_size=HIDDEN, activations=["Relu", "Tanh"])
+    builder = direct_builder()
+    lowered = lower(builder.build(import_onnx(model, builder))).finish()
+    assert "GRU" in [node.op_type for node in lowered.graph.node]
 
 
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
