@@ -75,8 +75,13 @@ class _AsyncioBridge(Bridge):
         future: Future[None] = loop.create_future()
 
         def set_result() -> None:
-            if not future.done():
-                future.set_result(None)
+            try:
+                if not future.done():
+                    future.set_result(None)
+            except BaseException:  # an interrupt: the loop would only log it, and the waiter would wait for ever
+                if not future.done():
+                    future.set_result(None)
+                raise
 
         unsubscribe = subscribe(lambda: self.post(set_result))  # a loop that has ended has no waiters
         try:

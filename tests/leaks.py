@@ -78,9 +78,9 @@ class Snapshot:
 
 
 def _patiently(before: Snapshot, patience: float) -> list[str]:
-    """What is newer, unless it is only threads, and they end soon."""
+    """What is newer, unless it ends soon: threads, and promises of graphs that are still being compiled."""
     deadline = time.monotonic() + patience
-    while (found := before.newer()) and found[0].startswith("thread") and time.monotonic() < deadline:
+    while (found := before.newer()) and time.monotonic() < deadline:
         time.sleep(0.001)
     return found
 

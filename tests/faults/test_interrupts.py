@@ -796,6 +796,14 @@ class Programs:
                 self.keep(run())
             rig.run_all()
 
+    def batches_cheap(self) -> None:
+        run, batcher = self.batcher()
+        batcher.policy.cheap, batcher.policy.gathers = 2 * LIMIT, False
+        for _ in range(2):
+            for _ in range(3):
+                self.keep(run())
+            self.rig.run_all()
+
     def batches_fail(self) -> None:
         def pick(x: Any) -> Any:
             if len(x) > 1:
@@ -914,6 +922,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "figures": {"inline_limit": LIMIT},
     "batches": {},
     "batches_beside": {"lanes": 2, "width": Width(3)},
+    "batches_cheap": {},
     "batches_fail": {},
     "on_asyncio_batched": {"threads": 1},
     "on_trio_batched": {"threads": 1},
