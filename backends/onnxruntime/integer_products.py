@@ -20,7 +20,7 @@ __all__ = ["integer_products_are_exact"]
 
 @cache
 def integer_products_are_exact() -> bool:
-    """Multiplies the largest integers, for one row and for many: some 3 ms, once in a process."""
+    """Multiplies the largest integers, for one row and for many: some 5 ms, once in a process."""
     return all(_product_is_exact(rows) for rows in (1, 64))
 
 

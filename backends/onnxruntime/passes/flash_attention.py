@@ -55,7 +55,7 @@ def _attention(node: Node) -> Sequence[MLOperand] | None:
     transposed, key_scale = _unscaled(scores.node["b"])
     if query.rank != 4 or value.rank != 4 or transposed.node is None or transposed.node.op != "transpose":
         return None
-    batch, heads, queries, _ = query.shape
+    batch, heads, queries, size = query.shape
     before, order = transposed.node["input"], transposed.node.attributes["permutation"]
     b = Replacement(node, composites=("multi_head_attention",))
     if order == (0, 1, 3, 2):
@@ -65,7 +65,7 @@ def _attention(node: Node) -> Sequence[MLOperand] | None:
         key = _in_rows(b, before)
     else:
         return None
-    if key.shape[2] * queries != query.shape[1] * query.shape[3] * queries or key.shape[0] != batch:
+    if (key.shape[0], key.shape[2]) != (batch, heads * size):
         return None  # the heads or the batch are broadcast
     if value.shape[:3] != (batch, heads, key.shape[1]):
         return None
@@ -96,20 +96,27 @@ _BEHIND: Final[Mapping[str, Rule]] = {"transpose": _without_transposing_back, "r
 
 
 def _unscaled(operand: MLOperand) -> tuple[MLOperand, float]:
-    """The operand that `operand` is a multiple of by constant factors, and their product."""
+    """The operand of the same shape that `operand` is a multiple of by constant factors, and their product."""
     factor = 1.0
-    while (node := operand.node) is not None:
-        if node.op == "linear" and node.attributes["beta"] == 0:
-            operand, factor = node["input"], factor * node.attributes["alpha"]
-            continue
-        number = _number(node["b"]) if node.op in ("mul", "div") else None
-        if number is not None:
-            operand, factor = node["a"], factor * (number if node.op == "mul" else 1 / number)
-        elif node.op == "mul" and (number := _number(node["a"])) is not None:
-            operand, factor = node["b"], factor * number
-        else:
-            break
+    while (found := _multiple(operand)) is not None and found[0].shape == operand.shape:
+        operand, factor = found[0], factor * found[1]
     return operand, factor
+
+
+def _multiple(operand: MLOperand) -> tuple[MLOperand, float] | None:
+    """The operand and the number that `operand` is the product of."""
+    node = operand.node
+    if node is None:
+        return None
+    if node.op == "linear" and node.attributes["beta"] == 0:
+        return node["input"], node.attributes["alpha"]
+    if node.op not in ("mul", "div"):
+        return None
+    if (number := _number(node["b"])) is not None:
+        return node["a"], number if node.op == "mul" else 1 / number
+    if node.op == "mul" and (number := _number(node["a"])) is not None:
+        return node["b"], number
+    return None
 
 
 def _number(operand: MLOperand) -> float | None:

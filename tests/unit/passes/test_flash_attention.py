@@ -117,3 +117,20 @@ def test_keys_whose_heads_are_split_and_transposed_at_once_are_found() -> None:
     shares = b.softmax(b.matmul(query, b.transpose(k, permutation=[0, 2, 3, 1])), 3)
     y = b.reshape(b.transpose(b.matmul(shares, value), permutation=[0, 2, 1, 3]), SHAPE)
     assert ops(flash_attention(b.build({"y": y}))) == ["multi_head_attention"]
+
+
+@pytest.mark.parametrize("side", ["query", "key"])
+def test_a_factor_that_adds_a_dimension_is_no_mere_scale(side: str) -> None:
+    b = direct_builder()
+    one = b.constant(np.full((1, 1, 1, 1), 0.5, np.float32))
+    x = b.input("x", [LENGTH, SIZE], "float32")
+    four = b.mul(x, one)
+    other = b.input("y", [1, 1, LENGTH, SIZE], "float32")
+    query, key = (four, other) if side == "query" else (other, four)
+    shares = b.softmax(b.matmul(query, b.transpose(key, permutation=[0, 1, 3, 2])), 3)
+    graph = b.build({"z": b.matmul(shares, other)})
+    generator = np.random.default_rng(0)
+    feeds = {n: generator.standard_normal(o.shape, np.float32) for n, o in graph.inputs.items()}
+    backend = OnnxRuntimeBackend()
+    found, spelled_out = (run_graph(each, feeds, backend)["z"] for each in (graph, expanded(flash_attention(graph))))
+    np.testing.assert_allclose(found, spelled_out, rtol=2e-5, atol=2e-6)

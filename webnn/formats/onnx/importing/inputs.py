@@ -1,4 +1,4 @@
-"""What a model declares of its inputs and outputs: types and dimensions, and the values that stand for inputs."""
+"""The declarations of a model's inputs and outputs: types, dimensions, and the values that stand for inputs."""
 
 from __future__ import annotations
 
