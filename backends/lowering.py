@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from webnn.errors import NotSupportedError
+from webnn.forking import import_whole
 from webnn.graph.ir import Node
 
 __all__ = ["Lowerings"]
@@ -22,11 +23,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Lowerings(Generic[F]):
-    """Operator name to the function that lowers it."""
+    """Operator name to the function that lowers it.
 
-    def __init__(self, backend: str) -> None:
+    Args:
+        backend: what messages call the table.
+        families: the module that imports every module which fills the table. Default: they are all imported already.
+        family_of: the one module, if it is known, that lowers an operator. It is imported with the first such node.
+    """
+
+    def __init__(
+        self, backend: str, families: str | None = None, family_of: Callable[[str], str | None] | None = None
+    ) -> None:
         self.backend = backend
         self._table: dict[str, F] = {}
+        self._families = families
+        self._family_of = family_of
 
     def lowers(self, *ops: str) -> Callable[[F], F]:
         """Register the decorated function for `ops`; each operator is lowered once."""
@@ -40,13 +51,23 @@ class Lowerings(Generic[F]):
         return register
 
     def __getitem__(self, node: Node) -> F:
-        try:
-            return self._table[node.op]
-        except KeyError:
-            raise NotSupportedError(f"{node.where}: the {self.backend} backend cannot lower this operator") from None
+        found = self._table.get(node.op)
+        if found is None and self._family_of is not None and (module := self._family_of(node.op)) is not None:
+            import_whole(module)
+            found = self._table.get(node.op)
+        if found is None:
+            found = self._whole().get(node.op)
+        if found is None:
+            raise NotSupportedError(f"{node.where}: the {self.backend} backend cannot lower this operator")
+        return found
 
     def __contains__(self, op: str) -> bool:
-        return op in self._table
+        return op in self._whole()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._table)
+        return iter(self._whole())
+
+    def _whole(self) -> Mapping[str, F]:
+        if self._families is not None:
+            import_whole(self._families)
+        return self._table

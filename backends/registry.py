@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from webnn.backends.base import Backend, DeviceType
+from webnn.backends.plugins import plugins
 from webnn.errors import NotSupportedError
 from webnn.forking import import_lock, import_whole
 from webnn.graph.arguments import described
@@ -46,10 +46,6 @@ class BackendInfo:
         return self.device_type in ACCELERATORS
 
 
-def _entry_points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group="webnn.backends")}
-
-
 def _load(name: str) -> type[Backend]:
     """The backend class called `name`.
 
@@ -61,12 +57,12 @@ def _load(name: str) -> type[Backend]:
             module, _, attribute = BUILT_IN[name].partition(":")
             loaded = getattr(import_whole(module), attribute)
         else:
-            plugins = _entry_points()
-            if name not in plugins:
-                known = ", ".join(sorted({*BUILT_IN, *plugins}))
+            points = plugins(BUILT_IN)
+            if name not in points:
+                known = ", ".join(sorted({*BUILT_IN, *points}))
                 raise NotSupportedError(f"no backend is called {name!r}; the backends are: {known}")
             with import_lock:
-                loaded = plugins[name].load()
+                loaded = points[name].load()
     except NotSupportedError:
         raise
     except Exception as error:  # a plugin may fail in any way; the others must stay usable
@@ -102,8 +98,8 @@ def preference(device_types: Sequence[DeviceType] = ACCELERATORS) -> list[str]:
         except (NotSupportedError, ValueError):
             return len(device_types)
 
-    names = list(dict.fromkeys([*PREFERENCE, *sorted(_entry_points())]))
-    if not BUILT_IN.keys() >= set(names):  # all of ours run on the CPU, so they need not be imported to find out
+    names = [*PREFERENCE, *sorted(plugins(BUILT_IN).keys() - set(PREFERENCE))]
+    if len(names) > len(PREFERENCE):  # all of ours run on the CPU, so they need not be imported to find out
         names.sort(key=place)
     return names
 
@@ -128,7 +124,7 @@ def available_backends() -> list[BackendInfo]:
     ['onnxruntime', 'arrays']
     """
     rows = []
-    for name in dict.fromkeys([*BUILT_IN, *sorted(_entry_points())]):
+    for name in (*BUILT_IN, *sorted(plugins(BUILT_IN))):
         try:
             backend = _load(name)
             reason = _unavailable(backend)

@@ -22,18 +22,20 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import mmap
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.digests import arrays_digest
-from webnn.backends.disk_cache import DiskCache
 from webnn.forking import keep_for_ever, on_fork, reentrant_lock
 from webnn.graph.arrays import owner_of
 from webnn.graph.builder import COPIED_BYTES
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import place_in_file
+
+if TYPE_CHECKING:
+    from webnn.backends.disk_cache import DiskCache
 
 __all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
 

@@ -35,8 +35,9 @@ from webnn.forking import Hold
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL
 from webnn.memory.pool import Shelf
+from webnn.scheduler import bridge
 from webnn.scheduler.batching import Batching
-from webnn.scheduler.bridge import Bridge, asyncio_loop, current_bridge, current_loop, current_task
+from webnn.scheduler.bridge import Bridge, current_bridge, current_loop, current_task
 from webnn.scheduler.deadlines import Deadline, call_after, give_up_after
 from webnn.scheduler.failures import explained, forget_frames
 from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject
@@ -128,7 +129,7 @@ class Request(Run):
         """Settle if the result is there. Nothing is computed on this thread."""
         if self.ready:
             self.settle()
-        elif self.loop is not None and self.loop is not (asyncio_loop() or current_loop()):
+        elif self.loop is not None and self.loop is not (bridge.asyncio_loop() or current_loop()):
             self.settle_here()
         return False
 
@@ -139,7 +140,7 @@ class Request(Run):
 
     def expect(self, promise: Promise[Any]) -> None:
         """Make sure that it settles even if this event loop ends."""
-        if self.loop is not (asyncio_loop() or current_loop()):
+        if self.loop is not (bridge.asyncio_loop() or current_loop()):
             self.settle_here()
             self.batch.wake()
 
@@ -371,7 +372,7 @@ class Batcher:
                 view = shelf.take()
                 views.append(view)
                 timeline.allocator.write(view, array)
-            loop = asyncio_loop() or current_loop()
+            loop = bridge.asyncio_loop() or current_loop()
             promise: Promise[Any] = Promise()
             request = Request(promise, timeline.discard)
             request.outputs, request.values, request.deadline = self._outputs, None, None
@@ -385,9 +386,9 @@ class Batcher:
                 if batch is None or new:
                     batch = Batch(self)
                 if loop is not None and loop not in batch.bridges:
-                    bridge = current_bridge()
-                    assert bridge is not None
-                    batch.bridges[loop] = bridge
+                    running = current_bridge()
+                    assert running is not None
+                    batch.bridges[loop] = running
                 request.batch = batch
                 request.begin(promise, timeline, None)
                 batch.requests.append(request)

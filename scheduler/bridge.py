@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from abc import ABC, abstractmethod
-from asyncio import AbstractEventLoop, Future
-from asyncio import _get_running_loop as asyncio_loop
-from asyncio import current_task as asyncio_task
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
 
 __all__ = ["Bridge", "asyncio_loop", "current_bridge", "current_loop", "current_task"]
 
@@ -171,6 +171,21 @@ def _running_trio() -> Any:
     return trio if in_trio_task is not None and in_trio_task() else None
 
 
+def asyncio_loop() -> AbstractEventLoop | None:
+    """The loop of asyncio that runs the caller.
+
+    asyncio is never imported here, which takes as long as all of the scheduler: a program that has a loop has imported
+    it. From then on, asyncio's own function stands in the place of this one.
+    """
+    # The package has the function once its module is complete, even while another thread imports the rest.
+    running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    if running_loop is None:
+        return None
+    globals()["asyncio_loop"] = running_loop
+    found: AbstractEventLoop | None = running_loop()
+    return found
+
+
 def current_loop() -> object:
     """The event loop that runs the caller, as in `Bridge.loop`; None in a plain thread."""
     trio = _running_trio()
@@ -183,7 +198,7 @@ def current_task() -> object:
     if trio is not None:
         return trio.lowlevel.current_task()
     loop = asyncio_loop()
-    return None if loop is None else asyncio_task(loop)
+    return None if loop is None else sys.modules["asyncio"].current_task(loop)
 
 
 def current_bridge() -> Bridge | None:

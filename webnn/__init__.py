@@ -6,35 +6,46 @@ timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export o
 Each imports only those before it. Importing this package loads no backend, and no library of a format.
 """
 
+from typing import TYPE_CHECKING
+
 from webnn import errors
 from webnn.backends.registry import BackendInfo, available_backends
 from webnn.errors import MLError
-from webnn.formats import (
-    import_onnx,
-    import_webnn,
-    load_onnx,
-    load_safetensors,
-    load_webnn,
-    save_safetensors,
-)
+from webnn.forking import late_names
+from webnn.formats import import_onnx, import_webnn, load_onnx, load_webnn
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime.context import MLContext
 from webnn.runtime.device import MLContextLostInfo
-from webnn.runtime.events import TraceEvent
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
 from webnn.runtime.record import Program
-from webnn.runtime.streaming.pieces import ItemError
-from webnn.runtime.streaming.stream import Stream
-from webnn.runtime.streaming.window import StreamStatistics
 from webnn.runtime.tensor import MLTensor
-from webnn.runtime.tracing import Trace
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import GraphStatistics, Histogram, Statistics
+
+if TYPE_CHECKING:
+    from webnn.formats.safetensors import load_safetensors, save_safetensors
+    from webnn.runtime.events import TraceEvent
+    from webnn.runtime.streaming.pieces import ItemError
+    from webnn.runtime.streaming.stream import Stream
+    from webnn.runtime.streaming.window import StreamStatistics
+    from webnn.runtime.tracing import Trace
+else:
+    __getattr__ = late_names(
+        __name__,
+        {
+            "webnn.formats.safetensors": ("load_safetensors", "save_safetensors"),
+            "webnn.runtime.events": ("TraceEvent",),
+            "webnn.runtime.streaming.pieces": ("ItemError",),
+            "webnn.runtime.streaming.stream": ("Stream",),
+            "webnn.runtime.streaming.window": ("StreamStatistics",),
+            "webnn.runtime.tracing": ("Trace",),
+        },
+    )
 
 __version__ = "0.1.0"
 
@@ -70,3 +81,8 @@ __all__ = [
     "load_webnn",
     "save_safetensors",
 ]
+
+
+def __dir__() -> list[str]:
+    """All names, also those that are imported when they are first used."""
+    return sorted({*globals(), *__all__})

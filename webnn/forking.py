@@ -14,15 +14,26 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType, TracebackType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["Hold", "belongs_to", "hold_of", "import_lock", "import_whole", "keep_for_ever", "on_fork", "reentrant_lock"]
+__all__ = [
+    "Hold",
+    "belongs_to",
+    "hold_of",
+    "import_lock",
+    "import_whole",
+    "keep_for_ever",
+    "late_names",
+    "on_fork",
+    "reentrant_lock",
+]
 
 _log = logging.getLogger("webnn")
 
@@ -91,6 +102,26 @@ def import_whole(name: str) -> ModuleType:
     """The module `name`; a fork on another thread waits until it is imported."""
     with import_lock:
         return import_module(name)
+
+
+def late_names(module: str, places: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """The function `__getattr__` of a module whose import is to be fast, and which has some names only on demand.
+
+    Args:
+        module: the module's name.
+        places: names by the modules that define them, which are imported when one of the names is used.
+    """
+    homes = {name: home for home, names in places.items() for name in names}
+
+    def imported(name: str) -> Any:
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module])
+        value = getattr(import_whole(home), name)
+        setattr(sys.modules[module], name, value)
+        return value
+
+    return imported
 
 
 def belongs_to(parent: int) -> str:

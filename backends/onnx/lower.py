@@ -1,10 +1,9 @@
-"""Lowering a whole graph to ONNX: every family is imported here, so that its lowerings are in the table."""
+"""Lowering a whole graph to ONNX."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from webnn.backends.onnx import families as _families  # noqa: F401
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Kernels, Model
 from webnn.graph.ir import Graph

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from webnn.backends.lowering import Lowerings
 from webnn.backends.onnx.model import Model
+from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Node
 
 __all__ = ["OnnxLowering", "lowerings", "one_to_one"]
@@ -14,7 +15,14 @@ __all__ = ["OnnxLowering", "lowerings", "one_to_one"]
 OnnxLowering: TypeAlias = Callable[[Node, Model], None]
 """Emits the ONNX nodes of one operator, and gives each of its outputs a name in the model."""
 
-lowerings: Lowerings[OnnxLowering] = Lowerings("ONNX")
+
+def _family_of(op: str) -> str | None:
+    """The module here that is named as the module of the operator's method; composites have no method."""
+    method = getattr(MLGraphBuilder, op, None)
+    return None if method is None else f"webnn.backends.onnx.{method.__module__.rpartition('.')[2]}"
+
+
+lowerings: Final[Lowerings[OnnxLowering]] = Lowerings("ONNX", "webnn.backends.onnx.families", _family_of)
 
 
 def one_to_one(table: Mapping[str, str]) -> None:

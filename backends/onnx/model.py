@@ -15,10 +15,12 @@ from typing import Any, Final, Literal, Protocol
 
 import ml_dtypes
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+from webnn.backends.onnx import messages
+from webnn.backends.onnx.messages import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from webnn.backends.onnx.signatures import signature
 from webnn.errors import NotSupportedError
+from webnn.forking import import_whole
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
@@ -86,24 +88,9 @@ class Kernels(Protocol):
 
 
 @cache
-def _schema(op_type: str, domain: str) -> tuple[tuple[str, ...], tuple[str, ...], bool] | None:
-    """The type of each input and output as the ONNX standard writes it ("T", "tensor(int64)"); variadic last input."""
-    try:
-        schema = onnx.defs.get_schema(op_type, OPSET, domain)
-    except onnx.defs.SchemaError:
-        return None
-    option = onnx.defs.OpSchema.FormalParameterOption
-    variadic = bool(schema.inputs) and schema.inputs[-1].option == option.Variadic
-    # The results of comparisons have a variable for their type, which can only be bool.
-    fixed = {c.type_param_str: c.allowed_type_strs[0] for c in schema.type_constraints if len(c.allowed_type_strs) == 1}
-    ins, outs = (tuple(fixed.get(p.type_str, p.type_str) for p in ps) for ps in (schema.inputs, schema.outputs))
-    return ins, outs, variadic
-
-
-@cache
 def standard_types(op_type: str, domain: str, variable: str) -> frozenset[str] | None:
     """The types that the ONNX standard lets stand for the schema's type `variable`; None if it is not known."""
-    for constraint in onnx.defs.get_schema(op_type, OPSET, domain).type_constraints:
+    for constraint in import_whole("onnx.defs").get_schema(op_type, OPSET, domain).type_constraints:
         if constraint.type_param_str == variable:
             return frozenset(_BY_STRING[name] for name in constraint.allowed_type_strs if name in _BY_STRING)
     return None
@@ -126,7 +113,7 @@ class Model:
         """Likewise for the outputs."""
         self.external: dict[str, np.ndarray[Any, Any]] = {}
         """Constants without data in the model: initializer name to array."""
-        self._nodes: list[onnx.NodeProto] = []
+        self._nodes: list[NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._types: dict[str, str] = {}
         self._cast_from: dict[str, str] = {}
@@ -255,10 +242,10 @@ class Model:
 
     def _cast_inputs(self, op_type: str, domain: str, inputs: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The inputs in types that have a kernel; and the type of each of the schema's variables before."""
-        schema = _schema(op_type, domain)
-        if schema is None:
+        types = signature(op_type) if not domain else None
+        if types is None:
             return list(inputs), {}
-        in_types, _, variadic = schema
+        in_types, _, variadic = types
         cast_inputs, variables = list(inputs), dict[str, str]()
         for i, name in enumerate(inputs):
             variable = in_types[min(i, len(in_types) - 1)] if variadic else in_types[i]
@@ -271,8 +258,8 @@ class Model:
         self, op_type: str, domain: str, index: int, variables: Mapping[str, str], untold: str
     ) -> tuple[str, str]:
         """The type in which an output is computed, and its final type; `untold` if no schema has one."""
-        schema = _schema(op_type, domain)
-        out_types = schema[1] if schema is not None else ()
+        types = signature(op_type) if not domain else None
+        out_types = types.outputs if types is not None else ()
         variable = out_types[min(index, len(out_types) - 1)] if out_types else ""
         if variable in variables:
             final = variables[variable]
@@ -307,7 +294,7 @@ class Model:
             return name
         return self.emit("Transpose", [name], to=to, perm=list(permutation))
 
-    def finish(self) -> onnx.ModelProto:
+    def finish(self) -> ModelProto:
         """The model. Constants in `external` are declared in it but carry no data."""
         outputs = []
         computed = {value for node in self._nodes for value in node.output}
@@ -323,21 +310,17 @@ class Model:
         for node in self._nodes:
             _rename(node, renamed)
         inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
-        proto = helper.make_graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
-        opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in sorted(self._domains - {""}))]
-        return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="webnn-runtime")
+        proto = messages.graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
+        opsets = {"": OPSET, **dict.fromkeys(sorted(self._domains - {""}), 1)}
+        return messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
 
     def _node(
         self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], domain: str, attributes: Mapping[str, Any]
     ) -> None:
         name = f"{_spelled(self._where) or op_type}#{len(self._nodes)}"
-        node = onnx.NodeProto(op_type=op_type, input=inputs, output=outputs, name=name, domain=domain)
-        for key in sorted(attributes):
-            if attributes[key] is not None:
-                node.attribute.append(helper.make_attribute(key, attributes[key]))
-        self._nodes.append(node)
+        self._nodes.append(messages.node(op_type, inputs, outputs, name=name, domain=domain, **attributes))
 
-    def _nodes_read(self) -> list[onnx.NodeProto]:
+    def _nodes_read(self) -> list[NodeProto]:
         """The nodes that an output depends on; runtimes would compute the others too, such as unread casts."""
         read = set(self.output_names.values())
         kept = []
@@ -385,11 +368,11 @@ class Model:
         return name
 
     def _inline(self, name: str, array: np.ndarray[Any, Any], data_type: str) -> None:
-        self._initializers.append(numpy_helper.from_array(array, name))
+        self._initializers.append(messages.tensor(name, array, onnx_type(data_type)))
         self._types[name] = data_type
 
 
-def _rename(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
+def _rename(node: NodeProto, renamed: Mapping[str, str]) -> None:
     """Rename values in `node` and in its bodies."""
     for names in (node.input, node.output):
         for i, name in enumerate(names):
@@ -400,8 +383,8 @@ def _rename(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
             _rename(inner, renamed)
 
 
-def _value_info(name: str, descriptor: MLOperandDescriptor) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, onnx_type(descriptor.data_type), list(descriptor.shape))
+def _value_info(name: str, descriptor: MLOperandDescriptor) -> ValueInfoProto:
+    return messages.value_info(name, onnx_type(descriptor.data_type), descriptor.shape)
 
 
 def _spelled(name: str) -> str | None:

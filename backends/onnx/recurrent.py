@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
+from webnn.backends.onnx import messages
 from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.messages import GraphProto, NodeProto, TensorProto, ValueInfoProto
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
@@ -215,7 +216,7 @@ def _step(
     def add_many(op_type: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
         # The names in the model around it are ASCII; none of these may be among them.
         names = [f"step·{len(nodes)}·{i}" for i in range(outputs)]
-        nodes.append(helper.make_node(op_type, inputs, names, **attributes))
+        nodes.append(messages.node(op_type, inputs, names, **attributes))
         return names
 
     def add(op_type: str, *inputs: str, **attributes: Any) -> str:
@@ -232,9 +233,9 @@ def _step(
     sequences = add_many("Split", [new_h], returned, axis=0, num_outputs=returned) if returned else []
 
     def declared(names: Sequence[str], *shape: int) -> list[ValueInfoProto]:
-        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
+        return [messages.value_info(name, TensorProto.FLOAT, shape) for name in names]
 
-    return helper.make_graph(
+    return messages.graph(
         nodes,
         "step",
         declared([h, c], *shape) + declared(gates, 1, batch, 4 * size),

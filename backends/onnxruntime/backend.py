@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import onnx
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
-from webnn.backends.disk_cache import sources_digest
-from webnn.backends.onnx import families as _families  # noqa: F401 (here, since a fork must not come between)
 from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.messages import ModelProto
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime import contrib as _contrib  # noqa: F401 (its lowerings)
 from webnn.backends.onnxruntime import native
@@ -33,6 +31,7 @@ from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.backends.processors import usable_cores
 from webnn.errors import OperationError
+from webnn.forking import import_lock, import_whole
 from webnn.graph.donation import InPlace
 from webnn.graph.in_place import in_place_outputs
 from webnn.graph.ir import Graph
@@ -126,7 +125,8 @@ class OnnxRuntimeBackend(Backend):
         settings = _settings(graph, options)
         settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = _session(settings, store / STORED, cancellation)
-        proto = onnx.load(store / STORED, load_external_data=False)
+        proto = ModelProto()
+        proto.ParseFromString((store / STORED).read_bytes())
         return _executable(graph, Model(graph), session, proto, [])
 
 
@@ -146,7 +146,7 @@ def _session(
 
 
 def _executable(
-    graph: Graph, model: Model, session: Any, proto: onnx.ModelProto, weights: list[Any]
+    graph: Graph, model: Model, session: Any, proto: ModelProto, weights: list[Any]
 ) -> OnnxRuntimeExecutable:
     return OnnxRuntimeExecutable(
         inputs=list(graph.input_descriptors.items()),
@@ -166,9 +166,12 @@ def _stored_version() -> str:
     with suppress(OSError):  # its instruction sets decide on the layout of weights
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         processor = next((line for line in lines if line.startswith(("flags", "Features"))), processor)
+    with import_lock:  # here, since most programs keep no compiled graphs
+        from webnn.backends.disk_cache import sources_digest  # noqa: PLC0415
+
     sources = sources_digest(Path(__file__).parent, Path(lowerings.__file__).parent)
-    versions = (native.version, onnx.__version__, np.__version__, platform.machine(), processor)
-    return f"{sources} {versions}"
+    onnx_version = import_whole("importlib.metadata").version("onnx")
+    return f"{sources} {(native.version, onnx_version, np.__version__, platform.machine(), processor)}"
 
 
 def _settings(graph: Graph, options: CompileOptions) -> Any:

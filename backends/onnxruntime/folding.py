@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
-import onnx
-from onnx import TensorProto, helper, shape_inference
+import numpy as np
+
+from webnn.backends.onnx import messages
+from webnn.backends.onnx.messages import ModelProto, TensorProto, ValueInfoProto
+from webnn.forking import import_lock, import_whole
 
 __all__ = ["FOLDED_BYTES", "GROWTH", "LIMIT", "fold_limit"]
 
@@ -27,7 +30,7 @@ _READ_BYTES: Final = 1024
 """Constants up to this size may be shapes, which shape inference reads."""
 
 
-def fold_limit(model: onnx.ModelProto, allowed: int) -> int | None:
+def fold_limit(model: ModelProto, allowed: int) -> int | None:
     """The value for `LIMIT` with which all folded results take at most `allowed` bytes; None if they do anyway."""
     sizes = sorted(_folded_sizes(model))
     if sum(sizes) <= allowed:
@@ -37,7 +40,7 @@ def fold_limit(model: onnx.ModelProto, allowed: int) -> int | None:
     return max(1, first - 1)  # (0 would be no limit)
 
 
-def _folded_sizes(model: onnx.ModelProto) -> list[int]:
+def _folded_sizes(model: ModelProto) -> list[int]:
     """The size in bytes of each result that depends on constants alone."""
     known = {tensor.name for tensor in model.graph.initializer}
     nodes = []
@@ -50,8 +53,12 @@ def _folded_sizes(model: onnx.ModelProto) -> list[int]:
         return []
     read = {name for node in nodes for name in node.input}
     constants = [_declared(tensor) for tensor in model.graph.initializer if tensor.name in read]
-    graph = helper.make_graph(nodes, "constants", [], [], constants)
-    inferred = shape_inference.infer_shapes(helper.make_model(graph, opset_imports=model.opset_import))
+    with import_lock:  # here because the onnx package takes longer to load than most models
+        from onnx import shape_inference  # noqa: PLC0415
+
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    graph = messages.graph(nodes, "constants", [], [], constants)
+    inferred = shape_inference.infer_shapes(messages.model(graph, opsets, model.ir_version))
     return [_size(value) for value in inferred.graph.value_info]
 
 
@@ -64,6 +71,7 @@ def _declared(tensor: TensorProto) -> TensorProto:
     )
 
 
-def _size(value: onnx.ValueInfoProto) -> int:
+def _size(value: ValueInfoProto) -> int:
     shape: Sequence[int] = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-    return math.prod(shape) * helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).itemsize
+    dtype: np.dtype[Any] = import_whole("onnx.helper").tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    return math.prod(shape) * dtype.itemsize

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import onnx
-
+from webnn.backends.onnx.messages import ModelProto, NodeProto
 from webnn.backends.onnx.model import Model
 from webnn.graph.donation import ARITHMETIC, Donation, InPlace, Step, donations, graph_donations
 from webnn.graph.ir import Graph
@@ -29,7 +28,7 @@ _MODEL: Final = InPlace(
 )
 
 
-def model_donations(graph: Graph, model: Model, proto: onnx.ModelProto) -> list[Donation]:
+def model_donations(graph: Graph, model: Model, proto: ModelProto) -> list[Donation]:
     """The donations that both `graph` and the ONNX model made of it allow."""
     possible = graph_donations(graph, IN_PLACE).pairs
     if not possible:
@@ -41,14 +40,14 @@ def model_donations(graph: Graph, model: Model, proto: onnx.ModelProto) -> list[
     return [pair for pair in possible if (pair.input, pair.output, pair.is_scatter) in found]
 
 
-def _step(node: onnx.NodeProto) -> Step:
+def _step(node: NodeProto) -> Step:
     op = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
     if any(attribute.name == "reduction" and attribute.s != b"none" for attribute in node.attribute):
         op += " with a reduction"
     return Step(op, node.name, tuple(_reads(node)), tuple(node.output))
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
+def _reads(node: NodeProto) -> Iterator[str]:
     """The names that the node and its bodies read."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from onnx import TensorProto, helper
 
+from webnn.backends.onnx import messages
+from webnn.backends.onnx.messages import TensorProto
 from webnn.backends.onnx.model import IR_VERSION, OPSET
 from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU
@@ -30,13 +31,12 @@ def _product_is_exact(rows: int) -> bool:
     b[:, ::2] = -128
     y = np.zeros((rows, 32), np.int32)
     infos = [
-        helper.make_tensor_value_info(name, element_type, array.shape)
+        messages.value_info(name, element_type, array.shape)
         for name, element_type, array in (("a", TensorProto.UINT8, a), ("b", TensorProto.INT8, b))
     ]
-    output = helper.make_tensor_value_info("y", TensorProto.INT32, y.shape)
-    graph = helper.make_graph([helper.make_node("MatMulInteger", ["a", "b"], ["y"])], "product", infos, [output])
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    output = messages.value_info("y", TensorProto.INT32, y.shape)
+    graph = messages.graph([messages.node("MatMulInteger", ["a", "b"], ["y"])], "product", infos, [output])
+    model = messages.model(graph, {"": OPSET}, IR_VERSION)
     settings = native.SessionOptions()
     settings.log_severity_level = 4
     settings.intra_op_num_threads = 1

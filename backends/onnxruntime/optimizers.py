@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import onnx
+from webnn.backends.onnx.messages import GraphProto, ModelProto, NodeProto, TensorProto
 
 __all__ = ["harmful_optimizers"]
 
@@ -19,11 +19,11 @@ _MAY_VANISH: Final = frozenset(
 """Operators that onnxruntime drops where they do nothing, such as adding 0; and `Cast`, which is looked for."""
 _PROPAGATED_THROUGH: Final = frozenset({"MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that onnxruntime moves a `DequantizeLinear` past, with a `QuantizeLinear` behind it."""
-_NOT_PROPAGATED: Final = frozenset({onnx.TensorProto.INT8, onnx.TensorProto.INT32})
+_NOT_PROPAGATED: Final = frozenset({TensorProto.INT8, TensorProto.INT32})
 """For int8 it writes a node that its own type inference refuses, and for int32 there is no `QuantizeLinear`."""
 
 
-def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
+def harmful_optimizers(model: ModelProto) -> frozenset[str]:
     """The names of the optimizers that must not see `model`."""
     nodes = model.graph.node
     found = set()
@@ -36,13 +36,13 @@ def harmful_optimizers(model: onnx.ModelProto) -> frozenset[str]:
     return frozenset(found)
 
 
-def _normalizes_twice(nodes: Sequence[onnx.NodeProto]) -> bool:
+def _normalizes_twice(nodes: Sequence[NodeProto]) -> bool:
     """Whether the mean of a value is taken twice: onnxruntime does not fuse normalizations that share it."""
     means = [tuple(node.input) for node in nodes if node.op_type == "ReduceMean"]
     return len(set(means)) < len(means)
 
 
-def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:
+def _has_product_behind_cast(nodes: Sequence[NodeProto]) -> bool:
     """Whether there is a `Transpose`, a `Cast` and a `MatMul` in a row, but for nodes that onnxruntime drops.
 
     Where the permutation moves the batch, the fusion of the first with the last follows a pointer to freed memory.
@@ -62,7 +62,7 @@ def _has_product_behind_cast(nodes: Sequence[onnx.NodeProto]) -> bool:
     return False
 
 
-def _moves_dequantized(graph: onnx.GraphProto) -> bool:
+def _moves_dequantized(graph: GraphProto) -> bool:
     """Whether a value of a type in `_NOT_PROPAGATED` is dequantized, and then moved without being quantized again.
 
     Its type is that of the zero point, which only int32 may lack.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 
+from webnn.backends.onnx.messages import ModelProto, StringStringEntryProto
 from webnn.memory.mapped import place_in_file
 
 __all__ = ["FOLDER", "leave_in_files", "places_in_files"]
@@ -28,7 +28,7 @@ def places_in_files(external: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, t
 
 
 def leave_in_files(
-    model: onnx.ModelProto, external: Mapping[str, np.ndarray[Any, Any]], places: Mapping[str, tuple[Path, int]]
+    model: ModelProto, external: Mapping[str, np.ndarray[Any, Any]], places: Mapping[str, tuple[Path, int]]
 ) -> tuple[Path | None, dict[str, np.ndarray[Any, Any]]]:
     """Point the declarations in `model` to files, for the arrays of `external` that have a place in `places`.
 
@@ -51,7 +51,7 @@ def leave_in_files(
             rest[tensor.name] = _aligned(array)
             entries = {"location": "memory"}
         del tensor.external_data[:]  # of an earlier call
-        tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries.items())
+        tensor.external_data.extend(StringStringEntryProto(key=key, value=value) for key, value in entries.items())
     return folder, rest
 
 

@@ -1011,6 +1011,8 @@ NOT_HERE: Final = {
     "Batcher._split",
     "Batching._judge",
     "Batching._next_to_try",
+    # Once in a process, when it first has imported asyncio.
+    "asyncio_loop",
     "Batching._reject",
     "Batching._wanted",
     "Batching.choose",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -56,14 +56,14 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Entry points by name; the values are what they load, or functions that fail to."""
     loaded: dict[str, Any] = {}
 
-    def entry_points(*, group: str) -> list[Any]:
-        assert group == "webnn.backends"
-        return [
-            SimpleNamespace(name=name, load=what if not isinstance(what, type) else lambda what=what: what)
+    def plugins(built_in: Collection[str]) -> dict[str, Any]:
+        return {
+            name: SimpleNamespace(name=name, load=what if not isinstance(what, type) else lambda what=what: what)
             for name, what in loaded.items()
-        ]
+            if name not in built_in
+        }
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(registry, "plugins", plugins)
     return loaded
 
 

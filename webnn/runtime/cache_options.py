@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import platformdirs
-
-from webnn.backends.disk_cache import LIMIT, DiskCache
 from webnn.errors import ValidationError
+from webnn.forking import import_lock
 from webnn.graph.arguments import shown
+
+if TYPE_CHECKING:
+    from webnn.backends.disk_cache import DiskCache
 
 __all__ = ["CACHE_VARIABLE", "COMPILED", "cache_folder", "disk_cache"]
 
@@ -35,7 +36,12 @@ _SWITCHES: Final = {
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
     """The folder of all caches and saved graphs: as given, or from the environment, or in the user's cache folder."""
     chosen = given or os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("webnn", appauthor=False)
+    if chosen:
+        return Path(chosen).expanduser()
+    with import_lock:  # here, since most programs keep no graphs
+        import platformdirs  # noqa: PLC0415
+
+    return platformdirs.user_cache_path("webnn", appauthor=False)
 
 
 def disk_cache(
@@ -54,13 +60,17 @@ def disk_cache(
     chosen = given if given is not None else os.environ.get(COMPILED_VARIABLE, "off")
     if not isinstance(chosen, bool | str | os.PathLike):
         raise ValidationError(f"compiled_cache must be True, False or a folder, got {chosen!r}")
-    said: object = limit if limit is not None else os.environ.get(LIMIT_VARIABLE) or LIMIT
+    said: object = limit if limit is not None else os.environ.get(LIMIT_VARIABLE) or None
     size = int(said) if isinstance(said, str) and said.isdecimal() else said
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+    if isinstance(size, bool) or not isinstance(size, int | None) or (size or 0) < 0:
         raise ValidationError(
             f"compiled_cache_bytes, or {LIMIT_VARIABLE}, must be a number of bytes, got {shown(said)}"
         )
     switch = _SWITCHES.get(chosen.lower(), chosen) if isinstance(chosen, str) else chosen
     if switch is False:
         return None
-    return DiskCache(cache_folder(folder) / COMPILED if switch is True else Path(switch).expanduser(), size)
+    with import_lock:  # here, since most programs keep no graphs
+        from webnn.backends.disk_cache import LIMIT, DiskCache  # noqa: PLC0415
+
+    place = cache_folder(folder) / COMPILED if switch is True else Path(switch).expanduser()
+    return DiskCache(place, LIMIT if size is None else size)

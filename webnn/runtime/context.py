@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions
-from webnn.backends.disk_cache import DiskCache
 from webnn.errors import InvalidStateError, ValidationError
+from webnn.forking import import_lock
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -25,21 +25,22 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
-from webnn.runtime.draft import Draft
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
-from webnn.runtime.spans import Spans
 from webnn.runtime.streaming.calls import Streaming
 from webnn.runtime.tensor import MLTensor
-from webnn.runtime.tracing import Trace, TraceTarget
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
+
+    from webnn.backends.disk_cache import DiskCache
+    from webnn.runtime.spans import Spans
+    from webnn.runtime.tracing import Trace, TraceTarget
 
 __all__ = ["MLContext"]
 
@@ -172,6 +173,9 @@ class MLContext(Streaming, Unpicklable):
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
+        with import_lock:  # here, since most programs trace nothing
+            from webnn.runtime.tracing import Trace  # noqa: PLC0415
+
         return Trace(self._timeline, f"webnn on {self.backend}", target)
 
     def spans(self, tracer_provider: TracerProvider | None = None) -> Spans:
@@ -189,6 +193,9 @@ class MLContext(Streaming, Unpicklable):
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
+        with import_lock:  # here, since most programs make no spans
+            from webnn.runtime.spans import Spans  # noqa: PLC0415
+
         return Spans(self._timeline, self.backend, tracer_provider)
 
     # Creation.
@@ -534,6 +541,9 @@ class MLContext(Streaming, Unpicklable):
         """
         self.check_not_lost()
         check_key("load_graph", key)
+        with import_lock:  # here, since most programs keep no graphs
+            from webnn.runtime.draft import Draft  # noqa: PLC0415
+
         try:
             saved = self._saved.store.load(key, Draft(self.limits))
         except ValidationError as error:

@@ -17,10 +17,9 @@ import atexit
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Backend, CompileOptions
-from webnn.backends.disk_cache import DiskCache
 from webnn.backends.processors import usable_cores
 from webnn.errors import ContextLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
@@ -29,6 +28,9 @@ from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, abandon, resolve
 from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.width import Width
+
+if TYPE_CHECKING:
+    from webnn.backends.disk_cache import DiskCache
 
 __all__ = ["Dependent", "Device", "MLContextLostInfo"]
 

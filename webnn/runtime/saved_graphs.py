@@ -9,7 +9,6 @@ import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from webnn.errors import ContextLostError, ValidationError
@@ -17,6 +16,7 @@ from webnn.forking import reentrant_lock
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
 from webnn.runtime.cache_options import cache_folder
+from webnn.runtime.saving import registered
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
 
@@ -25,8 +25,8 @@ __all__ = ["GRAPHS", "STORES", "GraphStore", "Saved", "SavedGraphs", "check_key"
 GRAPHS: Final = "graphs"
 """The folder of the saved graphs, and the name of their store in `STORES`."""
 
-STORES: Final[dict[str, Callable[[Path], GraphStore]]] = {}
-"""Under `GRAPHS`, the function that makes the `GraphStore` in a folder."""
+STORES: Final[dict[str, str]] = {}
+"""Under `GRAPHS`, the function, as `module:name`, that makes the `GraphStore` in a folder."""
 
 T = TypeVar("T")
 
@@ -80,7 +80,8 @@ class SavedGraphs:
     @property
     def store(self) -> GraphStore:
         """The store, at the place that the option or the environment gives now."""
-        return STORES[GRAPHS](cache_folder(self._folder) / GRAPHS)
+        store: GraphStore = registered(STORES[GRAPHS])(cache_folder(self._folder) / GRAPHS)
+        return store
 
     def submit(self, work: Callable[[GraphStore], T]) -> Promise[T]:
         """Let the thread do `work` on the store."""

@@ -6,8 +6,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from onnx import ValueInfoProto
-
+from webnn.backends.onnx.messages import ValueInfoProto
 from webnn.formats.onnx.file.element_types import type_name
 from webnn.formats.onnx.file.reading import read_model
 from webnn.formats.onnx.importing.data_types import data_type_for

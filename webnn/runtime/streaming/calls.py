@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from webnn.forking import import_lock
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.streaming.options import (
-    ErrorPolicy,
-    Policy,
-    check_function,
-    check_source,
-    cores,
-    options_from,
-)
-from webnn.runtime.streaming.pieces import ItemError, Stage, piece_of
-from webnn.runtime.streaming.stream import Stream
+
+if TYPE_CHECKING:
+    from webnn.runtime.streaming.options import ErrorPolicy, Policy
+    from webnn.runtime.streaming.pieces import ItemError, Stage
+    from webnn.runtime.streaming.stream import Stream
 
 __all__ = ["Streaming"]
 
@@ -248,6 +244,16 @@ class Streaming:
             ValidationError: an option has no valid value, `source` is not iterable, a stage is neither a graph of this
                 context nor a function, or `state` does not fit the graph.
         """
+        with import_lock:  # here, since most programs stream nothing
+            from webnn.runtime.streaming.options import (  # noqa: PLC0415
+                check_function,
+                check_source,
+                cores,
+                options_from,
+            )
+            from webnn.runtime.streaming.pieces import piece_of  # noqa: PLC0415
+            from webnn.runtime.streaming.stream import Stream  # noqa: PLC0415
+
         self._check_not_recording("stream")
         check_source(source)
         for name, function in (("before", before), ("after", after), ("key", key)):

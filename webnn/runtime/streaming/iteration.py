@@ -25,7 +25,6 @@ import sys
 import threading
 import time
 import weakref
-from asyncio import CancelledError
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
@@ -500,8 +499,8 @@ def _nothing() -> None:
 
 def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
     """The part of `error` that cancels a task of asyncio or trio, and the rest."""
-    trio = sys.modules.get("trio")
-    kinds = (CancelledError,) if trio is None else (CancelledError, trio.Cancelled)
+    loops = (("asyncio", "CancelledError"), ("trio", "Cancelled"))
+    kinds = tuple(getattr(sys.modules[module], name) for module, name in loops if module in sys.modules)
     if isinstance(error, BaseExceptionGroup):
         cancellation, failure = error.split(kinds)
         return (cancellation, failure) if cancellation is not None else (None, error)

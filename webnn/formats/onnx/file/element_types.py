@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
-from onnx import TensorProto
+
+from webnn.backends.onnx.messages import TensorProto
 
 __all__ = ["DTYPES", "type_name"]
 

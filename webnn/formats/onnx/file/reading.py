@@ -14,12 +14,12 @@ from typing import Any, Final, TypeAlias
 
 import ml_dtypes
 import numpy as np
-import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import ModelProto, TensorProto, numpy_helper, version_converter
 
 from webnn.backends.marks import KEY, check_marks, trailing_mark
+from webnn.backends.onnx.messages import ModelProto, SparseTensorProto, TensorProto
 from webnn.errors import DataError, ValidationError
+from webnn.forking import import_whole
 from webnn.formats.onnx.file.element_types import DTYPES, type_name
 from webnn.formats.onnx.file.wire_format import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
@@ -38,6 +38,15 @@ _PACKED: Final[Mapping[int, int]] = {
     TensorProto.UINT2: 2,
 }
 """The bits of an element, for types of which a byte holds several, lowest bits first."""
+
+_FIELDS: Final[Mapping[int, str]] = {
+    TensorProto.FLOAT: "float_data",
+    TensorProto.INT32: "int32_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.UINT64: "uint64_data",
+}
+"""The field with the elements of a tensor, for the types that a field is named after."""
 
 _SIGNED: Final = (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.int2))
 
@@ -105,11 +114,15 @@ class Model:
         if math.prod(shape) > held * 8 // _PACKED.get(tensor.data_type, 8):
             raise DataError(f"{where} has {held} elements, its shape {list(shape)} needs {math.prod(shape)}")
         try:
-            return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
+            field = _FIELDS.get(tensor.data_type)
+            if field is not None:
+                return np.array(getattr(tensor, field)[:], dtype).reshape(shape)
+            to_array = import_whole("onnx.numpy_helper").to_array  # for types that share a field with wider ones
+            return np.ascontiguousarray(to_array(tensor), dtype).reshape(shape)
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             raise DataError(f"{where} does not hold {dtype.name} {list(shape)}: {error}") from None
 
-    def dense(self, sparse: onnx.SparseTensorProto) -> Array:
+    def dense(self, sparse: SparseTensorProto) -> Array:
         """The value of a sparse tensor as a dense one."""
         values, indices = self.array(sparse.values), self.array(sparse.indices)
         shape = tuple(sparse.dims)
@@ -224,6 +237,7 @@ def _is_old(proto: ModelProto) -> bool:
 def _converted(proto: ModelProto, path: Path | None) -> Model:
     """A model in an old opset, in `OLDEST_OPSET`; unchanged if the converter of the onnx package refuses it."""
     try:
-        return Model(version_converter.convert_version(proto, OLDEST_OPSET), None, path)
+        convert = import_whole("onnx.version_converter").convert_version
+        return Model(convert(proto, OLDEST_OPSET), None, path)
     except (RuntimeError, ValueError, TypeError) as error:
         return Model(proto, None, path, too_old=str(error).strip().rpartition("failed: ")[2])

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import StringStringEntryProto
 
+from webnn.backends.onnx.messages import StringStringEntryProto
 from webnn.errors import DataError
 
 __all__ = ["PLACE", "without_weights"]

@@ -7,11 +7,10 @@ and so is each result of a node that computes. Results that were only moved or s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
-from onnx import defs
 
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.protocol import Importing
@@ -104,7 +103,7 @@ def is_output_bfloat16(node: OnnxNode, index: int) -> bool:
     )
 
 
-def _formal(parameters: Sequence[defs.OpSchema.FormalParameter], index: int) -> str | None:
+def _formal(parameters: Sequence[Any], index: int) -> str | None:
     """The type variable of a parameter; None if those of a list may differ from each other."""
     parameter = parameters[min(index, len(parameters) - 1)] if parameters else None
     return parameter.type_str if parameter is not None and parameter.is_homogeneous else None

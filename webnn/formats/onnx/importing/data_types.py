@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
-from onnx import TensorProto
 
+from webnn.backends.onnx.messages import TensorProto
 from webnn.formats.onnx.file.element_types import type_name
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import DataType

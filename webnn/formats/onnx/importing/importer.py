@@ -15,8 +15,8 @@ from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto
 
+from webnn.backends.onnx.messages import AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto
 from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
 from webnn.formats.onnx.file.reading import OLDEST_OPSET, Model
 from webnn.formats.onnx.importing.bfloat16 import rounded_outputs

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, TensorProto, TypeProto, ValueInfoProto
 
+from webnn.backends.onnx.messages import GraphProto, TensorProto, TypeProto, ValueInfoProto
 from webnn.errors import ValidationError
 from webnn.formats.onnx.file.element_types import DTYPES, type_name
 from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16

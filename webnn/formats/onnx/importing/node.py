@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, GraphProto
 
+from webnn.backends.onnx.messages import AttributeProto, GraphProto
 from webnn.errors import DataError
 from webnn.formats.onnx.file.element_types import DTYPES
 from webnn.formats.onnx.importing.data_types import data_type_for

@@ -11,16 +11,17 @@ A function imports the versions of its operator from `since` on, up to the next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from webnn.forking import import_whole
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.operand import MLOperand
 
-__all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_types", "imports"]
+__all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_by", "imported_types", "imports"]
 
 MICROSOFT: Final = "com.microsoft"
 """The domain of ONNX Runtime's contrib operators."""
@@ -31,6 +32,15 @@ Imported: TypeAlias = "MLOperand | np.ndarray[Any, Any] | Sequence[MLOperand | n
 ImportFunction: TypeAlias = Callable[[OnnxNode], Imported]
 
 _TABLE: Final[dict[tuple[str, str], list[tuple[int, ImportFunction]]]] = {}
+_HOMES: Final[dict[tuple[str, str], str]] = {}
+"""The module that fills the rows of a type, as long as it is not known to be imported."""
+
+
+def imported_by(module: str, op_types: Iterable[str]) -> None:
+    """Import `module` when a function for one of these types, `Type` or `domain.Type`, is first looked up."""
+    for name in op_types:
+        domain, _, op_type = name.rpartition(".")
+        _HOMES[domain, op_type] = module
 
 
 def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[ImportFunction], ImportFunction]:
@@ -49,7 +59,13 @@ def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[Impor
 
 def import_function_for(domain: str, op_type: str, version: int) -> ImportFunction | None:
     """The function that imports a node, or None."""
-    for first, function in _TABLE.get((domain, op_type), ()):
+    key = (domain, op_type)
+    home = _HOMES.get(key)
+    if home is not None:
+        import_whole(home)
+        assert key in _TABLE, f"{home} has no function for {op_type}"
+        _HOMES.pop(key, None)  # after it: a second thread, that finds the type here, waits until the rows are complete
+    for first, function in _TABLE.get(key, ()):
         if first <= version:
             return function
     return None
@@ -57,4 +73,4 @@ def import_function_for(domain: str, op_type: str, version: int) -> ImportFuncti
 
 def imported_types(domain: str = "") -> list[str]:
     """The types of nodes of a domain that have a function."""
-    return sorted(op_type for there, op_type in _TABLE if there == domain)
+    return sorted(op_type for there, op_type in _TABLE.keys() | _HOMES.keys() if there == domain)

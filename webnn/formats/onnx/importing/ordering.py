@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from onnx import NodeProto
-
+from webnn.backends.onnx.messages import NodeProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.problems import node_title, shown_name
 

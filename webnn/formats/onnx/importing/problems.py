@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from onnx import NodeProto
-
+from webnn.backends.onnx.messages import NodeProto
 from webnn.errors import NotSupportedError
 from webnn.graph.arguments import printable
 

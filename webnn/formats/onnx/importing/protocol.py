@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from onnx import GraphProto
-
+from webnn.backends.onnx.messages import GraphProto
 from webnn.formats.onnx.file.reading import Model
 from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.values import Value

@@ -6,9 +6,9 @@ import math
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import onnx
-from onnx import helper
 
+from webnn.backends.onnx import messages
+from webnn.backends.onnx.messages import ValueInfoProto
 from webnn.forking import import_lock
 from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
@@ -92,17 +92,19 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         return None
     names = [f"i{i}" if value is not None else "" for i, value in enumerate(node.inputs)]
     outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
-    inner = helper.make_node(node.op_type, names, outputs)
+    with import_lock:  # here because the onnx package takes longer to load than most models
+        from onnx import numpy_helper, shape_inference  # noqa: PLC0415
+
+    inner = messages.node(node.op_type, names, outputs)
     inner.attribute.extend(node.attributes.values())
     for attribute in inner.attribute:
         if attribute.name in _SWITCHES:
             attribute.i = int(attribute.i == 1)
-    constants = [onnx.numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
-    results = [onnx.ValueInfoProto(name=name) for name in outputs if name]
-    graph = helper.make_graph([inner], "node", [], results, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.version)], ir_version=10)
+    constants = [numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
+    results = [ValueInfoProto(name=name) for name in outputs if name]
+    model = messages.model(messages.graph([inner], "node", [], results, constants), {"": node.version}, ir_version=10)
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
+        inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
         shapes = {info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim] for info in inferred}
         scalars = {info.name for info in inferred if info.type.tensor_type.HasField("shape") and not shapes[info.name]}
         if any(math.prod(sizes) > _ELEMENTS for sizes in shapes.values()):

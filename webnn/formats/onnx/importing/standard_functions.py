@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import onnx
-from onnx import FunctionProto, TypeProto
 
+from webnn.backends.onnx import messages
+from webnn.backends.onnx.messages import FunctionProto, TypeProto
+from webnn.forking import import_whole
 from webnn.formats.onnx.importing.bfloat16 import BFLOAT16
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.schemas import schema_of
@@ -25,7 +27,7 @@ def standard_function(node: OnnxNode) -> FunctionProto | None:
     plain, dependent = schema.function_opset_versions, schema.context_dependent_function_opset_versions
     if dependent:
         names = [f"i{i}" if value is not None else "" for i, value in enumerate(node.inputs)]
-        proto = onnx.helper.make_node(node.op_type, names, node.outputs)
+        proto = messages.node(node.op_type, names, node.outputs)
         proto.attribute.extend(node.attributes.values())
         types = [_type_of(value).SerializeToString() for value in node.inputs]
         body = schema.get_context_dependent_function_with_opset_version(
@@ -56,11 +58,15 @@ def _nearest(versions: Sequence[int], version: int) -> int:
 def _type_of(value: Value | None) -> TypeProto:
     if value is None:
         return TypeProto()
+    helper: Any = import_whole("onnx.helper")
+    made: TypeProto
     if value.items is not None:
         item = value.items[0] if value.items else Value(np.zeros((), np.float32))
-        return onnx.helper.make_sequence_type_proto(_type_of(item))
+        made = helper.make_sequence_type_proto(_type_of(item))
+        return made
     if value.array is not None:
         dtype = value.array.dtype
     else:
         dtype = BFLOAT16 if value.is_bfloat16 else numpy_dtype(value.data_type)
-    return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), value.shape)
+    made = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(dtype), value.shape)
+    return made

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from onnx import GraphProto, ValueInfoProto
 
+from webnn.backends.onnx.messages import GraphProto, ValueInfoProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.budget import MAX_UNROLLED_NODES
 from webnn.formats.onnx.importing.node import OnnxNode

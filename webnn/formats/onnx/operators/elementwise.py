@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from onnx import TensorProto
 
+from webnn.backends.onnx.messages import TensorProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import data_type_for

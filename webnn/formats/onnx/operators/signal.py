@@ -6,8 +6,8 @@ import math
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from onnx import TensorProto
 
+from webnn.backends.onnx.messages import TensorProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports

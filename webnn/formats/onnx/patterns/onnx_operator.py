@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from onnx import AttributeProto, helper
 
+from webnn.backends.onnx.messages import AttributeProto, attribute
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import import_function_for
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
@@ -39,7 +39,7 @@ def onnx_operator_outputs(
     if function is None:
         raise UnsupportedNodeError(f"it is composed of {op_type}, which cannot be expressed")
     protos = {
-        name: value if isinstance(value, AttributeProto) else helper.make_attribute(name, value)
+        name: value if isinstance(value, AttributeProto) else attribute(name, value)
         for name, value in (attributes or {}).items()
     }
     values = [as_value(value) for value in inputs]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from onnx import ValueInfoProto
 
+from webnn.backends.onnx.messages import ValueInfoProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError

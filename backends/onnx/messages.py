@@ -1,0 +1,177 @@
+"""The messages of an ONNX model, and functions that make them, without the rest of the onnx package.
+
+Importing the package takes longer than most small models take to load and compile: it comes with a checker, a parser, a
+text format and converters. Only the module that protobuf has generated for the messages is imported here. The classes
+are the same as those of the package, whichever is imported first. Code that needs schemas, shape inference or the
+reference evaluator imports the package when it does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from webnn.forking import import_whole
+
+if TYPE_CHECKING:
+    from onnx import (
+        AttributeProto,
+        FunctionProto,
+        GraphProto,
+        ModelProto,
+        NodeProto,
+        OperatorSetIdProto,
+        SparseTensorProto,
+        StringStringEntryProto,
+        TensorProto,
+        TypeProto,
+        ValueInfoProto,
+    )
+
+__all__ = [
+    "AttributeProto",
+    "FunctionProto",
+    "GraphProto",
+    "ModelProto",
+    "NodeProto",
+    "OperatorSetIdProto",
+    "SparseTensorProto",
+    "StringStringEntryProto",
+    "TensorProto",
+    "TypeProto",
+    "ValueInfoProto",
+    "attribute",
+    "graph",
+    "model",
+    "node",
+    "tensor",
+    "value_info",
+]
+
+_GENERATED: Final = "onnx_ml_pb2"
+
+
+def _messages() -> Any:
+    """The module of the messages: generated code, or the package if it is imported already or looks different."""
+    spec = None if "onnx" in sys.modules else find_spec("onnx")  # which finds a package without importing it
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        path = Path(folder) / f"{_GENERATED}.py"
+        if path.is_file():
+            # Under a name of its own: the package does not expect a module of its own to be there before it is.
+            generated = spec_from_file_location(f"webnn.backends.onnx.{_GENERATED}", path)
+            assert generated is not None
+            assert generated.loader is not None
+            module = module_from_spec(generated)
+            generated.loader.exec_module(module)
+            return module
+    return import_whole("onnx")
+
+
+if not TYPE_CHECKING:
+    _module = _messages()
+    AttributeProto = _module.AttributeProto
+    FunctionProto = _module.FunctionProto
+    GraphProto = _module.GraphProto
+    ModelProto = _module.ModelProto
+    NodeProto = _module.NodeProto
+    OperatorSetIdProto = _module.OperatorSetIdProto
+    SparseTensorProto = _module.SparseTensorProto
+    StringStringEntryProto = _module.StringStringEntryProto
+    TensorProto = _module.TensorProto
+    TypeProto = _module.TypeProto
+    ValueInfoProto = _module.ValueInfoProto
+
+
+def attribute(name: str, value: Any) -> AttributeProto:
+    """An attribute of the kind that `value` has: a number, a string, a tensor, a graph, or a list of the first two.
+
+    Raises:
+        TypeError: `value` is something else, or an empty list, which has no kind.
+    """
+    made = AttributeProto(name=name)
+    values = list(value) if isinstance(value, list | tuple | np.ndarray) else None
+    if isinstance(value, Integral):
+        made.i, made.type = int(value), AttributeProto.INT
+    elif isinstance(value, Real):
+        made.f, made.type = float(value), AttributeProto.FLOAT
+    elif isinstance(value, str | bytes):
+        made.s, made.type = _bytes(value), AttributeProto.STRING
+    elif isinstance(value, TensorProto):
+        made.t.CopyFrom(value)
+        made.type = AttributeProto.TENSOR
+    elif isinstance(value, GraphProto):
+        made.g.CopyFrom(value)
+        made.type = AttributeProto.GRAPH
+    elif values and all(isinstance(item, Integral) for item in values):
+        made.ints.extend(map(int, values))
+        made.type = AttributeProto.INTS
+    elif values and all(isinstance(item, Real) for item in values):
+        made.floats.extend(map(float, values))
+        made.type = AttributeProto.FLOATS
+    elif values and all(isinstance(item, str | bytes) for item in values):
+        made.strings.extend(map(_bytes, values))
+        made.type = AttributeProto.STRINGS
+    else:
+        raise TypeError(f"attribute {name!r}: {value!r} is of no kind that an attribute can have")
+    return made
+
+
+def node(
+    op_type: str, inputs: Sequence[str], outputs: Sequence[str], *, name: str = "", domain: str = "", **attributes: Any
+) -> NodeProto:
+    """A node. Attributes that are None are left out."""
+    return NodeProto(
+        op_type=op_type,
+        input=inputs,
+        output=outputs,
+        name=name,
+        domain=domain,
+        attribute=[attribute(key, value) for key, value in sorted(attributes.items()) if value is not None],
+    )
+
+
+def tensor(name: str, array: np.ndarray[Any, Any], element_type: int) -> TensorProto:
+    """A tensor that holds the elements of `array`, which are of the type `element_type`."""
+    if array.dtype.itemsize == 1 and array.dtype.name in ("int4", "uint4"):  # two to a byte in ONNX
+        packed: TensorProto = import_whole("onnx.numpy_helper").from_array(array, name)
+        return packed
+    content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return TensorProto(name=name, dims=array.shape, data_type=element_type, raw_data=content)
+
+
+def value_info(name: str, element_type: int, shape: Sequence[int]) -> ValueInfoProto:
+    """The declaration of a tensor, with its type and shape."""
+    info = ValueInfoProto(name=name)
+    kind = info.type.tensor_type
+    kind.elem_type = element_type
+    kind.shape.SetInParent()  # the shape of a scalar has no dimensions, and is not a missing shape
+    for size in shape:
+        kind.shape.dim.add().dim_value = size
+    return info
+
+
+def graph(
+    nodes: Sequence[NodeProto],
+    name: str,
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    initializers: Sequence[TensorProto] = (),
+) -> GraphProto:
+    """A graph."""
+    return GraphProto(node=nodes, name=name, input=inputs, output=outputs, initializer=initializers)
+
+
+def model(main: GraphProto, opsets: Mapping[str, int], ir_version: int, producer_name: str = "") -> ModelProto:
+    """A model of the graph `main`, with the version of each domain of operators in it."""
+    imports = [OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()]
+    return ModelProto(ir_version=ir_version, producer_name=producer_name, graph=main, opset_import=imports)
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

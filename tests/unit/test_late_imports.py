@@ -1,0 +1,113 @@
+"""Programs import only what they use: the time to the first result is mostly that of imports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import webnn
+from webnn.forking import late_names
+from webnn.formats.onnx.importing import operator_table
+from webnn.formats.onnx.operators.families import FAMILIES
+
+HEAVY = {"anyio", "asyncio", "email", "importlib.metadata", "onnx", "platformdirs", "ssl"}
+"""Libraries that take 2 to 25 ms each, and that a program with one model does not need."""
+FIRST_RUN = 190
+"""The most modules of this package that a small model needs, of about 290."""
+
+
+def modules_after(*statements: str) -> set[str]:
+    """The modules in `sys.modules` of a new interpreter after `statements`."""
+    script = "\n".join(["import sys", *statements, "print(*sys.modules)"])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, timeout=50
+    )
+    return set(result.stdout.split())
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A small file: relu(x @ w + b)."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Add", ["m", "b"], ["a"]),
+        helper.make_node("Relu", ["a"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in (("x", 64), ("y", 32)))
+    weights = [numpy_helper.from_array(np.ones((64, 32), np.float32), "w")]
+    weights.append(helper.make_tensor("b", TensorProto.FLOAT, [32], [1.0] * 32))
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    return path
+
+
+def test_the_import_of_the_package_needs_no_heavy_library() -> None:
+    loaded = modules_after("import webnn")
+    assert loaded & {*HEAVY, "onnxruntime"} == set()
+
+
+@pytest.mark.parametrize("form", ["onnx", "webnn"])
+def test_the_first_run_of_a_small_file_imports_only_what_it_needs(form: str, model: Path) -> None:
+    path = model
+    if form == "webnn":
+        path = model.with_suffix(".webnn")
+        with webnn.ML().create_context(backend="null") as context:
+            webnn.load_onnx(model, context).save(path)
+    loaded = modules_after(
+        "import numpy, webnn",
+        f"graph = webnn.load_{form}({str(path)!r})",
+        "graph.context.compute(graph, {'x': numpy.ones((1, 64), 'float32')})",
+    )
+    assert loaded & HEAVY == set()
+    ours = {name for name in loaded if name.startswith("webnn")}
+    assert len(ours) <= FIRST_RUN
+    families = {name for name in ours if name.startswith("webnn.formats.onnx.operators.")}
+    needed = {"activation", "elementwise", "families", "matrix"} if form == "onnx" else set()
+    assert families == {f"webnn.formats.onnx.operators.{name}" for name in needed}
+    unneeded = ("webnn.runtime.streaming.", "webnn.runtime.trac", "webnn.runtime.spans", "webnn.backends.disk")
+    assert [name for name in ours if name.startswith(unneeded) and name != "webnn.runtime.streaming.calls"] == []
+
+
+def test_a_module_that_is_imported_would_be_seen() -> None:
+    assert modules_after("import asyncio") & HEAVY >= {"asyncio"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_operators_of_a_family_are_those_that_its_module_imports(family: str) -> None:
+    module = import_module(f"webnn.formats.onnx.operators.{family}")
+    filled = {
+        f"{domain}.{op_type}" if domain else op_type
+        for (domain, op_type), rows in operator_table._TABLE.items()
+        if any(function.__module__ == module.__name__ for _, function in rows)
+    }
+    assert sorted(FAMILIES[family].split()) == sorted(filled)
+
+
+def test_every_module_of_operators_is_a_family() -> None:
+    folder = Path(str(import_module("webnn.formats.onnx.operators").__file__)).parent
+    assert {path.stem for path in folder.glob("*.py")} == {*FAMILIES, "families", "__init__"}
+
+
+def test_every_public_name_can_be_imported_and_listed() -> None:
+    for name in webnn.__all__:
+        assert getattr(webnn, name) is not None
+        assert name in dir(webnn)
+
+
+def test_a_late_name_is_imported_once_and_a_wrong_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = late_names("webnn", {"webnn.runtime.streaming.stream": ["Stream"]})
+    monkeypatch.delattr(webnn, "Stream", raising=False)
+    stream = imported("Stream")
+    assert vars(webnn)["Stream"] is stream
+    with pytest.raises(AttributeError, match="module 'webnn' has no attribute 'Steam'"):
+        imported("Steam")
