@@ -180,6 +180,72 @@ class Execution:
                 raise
             raise
 
+    def run_one(self, task: Task) -> int:
+        """The same as `run((task,), on_lane=False)`, in a straight line if the task needs nothing out of the ordinary.
+
+        A round trip of a small graph waits for this call, which costs half as much as `run`.
+        """
+        work, renaming = task.work, self._renaming
+        executable = work.executable
+        if executable is None or executable.in_place or work.widths is not None or renaming.trace is not None:
+            return self.run((task,), False)
+        lock, clock = self._lock, self.clock
+        outputs: list[View] = []
+        try:
+            with lock:
+                inputs = renaming.start(task, outputs)
+                if inputs is None:
+                    return 0
+                if task.memory is not None:
+                    outputs += task.memory
+                    task.memory = None
+                else:
+                    try:
+                        for value in task.outputs:
+                            outputs.append(value.shelf.take())
+                    except MLError as error:
+                        renaming.fail(task, error)
+                        inputs = None
+            if inputs is None:
+                self.tell_ended()
+                return 0
+            began = clock()
+            try:
+                executable.run(inputs, outputs)
+            except Exception as error:
+                self.now = clock()
+                self._failed(task, error)
+                return self.now - began or 1
+            self.now = end = clock()
+            took, cost = end - began, work.cost
+            if not cost <= took < STEADY * cost:  # else there is nothing to learn from it
+                work.measured(took)
+            with lock:
+                renaming.finish(task, outputs, False)
+                figures = work.figures
+                figures.runs += 1
+                if figures.runs >= figures.wanted and task.queued_at:
+                    figures.ran(task.queued_at, began, end)
+                waiters = task.waiters
+                if waiters and work.byte_length <= self._small:
+                    for waiter in waiters:
+                        waiter.collect(renaming.release)
+            if waiters:
+                for waiter in waiters:
+                    waiter.task_ended(task)
+                task.waiters = []  # the same as `told`, but without a call
+                renaming.live.pop(task, None)
+            if renaming.ended or self._room.waiting:
+                self.tell_ended()
+            return took or 1
+        except BaseException:
+            try:
+                self._put_back(task, outputs)
+            except BaseException:  # another interrupt
+                self._put_back(task, outputs)
+                raise
+            raise
+
     def _put_back(self, task: Task, outputs: list[View]) -> None:
         self.cores.forget(task)
         with self._lock:

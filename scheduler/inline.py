@@ -72,7 +72,7 @@ class InlineLane:
         try:
             execution = self._execution
             # The common case: it depends on no other task.
-            if task in self._renaming.inline and execution.run((task,), False):
+            if task in self._renaming.inline and execution.run_one(task):
                 if self._renaming.lane:
                     self._workers.wake()
                 return execution.now - self.tick_began > TICK_BUDGET and self.tick_of is not None
@@ -175,7 +175,7 @@ class InlineLane:
                 task = oldest(renaming.inline)  # without the lock: `Execution.run` looks again whether it is ready
                 if task is None:
                     return
-                spent += execution.run((task,), False)
+                spent += execution.run_one(task)
                 if renaming.lane:  # another thread waits for a task that has become ready
                     self._workers.wake()
         except BaseException:

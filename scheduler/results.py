@@ -198,20 +198,30 @@ class Read(End):
         """Copy the value, which is small and available, and `release` it."""
         value = self.value
         if self.out is None and value is not None and (view := value.view) is not None:
-            self.result = lend(self.timeline.host_array(view))
+            result = view.array.copy()  # as `lend` does; called for host memory only
+            result.setflags(False)  # `write`, by position
+            self.result = result
             value, self.value = self.value, None  # one step: `let_go` may come on another thread
             if value is not None:
-                release(value)
+                if value.holds > 1:
+                    value.holds -= 1
+                else:
+                    release(value)
 
     def task_ended(self, task: Task) -> None:
         """The task has ended: settle with the value or its error."""
         promise = self()
         if promise is None or promise._status is not PENDING:
             return
-        if self.result is not None:
-            if self.kept is None:
-                promise._source = None  # nothing is left to let go
-            promise._settle(RESOLVED, self.result, None)
+        result = self.result
+        if result is not None:
+            with settling:  # in the common case only the waiter itself has to be told, which has called this
+                if promise._status is PENDING and promise._callbacks is None and promise._installed is None:
+                    promise._source = None  # nothing is left to let go
+                    promise._result = result
+                    promise._status = RESOLVED
+                    return
+            promise._settle(RESOLVED, result, None)
             return
         value = self.value
         if self.out is None and value is not None and (view := value.view) is not None:

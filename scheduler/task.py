@@ -166,8 +166,9 @@ class Task:
         self.work = work
         self.inputs = inputs
         self.outputs: list[Value] = []
-        for shelf in shelves:  # a comprehension costs another call, which is measurable here
-            self.outputs.append(Value(shelf, self, None))
+        if shelves:  # a dispatch adds its outputs by itself
+            for shelf in shelves:  # a comprehension costs another call, which is measurable here
+                self.outputs.append(Value(shelf, self, None))
         self.state = QUEUED
         self.error: BaseException | None = None
         self.memory: list[View] | None = None

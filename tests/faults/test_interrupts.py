@@ -103,6 +103,29 @@ class Programs:
             read.result()
         rig.timeline.statistics  # noqa: B018
 
+    def one_by_one(self) -> None:
+        """Cheap tasks that run alone: with memory that they were given, and without memory."""
+        rig, allocator = self.rig, self.rig.pool.allocator
+        calls = Calls([([self.x], [self.y])])
+        plan = calls.plan((read, made, [rig.shelf]) for read, made in calls.values)
+        for _ in range(3):
+            rig.timeline.replay(plan, [self.cheap])
+            self.keep(rig.timeline.end_of(next(iter(rig.timeline._renaming.live)))).done()
+
+        def allocate(size: int) -> Any:
+            raise MemoryError(size)
+
+        rig.dispatch(self.cheap, [self.x], self.z)
+        rig.dispatch(self.cheap, [self.z], rig.name())
+        read = self.keep(rig.read(self.z))
+        rig.pool.trim()
+        allocator.allocate = allocate  # type: ignore[method-assign]
+        try:
+            read.done()
+        finally:
+            del allocator.allocate
+        rig.dispatch(self.cheap, [self.x], self.z)
+
     def chains(self) -> None:
         rig = self.rig
         for _ in range(3):
@@ -303,6 +326,8 @@ class Programs:
             rig.dispatch(self.dear, [self.x], name)
         waiting = [self.keep(rig.timeline.make_room()) for _ in range(2)]
         assert not any(promise.done() for promise in waiting)
+        rig.dispatch(self.cheap, [self.x], self.y)
+        self.keep(rig.read(self.y)).done()
         rig.run_all()
         names = [rig.name() for _ in range(40)]
         for name in names:
@@ -897,6 +922,7 @@ class Programs:
 
 PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "round_trips": {"inline_limit": LIMIT},
+    "one_by_one": {"inline_limit": LIMIT},
     "chains": {"inline_limit": LIMIT, "lanes": 2},
     "runs": {"inline_limit": LIMIT},
     "reads": {},
