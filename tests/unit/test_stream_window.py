@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from webnn.runtime.streaming.window import CHEAP, MOST_READY, OVERDUE, Failure, Item, StreamStatistics, Window
+from webnn.runtime.streaming.window import (
+    CHEAP,
+    MOST_READY,
+    OVERDUE,
+    STOCK,
+    Failure,
+    Item,
+    StreamStatistics,
+    Window,
+)
 
 LONG = 10 * CHEAP
 """Nanoseconds of an item that is not cheap."""
@@ -129,6 +138,45 @@ def test_few_items_wait_if_no_depth_is_given() -> None:
     assert not window.has_room
     window.finish(a, "A", CHEAP // 2)
     assert window.has_room  # cheap items do not grow old
+
+
+@pytest.mark.parametrize("width", [1, 2, 8])
+def test_a_source_that_does_not_wait_for_its_items_is_woken_when_half_of_its_stock_is_left(width: int) -> None:
+    window = Window(depth=None, width=width)
+    window.is_live = False
+    while window.has_room:
+        window.offer("a", 0)
+    assert len(window.waiting) == STOCK * width
+    wakes = 0
+    for _ in range(10 * width):
+        window.finish(begun(window), "A", LONG)
+        taken(window)
+        if window.is_low():
+            wakes += 1
+            while window.has_room:
+                window.offer("a", 0)
+    assert wakes == 10 * width // (STOCK * width - STOCK * width // 2)
+
+
+def test_a_source_that_waits_for_its_items_is_woken_whenever_none_waits() -> None:
+    window = filled_with(Window(depth=None, width=2), "a")
+    assert not window.is_low()
+    begun(window)
+    assert window.is_low()
+
+
+def test_items_with_a_deadline_do_not_wait_in_a_stock() -> None:
+    window = Window(depth=None, width=2, deadline=LONG)
+    window.is_live = False
+    filled_with(window, "a")
+    assert not window.has_room
+
+
+def test_a_result_that_the_consumer_is_about_to_take_makes_room() -> None:
+    window = filled_with(Window(depth=1, width=1), "a")
+    window.finish(begun(window), "A", LONG)
+    assert not window.is_low()
+    assert window.is_low(taken=1)
 
 
 def test_the_latest_item_replaces_the_one_that_waits() -> None:

@@ -223,8 +223,9 @@ class Streaming:
                 once, unless `state` is given or `depth` is 1.
             after: called with the outputs of each run, by name; returns the result.
             depth: the most items that are taken from the source and whose results were not given, at least 1. By
-                default as many are in progress as there are cores, one waits for each four of these, and results
-                are kept ready up to four times the number of cores; more, if the work on an item takes little.
+                default as many are in progress as there are cores, one waits for each four of these (two for each, if
+                the source does not wait for its items), and results are kept ready up to four times the number of
+                cores; more, if the work on an item takes little.
                 With `policy="latest"` it is 1.
             ordered: whether results come in the order of their items, or as soon as they are there.
             policy: "all" takes an item from the source when there is room for it. "latest" takes items as they come,

@@ -32,6 +32,7 @@ from typing import Any, Final
 
 from webnn.errors import ContextLostError
 from webnn.forking import belongs_to, import_lock, on_fork, reentrant_lock
+from webnn.runtime.streaming.pace import Pace
 from webnn.runtime.streaming.window import OVERDUE, Failure, Item, Window
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import Promise, abandon, resolve
@@ -44,10 +45,6 @@ NOTHING: Final[Any] = object()
 """There is no result yet."""
 END: Final[Any] = object()
 """There are no more results."""
-BUSY: Final = 0.5
-"""The share of processor time from which on a step of the source counts as work that needs a core."""
-STEP: Final = 20_000
-"""Nanoseconds. Shorter steps of the source are not measured."""
 TURN: Final = TICK_BUDGET
 """Nanoseconds after which an async source or a consumer that never suspends gives the event loop a turn."""
 
@@ -97,7 +94,7 @@ class Iteration:
         self._changed: Promise[None] | None = None  # set while the consumer waits for it
         self._room_again: Promise[None] | None = None  # set while the task of an async source waits for it
         self._quiet: Promise[None] | None = None  # set while `aclose` waits for the last piece
-        self._source_share = 0.0  # of processor time in the source's steps
+        self._pace = Pace()
         _iterations.add(self)
 
     def owned_by(self, results: object) -> None:
@@ -297,9 +294,10 @@ class Iteration:
 
     def _step(self, items: Iterator[Any]) -> bool:
         """Take one item and offer it. Returns False if there is none."""
+        pace, window = self._pace, self.window
         began, used = time.perf_counter_ns(), time.thread_time_ns()
         try:
-            if self._source_share > BUSY:
+            if pace.is_busy:
                 with self._counted():
                     value = next(items)
             else:
@@ -307,11 +305,9 @@ class Iteration:
         except StopIteration:
             return False
         now = time.perf_counter_ns()
-        if now - began > STEP:
-            share = (time.thread_time_ns() - used) / (now - began)
-            self._source_share += (share - self._source_share) / 4
+        pace.measured(now - began, time.thread_time_ns() - used)
+        window.is_live = pace.is_live
         self._offer(value, now)
-        window = self.window
         while window.is_cheap and window.waiting:
             with self._lock:
                 item = window.begin(time.perf_counter_ns())
@@ -339,11 +335,14 @@ class Iteration:
                         await room
                         turn = time.perf_counter_ns()
                         continue
+                    began = time.perf_counter_ns()
                     try:
                         value = await anext(items)
                     except StopAsyncIteration:
                         break
                     now = time.perf_counter_ns()
+                    self._pace.measured(now - began, 0)  # other tasks may have used the time
+                    window.is_live = self._pace.is_live
                     self._offer(value, now)
                     del value
                     if now - turn > TURN:  # a source that never suspends must not keep the loop to itself
@@ -435,7 +434,7 @@ class Iteration:
         Called under the lock. Settling the promise of a task there is fine: it only schedules the task.
         """
         window = self.window
-        if self._source_waits and (consumed or window.has_room):
+        if self._source_waits and window.is_low(consumed):
             self._wake_source()
         if window.waiting and (held_back or window.has_place(time.perf_counter_ns())):
             if self._idle:

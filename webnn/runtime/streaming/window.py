@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 __all__ = ["Failure", "Item", "StreamStatistics", "Window"]
@@ -26,8 +27,11 @@ READY: Final = 1_000_000
 """Nanoseconds of work that may wait for the consumer, if the stream chooses the depth: so many results come in one go
 that waking the consumer costs little for each."""
 AHEAD: Final = 4
-"""Items in progress for each item that waits, if the stream chooses the depth. One that waits keeps a worker from
-waiting for the source; more than that would only grow old."""
+"""Items in progress for each item that waits, if the stream chooses the depth and the source waits for its items. One
+that waits keeps a worker from waiting for the source; more than that would only grow old."""
+STOCK: Final = 2
+"""Items that may wait for each item in progress, if the source does not wait for its items: it computes them, or has
+them at hand. It is woken again when half of them are left, and not for every item."""
 MOST_READY: Final = 64
 """The most items under way if the stream chooses the depth."""
 
@@ -112,6 +116,8 @@ class Window:
         """The error that is raised after the last result."""
         self.cost = 0.0
         """Nanoseconds of work on an item, as measured lately; 0 before the first one."""
+        self.is_live = True
+        """Whether the source seems to wait for its items, as a camera does. They grow old if they wait here, too."""
         self._line: deque[Item] = deque()  # begun, and not in `ready`; oldest first
         self.drops: dict[str, int] = {}
         """Items that were dropped and not yet counted for the context, by the reason why."""
@@ -154,9 +160,20 @@ class Window:
     def has_room(self) -> bool:
         """Whether another item may be taken from the source."""
         waiting = len(self.waiting)
-        if self._depth is None and waiting >= max(1, self.width // AHEAD) and not self.is_cheap:
-            return False
-        return self._latest or waiting + self._held < self.depth
+        return waiting < self._most_waiting and (self._latest or waiting + self._held < self.depth)
+
+    def is_low(self, taken: int = 0) -> bool:
+        """Whether a source that waits for room should be woken, when the consumer has taken so many more results."""
+        waiting = len(self.waiting)
+        return waiting <= self._most_waiting / 2 and (self._latest or waiting + self._held - taken < self.depth)
+
+    @property
+    def _most_waiting(self) -> float:
+        if self._depth is not None or self.is_cheap:
+            return inf
+        if self.is_live or self._deadline is not None:
+            return max(1, self.width // AHEAD)
+        return STOCK * self.width
 
     @property
     def is_over(self) -> bool:
