@@ -20,7 +20,7 @@ from webnn.memory.pool import MemoryInfo
 from webnn.runtime.context import MLContext
 from webnn.runtime.device import MLContextLostInfo
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.ml import ML
+from webnn.runtime.ml import ML, create_context
 from webnn.runtime.record import Program
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise
@@ -73,6 +73,7 @@ __all__ = [
     "Trace",
     "TraceEvent",
     "available_backends",
+    "create_context",
     "errors",
     "import_onnx",
     "import_webnn",

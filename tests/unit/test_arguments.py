@@ -6,11 +6,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from webnn.errors import ValidationError
 from webnn.graph import arguments
+from webnn.graph.descriptor import MLOperandDescriptor
 
 
 @pytest.mark.parametrize("value", [0, 7, 2**32 - 1, np.int64(7), np.uint8(7), 7.0])
@@ -165,3 +167,24 @@ def test_a_value_that_cannot_be_printed_is_refused_too(value: Any) -> None:
     for take in (arguments.unsigned, arguments.unsigned_list, arguments.boolean, arguments.double):
         with pytest.raises(ValidationError, match=r"^x(\[0\])? must be .*, got <"):
             take("x", value)
+
+
+@pytest.mark.parametrize("value", ["float16", np.float16, np.dtype(np.float16), np.zeros(1, np.float16).dtype])
+def test_a_data_type_is_named_or_is_numpys(value: object) -> None:
+    assert arguments.data_type_named("data_type", value) == "float16"
+    assert MLOperandDescriptor(value, [2]) == MLOperandDescriptor("float16", [2])  # type: ignore[arg-type]
+
+
+def test_a_four_bit_data_type_may_be_that_of_ml_dtypes() -> None:
+    assert arguments.data_type_named("data_type", ml_dtypes.int4) == "int4"
+
+
+@pytest.mark.parametrize("value", [np.float64, np.dtype(">f4"), float, np.bool_, np.generic, None, 1, "f4"])
+def test_other_data_types_are_refused(value: object) -> None:
+    with pytest.raises(ValidationError, match=r"data_type must be one of 'float32', .*, got "):
+        arguments.data_type_named("data_type", value)
+
+
+def test_a_data_type_may_be_limited_to_some() -> None:
+    with pytest.raises(ValidationError, match="data_type must be one of 'int32', 'int64', got"):
+        arguments.data_type_named("data_type", np.float32, ("int32", "int64"))

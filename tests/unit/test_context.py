@@ -204,6 +204,25 @@ def test_whatever_holds_numbers_can_be_written(context: webnn.MLContext, data: A
     assert context.compute(graph, {"x": data})["y"].tolist() == [[1, 2], [3, 4]]
 
 
+@pytest.mark.parametrize("x", [np.array([3], np.float32), [3], b"\0\0\x40\x40"])
+def test_the_only_input_of_a_graph_need_not_be_named(context: webnn.MLContext, x: Any) -> None:
+    builder = context.create_graph_builder()
+    graph = builder.build({"y": builder.input("x", [1], "float32") * 2})
+    assert context.compute(graph, x)["y"] == context.run(graph, x).result()["y"] == 6
+    with pytest.raises(ValidationError, match=r"compute: input 'x': expected float32 \[1\], got float64 \[1\]"):
+        context.compute(graph, np.zeros(1))
+
+
+def test_one_of_several_inputs_must_be_named(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    a, b = (builder.input(name, [1], "float32") for name in "ab")
+    graph = builder.build({"y": a + b})
+    with pytest.raises(
+        ValidationError, match=r"run: inputs must be a mapping of names to arrays, got list; .* 'a', 'b'"
+    ):
+        context.run(graph, [1])
+
+
 class Speaker:
     """An array of another library: all that it has is DLPack."""
 

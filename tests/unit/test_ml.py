@@ -17,6 +17,11 @@ def test_without_any_wish_it_is_the_first_backend_there_is() -> None:
         assert context.backend == next(info.name for info in webnn.available_backends() if info.available)
 
 
+def test_a_context_needs_no_ml_object() -> None:
+    with webnn.create_context(backend="arrays") as context:
+        assert context.backend == "arrays"
+
+
 @pytest.mark.parametrize(
     "options",
     [

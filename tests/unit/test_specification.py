@@ -9,6 +9,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
+import numpy as np
 import pytest
 
 from tests.conformance.wpt import DATA, MISSING
@@ -22,7 +23,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.formats.onnx.operators import families as _families  # noqa: F401 (makes all composites known)
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.composites.composite import COMPOSITES
-from webnn.graph.dtypes import DataType, Number
+from webnn.graph.dtypes import DataTypeLike, Number
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.operand import MLOperand
@@ -37,7 +38,7 @@ BY_NAME: Final = {snake(name): name for name in IDL["methods"]}
 TYPES: Final[dict[str, Any]] = {
     "MLOperand": MLOperand,
     "MLNumber": Number,
-    "MLOperandDataType": DataType,
+    "MLOperandDataType": DataTypeLike,
     "USVString": str,
     "boolean": bool,
     "double": float,
@@ -50,8 +51,8 @@ TYPES: Final[dict[str, Any]] = {
 
 OTHER_TYPES: Final[dict[tuple[str, str], Any]] = {
     # The rest of the enum is refused by the limits of the output.
-    ("arg_min", "output_data_type"): Literal["int32", "int64"],
-    ("arg_max", "output_data_type"): Literal["int32", "int64"],
+    ("arg_min", "output_data_type"): Literal["int32", "int64"] | np.dtype[Any] | type[np.generic],
+    ("arg_max", "output_data_type"): Literal["int32", "int64"] | np.dtype[Any] | type[np.generic],
 }
 """Where a parameter's type is not its IDL type, with the reason."""
 

@@ -31,7 +31,29 @@ def test_it_says_what_it_is(context: webnn.MLContext) -> None:
     tensor = context.create_tensor([2, 3], "float16")
     assert (tensor.shape, tensor.data_type) == ((2, 3), "float16")
     assert (tensor.readable, tensor.writable, tensor.constant) == (False, False, False)
+    assert (tensor.dtype, tensor.nbytes) == (np.dtype(np.float16), 12)
     assert repr(tensor) == "<MLTensor float16 [2, 3]>"
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(6, dtype=np.int8).reshape(2, 3).T, np.float32(7), np.ones(LARGE, "uint64")]
+)
+def test_one_that_is_made_of_an_array_holds_a_copy(context: webnn.MLContext, array: Any) -> None:
+    given = np.array(array)
+    tensor = context.create_tensor(given, readable=True)
+    expected = given.copy()
+    given[...] = 9
+    np.testing.assert_array_equal(context.read_tensor(tensor).result(), expected, strict=True)
+
+
+def test_an_array_with_a_data_type_is_a_shape(context: webnn.MLContext) -> None:
+    shape: Any = np.array([2, 3])
+    assert context.create_tensor(shape, "int8").shape == (2, 3)
+
+
+def test_an_array_of_another_type_is_refused_with_the_cast(context: webnn.MLContext) -> None:
+    with pytest.raises(ValidationError, match=r"create_tensor: dtype 'float64' .*; convert the array with astype\(\)"):
+        context.create_tensor(np.zeros(3))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +182,17 @@ def test_a_pending_read_outlives_its_tensor_its_graph_and_its_context() -> None:
 def test_it_shows_nothing_of_the_timeline(context: webnn.MLContext) -> None:
     tensor = context.create_tensor([2], "float32")
     public = {name for name in dir(tensor) if not name.startswith("_")}
-    assert public == {"constant", "data_type", "descriptor", "destroy", "readable", "shape", "writable"}
+    assert public == {
+        "constant",
+        "data_type",
+        "descriptor",
+        "destroy",
+        "dtype",
+        "nbytes",
+        "readable",
+        "shape",
+        "writable",
+    }
 
 
 def test_a_forgotten_tensor_leaves_pending_reads_alone() -> None:

@@ -6,16 +6,20 @@ argument; the `operator` decorator puts the operator and its label in front.
 
 import math
 import operator as _operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, overload
 
+import numpy as np
+
 from webnn.errors import ValidationError
-from webnn.graph.dtypes import Number
+from webnn.graph.dtypes import DATA_TYPES, DataType, Number
 
 __all__ = [
     "axes_of",
     "axis_of",
     "boolean",
+    "data_type_named",
     "described",
     "double",
     "double_list",
@@ -132,6 +136,16 @@ def enum_value(name: str, value: object, allowed: Mapping[E, Any] | Sequence[E])
     if isinstance(value, str) and value in allowed:
         return value  # type: ignore[return-value]
     raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
+
+
+def data_type_named(name: str, value: object, allowed: Collection[DataType] = DATA_TYPES) -> DataType:
+    """One of the data types in `allowed`: by its name, or a dtype or scalar type of NumPy."""
+    if isinstance(value, type) and issubclass(value, np.generic):
+        with suppress(TypeError):  # an abstract type, such as np.floating
+            value = np.dtype(value)
+    if isinstance(value, np.dtype) and value.isnative:
+        value = value.name
+    return enum_value(name, value, tuple(allowed))
 
 
 def boolean(name: str, value: object) -> bool:

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, overload
 import numpy as np
 
 from webnn.errors import InvalidStateError, ValidationError
-from webnn.graph.arguments import enum_value, number, shown
+from webnn.graph.arguments import data_type_named, number, shown
 from webnn.graph.arrays import array_from, owner_of
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import DATA_TYPES, DataType, Number, cast_number, data_type_of
+from webnn.graph.dtypes import DATA_TYPES, DataTypeLike, Number, cast_number, data_type_of
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
-from webnn.graph.operand import MLOperand
+from webnn.graph.operand import MLOperand, Owner
 from webnn.graph.operators.activation import Activation
 from webnn.graph.operators.convolution import Convolution
 from webnn.graph.operators.elementwise import Elementwise
@@ -67,7 +67,7 @@ class GraphHost(Protocol[G_co]):
 def descriptor_from(value: object, data_type: object = None) -> MLOperandDescriptor:
     """A descriptor from a shape and a data type, from a descriptor, or from a mapping with the specification's keys."""
     if isinstance(value, MLOperandDescriptor):
-        if data_type is not None and data_type != value.data_type:
+        if data_type is not None and data_type_named("data_type", data_type) != value.data_type:
             raise ValidationError(
                 f"the descriptor is {value.data_type}, but the argument data_type is {shown(data_type)};"
                 " leave the argument out"
@@ -127,7 +127,7 @@ class MLGraphBuilder(
             raise ValidationError(f"MLGraphBuilder: context must be an MLContext, got {shown(context)}")
         context.check_not_lost()
         self._host: GraphHost[G_co] = context
-        self._owner = object()
+        self._owner = Owner(self)
         self._inputs: list[MLOperand] = []
         self._built = False
         self._copies: dict[tuple[int, np.dtype[Any], tuple[int, ...]], np.ndarray[Any, Any]] = {}
@@ -140,10 +140,10 @@ class MLGraphBuilder(
         self._host.check_not_lost()
 
     @overload
-    def input(self, name: str, shape: Sequence[int], data_type: DataType) -> MLOperand: ...
+    def input(self, name: str, shape: Sequence[int], data_type: DataTypeLike) -> MLOperand: ...
     @overload
     def input(self, name: str, shape: MLOperandDescriptor | Mapping[str, Any]) -> MLOperand: ...
-    def input(self, name: str, shape: object, data_type: DataType | None = None) -> MLOperand:
+    def input(self, name: str, shape: object, data_type: DataTypeLike | None = None) -> MLOperand:
         """An operand whose value is given at each run.
 
         Args:
@@ -172,7 +172,7 @@ class MLGraphBuilder(
         return operand
 
     @overload
-    def constant(self, value: DataType, number: Number, /) -> MLOperand: ...
+    def constant(self, value: DataTypeLike, number: Number, /) -> MLOperand: ...
     @overload
     def constant(self, value: MLOperandDescriptor | Mapping[str, Any], buffer: Any, /) -> MLOperand: ...
     @overload
@@ -217,10 +217,10 @@ class MLGraphBuilder(
     def _constant_value(self, value: Any, data: Any) -> np.ndarray[Any, Any]:
         if isinstance(value, np.ndarray) and data is None:  # the usual case first
             return array_from(value)
-        if isinstance(value, str):
-            data_type = enum_value("data type", value, DATA_TYPES)
+        if isinstance(value, str | type | np.dtype):
+            data_type = data_type_named("data type", value)
             if isinstance(data, str) or data is None:
-                raise ValidationError(f'constant("{value}", number): the value must be a number, got {shown(data)}')
+                raise ValidationError(f'constant("{data_type}", number): the value must be a number, got {shown(data)}')
             return np.array(cast_number(number("value", data), data_type), DATA_TYPES[data_type].dtype)
         constant_for: Callable[[object], np.ndarray[Any, Any]] | None = getattr(value, "_constant_for", None)
         if constant_for is not None:  # a tensor; its class belongs to a package above this one

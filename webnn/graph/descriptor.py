@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import ValidationError
-from webnn.graph.arguments import enum_value, unsigned_list
-from webnn.graph.dtypes import DATA_TYPES, DataType
+from webnn.graph.arguments import data_type_named, unsigned_list
+from webnn.graph.dtypes import DATA_TYPES, DataType, DataTypeLike
 from webnn.graph.frozen import setters
 
 __all__ = [
@@ -38,6 +38,8 @@ MAX_TENSOR_COUNT: Final = 8192
 class MLOperandDescriptor:
     """A data type and a shape, immutable and valid: `MLOperandDescriptor("float32", [2, 3])`.
 
+    The data type may also be given as NumPy has it: `np.float32`, or the `dtype` of an array.
+
     Raises:
         ValidationError: an unknown data type; a dimension that is not 1 to 2**31 - 1; more than 8 dimensions; more
             than 2**31 - 1 elements or bytes.
@@ -51,10 +53,11 @@ class MLOperandDescriptor:
     key: tuple[DataType, tuple[int, ...]]
     """Equal for equal descriptors, and fast to hash."""
 
-    def __init__(self, data_type: DataType, shape: Sequence[int]) -> None:
+    def __init__(self, data_type: DataTypeLike, shape: Sequence[int]) -> None:
         row = DATA_TYPES.get(data_type) if type(data_type) is str else None
         if row is None:
-            row = DATA_TYPES[enum_value("data type", data_type, DATA_TYPES)]
+            data_type = data_type_named("data type", data_type)
+            row = DATA_TYPES[data_type]
         sizes = unsigned_list("shape", shape)
         count = math.prod(sizes)
         if len(sizes) > MAX_RANK or not 1 <= count <= MAX_DIMENSION:  # if the count is in range, so is each dimension

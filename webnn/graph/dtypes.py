@@ -20,6 +20,7 @@ __all__ = [
     "INDICES",
     "SIGNED",
     "DataType",
+    "DataTypeLike",
     "Number",
     "cast_number",
     "data_type_of",
@@ -32,6 +33,9 @@ DataType: TypeAlias = Literal[
     "float32", "float16", "int32", "uint32", "int64", "uint64", "int8", "uint8", "int4", "uint4"
 ]
 """The specification's eight data types, plus the 4-bit integers of quantized constants."""
+
+DataTypeLike: TypeAlias = DataType | np.dtype[Any] | type[np.generic]
+"""A data type by its name, or as NumPy has it: `"float32"`, `np.float32`, `array.dtype`, `ml_dtypes.int4`."""
 
 Number: TypeAlias = int | float
 """`MLNumber`: a Python int keeps its precision where a 64-bit type needs it."""

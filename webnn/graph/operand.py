@@ -5,28 +5,53 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperand
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
+from webnn.errors import InvalidStateError
+from webnn.graph.arithmetic import Arithmetic
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.graph.frozen import setters
 from webnn.graph.unpicklable import Unpicklable
 
 if TYPE_CHECKING:
+    from webnn.graph.builder import MLGraphBuilder
     from webnn.graph.ir import Node
 
-__all__ = ["MLOperand"]
+__all__ = ["MLOperand", "Owner"]
+
+
+class Owner:
+    """The token of a builder in its operands. It does not keep the builder alive."""
+
+    __slots__ = ("builder",)
+
+    def __init__(self, builder: MLGraphBuilder[Any]) -> None:
+        self.builder = weakref.ref(builder)
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
-class MLOperand(Unpicklable):
+class MLOperand(Arithmetic, Unpicklable):
     """A value of a graph: an input, a constant, or the result of an operator.
 
     The methods of `MLGraphBuilder` make operands. An operand holds no data and never changes. To see values, run the
     graph and read its outputs.
+
+    Python's operators call these methods: `x * 2 + b`, `2 ** x`, `x @ w`, `-x`, `abs(x)` and `x[0, 1:-1, ::2]`. The
+    other side may be an operand, a number, which becomes a constant of the operand's data type, or an array.
+    Comparisons are methods only, such as `builder.lesser(a, b)`.
+
+    >>> import webnn
+    >>> with webnn.ML().create_context() as context:
+    ...     builder = webnn.MLGraphBuilder(context)
+    ...     x = builder.input("x", [3], "float32")
+    ...     graph = builder.build({"y": (x * 2 + 1)[::-1]})
+    ...     context.compute(graph, {"x": [1, 2, 3]})["y"].tolist()
+    [7.0, 5.0, 3.0]
 
     An operand belongs to the builder that made it. It keeps a token instead of the builder itself, so that the
     builder can be freed while the graph lives.
@@ -75,6 +100,17 @@ class MLOperand(Unpicklable):
     def rank(self) -> int:
         """The number of dimensions."""
         return len(self.descriptor.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of each element."""
+        return self.descriptor.dtype
+
+    def _its_builder(self) -> MLGraphBuilder[Any]:
+        builder = self.owner.builder() if isinstance(self.owner, Owner) else None
+        if builder is None:
+            raise InvalidStateError(f"the builder of {self!r} is gone: keep it until the graph is built")
+        return builder
 
     def __repr__(self) -> str:
         if self.name is not None:

@@ -16,7 +16,7 @@ from webnn.graph.arguments import boolean, number, printable, shown
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import DataType, data_type_of
+from webnn.graph.dtypes import DataTypeLike, data_type_of
 from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
@@ -35,24 +35,26 @@ __all__ = [
 
 
 def tensor_arguments(
-    shape: Sequence[int] | MLOperandDescriptor | Mapping[str, Any],
-    data_type: DataType | None,
-    readable: bool,
-    writable: bool,
-) -> tuple[MLOperandDescriptor, bool, bool]:
-    """The arguments of `create_tensor` as a descriptor, `readable` and `writable`."""
+    shape: Any, data_type: DataTypeLike | None, readable: bool, writable: bool
+) -> tuple[MLOperandDescriptor, np.ndarray[Any, Any] | None, bool, bool]:
+    """The arguments of `create_tensor` as a descriptor, the elements if they are given, `readable` and `writable`."""
+    array: np.ndarray[Any, Any] | None = None
     try:
         if isinstance(shape, Mapping):  # the specification's form: everything in one dictionary
             shape = dict(shape)
             readable, writable = shape.pop("readable", readable), shape.pop("writable", writable)
-        descriptor = descriptor_from(shape, data_type)
+        if data_type is None and (hasattr(shape, "__array__") or hasattr(shape, "__dlpack__")):
+            array = array_from(shape)
+            descriptor = MLOperandDescriptor(array.dtype, array.shape)
+        else:
+            descriptor = descriptor_from(shape, data_type)
         if descriptor.data_type in ("int4", "uint4"):
             raise ValidationError(f"{descriptor.data_type} is for constants only")
         boolean("readable", readable)
         boolean("writable", writable)
     except ValidationError as error:
         raise ValidationError(f"create_tensor: {error}") from None
-    return descriptor, readable, writable
+    return descriptor, array, readable, writable
 
 
 def constant_arguments(args: Sequence[Any]) -> tuple[MLOperandDescriptor, np.ndarray[Any, Any]]:
@@ -94,7 +96,12 @@ def feeds(
     check_graph(device, call, graph)
     try:
         if not isinstance(inputs, Mapping):
-            raise ValidationError(f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}")
+            if len(graph._input_shelves) != 1:
+                names = ", ".join(repr(printable(name)) for name in graph.inputs) or "none"
+                raise ValidationError(
+                    f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}; the graph has {names}"
+                )
+            inputs = {graph._input_shelves[0][0]: inputs}  # the graph has one input, which need not be named
         if len(inputs) != len(graph._feeds) or any(name not in inputs for name, _ in graph._input_shelves):
             raise ValidationError(_wrong_names("input", graph.inputs, inputs))
         for name, shelf in graph._input_shelves:

@@ -18,7 +18,7 @@ from webnn.forking import import_lock
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import DataType
+from webnn.graph.dtypes import DataTypeLike
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.graph.unpicklable import Unpicklable
@@ -204,10 +204,22 @@ class MLContext(Streaming, Unpicklable):
         """A builder for one graph of this context, the same as `webnn.MLGraphBuilder(context)`."""
         return MLGraphBuilder(self)
 
+    @overload
+    def create_tensor(
+        self, shape: Sequence[int], data_type: DataTypeLike, *, readable: bool = False, writable: bool = False
+    ) -> MLTensor: ...
+    @overload
     def create_tensor(
         self,
-        shape: Sequence[int] | MLOperandDescriptor | Mapping[str, Any],
-        data_type: DataType | None = None,
+        shape: MLOperandDescriptor | Mapping[str, Any] | np.ndarray[Any, Any],
+        *,
+        readable: bool = False,
+        writable: bool = False,
+    ) -> MLTensor: ...
+    def create_tensor(
+        self,
+        shape: Any,
+        data_type: DataTypeLike | None = None,
         *,
         readable: bool = False,
         writable: bool = False,
@@ -215,7 +227,8 @@ class MLContext(Streaming, Unpicklable):
         """A tensor on this context's device. It reads as zeros until it is written.
 
         Args:
-            shape: the dimensions, each at least 1; or a whole descriptor, without `data_type`.
+            shape: the dimensions, each at least 1; or a whole descriptor, without `data_type`; or an array, without
+                `data_type`, for a tensor of its type and shape that holds a copy of its elements.
             data_type: the type of each element.
             readable: allow `read_tensor`.
             writable: allow `write_tensor`.
@@ -228,18 +241,21 @@ class MLContext(Streaming, Unpicklable):
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createtensor
         """
         self.check_not_lost()
-        descriptor, readable, writable = checks.tensor_arguments(shape, data_type, readable, writable)
+        descriptor, array, readable, writable = checks.tensor_arguments(shape, data_type, readable, writable)
         if self._timeline.pool.budget is not None:
             self._timeline.tidy()
             self._timeline.pool.check(self._timeline.pool.shelf(descriptor).size)
-        return self._registered(descriptor, readable=readable, writable=writable, constant=False)
+        tensor = self._registered(descriptor, readable=readable, writable=writable, constant=False)
+        if array is not None:
+            self._timeline.write(tensor._name, array)
+        return tensor
 
     @overload
     def create_constant_tensor(self, data: Any, /) -> MLTensor: ...
     @overload
     def create_constant_tensor(self, descriptor: MLOperandDescriptor | Mapping[str, Any], data: Any, /) -> MLTensor: ...
     @overload
-    def create_constant_tensor(self, shape: Sequence[int], data_type: DataType, data: Any, /) -> MLTensor: ...
+    def create_constant_tensor(self, shape: Sequence[int], data_type: DataTypeLike, data: Any, /) -> MLTensor: ...
     def create_constant_tensor(self, *args: Any) -> MLTensor:
         """A tensor for `MLGraphBuilder.constant`. Its bytes are copied at the call and never change.
 
@@ -458,7 +474,7 @@ class MLContext(Streaming, Unpicklable):
             )
 
     def run(
-        self, graph: MLGraph, inputs: Mapping[str, Any], *, timeout: float | None = None
+        self, graph: MLGraph, inputs: Mapping[str, Any] | Any, *, timeout: float | None = None
     ) -> Promise[dict[str, np.ndarray[Any, Any]]]:
         """Run `graph` on arrays, without tensors: `outputs = await context.run(graph, {"x": frame})`.
 
@@ -468,6 +484,7 @@ class MLContext(Streaming, Unpicklable):
         Args:
             graph: a graph of this context.
             inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
+                For a graph of one input, its data alone is enough: `context.run(graph, frame)`.
             timeout: seconds after which the promise is rejected with `TimeoutError`; None for no limit. A run that has
                 begun goes on, and its result is thrown away.
 
@@ -486,7 +503,7 @@ class MLContext(Streaming, Unpicklable):
             return batcher.run(given, timeout=seconds)
         return self._timeline.run(graph._work, given, graph._output_shelves, timeout=seconds)
 
-    def compute(self, graph: MLGraph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    def compute(self, graph: MLGraph, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.
 
         If nothing else is queued, the graph runs on the calling thread.

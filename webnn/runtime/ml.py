@@ -6,6 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-ml
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
 from webnn.backends.processors import usable_cores
@@ -16,7 +17,7 @@ from webnn.runtime.cache_options import disk_cache
 from webnn.runtime.checks import seconds
 from webnn.runtime.context import MLContext
 
-__all__ = ["ML"]
+__all__ = ["ML", "create_context"]
 
 
 class ML:
@@ -118,3 +119,7 @@ class ML:
             max_batch=max_batch,
             max_delay=delay,
         )
+
+
+create_context: Final = ML().create_context
+"""The same as `ML().create_context`, for programs that need no object like the browser's `navigator.ml`."""

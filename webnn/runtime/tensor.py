@@ -89,6 +89,16 @@ class MLTensor(Unpicklable):
         return self.descriptor.data_type
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of each element."""
+        return self.descriptor.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The size in bytes of all elements, as packed as `descriptor.byte_length` has it."""
+        return self.descriptor.byte_length
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The dimensions; empty for a scalar."""
         return self.descriptor.shape

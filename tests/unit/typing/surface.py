@@ -79,13 +79,16 @@ def tensors(context: MLContext, descriptor: MLOperandDescriptor) -> None:
     assert_type(tensor, MLTensor)
     assert_type(tensor.shape, tuple[int, ...])
     assert_type(context.create_tensor(descriptor), MLTensor)
+    assert_type(context.create_tensor(np.zeros(3, np.float32)), MLTensor)
+    assert_type(context.create_tensor([2], np.float32), MLTensor)
+    assert_type(tensor.dtype, np.dtype[Any])
     assert_type(context.create_tensor({"dataType": "int8", "shape": [1]}), MLTensor)
     assert_type(context.create_constant_tensor(np.zeros(3)), MLTensor)
     assert_type(context.create_constant_tensor([2], "int8", b"\0\0"), MLTensor)
     assert_type(context.read_tensor(tensor), Promise[Array])
     assert_type(context.read_tensor(tensor, bytearray(24)), Promise[bytearray])
     assert_type(context.read_tensor(tensor, out=memoryview(bytearray(24))).result(), memoryview)
-    context.create_tensor([2], "float64")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    context.create_tensor([2], "float64")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
     context.read_tensor([1, 2])  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
 
 
@@ -95,6 +98,7 @@ def graphs(context: MLContext) -> None:
     assert_type(MLGraphBuilder(context), MLGraphBuilder[MLGraph])
     x = builder.input("x", [2, 3], "float32")
     assert_type(x, MLOperand)
+    assert_type(2 * x[0, ..., 1:] ** 2 - np.ones(3, np.float32) @ x, MLOperand)
     assert_type(builder.constant("float32", 0.5), MLOperand)
     assert_type(builder.constant(np.zeros(3, np.float32)), MLOperand)
     assert_type(builder.gemm(x, x, c=x, alpha=2, a_transpose=True, label="here"), MLOperand)

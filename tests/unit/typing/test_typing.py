@@ -21,7 +21,7 @@ from webnn import MLContext, MLGraph, Promise
 def use(context: MLContext, promise: Promise[int]) -> None:
     assert_type(promise.result(), str)
     assert_type(context.create_tensor([2], "float32"), MLGraph)
-    context.create_tensor([2], "float64")
+    context.write_tensor([2], "float64")
     context.memory_info()  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 """
 """Four lines that are wrong, so that a checker that sees nothing is seen."""

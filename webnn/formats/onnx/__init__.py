@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from webnn.forking import import_lock
 from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
-from webnn.graph.dtypes import DataType
+from webnn.graph.dtypes import DataTypeLike
 from webnn.graph.operand import MLOperand
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
@@ -33,7 +33,7 @@ def load_onnx(
     context: MLContext | None = None,
     *,
     shapes: Mapping[str, int | Sequence[int]] | None = None,
-    dtypes: Mapping[str, DataType] | None = None,
+    dtypes: Mapping[str, DataTypeLike] | None = None,
     constants: Mapping[str, Any] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> MLGraph:
@@ -79,7 +79,7 @@ def import_onnx(
     builder: MLGraphBuilder[Any],
     *,
     shapes: Mapping[str, int | Sequence[int]] | None = None,
-    dtypes: Mapping[str, DataType] | None = None,
+    dtypes: Mapping[str, DataTypeLike] | None = None,
     constants: Mapping[str, Any] | None = None,
     inputs: Mapping[str, MLOperand] | None = None,
     outputs: Sequence[str] | None = None,

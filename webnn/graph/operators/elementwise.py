@@ -5,10 +5,10 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-binary, #api-mlgraphbuilde
 
 from typing import Final
 
-from webnn.graph.arguments import enum_value
+from webnn.graph.arguments import data_type_named
 from webnn.graph.broadcasting import broadcast
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType
+from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataTypeLike
 from webnn.graph.limits import Limits
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import Operators, operator
@@ -447,7 +447,7 @@ class Elementwise(Operators):
         return self._unary("tan", input, label)
 
     @operator(input=_CAST, output=_CAST)
-    def cast(self, input: MLOperand, data_type: DataType, *, label: str = "") -> MLOperand:
+    def cast(self, input: MLOperand, data_type: DataTypeLike, *, label: str = "") -> MLOperand:
         """Each element of `input` as another data type.
 
         - To a float: the nearest value, or infinity if it is out of range.
@@ -467,6 +467,6 @@ class Elementwise(Operators):
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-cast
         """
-        data_type = enum_value("data_type", data_type, ALL)
-        descriptor = MLOperandDescriptor(data_type, input.shape)
-        return self._add("cast", {"input": input}, descriptor, label=label, data_type=data_type)
+        target = data_type_named("data_type", data_type, ALL)
+        descriptor = MLOperandDescriptor(target, input.shape)
+        return self._add("cast", {"input": input}, descriptor, label=label, data_type=target)

@@ -5,11 +5,13 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder-reduce, #api-mlgraphbuilde
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from webnn.graph.arguments import axes_of, axis_of, boolean, enum_value
+import numpy as np
+
+from webnn.graph.arguments import axes_of, axis_of, boolean, data_type_named
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import ALL, FLOATS, DataType
+from webnn.graph.dtypes import ALL, FLOATS, DataType, DataTypeLike
 from webnn.graph.limits import Limits, N
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import Operators, operator
@@ -23,12 +25,12 @@ class Reduction(Operators):
     """Reductions, and the cumulative sum."""
 
     def _arg(
-        self, op: str, input: MLOperand, axis: int, *, keep_dimensions: bool, output_data_type: str, label: str
+        self, op: str, input: MLOperand, axis: int, *, keep_dimensions: bool, output_data_type: DataTypeLike, label: str
     ) -> MLOperand:
         axis = axis_of("axis", axis, input.shape)
         keep = boolean("keep_dimensions", keep_dimensions)
         # Every valid dimension fits into int32, so no index is too large for the output.
-        data_type: DataType = enum_value("output_data_type", output_data_type, ("int32", "int64"))
+        data_type = data_type_named("output_data_type", output_data_type, ("int32", "int64"))
         descriptor = MLOperandDescriptor(data_type, _reduced(input.shape, (axis,), keep))
         return self._add(
             op,
@@ -47,7 +49,7 @@ class Reduction(Operators):
         axis: int,
         *,
         keep_dimensions: bool = False,
-        output_data_type: Literal["int32", "int64"] = "int32",
+        output_data_type: Literal["int32", "int64"] | np.dtype[Any] | type[np.generic] = "int32",
         label: str = "",
     ) -> MLOperand:
         """The index of the smallest value along `axis`.
@@ -84,7 +86,7 @@ class Reduction(Operators):
         axis: int,
         *,
         keep_dimensions: bool = False,
-        output_data_type: Literal["int32", "int64"] = "int32",
+        output_data_type: Literal["int32", "int64"] | np.dtype[Any] | type[np.generic] = "int32",
         label: str = "",
     ) -> MLOperand:
         """The index of the largest value along `axis`.

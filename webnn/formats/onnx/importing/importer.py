@@ -40,9 +40,9 @@ from webnn.formats.onnx.importing.problems import (
 )
 from webnn.formats.onnx.importing.standard_functions import has_standard_function, standard_function
 from webnn.formats.onnx.importing.values import ABSENT, Value, as_value
-from webnn.graph.arguments import enum_value
+from webnn.graph.arguments import data_type_named
 from webnn.graph.builder import MLGraphBuilder
-from webnn.graph.dtypes import ALL, DataType
+from webnn.graph.dtypes import ALL, DataTypeLike
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import default_label
 
@@ -82,7 +82,7 @@ class Importer:
         builder: MLGraphBuilder[Any],
         *,
         shapes: Mapping[str, int | Sequence[int]],
-        dtypes: Mapping[str, DataType],
+        dtypes: Mapping[str, DataTypeLike],
         constants: Mapping[str, Any],
         inputs: Mapping[str, MLOperand],
     ) -> None:
@@ -164,7 +164,7 @@ class Importer:
         try:
             operand = self.operand_of(value)
             if name in self._dtypes:
-                wanted = enum_value(f"dtypes[{name!r}]", self._dtypes[name], ALL)
+                wanted = data_type_named(f"dtypes[{name!r}]", self._dtypes[name], ALL)
                 if name not in self._inputs.names and wanted != operand.data_type:
                     operand = self.builder.cast(operand, wanted)
             if operand.node is None or operand.data_type in ("int4", "uint4"):

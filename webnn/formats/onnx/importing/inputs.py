@@ -17,8 +17,8 @@ from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem
 from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
-from webnn.graph.arguments import enum_value, shown, unsigned, unsigned_list
-from webnn.graph.dtypes import ALL, DataType
+from webnn.graph.arguments import data_type_named, shown, unsigned, unsigned_list
+from webnn.graph.dtypes import ALL, DataType, DataTypeLike
 from webnn.graph.operand import MLOperand
 
 __all__ = ["Inputs", "warn_of_wrong_declaration"]
@@ -33,7 +33,7 @@ class Inputs:
         importer: Importing,
         *,
         shapes: Mapping[str, int | Sequence[int]],
-        dtypes: Mapping[str, DataType],
+        dtypes: Mapping[str, DataTypeLike],
         constants: Mapping[str, Any],
         operands: Mapping[str, MLOperand],
         defaults: Set[str],
@@ -163,7 +163,7 @@ class Inputs:
                 f"give its value as constants={{{name!r}: ...}}, or make it an initializer of the model",
             )
             raise OnnxNotSupportedError([problem])
-        wanted = enum_value(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
+        wanted = data_type_named(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
         operand = self._builder.input(name, shape, wanted)
         return self._value_of(info, operand if wanted == held_type else self._builder.cast(operand, held_type))
 
