@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-SHARED: Final = ("__init__", "__main__", "measure", "models", "plot", "report")
+SHARED: Final = ("__init__", "__main__", "measure", "models", "package_sizes", "plot", "report")
 """Modules here that are no benchmarks."""
 
 
