@@ -14,6 +14,7 @@ from webnn.backends.onnx import (
     recurrent,
     reduction,
     resampling,
+    trees,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "recurrent",
     "reduction",
     "resampling",
+    "trees",
 ]

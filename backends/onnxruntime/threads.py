@@ -31,6 +31,8 @@ def _node_work(node: Node) -> int:
             return results + steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
         case "multi_head_attention":
             depth = 2 * node["key"].shape[1]
+        case "tree_ensemble":
+            return node["input"].shape[0] * node["roots"].shape[0] * int(node.attributes["depth"])
         case _:
             depth = 1
     return results * depth

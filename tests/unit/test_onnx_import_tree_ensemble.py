@@ -11,8 +11,10 @@ from onnx import helper, numpy_helper
 from tests.direct import direct_builder
 from tests.onnx_nodes import Array, by_onnxruntime, computed, node_model
 from webnn.backends.base import Backend
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
+from webnn.graph.batching import why_not_separable
 
 ML = "ai.onnx.ml"
 REGRESSOR, CLASSIFIER = "TreeEnsembleRegressor", "TreeEnsembleClassifier"
@@ -74,9 +76,11 @@ def rows(missing: bool = False) -> Array:
 def check(backend: Backend, op_type: str, x: Array, **attributes: Any) -> None:
     outputs = (True, True) if op_type == CLASSIFIER else (True,)
     model, feeds = node_model(op_type, [x], outputs=outputs, domain=ML, **attributes)
-    for result, wanted in zip(computed(model, feeds, backend), by_onnxruntime(model, feeds), strict=True):
-        assert result.shape == wanted.shape
-        np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
+    expected = by_onnxruntime(model, feeds)
+    for composites in ((), backend.composites):
+        for result, wanted in zip(computed(model, feeds, backend, composites), expected, strict=True):
+            assert result.shape == wanted.shape
+            np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -150,8 +154,33 @@ def test_trees_whose_leaves_are_numbered_by_themselves(backend: Backend, mode: i
     info = helper.make_tensor_value_info("x", 11, x.shape)
     graph = helper.make_graph([node], "g", [info], [helper.make_tensor_value_info("y", 11, [len(x), 1])])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid(ML, 5)], ir_version=10)
-    result = computed(model, {"x": x.astype(np.float32)}, backend)[0]
-    np.testing.assert_array_equal(result, by_onnxruntime(model, {"x": x})[0])
+    for composites in ((), backend.composites):
+        result = computed(model, {"x": x.astype(np.float32)}, backend, composites)[0]
+        np.testing.assert_array_equal(result, by_onnxruntime(model, {"x": x})[0])
+
+
+def test_trees_are_one_node_where_the_backend_follows_them() -> None:
+    attributes = trees("target", [[0]] * 4, MODES[:1])
+    model, _ = node_model(REGRESSOR, [rows()], domain=ML, **attributes)
+    for composites, ops in ((OnnxRuntimeBackend().composites, {"tree_ensemble"}), ((), {"gather_elements", "matmul"})):
+        builder = direct_builder(composites=composites)
+        graph = builder.build(import_onnx(model, builder))
+        assert ops <= {node.op for node in graph.nodes}
+        assert bool(composites) == (len(graph.nodes) == 1)
+        assert why_not_separable(graph) is None
+
+
+def test_trees_in_any_order_of_their_nodes_have_their_own_roots(backend: Backend) -> None:
+    attributes = trees("target", [[0], [0, 1], [1]], MODES, seed=3)
+    order = np.random.default_rng(0).permutation(len(attributes["nodes_treeids"]))
+    first = {tree: attributes["nodes_treeids"].index(tree) for tree in range(3)}
+    order = np.array([*first.values(), *(i for i in order if i not in first.values())])  # runtimes begin with a root
+    mixed = {name: [values[i] for i in order] if "nodes" in name else values for name, values in attributes.items()}
+    attributes["n_targets"] = mixed["n_targets"] = 2
+    models = [node_model(REGRESSOR, [rows()], domain=ML, **each) for each in (mixed, attributes)]
+    (given, feeds), (ordered, _) = models
+    result = computed(given, feeds, backend, backend.composites)[0]
+    np.testing.assert_allclose(result, by_onnxruntime(ordered, feeds)[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

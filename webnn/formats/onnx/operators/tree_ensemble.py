@@ -1,4 +1,4 @@
-"""Tree ensembles: all rows descend all trees at once, one comparison per step."""
+"""Tree ensembles: a composite where trees share no nodes and the weights of their leaves are summed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
-from webnn.formats.onnx.patterns.tree_tables import (
-    EQUAL,
-    LESS,
-    TreeEnsemble,
-    read_ensemble,
-    read_regressor_or_classifier,
-)
+from webnn.formats.onnx.patterns.tree_tables import TreeEnsemble, read_ensemble, read_regressor_or_classifier
+from webnn.graph.composites.tree_ensemble import reached_leaves, summed_leaves
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -108,47 +103,21 @@ def _with_base(node: OnnxNode, scores: MLOperand, targets: int) -> MLOperand:
 
 def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOperand:
     """The aggregated leaves of all trees, `[rows, targets]`."""
-    b = node.builder
-    trees, targets = len(ensemble.roots), ensemble.leaf_weights.shape[1]
-    leaves = _leaves(node, feature_rows(node), ensemble)
-    if function in {"MIN", "MAX"}:
-        none = math.inf if function == "MIN" else -math.inf
-        votes = b.gather(node.constant(np.where(ensemble.has_weight, ensemble.leaf_weights, np.float32(none))), leaves)
-        result = (b.reduce_min if function == "MIN" else b.reduce_max)(votes, axes=[1])
-        return b.where(b.equal(result, node.scalar(result, none)), node.scalar(result, 0), result)
-    if function not in {"SUM", "AVERAGE"}:
-        raise DataError(f"aggregate_function must be SUM, AVERAGE, MIN or MAX, got {function!r}")
-    said = np.zeros((trees, targets), np.bool_)
-    if ensemble.trees is not None:
-        reached = ensemble.trees >= 0
-        np.logical_or.at(said, ensemble.trees[reached], ensemble.has_weight[reached])
-    if ensemble.trees is not None and (said.sum(1) <= 1).all():  # each tree has one target, as in boosting
-        votes = b.gather(node.constant(ensemble.leaf_weights.sum(1)), leaves)
-        result = b.matmul(votes, node.constant(said.astype(np.float32)))
-    else:
-        result = b.reduce_sum(b.gather(node.constant(ensemble.leaf_weights), leaves), axes=[1])
-    return result if function == "SUM" else b.div(result, node.scalar(result, trees))
-
-
-def _leaves(node: OnnxNode, x: MLOperand, ensemble: TreeEnsemble) -> MLOperand:
-    """The leaf that each row reaches in each tree, `[rows, trees]`."""
-    b = node.builder
+    b, x, tables, depth = node.builder, feature_rows(node), ensemble.tables, ensemble.depth
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")
-    integers = [ensemble.features, ensemble.if_true, ensemble.if_false]
-    features, if_true, if_false = (node.constant(table.astype(np.int32)) for table in integers)
-    splits = node.constant(ensemble.splits)
-    equal, missing = ensemble.modes == EQUAL, ensemble.missing
-    flags = [node.constant(table.astype(np.uint8)) if table.any() else None for table in (equal, missing)]
-    less = b.lesser if (ensemble.modes == LESS).any() else b.lesser_or_equal
-    places: MLOperand = b.expand(node.constant(ensemble.roots.astype(np.int32)), [x.shape[0], len(ensemble.roots)])
-    for _ in range(ensemble.depth):
-        value = b.gather_elements(x, b.gather(features, places), axis=1)
-        split = b.gather(splits, places)
-        goes = b.equal(value, split) if equal.all() else less(value, split)
-        if flags[0] is not None and not equal.all():
-            goes = b.where(b.gather(flags[0], places), b.equal(value, split), goes)
-        if flags[1] is not None:
-            goes = b.logical_or(goes, b.logical_and(b.is_nan(value), b.gather(flags[1], places)))
-        places = b.where(goes, b.gather(if_true, places), b.gather(if_false, places))
-    return places
+    if function in {"SUM", "AVERAGE"} and ensemble.trees is not None:
+        result = summed_leaves(b, x, {**tables, "trees": ensemble.trees, "weights": ensemble.leaf_weights}, depth=depth)
+    else:
+        leaves = reached_leaves(b, x, {name: node.constant(table) for name, table in tables.items()}, depth=depth)
+        if function in {"MIN", "MAX"}:
+            none = math.inf if function == "MIN" else -math.inf
+            votes = b.gather(
+                node.constant(np.where(ensemble.has_weight, ensemble.leaf_weights, np.float32(none))), leaves
+            )
+            result = (b.reduce_min if function == "MIN" else b.reduce_max)(votes, axes=[1])
+            return b.where(b.equal(result, node.scalar(result, none)), node.scalar(result, 0), result)
+        if function not in {"SUM", "AVERAGE"}:
+            raise DataError(f"aggregate_function must be SUM, AVERAGE, MIN or MAX, got {function!r}")
+        result = b.reduce_sum(b.gather(node.constant(ensemble.leaf_weights), leaves), axes=[1])
+    return result if function == "SUM" else b.div(result, node.scalar(result, len(ensemble.roots)))

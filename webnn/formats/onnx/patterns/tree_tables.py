@@ -11,7 +11,7 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 
-__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
+__all__ = ["TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -55,6 +55,19 @@ class TreeEnsemble:
     """Whether a leaf has a weight for a target, `[nodes, targets]`."""
     trees: Array | None
     """The tree of each node, -1 for nodes of no tree; None if trees share nodes."""
+
+    @property
+    def tables(self) -> dict[str, Array]:
+        """The tables that say which leaf a row reaches, as `webnn.graph.composites.tree_ensemble` takes them."""
+        return {
+            "features": self.features.astype(np.int32),
+            "splits": self.splits,
+            "modes": self.modes.astype(np.uint8),
+            "missing": self.missing.astype(np.uint8),
+            "if_true": self.if_true.astype(np.int32),
+            "if_false": self.if_false.astype(np.int32),
+            "roots": self.roots.astype(np.int32),
+        }
 
 
 def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:

@@ -1,0 +1,61 @@
+"""Tree ensembles, as ONNX's operators of classical machine learning have them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.model import Model
+from webnn.graph.composites.tree_ensemble import EQUAL, LESS, LESS_OR_EQUAL, TABLES
+from webnn.graph.ir import Node
+
+__all__: list[str] = []
+
+_MODES: Final = {LESS_OR_EQUAL: "BRANCH_LEQ", LESS: "BRANCH_LT", EQUAL: "BRANCH_EQ"}
+
+
+@lowerings.lowers("tree_ensemble")
+def tree_ensemble(node: Node, model: Model) -> None:
+    """One TreeEnsembleRegressor. Runtimes take the first node of a tree for its root, and number nodes within trees."""
+    tables = {name: _table(node, name) for name in TABLES}
+    trees, roots = tables["trees"], tables["roots"]
+    is_root = np.zeros(len(trees), np.bool_)
+    is_root[roots] = True
+    order = np.lexsort((np.arange(len(trees)), ~is_root, trees))
+    order = order[trees[order] >= 0]
+    first = np.searchsorted(trees[order], np.arange(len(roots)))
+    number = np.zeros(len(trees), np.int64)
+    number[order] = np.arange(len(order)) - first[trees[order]]
+    is_leaf = tables["if_true"] == np.arange(len(trees))
+    weights = tables["weights"]
+    voters, targets = np.nonzero(weights * (is_leaf & (trees >= 0))[:, None])
+    silent = np.flatnonzero(is_leaf & (trees >= 0) & ~(weights != 0).any(1))  # each leaf needs a weight
+    voters, targets = np.concatenate([voters, silent]), np.concatenate([targets, np.zeros_like(silent)])
+    modes = ["LEAF" if leaf else _MODES[mode] for mode, leaf in zip(tables["modes"].tolist(), is_leaf, strict=True)]
+    model.emit(
+        "TreeEnsembleRegressor",
+        [model[node["input"]]],
+        to=node.output,
+        domain="ai.onnx.ml",
+        n_targets=weights.shape[1],
+        nodes_treeids=trees[order].tolist(),
+        nodes_nodeids=number[order].tolist(),
+        nodes_featureids=tables["features"][order].tolist(),
+        nodes_values=tables["splits"][order].tolist(),
+        nodes_modes=[modes[i] for i in order],
+        nodes_missing_value_tracks_true=tables["missing"][order].tolist(),
+        nodes_truenodeids=np.where(is_leaf, 0, number[tables["if_true"]])[order].tolist(),
+        nodes_falsenodeids=np.where(is_leaf, 0, number[tables["if_false"]])[order].tolist(),
+        target_treeids=trees[voters].tolist(),
+        target_nodeids=number[voters].tolist(),
+        target_ids=targets.tolist(),
+        target_weights=weights[voters, targets].tolist(),
+    )
+
+
+def _table(node: Node, name: str) -> np.ndarray[Any, Any]:
+    table = node[name].constant
+    assert table is not None
+    return table
