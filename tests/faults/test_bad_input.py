@@ -318,7 +318,7 @@ def test_run(world: World, call: Any, error: Any, message: str) -> None:
 @cases(
     ("no type", lambda w: w.create([2]), ValidationError, "data type must be one of .*, got None"),
     ("unknown type", lambda w: w.create([2], "float64"), ValidationError, "data type .*, got 'float64'"),
-    ("numpy type", lambda w: w.create([2], np.float32), ValidationError, "data type must be one of"),
+    ("numpy type", lambda w: w.create([2], np.float64), ValidationError, "data type .*, got 'float64'"),
     ("four bits", lambda w: w.create([2], "int4"), ValidationError, "int4 is for constants only"),
     ("zero", lambda w: w.create([2, 0], "int8"), ValidationError, r"shape \[2, 0\]: dimension 0 is out of range"),
     ("negative", lambda w: w.create([-1], "int8"), ValidationError, r"shape\[0\] must be .*, got -1"),
