@@ -292,8 +292,14 @@ def trace_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "trace.html"
 
 
+def open_trace(browser: Browser, page: Path) -> None:
+    """Open the page of a trace. Its first frame, which lays the bars out, may come after the page has loaded."""
+    browser.open(page.as_uri())
+    browser.wait_for("width > 0")
+
+
 def test_the_page_of_a_trace_shows_every_event_and_asks_for_nothing_else(browser: Browser, trace_page: Path) -> None:
-    browser.open(trace_page.as_uri())
+    open_trace(browser, trace_page)
     assert browser.value("events.filter((e) => e.kind === 'task').length") == 30
     assert "30 done" in browser.value("document.getElementById('figures').textContent")
     assert browser.value("new Set(bars.map((bar) => bar.event.number)).size === events.length")
@@ -310,7 +316,7 @@ def test_the_page_of_a_trace_shows_every_event_and_asks_for_nothing_else(browser
 
 
 def test_a_click_on_the_page_of_a_trace_tells_about_an_event(browser: Browser, trace_page: Path) -> None:
-    browser.open(trace_page.as_uri())
+    open_trace(browser, trace_page)
     place = "(() => { const bar = runBar.get(events.find((e) => e.kind === 'task').number);"
     place += " look(bar.began - 5 * (bar.ended - bar.began), bar.ended + 5 * (bar.ended - bar.began));"
     place += " const area = canvas.getBoundingClientRect();"
@@ -331,7 +337,7 @@ def test_a_click_on_the_page_of_a_trace_tells_about_an_event(browser: Browser, t
 
 
 def test_the_page_of_a_trace_zooms_moves_and_fits(browser: Browser, trace_page: Path) -> None:
-    browser.open(trace_page.as_uri())
+    open_trace(browser, trace_page)
     browser.key("0")
     span = browser.value("to - from")
     at = middle(browser, "#canvas")
@@ -353,7 +359,7 @@ def test_the_page_of_a_trace_is_dark_where_the_browser_is(
     browser_program: str, trace_page: Path, tmp_path: Path
 ) -> None:
     with Browser(browser_program, tmp_path / "dark", dark=True) as browser:
-        browser.open(trace_page.as_uri())
+        open_trace(browser, trace_page)
         corner = "(draw(), [...pen.getImageData(0, canvas.height - 1, 1, 1).data.slice(0, 3)])"
         assert browser.value(corner) == [22, 24, 28]
         browser.click(*middle(browser, "#theme"))
