@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
+from webnn.graph import composites
 from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.composites.composite import COMPOSITES
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
 from webnn.memory.allocator import HostAllocator
+
+
+def every_composite() -> Collection[str]:
+    """The names of all composites. Programs import the module of a composite when they first need it."""
+    for module in pkgutil.iter_modules(composites.__path__, f"{composites.__name__}."):
+        importlib.import_module(module.name)
+    return COMPOSITES.keys()
 
 
 class DirectHost:
