@@ -183,7 +183,7 @@ class Execution:
     def run_one(self, task: Task) -> int:
         """The same as `run((task,), on_lane=False)`, in a straight line if the task needs nothing out of the ordinary.
 
-        A round trip of a small graph waits for this call, which costs half as much as `run`.
+        A round trip of a small graph waits for this call, so it has none of the steps that only other tasks need.
         """
         work, renaming = task.work, self._renaming
         executable = work.executable

@@ -17,7 +17,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "reached_leaves", "summed_leaves"]
+__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "TABLES", "reached_leaves", "summed_leaves"]
 
 Array = np.ndarray[Any, Any]
 

@@ -10,6 +10,7 @@ import numpy as np
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.graph.composites.tree_ensemble import TABLES
 
 __all__ = ["TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
 
@@ -59,15 +60,8 @@ class TreeEnsemble:
     @property
     def tables(self) -> dict[str, Array]:
         """The tables that say which leaf a row reaches, as `webnn.graph.composites.tree_ensemble` takes them."""
-        return {
-            "features": self.features.astype(np.int32),
-            "splits": self.splits,
-            "modes": self.modes.astype(np.uint8),
-            "missing": self.missing.astype(np.uint8),
-            "if_true": self.if_true.astype(np.int32),
-            "if_false": self.if_false.astype(np.int32),
-            "roots": self.roots.astype(np.int32),
-        }
+        names = ("features", "splits", "modes", "missing", "if_true", "if_false", "roots")
+        return {name: getattr(self, name).astype(TABLES[name]) for name in names}
 
 
 def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
