@@ -76,7 +76,10 @@ Array = np.ndarray[Any, Any]
 def loaded(program: str, *words: str) -> tuple[float, int]:
     """Seconds to the first result, and the peak of the memory, of a fresh process."""
     command = [sys.executable, "-c", PROGRAM.format(program=program), *words]
-    seconds, peak = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().rpartition("\n")[2] or f"the process ended with {done.returncode}")
+    seconds, peak = json.loads(done.stdout)
     return seconds, peak
 
 
@@ -150,7 +153,7 @@ def measure(report: Report, options: Options) -> None:
                 megabytes = path.stat().st_size / 1e6
                 try:
                     asyncio.run(report_on(f"{name} ({megabytes:.1f} MB)", path, sizes_of(name), options, report))
-                except (webnn.MLError, subprocess.CalledProcessError, KeyError, RuntimeError) as error:
+                except (webnn.MLError, KeyError, RuntimeError) as error:
                     report.notes.append(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
         report.notes.append(f"{package} {version}")
 

