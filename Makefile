@@ -31,7 +31,7 @@ help:
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
 	@echo "make bench-docs  run the benchmarks (SCALE=$(SCALE)), and write docs/benchmarks.md anew from their figures"
 	@echo "make docs    write anew what is generated in docs/, and run the examples in the documentation"
-	@echo "make chromium  install a Chromium with Node, outside of this directory, and compare random graphs with it"
+	@echo "make chromium  install two Chromiums with npm, outside of this directory, and compare graphs with them"
 	@echo "make clean   remove the virtual environment and everything that was generated"
 
 demo: $(VENV)/demo.installed $(VENV)/magika.installed
@@ -76,6 +76,7 @@ chromium: $(VENV)/test.installed
 	mkdir -p $(CHROMIUM)
 	cp tests/conformance/chromium/package.json $(CHROMIUM)
 	npm install --prefix $(CHROMIUM) --no-package-lock --no-audit --no-fund
+	node tests/conformance/chromium/unpack.mjs $(CHROMIUM)
 	WEBNN_CHROMIUM=$(CHROMIUM) $(RUN) -m pytest tests/conformance/chromium $(ARGS)
 
 clean:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from tests.conformance.chromium.browser import Array
+from webnn.browsers.chromium import Array
 from webnn.graph.broadcasting import is_unidirectional
 from webnn.graph.ir import Node
 

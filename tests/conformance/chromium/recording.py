@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.conformance.chromium.browser import Array
 from tests.specification import idl, snake
+from webnn.browsers.chromium import Array
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.chromium.browser import Answer, Array, Browser, WithLimits, missing
+from tests.conformance.chromium.browser import WithLimits, missing, program
 from tests.conformance.chromium.differences import DIFFERENCES, Difference
 from tests.conformance.chromium.graphs import RecordedDraft, is_known_to_differ, values_of
 from tests.conformance.chromium.recording import Recorder
@@ -25,11 +25,13 @@ from tests.property.calls import VALID, valid_call
 from tests.property.mutations import hostile_call
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.browsers.chromium import Answer, Array, Chromium
 from webnn.errors import ValidationError
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
 
-ABSENT: Final = missing()
+NAME: Final = "chromium-147"
+ABSENT: Final = missing(NAME)
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=ABSENT or "")
 
 BACKENDS: Final = {"onnxruntime": OnnxRuntimeBackend(), "arrays": ArraysBackend()}
@@ -49,13 +51,13 @@ LOCAL: Final = (
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as browser:
+def chromium() -> Iterator[Chromium]:
+    with Chromium(program(NAME)) as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
-def common(chromium: Browser) -> WithLimits:
+def common(chromium: Chromium) -> WithLimits:
     """What both Chromium and onnxruntime support."""
     return WithLimits(BACKENDS["onnxruntime"].support_limits(), chromium.limits)
 
@@ -85,7 +87,7 @@ def disagreements(graph: Graph, feeds: Mapping[str, Array], answer: Answer, op: 
 
 
 @pytest.mark.parametrize("op", VALID)
-def test_chromium_agrees_on(op: str, chromium: Browser, common: WithLimits) -> None:
+def test_chromium_agrees_on(op: str, chromium: Chromium, common: WithLimits) -> None:
     compared = 0
 
     @settings(max_examples=EXAMPLES, phases=PHASES)
@@ -116,7 +118,7 @@ def test_chromium_agrees_on(op: str, chromium: Browser, common: WithLimits) -> N
 @settings(max_examples=5 * EXAMPLES, phases=PHASES)
 @given(data=st.data())
 def test_chromium_agrees_on_graphs_of_many_operators(
-    data: st.DataObject, chromium: Browser, common: WithLimits
+    data: st.DataObject, chromium: Chromium, common: WithLimits
 ) -> None:
     draft = RecordedDraft(data, common)
     calls = []
@@ -139,7 +141,7 @@ def test_chromium_agrees_on_graphs_of_many_operators(
 
 
 @pytest.mark.parametrize("op", VALID)
-def test_chromium_accepts_and_refuses_the_same_calls_of(op: str, chromium: Browser, common: WithLimits) -> None:
+def test_chromium_accepts_and_refuses_the_same_calls_of(op: str, chromium: Chromium, common: WithLimits) -> None:
     @settings(max_examples=5 * EXAMPLES, phases=PHASES)
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
@@ -174,7 +176,7 @@ class Inputs:
 
 
 @pytest.mark.parametrize("known", DIFFERENCES, ids=str)
-def test_a_known_difference_is_still_there(known: Difference, chromium: Browser) -> None:
+def test_a_known_difference_is_still_there(known: Difference, chromium: Chromium) -> None:
     recorder = Recorder(direct_builder())
     inputs = Inputs(recorder)
     result = known.example(recorder, inputs)
@@ -192,7 +194,7 @@ def test_a_known_difference_is_still_there(known: Difference, chromium: Browser)
     assert all(disagreement(node.op, ours[0][name], ours[1][name]) is None for name in graph.outputs)
 
 
-def test_chromium_still_reads_zeros_from_float16_results(chromium: Browser) -> None:
+def test_chromium_still_reads_zeros_from_float16_results(chromium: Chromium) -> None:
     recorder = Recorder(direct_builder())
     inputs = Inputs(recorder)
     first = recorder.sign(inputs(np.ones(2, np.float16)))
@@ -205,7 +207,7 @@ def test_chromium_still_reads_zeros_from_float16_results(chromium: Browser) -> N
 
 
 @pytest.mark.parametrize("known", VERDICTS, ids=str)
-def test_a_known_difference_of_validation_is_still_there(known: Verdict, chromium: Browser) -> None:
+def test_a_known_difference_of_validation_is_still_there(known: Verdict, chromium: Chromium) -> None:
     recorder = Recorder(direct_builder())
     inputs = Inputs(recorder)
     with nullcontext() if known.ours else pytest.raises(ValidationError):
@@ -214,7 +216,7 @@ def test_a_known_difference_of_validation_is_still_there(known: Verdict, chromiu
     assert (answer.refused is None) != known.ours
 
 
-def test_a_wrong_result_would_be_seen(chromium: Browser) -> None:
+def test_a_wrong_result_would_be_seen(chromium: Chromium) -> None:
     recorder = Recorder(direct_builder())
     inputs = Inputs(recorder)
     x = inputs(np.array([1, -2], np.float32))

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from tests.conformance.chromium.browser import Array
 from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
+from webnn.browsers.chromium import Array
 
 __all__ = ["disagreement", "without_subnormals"]
 

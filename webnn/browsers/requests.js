@@ -1,4 +1,4 @@
-// Builds one graph and runs it once.
+// The page of `webnn.browsers.chromium`: builds one graph and runs it once.
 //
 // A request has `inputs` and `constants` (id, dataType, shape, base64 little-endian data), `calls` (op, args, options,
 // results: the ids of the operands that it gives) and `outputs` (name to id). Arguments are JSON, and {"$operand": id},
@@ -94,6 +94,6 @@ async function run(request) {
   }
 }
 
-async function answerTo(line) {
-  return JSON.stringify(await run(JSON.parse(line)));
+async function answerTo(request) {
+  return JSON.stringify(await run(request));
 }

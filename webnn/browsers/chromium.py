@@ -1,0 +1,139 @@
+"""WebNN graphs in a Chromium of this machine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
+
+import numpy as np
+
+from webnn.browsers.devtools import PATIENCE, Page
+from webnn.errors import NotSupportedError, OperationError
+from webnn.graph.dtypes import numpy_dtype
+
+__all__ = ["ARGUMENTS", "Answer", "Array", "Chromium"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+ARGUMENTS: Final = (
+    "--enable-features=WebMachineLearningNeuralNetwork",
+    "--enable-unsafe-swiftshader",  # without a GPU, WebNN is off unless there is something in its place
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+"""Arguments that switch WebNN on, and the network off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of one request; exactly one field is given.
+
+    Attributes:
+        outputs: of the graph, by name.
+        refused: the index of the call that threw, -1 for an input or a constant, and the error's text.
+        failed: the error's text, if building or running threw after all calls had been accepted.
+    """
+
+    outputs: Mapping[str, Array] | None = None
+    refused: tuple[int, str] | None = None
+    failed: str | None = None
+
+    @property
+    def said(self) -> str:
+        """The error's text; empty if there was none."""
+        return self.refused[1] if self.refused is not None else self.failed or ""
+
+
+class Chromium:
+    """A running Chromium that builds and runs graphs; a context manager, which ends it.
+
+    Args:
+        program: the path of its program, or its name if it is on the `PATH`.
+        patience: seconds until an answer must have come.
+
+    Attributes:
+        version: as it says it: `"HeadlessChrome/153.0.8010.0"`.
+        limits: the result of its `opSupportLimits()`.
+
+    Raises:
+        NotSupportedError: there is no such program, or it has no WebNN.
+        OperationError: it ended, or no answer came in time.
+    """
+
+    def __init__(self, program: str | os.PathLike[str], *, patience: float = PATIENCE) -> None:
+        self._program = program
+        self._patience = patience
+        self._folder = TemporaryDirectory(prefix="webnn-page-")
+        self._url = Path(self._folder.name) / "page.html"
+        script = files("webnn.browsers").joinpath("requests.js").read_text(encoding="utf-8")
+        self._url.write_text(f"<!doctype html><title>WebNN</title><script>{script}</script>", encoding="utf-8")
+        try:
+            self.limits: Any = self._launch()
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def _launch(self) -> Any:
+        """Start the browser; returns its limits."""
+        self.page = Page(self._program, *ARGUMENTS, patience=self._patience)
+        self.page.__enter__()
+        try:
+            self.version: str = self.page.call("Browser.getVersion")["product"]
+            self.page.open(self._url.as_uri())
+            if not self.page.value("'ml' in navigator"):
+                raise NotSupportedError(
+                    f"{self.version} has no WebNN: it has no navigator.ml, also with {ARGUMENTS[0]}"
+                )
+            try:
+                return self.page.value("start()")
+            except OperationError as error:
+                raise NotSupportedError(f"{self.version} cannot create a WebNN context: {error}") from None
+        except BaseException:
+            self.page.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the browser."""
+        self.page.close()
+        self._folder.cleanup()
+
+    def run(self, request: Mapping[str, Any]) -> Answer:
+        """Build one graph and run it once; the head of `requests.js` describes a request.
+
+        A page that is of no use any more, which some graphs make of it, is replaced by that of a new browser.
+        """
+        try:
+            answer = json.loads(self.page.value(f"answerTo({json.dumps(request, allow_nan=False)})"))
+        except OperationError as error:
+            answer = {"failed": str(error), "lost": True}
+        if answer.get("lost"):
+            self.page.close()
+            self._launch()
+        if "refused" in answer:
+            return Answer(refused=(answer["refused"]["call"], answer["refused"]["error"]))
+        if "failed" in answer:
+            return Answer(failed=answer["failed"])
+        return Answer(outputs={name: _array(output) for name, output in answer.get("outputs", {}).items()})
+
+
+def _array(output: Mapping[str, Any]) -> Array:
+    dtype = numpy_dtype(output["dataType"]).newbyteorder("<")
+    array = np.frombuffer(base64.b64decode(output["data"]), dtype)
+    return array.reshape(output["shape"]).astype(dtype.newbyteorder("="))
