@@ -19,7 +19,7 @@ def _in_float32(op: str) -> Callable[[Callable[..., Array]], Kernel]:
         @kernels.lowers(op)
         def compute(xp: Any, node: Node, operands: Arrays) -> Array:
             x = operands["input"]
-            return function(xp, x.astype(xp.float32), **node.attributes).astype(x.dtype)
+            return xp.astype(function(xp, xp.astype(x, xp.float32), **node.attributes), x.dtype)
 
         return compute
 
@@ -43,7 +43,7 @@ def elu(xp: Any, x: Array, alpha: float) -> Array:
 @_in_float32("gelu")
 def gelu(xp: Any, x: Array) -> Array:
     """`0.5 * x * (1 + erf(x / sqrt(2)))`; the sum in brackets is the complement at -x, without cancellation."""
-    x = x.astype(xp.float64)
+    x = xp.astype(x, xp.float64)
     _, complement = erf_and_complement(xp, -x / 2**0.5)
     return 0.5 * x * complement
 
@@ -57,7 +57,7 @@ def hard_sigmoid(xp: Any, x: Array, alpha: float, beta: float) -> Array:
 @_in_float32("hard_swish")
 def hard_swish(xp: Any, x: Array) -> Array:
     """`x * max(0, min(6, x + 3)) / 6`; six times the largest float32 is not infinite yet."""
-    x = x.astype(xp.float64)
+    x = xp.astype(x, xp.float64)
     return x * xp.maximum(xp.minimum(x + 3, 6), 0) / 6
 
 
@@ -89,13 +89,13 @@ def relu(xp: Any, node: Node, operands: Arrays) -> Array:
 @_in_float32("sigmoid")
 def sigmoid(xp: Any, x: Array) -> Array:
     """`1 / (exp(-x) + 1)`; where that is subnormal, `exp(-x)` is more than a float32 holds."""
-    return 1 / (xp.exp(-x.astype(xp.float64)) + 1)
+    return 1 / (xp.exp(-xp.astype(x, xp.float64)) + 1)
 
 
 @_in_float32("softmax")
 def softmax(xp: Any, x: Array, axis: int) -> Array:
     """`exp(x)` over its sum along `axis`, scaled so that the largest is 1 and none overflows."""
-    x = x.astype(xp.float64)
+    x = xp.astype(x, xp.float64)
     powers = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return powers / xp.sum(powers, axis=axis, keepdims=True)
 

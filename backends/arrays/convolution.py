@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.kernels import Array, Arrays, kernels, updated
 from webnn.backends.arrays.products import product
 from webnn.errors import NotSupportedError
 from webnn.graph.ir import Node
@@ -20,8 +20,8 @@ def _in_groups(xp: Any, x: Array, layout: str, groups: int) -> Array:
     n, channels, h, w = x.shape
     if channels % groups:
         raise NotSupportedError(f"{channels} input channels do not make {groups} equal groups")
-    wide = xp.empty(x.shape, dtype=xp.float64)  # row by row in memory, where products are fastest
-    wide[...] = x
+    # Row by row in memory, where products are fastest; `astype` would keep the order of the permuted input.
+    wide = updated(xp.empty(x.shape, dtype=xp.float64), (...,), xp.astype(x, xp.float64, copy=False))
     return xp.reshape(wide, (n, groups, channels // groups, h, w))
 
 
@@ -57,7 +57,8 @@ def conv2d(xp: Any, node: Node, operands: Arrays) -> Array:
     for row, to_rows, from_rows in vertical.taps(y.shape[3], inputs[0]):
         for column, to_columns, from_columns in horizontal.taps(y.shape[4], inputs[1]):
             x_there = x[..., from_rows, from_columns]
-            y[..., to_rows, to_columns] += _product(xp, weights[..., row, column], x_there)
+            there = (..., to_rows, to_columns)
+            y = updated(y, there, y[there] + _product(xp, weights[..., row, column], x_there))
     return _finished(xp, y, node, operands)
 
 
@@ -75,5 +76,6 @@ def conv_transpose2d(xp: Any, node: Node, operands: Arrays) -> Array:
     for row, from_rows, to_rows in vertical.taps(inputs[0], y.shape[3]):
         for column, from_columns, to_columns in horizontal.taps(inputs[1], y.shape[4]):
             x_there = x[..., from_rows, from_columns]
-            y[..., to_rows, to_columns] += _product(xp, weights[..., row, column], x_there)
+            there = (..., to_rows, to_columns)
+            y = updated(y, there, y[there] + _product(xp, weights[..., row, column], x_there))
     return _finished(xp, y, node, operands)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from webnn.backends.arrays.kernels import Array, Arrays, kernels, one_to_one
+from webnn.backends.arrays.kernels import Array, Arrays, dtype_of, kernels, one_to_one
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
 
@@ -39,7 +39,7 @@ def div(xp: Any, node: Node, operands: Arrays) -> Array:
     divisor = xp.where(b == 0, xp.ones_like(b), b)
     floor = a // divisor
     rounded_down = (floor * divisor != a) & ((a < 0) != (divisor < 0))
-    return xp.where(b == 0, xp.zeros_like(floor), floor + rounded_down.astype(floor.dtype))
+    return xp.where(b == 0, xp.zeros_like(floor), floor + xp.astype(rounded_down, floor.dtype))
 
 
 @kernels.lowers("pow")
@@ -70,19 +70,19 @@ def reciprocal(xp: Any, node: Node, operands: Arrays) -> Array:
 def sign(xp: Any, node: Node, operands: Arrays) -> Array:
     """1 if above 0, -1 if below, and 0 otherwise, which includes NaN."""
     x = operands["input"]
-    return (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
+    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
 
 
 @kernels.lowers("cast")
 def cast(xp: Any, node: Node, operands: Arrays) -> Array:
     """Nearest for floats, lowest bits between integers; from float to integer truncated, bounded, 0 for NaN."""
-    x, dtype = operands["input"], node.output.descriptor.dtype
+    x, dtype = operands["input"], dtype_of(xp, node.output)
     if node["input"].data_type not in FLOATS or node.output.data_type in FLOATS:
-        return x.astype(dtype)
+        return xp.astype(x, dtype)
     bounds = xp.iinfo(dtype)
-    x = x.astype(xp.float64)  # exact for bounds of 32 bits; for those of 64 bits `high` rounds up to the power of 2
+    x = xp.astype(x, xp.float64)  # exact for bounds of 32 bits; for those of 64 bits `high` rounds up to the power of 2
     low, high = float(bounds.min), float(bounds.max)
-    result = xp.where((low < x) & (x < high), x, xp.zeros_like(x)).astype(dtype)
+    result = xp.astype(xp.where((low < x) & (x < high), x, xp.zeros_like(x)), dtype)
     result = xp.where(x >= high, xp.asarray(bounds.max, dtype=dtype), result)
     return xp.where(x <= low, xp.asarray(bounds.min, dtype=dtype), result)
 
@@ -91,7 +91,7 @@ def cast(xp: Any, node: Node, operands: Arrays) -> Array:
 def erf(xp: Any, node: Node, operands: Arrays) -> Array:
     """The error function, to the last bit or so of float32."""
     x = operands["input"]
-    return erf_and_complement(xp, x.astype(xp.float64))[0].astype(x.dtype)
+    return xp.astype(erf_and_complement(xp, xp.astype(x, xp.float64))[0], x.dtype)
 
 
 # Coefficients of the Cephes library's single-precision erf and erfc, highest power first; in float64 arithmetic their

@@ -12,7 +12,7 @@ from webnn.graph.ir import Node
 
 def _resolved(xp: Any, indices: Array, size: int) -> Array:
     """Indices from the start: negative ones count from the end, those out of range are clamped."""
-    indices = indices.astype(xp.int64)
+    indices = xp.astype(indices, xp.int64)
     return xp.clip(xp.where(indices < 0, indices + size, indices), 0, size - 1)
 
 
@@ -24,23 +24,26 @@ def _flat(xp: Any, coordinates: Sequence[Array], shape: Sequence[int]) -> Array:
     return flat
 
 
-def _positions(xp: Any, node: Node, operands: Arrays) -> tuple[Array, list[int]]:
+def _positions(xp: Any, node: Node, operands: Arrays) -> tuple[Array, tuple[int, int]]:
     """Of the `ND` operators: the flat position of each slice, and `input`'s shape as [slices, elements of a slice]."""
     indices, shape = operands["indices"], operands["input"].shape
     depth = indices.shape[-1]
     coordinates = [_resolved(xp, indices[..., i], shape[i]) for i in range(depth)]
-    return _flat(xp, coordinates, shape[:depth]), [prod(shape[:depth]), prod(shape[depth:])]
+    return _flat(xp, coordinates, shape[:depth]), (prod(shape[:depth]), prod(shape[depth:]))
 
 
 def _replaced(xp: Any, values: Array, positions: Array, updates: Array) -> Array:
-    """A copy of `values` with `values[positions]` replaced; the last of equal positions counts."""
-    # Not every library assigns in order, so only the last of equal positions is assigned.
-    order = xp.argsort(positions, kind="stable")
-    ordered = positions[order]
-    last = order[xp.concat([ordered[1:] != ordered[:-1], xp.asarray([True])])]
-    result = values.copy()
-    result[positions[last]] = updates[last]
-    return result
+    """`values` with `values[positions]` replaced along the first axis; the last of equal positions counts."""
+    if 0 in positions.shape:
+        return values
+    # For each place of `values`, the last of the positions up to it, and the update that was given for that one.
+    order = xp.argsort(positions, stable=True)
+    ordered = xp.take(positions, order, axis=0)
+    places = xp.arange(values.shape[0], dtype=xp.int64)
+    last = xp.maximum(xp.searchsorted(ordered, places, side="right") - 1, 0)
+    found = xp.take(ordered, last, axis=0) == places
+    replacements = xp.take(updates, xp.take(order, last, axis=0), axis=0)
+    return xp.where(xp.reshape(found, (-1,) + (1,) * (values.ndim - 1)), replacements, values)
 
 
 @kernels.lowers("gather")

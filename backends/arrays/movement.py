@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any
+
+import numpy as np
 
 from webnn.backends.arrays.kernels import Array, Arrays, kernels
 from webnn.graph.ir import Node
-
-_PADDING_MODES: Final = {"edge": "edge", "reflection": "reflect"}
 
 
 @kernels.lowers("concat")
@@ -25,14 +25,25 @@ def expand(xp: Any, node: Node, operands: Arrays) -> Array:
 
 @kernels.lowers("pad")
 def pad(xp: Any, node: Node, operands: Arrays) -> Array:
-    """The input, widened. `pad` is not in the array-API standard, but in its libraries."""
-    input = operands["input"]
-    widths = list(zip(node.attributes["beginning_padding"], node.attributes["ending_padding"], strict=True))
-    if not widths:
-        return input
-    if node.attributes["mode"] == "constant":
-        return xp.pad(input, widths, constant_values=node.attributes["value"])
-    return xp.pad(input, widths, mode=_PADDING_MODES[node.attributes["mode"]])
+    """The input, widened along one axis after the other."""
+    x, mode = operands["input"], node.attributes["mode"]
+    for axis, widths in enumerate(
+        zip(node.attributes["beginning_padding"], node.attributes["ending_padding"], strict=True)
+    ):
+        if not any(widths):
+            continue
+        if mode == "constant":
+            before, after = (
+                xp.full((*x.shape[:axis], width, *x.shape[axis + 1 :]), node.attributes["value"], dtype=x.dtype)
+                for width in widths
+            )
+            x = xp.concat([before, x, after], axis=axis)
+            continue
+        places = np.arange(-widths[0], x.shape[axis] + widths[1])
+        last = x.shape[axis] - 1
+        places = np.clip(places, 0, last) if mode == "edge" else last - np.abs(last - np.abs(places))
+        x = xp.take(x, xp.asarray(places), axis=axis)
+    return x
 
 
 @kernels.lowers("reshape")
@@ -61,7 +72,8 @@ def split(xp: Any, node: Node, operands: Arrays) -> tuple[Array, ...]:
     sizes, axis = node.attributes["splits"], node.attributes["axis"]
     before = (slice(None),) * axis
     return tuple(
-        operands["input"][(*before, slice(end - size, end))] for size, end in zip(sizes, accumulate(sizes), strict=True)
+        operands["input"][(*before, slice(end - size, end), ...)]
+        for size, end in zip(sizes, accumulate(sizes), strict=True)
     )
 
 

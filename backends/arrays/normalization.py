@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.kernels import Array, Arrays, dtype_of, kernels
 from webnn.graph.ir import Node
 
 
@@ -34,21 +34,21 @@ def layer_normalization(xp: Any, node: Node, operands: Arrays) -> Array:
 def _normalized(xp: Any, node: Node, operands: Arrays, statistics: tuple[Array, Array], axes: Sequence[int]) -> Array:
     """`scale * (input - mean) / sqrt(variance + epsilon) + bias`; scale and bias lie along `axes`."""
     mean, variance = statistics
-    output = (operands["input"].astype(xp.float64) - mean) / xp.sqrt(variance + node.attributes["epsilon"])
+    output = (xp.astype(operands["input"], xp.float64) - mean) / xp.sqrt(variance + node.attributes["epsilon"])
     if "scale" in operands:
         output = _along(xp, operands["scale"], axes, node) * output
     if "bias" in operands:
         output = output + _along(xp, operands["bias"], axes, node)
-    return output.astype(node.output.descriptor.dtype)
+    return xp.astype(output, dtype_of(xp, node.output))
 
 
 def _statistics(xp: Any, input: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    wide = input.astype(xp.float64)
+    wide = xp.astype(input, xp.float64)
     return xp.mean(wide, axis=axes, keepdims=True), xp.var(wide, axis=axes, keepdims=True)
 
 
 def _along(xp: Any, array: Array, axes: Sequence[int], node: Node) -> Array:
     """`array`, whose dimensions are those of the input along `axes`, so that it broadcasts with the input."""
-    shape = [size if i in axes else 1 for i, size in enumerate(node["input"].shape)]
-    ascending = sorted(range(len(axes)), key=axes.__getitem__)
-    return xp.reshape(xp.permute_dims(array, ascending), shape).astype(xp.float64)
+    shape = tuple(size if i in axes else 1 for i, size in enumerate(node["input"].shape))
+    ascending = tuple(sorted(range(len(axes)), key=axes.__getitem__))
+    return xp.astype(xp.reshape(xp.permute_dims(array, ascending), shape), xp.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.kernels import Array, Arrays, kernels, updated
 from webnn.graph.ir import Node
 from webnn.graph.windows import sweeps
 
@@ -20,7 +20,8 @@ def _pooled(xp: Any, node: Node, x: Array, start: float, combine: Callable[[Arra
         all_before = (slice(None),) * axis
         y = xp.full((*x.shape[:axis], size, *x.shape[axis + 1 :]), start, dtype=x.dtype)
         for _, to, read in sweep.taps(size, x.shape[axis]):
-            y[(*all_before, to)] = combine(y[(*all_before, to)], x[(*all_before, read)])
+            there = (*all_before, to, ...)
+            y = updated(y, there, combine(y[there], x[(*all_before, read, ...)]))
         x = y
     return x
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.kernels import Array, Arrays, dtype_of, kernels
 from webnn.backends.arrays.products import product
 from webnn.graph.ir import Node
 
@@ -57,14 +57,14 @@ def _lstm_step(xp: Any, node: Node, x: Array, state: State, weights: Arrays) -> 
 
 
 def _cell(xp: Any, node: Node, operands: Arrays, step: Step, states: tuple[str, ...]) -> tuple[Array, ...]:
-    wide = {name: array.astype(xp.float64) for name, array in operands.items()}
+    wide = {name: xp.astype(array, xp.float64) for name, array in operands.items()}
     state = step(xp, node, wide["input"], tuple(wide[name] for name in states), wide)
-    return tuple(array.astype(node.output.descriptor.dtype) for array in state)
+    return tuple(xp.astype(array, dtype_of(xp, node.output)) for array in state)
 
 
 def _sequence(xp: Any, node: Node, operands: Arrays, step: Step, states: tuple[str, ...]) -> tuple[Array, ...]:
     """The states after the last step, `[directions, batch, hidden]` each, and the hidden states after every step."""
-    wide = {name: array.astype(xp.float64) for name, array in operands.items()}
+    wide = {name: xp.astype(array, xp.float64) for name, array in operands.items()}
     input = wide.pop("input")
     directions, *size = node.output.shape
     last: list[State] = []
@@ -82,7 +82,7 @@ def _sequence(xp: Any, node: Node, operands: Arrays, step: Step, states: tuple[s
     outputs = [xp.stack([state[k] for state in last]) for k in range(len(states))]
     if node.attributes["return_sequence"]:
         outputs.append(xp.stack([xp.stack(sequence) for sequence in sequences], axis=1))
-    return tuple(array.astype(node.output.descriptor.dtype) for array in outputs)
+    return tuple(xp.astype(array, dtype_of(xp, node.output)) for array in outputs)
 
 
 @kernels.lowers("gru_cell")

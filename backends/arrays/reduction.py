@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webnn.backends.arrays.kernels import Array, Arrays, kernels
+from webnn.backends.arrays.kernels import Array, Arrays, dtype_of, kernels
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
 
@@ -23,9 +23,9 @@ from webnn.graph.ir import Node
 )
 def reduce(xp: Any, node: Node, operands: Arrays) -> Array:
     """The reduction function, over all the values along the axes."""
-    dtype = node.output.descriptor.dtype
+    dtype = dtype_of(xp, node.output)
     wide = xp.float64 if node.output.data_type in FLOATS else dtype
-    x = operands["input"].astype(wide)
+    x = xp.astype(operands["input"], wide)
     axis, keepdims = node.attributes["axes"], node.attributes["keep_dimensions"]
 
     def total(values: Array) -> Array:
@@ -56,7 +56,7 @@ def reduce(xp: Any, node: Node, operands: Arrays) -> Array:
             output = total(x)
         case "reduce_sum_square":
             output = total(x * x)
-    return output.astype(dtype)
+    return xp.astype(output, dtype)
 
 
 @kernels.lowers("arg_min", "arg_max")
@@ -64,19 +64,19 @@ def arg(xp: Any, node: Node, operands: Arrays) -> Array:
     """The first index of the smallest or largest value."""
     function = xp.argmin if node.op == "arg_min" else xp.argmax
     index = function(operands["input"], axis=node.attributes["axis"], keepdims=node.attributes["keep_dimensions"])
-    return index.astype(node.output.descriptor.dtype)
+    return xp.astype(index, dtype_of(xp, node.output))
 
 
 @kernels.lowers("cumulative_sum")
 def cumulative_sum(xp: Any, node: Node, operands: Arrays) -> Array:
     """Running sums, from the end if reversed, one place later if exclusive."""
-    dtype, axis = node.output.descriptor.dtype, node.attributes["axis"]
+    dtype, axis = dtype_of(xp, node.output), node.attributes["axis"]
     x = xp.moveaxis(operands["input"], axis, 0)
     if node.attributes["reversed"]:
         x = xp.flip(x, axis=0)
-    output = xp.cumsum(x, axis=0, dtype=xp.float64 if node.output.data_type in FLOATS else dtype)
+    output = xp.cumulative_sum(x, axis=0, dtype=xp.float64 if node.output.data_type in FLOATS else dtype)
     if node.attributes["exclusive"]:
-        output = xp.concat([xp.zeros_like(output[:1]), output[:-1]], axis=0)
+        output = xp.concat([xp.zeros_like(output[:1, ...]), output[:-1, ...]], axis=0)
     if node.attributes["reversed"]:
         output = xp.flip(output, axis=0)
-    return xp.moveaxis(output, 0, axis).astype(dtype)
+    return xp.astype(xp.moveaxis(output, 0, axis), dtype)
