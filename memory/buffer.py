@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from webnn.graph.descriptor import MLOperandDescriptor
 
-__all__ = ["Buffer", "View", "bytes_in_memory"]
+__all__ = ["BORROWED", "Buffer", "View", "borrowed", "bytes_in_memory"]
 
 
 def bytes_in_memory(descriptor: MLOperandDescriptor) -> int:
@@ -22,7 +22,7 @@ class View:
 
     __slots__ = ("array", "buffer", "handle")
 
-    def __init__(self, buffer: Buffer, array: Any) -> None:
+    def __init__(self, buffer: Buffer | None, array: Any) -> None:
         self.buffer = buffer
         self.array = array
         """The elements, as a writable array of the allocator's library (NumPy for host memory)."""
@@ -44,3 +44,14 @@ class Buffer:
         """A view of the buffer's first bytes with the data type and shape of `descriptor`."""
         array = self.memory[: bytes_in_memory(descriptor)].view(descriptor.dtype).reshape(descriptor.shape)
         return View(self, array)
+
+
+BORROWED: Final = object()
+"""The handle of a view that `borrowed` has made. Backends attach nothing to it, since it serves one run."""
+
+
+def borrowed(array: Any) -> View:
+    """The memory of the program as a view, for the inputs of one run. Nothing may refer to it after the run."""
+    view = View(None, array)
+    view.handle = BORROWED
+    return view

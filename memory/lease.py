@@ -40,5 +40,5 @@ def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         copy.setflags(False)  # type: ignore[call-arg]  # `write`, by position: a third of the time
         return copy
     lease = array.view(_Lent).view(Lease)
-    lease.flags.writeable = False
+    lease.setflags(False)  # type: ignore[call-arg]  # as above
     return lease.view(np.ndarray)

@@ -184,9 +184,11 @@ class BufferPool:
         for shelf in list(self._shelves.values()):
             if shelf.size == size:
                 try:
-                    return shelf.views.pop().buffer.view(descriptor)
+                    buffer = shelf.views.pop().buffer
                 except IndexError:
                     continue
+                assert buffer is not None, "a borrowed view was put on a shelf"
+                return buffer.view(descriptor)
         return None
 
     def _allocate(self, size: int, descriptor: MLOperandDescriptor) -> View:

@@ -270,6 +270,18 @@ class Renaming:
             if value.holds == 0:
                 self._unreachable(value)
 
+    def start_alone(self, task: Task) -> None:
+        """`task`, which was not queued, and whose values nothing else can reach, starts on the thread of its caller."""
+        self.begun += 1
+        task.state = RUNNING
+        self.running.add(task)
+
+    def end_alone(self, task: Task) -> None:
+        """`task`, which has started alone, has ended."""
+        task.state = DONE
+        self.running.discard(task)
+        self._handed.discard(task)
+
     def told(self, task: Task) -> None:
         """The waiters of `task`, which has ended, have been told. Needs no lock."""
         task.waiters = []  # they refer to the task: a cycle, which would be left to the garbage collector

@@ -29,7 +29,7 @@ from webnn.scheduler.value import Name, Value
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["Dispatch", "End", "Lent", "Read", "Run"]
+__all__ = ["Dispatch", "End", "Lent", "Read", "Run", "give_back"]
 
 
 class Dispatch(Unpicklable):
@@ -290,7 +290,7 @@ class Read(End):
             if result is None or result.base is None or self.out is not None:
                 self.timeline.discard(value)
             else:
-                _give_back(self.timeline, value, result)
+                give_back(self.timeline, value, result)
 
 
 class Run(End):
@@ -344,7 +344,7 @@ class Run(End):
         values, self.values = self.values, None
         for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:
-                _give_back(self.timeline, value, None if result is None else result[name])
+                give_back(self.timeline, value, None if result is None else result[name])
 
 
 class Lent(ref[Lease]):
@@ -361,7 +361,7 @@ class Lent(ref[Lease]):
             self.timeline.discard(self.value)
 
 
-def _give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:
+def give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:
     """Give up a hold on `value`: now, or when `array` is freed if it is lent."""
     lease = None if array is None else array.base
     if isinstance(lease, Lease):

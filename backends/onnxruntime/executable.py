@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from webnn.backends.base import Executable
 from webnn.backends.onnxruntime import native
 from webnn.errors import OperationError
-from webnn.memory.buffer import View
+from webnn.memory.buffer import BORROWED, View
 
 __all__ = ["CPU", "OnnxRuntimeExecutable"]
 
@@ -21,6 +23,7 @@ KEPT: Final = 128
 """The bindings that an executable keeps. A loop over more combinations of buffers binds again in every run."""
 
 _DEFAULTS: Final = native.RunOptions()  # without options onnxruntime makes these in each run, which takes 0.5 us
+_NOTHING: Final = native.OrtValue.ortvalue_from_numpy(np.zeros(1, np.uint8), CPU)
 _UNBOUND: Final = object()  # unlike None, no handle of a view that is new
 
 
@@ -30,26 +33,43 @@ class _Binding:
     It does not keep views: the pool counts the buffer of every view that is kept.
     """
 
-    __slots__ = ("handles", "io")
+    __slots__ = ("borrowed", "handles", "io")
 
     def __init__(self, executable: OnnxRuntimeExecutable) -> None:
         self.io = native.SessionIOBinding(executable.session)
+        self.borrowed: list[int] = []
+        """The inputs that are bound for one run only."""
         self.handles: list[object] = [_UNBOUND] * (len(executable.inputs) + len(executable.outputs))
 
     def bind(self, executable: OnnxRuntimeExecutable, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         """Bind the views that differ from those of the last run."""
         bound, i = self.handles, 0
+        self.borrowed.clear()
         for bind, names, views in (
             (self.io.bind_ortvalue_input, executable.input_names, inputs),
             (self.io.bind_ortvalue_output, executable.output_names, outputs),
         ):
             for name, view in zip(names, views, strict=True):
-                if view.handle is not bound[i]:
+                if view.handle is BORROWED:
+                    self.borrowed.append(i)  # an input, since nothing computes into memory of the program
+                    bound[i] = BORROWED
+                elif view.handle is not bound[i]:
                     if view.handle is None:  # an OrtValue is made once for each view
                         view.handle = native.OrtValue.ortvalue_from_numpy(view.array, CPU)
                     bind(name, view.handle)
                     bound[i] = view.handle
                 i += 1
+
+    def run(self, executable: OnnxRuntimeExecutable, inputs: Sequence[View]) -> None:
+        """Run with the borrowed views among `inputs`, which must not be bound any more when the run has ended."""
+        for i in self.borrowed:
+            value = native.OrtValue.ortvalue_from_numpy(inputs[i].array, CPU)
+            self.io.bind_ortvalue_input(executable.input_names[i], value)
+        try:
+            executable.session.run_with_iobinding(self.io, _DEFAULTS)
+        finally:
+            for i in self.borrowed:
+                self.io.bind_ortvalue_input(executable.input_names[i], _NOTHING)
 
 
 @dataclass(slots=True)
@@ -83,7 +103,10 @@ class OnnxRuntimeExecutable(Executable):
                 binding = self._any_binding()
                 binding.bind(self, inputs, outputs)
                 key = tuple(binding.handles)
-            self.session.run_with_iobinding(binding.io, _DEFAULTS)
+            if binding.borrowed:
+                binding.run(self, inputs)
+            else:
+                self.session.run_with_iobinding(binding.io, _DEFAULTS)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise OperationError(f"onnxruntime: {error}") from error
         self._bindings[key] = binding

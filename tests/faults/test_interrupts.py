@@ -40,6 +40,8 @@ from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.batches import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
+from webnn.scheduler.direct import LARGE as LARGE_INPUT
+from webnn.scheduler.direct import run_here
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
@@ -156,6 +158,52 @@ class Programs:
         del array
         self.rig.timeline.tidy()
         self.rig.run_all()
+
+    def alone(self) -> None:
+        """Runs without a task: with what they must not wait for, with large inputs, that fail, and at the end."""
+        rig, shelf = self.rig, self.rig.shelf
+        large = rig.pool.shelf(MLOperandDescriptor("float32", [LARGE_INPUT // 4 + 1]))
+        feeds = [(shelf, self.data()), (large, np.ones(large.descriptor.shape, np.float32))]
+
+        def run(work: Any, feeds: Any = feeds) -> Any:
+            with contextlib.suppress(MLError):
+                return run_here(rig.timeline, work, feeds, [("y", shelf)])
+
+        def meanwhile(a: Any, b: Any) -> Any:
+            run(self.cheap, feeds[:1])  # refused, if this run is wide
+            self.run(self.dear)
+            return a + b[0]
+
+        def interrupt(*_: object) -> Any:
+            raise Interrupt
+
+        def end(a: Any) -> Any:
+            rig.end()
+            return a
+
+        busy = rig.work("busy", meanwhile)
+        shared = rig.work("shared", meanwhile)
+        shared.widths = Widths(lambda _: self.told.append("narrow"))
+        bad = rig.work("bad", broken(ValueError("strange")))
+        bad.widths = Widths(lambda _: None)
+        cut_off = rig.work("cut off", interrupt)
+        last = rig.work("last", end)
+        for work in (busy, shared, bad, self.cheap):
+            for _ in range(2):
+                result = run(work, feeds[:1] if work is self.cheap else feeds)
+                if work is not bad:
+                    rig.run_all()
+                del result
+        with rig.timeline.width.piece(), rig.timeline.width.piece():
+            run(shared)
+        rig.timeline._renaming.running.add(next(iter(rig.dispatch(self.dear, [self.x], self.z)._task for _ in "1")))
+        rig.run_all()
+        rig.dispatch(self.dear, [self.x], self.y)
+        assert run(self.cheap, feeds[:1]) is None
+        rig.run_all()
+        with contextlib.suppress(Interrupt):
+            run(cut_off)
+        run(last, feeds[:1])
 
     def reads(self) -> None:
         rig, out = self.rig, self.data(0)
@@ -930,6 +978,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "replays": {"inline_limit": LIMIT},
     "made_anew": {"inline_limit": LIMIT},
     "failures": {"inline_limit": LIMIT},
+    "alone": {"inline_limit": LIMIT, "lanes": 2},
     "compilations": {},
     "callbacks": {"inline_limit": LIMIT},
     "futures": {"inline_limit": LIMIT},

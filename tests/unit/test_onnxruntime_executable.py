@@ -76,7 +76,7 @@ def executable(monkeypatch: pytest.MonkeyPatch) -> Iterator[OnnxRuntimeExecutabl
 
 
 def view(number: float = 0) -> View:
-    return View(None, np.full(4, number, np.float32))  # type: ignore[arg-type]  # no buffer is needed here
+    return View(None, np.full(4, number, np.float32))
 
 
 def test_a_loop_that_alternates_buffers_binds_each_combination_once(executable: OnnxRuntimeExecutable) -> None:
@@ -144,7 +144,7 @@ def test_a_view_whose_memory_is_new_is_bound_although_an_earlier_one_was_like_it
 
 def test_a_binding_that_has_failed_is_not_used_again(executable: OnnxRuntimeExecutable) -> None:
     a, b = view(1), view()
-    wrong = View(None, np.zeros(3, np.float32))  # type: ignore[arg-type]
+    wrong = View(None, np.zeros(3, np.float32))
     with pytest.raises(OperationError, match="onnxruntime: "):
         executable.run([wrong], [b])
     assert not executable._bindings

@@ -31,6 +31,7 @@ from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.streaming.calls import Streaming
 from webnn.runtime.tensor import MLTensor
+from webnn.scheduler.direct import run_here
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import Statistics
@@ -506,7 +507,8 @@ class MLContext(Streaming, Unpicklable):
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.
 
-        If nothing else is queued, the graph runs on the calling thread.
+        If nothing else is queued, the graph runs on the calling thread, and the backend may read the arrays where they
+        are: they must not change meanwhile.
         """
         if self._recordings:
             self._check_not_recording("compute")
@@ -516,6 +518,9 @@ class MLContext(Streaming, Unpicklable):
         if batcher is not None:
             outputs = batcher.run(given, here=True).result()
             return outputs
+        direct = run_here(self._timeline, graph._work, given, graph._output_shelves)
+        if direct is not None:
+            return direct
         outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
         return outputs
 

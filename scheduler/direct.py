@@ -1,0 +1,179 @@
+"""Runs on the thread that waits for them, without a task: for a program that calls a graph and blocks for the result.
+
+Such a run depends on nothing that is queued, and its values have no other reader. So it needs no task, no values and no
+promise, which cost more than a small network. While anything is queued, recorded in a trace or counted against a memory
+budget, `run_here` refuses, and the run takes the usual way. It takes its turn among the runs on the lanes all the same:
+`Cores` knows of it as of any task.
+
+Inputs. Small arrays are copied into buffers of the pool, which a backend has bound before. Large ones are not copied:
+the backend reads the caller's own memory, since the caller is blocked until the run has ended.
+
+Locks. As for `Execution.run`: the timeline's lock is taken to start and to end the run, and not held while it runs.
+
+Interrupts. Nothing outside of this call refers to the run but `Renaming.running`, which `rebuild` makes anew from the
+tasks, and `Cores`, for which the run is over when its state says so. Buffers that are lost are freed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from webnn.backends.base import Executable
+from webnn.errors import ContextLostError, MLError
+from webnn.memory.buffer import BORROWED, View, borrowed
+from webnn.memory.lease import lend
+from webnn.memory.pool import Shelf
+from webnn.scheduler.execution import STEADY
+from webnn.scheduler.failures import explained, forget_frames
+from webnn.scheduler.results import give_back
+from webnn.scheduler.task import DONE, Task, Work
+from webnn.scheduler.value import Value
+
+if TYPE_CHECKING:
+    from webnn.scheduler.timeline import Timeline
+
+__all__ = ["run_here"]
+
+LARGE: Final = 64 * 1024
+"""Bytes above which an input is not copied. Below, a copy costs less than binding another array."""
+
+
+def run_here(
+    timeline: Timeline,
+    work: Work,
+    given: Sequence[tuple[Shelf, np.ndarray[Any, Any]]],
+    outputs: Sequence[tuple[str, Shelf]],
+) -> dict[str, np.ndarray[Any, Any]] | None:
+    """The outputs of a run of `work` on the arrays in `given`, by name; None if it has to take the usual way.
+
+    Raises:
+        ContextLostError: the context was destroyed meanwhile.
+        MLError: the run has failed.
+    """
+    renaming = timeline._renaming
+    executable = work.executable
+    if (
+        executable is None
+        or renaming.queued
+        or renaming.trace is not None
+        or timeline.pool.budget is not None
+        or not timeline.allocator.is_host
+    ):
+        return None
+    task = Task(work, (), ())
+    inputs: list[View] = []
+    views: list[View] = []
+    try:
+        return _run(timeline, task, executable, given, outputs, inputs, views)
+    except MLError:  # refused, or failed in the backend: everything is put right
+        raise
+    except BaseException:
+        try:
+            _recover(timeline, task, inputs, views)
+        except BaseException:  # another interrupt
+            _recover(timeline, task, inputs, views)
+            raise
+        raise
+
+
+def _run(  # noqa: PLR0917 (the parts of one run)
+    timeline: Timeline,
+    task: Task,
+    executable: Executable,
+    given: Sequence[tuple[Shelf, np.ndarray[Any, Any]]],
+    outputs: Sequence[tuple[str, Shelf]],
+    inputs: list[View],
+    views: list[View],
+) -> dict[str, np.ndarray[Any, Any]] | None:
+    """Run `task`, and put the memory of its inputs and outputs into `inputs` and `views`."""
+    renaming, execution, work = timeline._renaming, timeline._execution, task.work
+    clock, cores, widths, figures = execution.clock, execution.cores, work.widths, work.figures
+    called = 0 if figures.runs + 1 < figures.wanted else clock()
+    for shelf, array in given:
+        if array.nbytes > LARGE and array.flags.c_contiguous and array.flags.aligned:
+            inputs.append(borrowed(array))
+        else:
+            inputs.append(shelf.take())
+            inputs[-1].array[...] = array
+    with timeline._lock:
+        if renaming.discarded:
+            renaming.work_off_discarded()  # their buffers may be used here
+        begun = timeline._lost is None and not renaming.queued and cores.admits(task)
+        if begun:
+            for _, shelf in outputs:
+                views.append(shelf.take())
+            renaming.start_alone(task)
+            if widths is not None:
+                cores.host.here()
+                executable = cores.start(task)
+    if not begun:
+        _put_back(given, inputs)
+        return None
+    if widths is not None and widths.wanted:
+        widths.compile()
+    failure = None
+    began = clock()
+    try:
+        executable.run(inputs, views)
+    except Exception as error:
+        failure = _failure(timeline, task, error)
+    end = execution.now = clock()
+    if failure is not None:
+        _put_back(given, inputs)
+        for (_, shelf), view in zip(outputs, views, strict=True):
+            shelf.put(view)
+        raise failure
+    took, cost = end - began, work.cost
+    if not cost <= took < STEADY * cost:  # else there is nothing to learn from it
+        work.measured(took)
+    with timeline._lock:
+        if widths is not None:
+            cores.ended(task, took)
+        renaming.end_alone(task)
+        figures.runs += 1
+        if called and figures.runs >= figures.wanted:
+            figures.ran(called, began, end)
+        lost = timeline._lost
+    if lost is not None:
+        raise ContextLostError(*lost.args)
+    results = {}
+    for (name, shelf), view in zip(outputs, views):  # noqa: B905 (with `strict` it takes longer)
+        results[name] = array = lend(view.array)
+        if array.base is None:  # it is a copy
+            shelf.put(view)
+        else:
+            give_back(timeline, Value(shelf, None, view), array)
+    _put_back(given, inputs)
+    if renaming.lane:  # a task has waited for the end of this run
+        timeline._workers.wake()
+    return results
+
+
+def _put_back(given: Sequence[tuple[Shelf, np.ndarray[Any, Any]]], inputs: list[View]) -> None:
+    for (shelf, _), view in zip(given, inputs):  # noqa: B905 (with `strict` it takes longer)
+        if view.handle is not BORROWED:
+            shelf.put(view)
+
+
+def _failure(timeline: Timeline, task: Task, error: Exception) -> MLError:
+    """End the run, which has failed, and return the error to raise."""
+    forget_frames(error)
+    task.work.failed = True
+    timeline._execution.cores.forget(task)
+    with timeline._lock:
+        timeline._renaming.end_alone(task)
+        task.work.figures.failed += 1
+    timeline._workers.wake()
+    return explained("the backend failed", error)
+
+
+def _recover(timeline: Timeline, task: Task, inputs: list[View], views: list[View]) -> None:
+    """An interrupt came: the run is over for all others."""
+    inputs.clear()  # which frees their buffers: they may be on a shelf already, or not yet
+    views.clear()
+    task.state = DONE
+    timeline._execution.cores.forget(task)
+    timeline._workers.recover()
