@@ -2,8 +2,9 @@
 
 The packages, from the ground up: `errors`; `forking` (locks, and what a forked child gives up); `graph` (data types,
 operators, the builder); `memory` (buffers and pools); `backends` (compile and execute graphs); `scheduler` (a context's
-timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `cli` (the command `webnn`).
-Each imports only those before it. Importing this package loads no backend, and no library of a format.
+timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `model` (a model file as one
+object); `cli` (the command `webnn`). Each imports only those before it. Importing this package loads no backend, and no
+library of a format.
 """
 
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from webnn.scheduler.statistics import GraphStatistics, Histogram, Statistics
 
 if TYPE_CHECKING:
     from webnn.formats.safetensors import load_safetensors, save_safetensors
+    from webnn.model.model import Model, ModelStatistics
     from webnn.runtime.events import TraceEvent
     from webnn.runtime.streaming.pieces import ItemError
     from webnn.runtime.streaming.stream import Stream
@@ -39,6 +41,7 @@ else:
         __name__,
         {
             "webnn.formats.safetensors": ("load_safetensors", "save_safetensors"),
+            "webnn.model.model": ("Model", "ModelStatistics"),
             "webnn.runtime.events": ("TraceEvent",),
             "webnn.runtime.streaming.pieces": ("ItemError",),
             "webnn.runtime.streaming.stream": ("Stream",),
@@ -65,6 +68,8 @@ __all__ = [
     "MLOperandDescriptor",
     "MLTensor",
     "MemoryInfo",
+    "Model",
+    "ModelStatistics",
     "Program",
     "Promise",
     "Statistics",

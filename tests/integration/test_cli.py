@@ -89,7 +89,7 @@ def test_so_is_one_of_the_text_format(tmp_path: Path) -> None:
     data = json.loads(webnn("info", "open.webnn", "--shape", "batch=3", "--json", folder=tmp_path).stdout)
     assert data["inputs"][0]["shape"] == [3, 2]
     done = webnn("info", "open.webnn", "--shape", "batch=3", "--constant", "x=1", folder=tmp_path, code=1)
-    assert "--constant does not apply to this kind of file" in done.stderr
+    assert "constants do not apply to this kind of file" in done.stderr
 
 
 def test_run_gives_what_onnxruntime_gives(network: Path, tmp_path: Path) -> None:

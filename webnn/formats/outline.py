@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from webnn.errors import ValidationError
@@ -45,6 +45,7 @@ class Outline:
         operators: the number of nodes of each operator, as the file names it.
         constants: the number of constants.
         parameters: the number of their elements.
+        largest: the largest size of an open dimension by its name, where the file has one.
     """
 
     inputs: Sequence[ValueOutline]
@@ -52,3 +53,4 @@ class Outline:
     operators: Mapping[str, int]
     constants: int
     parameters: int
+    largest: Mapping[str, int] = field(default_factory=dict)

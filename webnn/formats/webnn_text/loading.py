@@ -35,7 +35,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import cast_number
 from webnn.graph.operand import MLOperand
 
-__all__ = ["imported", "read_document"]
+__all__ = ["imported", "largest_sizes", "read_document"]
 
 MAX_FILLED: Final = 256 * 1024 * 1024
 """The most bytes that all constants filled with one value may take in a file: a short line can ask for gigabytes."""
@@ -96,6 +96,16 @@ def read_document(path: Path) -> Document:
     return parse_text(text, path.name)
 
 
+def largest_sizes(document: Document) -> dict[str, int]:
+    """The largest size of each open dimension, by its name."""
+    limits: dict[str, int] = {}
+    for row in document.inputs.values():
+        for size in row.shape:
+            if isinstance(size, Dynamic):
+                limits[size.name] = min(size.max_size, limits.get(size.name, size.max_size))
+    return limits
+
+
 def _define(scope: Scope, name: str, operand: MLOperand, where: str) -> None:
     if name in scope.values:
         raise DataError(f"{where}: {name!r:.80} is defined twice")
@@ -103,11 +113,7 @@ def _define(scope: Scope, name: str, operand: MLOperand, where: str) -> None:
 
 
 def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
-    limits: dict[str, int] = {}
-    for row in document.inputs.values():
-        for size in row.shape:
-            if isinstance(size, Dynamic):
-                limits[size.name] = min(size.max_size, limits.get(size.name, size.max_size))
+    limits = largest_sizes(document)
     unknown = [name for name in given if name not in limits]
     if unknown:
         raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, but no input has such a dimension")

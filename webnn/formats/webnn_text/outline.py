@@ -8,7 +8,7 @@ from pathlib import Path
 
 from webnn.formats.outline import Outline, ValueOutline
 from webnn.formats.webnn_text.document import Dynamic
-from webnn.formats.webnn_text.loading import read_document
+from webnn.formats.webnn_text.loading import largest_sizes, read_document
 
 __all__ = ["outline_webnn"]
 
@@ -31,4 +31,5 @@ def outline_webnn(path: Path) -> Outline:
         operators=Counter(node.op for node in document.nodes if node.op),
         constants=len(document.constants),
         parameters=sum(math.prod(constant.shape) for constant in document.constants.values()),
+        largest=largest_sizes(document),
     )
