@@ -17,7 +17,7 @@ MAGIKA := magika==1.0.3
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak newest check format bench bench-docs docs chromium clean
+.PHONY: help demo test soak gpu newest check format bench bench-docs docs chromium clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -25,6 +25,7 @@ help:
 	@echo "make demo    stream this directory's files (or ARGS=DIRECTORY) through a neural network"
 	@echo "make test    run the tests (ARGS are for pytest)"
 	@echo "make soak    random programs over many frames (FRAMES=$(FRAMES), SEED=$(SEED))"
+	@echo "make gpu     run the tests of the backends for NVIDIA GPUs, on a machine that has one"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
@@ -42,6 +43,10 @@ test: $(VENV)/test.installed $(VENV)/magika.installed
 
 soak: $(VENV)/test.installed
 	WEBNN_SOAK_FRAMES=$(FRAMES) WEBNN_SOAK_SEED=$(SEED) $(RUN) -m pytest -s tests/faults/test_soak.py -k random_programs_lose $(ARGS)
+
+# For a machine with an NVIDIA GPU; elsewhere all of it is skipped.
+gpu: $(VENV)/test.installed $(VENV)/cupy.installed
+	$(RUN) -m pytest tests/gpu $(ARGS)
 
 newest: | $(RUN)
 	$(RUN) -m venv --clear $(NEWEST)

@@ -21,6 +21,7 @@ __all__ = ["ACCELERATORS", "BackendInfo", "available_backends", "backend_named",
 BUILT_IN: Final[dict[str, str]] = {
     "onnxruntime": "webnn.backends.onnxruntime.backend:OnnxRuntimeBackend",
     "arrays": "webnn.backends.arrays.backend:ArraysBackend",
+    "cupy": "webnn.backends.cupy.backend:CuPyBackend",
     "null": "webnn.backends.null:NullBackend",
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")

@@ -90,6 +90,8 @@ class ArraysBackend(Backend):
     # The results of these kernels share no memory with their operands, and are copied to the outputs when all is read.
     in_place: ClassVar[InPlace] = InPlace(frozenset({"scatter_elements", "scatter_nd"}), ARITHMETIC)
 
+    executable: ClassVar[type[ArraysExecutable]] = ArraysExecutable
+
     def __init__(self, xp: Any = np) -> None:
         self.xp = xp
 
@@ -116,7 +118,7 @@ class ArraysBackend(Backend):
             step.last_read = tuple(key for key in mentioned if key not in kept)
             kept.update(step.last_read)
         cancellation.checkpoint()
-        return ArraysExecutable(
+        return self.executable(
             inputs=list(graph.input_descriptors.items()),
             outputs=list(graph.output_descriptors.items()),
             byte_length=0,

@@ -1,0 +1,1 @@
+"""Executes a graph on CuPy arrays, in the memory of a CUDA device, with the kernels of the arrays backend."""
