@@ -47,6 +47,7 @@ from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
 from webnn.scheduler.statistics import TIMED_OUT, UNOBSERVABLE, GraphFigures
 from webnn.scheduler.status import CANCELLED
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Work
+from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Value
 from webnn.scheduler.workers import Workers
 
@@ -211,7 +212,7 @@ class Batch(Executable):
 
     # As a waiter of its task.
 
-    def collect(self, release: Callable[[Value], None]) -> None:
+    def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
         """Its task has no results."""
 
     def task_ended(self, task: Task) -> None:

@@ -27,7 +27,7 @@ from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
 from webnn.scheduler.task import Task
-from webnn.scheduler.trace import reusable
+from webnn.scheduler.trace import RAN, reusable
 
 __all__ = ["Execution", "oldest"]
 
@@ -105,9 +105,9 @@ class Execution:
                             figures.ran(task.queued_at, began, end)
                         if renaming.trace is not None:
                             renaming.trace.ran(task, began, end, on_lane, reused)
-                        elif work.byte_length <= self._small:
+                        if work.byte_length <= self._small:
                             for waiter in task.waiters:
-                                waiter.collect(renaming.release)
+                                waiter.collect(renaming.release, renaming.trace)
                         ended = task
                     inputs = None
                     if position < len(tasks) and spent <= budget:
@@ -187,12 +187,16 @@ class Execution:
         """
         work, renaming = task.work, self._renaming
         executable = work.executable
-        if executable is None or executable.in_place or work.widths is not None or renaming.trace is not None:
+        if executable is None or executable.in_place or work.widths is not None:
             return self.run((task,), False)
         lock, clock = self._lock, self.clock
         outputs: list[View] = []
+        reused = 0
         try:
             with lock:
+                if renaming.trace is not None:
+                    made = task.outputs
+                    reused = reusable(made) if len(made) != 1 else 1 if made[0].shelf.views else 0
                 inputs = renaming.start(task, outputs)
                 if inputs is None:
                     return 0
@@ -214,6 +218,8 @@ class Execution:
                 executable.run(inputs, outputs)
             except Exception as error:
                 self.now = clock()
+                if renaming.trace is not None:
+                    renaming.trace.ran(task, began, self.now, False, None)
                 self._failed(task, error)
                 return self.now - began or 1
             self.now = end = clock()
@@ -226,10 +232,15 @@ class Execution:
                 figures.runs += 1
                 if figures.runs >= figures.wanted and task.queued_at:
                     figures.ran(task.queued_at, began, end)
+                trace = renaming.trace
+                if trace is not None:  # as `trace.ran`
+                    trace.add(
+                        (RAN, began, end, trace.thread.track, id(task), figures.number, task.queued_at, False, reused)
+                    )
                 waiters = task.waiters
                 if waiters and work.byte_length <= self._small:
                     for waiter in waiters:
-                        waiter.collect(renaming.release)
+                        waiter.collect(renaming.release, trace)
             if waiters:
                 for waiter in waiters:
                     waiter.task_ended(task)

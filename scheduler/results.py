@@ -24,6 +24,7 @@ from webnn.scheduler.promise import CANCELLED, PENDING, RESOLVED, Promise, aband
 from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
 from webnn.scheduler.statistics import TIMED_OUT, UNOBSERVABLE
 from webnn.scheduler.task import QUEUED, Task
+from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Name, Value
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class End(ref[Promise[Any]]):
 
     # Called when the task ends, or the context.
 
-    def collect(self, release: Callable[[Value], None]) -> None:
+    def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
         """Copy the results of the task, which are small and available, and `release` them. There are none."""
 
     def task_ended(self, task: Task) -> None:
@@ -188,13 +189,20 @@ class Read(End):
     filling: bool
     """Whether a thread is filling `out`."""
     asked_at: int
-    """The time of the call. Only set if a trace was open then, as is the next one."""
+    """The time of the call. Only set if a trace was open then."""
     filled_since: int
-    """When the filling of `out` began, or 0."""
+    """When the filling of `out` began. Only set if a trace was open then."""
     result: np.ndarray[Any, Any] | None
     """The copy that was made when the task ended, if the value is small."""
 
-    def collect(self, release: Callable[[Value], None]) -> None:
+    def asked(self) -> int | None:
+        """The time of the call; None if no trace was open then."""
+        try:
+            return self.asked_at
+        except AttributeError:
+            return None
+
+    def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
         """Copy the value, which is small and available, and `release` it."""
         value = self.value
         if self.out is None and value is not None and (view := value.view) is not None:
@@ -203,6 +211,12 @@ class Read(End):
             self.result = result
             value, self.value = self.value, None  # one step: `let_go` may come on another thread
             if value is not None:
+                if trace is not None:
+                    try:
+                        asked = self.asked_at
+                    except AttributeError:  # before the trace was opened
+                        asked = None
+                    trace.settled(value, asked, 0, result.nbytes, "resolved")
                 if value.holds > 1:
                     value.holds -= 1
                 else:
@@ -274,15 +288,12 @@ class Read(End):
             self.timeline.inline.unsettled.pop(id(self), None)
         trace = self.timeline._renaming.trace
         if trace is not None and self.value is not None:
-            try:
-                asked, filled_since = self.asked_at, self.filled_since
-            except AttributeError:  # before the trace was opened
-                asked, filled_since = None, 0
+            filled_since = getattr(self, "filled_since", 0)
             if result is None:
-                trace.settled(self.value, asked, filled_since, 0, self.outcome())
+                trace.settled(self.value, self.asked(), filled_since, 0, self.outcome())
             else:
                 copied = 0 if result.base.__class__ is Lease else result.nbytes
-                trace.settled(self.value, asked, filled_since, copied, "resolved")
+                trace.settled(self.value, self.asked(), filled_since, copied, "resolved")
         value, self.value = self.value, None
         if value is not None and value.error is None:
             if result is None:
@@ -307,7 +318,7 @@ class Run(End):
     result: dict[str, np.ndarray[Any, Any]] | None
     """The copies that were made when the task ended, if the outputs are small."""
 
-    def collect(self, release: Callable[[Value], None]) -> None:
+    def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
         """Copy the outputs, which are small and available, and `release` them."""
         host_array, outputs = self.timeline.host_array, {}
         for (name, _), value in zip(self.outputs, self.values or (), strict=False):
@@ -316,8 +327,11 @@ class Run(End):
             outputs[name] = lend(host_array(value.view))
         self.result = outputs
         values, self.values = self.values, None  # one step: `let_go` may come on another thread
-        for value in values or ():
-            release(value)
+        if values is not None:
+            if trace is not None:
+                trace.settled(self.task, 0, 0, 0, "resolved")
+            for value in values:
+                release(value)
 
     def deliver(self, promise: Promise[Any]) -> None:
         """The outputs are available: settle."""

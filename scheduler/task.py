@@ -15,6 +15,7 @@ from webnn.scheduler.width import Widths
 
 if TYPE_CHECKING:
     from webnn.scheduler.donation import Placement
+    from webnn.scheduler.trace import Recorder
 
 __all__ = ["MERGED_LIMIT", "MOVES", "MergedWork", "Task", "TaskState", "Waiter", "Work"]
 
@@ -49,8 +50,11 @@ MERGED_LIMIT: Final = 250_000
 class Waiter(Protocol):
     """An object that is told when a task has ended."""
 
-    def collect(self, release: Callable[[Value], None]) -> None:
-        """Copy the results of the task, which are small and available, and `release` them. Called under the lock."""
+    def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
+        """Copy the results of the task, which are small and available, and `release` them. Called under the lock.
+
+        The waiter is told of the end of the task next, so an open `trace` counts them as delivered.
+        """
         ...
 
     def task_ended(self, task: Task) -> None:

@@ -333,7 +333,7 @@ class Timeline:
                 source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source
                 if self._renaming.trace is not None:
-                    source.asked_at, source.filled_since = self._clock(), 0
+                    source.asked_at = self._clock()
                 if producer is not None:
                     producer.waiters.append(source)
                 else:
@@ -521,7 +521,7 @@ class Timeline:
         return self._renaming.trace
 
     def start_trace(self, sink: Sink) -> Recorder:
-        """Append a record of everything that happens from now on to `sink`. Its elements: see `Recorder`."""
+        """Extend `sink` by a record of everything that happens from now on; see `webnn.scheduler.trace`."""
         with self._lock:
             self.figures.keep()
             self._recorder.attach(sink)
@@ -529,7 +529,7 @@ class Timeline:
         return self._recorder
 
     def stop_trace(self, sink: Sink) -> None:
-        """Append nothing to `sink` any more."""
+        """Extend `sink` no more."""
         with self._lock:
             self._recorder.detach(sink)
             if not self._recorder.sinks:

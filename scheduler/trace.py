@@ -1,14 +1,15 @@
 """What happens on a timeline, recorded while a trace is open.
 
 While none is open, `Renaming.trace` is None, which is all that the rest of the scheduler asks. While one is open, it is
-a `Recorder`, which is told of each event and appends one tuple to the list of each trace: nothing is put in order,
-named or written before the trace is closed. `webnn.runtime.events` makes events of the records.
+a `Recorder`, which is told of each event and extends the list of each trace by the elements of one record: nothing is
+put in order, named or written before the trace is closed. `webnn.runtime.events` cuts the list into records and
+makes events of them. A list of tuples would cost more, as the garbage collector looks at each.
 
 The first element of a record is its kind, and says what the others are:
 
 | kind | elements |
 | --- | --- |
-| QUEUED | called, queued, track, task, graph, inputs, outputs |
+| QUEUED | called, queued, track, task, graph, number of outputs, number of inputs, outputs, inputs |
 | RAN | began, ended, track, task, graph, queued, on a lane, reused buffers or None if it has failed |
 | ENDED | at, track, task, graph, queued, state, reason |
 | WROTE | began, ended, track, value, bytes, how |
@@ -20,13 +21,13 @@ The first element of a record is its kind, and says what the others are:
 
 Times are the timeline's clock in nanoseconds, a track is a number in `Recorder.tracks`, a graph one in `Figures.kept`.
 Tasks and values are their `id`: a record must not hold them, since buffers would then be in use that are free without
-the trace. It holds numbers and texts alone, which the garbage collector need not look at. An `id` is given anew to a
+the trace. An `id` is given anew to a
 later object, which is no ambiguity: all records of an object come after the one that introduces it, and before that of
 the next object with the same `id`. To that end QUEUED and WROTE are recorded under the timeline's lock.
 
-In QUEUED, `called` is 0 for a dispatch. A run has copied its inputs since `called`, and these values have no records.
-Inputs and outputs are an `id` if there is one, else a tuple. In SETTLED, `asked` is 0 for the outputs of a run, and
-None if it was before the trace; `filled since` is 0 if nothing was filled.
+In QUEUED, `called` is 0 for a dispatch. A run has copied its inputs since `called`. Its values have no records, and it
+counts none. In SETTLED, `asked` is 0 for the outputs of a run, and None if it was before the trace; `filled since` is 0
+if nothing was filled.
 
 To record something else: a fact about a task with `note`, something that takes a thread's time with `spent`, something
 that a task of an event loop awaits with `awaited`.
@@ -38,6 +39,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from webnn.forking import reentrant_lock
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.task import Task
 from webnn.scheduler.value import Value
@@ -46,6 +48,7 @@ __all__ = [
     "AWAITED",
     "COMPILED",
     "ENDED",
+    "LENGTHS",
     "NOTED",
     "QUEUED",
     "RAN",
@@ -70,13 +73,28 @@ NOTED: Final = "noted"
 SPENT: Final = "spent"
 AWAITED: Final = "awaited"
 
+LENGTHS: Final = {QUEUED: 8, RAN: 9, ENDED: 8, WROTE: 7, SETTLED: 8, COMPILED: 6, NOTED: 4, SPENT: 6, AWAITED: 6}
+"""Elements of a record of each kind; that of a queued task has one more for each output and each input."""
+
 
 class Sink(Protocol):
-    """Where the records of one trace go: a list, or a deque that another thread empties."""
+    """Where the records of one trace go: a list, or an object that hands them to another thread."""
 
-    def append(self, record: Record, /) -> None:
+    def extend(self, record: Record, /) -> None:
         """Called with the timeline's lock or without it, from any thread."""
         ...
+
+
+class _Thread(threading.local):
+    """The calling thread. It gets the number of its track when it records for the first time."""
+
+    def __init__(self, tracks: list[str]) -> None:  # called once in each thread
+        with _numbering:
+            self.track = len(tracks)
+            tracks.append(threading.current_thread().name)
+
+
+_numbering: Final = reentrant_lock()
 
 
 class Recorder:
@@ -91,71 +109,68 @@ class Recorder:
         self.sinks: tuple[Sink, ...] = ()
         self.tracks: list[str] = []
         """The name of each thread that has recorded something."""
-        self._threads = threading.local()
+        self.thread = _Thread(self.tracks)
         self.add: Callable[[Record], object] = self._add_to_all
         self.called = 0
         """When the call began that is about to queue a task, whose inputs it has copied. Guarded by the lock."""
 
     def attach(self, sink: Sink) -> None:
-        """Append every record to `sink` from now on."""
+        """Extend `sink` by every record from now on."""
         self._set((*self.sinks, sink))
 
     def detach(self, sink: Sink) -> None:
-        """Append nothing to `sink` any more."""
+        """Extend `sink` no more."""
         self._set(tuple(each for each in self.sinks if each is not sink))
 
     def _set(self, sinks: tuple[Sink, ...]) -> None:
-        self.add = sinks[0].append if len(sinks) == 1 else self._add_to_all
+        self.add = sinks[0].extend if len(sinks) == 1 else self._add_to_all
         self.sinks = sinks
 
     def _add_to_all(self, record: Record) -> None:
         for sink in self.sinks:
-            sink.append(record)
-
-    def _track(self) -> int:
-        """The number of the calling thread's track. Only the first time of a thread: a call costs too much."""
-        number = self._threads.number = len(self.tracks)
-        self.tracks.append(threading.current_thread().name)
-        return number
+            sink.extend(record)
 
     # Called with the timeline's lock.
 
     def queued(self, task: Task) -> None:
         """`task` is being queued."""
-        try:
-            track = self._threads.number
-        except AttributeError:
-            track = self._track()
-        inputs, outputs, graph = task.inputs, task.outputs, task.work.figures.number
-        made: int | tuple[int, ...] = id(outputs[0]) if len(outputs) == 1 else tuple(map(id, outputs))
-        read: int | tuple[int, ...] = id(inputs[0]) if len(inputs) == 1 else tuple(map(id, inputs))
-        self.add((QUEUED, self.called, task.queued_at, track, id(task), graph, read, made))
-        self.called = 0
+        outputs, graph, called = task.outputs, task.work.figures.number, self.called
+        if called:
+            self.add((QUEUED, called, task.queued_at, self.thread.track, id(task), graph, 0, 0))
+            self.called = 0
+            return
+        inputs = task.inputs
+        if len(outputs) == 1 and len(inputs) == 1:  # building it of parts takes twice as long
+            self.add(
+                (QUEUED, 0, task.queued_at, self.thread.track, id(task), graph, 1, 1, id(outputs[0]), id(inputs[0]))
+            )
+        elif len(outputs) == 1 and len(inputs) == 2:
+            a, b = inputs
+            self.add(
+                (QUEUED, 0, task.queued_at, self.thread.track, id(task), graph, 1, 2, id(outputs[0]), id(a), id(b))
+            )
+        else:
+            values = (*map(id, outputs), *map(id, inputs))
+            self.add(
+                (QUEUED, 0, task.queued_at, self.thread.track, id(task), graph, len(outputs), len(inputs), *values)
+            )
 
     def ran(self, task: Task, began: int, ended: int, on_lane: bool, reused: int | None) -> None:
         """`task` has run, and so many of its output buffers had been in use before; None if it has failed."""
-        try:
-            track = self._threads.number
-        except AttributeError:
-            track = self._track()
-        self.add((RAN, began, ended, track, id(task), task.work.figures.number, task.queued_at, on_lane, reused))
+        self.add(
+            (RAN, began, ended, self.thread.track, id(task), task.work.figures.number, task.queued_at, on_lane, reused)
+        )
 
     def ended(self, task: Task, reason: str) -> None:
         """`task` has failed, or was dropped or cancelled."""
-        try:
-            track = self._threads.number
-        except AttributeError:
-            track = self._track()
         state = task.state.name.lower()
-        self.add((ENDED, self.clock(), track, id(task), task.work.figures.number, task.queued_at, state, reason))
+        self.add(
+            (ENDED, self.clock(), self.thread.track, id(task), task.work.figures.number, task.queued_at, state, reason)
+        )
 
     def wrote(self, value: Value, began: int, copied: int, how: str = "") -> None:
         """`value` was made by a call that began at `began`, and has copied so many bytes."""
-        try:
-            track = self._threads.number
-        except AttributeError:
-            track = self._track()
-        self.add((WROTE, began, self.clock(), track, id(value), copied, how))
+        self.add((WROTE, began, self.clock(), self.thread.track, id(value), copied, how))
 
     def note(self, task: Task, name: str, content: object) -> None:
         """A fact about `task`: JSON that is shown with it."""
@@ -170,11 +185,7 @@ class Recorder:
 
     def settled(self, source: object, asked: int | None, filled_since: int, copied: int, outcome: str) -> None:
         """A promise of a value, or of the outputs of a task, has settled."""
-        try:
-            track = self._threads.number
-        except AttributeError:
-            track = self._track()
-        self.add((SETTLED, asked, filled_since, self.clock(), track, id(source), copied, outcome))
+        self.add((SETTLED, asked, filled_since, self.clock(), self.thread.track, id(source), copied, outcome))
 
     def compiled(self, figures: GraphFigures, began: int, error: str = "") -> None:
         """A graph has been compiled, or could not be."""
@@ -189,11 +200,7 @@ class Recorder:
         self._add_span(AWAITED, began, name, content)
 
     def _add_span(self, kind: str, began: int, *elements: object) -> None:
-        try:
-            track = self._threads.number
-        except AttributeError:
-            track = self._track()
-        self.add((kind, began, self.clock(), track, *elements))
+        self.add((kind, began, self.clock(), self.thread.track, *elements))
 
 
 def reusable(outputs: Sequence[Value]) -> int:

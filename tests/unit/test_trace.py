@@ -23,10 +23,10 @@ from tests.scripted import double, filled
 from tests.stepped import SMALL, Rig, broken
 from tests.trace_format import problems
 from webnn import TraceEvent
-from webnn.errors import ContextLostError, InvalidStateError, OperationError, ValidationError
-from webnn.runtime.events import events_of
+from webnn.errors import ContextLostError, InvalidStateError, OperationError, UnknownError, ValidationError
+from webnn.runtime.events import events_of, records_of
 from webnn.runtime.trace_format import trace_json
-from webnn.scheduler.trace import Record, reusable
+from webnn.scheduler.trace import reusable
 from webnn.scheduler.value import Value
 
 
@@ -35,12 +35,14 @@ class Traced:
 
     def __init__(self, **options: Any) -> None:
         self.rig = Rig(**options)
-        self.records: list[Record] = []
+        self.records: list[Any] = []
         self.recorder = self.rig.timeline.start_trace(self.records)
         self.origin = self.rig.clock.now
 
     def events(self, kind: str | None = None) -> list[TraceEvent]:
-        every = events_of(self.records, self.recorder.tracks, self.rig.timeline.figures.kept or {}, self.origin)
+        every = events_of(
+            records_of(self.records), self.recorder.tracks, self.rig.timeline.figures.kept or {}, self.origin
+        )
         sound(trace_json(every, process=1, title="test"))
         return [event for event in every if kind in (None, event.kind)]
 
@@ -116,6 +118,75 @@ def test_inline_tasks_say_so_and_run_on_the_thread_that_waits() -> None:
     assert task.details["where"] == "inline"
     assert task.track == threading.current_thread().name
     assert set(task.details["waited us"]) == {"its turn"}
+
+
+def test_a_small_result_is_read_by_a_copy_where_its_cheap_task_runs() -> None:
+    traced = Traced(descriptor=SMALL, inline_limit=50_000)
+    rig = traced.rig
+    x, y = rig.name(1), rig.name()
+    rig.clock.now += 100
+    rig.dispatch(rig.work("cheap", cost=1000, nanoseconds=500), [x], y)
+    promises = [rig.read(y), rig.read(y)]
+    rig.clock.now += 100
+    assert [float(promise.result()[0]) for promise in promises] == [2, 2]
+    (task,) = traced.events("task")
+    assert (task.called, task.began, task.ended) == (100, 200, 700)
+    for read in traced.events("read"):
+        assert (read.called, read.ended, read.after) == (100, 700, (task.number,))
+        assert read.details == {"outcome": "resolved", "bytes copied": 16}
+
+
+def test_a_small_result_of_a_run_is_one_event_after_its_task() -> None:
+    traced = Traced(descriptor=SMALL, inline_limit=50_000)
+    rig = traced.rig
+    promise = rig.timeline.run(rig.work("cheap", cost=1000), [(rig.shelf, filled(1, [4]))], [("y", rig.shelf)])
+    promise.result()
+    task, result = traced.events()
+    assert (result.name, result.details["outcome"], result.after) == ("result", "resolved", (task.number,))
+
+
+def test_a_small_result_that_was_given_up_is_no_second_event() -> None:
+    traced = Traced(descriptor=SMALL)
+    rig = traced.rig
+    x, y = rig.name(1), rig.name()
+    rig.dispatch(rig.work("w"), [x], y)
+    assert rig.read(y).cancel()
+    rig.run_all()
+    (read,) = traced.events("read")
+    assert read.details["outcome"] == "cancelled"
+
+
+def test_a_cheap_task_that_fails_inline_shows_how_long_it_ran() -> None:
+    traced = Traced(inline_limit=50_000)
+    rig = traced.rig
+    y = rig.name()
+    rig.dispatch(rig.work("bad", broken(ValueError("no such kernel")), cost=1000, nanoseconds=300), [rig.name(1)], y)
+    with pytest.raises(UnknownError, match="no such kernel"):
+        rig.read(y).result()
+    (task,) = traced.events("task")
+    assert task.details["outcome"] == "failed"
+    assert (task.began, task.ended) == (0, 300)
+
+
+def test_tasks_with_any_number_of_inputs_and_outputs_come_after_the_writes_of_their_inputs() -> None:
+    traced = Traced()
+    rig = traced.rig
+    names = [rig.name(i) for i in range(4)]
+    for inputs, outputs in ((1, 1), (2, 1), (3, 1), (1, 2), (4, 3)):
+        work = rig.work("w", lambda *a, outputs=outputs: a[:1] * outputs, outputs=outputs)
+        rig.dispatch(work, names[:inputs], [rig.name() for _ in range(outputs)])
+        rig.run_all()
+    assert [task.after for task in traced.events("task")] == [(1,), (1, 2), (1, 2, 3), (1,), (1, 2, 3, 4)]
+
+
+def test_the_garbage_collector_need_not_look_at_what_is_recorded_of_a_run() -> None:
+    traced = Traced(descriptor=SMALL, inline_limit=50_000)
+    rig = traced.rig
+    x, y = rig.name(1), rig.name()
+    rig.dispatch(rig.work("cheap", cost=1000), [x, x, x], y)
+    rig.read(y).result()
+    rig.timeline.run(rig.work("w", cost=1000), [(rig.shelf, filled(1, [4]))], [("y", rig.shelf)]).result()
+    assert not any(gc.is_tracked(element) for element in traced.records)
 
 
 def test_dropped_cancelled_and_failed_tasks_are_there_with_the_reason() -> None:
@@ -207,11 +278,11 @@ def test_what_was_queued_before_the_trace_is_there_and_what_ran_before_is_not() 
     rig.run_all()
     rig.dispatch(work, [x], y)
     rig.clock.now += 1000
-    records: list[Record] = []
+    records: list[Any] = []
     recorder = rig.timeline.start_trace(records)
     origin = rig.clock.now
     rig.run_all()
-    (task,) = events_of(records, recorder.tracks, rig.timeline.figures.kept or {}, origin)
+    (task,) = events_of(records_of(records), recorder.tracks, rig.timeline.figures.kept or {}, origin)
     assert (task.called, task.began) == (-1000, 0)
     sound(trace_json([task], process=1, title="test"))
 
@@ -246,7 +317,7 @@ def test_later_objects_at_the_same_address_are_not_mistaken_for_earlier_ones() -
         rig.run_all()
         promise.result()
         del promise
-    assert len({record[4] for record in traced.records if record[0] == "queued"}) < 50
+    assert len({record[4] for record in records_of(traced.records) if record[0] == "queued"}) < 50
     events = traced.events()
     for write, task, read in zip(events[::3], events[1::3], events[2::3], strict=True):
         assert (write.kind, task.kind, read.kind) == ("write", "task", "read")

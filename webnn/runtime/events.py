@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ from webnn.scheduler.trace import (
     AWAITED,
     COMPILED,
     ENDED,
+    LENGTHS,
     NOTED,
     QUEUED,
     RAN,
@@ -20,7 +21,7 @@ from webnn.scheduler.trace import (
     Record,
 )
 
-__all__ = ["Kind", "TraceEvent", "events_of"]
+__all__ = ["Kind", "TraceEvent", "events_of", "records_of"]
 
 Kind = Literal["task", "write", "read", "compile", "wait", "other"]
 
@@ -60,6 +61,18 @@ class TraceEvent:
     call_track: str | None = None
     call_ended: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def records_of(elements: Sequence[Any]) -> Iterator[Record]:
+    """The records in the list of a trace, oldest first."""
+    begin = 0
+    while begin < len(elements):
+        kind = elements[begin]
+        end = begin + LENGTHS[kind]
+        if kind == QUEUED:
+            end += elements[end - 2] + elements[end - 1]
+        yield tuple(elements[begin:end])
+        begin = end
 
 
 def events_of(
@@ -117,16 +130,16 @@ class _Reading:
         return time - self._origin
 
     def _queued(self, record: Record) -> None:
-        _, called, queued, track, task, graph, inputs, outputs = record
+        _, called, queued, track, task, graph, many, _, *values = record
         event = self._tasks[task] = self._task_of(graph)
         event.called, event.call_track = self._since(called or queued), self._tracks[track]
         event.call_ended = self._since(queued)
         if called:
             event.details["bytes copied"] = self._figures(graph).input_bytes
         else:
-            made_by = [self._values[value].number for value in _several(inputs) if value in self._values]
+            made_by = [self._values[value].number for value in values[many:] if value in self._values]
             event.after = tuple(dict.fromkeys(made_by))
-        for value in _several(outputs):
+        for value in values[:many]:
             self._values[value] = event
 
     def _task(self, task: int, graph: int, queued: int) -> TraceEvent:
@@ -227,10 +240,6 @@ class _Reading:
             turn = "a lane" if event.details.get("where") == "lane" else "its turn"
             waited[turn] = (event.began - ready) / 1000
             event.details["waited us"] = waited
-
-
-def _several(ids: int | tuple[int, ...]) -> tuple[int, ...]:
-    return ids if isinstance(ids, tuple) else (ids,)
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

@@ -86,7 +86,7 @@ class Spans(Unpicklable):
 
     # Called by the recorder, perhaps under the timeline's lock.
 
-    def append(self, record: Record, /) -> None:
+    def extend(self, record: Record, /) -> None:
         """Take a record of the timeline."""
         kind = record[0]
         if kind is QUEUED:

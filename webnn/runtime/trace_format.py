@@ -111,7 +111,8 @@ def _arrows(events: Sequence[TraceEvent], numbers: dict[str, int]) -> Iterator[J
             source = by_number[number]
             if source.track is not None and source.began is not None and source.ended is not None:
                 leaves = max(source.began, source.ended - 1)
-                yield from arrow("value", leaves, source.track, event.began, event.track)
+                if leaves <= event.began:  # else the read was given up before there was a value
+                    yield from arrow("value", leaves, source.track, event.began, event.track)
 
 
 def _waits(events: Sequence[TraceEvent], numbers: dict[str, int]) -> Iterator[JSON]:

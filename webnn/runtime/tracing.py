@@ -14,11 +14,10 @@ from webnn.backends.files import written_at_once
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import shown
 from webnn.graph.unpicklable import Unpicklable
-from webnn.runtime.events import TraceEvent, events_of
+from webnn.runtime.events import TraceEvent, events_of, records_of
 from webnn.runtime.trace_format import trace_json
 from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.timeline import Timeline
-from webnn.scheduler.trace import Record
 
 __all__ = ["Trace", "TraceTarget"]
 
@@ -48,7 +47,7 @@ class Trace(Unpicklable):
         self._timeline = timeline
         self._title = title
         self._target = None if target is None else _checked("trace", target)
-        self._records: list[Record] = []
+        self._records: list[Any] = []
         self._tracks: list[str] = []
         self._graphs: Mapping[int, GraphFigures] = {}
         self._process = os.getpid()
@@ -80,7 +79,7 @@ class Trace(Unpicklable):
         """The events so far, in the order in which they began to concern the timeline: a new list at each call."""
         if self._origin is None:
             raise InvalidStateError("trace: it was not opened: with context.trace() as trace")
-        return events_of(list(self._records), list(self._tracks), dict(self._graphs), self._origin)
+        return events_of(records_of(list(self._records)), list(self._tracks), dict(self._graphs), self._origin)
 
     def save(self, target: TraceTarget) -> None:
         """Write the events as JSON for https://ui.perfetto.dev or chrome://tracing.
@@ -103,7 +102,8 @@ class Trace(Unpicklable):
             target.write(content.encode())
 
     def __repr__(self) -> str:
-        return f"<Trace of {self._title}, {len(self._records)} records{', open' if self._is_open else ''}>"
+        many = sum(1 for _ in records_of(list(self._records)))
+        return f"<Trace of {self._title}, {many} records{', open' if self._is_open else ''}>"
 
 
 def _checked(where: str, target: Any) -> Path | Writable:
