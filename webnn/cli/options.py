@@ -17,7 +17,7 @@ from webnn.cli.target import target_names
 from webnn.errors import ValidationError
 from webnn.graph.builder import GraphHost
 
-__all__ = ["as_json", "backend", "model", "read", "source_of", "targets"]
+__all__ = ["as_json", "backend", "model", "read", "shapes", "source_of", "targets"]
 
 C = TypeVar("C", bound=Callable[..., Any])
 G = TypeVar("G")
@@ -26,6 +26,17 @@ G = TypeVar("G")
 def as_json(command: C) -> C:
     """The option of every command: `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON value, for programs.")(command)
+
+
+def shapes(command: C) -> C:
+    """The option for open dimensions."""
+    return click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        metavar="NAME=SIZE[,SIZE...]",
+        help="A size for an open dimension (batch=1), or the whole shape of an input (x=1,3,224,224).",
+    )(command)
 
 
 def model(command: C) -> C:
@@ -38,13 +49,7 @@ def model(command: C) -> C:
             metavar="NAME=VALUE",
             help="A value for an input that never changes: a number, a list or @FILE.npy.",
         ),
-        click.option(
-            "--shape",
-            "shapes",
-            multiple=True,
-            metavar="NAME=SIZE[,SIZE...]",
-            help="A size for an open dimension (batch=1), or the whole shape of an input (x=1,3,224,224).",
-        ),
+        shapes,
         click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
     ):
         command = parameter(command)

@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "run": "Run a model once.",
     "bench": "Time a model, beside plain onnxruntime on the same file.",
     "trace": "Trace runs of a model: when and where each ran, and what it waited for.",
+    "serve": "Serve models over HTTP.",
     "check": "Check whether a model builds in a browser or on a backend.",
     "convert": "Write a model in another format.",
     "view": "Draw a model as one HTML page.",

@@ -1,0 +1,65 @@
+"""Admission: how many items of one model may be under way, and whether a new request could still be answered in time.
+
+An item is a run of the model. Beyond `most` items, or where the queue would take longer than the timeout, a request is
+refused at once: its client can try elsewhere, and those in the queue are answered in time. How long an item takes is
+measured while the model is busy, so that gathering and lanes are in it.
+
+The module is pure: no thread and no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+__all__ = ["Admission"]
+
+WINDOW: Final = 0.5
+"""Seconds of work after which the pace is worked out anew."""
+
+
+class Admission:
+    """The queue of one model.
+
+    Args:
+        most: the most items under way.
+        timeout: seconds in which a request has to be answered.
+    """
+
+    def __init__(self, most: int, timeout: float) -> None:
+        self.most = most
+        self.timeout = timeout
+        self.items = 0
+        """The items that are under way."""
+        self.pace = 0.0
+        """Seconds for an item while the model is busy; 0 while that is not known."""
+        self._busy = 0.0
+        self._done = 0
+        self._since = 0.0
+
+    def has_room(self, items: int = 1) -> bool:
+        """Whether so many more items may be taken."""
+        total = self.items + items
+        return total <= self.most and (total * self.pace <= self.timeout or self.items == 0)
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds after which a client that was refused may try again: when the queue has been worked off."""
+        return max(1, min(math.ceil(self.items * self.pace), math.ceil(self.timeout)))
+
+    def enter(self, items: int, now: float) -> None:
+        """So many items are under way from `now` on."""
+        if self.items == 0:
+            self._since = now
+        self.items += items
+
+    def leave(self, items: int, now: float, *, done: bool) -> None:
+        """So many items have ended; `done` if they were computed, not given up."""
+        self.items -= items
+        if done:
+            self._done += items
+        self._busy += now - self._since
+        self._since = now
+        if self._busy >= WINDOW and self._done:
+            self.pace = self._busy / self._done
+            self._busy, self._done = 0.0, 0

@@ -1,0 +1,140 @@
+"""The server as an ASGI application: runs of models by the straight path, everything else through Starlette."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from webnn.serving.admission import Admission
+from webnn.serving.inference import Inference, Limits, Receive, Scope, Send, Shared, refusal
+from webnn.serving.json_text import written
+from webnn.serving.protocol import Refused
+from webnn.serving.repository import Repository, Served
+
+__all__ = ["Application"]
+
+SERVER: Final = "webnn"
+EXTENSIONS: Final = ("binary_tensor_data", "model_repository")
+
+
+class Application:
+    """An ASGI application that serves models.
+
+    Args:
+        models: every version of every model.
+        version: of the server, for its metadata.
+        limits: of queues, times and bodies.
+    """
+
+    def __init__(self, models: Sequence[Served], *, version: str, limits: Limits | None = None) -> None:
+        self.repository = Repository(models)
+        self.limits = limits or Limits()
+        self.shared = Shared()
+        self.draining = False
+        """Whether the server stops: it answers what comes, and says that it is not ready."""
+        self.inferences: list[Inference] = []
+        self._version = version
+        self._by_path: dict[str, Inference] = {}
+        admissions = {name: Admission(self.limits.max_queue, self.limits.timeout) for name in self.repository.names}
+        for served in self.repository:  # the highest version comes last, and is the default
+            inference = Inference(served, self.limits, self.shared, admissions[served.name])
+            self.inferences.append(inference)
+            self._by_path[f"/v2/models/{served.name}/versions/{served.version}/infer"] = inference
+            self._by_path[f"/v2/models/{served.name}/infer"] = inference
+        self._others = Starlette(
+            routes=self._routes(),
+            exception_handlers={HTTPException: _refused, Refused: _refused, Exception: _failed},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            inference = self._by_path.get(scope["path"])
+            if inference is not None:
+                return await inference(scope, receive, send)
+        return await self._others(scope, receive, send)
+
+    def _routes(self) -> list[Route]:
+        model = "/v2/models/{name}"
+        version = model + "/versions/{version}"
+        return [
+            Route("/v2", self._metadata),
+            Route("/v2/health/live", self._live),
+            Route("/v2/health/ready", self._ready),
+            Route("/v2/repository/index", self._index, methods=["GET", "POST"]),
+            Route("/v2/repository/models/{name}/load", self._no_control, methods=["POST"]),
+            Route("/v2/repository/models/{name}/unload", self._no_control, methods=["POST"]),
+            Route(model, self._model),
+            Route(version, self._model),
+            Route(model + "/ready", self._model_ready),
+            Route(version + "/ready", self._model_ready),
+            Route(model + "/infer", self._no_model, methods=["POST"]),
+            Route(version + "/infer", self._no_model, methods=["POST"]),
+        ]
+
+    async def _metadata(self, _: Request) -> Response:
+        return _json({"name": SERVER, "version": self._version, "extensions": EXTENSIONS})
+
+    async def _live(self, _: Request) -> Response:
+        return _json({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        self._check_ready()
+        return _json({"ready": True})
+
+    def _check_ready(self) -> None:
+        if self.draining:
+            raise Refused(503, "the server is shutting down", ((b"retry-after", b"1"),))
+
+    async def _index(self, _: Request) -> Response:
+        state, reason = ("UNAVAILABLE", "the server is shutting down") if self.draining else ("READY", "")
+        return _json(
+            [
+                {"name": served.name, "version": served.version, "state": state, "reason": reason}
+                for served in self.repository
+            ]
+        )
+
+    async def _model(self, request: Request) -> Response:
+        return _json(self._found(request).metadata(self.repository.versions(request.path_params["name"])))
+
+    async def _model_ready(self, request: Request) -> Response:
+        served = self._found(request)
+        self._check_ready()
+        return _json({"name": served.name, "ready": True})
+
+    async def _no_control(self, _: Request) -> Response:
+        raise Refused(400, "models are loaded when the server starts, and no request loads or unloads one")
+
+    async def _no_model(self, request: Request) -> Response:
+        self._found(request)
+        raise AssertionError("a model that exists has been found by its path")
+
+    def _found(self, request: Request) -> Served:
+        return self.repository.find(request.path_params["name"], request.path_params.get("version"))
+
+
+def _json(value: Any) -> Response:
+    return Response(written(value), media_type="application/json")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):  # of Starlette's router
+        reason = {404: "there is nothing at this path", 405: "this path does not take this method"}
+        more = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
+        error = Refused(error.status_code, reason.get(error.status_code, error.detail), more)
+    assert isinstance(error, Refused)
+    headers, body = refusal(error)
+    return Response(body, error.status, {name.decode(): value.decode() for name, value in headers})
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """The answer where the server itself failed; Starlette raises the error again, and uvicorn logs it."""
+    headers, body = refusal(Refused(500, "the server failed; its log has the reason"))
+    return Response(body, 500, {name.decode(): value.decode() for name, value in headers})

@@ -1,0 +1,116 @@
+"""The server's process: a socket, uvicorn, and an end that answers everything that was accepted.
+
+The first SIGTERM or SIGINT begins the drain. The server is not ready from then on, and each answer closes its
+connection; connections that are waiting to be accepted still are. After a moment it listens no more, and ends when the
+last request has been answered, with exit code 0. A second signal answers what is left with 503.
+
+Uvicorn's own handling of signals is not used: it raises the signal again after the drain, so that a clean end looks
+like a crash, and its timeout cancels requests, which are then answered with a plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import uvicorn
+
+from webnn.errors import ValidationError
+from webnn.serving.application import Application
+from webnn.serving.connections import Connection
+
+__all__ = ["Server", "listen"]
+
+GRACE: Final = 0.3
+"""Seconds for which a server that stops still accepts connections, so that those on their way to it are answered."""
+BACKLOG: Final = 2048
+IDLE: Final = 75
+"""Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `host` and `port`; port 0 is any free one.
+
+    Raises:
+        ValidationError: `host` is no address of this machine.
+        OSError: the port is not to be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise ValidationError(f"--host {host}: {error.strerror}") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Serves an application until a signal comes, and until everything that was accepted is answered.
+
+    Args:
+        application: what is served.
+        started: called when requests are answered.
+    """
+
+    def __init__(self, application: Application, started: Callable[[], object] | None = None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=IDLE,
+                backlog=BACKLOG,
+            )
+        )
+        self._application = application
+        self._announce = started
+        self._drain: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer requests."""
+        await super().startup(sockets)
+        if self._announce is not None:
+            self._announce()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain at a signal, and end as usual afterwards."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Begin the drain; called again, end it."""
+        if self._drain is None:
+            self._application.draining = True
+            for headers in (self.server_state.default_headers, self.config.encoded_headers):
+                headers.append((b"connection", b"close"))  # the first are made of the second, once a second
+            self._drain = asyncio.create_task(self._end())
+        else:
+            self._application.shared.stop()
+
+    async def _end(self) -> None:
+        await asyncio.sleep(GRACE)
+        self.should_exit = True
