@@ -25,7 +25,7 @@ from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold
 from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
 from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.backends.onnxruntime.kernels import cpu_kernels
-from webnn.backends.onnxruntime.optimizers import harmful_optimizers
+from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
@@ -76,10 +76,11 @@ class OnnxRuntimeBackend(Backend):
     def _compile(
         self, graph: Graph, options: CompileOptions, cancellation: Cancellation, store: Path | None = None
     ) -> Executable:
-        model = lower(prepared(graph, cancellation.checkpoint), cpu_kernels(), cancellation.checkpoint)
+        rewritten = prepared(graph, cancellation.checkpoint)
+        model = lower(rewritten, cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
         limit = fold_limit(proto, max(FOLDED_BYTES, GROWTH * graph.constant_bytes))
-        harmful = harmful_optimizers(proto)
+        unwanted = harmful_optimizers(proto) | slowing_optimizers(rewritten)
 
         def read(places: Mapping[str, tuple[Path, int]]) -> Executable:
             """Make the session, which reads the weights in `places` from their files."""
@@ -98,7 +99,7 @@ class OnnxRuntimeBackend(Backend):
                 settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
-            session = _session(settings, proto.SerializeToString(), cancellation, harmful)
+            session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
             return _executable(graph, model, session, proto, [*arrays.values(), *values.values()])
 
         places = places_in_files(model.external)

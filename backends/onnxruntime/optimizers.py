@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from webnn.backends.onnx.messages import GraphProto, ModelProto, NodeProto, TensorProto
+from webnn.graph.ir import Graph, Node
 
-__all__ = ["harmful_optimizers"]
+__all__ = ["harmful_optimizers", "slowing_optimizers"]
 
 _MAY_VANISH: Final = frozenset(
     {"Add", "Cast", "Concat", "Div", "Expand", "Identity", "Mul", "Pad", "Reshape", "Slice", "Squeeze", "Sub"}
@@ -34,6 +35,23 @@ def harmful_optimizers(model: ModelProto) -> frozenset[str]:
     if _moves_dequantized(model.graph):
         found.add("QDQPropagationTransformer")
     return frozenset(found)
+
+
+def slowing_optimizers(graph: Graph) -> frozenset[str]:
+    """The names of the optimizers that must not see the model of `graph`, since its runs would take longer.
+
+    A product of one row, as in the attention of a decoder, reads each element of the matrix once. Onnxruntime has a
+    kernel for that. For a product that is scaled as well it has none: it lays the matrix out anew first, which takes as
+    long again.
+    """
+    products = [node for node in graph.nodes if node.op == "matmul" and node["b"].constant is None]
+    if products and all(_is_vector_product(node) for node in products):
+        return frozenset({"MatMulScaleFusion"})
+    return frozenset()
+
+
+def _is_vector_product(node: Node) -> bool:
+    return node["a"].shape[-2] == 1 or node["b"].shape[-1] == 1
 
 
 def _normalizes_twice(nodes: Sequence[NodeProto]) -> bool:

@@ -14,8 +14,9 @@ from tests.direct import compute, direct_builder, run_graph
 from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import STORED, OnnxRuntimeBackend
-from webnn.backends.onnxruntime.optimizers import harmful_optimizers
+from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
 
 Builder = MLGraphBuilder[Any]
@@ -117,3 +118,39 @@ def test_a_graph_with_both_loses_both() -> None:
         return {"y": b.matmul(cast, b.constant(np.ones((2, 5), np.float32))), "z": b.relu(moved)}
 
     assert optimizers_kept_from(both) == {"MatmulTransposeFusion", "QDQPropagationTransformer"}
+
+
+def scores(queries: int) -> Graph:
+    """The scaled products of `queries` rows with the keys of two heads."""
+    b = direct_builder()
+    q = b.input("q", [1, 2, queries, 8], "float32")
+    k = b.input("k", [1, 2, 32, 8], "float32")
+    products = b.matmul(q, b.transpose(k, permutation=[0, 1, 3, 2]))
+    return b.build({"scores": b.mul(products, b.constant("float32", 0.3))})
+
+
+def test_the_scores_of_one_query_are_scaled_by_a_node_of_their_own(tmp_path: Path) -> None:
+    for queries, expected in ((1, ["FusedMatMul", "Mul"]), (2, ["FusedMatMul"])):
+        store = tmp_path / str(queries)
+        store.mkdir()
+        OnnxRuntimeBackend().compile_to(store, scores(queries), CompileOptions(), Cancellation())
+        nodes = [node.op_type for node in onnx.load(store / STORED, load_external_data=False).graph.node]
+        assert nodes == expected
+
+
+@pytest.mark.parametrize("queries", [1, 2])
+def test_scores_are_right_with_and_without_the_fusion_of_scales(backend: Backend, queries: int) -> None:
+    generator = np.random.default_rng(0)
+    q = generator.standard_normal((1, 2, queries, 8), np.float32)
+    k = generator.standard_normal((1, 2, 32, 8), np.float32)
+    exact = q.astype("d") @ k.astype("d").transpose(0, 1, 3, 2) * 0.3
+    np.testing.assert_allclose(run_graph(scores(queries), {"q": q, "k": k}, backend)["scores"], exact, atol=2e-6)
+
+
+def test_scales_are_fused_where_a_product_has_more_rows_and_where_no_product_could_gain() -> None:
+    assert slowing_optimizers(scores(1)) == {"MatMulScaleFusion"}
+    assert slowing_optimizers(scores(2)) == frozenset()
+    b = direct_builder()
+    weights = b.constant(np.ones((8, 4), np.float32))
+    graph = b.build({"y": b.matmul(b.input("x", [1, 8], "float32"), weights)})
+    assert slowing_optimizers(graph) == frozenset()
