@@ -1,8 +1,8 @@
-"""Runs the commands in `docs/cli.md` and writes down what they answer.
+"""Runs the commands in `docs/cli.md` and `docs/browser.md`, and writes down what they answer.
 
   python -m docs.run_examples [--check]
 
-In the page's `console` blocks, lines that begin with `$` are commands. Those of `webnn` are run, in order, in one new
+In a page's `console` blocks, lines that begin with `$` are commands. Those of `webnn` are run, in order, in one new
 folder, as on a machine that has the package's own backends; `cat` writes the file that it shows. Other commands, and
 blocks of another kind, are left as they are.
 """
@@ -30,9 +30,9 @@ from webnn.cli import target
 from webnn.cli.commands import devices
 from webnn.cli.program import main
 
-__all__ = ["PAGE", "answered", "stale"]
+__all__ = ["PAGES", "answered", "stale"]
 
-PAGE: Final = Path(__file__).parent / "cli.md"
+PAGES: Final = tuple(Path(__file__).with_name(name) for name in ("cli.md", "browser.md"))
 MODEL: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_squeezenet.onnx"
 """A real network that everybody has who has the onnx package."""
 BACKENDS: Final = ("onnxruntime", "arrays", "null")
@@ -87,10 +87,12 @@ def _answer(words: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Run the commands in docs/cli.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is stale")
-    before = PAGE.read_text(encoding="utf-8")
-    if not parser.parse_args().check:
-        PAGE.write_text(answered(before), encoding="utf-8")
-    elif stale(before):
-        sys.exit("docs/cli.md is stale: python -m docs.run_examples")
+    parser = argparse.ArgumentParser(description="Run the commands in the documentation.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
+    only_check = parser.parse_args().check
+    for path in PAGES:
+        before = path.read_text(encoding="utf-8")
+        if not only_check:
+            path.write_text(answered(before), encoding="utf-8")
+        elif stale(before):
+            sys.exit(f"docs/{path.name} is stale: python -m docs.run_examples")

@@ -19,7 +19,7 @@ from webnn.browsers.devtools import PATIENCE, Page
 from webnn.errors import NotSupportedError, OperationError
 from webnn.graph.dtypes import numpy_dtype
 
-__all__ = ["ARGUMENTS", "Answer", "Array", "Chromium"]
+__all__ = ["ARGUMENTS", "Answer", "Array", "Chromium", "array_of"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -76,8 +76,10 @@ class Chromium:
         self._patience = patience
         self._folder = TemporaryDirectory(prefix="webnn-page-")
         self._url = Path(self._folder.name) / "page.html"
-        script = files("webnn.browsers").joinpath("requests.js").read_text(encoding="utf-8")
-        self._url.write_text(f"<!doctype html><title>WebNN</title><script>{script}</script>", encoding="utf-8")
+        folder = files("webnn.browsers")
+        scripts = [folder.joinpath(name).read_text(encoding="utf-8") for name in ("requests.js", "modules.js")]
+        elements = "".join(f"<script>{script}</script>" for script in scripts)
+        self._url.write_text(f"<!doctype html><title>WebNN</title>{elements}", encoding="utf-8")
         try:
             self.limits: Any = self._launch()
         except BaseException:
@@ -114,6 +116,11 @@ class Chromium:
         self.page.close()
         self._folder.cleanup()
 
+    def relaunch(self) -> None:
+        """End the browser and start a new one, since some graphs make a browser give up WebNN for good."""
+        self.page.close()
+        self._launch()
+
     def run(self, request: Mapping[str, Any]) -> Answer:
         """Build one graph and run it once; the head of `requests.js` describes a request.
 
@@ -124,16 +131,16 @@ class Chromium:
         except OperationError as error:
             answer = {"failed": str(error), "lost": True}
         if answer.get("lost"):
-            self.page.close()
-            self._launch()
+            self.relaunch()
         if "refused" in answer:
             return Answer(refused=(answer["refused"]["call"], answer["refused"]["error"]))
         if "failed" in answer:
             return Answer(failed=answer["failed"])
-        return Answer(outputs={name: _array(output) for name, output in answer.get("outputs", {}).items()})
+        return Answer(outputs={name: array_of(output) for name, output in answer.get("outputs", {}).items()})
 
 
-def _array(output: Mapping[str, Any]) -> Array:
+def array_of(output: Mapping[str, Any]) -> Array:
+    """An array that a page gave: its data type, its shape and its elements in base64."""
     dtype = numpy_dtype(output["dataType"]).newbyteorder("<")
     array = np.frombuffer(base64.b64decode(output["data"]), dtype)
     return array.reshape(output["shape"]).astype(dtype.newbyteorder("="))

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -211,6 +211,11 @@ class Page:
             thrown = details.get("exception", {})
             raise OperationError(f"browser: {thrown.get('description') or thrown.get('value') or details['text']}")
         return result["result"].get("value")
+
+    def give_files(self, element: str, paths: Iterable[Path]) -> None:
+        """Choose files in the file input that an expression of JavaScript gives; they may be of any size."""
+        found = self.call("Runtime.evaluate", expression=element)["result"]
+        self.call("DOM.setFileInputFiles", files=[str(path.resolve()) for path in paths], objectId=found["objectId"])
 
     def wait_for(self, expression: str) -> None:
         """Wait until an expression of JavaScript is true."""

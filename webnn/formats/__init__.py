@@ -19,4 +19,5 @@ else:
 __all__ = ["import_onnx", "import_webnn", "load_onnx", "load_safetensors", "load_webnn", "save_safetensors"]
 
 SAVERS.update({f".{form}": f"webnn.formats.webnn_text.saving:save_{form}" for form in ("webnn", "json")})
+SAVERS[".js"] = "webnn.formats.javascript.saving:save_js"
 STORES[GRAPHS] = "webnn.formats.graph_folder:GraphFolder"

@@ -168,6 +168,8 @@ class MLGraph(Unpicklable):
         - `.onnx`: standard ONNX. More than a megabyte of weights goes into `NAME.onnx.data` beside it.
         - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"`, the
           default, makes `STEM.safetensors`; `weights="blob"` makes `STEM.weights` with `STEM.manifest.json`.
+        - `.js`: a JavaScript module that builds and runs the graph in a browser, with TypeScript declarations
+          (`STEM.d.ts`, `webnn.d.ts`) and weights (`STEM.safetensors`) beside it.
 
         Each file appears whole, and replaces an earlier file of its name.
 

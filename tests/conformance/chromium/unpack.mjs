@@ -13,7 +13,7 @@ import { brotliDecompressSync } from "node:zlib";
 const directory = resolve(process.argv[2]);
 const wanted = JSON.parse(readFileSync(new URL("package.json", import.meta.url))).dependencies;
 
-for (const name of Object.keys(wanted)) {
+for (const name of Object.keys(wanted).filter((each) => each.startsWith("chromium-"))) {
   const packed = join(directory, "node_modules", name);
   const { version } = JSON.parse(readFileSync(join(packed, "package.json")));
   const target = join(directory, name);

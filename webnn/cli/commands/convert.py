@@ -54,4 +54,6 @@ def command(
 
 def _beside(target: Path) -> list[Path]:
     """The files that belong to `target`, by name."""
-    return sorted(path for path in target.parent.iterdir() if path.name.startswith(target.stem) and path.is_file())
+    shared = ("webnn.d.ts",)  # of all modules in the folder
+    files = (path for path in target.parent.iterdir() if path.name.startswith(target.stem) or path.name in shared)
+    return sorted(path for path in files if path.is_file())

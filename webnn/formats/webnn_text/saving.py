@@ -35,7 +35,7 @@ from webnn.graph.naming import camel
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import OPERATORS
 
-__all__ = ["document_of", "save_json", "save_webnn"]
+__all__ = ["document_of", "encoded", "save_document", "save_json", "save_webnn"]
 
 INLINE_BYTES: Final = 128
 """Constants up to this size are written into the graph file."""
@@ -45,31 +45,41 @@ Array = np.ndarray[Any, Any]
 
 def save_webnn(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "blob"] = "safetensors") -> None:
     """Write `graph` in its text form."""
-    _save(graph, path, text_of, weights)
+    save_document(graph, path, text_of, weights)
 
 
 def save_json(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "blob"] = "safetensors") -> None:
     """Write `graph` in its JSON form."""
-    _save(graph, path, json_of, weights)
+    save_document(graph, path, json_of, weights)
 
 
-def _save(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights: str) -> None:
+def save_document(graph: ir.Graph, path: Path, form: Callable[[Document], str], weights: str = "safetensors") -> None:
+    """Write the document of `graph` in a form, and its weights beside it, with the same mark."""
     enum_value("save: weights", weights, ("safetensors", "blob"))
     document, arrays = document_of(graph, path.stem)
     mark = document.mark = named_digest(arrays) if arrays else None
-    try:
-        text = form(document).encode()
-    except UnicodeEncodeError as error:
-        what = error.object[error.start : error.end]
-        raise ValidationError(
-            f"a name or label contains {what!r}, half of a surrogate pair, which UTF-8 cannot encode; rename it"
-        ) from None
+    text = encoded(form(document))
     if mark is not None and weights == "safetensors":
         save_tensors(path.with_suffix(".safetensors"), arrays, mark)
     elif mark is not None:
         save_blob(path.with_suffix(".weights"), arrays, mark)
     with written_at_once(path) as file:
         file.write(text)
+
+
+def encoded(text: str) -> bytes:
+    """`text` in UTF-8.
+
+    Raises:
+        ValidationError: a name in it cannot be encoded.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        what = error.object[error.start : error.end]
+        raise ValidationError(
+            f"a name or label contains {what!r}, half of a surrogate pair, which UTF-8 cannot encode; rename it"
+        ) from None
 
 
 def document_of(graph: ir.Graph, name: str) -> tuple[Document, dict[str, Array]]:
