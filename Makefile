@@ -74,6 +74,7 @@ bench-docs: $(VENV)/bench.installed
 docs: $(VENV)/test.installed
 	$(RUN) -m docs.generate_support_table
 	$(RUN) -m docs.generate_webnn_types
+	$(RUN) -m docs.generate_rules
 	$(RUN) -m docs.generate_benchmarks
 	$(RUN) -m docs.run_examples
 	$(RUN) -m pytest tests/integration/test_documentation.py

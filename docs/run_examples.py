@@ -26,9 +26,9 @@ from unittest.mock import patch
 import onnx
 
 from webnn.backends.registry import BackendInfo, available_backends
-from webnn.cli import target
 from webnn.cli.commands import devices
 from webnn.cli.program import main
+from webnn.targets import target
 
 __all__ = ["PAGES", "answered", "stale"]
 

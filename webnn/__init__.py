@@ -2,9 +2,9 @@
 
 The packages, from the ground up: `errors`; `forking` (locks, and what a forked child gives up); `graph` (data types,
 operators, the builder); `memory` (buffers and pools); `backends` (compile and execute graphs); `scheduler` (a context's
-timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `model` (a model file as one
-object); `serving` (models over HTTP); `cli` (the command `webnn`). Each imports only those before it. Importing this
-package loads no backend, and no library of a format.
+timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `targets` (what browsers
+build); `model` (a model file as one object); `serving` (models over HTTP); `cli` (the command `webnn`). Each imports
+only those before it. Importing this package loads no backend, and no library of a format.
 """
 
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from webnn.runtime.streaming.stream import Stream
     from webnn.runtime.streaming.window import StreamStatistics
     from webnn.runtime.tracing import Trace
+    from webnn.targets.checking import Verdict, check
 else:
     __getattr__ = late_names(
         __name__,
@@ -47,6 +48,7 @@ else:
             "webnn.runtime.streaming.stream": ("Stream",),
             "webnn.runtime.streaming.window": ("StreamStatistics",),
             "webnn.runtime.tracing": ("Trace",),
+            "webnn.targets.checking": ("Verdict", "check"),
         },
     )
 
@@ -77,7 +79,9 @@ __all__ = [
     "StreamStatistics",
     "Trace",
     "TraceEvent",
+    "Verdict",
     "available_backends",
+    "check",
     "create_context",
     "errors",
     "import_onnx",

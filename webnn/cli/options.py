@@ -13,9 +13,9 @@ from webnn.backends.registry import available_backends
 from webnn.cli.data import constant_value
 from webnn.cli.models import Source, load_model
 from webnn.cli.output import progress
-from webnn.cli.target import target_names
 from webnn.errors import ValidationError
 from webnn.graph.builder import GraphHost
+from webnn.targets.target import target_names
 
 __all__ = ["as_json", "backend", "model", "read", "shapes", "source_of", "targets"]
 

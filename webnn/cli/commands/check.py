@@ -13,14 +13,16 @@ import click
 from webnn.cli import options
 from webnn.cli.models import blueprint
 from webnn.cli.output import console, counted, heading, print_json, table, text
-from webnn.cli.target import Target, problems, recorded_targets, target_named
 from webnn.errors import NotSupportedError
-from webnn.graph.ir import Graph
+from webnn.targets.checking import Note, Verdict, check
+from webnn.targets.target import recorded_targets, target_named
 
-__all__ = ["command", "verdict"]
+__all__ = ["command"]
 
 SHOWN = 20
 """Problems that are printed for a target unless all are asked for."""
+NAMED = 3
+"""Operators that are named in a note unless all are asked for."""
 
 
 @click.command("check")
@@ -49,47 +51,59 @@ def command(
     except NotSupportedError as error:
         raise click.BadParameter(str(error), param_hint="--target") from None
     graph = options.read(model, shapes, constants, blueprint())
-    verdicts = [verdict(graph, target) for target in chosen]
+    verdicts = [check(graph, target) for target in chosen]
+    builds = all(verdict.builds for verdict in verdicts)
     if as_json:
-        print_json({"model": str(model), "builds": all(v["builds"] for v in verdicts), "targets": verdicts})
+        print_json({"model": str(model), "builds": builds, "targets": list(map(_as_data, verdicts))})
     else:
-        for one in verdicts:
-            _print(one, everything)
-    return 0 if all(v["builds"] for v in verdicts) else 1
+        for verdict in verdicts:
+            _print(verdict, everything)
+    return 0 if builds else 1
 
 
-def verdict(graph: Graph, target: Target) -> dict[str, Any]:
-    """Whether `target` builds `graph`, and every reason against it."""
-    found = list(problems(graph, target))
+def _as_data(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON."""
+    name = verdict.target
     return {
-        "target": target.name,
-        "description": target.description,
-        "builds": not found,
-        "nodes": len(graph.nodes),
-        "nodes_refused": len({problem.node for problem in found if problem.node is not None}),
-        "problems": [{**asdict(problem), "message": problem.message(target.name)} for problem in found],
-        "quirks": list(target.quirks.values()),
+        "target": name,
+        "description": verdict.description,
+        "builds": verdict.builds,
+        "nodes": verdict.nodes,
+        "nodes_refused": verdict.nodes_refused,
+        "problems": [{"where": p.where, **asdict(p), "message": p.message(name)} for p in verdict.problems],
+        "notes": [{"where": n.where, **asdict(n), "message": n.message(name)} for n in verdict.notes],
     }
 
 
-def _print(one: dict[str, Any], everything: bool) -> None:
-    found = one["problems"]
-    heading(f"{one['target']} ({one['description']})")
-    if one["builds"]:
-        console().print(f"[green]yes[/green], {'all ' if one['nodes'] > 1 else ''}{counted(one['nodes'], 'node')}")
+def _print(verdict: Verdict, everything: bool) -> None:
+    found = verdict.problems
+    heading(f"{verdict.target} ({verdict.description})")
+    if verdict.builds:
+        console().print(f"[green]yes[/green], {'all ' if verdict.nodes > 1 else ''}{counted(verdict.nodes, 'node')}")
     else:
-        counts = Counter(problem["kind"] for problem in found)
+        counts = Counter(problem.kind for problem in found)
         summary = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        refused = f"{one['nodes_refused']} of {counted(one['nodes'], 'node')} refused"
+        refused = f"{verdict.nodes_refused} of {counted(verdict.nodes, 'node')} refused"
         console().print(f"[red]no[/red], {refused}; problems: {summary}")
         shown = found if everything else found[:SHOWN]
         alike: dict[tuple[str, ...], list[str]] = {}
         for problem in shown:
-            row = tuple(problem[key] for key in ("where", "given", "allowed", "help"))
-            alike.setdefault(row, []).append(problem["operand"])
+            row = (problem.where, problem.given, problem.allowed, problem.proposal)
+            alike.setdefault(row, []).append(problem.operand)
         rows = [[where, " ".join(operands), *rest] for (where, *rest), operands in alike.items()]
         table(["node", "operand", "in the model", "the target", "alternative"], rows)
         if len(found) > len(shown):
             console().print(f"... and {len(found) - len(shown)} more: --all")
-    for quirk in one["quirks"]:
-        console().print(f"[dim]note: {text(quirk)}[/dim]")
+    _print_notes(verdict, everything)
+
+
+def _print_notes(verdict: Verdict, everything: bool) -> None:
+    """The notes, those with the same words in one line."""
+    alike: dict[tuple[str, str], list[Note]] = {}
+    for note in verdict.notes:
+        alike.setdefault((note.given, note.difference), []).append(note)
+    for (given, difference), notes in alike.items():
+        named = [note.where for note in (notes if everything else notes[:NAMED])]
+        others = f" and {len(notes) - len(named)} more" if len(notes) > len(named) else ""
+        subject = f"{', '.join(named)}{others}"
+        console().print(f"[dim]note: {text(f'{subject} {given}; the target {difference}: {notes[0].proposal}')}[/dim]")

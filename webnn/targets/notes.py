@@ -1,0 +1,276 @@
+"""Notes: nodes that a browser builds and computes differently, by its own decision or where the specification has none.
+
+A recorded target lists those that hold there. Each has an example whose result differs there from that of the `arrays`
+backend: `tests/conformance/chromium` runs it in each recorded browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+from webnn.graph.windows import sweeps
+from webnn.targets.rules import Example, axis_sizes, same_padding
+
+__all__ = ["NOTES", "NoteRule"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRule:
+    """Nodes whose results differ on a target.
+
+    Attributes:
+        name: as recorded targets list it.
+        operators: the operators that it is about.
+        touches: the property of the node that makes it so, in words that follow its name; None if it has it not.
+        difference: how the target's results differ.
+        proposal: the nearest form whose results do not.
+        example: a graph whose result differs.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    touches: Callable[[Node], str | None]
+    difference: str
+    proposal: str
+    example: Example
+
+
+_MOVING: Final = ("concat", "expand", "identity", "pad", "reshape", "slice", "split", "tile", "transpose", "where")
+"""Operators that hand infinities on."""
+
+
+def _constants_behind(operand: MLOperand) -> Iterator[np.ndarray[Any, Any]]:
+    """The constants whose values may be found in `operand`, as far as operators only move them."""
+    seen: set[int] = set()
+    stack = [operand]
+    while stack:
+        one = stack.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if one.constant is not None:
+            yield np.asarray(one.constant)
+        elif one.node is not None and one.node.op in _MOVING:
+            stack += one.node.inputs()
+
+
+def _may_hold_infinities(node: Node) -> str | None:
+    floats = (array for array in _constants_behind(node["input"]) if array.dtype.kind == "f")
+    return "has infinities in its input" if any(not np.isfinite(array).all() for array in floats) else None
+
+
+def _has_several_scales(node: Node) -> str | None:
+    count = node["scale"].descriptor.element_count
+    return f"has {count} scales" if count > 1 else None
+
+
+def _may_repeat_places(node: Node) -> str | None:
+    indices = node["indices"].constant
+    if indices is None:
+        return "has indices that may repeat"
+    shape = node["input"].shape
+    places = np.asarray(indices).astype(np.int64)
+    if node.op == "scatter_nd":
+        sizes = np.array(shape[: places.shape[-1]])
+        places = places.reshape(-1, places.shape[-1])
+        places = np.clip(np.where(places < 0, places + sizes, places), 0, sizes - 1)
+    else:
+        axis = node.attributes["axis"]
+        along = np.clip(np.where(places < 0, places + shape[axis], places), 0, shape[axis] - 1)
+        places = np.stack([along if i == axis else at for i, at in enumerate(np.indices(places.shape))], -1)
+        places = places.reshape(-1, len(shape))
+    return "has indices that repeat" if len(np.unique(places, axis=0)) < len(places) else None
+
+
+def _is_pooled_with_padding(node: Node) -> str | None:
+    given = node.attributes
+    sizes = axis_sizes(node["input"], given["layout"])
+    axes = zip(sizes, given["window_dimensions"], given["strides"], strict=True)
+    same = [side for size, window, stride in axes for side in same_padding(size, window, stride)]
+    padding = list(given["padding"])
+    return f"has padding {padding}" if any(padding) and padding != same else None
+
+
+def _is_pooled_beyond_its_end(node: Node) -> str | None:
+    given = node.attributes
+    inputs = axis_sizes(node["input"], given["layout"])
+    swept = sweeps(inputs, given["window_dimensions"], given["padding"], given["strides"], given["dilations"])
+    sizes = list(given["output_sizes"])
+    return f"is rounded up to {sizes}" if sizes != [axis.floor_size for axis in swept] else None
+
+
+def _is_rounded_up(node: Node) -> str | None:
+    asked = node.attributes["output_shape_rounding"] == "ceil"
+    return (
+        f"{_is_pooled_beyond_its_end(node)} by outputShapeRounding"
+        if asked and _is_pooled_beyond_its_end(node)
+        else None
+    )
+
+
+def _is_deconvolved_with_padding(node: Node) -> str | None:
+    padding = list(node.attributes["padding"])
+    return f"has padding {padding}" if any(padding) else None
+
+
+def _meets_halves(node: Node) -> str | None:
+    if node.attributes["mode"] != "nearest-neighbor":
+        return None
+    halves = (
+        (Fraction(2 * i + 1, 2) * size / result - Fraction(1, 2)) % 1 == Fraction(1, 2)
+        for size, result in zip(node["input"].shape, node.output.shape, strict=True)
+        if size != result
+        for i in range(result)
+    )
+    return "has places half way between two values" if any(halves) else None
+
+
+def _casts_floats_to_integers(node: Node) -> str | None:
+    from_float = node["input"].data_type.startswith("float")
+    to_small = node.output.data_type in ("int8", "uint8")
+    return f"makes {node.output.data_type} of floats" if from_float and to_small else None
+
+
+def _divides_by_zero(node: Node) -> str | None:
+    divisor = node["b"].constant
+    if divisor is None or not node.output.data_type.lstrip("u").startswith("int"):
+        return None
+    return "has zeros as divisors" if bool((np.asarray(divisor) == 0).any()) else None
+
+
+def _has_negative_exponents(node: Node) -> str | None:
+    exponent = node["b"].constant
+    if exponent is None or not node.output.data_type.startswith("int"):
+        return None
+    return "has negative exponents" if bool((np.asarray(exponent) < 0).any()) else None
+
+
+def _floats(*numbers: float) -> np.ndarray[Any, Any]:
+    return np.array(numbers, np.float32)
+
+
+def _ints(*numbers: int) -> np.ndarray[Any, Any]:
+    return np.array(numbers, np.int32)
+
+
+def _image(*numbers: float) -> np.ndarray[Any, Any]:
+    side = round(len(numbers) ** 0.5)
+    return np.array(numbers, np.float32).reshape(1, 1, side, side)
+
+
+_NOTES: Final = (
+    NoteRule(
+        "triangular-infinity",
+        ("triangular",),
+        _may_hold_infinities,
+        "gives NaN outside of the triangle, where the specification has 0",
+        "large finite numbers, such as -1e9 in a mask",
+        lambda b, x: b.triangular(b.constant(np.full((2, 2), np.inf, np.float32))),
+    ),
+    NoteRule(
+        "quantize-halves",
+        ("quantize_linear",),
+        _has_several_scales,
+        "rounds halves away from zero, where the specification rounds them to even",
+        "divide, roundEven, add the zero point, clamp and cast",
+        lambda b, x: b.quantize_linear(
+            x(_floats(0.5, 2.5)), b.constant(_floats(1, 1)), b.constant(np.zeros(2, np.int8))
+        ),
+    ),
+    NoteRule(
+        "scatter-repeats",
+        ("scatter_elements", "scatter_nd"),
+        _may_repeat_places,
+        "adds up the values of repeated places, where the specification has one of them",
+        "places that do not repeat",
+        lambda b, x: b.scatter_nd(x(_floats(0, 0)), b.constant(_ints(0, 0).reshape(2, 1)), x(_floats(1, 2))),
+    ),
+    NoteRule(
+        "max-pool-padding",
+        ("max_pool2d",),
+        _is_pooled_with_padding,
+        "takes padding for zeros, where the specification leaves it out",
+        "pad with the lowest value first",
+        lambda b, x: b.max_pool2d(x(_image(-4, -3, -2, -1)), window_dimensions=[2, 2], padding=[1, 0, 1, 0]),
+    ),
+    NoteRule(
+        "average-pool-padding",
+        ("average_pool2d",),
+        _is_pooled_with_padding,
+        "counts padding as zeros, where the specification leaves it out",
+        "pad first, and multiply by the share of the window that is inside",
+        lambda b, x: b.average_pool2d(x(_image(1, 2, 3, 4)), window_dimensions=[2, 2], padding=[1, 0, 1, 0]),
+    ),
+    NoteRule(
+        "pool-beyond-the-end",
+        ("average_pool2d", "l2_pool2d", "max_pool2d"),
+        _is_pooled_beyond_its_end,
+        "takes what lies outside of the input for zeros",
+        "pad first, so that no window reaches beyond the end",
+        lambda b, x: b.average_pool2d(
+            x(_image(*range(16))), window_dimensions=[3, 3], strides=[2, 2], output_sizes=[2, 2]
+        ),
+    ),
+    NoteRule(
+        "pool-rounding",
+        ("average_pool2d", "l2_pool2d", "max_pool2d"),
+        _is_rounded_up,
+        "ignores that option, and rounds down unless there are outputSizes or the older roundingType",
+        "give outputSizes",
+        lambda b, x: b.max_pool2d(
+            x(_image(*range(16))), window_dimensions=[3, 3], strides=[2, 2], output_shape_rounding="ceil"
+        ),
+    ),
+    NoteRule(
+        "transposed-convolution-padding-results",
+        ("conv_transpose2d",),
+        _is_deconvolved_with_padding,
+        "gives zeros or shifted values with some paddings",
+        "leave the padding out, and slice the output",
+        lambda b, x: b.conv_transpose2d(
+            x(np.ones((1, 1, 3, 2), np.float32)), x(np.ones((1, 1, 3, 3), np.float32)), padding=[2, 1, 1, 2]
+        ),
+    ),
+    NoteRule(
+        "resample-halves",
+        ("resample2d",),
+        _meets_halves,
+        "takes the greater coordinate there, where the specification has the smaller one",
+        "gather the rows and columns",
+        lambda b, x: b.resample2d(x(_image(1, 2, 3, 4)), sizes=[3, 3]),
+    ),
+    NoteRule(
+        "cast-out-of-range",
+        ("cast",),
+        _casts_floats_to_integers,
+        "wraps values around that are out of range, where others give the nearest bound",
+        "clamp first",
+        lambda b, x: b.cast(x(_floats(300)), "int8"),
+    ),
+    NoteRule(
+        "integer-division-by-zero",
+        ("div",),
+        _divides_by_zero,
+        "gives zeros throughout, also where divisors are not zero",
+        "divisors that are not zero",
+        lambda b, x: b.div(x(_ints(7, 2)), b.constant(_ints(2, 0))),
+    ),
+    NoteRule(
+        "integer-negative-exponents",
+        ("pow",),
+        _has_negative_exponents,
+        "gives zeros throughout, also where exponents are not negative",
+        "compute with floats",
+        lambda b, x: b.pow(x(_ints(2, 3)), b.constant(_ints(3, -1))),
+    ),
+)
+
+NOTES: Final = {note.name: note for note in _NOTES}
+"""Every known note by its name."""
