@@ -30,7 +30,7 @@ from webnn.scheduler.statistics import GraphStatistics, Histogram, Statistics
 
 if TYPE_CHECKING:
     from webnn.formats.safetensors import load_safetensors, save_safetensors
-    from webnn.model.model import Model, ModelStatistics
+    from webnn.model.model import AsyncModel, Model, ModelStatistics
     from webnn.runtime.events import TraceEvent
     from webnn.runtime.streaming.pieces import ItemError
     from webnn.runtime.streaming.stream import Stream
@@ -42,7 +42,7 @@ else:
         __name__,
         {
             "webnn.formats.safetensors": ("load_safetensors", "save_safetensors"),
-            "webnn.model.model": ("Model", "ModelStatistics"),
+            "webnn.model.model": ("AsyncModel", "Model", "ModelStatistics"),
             "webnn.runtime.events": ("TraceEvent",),
             "webnn.runtime.streaming.pieces": ("ItemError",),
             "webnn.runtime.streaming.stream": ("Stream",),
@@ -56,6 +56,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ML",
+    "AsyncModel",
     "BackendInfo",
     "Dispatch",
     "GraphStatistics",

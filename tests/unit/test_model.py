@@ -237,7 +237,7 @@ async def test_a_waiter_that_is_cancelled_leaves_its_turn_to_the_next() -> None:
 
 
 def test_threads_that_call_it_first_share_one_load(tmp_path: Path) -> None:
-    with webnn.Model(layer(tmp_path), batch="batch") as model, ThreadPoolExecutor(8) as pool:
+    with webnn.Model(layer(tmp_path), batch={"batch": [2]}) as model, ThreadPoolExecutor(8) as pool:
         barrier = threading.Barrier(8)
 
         def call(_: int) -> np.ndarray[Any, Any]:
@@ -351,3 +351,78 @@ def test_a_closed_model_takes_no_calls(tmp_path: Path) -> None:
         model(rows(1))
     model.close()
     assert "(closed)" in repr(model)
+
+
+# Rows: batches as data frames have them.
+
+
+def test_rows_of_different_shapes_are_computed_by_shape(tmp_path: Path) -> None:
+    images = [np.full((3, 2 + i % 2, 4), i, np.float32) for i in range(5)]
+    column = np.empty(5, object)
+    column[:] = images
+    with webnn.Model(image_model(tmp_path), batch="batch", keep=["key"]) as model:
+        outputs = model({"image": column, "key": np.arange(5)})
+        np.testing.assert_allclose(outputs["mean"][:, 0, 0, 0], np.arange(5), rtol=1e-6)
+        assert outputs["key"].tolist() == [0, 1, 2, 3, 4]
+        assert model.statistics().items == 5
+
+
+def test_a_row_that_fails_does_not_fail_the_others(tmp_path: Path) -> None:
+    column = np.empty(3, object)
+    column[:] = [np.ones(4, np.float32), None, np.ones(3, np.float32)]
+    path = layer(tmp_path)
+    with webnn.Model(path, batch="batch", errors="error") as model:
+        outputs = model({"x": column})
+        np.testing.assert_allclose(outputs["y"][0], expected(np.ones((1, 4), np.float32))[0], rtol=1e-5)
+        assert np.isnan(outputs["y"][1:]).all()
+        assert [message[:15] for message in outputs["error"]] == ["", "ValidationError", "ValidationError"]
+        assert "expected float32 [batch, 4], got float32 [1, 3]" in outputs["error"][2]
+        assert model({"x": rows(2)})["error"].tolist() == ["", ""]
+        column[:] = None
+        assert model({"x": column})["y"].tolist() == [None] * 3
+    with webnn.Model(path, batch="batch") as model:
+        column[0] = np.ones(4, np.float32)
+        with pytest.raises(ValidationError, match=r"input 'x'") as raised:
+            model({"x": column})
+        assert raised.value.__notes__ == ["in row 1 of 3"]
+
+
+def test_errors_need_a_batch() -> None:
+    with pytest.raises(ValidationError, match=r"errors must be the name of an output, for a model with batch"):
+        webnn.Model("x.onnx", errors="error")
+
+
+@pytest.mark.anyio
+async def test_an_async_model_is_awaited(tmp_path: Path) -> None:
+    async with webnn.AsyncModel(layer(tmp_path), batch="batch", keep=["key"]) as model:
+        outputs = await model({"x": rows(3), "key": np.arange(3)})
+        np.testing.assert_allclose(outputs["y"], expected(rows(3)), rtol=1e-5)
+        assert outputs["key"].tolist() == [0, 1, 2]
+        assert repr(model).startswith("<AsyncModel ")
+
+
+# Streams.
+
+
+def test_a_stream_takes_items_of_any_size(tmp_path: Path) -> None:
+    with webnn.Model(image_model(tmp_path)) as model:
+        results = model.stream(
+            range(1, 6),
+            before=lambda i: np.full((1, 3, i, i), i, np.float32),
+            after=lambda outputs: float(outputs["mean"][0, 0, 0, 0]),
+            key=str,
+        )
+        assert list(results) == [(str(i), i) for i in range(1, 6)]
+
+
+def test_a_stream_with_state_needs_fixed_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "sum.webnn"
+    path.write_text(
+        'webnn_graph "g" v1 { inputs { x: f32[2]; s: f32[2]; } nodes { t = add(x, s); y = relu(t); }'
+        " outputs { t; y; } }"
+    )
+    with webnn.Model(path) as model:
+        ones = [{"x": np.ones(2, np.float32)}] * 3
+        assert [int(out["y"][0]) for out in model.stream(ones, state={"t": "s"})] == [1, 2, 3]
+    with webnn.Model(layer(tmp_path)) as model, pytest.raises(ValidationError, match="inputs without open dimensions"):
+        model.stream([], state={"y": "x"})

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from webnn.backends.processors import usable_cores
 from webnn.forking import reentrant_lock
 from webnn.model.graphs import Graphs, OutputAxis
-from webnn.model.signature import Array, Feeds, Shapes, Signature
-from webnn.model.sizes import Piece, pieces
+from webnn.model.signature import Array, Feeds, Shapes, Signature, along
+from webnn.model.sizes import SEEN, Piece, ShapePlans
 from webnn.runtime.context import MLContext
-from webnn.runtime.graph import MLGraph
 from webnn.scheduler.promise import Promise, resolve
 
-__all__ = ["Call", "Loaded", "Slots"]
+__all__ = ["Call", "Loaded", "Outputs", "Slots"]
 
 Outputs = dict[str, Array]
+
+CHUNK: Final = 8
+"""How many of the largest batches a plan is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +33,12 @@ class Call:
     Attributes:
         feeds: the inputs.
         shapes: of the open inputs, which choose the graph.
-        runs: the runs that compute it; one without a size, if the model has no batch.
+        count: the number of items; None if the model has no batch.
     """
 
     feeds: Feeds
     shapes: Shapes
-    runs: list[Piece] | None
-
-    @property
-    def sizes(self) -> list[int | None]:
-        """The batch sizes that it needs."""
-        return [None] if self.runs is None else list(dict.fromkeys(piece.size for piece in self.runs))
+    count: int | None
 
 
 class Loaded:
@@ -63,6 +61,9 @@ class Loaded:
         self.sizes = sizes
         self.slots = Slots(concurrency)
         self.calls = self.items = self.padded = 0
+        self._beside = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN)
+        """For runs on threads that run graphs side by side."""
+        self._alone = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN)
 
     def call(self, inputs: Mapping[str, Any] | Any) -> Call:
         """The call for `inputs`, checked.
@@ -72,15 +73,10 @@ class Loaded:
         """
         signature = self.signature
         feeds = signature.feeds(inputs)
+        call = Call(feeds, signature.shapes(feeds), None if signature.batch is None else signature.count(feeds))
         self.calls += 1
-        if signature.batch is None:
-            self.items += 1
-            return Call(feeds, signature.shapes(feeds), None)
-        count = signature.count(feeds)
-        runs = pieces(count, self.sizes)
-        self.items += count
-        self.padded += sum(piece.size - piece.count for piece in runs)
-        return Call(feeds, signature.shapes(feeds), runs)
+        self.items += 1 if call.count is None else call.count
+        return call
 
     def warm_up(self, sizes: Mapping[str, int | Sequence[int]]) -> None:
         """Compile the graph for open dimensions of these sizes, by name, and run it once on zeros.
@@ -100,18 +96,25 @@ class Loaded:
         if size is not None:
             self.graphs.axes(shapes, size)
 
-    def is_ready(self, call: Call) -> bool:
-        """Whether every graph that the call needs is made."""
-        return all(self.graphs.find(call.shapes, size) is not None for size in call.sizes) and (
-            not call.runs or self.graphs.has_axes(call.shapes)
-        )
+    def plan(self, call: Call) -> list[Piece] | None:
+        """The runs for a call of `run`; None if the model has no batch."""
+        return None if call.count is None else self._alone.of(call.shapes).plan(call.count)
 
-    def prepare(self, call: Call) -> None:
-        """Make the graphs that the call needs; they compile in the background."""
-        for size in call.sizes or [self.sizes[0]]:
-            self.graphs.get(call.shapes, size)
-        if call.runs is not None:
-            self.graphs.axes(call.shapes, (call.sizes or [self.sizes[0]])[0] or 1)
+    def is_ready(self, call: Call, runs: Sequence[Piece] | None) -> bool:
+        """Whether every graph that the runs need is made."""
+        if runs is None:
+            return self.graphs.find(call.shapes) is not None
+        sizes = {piece.size for piece in runs}
+        return self.graphs.has_axes(call.shapes) and all(self.graphs.find(call.shapes, size) for size in sizes)
+
+    def prepare(self, call: Call, runs: Sequence[Piece] | None) -> None:
+        """Make the graphs that the runs need; they compile in the background."""
+        if runs is None:
+            self.graphs.get(call.shapes)
+            return
+        for piece in runs:
+            self.graphs.get(call.shapes, piece.size)
+        self._axes(call, runs)
 
     def compute(self, call: Call, *, here: bool = False) -> Outputs:
         """The outputs; blocks this thread until they are there.
@@ -120,59 +123,85 @@ class Loaded:
             call: the call.
             here: run on this thread, for a thread beside others that do the same.
         """
-        if call.runs is None:
+        if call.count is None:
             return self.context.compute(self.graphs.get(call.shapes), call.feeds)
-        axes = self._axes(call)
+        plans = (self._beside if here else self._alone).of(call.shapes)
+        most = CHUNK * self.sizes[-1]
+        axes = self._axes(call, plans.plan(min(most, call.count)))
         parts: list[Outputs] = []
-        if here or len(call.runs) == 1:
-            for piece in call.runs:
-                graph = self.graphs.get(call.shapes, piece.size)
-                parts.append(self._part(self.context.compute(graph, self._cut(call, piece)), piece, axes))
-            return self._joined(call, parts, axes)
+        for start in range(0, call.count, most):  # each with a plan of its own, since the first ones find out sizes
+            runs = plans.plan(min(most, call.count - start))
+            began = time.perf_counter_ns()
+            if here or len(runs) == 1:
+                for piece in runs:
+                    graph = self.graphs.get(call.shapes, piece.size)
+                    outputs = self.context.compute(graph, self._cut(call, piece, start))
+                    parts.append(self._part(outputs, piece, axes))
+            else:
+                parts += self._side_by_side(call, runs, start, axes)
+            plans.record(runs, time.perf_counter_ns() - began)
+        return self._joined(call, parts, axes)
+
+    def _side_by_side(
+        self, call: Call, runs: Sequence[Piece], start: int, axes: Mapping[str, OutputAxis]
+    ) -> list[Outputs]:
         queued: deque[tuple[Piece, Promise[Outputs]]] = deque()
-        for piece in call.runs:
+        parts: list[Outputs] = []
+        for piece in runs:
             graph = self.graphs.get(call.shapes, piece.size)
-            queued.append((piece, self.context.run(graph, self._cut(call, piece))))
+            queued.append((piece, self.context.run(graph, self._cut(call, piece, start))))
             if len(queued) > 2 * usable_cores():  # their inputs are copied
                 first, promise = queued.popleft()
                 parts.append(self._part(promise.result(), first, axes))
-        parts += [self._part(promise.result(), piece, axes) for piece, promise in queued]
-        return self._joined(call, parts, axes)
+        return parts + [self._part(promise.result(), piece, axes) for piece, promise in queued]
 
-    async def run(self, call: Call, timeout: float | None) -> Outputs:  # noqa: ASYNC109 (see `Model.run`)
-        """The outputs, for an event loop; the graphs are made."""
-        if call.runs is None:
+    async def run(
+        self,
+        call: Call,
+        runs: Sequence[Piece] | None,
+        timeout: float | None,  # noqa: ASYNC109 (see `Model.run`)
+    ) -> Outputs:
+        """The outputs, for an event loop."""
+        if runs is None:
             return await self.context.run(self.graphs.get(call.shapes), call.feeds, timeout=timeout)
-        axes = self._axes(call)
+        axes = self._axes(call, runs)
+        alone, began = self.slots.taken == 1, time.perf_counter_ns()
         queued: deque[tuple[Piece, Promise[Outputs]]] = deque()
         parts: list[Outputs] = []
-        for piece in call.runs:
-            graph: MLGraph = self.graphs.get(call.shapes, piece.size)
-            queued.append((piece, self.context.run(graph, self._cut(call, piece), timeout=timeout)))
+        for piece in runs:
+            graph = self.graphs.get(call.shapes, piece.size)
+            queued.append((piece, self.context.run(graph, self._cut(call, piece, 0), timeout=timeout)))
             if len(queued) > 2 * usable_cores():
                 first, promise = queued.popleft()
                 parts.append(self._part(await promise, first, axes))
         while queued:
             first, promise = queued.popleft()
             parts.append(self._part(await promise, first, axes))
+        if alone and self.slots.taken == 1:  # otherwise it has waited for others
+            self._alone.of(call.shapes).record(runs, time.perf_counter_ns() - began)
         return self._joined(call, parts, axes)
 
-    def _axes(self, call: Call) -> Mapping[str, OutputAxis]:
-        return self.graphs.axes(call.shapes, (call.sizes or [self.sizes[0]])[0] or 1)
+    def axes(self, call: Call) -> Mapping[str, OutputAxis]:
+        """Where the outputs of a call, which has been computed, have the items."""
+        return self.graphs.axes(call.shapes, self.sizes[0])
 
-    def _cut(self, call: Call, piece: Piece) -> Feeds:
+    def _axes(self, call: Call, runs: Sequence[Piece]) -> Mapping[str, OutputAxis]:
+        return self.graphs.axes(call.shapes, runs[0].size if runs else self.sizes[0])
+
+    def _cut(self, call: Call, piece: Piece, start: int) -> Feeds:
         """The inputs of one run; padding repeats the last item, whose values are sure to be valid."""
         feeds: Feeds = {}
+        begin = start + piece.start
         for row in self.signature.rows:
             array = call.feeds[row.name]
             if row.axis is None or array.shape[row.axis] == piece.count == piece.size:
                 feeds[row.name] = array
             elif piece.count == piece.size:
-                feeds[row.name] = _slice(array, row.axis, piece.start, piece.start + piece.count)
+                feeds[row.name] = along(array, row.axis, begin, begin + piece.count)
             else:
-                last = piece.start + piece.count - 1
-                rows = np.minimum(np.arange(piece.start, piece.start + piece.size), last)
+                rows = np.minimum(np.arange(begin, begin + piece.size), begin + piece.count - 1)
                 feeds[row.name] = array.take(rows, row.axis)
+        self.padded += piece.size - piece.count
         return feeds
 
     @staticmethod
@@ -180,7 +209,7 @@ class Loaded:
         if piece.count == piece.size:
             return outputs
         return {
-            name: _slice(array, axes[name].axis, 0, piece.count * axes[name].rows) for name, array in outputs.items()
+            name: along(array, axes[name].axis, 0, piece.count * axes[name].rows) for name, array in outputs.items()
         }
 
     def _joined(self, call: Call, parts: list[Outputs], axes: Mapping[str, OutputAxis]) -> Outputs:
@@ -204,9 +233,14 @@ class Slots:
     """
 
     def __init__(self, most: int) -> None:
-        self._free = most
+        self._most = self._free = most
         self._waiting: deque[Promise[None]] = deque()
         self._lock = reentrant_lock()  # around both
+
+    @property
+    def taken(self) -> int:
+        """The calls that are under way."""
+        return self._most - self._free
 
     async def take(self) -> None:
         """Wait for a slot and take it."""
@@ -233,7 +267,3 @@ class Slots:
                 turn = self._waiting.popleft()
             if resolve(turn, None):  # without the lock: it may wake another thread's event loop
                 return
-
-
-def _slice(array: Array, axis: int, start: int, stop: int) -> Array:
-    return array[(slice(None),) * axis + (slice(start, stop),)]

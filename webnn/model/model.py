@@ -8,25 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
-from webnn.errors import InvalidStateError, NotSupportedError, ValidationError
+from webnn.errors import ContextLostError, InvalidStateError, NotSupportedError, ValidationError
 from webnn.forking import import_lock, on_fork, reentrant_lock
 from webnn.formats.files import Source, outline_of, reader_of
 from webnn.formats.outline import ValueOutline
-from webnn.graph.arguments import data_type_named, shown, unsigned
+from webnn.graph.arguments import data_type_named, shown
 from webnn.graph.dtypes import ALL
+from webnn.model.columns import computed_columns, is_ragged
 from webnn.model.graphs import Graphs
 from webnn.model.loaded import Loaded
+from webnn.model.many import Many
+from webnn.model.options import at_least_one, batch_option, names_in, names_mapped, warmup_option
 from webnn.model.signature import Signature
-from webnn.model.sizes import SIZES
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
 from webnn.scheduler.statistics import Statistics
 
-__all__ = ["Model", "ModelStatistics"]
+__all__ = ["AsyncModel", "Model", "ModelStatistics"]
 
 GRAPHS_KEPT: Final = 16
 """How many graphs a model keeps by default, one for each combination of sizes."""
@@ -57,7 +59,7 @@ class ModelStatistics:
     runtime: Statistics | None = None
 
 
-class Model:
+class Model(Many):
     """A model file, to call with arrays of any size that its inputs allow: `model = webnn.Model("model.onnx")`.
 
     It holds names only, so it pickles in less than 1 KB and can be sent to other processes and machines. Each process
@@ -92,6 +94,8 @@ class Model:
             `cache_dir`.
         keep: names of entries of the inputs that are not the model's. They are handed on to the outputs as they are:
             the keys of the rows, for example.
+        errors: the name of another output: for each item, "" or the message of its error. An item that fails then has
+            NaN or 0 in the outputs, and does not fail the others. Needs `batch`.
         graphs: the most graphs that are kept; the least recently used goes first.
         concurrency: the most calls of `run` that are under way at once. Others wait, and their inputs are not copied.
         context: further options of `create_context`: `{"threads": 1}`.
@@ -114,6 +118,7 @@ class Model:
         constants: Mapping[str, Any] | None = None,
         saved: bool | str | os.PathLike[str] = False,
         keep: Sequence[str] = (),
+        errors: str | None = None,
         graphs: int = GRAPHS_KEPT,
         concurrency: int = CONCURRENCY,
         context: Mapping[str, Any] | None = None,
@@ -125,22 +130,27 @@ class Model:
         if not saved:
             reader_of(Path(self._path))
         where = f"Model({self._path!r})"
-        self._shapes = dict(_mapping(where, "shapes", shapes))
-        self._batch, self._sizes = _batch(where, batch)
-        self._outputs = tuple(_names(where, "outputs", outputs or ()))
+        self._shapes = dict(names_mapped(where, "shapes", shapes))
+        self._batch, self._sizes = batch_option(where, batch)
+        self._outputs = tuple(names_in(where, "outputs", outputs or ()))
         if backend is not None and not isinstance(backend, str):
             raise ValidationError(f"{where}: backend must be a name, got {shown(backend)}")
-        self._warmup = _warmup(where, warmup, self._batch, self._sizes)
+        self._warmup = warmup_option(where, warmup, self._batch, self._sizes)
         self._dtypes = {
             name: data_type_named(f"{where}: dtypes[{name!r}]", given, ALL)
-            for name, given in _mapping(where, "dtypes", dtypes).items()
+            for name, given in names_mapped(where, "dtypes", dtypes).items()
         }
-        self._constants = dict(_mapping(where, "constants", constants))
+        self._constants = dict(names_mapped(where, "constants", constants))
         self._saved = saved if isinstance(saved, bool) else os.path.abspath(saved)
-        self._keep = tuple(_names(where, "keep", keep))
-        self._most = _at_least_one(where, "graphs", graphs)
-        self._concurrency = _at_least_one(where, "concurrency", concurrency)
-        self._context = dict(_mapping(where, "context", context))
+        self._keep = tuple(names_in(where, "keep", keep))
+        if errors is not None and (not isinstance(errors, str) or self._batch is None):
+            raise ValidationError(
+                f"{where}: errors must be the name of an output, for a model with batch=..., got {shown(errors)}"
+            )
+        self._errors = errors
+        self._most = at_least_one(where, "graphs", graphs)
+        self._concurrency = at_least_one(where, "concurrency", concurrency)
+        self._context = dict(names_mapped(where, "context", context))
         if backend is not None:
             self._context["backend"] = backend
         self._begin()
@@ -164,7 +174,7 @@ class Model:
 
     def __repr__(self) -> str:
         batch = f", batch={self._batch!r}" if self._batch is not None else ""
-        return f"<Model {self._path!r}{batch}{' (closed)' if self._closed else ''}>"
+        return f"<{type(self).__name__} {self._path!r}{batch}{' (closed)' if self._closed else ''}>"
 
     @property
     def path(self) -> str:
@@ -306,10 +316,37 @@ class Model:
         Besides the errors of `load` and of `context.compute`.
         """
         loaded = self._loaded or self._load()
-        if not self._keep:
-            return loaded.compute(loaded.call(inputs))
+        if not self._keep and self._errors is None:
+            try:
+                return loaded.compute(loaded.call(inputs))
+            except ValidationError:
+                if not self._has_rows(inputs):
+                    raise
+        return self._columns(loaded, inputs)
+
+    def _columns(self, loaded: Loaded, inputs: Any) -> dict[str, Any]:
+        """The outputs as columns, with those to keep and the errors of rows."""
         inputs, kept = self._parted(inputs)
-        return {**loaded.compute(loaded.call(inputs)), **kept}
+        outputs: dict[str, Any]
+        try:
+            call = loaded.call(inputs)
+            outputs = loaded.compute(call)
+        except (ContextLostError, InvalidStateError):
+            raise
+        except Exception:
+            if self._errors is None and not self._has_rows(inputs):
+                raise
+            if not isinstance(inputs, Mapping):
+                inputs = {next(iter(self.inputs)): inputs}
+            outputs = computed_columns(loaded, inputs, list(self.outputs), self._errors)
+        else:
+            if self._errors is not None:
+                outputs = {**outputs, self._errors: np.full(call.count or 0, "")}
+        return {**outputs, **kept}
+
+    def _has_rows(self, inputs: Any) -> bool:
+        """Whether the inputs are columns whose rows are computed one by one."""
+        return self._batch is not None and is_ragged(inputs)
 
     async def run(
         self,
@@ -331,21 +368,22 @@ class Model:
         loaded = self._loaded
         if loaded is None:
             loaded = await _on_thread(self._load)
-        kept: dict[str, Any] = {}
-        if self._keep:
-            inputs, kept = self._parted(inputs)
-        call = loaded.call(inputs)
-        if not loaded.is_ready(call):
-            await _on_thread(loaded.prepare, call)
         await loaded.slots.take()
         try:
-            outputs = await loaded.run(call, timeout)
+            if self._keep or self._errors is not None or self._has_rows(inputs):
+                return await _on_thread(self._columns, loaded, inputs)  # type: ignore[no-any-return]
+            call = loaded.call(inputs)
+            runs = loaded.plan(call)
+            if not loaded.is_ready(call, runs):
+                await _on_thread(loaded.prepare, call, runs)
+            return await loaded.run(call, runs, timeout)
         finally:
             loaded.slots.give_back()
-        return {**outputs, **kept} if kept else outputs
 
     def _parted(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
         """The inputs of the model, and the entries that are handed on."""
+        if not self._keep:
+            return inputs, {}
         if not isinstance(inputs, Mapping):
             raise ValidationError(
                 f"{self._path}: with keep={list(self._keep)}, inputs must be a mapping, got {type(inputs).__name__}"
@@ -406,6 +444,17 @@ class Model:
         self.close()
 
 
+class AsyncModel(Model):
+    """A `Model` whose call is a coroutine, for frameworks that tell from it that a class is async, as Ray Data does.
+
+    `await model(inputs)` is `await model.run(inputs)`.
+    """
+
+    async def __call__(self, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:  # type: ignore[override]
+        """The outputs for `inputs`, as `run` gives them."""
+        return await self.run(inputs)
+
+
 _OF_PROCESS: Final = frozenset(("_lock", "_loaded", "_outlines", "_own", "_closed"))
 """What a model has in one process, and is not sent to another."""
 
@@ -429,66 +478,3 @@ async def _on_thread(function: Any, *arguments: Any) -> Any:
 
 def _described(values: Mapping[str, Any]) -> dict[str, ValueOutline]:
     return {name: ValueOutline(name, value.data_type, tuple(value.shape)) for name, value in values.items()}
-
-
-def _mapping(where: str, option: str, given: Any) -> Mapping[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise ValidationError(f"{where}: {option} must be a mapping of names, got {shown(given)}")
-    return given
-
-
-def _names(where: str, option: str, given: Any) -> Sequence[str]:
-    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
-        raise ValidationError(f"{where}: {option} must be a list of names, got {shown(given)}")
-    return given
-
-
-def _at_least_one(where: str, option: str, given: Any) -> int:
-    number = unsigned(f"{where}: {option}", given)
-    if number < 1:
-        raise ValidationError(f"{where}: {option} must be at least 1, got 0")
-    return number
-
-
-def _batch(where: str, given: Any) -> tuple[str | None, tuple[int, ...]]:
-    """The name of the batch's dimension and the sizes that are compiled."""
-    if given is None or isinstance(given, str):
-        return given, SIZES
-    if not isinstance(given, Mapping) or len(given) != 1:
-        raise ValidationError(
-            f"{where}: batch must be the name of a dimension, or a mapping of one name to sizes, got {shown(given)}"
-        )
-    ((name, sizes),) = given.items()
-    if not isinstance(name, str) or isinstance(sizes, str) or not isinstance(sizes, Sequence) or not sizes:
-        raise ValidationError(f"{where}: batch must map a name to a list of sizes, got {shown(given)}")
-    return name, tuple(sorted({_at_least_one(where, f"batch[{name!r}]", size) for size in sizes}))
-
-
-def _warmup(
-    where: str, given: Any, batch: str | None, sizes: tuple[int, ...]
-) -> Literal[True] | tuple[Mapping[str, int | Sequence[int]], ...]:
-    """The sizes of open dimensions, by name, to compile when the model loads; True for every size of the batch."""
-    if given is True:
-        return True
-    if given is False:
-        return ()
-    each = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    found: list[Mapping[str, int | Sequence[int]]] = []
-    for item in each:
-        one = item
-        if isinstance(item, int) and not isinstance(item, bool):
-            if batch is None:
-                raise ValidationError(f"{where}: warmup has {item}, the size of a batch, but no batch=... is given")
-            one = {batch: item}
-        if not isinstance(one, Mapping):
-            raise ValidationError(
-                f"{where}: warmup must be sizes of the batch or mappings of names to sizes, got {shown(one)}"
-            )
-        if batch is not None and one.get(batch, sizes[0]) not in sizes:
-            raise ValidationError(
-                f"{where}: warmup has {one[batch]} for {batch!r}, but the sizes of the batch are {list(sizes)}"
-            )
-        found.append(dict(one))
-    return tuple(found)

@@ -15,7 +15,7 @@ from webnn.graph.arrays import array_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES
 
-__all__ = ["Array", "Feeds", "Shapes", "Signature", "written"]
+__all__ = ["Array", "Feeds", "Shapes", "Signature", "along", "written"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Feeds: TypeAlias = dict[str, Array]
@@ -64,6 +64,14 @@ class Signature:
                 f"{where}: batch={batch!r}, but no input has a dimension of that name; the inputs are {self}"
             )
 
+    @property
+    def only_batch_is_open(self) -> bool:
+        """Whether all other dimensions have a size."""
+        return all(
+            row.shape is not None and not any(isinstance(size, str) and size != self.batch for size in row.shape)
+            for row in self.rows
+        )
+
     def __str__(self) -> str:
         return ", ".join(f"{printable(row.name)!r} {written(row.data_type, row.shape)}" for row in self.rows) or "none"
 
@@ -84,6 +92,31 @@ class Signature:
         if len(inputs) != len(rows) or any(row.name not in inputs for row in rows):
             raise ValidationError(f"{self.where}: {self._wrong_names(inputs)}; the inputs are {self}")
         return {row.name: self._array(row, inputs[row.name]) for row in rows}
+
+    def item(self, inputs: Mapping[str, Any] | Any) -> tuple[Feeds, bool]:
+        """The feeds of one item, and whether it came without the dimension of the batch, which is added then.
+
+        Raises:
+            ValidationError: it does not fit, with that dimension or without it.
+        """
+        rows = [row for row in self.rows if row.axis is not None]
+        given = inputs if isinstance(inputs, Mapping) else {self.rows[0].name: inputs} if len(self.rows) == 1 else {}
+        ranks = {row.name: np.ndim(given[row.name]) for row in rows if row.name in given}
+        bare = bool(ranks) and all(ranks.get(row.name, -1) == len(row.shape or ()) - 1 for row in rows)
+        if bare:
+            given = {**given}
+            for row in rows:
+                given[row.name] = np.expand_dims(self._bare(row, given[row.name]), row.axis or 0)
+            inputs = given
+        return self.feeds(inputs), bare
+
+    def _bare(self, row: Row, data: Any) -> Array:
+        """The array of an item without the dimension of the batch; lists of numbers get the declared data type."""
+        if data.__class__ is np.ndarray:
+            return data
+        shape = tuple(size for i, size in enumerate(row.shape or ()) if i != row.axis)
+        is_open = any(isinstance(size, str) for size in shape)
+        return self._converted(Row(row.name, row.data_type, row.dtype, shape, None, is_open), data)
 
     def shapes(self, feeds: Feeds) -> Shapes:
         """The shapes of the open inputs."""
@@ -233,3 +266,8 @@ def _row(where: str, value: ValueOutline, batch: str | None) -> Row:
 
 def _without(shape: tuple[int, ...], axis: int | None, instead: int = 0) -> tuple[int, ...]:
     return shape if axis is None else (*shape[:axis], instead, *shape[axis + 1 :])
+
+
+def along(array: Array, axis: int, start: int, stop: int) -> Array:
+    """The elements of `array` from `start` to `stop` along a dimension; a view."""
+    return array[(slice(None),) * axis + (slice(start, stop),)]

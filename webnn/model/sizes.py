@@ -1,17 +1,31 @@
-"""Which compiled batch sizes compute a number of items. Pure: no graph, thread or clock."""
+"""Which compiled batch sizes compute a number of items. Pure: no graph, thread or clock.
+
+A batch of images often takes longer for each of them than one image alone, since a single one fills the caches of a
+core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the largest first,
+then smaller ones for as long as each is better than the one before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SIZES", "Piece", "pieces"]
+__all__ = ["SEEN", "SIZES", "Piece", "Plans", "ShapePlans", "pieces"]
 
 SIZES: Final = (1, 2, 8, 32)
 """The batch sizes that are compiled, each when it is first wanted. Few, since each has packed weights of its own."""
 FULL: Final = 0.75
 """The share of a batch that must be items for the batch to be padded. Below it, smaller sizes compute fewer rows."""
+TRIALS: Final = 3
+"""Calls that measure a size. The first one does not count, since it may wait for the compilation."""
+NOISE: Final = 1.1
+"""A size that takes so many times as long for each item as the best one ends the search."""
+
+SEEN: Final = 8
+"""Calls with the same shapes before sizes are tried for them, where there are other shapes: each size is a graph."""
+MOST_SHAPES: Final = 64
+"""Shapes that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +54,100 @@ def pieces(count: int, sizes: Sequence[int]) -> list[Piece]:
     cut: list[Piece] = []
     start = 0
     while start < count:
-        rest = count - start
-        fitting = [size for size in sizes if size <= rest]
-        above = next((size for size in sizes if size >= rest), None)
-        if above is not None and (not fitting or rest >= FULL * above):
-            cut.append(Piece(start, rest, above))
-            break
-        cut.append(Piece(start, fitting[-1], fitting[-1]))
-        start += fitting[-1]
+        size = _largest(count - start, sizes)
+        cut.append(Piece(start, min(size, count - start), size))
+        start += size
     return cut
+
+
+def _largest(count: int, sizes: Sequence[int]) -> int:
+    """The largest of `sizes` that `count` items fill, or nearly fill."""
+    filled = [size for size in sizes if size * FULL <= count]
+    return filled[-1] if filled else sizes[0]
+
+
+class Plans:
+    """How calls are cut: into the sizes that took the least time for each item so far.
+
+    Args:
+        sizes: the batch sizes, in ascending order.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._sizes = tuple(sizes)
+        self._tried: dict[int, int] = {}
+        self._cost: dict[int, float] = {}
+        """Nanoseconds for each item, where most items are in batches of this size."""
+
+    def plan(self, count: int) -> list[Piece]:
+        """The runs for `count` items."""
+        best = self._best(count)
+        return pieces(count, [size for size in self._sizes if size <= best])
+
+    def record(self, runs: Sequence[Piece], nanoseconds: int) -> None:
+        """The runs of a plan took so long together."""
+        if not runs:
+            return
+        size, count = runs[0].size, runs[-1].start + runs[-1].count
+        tried = self._tried[size] = self._tried.get(size, 0) + 1
+        if tried > 1:
+            self._cost[size] = min(nanoseconds / count, self._cost.get(size, float("inf")))
+
+    def _best(self, count: int) -> int:
+        usable = [size for size in self._sizes if size <= _largest(count, self._sizes)] or [self._sizes[0]]
+        best = usable[-1]
+        for size in reversed(usable):
+            if self._tried.get(size, 0) < TRIALS:
+                return size
+            if self._cost[size] > self._cost[best] * NOISE:
+                break  # smaller ones take longer still
+            if self._cost[size] < self._cost[best]:
+                best = size
+        return best
+
+    @property
+    def best(self) -> int:
+        """The best size so far for many items."""
+        return min(self._cost, key=lambda size: self._cost[size]) if self._cost else self._sizes[-1]
+
+
+class ShapePlans:
+    """The plans for each combination of the other dimensions.
+
+    Args:
+        sizes: the batch sizes, in ascending order.
+        seen: calls with the same shapes before sizes are tried for them. Until then, they are cut as others are.
+    """
+
+    def __init__(self, sizes: Sequence[int], seen: int) -> None:
+        self._sizes = tuple(sizes)
+        self._seen = seen
+        self._plans: dict[Hashable, Plans] = {}
+        self._calls: dict[Hashable, int] = {}
+        self._last = Plans(sizes)
+
+    def of(self, shapes: Hashable) -> Plans:
+        """The plans for these shapes."""
+        plans = self._plans.get(shapes)
+        if plans is not None:
+            return plans
+        calls = self._calls[shapes] = self._calls.get(shapes, 0) + 1
+        if calls < self._seen:
+            if len(self._calls) > MOST_SHAPES * self._seen:
+                self._calls.clear()
+            return Settled(self._sizes, self._last.best)
+        if len(self._plans) >= MOST_SHAPES:
+            self._plans.clear()
+        plans = self._last = self._plans[shapes] = Plans(self._sizes)
+        return plans
+
+
+class Settled(Plans):
+    """Plans with a largest size that is not tried."""
+
+    def __init__(self, sizes: Sequence[int], largest: int) -> None:
+        super().__init__([size for size in sizes if size <= largest])
+
+    def plan(self, count: int) -> list[Piece]:
+        """The runs for `count` items."""
+        return pieces(count, self._sizes)

@@ -12,8 +12,8 @@ from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
 
 if TYPE_CHECKING:
-    from webnn.runtime.streaming.options import ErrorPolicy, Policy
-    from webnn.runtime.streaming.pieces import ItemError, Stage
+    from webnn.runtime.streaming.options import ErrorPolicy, Options, Policy
+    from webnn.runtime.streaming.pieces import ItemError, Piece, Stage
     from webnn.runtime.streaming.stream import Stream
 
 __all__ = ["Streaming"]
@@ -246,20 +246,12 @@ class Streaming:
                 context nor a function, or `state` does not fit the graph.
         """
         with import_lock:  # here, since most programs stream nothing
-            from webnn.runtime.streaming.options import (  # noqa: PLC0415
-                check_function,
-                check_source,
-                cores,
-                options_from,
-            )
+            from webnn.runtime.streaming.options import cores  # noqa: PLC0415
             from webnn.runtime.streaming.pieces import piece_of  # noqa: PLC0415
-            from webnn.runtime.streaming.stream import Stream  # noqa: PLC0415
 
-        self._check_not_recording("stream")
-        check_source(source)
-        for name, function in (("before", before), ("after", after), ("key", key)):
-            check_function(name, function)
-        options = options_from(
+        options = self._checked_options(
+            source,
+            {"before": before, "after": after, "key": key},
             depth=depth,
             ordered=ordered,
             policy=policy,
@@ -276,4 +268,54 @@ class Streaming:
             state=state,
             yields_errors=options.yields_errors,
         )
-        return Stream(self._device, source, piece, options)
+        return _stream(self._device, source, piece, options)
+
+    def stream_work(
+        self,
+        steps: Sequence[Callable[[Any], Any]],
+        source: Source[Any],
+        *,
+        depth: int | None = None,
+        ordered: bool = True,
+        policy: Policy = "all",
+        deadline: float | None = None,
+        on_error: ErrorPolicy = "raise",
+        key: Callable[[Any], Any] | None = None,
+    ) -> Stream[Any]:
+        """A stream in which `steps` are called one after the other, and run the graphs of this context by themselves.
+
+        The options are those of `stream`. For code that chooses the graph by the item, as `webnn.Model` does.
+        """
+        with import_lock:  # here, since most programs stream nothing
+            from webnn.runtime.streaming.options import cores  # noqa: PLC0415
+            from webnn.runtime.streaming.pieces import Piece  # noqa: PLC0415
+
+        options = self._checked_options(
+            source,
+            {"key": key, **{f"step {i}": step for i, step in enumerate(steps)}},
+            depth=depth,
+            ordered=ordered,
+            policy=policy,
+            deadline=deadline,
+            on_error=on_error,
+            width=cores(),
+        )
+        return _stream(self._device, source, Piece(steps, key, yields_errors=options.yields_errors), options)
+
+    def _checked_options(
+        self, source: object, functions: Mapping[str, Callable[..., Any] | None], **given: Any
+    ) -> Options:
+        from webnn.runtime.streaming.options import check_function, check_source, options_from  # noqa: PLC0415
+
+        self._check_not_recording("stream")
+        check_source(source)
+        for name, function in functions.items():
+            check_function(name, function)
+        return options_from(**given)
+
+
+def _stream(device: Device, source: Source[Any], piece: Piece, options: Options) -> Stream[Any]:
+    with import_lock:
+        from webnn.runtime.streaming.stream import Stream  # noqa: PLC0415
+
+    return Stream(device, source, piece, options)

@@ -11,7 +11,7 @@ from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, unsigned
 from webnn.runtime.checks import seconds
 
-__all__ = ["ErrorPolicy", "Options", "Policy", "cores", "options_from"]
+__all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "cores", "options_from"]
 
 Policy: TypeAlias = Literal["all", "latest"]
 ErrorPolicy: TypeAlias = Literal["raise", "yield"]

@@ -1,0 +1,81 @@
+"""Which batch sizes compute a number of items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webnn.model.sizes import MOST_SHAPES, SEEN, SIZES, Plans, ShapePlans, pieces
+
+
+@given(st.integers(0, 500), st.sets(st.integers(1, 64), min_size=1))
+def test_every_item_is_in_exactly_one_piece(count: int, sizes: set[int]) -> None:
+    cut = pieces(count, sorted(sizes))
+    assert [piece.start for piece in cut] == [sum(p.count for p in cut[:i]) for i in range(len(cut))]
+    assert sum(piece.count for piece in cut) == count
+    assert all(0 < piece.count <= piece.size and piece.size in sizes for piece in cut)
+
+
+def used(plans: Plans, cost: Callable[[int], float], count: int, calls: int) -> list[int]:
+    """The largest size of each of many calls, where an item in a batch of a size takes `cost` nanoseconds."""
+    sizes = []
+    for _ in range(calls):
+        runs = plans.plan(count)
+        sizes.append(runs[0].size)
+        plans.record(runs, int(sum(piece.size * cost(piece.size) for piece in runs)))
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("costs", "best"),
+    [
+        ({1: 1000, 2: 600, 8: 300, 32: 100}, 32),  # small rows: an overhead for each run
+        ({1: 3900, 2: 3850, 8: 4500, 32: 5600}, 2),  # images: one fills the caches
+        ({1: 1000, 2: 900, 8: 500, 32: 800}, 8),
+        ({1: 1000, 2: 2000, 8: 3000, 32: 4000}, 1),
+    ],
+)
+def test_the_fastest_size_is_found_and_kept(costs: dict[int, int], best: int) -> None:
+    sizes = used(Plans(SIZES), lambda size: costs[size], 64, 40)
+    assert sizes[0] == 32
+    assert set(sizes[12:]) == {best}
+
+
+def test_the_search_ends_with_the_first_size_that_is_worse() -> None:
+    sizes = used(Plans(SIZES), lambda size: 1000 / size, 64, 40)
+    assert set(sizes) == {32, 8}
+
+
+def test_a_call_that_waits_for_the_compilation_does_not_count() -> None:
+    plans = Plans((1, 8))
+    for nanoseconds in (10**9, 100, 100):
+        plans.record(plans.plan(8), nanoseconds)
+    for nanoseconds in (10**9, 5000, 5000):
+        plans.record(plans.plan(8), nanoseconds)
+    assert plans.plan(8)[0].size == 8
+
+
+def test_few_items_use_no_larger_size_than_they_nearly_fill() -> None:
+    plans = Plans(SIZES)
+    assert [piece.size for piece in plans.plan(3)] == [2, 1]
+    assert [piece.size for piece in plans.plan(6)] == [8]
+    assert plans.plan(0) == []
+    plans.record([], 5)
+
+
+def test_sizes_are_tried_for_shapes_that_come_often() -> None:
+    plans = ShapePlans(SIZES, SEEN)
+
+    def largest(shapes: Sequence[int], count: int = 64) -> int:
+        return plans.of(tuple(shapes)).plan(count)[0].size
+
+    for _ in range(2 * SEEN):
+        assert largest([224, 224]) == 32
+    used(plans.of((224, 224)), lambda size: 1000 + 100 * size, 64, 30)
+    assert largest([7, 7]) == 1  # as shapes that were measured
+    for side in range(20 * MOST_SHAPES):
+        largest([side])
+    assert len(plans._calls) <= MOST_SHAPES * SEEN + 1
