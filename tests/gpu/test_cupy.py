@@ -14,12 +14,13 @@ from tests.conformance.verdicts import verdict
 
 FOUR_BITS = ("int4", "uint4")
 
+(CUPY,) = [info for info in webnn.available_backends() if info.name == "cupy"]
+if not CUPY.available:
+    pytest.skip(CUPY.reason, allow_module_level=True)
+
 
 @pytest.fixture(scope="module")
 def context() -> Iterator[webnn.MLContext]:
-    (info,) = [info for info in webnn.available_backends() if info.name == "cupy"]
-    if not info.available:
-        pytest.skip(info.reason)
     with webnn.ML().create_context(backend="cupy") as context:
         yield context
 
