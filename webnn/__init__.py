@@ -31,6 +31,7 @@ from webnn.scheduler.statistics import GraphStatistics, Histogram, Statistics
 if TYPE_CHECKING:
     from webnn.formats.safetensors import load_safetensors, save_safetensors
     from webnn.model.model import AsyncModel, Model, ModelStatistics
+    from webnn.runtime.audit import Audit, AuditFinding
     from webnn.runtime.events import TraceEvent
     from webnn.runtime.streaming.pieces import ItemError
     from webnn.runtime.streaming.stream import Stream
@@ -43,6 +44,7 @@ else:
         {
             "webnn.formats.safetensors": ("load_safetensors", "save_safetensors"),
             "webnn.model.model": ("AsyncModel", "Model", "ModelStatistics"),
+            "webnn.runtime.audit": ("Audit", "AuditFinding"),
             "webnn.runtime.events": ("TraceEvent",),
             "webnn.runtime.streaming.pieces": ("ItemError",),
             "webnn.runtime.streaming.stream": ("Stream",),
@@ -57,6 +59,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ML",
     "AsyncModel",
+    "Audit",
+    "AuditFinding",
     "BackendInfo",
     "Dispatch",
     "GraphStatistics",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from webnn.backends.disk_cache import DiskCache
+    from webnn.runtime.audit import Audit
     from webnn.runtime.spans import Spans
     from webnn.runtime.tracing import Trace, TraceTarget
 
@@ -198,6 +199,46 @@ class MLContext(Streaming, Unpicklable):
             from webnn.runtime.spans import Spans  # noqa: PLC0415
 
         return Spans(self._timeline, self.backend, tracer_provider)
+
+    def audit(
+        self, graph: MLGraph, *, rate: float = 0.01, backend: str = "arrays", tolerance: float | None = None
+    ) -> Audit:
+        """Do a sample of the runs of `graph` again on another backend, and name the first operator that is off.
+
+        ::
+
+            audit = context.audit(graph)
+            ...
+            print(audit)  # <Audit of 51200 runs, 498 compared: nothing found>
+
+        From now on, each run is sampled with the probability `rate`, the first one always: its inputs and outputs are
+        copied, and compared later, on a thread of the audit, when the context has nothing to do or after a second. A
+        result that is off is logged and kept as `audit.finding`, and ends the audit. To name the operator, parts of the
+        graph are compiled again on both backends, about twice the logarithm of the number of its operators times.
+
+        Runs that are executed together, in batches and merged replays, are not sampled. Where `audit` is used as a
+        context manager, the end of the block waits for the comparisons.
+
+        How far floats are off is the largest absolute difference, as a share of the largest value of the tensor; for
+        integers it is the share of the elements that differ, in 8 bits by more than 1.
+
+        Args:
+            graph: a graph of this context.
+            rate: the share of the runs to sample, above 0 and up to 1.
+            backend: the backend that is right, by name.
+            tolerance: how far a result may be off. Default: 0.001, and 0.02 for float16.
+
+        Raises:
+            ValidationError: an argument is not valid; the graph is of another context.
+            NotSupportedError: the other backend is not available here.
+            InvalidStateError: an audit of the graph is going on already; the graph is destroyed.
+            ContextLostError: the context is destroyed.
+        """
+        checks.check_graph(self._device, "audit", graph)
+        with import_lock:  # here, since most programs audit nothing
+            from webnn.runtime.audit import begun  # noqa: PLC0415
+
+        return begun(graph, rate, backend, tolerance)
 
     # Creation.
 

@@ -28,7 +28,7 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import SMALL
 from webnn.runtime.batch_sizes import BatchSizes
 from webnn.runtime.device import Device
-from webnn.runtime.narrow import NarrowExecutable
+from webnn.runtime.narrow import Around, NarrowExecutable
 from webnn.runtime.saving import SAVERS, registered
 from webnn.scheduler.batches import Batcher
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
@@ -73,6 +73,7 @@ class MLGraph(Unpicklable):
         self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
         self._narrow: NarrowExecutable | None = None
+        self._around: Around | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
         pool = device.pool
@@ -194,6 +195,28 @@ class MLGraph(Unpicklable):
             raise ValidationError(f"save: {path.suffix}: {error}") from None
         save(self._graph, path, **options)
 
+    def _wrap(self, around: Around) -> None:
+        """Run `around(executable)` instead of each executable, until `_unwrap(around)`; for an audit."""
+        with self._lock:
+            if self._around is not None:
+                raise InvalidStateError(f"audit: an audit of {self!r} is going on; stop it first")
+            self._around = around
+            self._use_wrapped()
+
+    def _unwrap(self, around: Around) -> None:
+        with self._lock:
+            if self._around == around:
+                self._around = None
+                self._use_wrapped()
+
+    def _use_wrapped(self) -> None:
+        if self._entry is None:
+            return
+        executable = self._entry.executable
+        self._work.executable = executable if self._around is None else self._around(executable)
+        if self._narrow is not None and self._work.widths is not None:
+            self._narrow.wrap(self._work.widths, self._around)
+
     def destroy(self) -> None:
         """Give its resources back. A compilation that is under way is cancelled. Calling it again is fine.
 
@@ -232,11 +255,13 @@ class MLGraph(Unpicklable):
         if options is not None:
             self._narrow = NarrowExecutable(device, self._graph, options)
             work.widths = Widths(self._narrow.start)
-        with self._lock:
-            self._entry = entry
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         self._trace_compilation(began)
-        work.executable = entry.executable
+        with self._lock:
+            self._entry = entry
+            work.executable = entry.executable
+            if self._around is not None:  # given while it was compiled
+                self._use_wrapped()
         if device.max_batch > 1 and why_not_separable(self._graph) is None:
             inputs = [shelf for _, shelf in self._input_shelves]
             self._batch_sizes = BatchSizes(device, self._graph, work, inputs, self._output_shelves)

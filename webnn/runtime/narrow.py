@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 from weakref import ref
 
-from webnn.backends.base import Cancellation, CompileOptions
+from webnn.backends.base import Cancellation, CompileOptions, Executable
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.forking import reentrant_lock
 from webnn.graph.ir import Graph
 from webnn.runtime.device import Device
 from webnn.scheduler.width import Widths
 
-__all__ = ["NarrowExecutable"]
+__all__ = ["Around", "NarrowExecutable"]
+
+Around: TypeAlias = Callable[[Executable], Executable]
 
 _log = logging.getLogger("webnn")
 
@@ -36,6 +40,7 @@ class NarrowExecutable:
         self._lock = reentrant_lock()  # around `_entry` and `_ended`
         self._entry: Entry | None = None
         self._ended = False
+        self._around: Around | None = None
         self._cancellation = Cancellation()
 
     def start(self, widths: Widths) -> None:
@@ -61,10 +66,17 @@ class NarrowExecutable:
         with self._lock:
             if not self._ended:
                 self._entry = entry
-                widths.narrow = entry.executable
+                widths.narrow = entry.executable if self._around is None else self._around(entry.executable)
                 return False
         session_cache.release(entry)
         return False
+
+    def wrap(self, widths: Widths, around: Around | None) -> None:
+        """Run `around(executable)` instead of the executable, which may not be compiled yet; None for itself again."""
+        with self._lock:
+            self._around = around
+            if self._entry is not None:
+                widths.narrow = self._entry.executable if around is None else around(self._entry.executable)
 
     def cancel(self) -> None:
         """Stop the compilation if it is under way."""
