@@ -18,6 +18,7 @@ from webnn.backends.onnxruntime.passes.flash_attention import flash_attention
 from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
 from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
 from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
+from webnn.backends.onnxruntime.passes.products_of_one_row import products_of_one_row
 from webnn.backends.onnxruntime.passes.products_with_relu import products_with_relu
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
@@ -39,7 +40,8 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     centered_instance_normalization,
     exact_elu,
     norms_in_range,
-    products_with_relu,
+    products_of_one_row,
+    products_with_relu,  # after it: what is left
     staged_average_pools,  # after it: makes stages of its averages
     reductions_by_sums,
     staged_cumulative_sums,
