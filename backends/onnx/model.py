@@ -124,6 +124,7 @@ class Model:
         self._where = ""
         self._made = 0
         self._domains: set[str] = set()
+        self._opset = OPSET
         for name, operand in graph.inputs.items():
             self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
             self._types[self.input_names[name]] = operand.data_type
@@ -159,6 +160,10 @@ class Model:
             sizes = data_type == "int64" and array.ndim == 1
             name = self._constants[key] = self._weight(array, "constant", inline=sizes)
         return name
+
+    def require(self, opset: int) -> None:
+        """Declare a later operator set than `OPSET`, for a node that is new in it."""
+        self._opset = max(self._opset, opset)
 
     def expect(self, byte_length: int) -> None:
         """Raise `NotSupportedError` if a constant of that size is more than a lowering may still make."""
@@ -311,7 +316,7 @@ class Model:
             _rename(node, renamed)
         inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
         proto = messages.graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
-        opsets = {"": OPSET, **dict.fromkeys(sorted(self._domains - {""}), 1)}
+        opsets = {"": self._opset, **dict.fromkeys(sorted(self._domains - {""}), 1)}
         return messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
 
     def _node(

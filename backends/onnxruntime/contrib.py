@@ -1,21 +1,55 @@
-"""Lowerings to onnxruntime's own operators, of its domain `com.microsoft`. Its passes make the nodes."""
+"""Lowerings to operators that only the passes make: onnxruntime's own, of `com.microsoft`, and a later opset's."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 
-__all__ = ["DOMAIN"]
+__all__ = ["ATTENTION_OPSET", "DOMAIN", "FLASH_SCORES"]
 
 DOMAIN: Final = "com.microsoft"
 
+FLASH_SCORES: Final = 1 << 18
+"""The scores of a head from which on the kernel that does not keep them pays: 512 queries and keys."""
+ATTENTION_OPSET: Final = 23
+_PIECE_SCORES: Final = 1 << 18
+"""The scores of a head in one `Attention`, which keeps them: as many as stay in the cache."""
+_PIECES: Final = 16
 
-@lowerings.lowers("multi_head_attention")
-def multi_head_attention(node: Node, model: Model) -> None:
-    """One `MultiHeadAttention`, which goes through the keys in blocks."""
+
+@lowerings.lowers("attention")
+def attention(node: Node, model: Model) -> None:
+    """One `MultiHeadAttention`, which goes through the keys in blocks, or the standard's `Attention`."""
+    query, key = node["query"], node["key"]
+    heads, groups, scale, softcap = (node.attributes[name] for name in ("heads", "key_heads", "scale", "softcap"))
+    rows, mask = query.rank == 3, node.get("mask")
+    queries, keys = query.shape[-2], key.shape[-2]
     inputs = [model[node[name]] for name in ("query", "key", "value")]
-    heads, scale = node.attributes["heads"], node.attributes["scale"]
-    model.emit("MultiHeadAttention", inputs, to=node.output, domain=DOMAIN, num_heads=heads, scale=scale)
+    if rows and mask is None and not softcap and heads == groups and queries * keys >= FLASH_SCORES:
+        model.emit("MultiHeadAttention", inputs, to=node.output, domain=DOMAIN, num_heads=heads, scale=scale)
+        return
+    model.require(ATTENTION_OPSET)
+    options = {"q_num_heads": heads, "kv_num_heads": groups} if rows else {}
+    options |= {"scale": scale, "softcap": softcap or None}
+    masks = [] if mask is None else [model[mask]]
+    size = max(_PIECE_SCORES // keys, math.ceil(queries / _PIECES))
+    if size >= queries:
+        model.emit("Attention", [*inputs, *masks], to=node.output, **options)
+        return
+    sizes = [size] * (queries // size) + [queries % size] * (queries % size > 0)
+    axis = 1 if rows else 2
+    parts = _split(model, inputs[0], sizes, axis)
+    masks_of_parts = [[part] for part in _split(model, masks[0], sizes, 2)] if masks else [[] for _ in sizes]
+    outputs = [
+        model.emit("Attention", [part, *inputs[1:], *of_part], **options)
+        for part, of_part in zip(parts, masks_of_parts, strict=True)
+    ]
+    model.emit("Concat", outputs, to=node.output, axis=axis)
+
+
+def _split(model: Model, name: str, sizes: list[int], axis: int) -> list[str]:
+    return model.emit_many("Split", [name, model.constant(sizes)], [None] * len(sizes), axis=axis)

@@ -29,8 +29,8 @@ def _node_work(node: Node) -> int:
         case "gru" | "lstm" | "gru_cell" | "lstm_cell":
             steps: int = node.attributes.get("steps", 1)
             return results + steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
-        case "multi_head_attention":
-            depth = 2 * node["key"].shape[1]
+        case "attention":
+            depth = 2 * node["key"].shape[-2]
         case "tree_ensemble":
             return node["input"].shape[0] * node["roots"].shape[0] * int(node.attributes["depth"])
         case _:

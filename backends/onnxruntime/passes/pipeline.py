@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from webnn.backends.onnxruntime.passes.attention import attention
 from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
 from webnn.backends.onnxruntime.passes.centered_instance_normalization import centered_instance_normalization
 from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
-from webnn.backends.onnxruntime.passes.flash_attention import flash_attention
 from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
 from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
 from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
@@ -34,7 +34,7 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
     one_hot_products,
     tanh_gelus,
-    flash_attention,
+    attention,
     exact_sigmoid,
     centered_batch_normalization,
     centered_instance_normalization,

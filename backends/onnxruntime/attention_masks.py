@@ -1,0 +1,144 @@
+"""Masks of attention in the form that onnxruntime's `Attention` takes, so that hidden rows come out as before.
+
+Its kernel gives zeros to a query whose scores are all -inf or about the lowest float. The softmax that programs write
+gives NaN and an average. So a row of -inf becomes NaN, and finite numbers below -1e38 become -1e38, next to which no
+score counts. All of that is done to the mask, which is smaller than the scores, and shared by the layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.graph.broadcasting import Shape
+from webnn.graph.operand import MLOperand
+from webnn.graph.rewriting import MADE_BYTES, Replacement
+
+__all__ = ["Masks", "Term"]
+
+_FLOOR: Final = -1e38
+"""Not yet -inf for the kernel, and so large that every score is lost in it."""
+
+
+_SMALL: Final = 1 << 14
+"""Scores that cost less than the operators around them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What hides keys from queries.
+
+    Args:
+        operand: what is added to the scores; or a condition, if `hidden` is given.
+        at: the shape of the scores there, `[batch, heads, queries, keys]` or `[batch * heads, queries, keys]`.
+        hidden: takes the place of a score where the condition is `where`.
+        where: the condition of the hidden scores.
+    """
+
+    operand: MLOperand
+    at: Shape
+    hidden: float | None = None
+    where: bool = False
+
+
+class Masks:
+    """The masks of a graph, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[tuple[Term, ...], Shape, bool], MLOperand | None] = {}
+
+    def mask(self, b: Replacement, terms: Sequence[Term], shape: Shape, *, zeros: bool) -> MLOperand | None:
+        """The sum of `terms` as a mask of scores of `shape`; None if that takes longer than the pass saves.
+
+        Args:
+            b: adds the operators.
+            terms: one at least; a finite number in the place of scores only on its own.
+            shape: `[batch, heads, queries, keys]`.
+            zeros: whether a query from which all keys are hidden gets zeros, and not NaN.
+        """
+        key = (tuple(terms), shape, zeros)
+        if key not in self._made:
+            self._made[key] = _made(b, [_operand(b, term, shape) for term in terms], shape, zeros)
+        return self._made[key]
+
+
+def _operand(b: Replacement, term: Term, scores: Shape) -> MLOperand:
+    """`term` as a mask of four dimensions that is added."""
+    x = term.operand
+    shape = (*[1] * (len(term.at) - x.rank), *x.shape)
+    if len(shape) == 3:
+        shape = (*(scores[:2] if shape[0] > 1 else (1, 1)), *shape[1:])
+    if term.hidden is None:
+        return x if x.shape == shape else _reshaped(b, x, shape)
+    # A finite number takes the place of the scores: if it hides all keys of a query, they all count the same. Next to
+    # the floor no score counts either, while it would next to -1e9.
+    number = term.hidden if math.isinf(term.hidden) else _FLOOR
+    hidden, shown = (b.constant("float32", number), b.constant("float32", 0))
+    if x.constant is not None and x.constant.size * 4 <= MADE_BYTES:
+        is_hidden = (x.constant.reshape(shape) != 0) == term.where
+        return b.constant(np.where(is_hidden, np.float32(number), np.float32(0)))
+    x = x if x.shape == shape else _reshaped(b, x, shape)
+    return b.where(x, *((hidden, shown) if term.where else (shown, hidden)))
+
+
+def _reshaped(b: Replacement, x: MLOperand, shape: Shape) -> MLOperand:
+    return b.reshape(x, shape) if x.constant is None else b.constant(x.constant.reshape(shape))
+
+
+def _made(b: Replacement, terms: Sequence[MLOperand], shape: Shape, zeros: bool) -> MLOperand | None:
+    sizes = np.broadcast_shapes(*(term.shape for term in terms))
+    final = (*sizes[:2], *shape[2:])
+    constants = [term.constant for term in terms if term.constant is not None]
+    if len(constants) == len(terms):
+        if len(terms) > 1 and math.prod(sizes) * 4 > MADE_BYTES:
+            return None
+        known: np.ndarray[Any, Any] = constants[0]
+        for constant in constants[1:]:
+            known = known + constant
+        safe = _safe(known, zeros)
+        if safe is not known or len(terms) > 1:
+            if safe.nbytes > MADE_BYTES:
+                return None
+            return _wide(b, b.constant(np.ascontiguousarray(safe, np.float32)), final)
+        return _wide(b, terms[0], final)
+    if math.prod(sizes) * 2 > math.prod(shape) > _SMALL:
+        return None
+    total = terms[0]
+    for term in terms[1:]:
+        total = b.add(total, term)
+    return _wide(b, _safe_operand(b, total, zeros), final)
+
+
+def _safe(mask: np.ndarray[Any, Any], zeros: bool) -> np.ndarray[Any, Any]:
+    best = mask.max(-1, keepdims=True)
+    if (best >= _FLOOR).all() or (zeros and ((best >= _FLOOR) | np.isneginf(best)).all()):
+        return mask
+    safe = np.where(np.isneginf(mask), mask, np.maximum(mask, np.float32(_FLOOR)))
+    return safe if zeros else np.where(np.isneginf(best), np.float32(math.nan), safe)
+
+
+def _safe_operand(b: Replacement, mask: MLOperand, zeros: bool) -> MLOperand:
+    node = mask.node
+    if node is not None and node.op == "where":
+        values = [node[name].constant for name in ("true_value", "false_value")]
+        if all(value is not None and value.size == 1 and value.item() >= _FLOOR for value in values):
+            return mask
+    infinity = b.constant("float32", -math.inf)
+    safe = b.where(b.equal(mask, infinity), infinity, b.max(mask, b.constant("float32", _FLOOR)))
+    if zeros:
+        return safe
+    best = b.reduce_max(mask, axes=[mask.rank - 1], keep_dimensions=True)
+    return b.add(safe, b.sub(best, best))  # NaN for an infinity, and else 0
+
+
+def _wide(b: Replacement, mask: MLOperand, shape: Shape) -> MLOperand:
+    """The mask with all queries and keys, as the kernel takes it."""
+    if mask.shape == shape:
+        return mask
+    if mask.constant is not None and math.prod(shape) * 4 <= MADE_BYTES:
+        return b.constant(np.ascontiguousarray(np.broadcast_to(mask.constant, shape)))
+    return b.expand(mask, shape)
