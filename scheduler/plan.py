@@ -93,16 +93,17 @@ class Plan:
     def _partly_anew(self, work: Work, inputs: Sequence[Value]) -> Task | None:
         outputs: list[Value] = []
         memory: list[View] = []
-        new = 0
-        for name, value in self.last:
-            view = value.view
-            if view is None or value.holds != 1 or name.value is not value or value.owner is not None:
-                new += 1
-                if new > len(self.last) // 2:  # the time before has not run, for example: memory is taken when it runs
-                    return None
-                value, view = Value(name.shelf, None, None), name.shelf.take()  # noqa: PLW2901
-            outputs.append(value)
-            memory.append(view)
+        views = [
+            None if value.holds != 1 or name.value is not value or value.owner is not None else value.view
+            for name, value in self.last
+        ]
+        if (
+            views.count(None) > len(views) // 2
+        ):  # the time before has not run, for example: memory is taken when it runs
+            return None
+        for (name, value), view in zip(self.last, views, strict=True):
+            outputs.append(value if view is not None else Value(name.shelf, None, None))
+            memory.append(view if view is not None else name.shelf.take())
         self.made(outputs)
         task = Task(work, inputs, ())
         task.outputs, task.memory = outputs, memory

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.stepped import LOST, Rig, broken, now, number_in
+from tests.stepped import LARGE, LOST, Rig, broken, now, number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError
 from webnn.graph.in_place import InPlaceOutput
 from webnn.scheduler.plan import Calls, Plan, Step
@@ -279,6 +279,18 @@ def test_a_name_with_another_value_is_bound_to_a_new_one() -> None:
     split.rig.run_all()
     assert split.results == [3, 4, 5]
     assert split.rig.in_use == 4
+
+
+def test_values_that_have_not_been_made_leave_no_memory_taken_for_them() -> None:
+    split = Split(Rig(descriptor=LARGE))
+    split.rig.timeline.destroy_name(split.rig.name(7), InvalidStateError("its memory is idle now"))
+    split.replay(1)
+    idle = split.rig.pool.info().idle
+    assert idle
+    split.rig.timeline.replay(split.plan, [split.work])  # the values before have not been made yet
+    assert split.rig.pool.info().idle == idle
+    split.rig.run_all()
+    assert split.results == [2, 3, 4]
 
 
 def test_a_replay_that_is_not_observed_is_dropped_and_gives_its_memory_back() -> None:
