@@ -23,6 +23,8 @@ from weakref import ref
 from webnn.forking import Hold
 from webnn.scheduler.bridge import current_bridge, current_loop
 from webnn.scheduler.execution import Execution, oldest
+from webnn.scheduler.hot_chains import MIN_LINKS
+from webnn.scheduler.merged_runs import MergedRuns
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
 from webnn.scheduler.task import QUEUED, Task
@@ -49,6 +51,8 @@ class InlineLane:
         self._renaming = renaming
         self._execution = execution
         self._workers = workers
+        self.merged: MergedRuns | None = None
+        """Runs chains of tasks, if they may be merged."""
         self.tick_of: object = None
         """The event loop that will call `end_tick` at the end of its tick, as `expect_tick` has arranged."""
         self.tick_on = 0
@@ -157,7 +161,10 @@ class InlineLane:
     def _run(self, tasks: Sequence[Task], budget: float = inf) -> int:
         """Run `tasks` here, as `Execution.run` does."""
         try:
-            spent = self._execution.run(tasks, False, budget)
+            if self.merged is not None and len(tasks) >= MIN_LINKS:
+                spent = self.merged.run(tasks, budget)
+            else:
+                spent = self._execution.run(tasks, False, budget)
             if self._renaming.lane:  # another thread waits for a task that has become ready
                 self._workers.wake()
         except BaseException:

@@ -36,6 +36,7 @@ __all__ = [
     "GraphFigures",
     "GraphStatistics",
     "Histogram",
+    "MergingStatistics",
     "Statistics",
 ]
 
@@ -149,6 +150,24 @@ class GraphStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class MergingStatistics:
+    """Dispatches that ran merged, and chains of them.
+
+    Attributes:
+        dispatches: the dispatches that ran merged with others.
+        runs: the merged runs. Each counts as one run of every graph in it.
+        chains: the chains that run merged now.
+        refused: the chains that run one by one although they are hot, by the reason why: "other results", "not faster",
+            "a merged run failed", "not compiled".
+    """
+
+    dispatches: int = 0
+    runs: int = 0
+    chains: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """Figures of a context since it was made.
 
@@ -166,6 +185,7 @@ class Statistics:
         donated: outputs that took over the memory of an input whose last use the run was.
         borrowed: outputs that took over the memory of an input that a tensor still had, with its elements saved.
         batching: the batches, and the requests in them.
+        merging: the dispatches that ran merged with others.
     """
 
     queued: int
@@ -179,6 +199,7 @@ class Statistics:
     donated: int = 0
     borrowed: int = 0
     batching: BatchingStatistics = field(default_factory=BatchingStatistics)
+    merging: MergingStatistics = field(default_factory=MergingStatistics)
 
 
 class GraphFigures:

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Executable
+from webnn.graph.ir import Graph
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 from webnn.scheduler.statistics import GraphFigures
@@ -77,7 +78,18 @@ class Work:
     so that one run that was preempted does not move a graph away from the inline lane.
     """
 
-    __slots__ = ("byte_length", "cost", "error", "executable", "failed", "figures", "prompt", "waiting", "widths")
+    __slots__ = (
+        "byte_length",
+        "cost",
+        "error",
+        "executable",
+        "failed",
+        "figures",
+        "graph",
+        "prompt",
+        "waiting",
+        "widths",
+    )
 
     def __init__(self, byte_length: int, figures: GraphFigures | None = None) -> None:
         self.byte_length = byte_length
@@ -96,6 +108,8 @@ class Work:
         self.figures = GraphFigures() if figures is None else figures
         self.widths: Widths | None = None
         """The executables for both widths of a run; None if all runs are the same."""
+        self.graph: Graph | None = None
+        """What is computed; None if its runs are not to be merged with others, see `hot_chains.py`."""
 
     def measured(self, nanoseconds: int) -> None:
         """Update the estimate with the duration of one run."""

@@ -36,14 +36,16 @@ from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.donation import restored
 from webnn.scheduler.execution import Execution
+from webnn.scheduler.hot_chains import Chain, HotChains
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
+from webnn.scheduler.merged_runs import MergedRuns
 from webnn.scheduler.plan import EndOfAll, Plan, Replay, submit
 from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
-from webnn.scheduler.statistics import Figures, Statistics
+from webnn.scheduler.statistics import Figures, MergingStatistics, Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
 from webnn.scheduler.trace import Recorder, Sink
 from webnn.scheduler.value import Name, Value
@@ -285,6 +287,17 @@ class Timeline:
             self._workers.recover()
             raise
         return promise
+
+    def merge_chains(self, compile: Callable[[Chain], None], chains: HotChains | None = None) -> None:
+        """Run hot chains of cheap tasks as one from now on, see `MergedRuns`."""
+        self.inline.merged = MergedRuns(
+            self._lock, self._renaming, self._execution, self.room, self.pool, compile=compile, chains=chains
+        )
+
+    def forget(self, work: Work) -> None:
+        """The graph of `work` is gone: give back what was compiled for the chains that it is part of."""
+        if self.inline.merged is not None:
+            self.inline.merged.forget(work)
 
     def batcher(
         self,
@@ -552,6 +565,7 @@ class Timeline:
                 donated=e.donation.donated,
                 borrowed=e.donation.borrowed,
                 batching=self.batching.snapshot(),
+                merging=MergingStatistics() if self.inline.merged is None else self.inline.merged.chains.statistics,
             )
 
     # The end.

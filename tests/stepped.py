@@ -11,10 +11,13 @@ from webnn.backends.base import Executable
 from webnn.errors import ContextLostError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput, Replaced
+from webnn.graph.ir import Graph
+from webnn.graph.operand import MLOperand
 from webnn.memory.allocator import HostAllocator
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL as SMALL_ARRAY
 from webnn.memory.pool import BufferPool
+from webnn.scheduler.hot_chains import Chain, HotChains
 from webnn.scheduler.lane import SteppedLane, ThreadLane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
@@ -23,7 +26,21 @@ from webnn.scheduler.task import Work
 from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.value import Name
 
-__all__ = ["LARGE", "LOST", "SMALL", "Clock", "Function", "Rig", "broken", "cell", "now", "number_in", "replaced"]
+__all__ = [
+    "LARGE",
+    "LOST",
+    "SMALL",
+    "Clock",
+    "Function",
+    "Rig",
+    "Together",
+    "Use",
+    "broken",
+    "cell",
+    "now",
+    "number_in",
+    "replaced",
+]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -56,6 +73,38 @@ class Function(Executable):
         results = self.function(*(view.array for view in inputs))
         for view, result in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
             view.array[...] = result
+
+
+class Together(Executable):
+    """A merged chain: runs the executables of its works, in no time, and then calls `after` with the outputs."""
+
+    def __init__(self, rig: Rig, chain: Chain, after: Callable[[Sequence[View]], object]) -> None:
+        super().__init__((), ())
+        self._rig = rig
+        self._chain = chain
+        self._after = after
+
+    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        views = dict(enumerate(outputs)) | dict(zip(self._chain.read, inputs, strict=True))
+        began = self._rig.clock.now
+        for work, link in zip(self._chain.works, self._chain.links, strict=True):
+            assert work.executable is not None
+            work.executable.run([views[number] for number in link.inputs], [views[number] for number in link.outputs])
+            self._rig.ran.pop()
+        self._rig.ran.append(f"{len(self._chain.works)} merged")
+        self._rig.clock.now = began
+        self._after(outputs)
+
+
+class Use:
+    """The use of a merged chain: when it is freed, its works are put into `released`."""
+
+    def __init__(self, works: Sequence[Work], released: list[Sequence[Work]]) -> None:
+        self._works = works
+        self._released = released
+
+    def __del__(self) -> None:
+        self._released.append(self._works)
 
 
 class Cell(Replaced):
@@ -121,7 +170,11 @@ class Rig:
         """The labels of the works that have run, in order."""
         self.works: list[Work] = []
         """All works that were made."""
+        self.released: list[Sequence[Work]] = []
+        """The works of the merged chains whose executables were given back."""
         self._uncompiled: dict[Work, Function] = {}
+        x = MLOperand(object(), descriptor, name="x")
+        self._graph = Graph([x], {"y": x})  # stands for those of all works
 
     @property
     def size(self) -> int:
@@ -161,6 +214,7 @@ class Rig:
         self.timeline.figures.add(figures)
         work = (Work if measured else Unmeasured)(outputs * self.shelf.size, figures)
         self.works.append(work)
+        work.graph = self._graph
         if cost is not None:
             work.cost = cost
         if compiled:
@@ -179,6 +233,18 @@ class Rig:
         assert work.executable is not None
         work.executable.in_place = outputs
         return work
+
+    def merge(self, after: Callable[[Sequence[View]], object] = lambda _: None, **options: Any) -> HotChains:
+        """Merge hot chains from now on. They are compiled at once. The options are those of `HotChains`."""
+        chains = HotChains(**options)
+
+        def compile(chain: Chain) -> None:
+            runs = self.timeline.inline.merged
+            assert runs is not None
+            runs.compiled(chain, Together(self, chain, after), chain.read, Use(chain.works, self.released))
+
+        self.timeline.merge_chains(compile, chains)
+        return chains
 
     def compile(self, work: Work, error: BaseException | None = None) -> None:
         """End the compilation of `work`, with an executable or with `error`."""

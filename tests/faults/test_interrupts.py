@@ -42,6 +42,7 @@ from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.direct import LARGE as LARGE_INPUT
 from webnn.scheduler.direct import run_here
+from webnn.scheduler.hot_chains import MAX_ENDINGS, MAX_SHAPES, SINGLE, TIMED, HotChains
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
@@ -590,6 +591,141 @@ class Programs:
         rig.run_all()
         self.keep(rig.read(self.y)).done()
 
+    def merging(self, after: Any = lambda _: None) -> tuple[Any, HotChains]:
+        """A function that runs a chain some times, and the chains of its rig. It is merged in the fifth run."""
+        rig = self.rig
+        chains = rig.merge(after, hot=0, checks=1, rest=0)
+        split = rig.work("split", lambda a: (a + 1, a + 2), cost=CHEAP, measured=False, outputs=2)
+
+        def chain(many: int = 1, first: Any = self.cheap) -> None:
+            for _ in range(many):
+                rig.write(self.x, 1)
+                rig.dispatch(first, [self.x], self.y)
+                self.keep(rig.read(self.y))
+                rig.dispatch(split, [self.y], [self.x, self.z])
+                rig.dispatch(self.cheap, [self.z], self.y)
+                read = rig.read(self.y)
+                rig.dispatch(self.cheap, [self.y], self.x)  # not needed for it, and ready when the others have run
+                self.expected.append((self.keep(read.then(np.copy)), self.data(5)))
+                with contextlib.suppress(Interrupt):
+                    read.done()
+                rig.run_all()
+
+        return chain, chains
+
+    def merged(self) -> None:
+        """A chain that becomes hot, runs as one, also with an open trace, and is checked again."""
+        chain, chains = self.merging()
+        chain(5)
+        trace: list[Any] = []
+        self.rig.timeline.start_trace(trace)
+        chain()
+        self.rig.timeline.stop_trace(trace)
+        for ending in chains.endings.values():
+            for each in ending.chains:
+                each.check_at = each.runs
+        chain()
+        self.rig.timeline.statistics  # noqa: B018
+
+    def merged_failing(self) -> None:
+        """A chain whose merged run fails."""
+        checked = False
+
+        def after(_: Any) -> None:
+            nonlocal checked
+            if checked:
+                raise ValueError("made anew, since errors keep frames")
+            checked = True
+
+        chain, _ = self.merging(after)
+        chain(5)
+
+    def merged_failing_at_once(self) -> None:
+        """A chain whose check fails."""
+
+        def after(_: Any) -> None:
+            raise ValueError("made anew, since errors keep frames")
+
+        chain, _ = self.merging(after)
+        chain(4)
+
+    def merged_forgotten(self) -> None:
+        """A chain of a graph that is destroyed."""
+        chain, _ = self.merging()
+        chain(5)
+        self.rig.timeline.forget(self.cheap)
+        chain()
+
+    def merged_spoilt(self) -> None:
+        """A chain with other results."""
+        chain, spoilt = self.merging(lambda outputs: outputs[0].array.fill(99))
+        chain(4)
+        assert spoilt.dispatches == 0
+
+    def link(self, first: Any, last: Any = None) -> None:
+        """A chain of three."""
+        rig = self.rig
+        rig.dispatch(first, [self.x], self.y)
+        rig.dispatch(first, [self.y], self.z)
+        rig.dispatch(last or self.cheap, [self.z], self.y)
+        self.keep(rig.read(self.y)).result()
+        self.promises.pop()
+
+    def merged_slower(self) -> None:
+        """Chains that are not merged, since they are too dear or no faster."""
+        chains = self.rig.merge(hot=0, checks=0, rest=1)
+        for _ in range(3):
+            self.link(self.cheap)
+        for ending in chains.endings.values():
+            for chain in ending.chains:
+                chain.works[0].cost = LIMIT  # measured since
+        self.link(self.cheap)
+        self.cheap.cost = CHEAP
+        for _ in range(3):
+            self.link(self.cheap)
+        for ending in chains.endings.values():
+            for chain in ending.chains:
+                chain.runs, chain.best_single = TIMED - 1, 0
+        for _ in range(3):
+            self.link(self.cheap)
+
+    def merged_shapes(self) -> None:
+        """Chains of too many shapes, with work that cannot be merged, and with too many endings."""
+        rig = self.rig
+        works = [rig.work("other", cost=CHEAP, measured=False) for _ in range(MAX_SHAPES)]
+        chains = rig.merge(hot=9, checks=0, rest=0)
+        self.link(works[0])
+        (ending,) = chains.endings.values()
+        for work in works:
+            ending.rest = 0
+            self.link(work)
+        self.link(self.cheap)
+        ending.rest = 0
+        self.link(self.cheap)
+        for chain in ending.chains:
+            chain.stage = SINGLE
+        self.link(self.cheap)
+        ending.ignored = ending.rest = 0
+        self.link(works[0])
+        works[1].graph = None
+        for _ in range(2):
+            ending.rest = 0
+            self.link(works[1])
+        self.link(works[1], works[1])
+        for _ in range(MAX_ENDINGS):
+            chains._add((works[1], len(chains.endings)))
+
+    def merged_budgeted(self) -> None:
+        """With large tensors there is memory for the chain, but not for a check."""
+        rig = self.rig
+        rig.merge(hot=1, checks=1, rest=0)
+        for _ in range(7):
+            with contextlib.suppress(OperationError):
+                for source, target in ((self.x, self.y), (self.y, self.z), (self.z, self.at), (self.at, self.x)):
+                    rig.dispatch(self.cheap, [source], target)
+                self.keep(rig.read(self.x)).done()
+                self.promises.pop()
+
     def traced(self) -> None:
         """With two open traces, each of which has the same records."""
         rig, traces = self.rig, ([], [])  # type: tuple[Rig, tuple[list[Any], list[Any]]]
@@ -1008,6 +1144,14 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "traced": {"inline_limit": LIMIT},
     "traced_choices": {"inline_limit": LIMIT},
     "in_place": {"inline_limit": LIMIT},
+    "merged": {"inline_limit": LIMIT},
+    "merged_failing": {"inline_limit": LIMIT},
+    "merged_failing_at_once": {"inline_limit": LIMIT},
+    "merged_spoilt": {"inline_limit": LIMIT},
+    "merged_forgotten": {"inline_limit": LIMIT},
+    "merged_shapes": {"inline_limit": LIMIT},
+    "merged_slower": {"inline_limit": LIMIT},
+    "merged_budgeted": {"inline_limit": LIMIT, "budget": 6 * LARGE.byte_length},
 }
 """The name of each program, with the options of its rig."""
 
@@ -1126,11 +1270,13 @@ ONLY_IN_RACES: Final = {
     "deadlines.py": 6,
     "donation.py": 4,
     "futures.py": 12,
+    "hot_chains.py": 6,
     "inline.py": 6,
     "lane.py": 3,
+    "merged_runs.py": 2,
     "pool.py": 2,
     "promise.py": 18,
-    "renaming.py": 35,
+    "renaming.py": 41,
     "results.py": 7,
     "task.py": 1,
     "timeline.py": 9,

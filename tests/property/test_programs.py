@@ -16,7 +16,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import webnn
 from tests.loops import Loop, loop_named
@@ -289,7 +296,8 @@ class Programs(RuleBasedStateMachine):
         assert self.rig.in_use == 0
         assert not {QUEUED, RUNNING} & set(ends)
         assert self.rig.timeline.statistics.dropped == ends.count(TaskState.DROPPED)
-        assert len(self.rig.ran) <= len(ends) - ends.count(TaskState.DROPPED) - ends.count(TaskState.CANCELLED) - never
+        runs = sum(not label.endswith("merged") for label in self.rig.ran)
+        assert runs <= len(ends) - ends.count(TaskState.DROPPED) - ends.count(TaskState.CANCELLED) - never
 
 
 class ProgramsOnFourLanes(Programs):
@@ -347,6 +355,48 @@ class ProgramsOfSmallTensors(Programs):
     descriptor = SMALL
 
 
+LINKS: Final = [kind for kind in KINDS if kind.label in ("cheap", "join")]
+
+
+class ProgramsWithHotChains(Programs):
+    """Some dispatches come in the same order again and again, so that they are merged, and with all else in between."""
+
+    merged = 0
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin()
+        self.chains = self.rig.merge(hot=0, checks=1, rest=0)
+        self.loops: list[Sequence[tuple[Kind, Sequence[int]]]] = []
+        while self.uncompiled:
+            self.compile()
+
+    @precondition(lambda self: len(self.loops) < 2)
+    @rule(calls=st.lists(st.tuples(st.sampled_from(LINKS), st.permutations(range(5))), min_size=3, max_size=6))
+    def new_loop(self, calls: Sequence[tuple[Kind, Sequence[int]]]) -> None:
+        self.loops.append(calls)
+
+    @precondition(lambda self: self.loops and len(self.model) > 1)
+    @rule(index=st.integers(0, 1), times=st.integers(1, 12), into=st.booleans(), middle=st.integers(0, 9))
+    def loop(self, index: int, times: int, into: bool, middle: int) -> None:
+        """Each dispatch reads what the one before it has made. Sometimes there is a read in the middle, which waits."""
+        for _ in range(times):
+            made = 0
+            for i, (kind, names) in enumerate(self.loops[index % len(self.loops)]):
+                chosen = list(dict.fromkeys(i % len(self.model) for i in (made, *names)))
+                self.dispatch(kind, chosen)
+                made = chosen[-1]
+                if i == middle:
+                    self.read(made, into)
+            self.read(made, into)
+            self.block(-1)
+
+    def teardown(self) -> None:
+        if hasattr(self, "chains"):
+            ProgramsWithHotChains.merged += self.chains.runs
+        super().teardown()
+
+
 STATEFUL = settings(max_examples=40, stateful_step_count=40)
 TestPrograms = Programs.TestCase
 TestPrograms.settings = STATEFUL
@@ -356,6 +406,14 @@ TestProgramsOfTwoWidths = ProgramsOfTwoWidths.TestCase
 TestProgramsOfTwoWidths.settings = STATEFUL
 TestProgramsOfSmallTensors = ProgramsOfSmallTensors.TestCase
 TestProgramsOfSmallTensors.settings = STATEFUL
+TestProgramsWithHotChains = ProgramsWithHotChains.TestCase
+TestProgramsWithHotChains.settings = settings(STATEFUL, max_examples=100)
+
+
+def test_chains_of_these_programs_were_merged() -> None:
+    ProgramsWithHotChains.merged = 0
+    run_state_machine_as_test(ProgramsWithHotChains, settings=settings(STATEFUL, derandomize=True))
+    assert ProgramsWithHotChains.merged
 
 
 # With threads, and a backend that computes.

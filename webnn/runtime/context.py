@@ -27,6 +27,7 @@ from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
+from webnn.runtime.merged_chains import merge_chains
 from webnn.runtime.record import Program, Recordings, check_program, recorder
 from webnn.runtime.saved_graphs import SavedGraphs, check_key
 from webnn.runtime.streaming.calls import Streaming
@@ -75,6 +76,7 @@ class MLContext(Streaming, Unpicklable):
         disk: DiskCache | None = None,
         max_batch: int = 1,
         max_delay: float = 0.0,
+        merge: bool = True,
     ) -> None:
         self._device = Device(
             backend,
@@ -86,6 +88,8 @@ class MLContext(Streaming, Unpicklable):
             max_delay=max_delay,
         )
         self._timeline = self._device.timeline
+        if merge and max_batch == 1:
+            merge_chains(self._device)
         self._recordings: Recordings = {}
         self._saved = SavedGraphs(cache_dir)
         self._device.on_lost(self._saved.lose)

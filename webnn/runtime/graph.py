@@ -95,6 +95,8 @@ class MLGraph(Unpicklable):
         size = sum(shelf.size for _, shelf in self._output_shelves)
         merged = dispatches > 1
         self._work = MergedWork(size, self._figures, dispatches) if merged else Work(size, self._figures)
+        if not merged:
+            self._work.graph = graph
         self._explanation: Explanation | None = None
         self._in_place: Sequence[tuple[int, int]] | None = None
         self._batch_sizes: BatchSizes | None = None
@@ -306,6 +308,7 @@ class MLGraph(Unpicklable):
             held: list[Any] = [self._entry, self._narrow, self._work]
             if self._entry is None:
                 return
+            forget = partial(self._device.timeline.forget, self._work)
             self._entry, self._work = None, Work(0)
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
@@ -314,7 +317,8 @@ class MLGraph(Unpicklable):
             self._narrow.cancel()
         if sizes is not None:
             held.append(sizes)
-        if not self._device.build_lane.call(partial(_release, held)):
+        lane = self._device.build_lane
+        if not (lane.call(forget) and lane.call(partial(_release, held))):
             _release(held)
 
     def __del__(self) -> None:

@@ -34,6 +34,7 @@ class ML:
         lanes: int | None = None,
         max_batch: int = 1,
         max_delay: float = 0.002,
+        merge: bool = True,
         memory_budget: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         compiled_cache: bool | str | os.PathLike[str] | None = None,
@@ -64,6 +65,9 @@ class ML:
                 docs/runtime.md).
             max_delay: seconds for which a run waits for others at most, while another lane runs a batch of the same
                 graph. Nothing waits while the device is idle.
+            merge: compile chains of cheap dispatches that are made again and again as one graph each, in the
+                background. Results stay the same to the bit (see docs/runtime.md). False always runs them one by one.
+                `max_batch` above 1 means the same.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
             cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
                 or else `webnn` in the user's cache folder.
@@ -84,6 +88,7 @@ class ML:
                 "power_preference", power_preference, ("default", "high-performance", "low-power")
             )
             boolean("accelerated", accelerated)
+            boolean("merge", merge)
             if device_type is not None:
                 enum_value("device_type", device_type, ("cpu", "gpu", "npu"))
             if backend is not None and not isinstance(backend, str):
@@ -118,6 +123,7 @@ class ML:
             disk=disk,
             max_batch=max_batch,
             max_delay=delay,
+            merge=merge,
         )
 
 

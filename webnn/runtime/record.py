@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Hashable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -29,6 +29,7 @@ from webnn.graph.merging import Link, groups, merged, needed
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.merged_chains import merged_options
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.bridge import current_task
 from webnn.scheduler.plan import Calls, Plan
@@ -249,8 +250,7 @@ class Program(Unpicklable):
         inside = set(positions)
         elsewhere = {number for i, link in enumerate(self._links) if i not in inside for number in link.inputs}
         whole = merged([self._links[i] for i in positions], elsewhere | self._calls.final.keys())
-        # None of the operators is worth a second thread. The backend sees the sum of the work, and cannot know.
-        options = replace(self._device.options, threads=self._device.options.threads or 1)
+        options = merged_options(self._device.options)
         graph = MLGraph(self._context, self._device, whole.graph, options=options, dispatches=len(positions))
         self._device.register(graph)
         graph.label = f"{len(positions)} dispatches of a program"

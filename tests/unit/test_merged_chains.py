@@ -1,0 +1,165 @@
+"""Hot chains on real contexts: they are compiled in the background, and given back with their graphs."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import webnn
+from tests.scripted import double, filled, scripted_context
+from webnn.backends.session_cache import Entry
+from webnn.errors import ContextLostError, OperationError, ValidationError
+from webnn.runtime.merged_chains import _Use
+from webnn.scheduler.hot_chains import UNCOMPILED, Chain
+
+MANY = 60
+"""Runs after which a chain is merged."""
+
+
+def line(context: webnn.MLContext, data_type: Any = "float32") -> list[webnn.MLTensor]:
+    return [context.create_tensor([4], data_type, readable=True, writable=True) for _ in range(4)]
+
+
+def run(context: webnn.MLContext, graphs: Sequence[webnn.MLGraph], tensors: Sequence[webnn.MLTensor]) -> Any:
+    context.write_tensor(tensors[0], np.ones(4, np.float32))
+    for graph, source, target in zip(graphs, tensors, tensors[1:], strict=False):
+        context.dispatch(graph, {"x": source}, {"y": target})
+    return context.read_tensor(tensors[len(graphs)]).result()[0]
+
+
+def compiled(context: webnn.MLContext) -> None:
+    """Wait until what is wanted has been compiled, and what is not wanted given back."""
+    done = threading.Event()
+    assert context._device.build_lane.call(done.set)
+    assert done.wait(30)
+
+
+def warm(context: webnn.MLContext, graphs: Sequence[webnn.MLGraph], tensors: Sequence[webnn.MLTensor]) -> None:
+    for _ in range(MANY):
+        assert run(context, graphs, tensors) == 2 ** len(graphs)
+        compiled(context)
+
+
+def entry_of_chain(context: webnn.MLContext) -> tuple[Entry, weakref.ref[Chain]]:
+    """What was compiled for the only chain of `context`, and the chain."""
+    merged = context._timeline.inline.merged
+    assert merged is not None
+    (chain,) = (chain for ending in merged.chains.endings.values() for chain in ending.chains)
+    assert isinstance(chain.use, _Use)
+    return chain.use._entry, weakref.ref(chain)
+
+
+def test_the_naive_loop_is_merged_without_being_asked() -> None:
+    with webnn.ML().create_context(accelerated=False) as context:
+        graphs, tensors = [double(context)] * 3, line(context)
+        warm(context, graphs, tensors)
+        merging = context.statistics().merging
+        assert merging.chains == 1
+        assert merging.dispatches == 3 * merging.runs > 0
+        assert [context.read_tensor(tensor).result()[0] for tensor in tensors] == [1, 2, 4, 8]
+
+
+def test_merging_can_be_forbidden() -> None:
+    for options in ({"merge": False}, {"max_batch": 4}):
+        with webnn.ML().create_context(accelerated=False, **options) as context:
+            warm(context, [double(context)] * 3, line(context))
+            assert context.statistics().merging.dispatches == 0
+    with pytest.raises(ValidationError, match=r"create_context: merge .*'no'"):
+        webnn.ML().create_context(merge="no")  # type: ignore[arg-type]
+
+
+def test_a_destroyed_graph_gives_its_chains_back() -> None:
+    with webnn.ML().create_context(accelerated=False) as context:
+        first, second, tensors = double(context), double(context, times=3), line(context)
+        for _ in range(MANY):
+            assert run(context, [first, second, first], tensors) == 12
+            compiled(context)
+        assert context.statistics().merging.chains == 1
+        entry, chain = entry_of_chain(context)
+        first.destroy()
+        compiled(context)
+        compiled(context)  # the first one has asked for it
+        gc.collect()
+        assert chain() is None
+        assert context.statistics().merging.chains == 0
+        assert entry.users == 0
+
+
+def test_a_context_that_is_forgotten_gives_its_chains_back() -> None:
+    context = webnn.ML().create_context(accelerated=False)
+    warm(context, [double(context)] * 3, line(context))
+    device, (entry, chain) = weakref.ref(context._device), entry_of_chain(context)
+    assert entry.users == 1
+    freed = threading.Event()
+    weakref.finalize(chain().use, freed.set)  # type: ignore[union-attr]
+    del context
+    gc.collect()
+    gc.collect()
+    assert device() is None
+    assert freed.wait(30)  # a lane that ends may be the last to know the chain
+    assert entry.users == 0
+
+
+def test_a_context_that_is_destroyed_in_between_ends_as_ever() -> None:
+    context = webnn.ML().create_context(accelerated=False)
+    graphs, tensors = [double(context)] * 3, line(context)
+    warm(context, graphs, tensors)
+    context.dispatch(graphs[0], {"x": tensors[0]}, {"y": tensors[1]})
+    context.dispatch(graphs[0], {"x": tensors[1]}, {"y": tensors[2]})
+    read = context.read_tensor(tensors[2])
+    context.destroy()
+    with pytest.raises(ContextLostError):
+        read.result()
+
+
+def quantized(builder: Any, x: Any) -> Any:
+    scale, zero = builder.constant(np.ones(4, np.float32)), builder.constant(np.zeros(4, np.int8))
+    return builder.dequantize_linear(builder.quantize_linear(builder.add(x, x), scale, zero), scale, zero)
+
+
+@pytest.mark.parametrize(
+    ("data_type", "dtype", "compute"),
+    [("float16", np.float16, lambda b, x: b.add(x, x)), ("float32", np.float32, quantized)],
+    ids=["float16", "quantized"],
+)
+def test_chains_that_a_backend_may_round_otherwise_are_left_alone(data_type: Any, dtype: Any, compute: Any) -> None:
+    with webnn.ML().create_context(accelerated=False) as context:
+        builder = context.create_graph_builder()
+        graph = builder.build({"y": compute(builder, builder.input("x", [4], data_type))})
+        tensors = line(context, data_type)
+        for _ in range(MANY):
+            context.write_tensor(tensors[0], np.ones(4, dtype))
+            for source, target in pairwise(tensors):
+                context.dispatch(graph, {"x": source}, {"y": target})
+            assert context.read_tensor(tensors[3]).result()[0] == 8
+            compiled(context)
+        assert context.statistics().merging.refused == {UNCOMPILED: 1}
+
+
+def test_a_backend_that_cannot_compile_the_merged_graph_runs_the_single_ones() -> None:
+    compilations = 0
+
+    def on_compile(_: object) -> None:
+        nonlocal compilations
+        compilations += 1
+        if compilations > 1:
+            raise OperationError("no room")
+
+    context, _ = scripted_context(on_compile)
+    with context:
+        graph, tensors = double(context), line(context)
+        for _ in range(MANY):
+            context.write_tensor(tensors[0], filled(1))
+            for source, target in pairwise(tensors):
+                context.dispatch(graph, {"x": source}, {"y": target})
+            assert context.read_tensor(tensors[3]).result()[0] == 8
+            compiled(context)
+        assert compilations == 2
+        assert context.statistics().merging.refused == {UNCOMPILED: 1}
