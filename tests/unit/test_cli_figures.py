@@ -20,6 +20,7 @@ from webnn.cli.costs import multiply_adds
 from webnn.cli.data import statistics
 from webnn.cli.output import TIMES, amount, print_json, progress, shape_text, size, text
 from webnn.cli.timing import percentiles, ratios
+from webnn.graph.arrays import random_array
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType
@@ -83,7 +84,7 @@ def test_statistics_are_those_of_the_finite_elements(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("data_type", DATA_TYPES)
 def test_every_data_type_has_statistics_and_random_values(data_type: DataType) -> None:
-    array = data.random_array(MLOperandDescriptor(data_type, [100]), np.random.default_rng(0))
+    array = random_array(MLOperandDescriptor(data_type, [100]), np.random.default_rng(0))
     assert array.dtype == DATA_TYPES[data_type].dtype
     told = statistics(array, 8)
     assert sum(told["histogram"]) == 100

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.direct import direct_builder
 from webnn.errors import ValidationError
+from webnn.formats.javascript import page as page_module
 from webnn.formats.javascript.module import literal, resource
+from webnn.formats.javascript.page import save_html
 from webnn.formats.javascript.saving import save_js
-from webnn.formats.safetensors import load_safetensors
+from webnn.formats.safetensors import SafeTensors, load_safetensors
 from webnn.graph.ir import Graph
 
 
@@ -115,3 +121,72 @@ def test_the_types_name_inputs_and_outputs(tmp_path: Path) -> None:
 def test_the_types_of_webnn_are_those_of_the_specification() -> None:
     generator = pytest.importorskip("docs.generate_webnn_types", reason="the sources are not beside the tests")
     assert resource("webnn.d.ts") == generator.declarations()
+
+
+def page_of(graph: Graph, folder: Path, **options: Any) -> str:
+    path = folder / "a <page>.html"
+    save_html(graph, path, **options)
+    return path.read_text(encoding="utf-8")
+
+
+def data_of(page: str, part: str, folder: Path) -> SafeTensors:
+    """The arrays in the data elements of a page."""
+    elements = re.findall(f'<script type="text/plain" data-part="{part}">(.*?)</script>', page)
+    file = folder / f"{part}.safetensors"
+    file.write_bytes(b"".join(map(base64.b64decode, elements)))
+    return load_safetensors(file)
+
+
+def scaled(factors: np.ndarray) -> Graph:
+    builder = direct_builder()
+    x = builder.input("x", factors.shape, "float32")
+    product = builder.mul(x, builder.constant(factors))
+    return builder.build({"y": product, "count": builder.arg_max(product, 0)})
+
+
+def test_a_page_holds_the_weights_and_a_test(tmp_path: Path) -> None:
+    factors = np.arange(-50, 50, dtype=np.float32)
+    x = np.full(100, 2, np.float32)
+    page = page_of(scaled(factors), tmp_path, inputs={"x": x})
+    assert "<title>a &lt;page&gt;</title>" in page
+    np.testing.assert_array_equal(data_of(page, "weights", tmp_path)["constant_0"], factors)
+    test = data_of(page, "test", tmp_path)
+    np.testing.assert_array_equal(test["input x"], x)
+    np.testing.assert_array_equal(test["output y"], factors * 2)
+    assert json.loads(test.metadata["webnn.tolerances"]) == {"y": pytest.approx(100 * 1e-3), "count": 0}
+
+
+def test_a_page_asks_no_other_address_for_anything(tmp_path: Path) -> None:
+    page = page_of(scaled(np.ones(100, np.float32)), tmp_path)
+    assert re.findall(r'(?:src|href)="(?!data:,")[^"]*"', page) == []
+
+
+def test_the_same_seed_gives_the_same_page(tmp_path: Path) -> None:
+    graph = scaled(np.ones(100, np.float32))
+    assert page_of(graph, tmp_path) == page_of(graph, tmp_path)
+    assert page_of(graph, tmp_path) != page_of(graph, tmp_path, seed=1)
+
+
+def test_weights_may_be_larger_than_one_element(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "CHUNK", 300)  # of 400 bytes and a header
+    factors = np.arange(100, dtype=np.float32)
+    page = page_of(scaled(factors), tmp_path)
+    assert page.count('<script type="text/plain" data-part="weights">') == 2
+    np.testing.assert_array_equal(data_of(page, "weights", tmp_path)["constant_0"], factors)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inputs": {"z": np.ones(2)}}, r"save: inputs must be arrays for \['x'\], got \['z'\]"),
+        ({"inputs": 3}, r"save: inputs must be arrays for \['x'\], got int"),
+        ({"inputs": {"x": np.ones(3, np.float32)}}, r"save: inputs: 'x': .*\[2\].*\[3\]"),
+        ({"outputs": {"y": np.ones(2, np.float32)}}, r"save: outputs must be arrays for \['y', 'count'\], got \['y'\]"),
+        ({"tolerance": -1}, "save: tolerance must be a number from 0, got -1"),
+        ({"tolerance": "1"}, "save: tolerance must be a number from 0, got '1'"),
+    ],
+)
+def test_a_test_that_does_not_fit_the_graph_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=message):
+        page_of(scaled(np.ones(2, np.float32)), tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import DataError, ValidationError
-from webnn.graph.arrays import array_from
+from webnn.graph.arrays import array_from, random_array
 from webnn.graph.descriptor import MLOperandDescriptor
 
-__all__ = ["Array", "check_outputs", "constant_value", "inputs_from", "random_array", "statistics", "write_outputs"]
+__all__ = ["Array", "check_outputs", "constant_value", "inputs_from", "statistics", "write_outputs"]
 
 Array = np.ndarray[Any, Any]
 
@@ -105,13 +105,6 @@ def constant_value(value: str) -> Any:
     if value.startswith("@"):
         return _npy(Path(value[1:]))
     return _parse(value, "sr=16000 or shape=[1,3] or table=@table.npy")
-
-
-def random_array(descriptor: MLOperandDescriptor, generator: np.random.Generator) -> Array:
-    """Floats of the standard normal distribution; integers from 0 to 9, which are indices into most things."""
-    if descriptor.data_type.startswith("float"):
-        return generator.standard_normal(descriptor.shape, np.float32).astype(descriptor.dtype)
-    return generator.integers(0, 10, descriptor.shape).astype(descriptor.dtype)
 
 
 def _parse(value: str, example: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import webnn.formats  # noqa: F401 (its writers put themselves into SAVERS)
 from webnn.errors import NotSupportedError
@@ -26,12 +27,12 @@ def check_writable(path: Path) -> None:
         raise NotSupportedError(f"{path}: cannot write this kind of file, only {', '.join(SAVERS)}")
 
 
-def save_model(graph: Graph, path: Path) -> None:
-    """Write `graph` in the format that the suffix of `path` names.
+def save_model(graph: Graph, path: Path, **options: Any) -> None:
+    """Write `graph` in the format that the suffix of `path` names, with options of that format.
 
     Raises:
         NotSupportedError: no writer takes such files, or the format cannot express the graph.
         OSError: it cannot be written.
     """
     check_writable(path)
-    registered(SAVERS[path.suffix.lower()])(graph, path)
+    registered(SAVERS[path.suffix.lower()])(graph, path, **options)

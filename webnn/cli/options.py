@@ -17,7 +17,7 @@ from webnn.errors import ValidationError
 from webnn.graph.builder import GraphHost
 from webnn.targets.target import target_names
 
-__all__ = ["as_json", "backend", "model", "read", "shapes", "source_of", "targets"]
+__all__ = ["as_json", "backend", "inputs", "model", "read", "shapes", "source_of", "targets"]
 
 C = TypeVar("C", bound=Callable[..., Any])
 G = TypeVar("G")
@@ -89,6 +89,23 @@ def _constant(word: str) -> tuple[str, Any]:
     if not equals or not name:
         raise click.BadParameter(f"expected NAME=VALUE, got {word!r}", param_hint="--constant")
     return name, constant_value(value)
+
+
+def inputs(command: C) -> C:
+    """The options `--input` and `--seed`: the values of the model's inputs."""
+    for parameter in (
+        click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values."),
+        click.option(
+            "--input",
+            "inputs",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="VALUE is @FILE.npy, @FILE.npz, @FILE (raw bytes), random, zeros, ones, a number or a JSON list. "
+            "@FILE.npz alone holds all inputs.",
+        ),
+    ):
+        command = parameter(command)
+    return command
 
 
 def backend(command: C) -> C:

@@ -20,4 +20,5 @@ __all__ = ["import_onnx", "import_webnn", "load_onnx", "load_safetensors", "load
 
 SAVERS.update({f".{form}": f"webnn.formats.webnn_text.saving:save_{form}" for form in ("webnn", "json")})
 SAVERS[".js"] = "webnn.formats.javascript.saving:save_js"
+SAVERS[".html"] = "webnn.formats.javascript.page:save_html"
 STORES[GRAPHS] = "webnn.formats.graph_folder:GraphFolder"

@@ -11,7 +11,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from", "owner_of"]
+__all__ = ["array_from", "owner_of", "random_array"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -121,3 +121,10 @@ def _from_bytes(array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) ->
             nibbles = ((nibbles ^ 8).astype(np.int8) - 8).astype(np.int8)
         return nibbles.astype(numpy_dtype(descriptor.data_type)).reshape(descriptor.shape)
     return array.view(descriptor.dtype).reshape(descriptor.shape)
+
+
+def random_array(descriptor: MLOperandDescriptor, generator: np.random.Generator) -> np.ndarray[Any, Any]:
+    """Floats of the standard normal distribution; integers from 0 to 9, which are indices into most things."""
+    if descriptor.data_type.startswith("float"):
+        return generator.standard_normal(descriptor.shape, np.float32).astype(descriptor.dtype)
+    return generator.integers(0, 10, descriptor.shape).astype(descriptor.dtype)

@@ -173,6 +173,9 @@ class MLGraph(Unpicklable):
           default, makes `STEM.safetensors`; `weights="blob"` makes `STEM.weights` with `STEM.manifest.json`.
         - `.js`: a JavaScript module that builds and runs the graph in a browser, with TypeScript declarations
           (`STEM.d.ts`, `webnn.d.ts`) and weights (`STEM.safetensors`) beside it.
+        - `.html`: a page that needs nothing else, and tests the graph in the browser that opens it. `inputs` and
+          `outputs` are the values of the test; the default are random inputs, by `seed`, and the outputs of the
+          default backend. Floating-point outputs may differ by `tolerance` (1e-3) of the largest element.
 
         Each file appears whole, and replaces an earlier file of its name.
 

