@@ -74,6 +74,7 @@ class MLContext(Streaming, Unpicklable):
         memory_budget: int | None,
         cache_dir: str | os.PathLike[str] | None = None,
         disk: DiskCache | None = None,
+        meanwhile: Backend | None = None,
         max_batch: int = 1,
         max_delay: float = 0.0,
         merge: bool = True,
@@ -84,6 +85,7 @@ class MLContext(Streaming, Unpicklable):
             lanes=lanes,
             memory_budget=memory_budget,
             disk=disk,
+            meanwhile=meanwhile,
             max_batch=max_batch,
             max_delay=max_delay,
         )

@@ -67,6 +67,7 @@ class Device:
         lanes: worker threads that run graphs side by side.
         memory_budget: the most bytes that values may hold together; None for no limit.
         disk: keeps compiled graphs between programs; None keeps none.
+        meanwhile: runs graphs that `backend` has not compiled yet; None lets them wait.
         max_batch: the most runs of a graph that are executed together; 1 for no batching.
         max_delay: seconds for which a run waits for others at most.
     """
@@ -79,12 +80,14 @@ class Device:
         lanes: int,
         memory_budget: int | None,
         disk: DiskCache | None = None,
+        meanwhile: Backend | None = None,
         max_batch: int = 1,
         max_delay: float = 0.0,
     ) -> None:
         self.backend = backend
         self.options = options
         self.disk = disk
+        self.meanwhile = meanwhile
         self.max_batch = max_batch
         self.max_delay = max_delay
         self.limits = backend.support_limits()
@@ -94,6 +97,8 @@ class Device:
         self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)], width=width)
         self.build_lane = ThreadLane("webnn-build")
         """The thread that compiles graphs and releases compiled ones."""
+        self.slow_lane = self.build_lane if meanwhile is None else ThreadLane("webnn-build-meanwhile")
+        """The thread that compiles graphs which run meanwhile, so that others need not wait for theirs to start."""
         self.lost: Promise[MLContextLostInfo] = Promise()
         """Resolves when the device has ended."""
         # Around `_dependents` and `_lost_message`: a dependent is registered before the device is lost, or not at all.
@@ -156,6 +161,7 @@ class Device:
             callback(error)
         self.pool.trim()
         self.build_lane.close(wait=False)
+        self.slow_lane.close(wait=False)
         resolve(self.lost, MLContextLostInfo(message))
 
     def forget(self) -> None:
@@ -168,6 +174,7 @@ class Device:
         for dependent in dependents:
             dependent._stop()
         self.build_lane.close(wait=False)
+        self.slow_lane.close(wait=False)
         self.timeline.destroy(error, wait=False)
         resolve(self.lost, MLContextLostInfo(message))
 

@@ -5,6 +5,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -13,10 +14,10 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
-from webnn.backends.base import Cancellation, CompileOptions
+from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
-from webnn.forking import reentrant_lock
+from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import described, shown
 from webnn.graph.batching import why_not_separable
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -37,6 +38,8 @@ from webnn.scheduler.task import MergedWork, Work
 from webnn.scheduler.width import Widths
 
 __all__ = ["MLGraph"]
+
+_log = logging.getLogger("webnn")
 
 
 class MLGraph(Unpicklable):
@@ -72,6 +75,8 @@ class MLGraph(Unpicklable):
         self._destroyed = False
         self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
         self._entry: Entry | None = None
+        self._backend = device.backend
+        self._executable: Executable | None = None
         self._narrow: NarrowExecutable | None = None
         self._around: Around | None = None
         self._cancellation = Cancellation()
@@ -123,6 +128,11 @@ class MLGraph(Unpicklable):
         if not isinstance(label, str):
             raise ValidationError(f"label: a text is expected, got {shown(label)}")
         self._figures.label = label
+
+    @property
+    def backend(self) -> str:
+        """The backend that runs it now: the context's, or `meanwhile` as long as that one has not compiled it."""
+        return self._backend.name
 
     @property
     def context(self) -> Any:
@@ -215,9 +225,9 @@ class MLGraph(Unpicklable):
                 self._use_wrapped()
 
     def _use_wrapped(self) -> None:
-        if self._entry is None:
+        executable = self._executable
+        if executable is None:
             return
-        executable = self._entry.executable
         self._work.executable = executable if self._around is None else self._around(executable)
         if self._narrow is not None and self._work.widths is not None:
             self._narrow.wrap(self._work.widths, self._around)
@@ -229,8 +239,9 @@ class MLGraph(Unpicklable):
         """
         if not self._destroyed:
             self._destroyed = True
-            if not self._compiled.done():
+            if not self._compiled.done() or self._backend is not self._device.backend:
                 self._cancellation.cancel()
+            if not self._compiled.done():
                 self._fail(self._work, InvalidStateError("the graph was destroyed before it was compiled"))
             self._let_go()
 
@@ -245,43 +256,75 @@ class MLGraph(Unpicklable):
         """Compile, on the build lane. Returns False, since there is nothing more to do."""
         if self._cancellation.cancelled or self._destroyed:
             return False
-        device, work = self._device, self._work
+        device, graph = self._device, self._graph
+        if self._check is not None:
+            try:
+                self._check()
+            except BaseException as error:  # the waiters are on other threads, and get it from their promises
+                self._fail(self._work, _explained(error, device.backend.name))
+                return False
+        if device.meanwhile is not None:
+            with import_lock:  # here, since most programs have one backend
+                from webnn.runtime.meanwhile import compiled_meanwhile  # noqa: PLC0415
+
+            began = time.perf_counter_ns()
+            quick = compiled_meanwhile(device, device.meanwhile, graph, self._cancellation)
+            if quick is not None:
+                self._trace_compilation(began)
+                self._use(device.meanwhile, *quick)
+                device.slow_lane.wake(self._compile_for_device)
+                return False
+        return self._compile_for_device()
+
+    def _compile_for_device(self) -> bool:
+        if self._cancellation.cancelled or self._destroyed:
+            return False
+        device, work, graph = self._device, self._work, self._graph
         began = time.perf_counter_ns()
         try:
-            if self._check is not None:
-                self._check()
-            entry = session_cache.compile(device.backend, self._graph, self._options, self._cancellation, device.disk)
-        except BaseException as error:  # the waiters are on other threads, and get it from their promises
+            entry = session_cache.compile(device.backend, graph, self._options, self._cancellation, device.disk)
+        except BaseException as error:
             self._trace_compilation(began, described(error))
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
                 self._fail(work, _explained(error, device.backend.name))
             return False
-        options = device.backend.narrow_options(self._graph, self._options)
+        options = device.backend.narrow_options(graph, self._options)
         if options is not None:
-            self._narrow = NarrowExecutable(device, self._graph, options)
-            work.widths = Widths(self._narrow.start)
+            self._narrow = NarrowExecutable(device, graph, options)
+            work.widths = Widths(self._narrow.start)  # before the executable, for threads that read both
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         self._trace_compilation(began)
+        if device.max_batch > 1 and why_not_separable(graph) is None:
+            inputs = [shelf for _, shelf in self._input_shelves]
+            self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
+            self._batcher = self._batch_sizes.batcher
+        self._use(device.backend, entry, entry.executable)
+        return False
+
+    def _use(self, backend: Backend, entry: Entry, executable: Executable) -> None:
+        """Run `executable` from now on, and tell those who wait for one. `entry` is released with the graph."""
+        work = self._work
         with self._lock:
-            self._entry = entry
-            work.executable = entry.executable
+            before, self._entry = self._entry, entry
+            self._backend, self._executable = backend, executable
+            work.executable = executable
             if self._around is not None:  # given while it was compiled
                 self._use_wrapped()
-        if device.max_batch > 1 and why_not_separable(self._graph) is None:
-            inputs = [shelf for _, shelf in self._input_shelves]
-            self._batch_sizes = BatchSizes(device, self._graph, work, inputs, self._output_shelves)
-            self._batcher = self._batch_sizes.batcher
-        device.timeline.compiled(work)
+        self._device.timeline.compiled(work)
         resolve(self._compiled, None)
+        if before is not None:
+            session_cache.release(before)
         if self._destroyed:  # while it was compiled
             self._let_go()
-        return False
 
     def _trace_compilation(self, began: int, error: str = "") -> None:
         if (trace := self._device.timeline.trace) is not None:
             trace.compiled(self._figures, began, error)
 
     def _fail(self, work: Work, error: MLError) -> None:
+        if self._entry is not None:
+            _log.warning("%r goes on running on the %s backend: %s", self, self.backend, error)
+            return
         work.error = error
         self._device.timeline.compiled(work)
         reject(self._compiled, error)
@@ -312,7 +355,7 @@ class MLGraph(Unpicklable):
             if self._entry is None:
                 return
             forget = partial(self._device.timeline.forget, self._work)
-            self._entry, self._work = None, Work(0)
+            self._entry, self._executable, self._work = None, None, Work(0)
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
             sizes, self._batch_sizes, self._batcher = self._batch_sizes, None, None

@@ -29,6 +29,7 @@ class ML:
         power_preference: PowerPreference = "default",
         accelerated: bool = True,
         backend: str | None = None,
+        meanwhile: str | None = None,
         device_type: DeviceType | None = None,
         threads: int = 0,
         lanes: int | None = None,
@@ -53,6 +54,9 @@ class ML:
             accelerated: prefer a GPU or NPU to the CPU. True is the default, as in the specification, even on a machine
                 without an accelerator. `webnn.available_backends()` lists the accelerated ones.
             backend: the name of one of `webnn.available_backends()`.
+            meanwhile: the name of another backend, which compiles faster. It runs each graph until the context's own
+                has compiled it in the background. `graph.backend` names the one that runs a graph now. Results of the
+                two differ by rounding.
             device_type: "cpu", "gpu" or "npu": the device to try first. "cpu" means the same as `accelerated=False`.
             threads: threads for each run of a graph. 0, the default, chooses for each run: all cores for a run on its
                 own, and one thread beside other runs or a busy program (see docs/runtime.md). Only backends with
@@ -93,6 +97,8 @@ class ML:
                 enum_value("device_type", device_type, ("cpu", "gpu", "npu"))
             if backend is not None and not isinstance(backend, str):
                 raise ValidationError(f"backend must be a name, got {shown(backend)}")
+            if meanwhile is not None and not isinstance(meanwhile, str):
+                raise ValidationError(f"meanwhile must be the name of a backend, got {shown(meanwhile)}")
             if lanes is not None and unsigned("lanes", lanes) == 0:
                 raise ValidationError("lanes must be at least 1, got 0")
             if unsigned("max_batch", max_batch) == 0:
@@ -112,6 +118,10 @@ class ML:
             chosen = preferred_backend([device_type or "cpu"])
         else:
             chosen = preferred_backend(ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS)
+        if meanwhile == chosen.name:
+            raise ValidationError(
+                f"create_context: meanwhile must be another backend than the context's own, which is {meanwhile!r}"
+            )
         if lanes is None:
             lanes = max(1, usable_cores() // max(1, options.threads)) if chosen.device_type == "cpu" else 1
         return MLContext(
@@ -121,6 +131,7 @@ class ML:
             memory_budget=memory_budget,
             cache_dir=cache_dir,
             disk=disk,
+            meanwhile=None if meanwhile is None else backend_named(meanwhile),
             max_batch=max_batch,
             max_delay=delay,
             merge=merge,
