@@ -11,13 +11,16 @@ SEED ?= 0
 RUN := $(VENV)/bin/python
 # An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
 NEWEST := $(VENV)/newest
+# Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
+SCALING := $(VENV)/scaling
+BEAM := $(VENV)/beam
 # Its wheel carries the weights of the demo's network; its own dependencies are not needed for that.
 MAGIKA := magika==1.0.3
 # Where `make chromium` puts a browser, outside of this directory.
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak gpu newest check format bench bench-docs docs chromium clean
+.PHONY: help demo test soak gpu newest scaling check format bench bench-docs docs chromium clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -27,6 +30,7 @@ help:
 	@echo "make soak    random programs over many frames (FRAMES=$(FRAMES), SEED=$(SEED))"
 	@echo "make gpu     run the tests of the backends for NVIDIA GPUs, on a machine that has one"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
+	@echo "make scaling  run webnn.Model in Ray, Daft, Dask and Beam, in $(SCALING) and $(BEAM)"
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
@@ -54,6 +58,17 @@ newest: | $(RUN)
 	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre onnxruntime
 	$(NEWEST)/bin/python -c 'import onnxruntime; print("testing with onnxruntime", onnxruntime.__version__)'
 	$(NEWEST)/bin/python -m pytest tests/unit $(ARGS)
+
+scaling: $(SCALING)/ready $(BEAM)/ready
+	$(SCALING)/bin/python -m pytest tests/scaling $(ARGS)
+	$(BEAM)/bin/python -m pytest tests/scaling/test_beam.py $(ARGS)
+
+$(SCALING)/ready: PACKAGES := 'ray[data,serve]>=2.60' 'daft>=0.7' 'dask[array]'
+$(BEAM)/ready: PACKAGES := 'apache-beam>=2.77'
+$(SCALING)/ready $(BEAM)/ready: Makefile pyproject.toml | $(RUN)
+	$(RUN) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' $(PACKAGES)
+	@touch $@
 
 check: $(VENV)/check.installed
 	$(RUN) -m ruff format --check

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 
 from webnn.errors import ValidationError
@@ -191,9 +190,17 @@ def length_of(items: object) -> int | None:
 def _batches(items: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
     source, first = iter(items), 0
     try:
-        while batch := list(islice(source, size)):
-            yield first, batch
-            first += len(batch)
+        ended = False
+        while not ended:
+            batch: list[Any] = []
+            try:
+                while len(batch) < size:  # not `islice`, which calls `iter` again: that of Daft's Series begins anew
+                    batch.append(next(source))
+            except StopIteration:
+                ended = True
+            if batch:
+                yield first, batch
+                first += len(batch)
     finally:
         if hasattr(source, "close"):
             source.close()

@@ -22,7 +22,14 @@ from webnn.model.columns import computed_columns, is_ragged
 from webnn.model.graphs import Graphs
 from webnn.model.loaded import Loaded
 from webnn.model.many import Many
-from webnn.model.options import at_least_one, batch_option, names_in, names_mapped, warmup_option
+from webnn.model.options import (
+    at_least_one,
+    batch_option,
+    names_in,
+    names_mapped,
+    warmup_option,
+    worker_threads,
+)
 from webnn.model.signature import Signature
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
@@ -98,7 +105,9 @@ class Model(Many):
             NaN or 0 in the outputs, and does not fail the others. Needs `batch`.
         graphs: the most graphs that are kept; the least recently used goes first.
         concurrency: the most calls of `run` that are under way at once. Others wait, and their inputs are not copied.
-        context: further options of `create_context`: `{"threads": 1}`.
+        context: further options of `create_context`: `{"threads": 1}`. Where the environment variable
+            `OMP_NUM_THREADS` has a number, as in the workers of Ray and Dask, the default is one lane with so many
+            threads.
 
     Raises:
         ValidationError: an argument is not valid.
@@ -255,7 +264,7 @@ class Model(Many):
             if self._own is None:
                 self._check_open()
                 options = {"cache_dir": self._saved} if isinstance(self._saved, str) else {}
-                self._own = ML().create_context(**{**options, **self._context})
+                self._own = ML().create_context(**{**options, **worker_threads(), **self._context})
             return self._own
 
     def load(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from webnn.errors import ValidationError
 from webnn.graph.arguments import shown, unsigned
 from webnn.model.sizes import SIZES
 
-__all__ = ["at_least_one", "batch_option", "names_in", "names_mapped", "warmup_option"]
+__all__ = ["at_least_one", "batch_option", "names_in", "names_mapped", "warmup_option", "worker_threads"]
 
 
 def names_mapped(where: str, option: str, given: Any) -> Mapping[str, Any]:
@@ -76,3 +77,9 @@ def warmup_option(
             )
         found.append(dict(one))
     return tuple(found)
+
+
+def worker_threads() -> dict[str, int]:
+    """The options of a context in a worker that is to use so many cores, as its framework says in OMP_NUM_THREADS."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return {"threads": int(given), "lanes": 1} if given.isdecimal() and int(given) > 0 else {}

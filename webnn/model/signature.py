@@ -106,17 +106,10 @@ class Signature:
         if bare:
             given = {**given}
             for row in rows:
-                given[row.name] = np.expand_dims(self._bare(row, given[row.name]), row.axis or 0)
+                array = self._array(_bare(row), given[row.name])
+                given[row.name] = np.expand_dims(array, row.axis or 0)
             inputs = given
         return self.feeds(inputs), bare
-
-    def _bare(self, row: Row, data: Any) -> Array:
-        """The array of an item without the dimension of the batch; lists of numbers get the declared data type."""
-        if data.__class__ is np.ndarray:
-            return data
-        shape = tuple(size for i, size in enumerate(row.shape or ()) if i != row.axis)
-        is_open = any(isinstance(size, str) for size in shape)
-        return self._converted(Row(row.name, row.data_type, row.dtype, shape, None, is_open), data)
 
     def shapes(self, feeds: Feeds) -> Shapes:
         """The shapes of the open inputs."""
@@ -262,6 +255,12 @@ def _row(where: str, value: ValueOutline, batch: str | None) -> Row:
     row = DATA_TYPES.get(value.data_type)  # type: ignore[call-overload]
     is_open = shape is None or any(isinstance(size, str) for size in shape)
     return Row(value.name, value.data_type, row.dtype if row else None, shape, axes[0] if axes else None, is_open)
+
+
+def _bare(row: Row) -> Row:
+    """The row of an input without the dimension of the batch."""
+    shape = tuple(size for i, size in enumerate(row.shape or ()) if i != row.axis)
+    return Row(row.name, row.data_type, row.dtype, shape, None, any(isinstance(size, str) for size in shape))
 
 
 def _without(shape: tuple[int, ...], axis: int | None, instead: int = 0) -> tuple[int, ...]:
