@@ -14,6 +14,7 @@ import numpy as np
 
 from webnn.backends.arrays.backend import ArraysBackend, ArraysExecutable
 from webnn.backends.base import DeviceType
+from webnn.forking import import_lock
 from webnn.graph.arguments import described
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import Buffer, View
@@ -68,7 +69,8 @@ class CuPyBackend(ArraysBackend):
     executable: ClassVar[type[ArraysExecutable]] = CuPyExecutable
 
     def __init__(self) -> None:
-        import array_api_compat.cupy as namespace  # noqa: PLC0415 (absent from most machines)
+        with import_lock:  # here, since most machines have none
+            import array_api_compat.cupy as namespace  # noqa: PLC0415
 
         super().__init__(namespace)
 
@@ -78,7 +80,8 @@ class CuPyBackend(ArraysBackend):
         for package in ("cupy", "array_api_compat"):
             if find_spec(package) is None:
                 return f"{package} is not installed: pip install cupy-cuda12x array-api-compat"
-        import cupy  # noqa: PLC0415
+        with import_lock:
+            import cupy  # noqa: PLC0415
 
         try:
             count = cupy.cuda.runtime.getDeviceCount()

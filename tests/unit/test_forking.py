@@ -210,8 +210,9 @@ LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier
 
 
 def locks_made(source: str) -> list[int]:
-    """The lines that make a lock of `threading`; a condition may be given one of ours."""
+    """The lines that make a lock of `threading`; a condition may be given one of ours, and a task's lock may be any."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    calls = [call for call in calls if not ast.unparse(call.func).startswith("asyncio.")]
     names = [(call, f.attr if isinstance(f := call.func, ast.Attribute) else getattr(f, "id", "")) for call in calls]
     ours = {call for call, name in names if name == "reentrant_lock"}
     return [call.lineno for call, name in names if name in LOCKS and not ours.intersection(call.args)]
@@ -230,6 +231,7 @@ def test_every_lock_is_one_that_a_fork_leaves_free() -> None:
 def test_another_lock_would_be_found() -> None:
     assert locks_made("import threading\nlock = threading.Lock()\n") == [2]
     assert locks_made("from threading import Condition\n\ndef f():\n    return Condition()\n") == [4]
+    assert locks_made("turn = asyncio.Lock()\n") == []
     assert locks_made("condition = threading.Condition(reentrant_lock())\n") == []
 
 

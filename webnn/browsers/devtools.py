@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from webnn.errors import NotSupportedError, OperationError
+from webnn.forking import import_lock
 
 __all__ = ["PATIENCE", "Page"]
 
@@ -73,7 +74,8 @@ class Page:
         self._session: str | None = None
 
     def _start(self, words: Sequence[str], profile: Path) -> None:
-        import fcntl  # noqa: PLC0415  # Windows has none
+        with import_lock:  # here, since Windows has none
+            import fcntl  # noqa: PLC0415
 
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()

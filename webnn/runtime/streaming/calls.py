@@ -305,7 +305,12 @@ class Streaming:
     def _checked_options(
         self, source: object, functions: Mapping[str, Callable[..., Any] | None], **given: Any
     ) -> Options:
-        from webnn.runtime.streaming.options import check_function, check_source, options_from  # noqa: PLC0415
+        with import_lock:
+            from webnn.runtime.streaming.options import (  # noqa: PLC0415
+                check_function,
+                check_source,
+                options_from,
+            )
 
         self._check_not_recording("stream")
         check_source(source)
