@@ -15,6 +15,7 @@ from webnn.backends.onnxruntime.passes.centered_batch_normalization import cente
 from webnn.backends.onnxruntime.passes.centered_instance_normalization import centered_instance_normalization
 from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
+from webnn.backends.onnxruntime.passes.gathers_of_few_rows import gathers_of_few_rows
 from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
 from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
 from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
@@ -33,6 +34,7 @@ __all__ = ["PASSES", "prepared"]
 PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
     one_hot_products,
+    gathers_of_few_rows,
     tanh_gelus,
     attention,
     exact_sigmoid,

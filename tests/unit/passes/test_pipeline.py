@@ -21,8 +21,10 @@ def a_graph_for_every_pass() -> Graph:
     one = builder.constant(np.ones(1, np.float32))
     long = builder.expand(builder.slice(x, [0, 0, 0, 0], [1, 1, 1, 1]), [1, 1, 100, 100])
     rows = builder.reshape(builder.conv2d(x, builder.constant(np.ones((1, 1, 3, 1), np.float32))), [1, 1, 4])
-    tokens = builder.equal(builder.input("tokens", [4, 1], "int32"), builder.constant(np.arange(5, dtype=np.int32)))
+    places = builder.input("tokens", [4, 1], "int32")
+    tokens = builder.equal(places, builder.constant(np.arange(5, dtype=np.int32)))
     table = builder.constant(np.ones((5, 3), np.float32))
+    quantized = builder.cast(builder.constant(np.ones((2048, 128), np.int8)), "float32")
     cube = builder.mul(builder.pow(x, builder.constant("float32", 3)), builder.constant("float32", 0.044715))
     tanh = builder.tanh(builder.mul(builder.add(x, cube), builder.constant("float32", 0.7978846)))
     half = builder.mul(x, builder.constant("float32", 0.5))
@@ -47,6 +49,7 @@ def a_graph_for_every_pass() -> Graph:
             "attention": builder.matmul(shares, query),
             "key": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
             "value": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
+            "rows of a table": builder.gather(quantized, builder.reshape(places, [4])),
             "layer": builder.relu(builder.matmul(builder.reshape(x, [4, 3]), builder.reshape(x, [3, 4]))),
         }
     )
@@ -94,8 +97,9 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     gelu = ["Mul", "Pow", "Mul", "Add", "Mul", "Tanh", "Mul", "Add"]
     attention = ["Transpose", "MatMul", "Softmax", "MatMul"]
     row = ["Reshape", "Slice", "MatMul", "MatMul"]
+    rows = ["Cast", "Reshape", "Clip", "Gather"]
     layer = ["Reshape", "Reshape", "MatMul", "Relu"]
-    assert nodes == written + reduced + long + embedded + gelu + attention + row + layer
+    assert nodes == written + reduced + long + embedded + gelu + attention + row + rows + layer
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
