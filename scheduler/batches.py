@@ -64,6 +64,9 @@ takes as long as their computation, and needs the other core."""
 JOINED: Final = 16 * 1024
 """Bytes of an input up to which it is joined with others by a copy more. NumPy lets other threads run after each copy
 of more than 500 elements. While an event loop is busy, each of those would cost the lane a turn of that loop."""
+RELEASING: Final = 500
+"""Elements of an input above which it is copied without NumPy, if it is not large: between loop and lane, the turn that
+NumPy gives away takes longer than the copy."""
 
 
 class Size:
@@ -369,10 +372,14 @@ class Batcher:
                 needed = self._work.byte_length + sum(shelf.size for shelf, _ in given)
                 with self._lock:
                     timeline.pool.check(self._renaming.queued_bytes + needed)
+            is_host = timeline.allocator.is_host
             for shelf, array in given:
                 view = shelf.take()
                 views.append(view)
-                timeline.allocator.write(view, array)
+                if array.size > RELEASING and array.nbytes <= JOINED and array.flags.c_contiguous and is_host:
+                    memoryview(view.array).cast("B")[:] = memoryview(array).cast("B")  # type: ignore[arg-type]
+                else:
+                    timeline.allocator.write(view, array)
             loop = bridge.asyncio_loop() or current_loop()
             promise: Promise[Any] = Promise()
             request = Request(promise, timeline.discard)
@@ -607,6 +614,7 @@ class Batcher:
             batching = self._timeline.batching
             batching.batches += 1
             batching.requests += len(chunk)
+            batching.sizes[len(chunk)] = batching.sizes.get(len(chunk), 0) + 1
         for request in chunk:
             request.ready = True
 

@@ -17,7 +17,8 @@ The module is pure: no thread, no lock and no clock. `Batcher` calls it under th
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 __all__ = ["Batching", "BatchingFigures", "BatchingStatistics", "sizes_up_to"]
@@ -52,11 +53,13 @@ class BatchingStatistics:
         batches: the runs that computed two or more requests at once.
         requests: the requests that they computed.
         unprofitable: the graphs whose requests run one by one at the moment, since batching did not pay.
+        sizes: how many batches had so many requests.
     """
 
     batches: int = 0
     requests: int = 0
     unprofitable: int = 0
+    sizes: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def mean_size(self) -> float:
@@ -69,12 +72,13 @@ class BatchingFigures:
 
     def __init__(self) -> None:
         self.batches = self.requests = 0
+        self.sizes: dict[int, int] = {}
         self.graphs: weakref.WeakSet[Batching] = weakref.WeakSet()
 
     def snapshot(self) -> BatchingStatistics:
         """The figures now."""
         unprofitable = sum(graph.pays is False for graph in list(self.graphs))
-        return BatchingStatistics(self.batches, self.requests, unprofitable)
+        return BatchingStatistics(self.batches, self.requests, unprofitable, dict(self.sizes))
 
 
 def sizes_up_to(largest: int) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from webnn.runtime.context import MLContext
 from webnn.serving.application import Application
-from webnn.serving.inference import Limits
+from webnn.serving.inference import CONNECTION, Limits
 from webnn.serving.repository import Served
 
 __all__ = ["Answer", "affine", "application", "ask", "infer", "tensor"]
@@ -69,8 +69,21 @@ async def ask(
     *,
     method: str = "",
     parts: int = 1,
+    left: asyncio.Event | None = None,
+    connection: Any = None,
 ) -> Answer:
-    """The answer to one request; a POST if there is a body, which comes in so many parts."""
+    """The answer to one request; a POST if there is a body, which comes in so many parts.
+
+    Args:
+        app: answers.
+        path: of the request.
+        body: None for a GET.
+        headers: further headers, or others.
+        method: another one.
+        parts: of the body; 0 if it never comes.
+        left: set when the client goes away.
+        connection: what the server has of it.
+    """
     content = body or b""
     given = {"content-length": str(len(content)), **(headers or {})}
     scope = {
@@ -87,7 +100,9 @@ async def ask(
         "client": ("localhost", 1),
         "headers": [(key.lower().encode(), value.encode("latin-1")) for key, value in given.items()],
     }
-    size = -(-len(content) // parts)
+    if connection is not None:
+        scope[CONNECTION] = connection
+    size = -(-len(content) // max(parts, 1))
     coming = [
         {"type": "http.request", "body": content[i * size : (i + 1) * size], "more_body": i + 1 < parts}
         for i in range(parts)
@@ -98,9 +113,10 @@ async def ask(
     received = []
 
     async def receive() -> dict[str, Any]:
-        if not coming:
-            await asyncio.get_running_loop().create_future()  # the client stays
-        return coming.pop()
+        if coming:
+            return coming.pop()
+        await (left or asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         nonlocal status
@@ -116,6 +132,9 @@ async def ask(
     return answer
 
 
-async def infer(app: Application, *inputs: Any, model: str = "affine", **more: Any) -> Answer:
-    """The answer to a request for a run, in JSON."""
-    return await ask(app, f"/v2/models/{model}/infer", json.dumps({"inputs": inputs, **more}).encode())
+async def infer(
+    app: Application, *inputs: Any, model: str = "affine", asked: Mapping[str, Any] | None = None, **more: Any
+) -> Answer:
+    """The answer to a request for a run, in JSON; `asked` are options of `ask`."""
+    body = json.dumps({"inputs": inputs, **more}).encode()
+    return await ask(app, f"/v2/models/{model}/infer", body, **(asked or {}))

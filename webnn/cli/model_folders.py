@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from webnn.cli.models import READERS
+from webnn.formats.files import READERS
 from webnn.graph.arguments import printable
 
 __all__ = ["Found", "find_models"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -12,10 +13,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from webnn.serving.admission import Admission
-from webnn.serving.inference import Inference, Limits, Receive, Scope, Send, Shared, refusal
+from webnn.serving.inference import Inference, Limits, Message, Observer, Receive, Scope, Send, Shared, refusal
 from webnn.serving.json_text import written
+from webnn.serving.metrics import CONTENT_TYPE as METRICS
+from webnn.serving.metrics import Metrics
+from webnn.serving.openapi import openapi
 from webnn.serving.protocol import Refused
 from webnn.serving.repository import Repository, Served
+from webnn.serving.status import FILES, POLICY, example, status
 
 __all__ = ["Application"]
 
@@ -30,23 +35,29 @@ class Application:
         models: every version of every model.
         version: of the server, for its metadata.
         limits: of queues, times and bodies.
+        log: called after each request, with its scope, its status, the bytes of its answer and its seconds.
     """
 
-    def __init__(self, models: Sequence[Served], *, version: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, models: Sequence[Served], *, version: str, limits: Limits | None = None, log: Observer | None = None
+    ) -> None:
         self.repository = Repository(models)
         self.limits = limits or Limits()
-        self.shared = Shared()
+        self.shared = Shared(self.limits.timeout)
         self.draining = False
         """Whether the server stops: it answers what comes, and says that it is not ready."""
         self.inferences: list[Inference] = []
         self._version = version
+        self._log = log
         self._by_path: dict[str, Inference] = {}
         admissions = {name: Admission(self.limits.max_queue, self.limits.timeout) for name in self.repository.names}
         for served in self.repository:  # the highest version comes last, and is the default
-            inference = Inference(served, self.limits, self.shared, admissions[served.name])
+            inference = Inference(served, self.limits, self.shared, admissions[served.name], log)
             self.inferences.append(inference)
             self._by_path[f"/v2/models/{served.name}/versions/{served.version}/infer"] = inference
             self._by_path[f"/v2/models/{served.name}/infer"] = inference
+        self._contexts = list({id(served.context): served.context for served in self.repository}.values())
+        self._figures = Metrics(self.inferences, self._contexts, self.shared)
         self._others = Starlette(
             routes=self._routes(),
             exception_handlers={HTTPException: _refused, Refused: _refused, Exception: _failed},
@@ -58,12 +69,34 @@ class Application:
             inference = self._by_path.get(scope["path"])
             if inference is not None:
                 return await inference(scope, receive, send)
+        if self._log is not None and scope["type"] == "http":
+            return await self._logged(scope, receive, send, self._log)
         return await self._others(scope, receive, send)
+
+    async def _logged(self, scope: Scope, receive: Receive, send: Send, log: Observer) -> None:
+        """Answer a request that is not for a run, and log it."""
+        began, status, size = perf_counter(), 500, 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status, size
+            status = message.get("status", status)
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._others(scope, receive, sending)
+        finally:
+            log(scope, status, size, perf_counter() - began)
 
     def _routes(self) -> list[Route]:
         model = "/v2/models/{name}"
         version = model + "/versions/{version}"
         return [
+            *(Route(path, self._file) for path in FILES),
+            Route("/status.json", self._status),
+            Route("/example.json", self._example),
+            Route("/openapi.json", self._openapi),
+            Route("/metrics", self._metrics),
             Route("/v2", self._metadata),
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._ready),
@@ -77,6 +110,36 @@ class Application:
             Route(model + "/infer", self._no_model, methods=["POST"]),
             Route(version + "/infer", self._no_model, methods=["POST"]),
         ]
+
+    async def _file(self, request: Request) -> Response:
+        kind, content = FILES[request.scope["path"]]
+        return Response(content, headers={"content-security-policy": POLICY}, media_type=kind)
+
+    async def _status(self, _: Request) -> Response:
+        batching = [context.statistics().batching for context in self._contexts]
+        batches = sum(each.batches for each in batching)
+        size = round(sum(each.requests for each in batching) / batches, 1) if batches else None
+        return _json(
+            {
+                "ready": not self.draining,
+                "in_progress": len(self.shared.exchanges),
+                "batch_size": size,
+                "models": [status(inference) for inference in self.inferences],
+            }
+        )
+
+    async def _example(self, request: Request) -> Response:
+        inference = self._by_path.get(request.query_params.get("path", ""))
+        found = None if inference is None else example(inference)
+        if found is None:
+            raise Refused(404, "there is no example of a request to this path")
+        return _json(found)
+
+    async def _openapi(self, _: Request) -> Response:
+        return _json(openapi(self.repository, self._version))
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self._figures.text(), media_type=METRICS)
 
     async def _metadata(self, _: Request) -> Response:
         return _json({"name": SERVER, "version": self._version, "extensions": EXTENSIONS})

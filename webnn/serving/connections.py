@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from webnn.serving.inference import refusal
+from webnn.serving.inference import CONNECTION, refusal
 from webnn.serving.protocol import Refused
 
 __all__ = ["Connection"]
@@ -23,8 +24,14 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.left: Callable[[], object] | None = None
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+
+    def watch(self, left: Callable[[], object] | None) -> None:
+        """Call `left` when the client goes away; None ends this. See `CONNECTION`."""
+        self.left = left
+        self.flow.resume_reading()  # it may be paused behind a large body, and then the end is not seen
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It has been accepted."""
@@ -50,6 +57,13 @@ class Connection(HttpToolsProtocol):
         """It has ended."""
         self._end_head()
         super().connection_lost(exc)
+        if self.left is not None:
+            self.left()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP."""

@@ -29,12 +29,13 @@ from webnn.serving.protocol import HEADER_LENGTH, JSON, Refused
 from webnn.serving.repository import Served
 from webnn.serving.tensors import answer, call_of
 
-__all__ = ["Inference", "Limits", "Receive", "Scope", "Send", "Shared", "refusal"]
+__all__ = ["CONNECTION", "Inference", "Limits", "Message", "Observer", "Receive", "Scope", "Send", "Shared", "refusal"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Observer = Callable[[Scope, int, int, float], object]
 Headers = Sequence[tuple[bytes, bytes]]
 T = TypeVar("T")
 
@@ -47,6 +48,9 @@ ELEMENT: Final = 64
 """Bytes that a number may take in JSON, indented and nested."""
 SPARE: Final = 64 * 1024
 """Bytes that a request may have beside its numbers."""
+CONNECTION: Final = "webnn.connection"
+"""In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
+client goes away. Otherwise a task waits for that, which costs more."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"
@@ -78,13 +82,41 @@ class Shared:
     Attributes:
         bodies: the bytes of all bodies that are being received and worked on.
         turn: held while a large body is read.
-        exchanges: the requests that are under way.
+        exchanges: the requests that are under way, in the order in which they came. They have one timer together, which
+            is cheaper than one for each.
+
+    Args:
+        timeout: seconds that a request may take.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float) -> None:
         self.bodies = 0
         self.turn = asyncio.Lock()
-        self.exchanges: set[Exchange] = set()
+        self.exchanges: dict[Exchange, None] = {}
+        self.first: Callable[[], object] | None = None
+        """Called before the first request."""
+        self._timeout = timeout
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, exchange: Exchange) -> None:
+        """A request is under way, and has to end within the timeout."""
+        self.exchanges[exchange] = None
+        if self.first is not None:
+            first, self.first = self.first, None
+            first()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._expire)
+
+    def _expire(self) -> None:
+        """End the requests whose time is over. All have the same timeout, so the first one is always the next."""
+        now = perf_counter()
+        for exchange in list(self.exchanges):
+            left = exchange.began + self._timeout - now
+            if left > 0:
+                self._timer = asyncio.get_running_loop().call_later(left, self._expire)
+                return
+            exchange.end(LATE)
+        self._timer = None
 
     def stop(self) -> None:
         """Answer all requests that are under way with 503, without waiting for their runs."""
@@ -99,14 +131,17 @@ class _GoneError(Exception):
 class Exchange:
     """One request, and the reason to end it before its answer is there."""
 
-    __slots__ = ("promises", "task", "timer", "watch", "why")
+    __slots__ = ("began", "connection", "promises", "task", "timer", "watch", "why")
 
-    def __init__(self, task: asyncio.Task[Any] | None) -> None:
+    def __init__(self, task: asyncio.Task[Any] | None, began: float) -> None:
+        self.began = began
         self.task = task
         """Waits for something else than runs: it is cancelled. None while it waits for `promises`, which are then."""
         self.promises: Sequence[Promise[Any]] = ()
         self.why = ""
         self.timer: asyncio.TimerHandle | None = None
+        """For a client that wants its answer sooner than all must have it."""
+        self.connection: Any = None
         self.watch: asyncio.Task[None] | None = None
 
     def end(self, why: str) -> None:
@@ -118,11 +153,31 @@ class Exchange:
             if self.task is not None:
                 self.task.cancel()
 
-    async def watch_client(self, receive: Receive) -> None:
+    def leave(self) -> None:
+        """The client went away."""
+        self.end(LEFT)
+
+    def watch_client(self, scope: Scope, receive: Receive) -> None:
         """Give the work up when the client goes away. Its body must have been received."""
+        self.connection = scope.get(CONNECTION)
+        if self.connection is not None:
+            self.connection.watch(self.leave)
+        else:
+            self.watch = asyncio.create_task(self._watch(receive))
+
+    async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         self.end(LEFT)
+
+    def close(self) -> None:
+        """It has ended."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.connection is not None:
+            self.connection.watch(None)
+        if self.watch is not None:
+            self.watch.cancel()
 
 
 class Inference:
@@ -133,14 +188,16 @@ class Inference:
         limits: of the server.
         shared: of the server.
         admission: the queue of the model, which its versions share.
+        log: called after each request, with its scope, its status, the bytes of its answer and its seconds.
     """
 
-    def __init__(self, served: Served, limits: Limits, shared: Shared, admission: Admission) -> None:
+    def __init__(
+        self, served: Served, limits: Limits, shared: Shared, admission: Admission, log: Observer | None = None
+    ) -> None:
         self.served = served
         self.admission = admission
         self.requests = Requests()
-        self.observe: Callable[[Scope, int, int, float], object] | None = None
-        """Called after each request, with its scope, its status, the bytes of its answer and its seconds."""
+        self._log = log
         self._limits = limits
         self._shared = shared
         elements = sum(port.elements for port in served.inputs.values())
@@ -150,10 +207,8 @@ class Inference:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
         began = perf_counter()
-        task = asyncio.current_task()
-        exchange = Exchange(task)
-        exchange.timer = asyncio.get_running_loop().call_later(self._limits.timeout, exchange.end, LATE)
-        self._shared.exchanges.add(exchange)
+        exchange = Exchange(asyncio.current_task(), began)
+        self._shared.begin(exchange)
         status, items = 200, 0
         headers: Headers = ()
         body = b""
@@ -167,6 +222,8 @@ class Inference:
         except asyncio.CancelledError as error:  # by the server around this application
             cancelled = error
             status, headers, body = 503, *refusal(_stopped())
+        except ContextLostError:
+            status, headers, body = 503, *refusal(_stopped())
         except MLError as error:
             _log.warning("%s: %s", self.served.name, error)
             status, headers, body = 500, *refusal(Refused(500, f"the run failed: {str(error).splitlines()[0]}"))
@@ -174,17 +231,15 @@ class Inference:
             _log.exception("a request for %s failed", self.served.name)
             status, headers, body = 500, *refusal(Refused(500, "the server failed; its log has the reason"))
         finally:
-            exchange.timer.cancel()
-            if exchange.watch is not None:
-                exchange.watch.cancel()
-            self._shared.exchanges.discard(exchange)
+            exchange.close()
+            del self._shared.exchanges[exchange]
         if status != GONE:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         seconds = perf_counter() - began
         self.requests.count(status, seconds, items)
-        if self.observe is not None:
-            self.observe(scope, status, len(body), seconds)
+        if self._log is not None:
+            self._log(scope, status, len(body), seconds)
         if cancelled is not None:
             raise cancelled
 
@@ -199,7 +254,7 @@ class Inference:
             body = await self._while_waiting(exchange, self._received(receive), 408, "the body was not received")
             large = len(body) > LARGE
             if large:
-                exchange.watch = asyncio.create_task(exchange.watch_client(receive))
+                exchange.watch_client(scope, receive)
                 await self._while_waiting(exchange, shared.turn.acquire(), 504, "the body was not read")
             try:
                 if large:  # twice, since what the loop meets in its first turn comes behind this in the second
@@ -219,13 +274,11 @@ class Inference:
             done = False
             try:
                 if not large:
-                    exchange.watch = asyncio.create_task(exchange.watch_client(receive))
+                    exchange.watch_client(scope, receive)
                 results = [await promise for promise in exchange.promises]
                 done = True
             except CancelledError:
                 raise self._ended(exchange, 504, "the run was not done") from None
-            except ContextLostError:
-                raise _stopped() from None
             finally:
                 admission.leave(items, perf_counter(), done=done)
                 exchange.promises = ()
@@ -254,11 +307,8 @@ class Inference:
 
     def _hurry(self, exchange: Exchange, seconds: float) -> None:
         """The client wants its answer within `seconds` from now."""
-        loop = asyncio.get_running_loop()
-        timer = exchange.timer
-        if timer is not None and loop.time() + seconds < timer.when():
-            timer.cancel()
-            exchange.timer = loop.call_later(seconds, exchange.end, LATE)
+        if seconds < self._limits.timeout:
+            exchange.timer = asyncio.get_running_loop().call_later(seconds, exchange.end, LATE)
 
     def _full(self, items: int) -> Refused:
         admission = self.admission

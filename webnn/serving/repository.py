@@ -39,7 +39,7 @@ class Served:
         self.name = name
         self.version = version
         self.graph = graph
-        self._context: MLContext = graph.context
+        self.context: MLContext = graph.context
         ports = {**graph.inputs, **graph.outputs}
         for port, descriptor in ports.items():
             if descriptor.data_type not in DATATYPES:
@@ -55,9 +55,9 @@ class Served:
     def start(self, inputs: Mapping[str, Array], items: int) -> Sequence[Promise[dict[str, Array]]]:
         """Start the runs for a request of so many items."""
         if items == 1:
-            return [self._context.run(self.graph, inputs)]
+            return [self.context.run(self.graph, inputs)]
         return [
-            self._context.run(self.graph, {name: array[i : i + 1] for name, array in inputs.items()})
+            self.context.run(self.graph, {name: array[i : i + 1] for name, array in inputs.items()})
             for i in range(items)
         ]
 

@@ -1,0 +1,98 @@
+"""From a model file to a served model that has run: compiled, and with the sizes of its batches measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from webnn.errors import ValidationError
+from webnn.formats.files import Source, load_model, outline_of, reader_of
+from webnn.formats.outline import is_name
+from webnn.runtime.context import MLContext
+from webnn.runtime.graph import MLGraph
+from webnn.serving.repository import Served
+
+__all__ = ["load"]
+
+SETTLING: Final = 1.0
+"""Seconds of trial runs in company at most. By then a context knows in which batch sizes a graph runs, and whether that
+pays, which clients would otherwise wait for."""
+COMPANY: Final = 2
+"""Trial runs that are under way at once, for each of the largest batch."""
+
+
+def load(name: str, version: str, source: Source, context: MLContext, max_batch: int) -> tuple[Served, str]:
+    """The model of a file, ready to answer; and why its requests have one item each, if the file says otherwise.
+
+    An open leading dimension that all inputs share is that of the items. A graph of one item is compiled then.
+
+    Args:
+        name: of the model.
+        version: of the model.
+        source: the file.
+        context: runs it.
+        max_batch: of the context.
+
+    Raises:
+        ValidationError: another dimension is open.
+        NotSupportedError: the file cannot be read, or has an input or output that the protocol lacks.
+        DataError: it is no valid model.
+        OSError: it cannot be read.
+    """
+    items = _item_shapes(source)
+    graph = load_model(source if items is None else replace(source, shapes={**source.shapes, **items}), context)
+    graph.label = f"{name}/{version}"
+    why = ""
+    try:
+        served = Served(name, version, graph, batched=items is not None)
+    except ValidationError as error:
+        why = str(error)
+        served = Served(name, version, graph)
+    _warm_up(context, graph, max_batch)
+    return served, why
+
+
+def _item_shapes(source: Source) -> Mapping[str, int | Sequence[int]] | None:
+    """The shapes of one item, if all inputs have the same open leading dimension and no other one."""
+    outline = outline_of(source.path)
+    if outline is None:
+        return None
+    found: dict[str, Sequence[int]] = {}
+    leading: set[str] = set()
+    for value in outline.inputs:
+        if value.name in source.constants:
+            continue
+        if not value.shape or value.name in source.shapes:
+            return None
+        first, *rest = value.shape
+        sizes = [source.shapes.get(size, size) if isinstance(size, str) else size for size in rest]
+        if not isinstance(first, str) or first in source.shapes or not all(isinstance(size, int) for size in sizes):
+            return None
+        leading.add(first)
+        found[value.name] = [1, *(int(size) for size in sizes if isinstance(size, int))]
+    if len(leading) != 1:
+        return None
+    (dimension,) = leading
+    if is_name(dimension):
+        return {dimension: 1}
+    return found if reader_of(source.path).whole_shapes else None
+
+
+def _warm_up(context: MLContext, graph: MLGraph, max_batch: int) -> None:
+    """Run it on zeros: once, and then in company if its runs can be gathered."""
+    zeros = {name: np.zeros(each.shape, each.dtype) for name, each in graph.inputs.items()}
+    context.compute(graph, zeros)
+    if max_batch == 1 or graph.explain().why_not_separable is not None:
+        return
+    given_up = context.statistics().batching.unprofitable
+    until = time.monotonic() + SETTLING
+    while time.monotonic() < until and context.statistics().batching.unprofitable == given_up:
+        runs = [context.run(graph, zeros) for _ in range(COMPANY * max_batch)]
+        wait(runs)
+        for run in runs:
+            run.result()
