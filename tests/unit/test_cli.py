@@ -413,6 +413,31 @@ def test_convert_writes_onnx_and_replaces_nothing_unasked(
     assert answer(capsys, "convert", name, "nowhere/model.onnx", code=1)["error"]["kind"] == "FileNotFoundError"
 
 
+def test_convert_writes_modules_and_pages(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    name = draft("perceptron")
+    files = answer(capsys, "convert", name, "app.js", "--shape", "batch=2")["files"]
+    assert {"app.d.ts", "app.js", "webnn.d.ts"} <= {row["path"] for row in files}
+    (page,) = answer(capsys, "convert", name, "page.html", "--shape", "batch=1", "--input", "x=ones")["files"]
+    assert page["path"] == "page.html"
+    words = ("convert", name, "other.js", "--shape", "batch=1", "--input", "x=ones")
+    assert "--input is for the test of a page" in answer(capsys, *words, code=1)["error"]["message"]
+
+
+def test_browsers_that_are_not_there_are_refused(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = draft("perceptron")
+    words = ("compare", name, "--shape", "batch=1", "--browser", "no-such-browser")
+    assert "'no-such-browser' is not a program" in answer(capsys, *words, code=1)["error"]["message"]
+    record = ("record", "mine.json", "--browser", "no-such-browser")
+    assert "'no-such-browser' is not a program" in answer(capsys, *record, code=1)["error"]["message"]
+    other = ("record", "mine.txt", "--browser", "no-such-browser")
+    assert "expected a file that ends with .json" in answer(capsys, *other, code=2)["error"]["message"]
+    Path("there.json").write_text("{}")
+    again = ("record", "there.json", "--browser", "no-such-browser")
+    assert "--force replaces it" in answer(capsys, *again, code=1)["error"]["message"]
+
+
 # devices, completion.
 
 
@@ -433,7 +458,7 @@ def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "begun", "expected"),
     [
-        ([], "co", ["convert", "completion"]),
+        ([], "co", ["compare", "convert", "completion"]),
         (["check", "m", "--target"], "chrom", ["chromium-147-linux-litert", "chromium-153-linux-litert"]),
         (["run", "m", "--backend"], "arr", ["arrays"]),
         (["run", "m"], "--see", ["--seed"]),

@@ -12,9 +12,13 @@ chosenFiles.multiple = true;
 
 const contents = () => Promise.all([...chosenFiles.files].map((file) => file.arrayBuffer()));
 
-function told(error) {
-  const { operator, label } = error;
-  return operator === undefined ? { failed: `${error}` } : { failed: error.message, operator, label };
+// News of a lost context come some time after what has lost it.
+async function told(error) {
+  const waited = new Promise((passed) => setTimeout(passed, 100, false));
+  const lost = await Promise.race([loaded.context?.lost.then(() => true) ?? false, waited]);
+  const { operator, label, cause } = error;
+  if (operator === undefined) return { failed: `${error}`, answer: `${error}`, lost };
+  return { failed: error.message, answer: `${cause}`, operator, label, lost };
 }
 
 // The files: the module, and its weights if it has any.
@@ -30,7 +34,7 @@ async function loadModule(contextOptions) {
     loaded.model = await loaded.app.Model.load(loaded);
     return { milliseconds: performance.now() - start };
   } catch (error) {
-    return told(error);
+    return await told(error);
   } finally {
     URL.revokeObjectURL(url);
   }
@@ -56,7 +60,7 @@ async function runModule() {
     });
     return { milliseconds, outputs: Object.fromEntries(encoded) };
   } catch (error) {
-    return told(error);
+    return await told(error);
   }
 }
 

@@ -17,7 +17,7 @@ from webnn.errors import ValidationError
 from webnn.graph.builder import GraphHost
 from webnn.targets.target import target_names
 
-__all__ = ["as_json", "backend", "inputs", "model", "read", "shapes", "source_of", "targets"]
+__all__ = ["as_json", "backend", "browser", "inputs", "model", "read", "shapes", "source_of", "targets"]
 
 C = TypeVar("C", bound=Callable[..., Any])
 G = TypeVar("G")
@@ -89,6 +89,17 @@ def _constant(word: str) -> tuple[str, Any]:
     if not equals or not name:
         raise click.BadParameter(f"expected NAME=VALUE, got {word!r}", param_hint="--constant")
     return name, constant_value(value)
+
+
+def browser(command: C) -> C:
+    """The option `--browser`."""
+    return click.option(
+        "--browser",
+        required=True,
+        metavar="PATH",
+        type=click.Path(),
+        help="The program of a Chromium with WebNN, or its name on the PATH.",
+    )(command)
 
 
 def inputs(command: C) -> C:

@@ -29,6 +29,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "trace": "Trace runs of a model: when and where each ran, and what it waited for.",
     "serve": "Serve models over HTTP.",
     "check": "Check whether a model builds in a browser or on a backend.",
+    "compare": "Build and run a model in a browser, beside the backends of this machine.",
+    "record": "Record a browser as a target for webnn check.",
     "convert": "Write a model in another format.",
     "view": "Draw a model as one HTML page.",
     "devices": "List the backends of this machine.",

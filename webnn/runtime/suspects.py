@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.memory.buffer import View, bytes_in_memory
 
-__all__ = ["TOLERANCES", "Difference", "Function", "Side", "difference", "first_wrong", "worst"]
+__all__ = ["TOLERANCES", "Compiles", "Difference", "Function", "Side", "difference", "first_wrong", "worst"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Function: TypeAlias = Callable[[Mapping[str, Array]], list[Array]]
@@ -71,6 +71,13 @@ class Difference:
     tolerance: float
 
 
+class Compiles(Protocol):
+    """What compiles graphs and runs them: a backend, or a browser."""
+
+    def compiled(self, graph: Graph, cancellation: Cancellation) -> Function:
+        """`graph` as a function."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """A backend, and the options that it compiles with."""
@@ -112,8 +119,8 @@ def worst(operands: Mapping[MLOperand, tuple[Array, Array]], tolerance: float | 
 def first_wrong(
     graph: Graph,
     feeds: Mapping[str, Array],
-    suspect: Side,
-    reference: Side,
+    suspect: Compiles,
+    reference: Compiles,
     *,
     tolerance: float | None,
     cancellation: Cancellation,

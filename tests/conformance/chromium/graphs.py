@@ -9,12 +9,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tests.conformance.chromium.differences import Values, known_difference
-from tests.conformance.chromium.recording import Recorder
 from tests.conformance.chromium.tolerances import without_subnormals
 from tests.property.draft import Draft, Shape
 from tests.property.draft import Values as DrawnValues
 from webnn.backends.base import Backend
 from webnn.browsers.chromium import Array
+from webnn.browsers.requests import Recorder
 from webnn.graph.dtypes import DataType, numpy_dtype
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand

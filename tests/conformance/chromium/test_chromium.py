@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from tests.conformance.chromium.browser import WithLimits, missing, program
 from tests.conformance.chromium.differences import DIFFERENCES, Difference
 from tests.conformance.chromium.graphs import RecordedDraft, is_known_to_differ, values_of
-from tests.conformance.chromium.recording import Recorder
 from tests.conformance.chromium.tolerances import disagreement
 from tests.conformance.chromium.verdicts import VERDICTS, Verdict, known_verdict
 from tests.direct import direct_builder, run_graph
@@ -26,6 +25,7 @@ from tests.property.mutations import hostile_call
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.browsers.chromium import Answer, Array, Chromium
+from webnn.browsers.requests import Recorder
 from webnn.errors import ValidationError
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand

@@ -1,4 +1,4 @@
-"""Calls on a builder, written down as JavaScript makes them."""
+"""Calls on a builder, written down as JavaScript makes them: the requests that `requests.js` answers."""
 
 from __future__ import annotations
 
@@ -10,28 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.specification import idl, snake
 from webnn.browsers.chromium import Array
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
+from webnn.graph.naming import camel
 from webnn.graph.operand import MLOperand
+from webnn.graph.operator import OPERATORS
 
-__all__ = ["Recorder"]
+__all__ = ["BIG_INTEGERS", "Recorder"]
 
-_IDL: Final = idl()
-_NAMES: Final = {snake(op): op for op in _IDL["methods"]}
-_PARAMETERS: Final[dict[str, dict[str, str]]] = {
-    snake(op): {snake(name): name for name in (*method["params"], *_IDL["options"][method["options"]])}
-    for op, method in _IDL["methods"].items()
-}
-_BIG_INTEGERS: Final = {
-    (snake(op), snake(name))
-    for op, method in _IDL["methods"].items()
-    for name, (idl_type, _) in _IDL["options"][method["options"]].items()
-    if idl_type == "MLNumber"
-}
-"""Where JavaScript takes a BigInt; it never makes a number of one by itself."""
+BIG_INTEGERS: Final = (("clamp", "min_value"), ("clamp", "max_value"), ("pad", "value"))
+"""Operator and option of the type MLNumber, where JavaScript takes a BigInt. It makes none of a number by itself."""
 
 
 class Recorder:
@@ -51,21 +41,24 @@ class Recorder:
         self.calls: list[dict[str, Any]] = []
 
     def input(self, name: str, shape: Iterable[int], data_type: DataType) -> MLOperand:
+        """An input of the graph."""
         operand = self._builder.input(name, tuple(shape), data_type)
         self.inputs.append({"id": self._name(operand, name), "dataType": data_type, "shape": [*operand.shape]})
         return operand
 
     def constant(self, array: Array) -> MLOperand:
+        """A constant with the values of `array`."""
         operand = self._builder.constant(array)
         described = {"id": self._name(operand), "dataType": operand.data_type, "shape": [*operand.shape]}
         self.constants.append({**described, "data": _encoded(array)})
         return operand
 
     def build(self, outputs: Mapping[str, MLOperand]) -> Graph:
+        """The graph, as the builder makes it."""
         return self._builder.build(outputs)
 
     def request(self, graph: Graph | None, feeds: Mapping[str, Array]) -> dict[str, Any]:
-        """What `page.js` is asked: to build and run `graph`, or only to make the calls."""
+        """What `requests.js` is asked: to build and run `graph`, or only to make the calls."""
         return {
             "inputs": [{**described, "data": _encoded(feeds[described["id"]])} for described in self.inputs],
             "constants": self.constants,
@@ -80,26 +73,30 @@ class Recorder:
             self.calls.pop()
 
     def __getattr__(self, op: str) -> Any:
-        if op not in _NAMES:
+        if op not in OPERATORS:
             raise AttributeError(op)
 
         def call(*args: Any, **options: Any) -> Any:
-            step = {
-                "op": _NAMES[op],
-                "args": [self._encoded(op, "", value) for value in args],
-                "options": {
-                    _PARAMETERS[op][name]: self._encoded(op, name, value)
-                    for name, value in options.items()
-                    if value is not None
-                },
-                "results": [],
-            }
+            step = self._step(op, OPERATORS[op].bind(None, *args, **options).arguments)
             self.calls.append(step)
             result = getattr(self._builder, op)(*args, **options)
             step["results"] = [self._name(o) for o in (result if isinstance(result, list | tuple) else [result])]
             return result
 
         return call
+
+    def _step(self, op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A call: what has no default by position, and the rest as options."""
+        parameters = OPERATORS[op].parameters
+        args, options = [], {}
+        for name, value in arguments.items():
+            if name == "self":
+                continue
+            if parameters[name].default is parameters[name].empty:
+                args.append(self._encoded(op, name, value))
+            elif value is not None:
+                options[camel(name)] = self._encoded(op, name, value)
+        return {"op": camel(op), "args": args, "options": options, "results": []}
 
     def _name(self, operand: MLOperand, name: str | None = None) -> str:
         self._kept.append(operand)
@@ -115,7 +112,7 @@ class Recorder:
                 return value
             case int() if abs(value) < 2**53:
                 return value
-            case int() if (op, name) in _BIG_INTEGERS:
+            case int() if (op, name) in BIG_INTEGERS:
                 return {"$bigint": str(value)}
             case int() | float():
                 number = float(value)
