@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from webnn.runtime.streaming.window import StreamStatistics
     from webnn.runtime.tracing import Trace
     from webnn.targets.checking import Verdict, check
+    from webnn.targets.fitting import Fit, fit
 else:
     __getattr__ = late_names(
         __name__,
@@ -51,6 +52,7 @@ else:
             "webnn.runtime.streaming.window": ("StreamStatistics",),
             "webnn.runtime.tracing": ("Trace",),
             "webnn.targets.checking": ("Verdict", "check"),
+            "webnn.targets.fitting": ("Fit", "fit"),
         },
     )
 
@@ -63,6 +65,7 @@ __all__ = [
     "AuditFinding",
     "BackendInfo",
     "Dispatch",
+    "Fit",
     "GraphStatistics",
     "Histogram",
     "ItemError",
@@ -89,6 +92,7 @@ __all__ = [
     "check",
     "create_context",
     "errors",
+    "fit",
     "import_onnx",
     "import_webnn",
     "load_onnx",

@@ -299,6 +299,39 @@ def test_check_names_the_targets_there_are(draft: Callable[[str], str], capsys: 
     )
 
 
+def test_check_writes_a_model_that_the_target_builds(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = draft("wide")
+    data = answer(capsys, "check", name, "--target", "chromium-153", "--fix", "fitted.json")
+    assert (data["builds"], data["equal"], data["before"]["builds"], data["after"]["builds"]) == (
+        True,
+        True,
+        False,
+        True,
+    )
+    assert {change["operator"] for change in data["changes"]} == {"add", "mul"}
+    assert answer(capsys, "check", "fitted.json", "--target", "chromium-153")["builds"]
+    assert main(["check", name, "--target", "chromium-153", "--fix", "fitted.json"]) == 1
+    assert "fitted.json exists: --force replaces it" in capsys.readouterr().err
+    assert main(["check", name, "--target", "chromium-153", "--fix", "fitted.json", "--force"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "computed as int32" in text
+    assert "wrote fitted.json" in text
+
+
+def test_check_fits_to_one_target_and_to_a_format_that_can_be_written(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = draft("wide")
+    assert main(["check", name, "--fix", "fitted.json"]) == 2
+    assert (
+        "give one --target to fit the model to, not chromium-147-linux-litert, chromium-153" in capsys.readouterr().err
+    )
+    assert main(["check", name, "--target", "chromium-153", "--fix", "fitted.tflite"]) == 1
+    assert "cannot write this kind of file" in capsys.readouterr().err
+
+
 # run.
 
 

@@ -18,7 +18,19 @@ from webnn.targets.notes import NOTES
 from webnn.targets.rules import RULES
 from webnn.targets.target import Target, target_named
 
-__all__ = ["Note", "Problem", "Verdict", "check", "graph_of", "notes", "problems"]
+__all__ = [
+    "Note",
+    "Problem",
+    "Verdict",
+    "check",
+    "graph_of",
+    "named_operands",
+    "named_outputs",
+    "node_notes",
+    "node_problems",
+    "notes",
+    "problems",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,51 +197,56 @@ def problems(graph: Graph, target: Target) -> Iterator[Problem]:
         place = Problem(None, name, "input", "", "", "", "", "")
         yield from _exceeded(target, "input", operand.descriptor, place)
     seen: set[int] = set()
-    rules = [(RULES[name], answer) for name, answer in target.rules.items()]
     for index, node in enumerate(graph.nodes):
-        place = Problem(index, node.label, node.op, "", "", "", "", "")
-        for name, operand in _named_operands(node):
-            if operand.constant is not None and id(operand) not in seen:
-                seen.add(id(operand))
-                constant = replace(place, operand=f"constant {name}")
-                yield from _exceeded(target, "constant", operand.descriptor, constant)
-        rows = target.limits.get(node.op)
-        if rows is None:
-            others = f"has {len(target.limits)} other operators"
-            yield replace(place, kind="operator", given="is not there", allowed=others)
-            continue
-        for name, operand in [*_named_operands(node), *_named_outputs(node)]:
-            row = rows.get(name) or rows.get(name.partition("[")[0])
-            if row is not None:
-                yield from _outside(row, operand.descriptor, replace(place, operand=name))
-        for rule, answer in rules:
-            given = rule.breach(node) if node.op in rule.operators else None
-            if given is not None:
-                yield replace(
-                    place,
-                    kind="rule",
-                    given=given,
-                    allowed=rule.allowed,
-                    proposal=rule.proposal,
-                    rule=rule.name,
-                    answer=answer,
-                )
+        yield from node_problems(node, target, index, seen)
     for name, operand in graph.outputs.items():
         place = Problem(None, name, "output", "", "", "", "", "")
         yield from _exceeded(target, "output", operand.descriptor, place)
 
 
+def node_problems(node: Node, target: Target, index: int = 0, seen: set[int] | None = None) -> Iterator[Problem]:
+    """The problems of one node at `index`, but those of its constants that are in `seen`, which are put there."""
+    place = Problem(index, node.label, node.op, "", "", "", "", "")
+    seen = set() if seen is None else seen
+    for name, operand in named_operands(node):
+        if operand.constant is not None and id(operand) not in seen:
+            seen.add(id(operand))
+            constant = replace(place, operand=f"constant {name}")
+            yield from _exceeded(target, "constant", operand.descriptor, constant)
+    rows = target.limits.get(node.op)
+    if rows is None:
+        others = f"has {len(target.limits)} other operators"
+        yield replace(place, kind="operator", given="is not there", allowed=others)
+        return
+    for name, operand in [*named_operands(node), *named_outputs(node)]:
+        row = rows.get(name) or rows.get(name.partition("[")[0])
+        if row is not None:
+            yield from _outside(row, operand.descriptor, replace(place, operand=name))
+    for name, answer in target.rules.items():
+        rule = RULES[name]
+        given = rule.breach(node) if node.op in rule.operators else None
+        if given is not None:
+            found = replace(place, kind="rule", given=given, allowed=rule.allowed)
+            yield replace(found, proposal=rule.proposal, rule=rule.name, answer=answer)
+
+
 def notes(graph: Graph, target: Target) -> Iterator[Note]:
     """The operators of `graph` that `target` builds, and may compute differently."""
-    known = [NOTES[name] for name in target.notes]
     for index, node in enumerate(graph.nodes):
-        for note in known:
-            given = note.touches(node) if node.op in note.operators else None
-            if given is not None:
-                yield Note(index, node.label, node.op, given, note.difference, note.proposal, note.name)
+        yield from node_notes(node, target, index)
 
 
-def _named_operands(node: Node) -> Iterator[tuple[str, MLOperand]]:
+def node_notes(node: Node, target: Target, index: int = 0) -> Iterator[Note]:
+    """The notes about one node at `index`."""
+    for name in target.notes:
+        note = NOTES[name]
+        given = note.touches(node) if node.op in note.operators else None
+        if given is not None:
+            yield Note(index, node.label, node.op, given, note.difference, note.proposal, note.name)
+
+
+def named_operands(node: Node) -> Iterator[tuple[str, MLOperand]]:
+    """The operands by the names that problems have for them."""
     for name, operands in node.operands.items():
         if isinstance(operands, MLOperand):
             yield name, operands
@@ -237,7 +254,7 @@ def _named_operands(node: Node) -> Iterator[tuple[str, MLOperand]]:
             yield from ((f"{name}[{i}]", operand) for i, operand in enumerate(operands))
 
 
-def _named_outputs(node: Node) -> Iterator[tuple[str, MLOperand]]:
+def named_outputs(node: Node) -> Iterator[tuple[str, MLOperand]]:
     """The outputs under every name that limits may have for them; a table has but one of these."""
     for i, output in enumerate(node.outputs):
         yield "output", output

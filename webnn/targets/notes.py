@@ -134,8 +134,14 @@ def _meets_halves(node: Node) -> str | None:
 
 def _casts_floats_to_integers(node: Node) -> str | None:
     from_float = node["input"].data_type.startswith("float")
-    to_small = node.output.data_type in ("int8", "uint8")
-    return f"makes {node.output.data_type} of floats" if from_float and to_small else None
+    data_type, before = node.output.data_type, node["input"].node
+    if not from_float or data_type not in ("int8", "uint8"):
+        return None
+    if before is not None and before.op == "clamp":
+        info = np.iinfo(data_type)
+        if before.attributes["min_value"] >= info.min and before.attributes["max_value"] <= info.max:
+            return None
+    return f"makes {data_type} of floats"
 
 
 def _divides_by_zero(node: Node) -> str | None:

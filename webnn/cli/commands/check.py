@@ -11,11 +11,13 @@ from typing import Any
 import click
 
 from webnn.cli import options
-from webnn.cli.models import blueprint
-from webnn.cli.output import console, counted, heading, print_json, table, text
-from webnn.errors import NotSupportedError
+from webnn.cli.models import blueprint, check_writable, save_model
+from webnn.cli.output import console, counted, heading, print_json, progress, table, text
+from webnn.errors import NotSupportedError, OperationError
+from webnn.graph.ir import Graph
 from webnn.targets.checking import Note, Verdict, check
-from webnn.targets.target import recorded_targets, target_named
+from webnn.targets.fitting import Fit, fit
+from webnn.targets.target import Target, recorded_targets, target_named
 
 __all__ = ["command"]
 
@@ -29,6 +31,14 @@ NAMED = 3
 @options.model
 @options.targets
 @click.option("--all", "everything", is_flag=True, help=f"Print every problem, not only the first {SHOWN}.")
+@click.option(
+    "--fix",
+    "output",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the model in a form that the target builds, in the format of OUT's suffix.",
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @options.as_json
 def command(
     *,
@@ -37,6 +47,8 @@ def command(
     constants: Sequence[str],
     targets: Sequence[str],
     everything: bool,
+    output: Path | None,
+    force: bool,
     as_json: bool,
 ) -> int:
     """Check whether MODEL builds on targets; if not, list the nodes, the reasons and the nearest alternatives.
@@ -44,13 +56,25 @@ def command(
     Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and your own
     browser's: save JSON.stringify(context.opSupportLimits()) to a file.
 
-    Exit code 0 if it builds on all of them, else 1.
+    With --fix, each operator that the one target refuses is replaced by others: computed in another data type or with
+    fewer dimensions, with explicit padding, or decomposed. The result is run beside the original on random inputs.
+
+    Exit code 0 if it builds on all of them, else 1; with --fix, if the result builds and gives the same.
     """
     try:
         chosen = [target_named(name) for name in targets or recorded_targets()]
     except NotSupportedError as error:
         raise click.BadParameter(str(error), param_hint="--target") from None
+    if output is not None:
+        if len(chosen) != 1:
+            names = ", ".join(target.name for target in chosen)
+            raise click.BadParameter(f"give one --target to fit the model to, not {names}", param_hint="--fix")
+        check_writable(output)
+        if output.exists() and not force:
+            raise OperationError(f"{output} exists: --force replaces it")
     graph = options.read(model, shapes, constants, blueprint())
+    if output is not None:
+        return _fix(model, graph, chosen[0], output, as_json)
     verdicts = [check(graph, target) for target in chosen]
     builds = all(verdict.builds for verdict in verdicts)
     if as_json:
@@ -59,6 +83,45 @@ def command(
         for verdict in verdicts:
             _print(verdict, everything)
     return 0 if builds else 1
+
+
+def _fix(model: Path, graph: Graph, target: Target, output: Path, as_json: bool) -> int:
+    """Fit the graph to the target, write it, and say what was done."""
+    with progress(f"fitting {model.name} to {target.name}"):
+        result = fit(graph, target)
+        save_model(result.graph, output)
+    if as_json:
+        differences = [{**asdict(one), "equal": one.equal} for one in result.differences]
+        print_json(
+            {
+                "model": str(model),
+                "output": str(output),
+                "builds": result.builds,
+                "equal": result.equal,
+                "before": _as_data(result.before),
+                "after": _as_data(result.after),
+                "changes": [asdict(change) for change in result.changes],
+                "differences": differences,
+            }
+        )
+    else:
+        _print_fit(result, output)
+    return 0 if result.builds and result.equal else 1
+
+
+def _print_fit(result: Fit[Graph], output: Path) -> None:
+    heading(f"{result.after.target} ({result.after.description})")
+    if not result.changes:
+        console().print("[green]yes[/green], nothing had to be replaced" if result.builds else "[red]no[/red]")
+    else:
+        alike = Counter((one.operator, one.reason, one.done) for one in result.changes)
+        rows = [[operator, count, reason, done] for (operator, reason, done), count in alike.items()]
+        table(["operator", "count", "problem", "replaced"], rows, right=["count"])
+    for problem in result.after.problems:
+        console().print(f"[red]left[/red]: {text(problem.message(result.after.target))}")
+    for difference in result.differences:
+        console().print(text(str(difference)))
+    console().print(f"wrote {text(output)}, {counted(result.after.nodes, 'node')} for {result.before.nodes}")
 
 
 def _as_data(verdict: Verdict) -> dict[str, Any]:
