@@ -1,0 +1,94 @@
+"""How fast is batch inference in Ray Data, with two actors on one machine?
+
+Ours: `dataset.map_batches(webnn.Model, ...)` as it stands. The peer is an actor that one writes by hand: a session of
+onnxruntime with its defaults, run on each batch. Ray decodes the images before, in tasks, for both. Each round is a
+pass over the folder, the start of the actors among it. Needs `ray[data]`, as in the environment of `make scaling`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+import webnn
+from benchmarks.batch_inference import decoded, open_batch, photos, saved
+from benchmarks.measure import Options, Report, Skipped, in_turn, main
+from benchmarks.models import image_model
+
+IMAGES, ROUNDS, BATCH = 1000, 3, 32
+
+
+class ByHand:
+    """The peer's actor."""
+
+    def __init__(self, path: str) -> None:
+        self._session = onnxruntime.InferenceSession(path)
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The outputs of a batch, with its keys."""
+        key = batch.pop("id")
+        return {**dict(zip(self._names, self._session.run(None, batch), strict=True)), "id": key}
+
+
+async def measure(report: Report, options: Options) -> None:
+    """Add the rates to `report`."""
+    if importlib.util.find_spec("ray") is None:
+        raise Skipped("Ray is not installed: use the environment of `make scaling`")
+    os.environ.update(RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    import ray  # noqa: PLC0415
+    import ray.data  # noqa: PLC0415
+
+    try:
+        ray.init(
+            num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir=folder,
+            object_store_memory=500 << 20,
+        )  # fmt: skip
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        kind = image_model(options.models)
+        path = saved(Path(folder), open_batch(kind.onnx()))
+        name, frame = kind.input
+        files = photos(Path(folder), options.count(IMAGES, 16))
+        decode = partial(decoded, frame.shape[1:])
+
+        def rate(mapped: Callable[[Any], Any]) -> float:
+            rows = [{"file": str(file), "id": i} for i, file in enumerate(files)]
+            images = ray.data.from_items(rows, override_num_blocks=8).map(
+                lambda row: {name: decode(Path(row["file"])), "id": row["id"]}
+            )
+            began = time.perf_counter()
+            seen = sum(len(batch["id"]) for batch in mapped(images).iter_batches())
+            assert seen == len(files)
+            return (time.perf_counter() - began) / seen
+
+        actors: dict[str, Any] = {"batch_size": BATCH, "compute": ray.data.ActorPoolStrategy(size=2)}
+
+        def ours(images: Any) -> Any:
+            options = {"batch": "batch", "keep": ["id"]}
+            return images.map_batches(
+                webnn.Model, fn_constructor_args=(str(path),), fn_constructor_kwargs=options, **actors
+            )
+
+        def by_hand(images: Any) -> Any:
+            return images.map_batches(ByHand, fn_constructor_args=(str(path),), **actors)
+
+        times = await in_turn(options.rounds(ROUNDS), {"ours": lambda: rate(ours), "by hand": lambda: rate(by_hand)})
+        report.rates(f"{kind.name}, {len(files)} files, 2 actors", times["ours"], times["by hand"], bar=1.0)
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(measure, peer="an actor over onnxruntime")
