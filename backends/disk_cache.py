@@ -5,7 +5,8 @@ files. On a CPU most graphs are compiled in less time than that; `benchmarks/dis
 
 The key covers everything that a compiled graph depends on: the graph with its labels and constants, the options, the
 backend and the versions of everything that made it. A damaged entry is removed, and the graph compiled again. If the
-disk is full or read-only, graphs are compiled as if there were no cache.
+disk is full or read-only, graphs are compiled as if there were no cache. Of several processes that want the same graph
+at the same time, one compiles it and the others wait for the entry.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ import numpy as np
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.digests import arrays_digest
 from webnn.backends.disk_store import DiskStore
+from webnn.backends.turns import turn
 from webnn.errors import DataError, OperationError
 from webnn.graph.ir import Graph
 
@@ -55,9 +57,30 @@ class DiskCache:
             return backend.compile(graph, options, cancellation)
         digests = arrays_digest(_constants(graph))  # first, so that a change while the key is made is seen as well
         key = _key(backend, version, graph, options)
-        found = self._find(key, lambda folder: backend.load(folder, graph, options, cancellation))
+
+        def load(folder: Path) -> Executable:
+            return backend.load(folder, graph, options, cancellation)
+
+        found = self._find(key, load)
         if found is not None:
             return found
+        with turn(self._store.turn_of(key), cancellation.checkpoint) as waited:
+            found = self._find(key, load) if waited else None
+            if found is None:
+                found = self._compiled(key, digests, backend, graph, options=options, cancellation=cancellation)
+            return found
+
+    def _compiled(
+        self,
+        key: str,
+        digests: Sequence[bytes],
+        backend: Backend,
+        graph: Graph,
+        *,
+        options: CompileOptions,
+        cancellation: Cancellation,
+    ) -> Executable:
+        """Compile, and store it unless a constant has changed since the digests were taken."""
         made: list[Executable] = []
 
         def fill(folder: Path) -> None:

@@ -8,7 +8,7 @@ What must stay true:
 - no file is used before its size and checksum were compared with the manifest; an entry that differs is removed;
 - a writer holds the lock of its folder until the manifest names it (see `leftovers`). So a folder that is not locked
   and not named by its manifest is left over from a crash, or was replaced, and the next writer removes it.
-No process ever waits for another.
+No process waits for another here. The cache of compiled graphs lets one process at a time make an entry (`turns`).
 """
 
 from __future__ import annotations
@@ -177,6 +177,10 @@ class DiskStore:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
+
+    def turn_of(self, key: str) -> Path:
+        """The file of the turn to make the entry called `key` (see `turns`)."""
+        return self._manifest(key).with_suffix(".turn")
 
     def remove(self, key: str) -> bool:
         """Remove an entry; whether there was one.

@@ -52,6 +52,8 @@ _COMPOSITES: Final = frozenset(
 STORED: Final = "model.onnx"
 """The file that an optimised model is stored in; its weights are beside it."""
 _STORED_WEIGHTS: Final = "session.optimized_model_external_initializers"
+_PACKED: Final = "session.save_external_prepacked_constant_initializers"
+"""Weights are stored as the kernels have packed them, too: processes that load them map them, and share their pages."""
 
 
 class OnnxRuntimeBackend(Backend):
@@ -97,6 +99,7 @@ class OnnxRuntimeBackend(Backend):
                 settings.optimized_model_filepath = str(store / STORED)
                 settings.add_session_config_entry(f"{_STORED_WEIGHTS}_file_name", f"{STORED}.data")
                 settings.add_session_config_entry(f"{_STORED_WEIGHTS}_min_size_in_bytes", "1024")
+                settings.add_session_config_entry(_PACKED, "1")
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
             session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
