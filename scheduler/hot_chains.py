@@ -22,7 +22,7 @@ them. So are the chains of a graph that is destroyed.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from math import inf
 from operator import itemgetter
@@ -70,15 +70,16 @@ MAX_LINK_COST: Final = 50_000
 MAX_COST: Final = 1_000_000
 """Nanoseconds that the tasks of a chain may take together: as long as tasks may run inline before others get a turn."""
 MAX_ENDINGS: Final = 64
-"""The most last tasks, with a number of tasks before them, whose chains are kept."""
-MAX_SHAPES: Final = 4
+"""The most last tasks, by their work, whose chains are kept."""
+MAX_SHAPES: Final = 8
 """The most chains with one ending."""
-REST: Final = 3
-"""Runs with one ending that are only counted, before the first shape is learned."""
+REST: Final = 1
+"""Runs with one ending that are not looked at after the first. After each look that finds no known shape, twice as many
+are not looked at, so that programs whose chains do not repeat pay next to nothing."""
 MAX_REST: Final = 1024
-"""The most runs with one ending that are ignored after one that had no known shape."""
+"""The most runs with one ending that are not looked at then."""
 SINGLE_REST: Final = 256
-"""Runs with one ending that are ignored while all of its chains run one by one."""
+"""Runs with one ending that are not looked at while all of its chains run one by one."""
 
 DIFFERENT: Final = "other results"
 SLOWER: Final = "not faster"
@@ -174,18 +175,16 @@ class Chain:
 
 
 class _Ending:
-    """The chains with one last task and one number of tasks."""
+    """The chains whose last tasks have the same work."""
 
-    __slots__ = ("chains", "ignored", "rest", "unknown")
+    __slots__ = ("chains", "misses", "seen")
 
-    def __init__(self, rest: int) -> None:
+    def __init__(self) -> None:
         self.chains: list[Chain] = []
-        self.rest = rest
-        """Runs until another shape is learned."""
-        self.unknown = 0
-        """Shapes that were learned."""
-        self.ignored = 0
-        """Runs that are ignored, since they would be one by one in any case."""
+        self.seen: deque[list[Work]] = deque(maxlen=MAX_SHAPES)
+        """The works of chains of unknown shapes. A shape is learned when they are seen again."""
+        self.misses = 0
+        """Looks in a row that found no known shape."""
 
 
 class HotChains:
@@ -201,37 +200,30 @@ class HotChains:
         self._hot = hot
         self._checks = checks
         self._rest = rest
-        self.endings: OrderedDict[tuple[Work, int], _Ending] = OrderedDict()
-        """By last work and number of tasks; those that have run lately are last."""
+        self.endings: OrderedDict[Work, _Ending] = OrderedDict()
+        """By last work; those that have run lately are last."""
         self.wanted: list[Chain] = []
         """Chains to be compiled."""
         self.dispatches = 0
         self.runs = 0
         self._refused: dict[str, int] = {}
 
-    def ignores(self, tasks: Sequence[Task]) -> bool:
-        """Whether `tasks` are just to be run one by one, which needs no lock and next to no time to be found out."""
-        ending = self.endings.get((tasks[-1].work, len(tasks)))
-        if ending is None or ending.ignored <= 0:
-            return False
-        ending.ignored -= 1
-        return True
-
     def find(self, tasks: Sequence[Task]) -> tuple[Chain, list[Value]] | None:
         """The chain that has the shape of `tasks`, with their values, if they are not just to be run one by one.
+
+        Sets the number of runs with the same ending for which this is not called.
 
         Args:
             tasks: at least `MIN_LINKS`, producers first, which are about to run on one thread.
         """
-        key = tasks[-1].work, len(tasks)
-        if key[0].graph is None:  # its graph is gone, or it is merged by a program
+        last = tasks[-1].work
+        if last.graph is None:  # its graph is gone, or it is merged by a program
+            last.unlooked = MAX_REST
             return None
-        ending = self.endings.get(key)
+        ending = self.endings.get(last)
         if ending is None:
-            self._add(key)
-            return None
-        if ending.rest and not ending.chains:
-            ending.rest -= 1
+            self._add(last)
+            last.unlooked = self._rest
             return None
         works: list[Work] = []
         values: list[Value] = []
@@ -245,9 +237,12 @@ class HotChains:
             if chain.matches(works, values):
                 break
         else:
+            ending.misses += 1
+            last.unlooked = min(self._rest << ending.misses, MAX_REST)
             self._learn(ending, tasks, works, values)
             return None
-        self.endings.move_to_end(key)
+        ending.misses = 0
+        self.endings.move_to_end(last)
         if chain.stage is MERGED or chain.stage is CHECKING:
             return chain, values
         if chain.stage is COUNTING:
@@ -261,24 +256,21 @@ class HotChains:
             elif chain.seen > self._hot - TIMED:
                 return chain, values
         elif chain.stage is SINGLE and all(other.stage is SINGLE for other in ending.chains):
-            ending.ignored = SINGLE_REST
+            last.unlooked = SINGLE_REST
         return None
 
-    def _add(self, key: tuple[Work, int]) -> None:
-        self.endings[key] = _Ending(self._rest)
+    def _add(self, last: Work) -> None:
+        self.endings[last] = _Ending()
         while len(self.endings) > MAX_ENDINGS:
             _, ending = self.endings.popitem(last=False)
             for chain in ending.chains:
                 _end(chain)
 
-    def _learn(self, ending: _Ending, tasks: Sequence[Task], works: list[Work], values: Sequence[Value]) -> None:
-        if ending.rest:
-            ending.rest -= 1
-            return
-        ending.unknown += 1
-        ending.rest = min(1 << ending.unknown, MAX_REST)
-        if any(not _is_mergeable(work) for work in works):
-            ending.ignored = MAX_REST
+    @staticmethod
+    def _learn(ending: _Ending, tasks: Sequence[Task], works: list[Work], values: Sequence[Value]) -> None:
+        if works not in ending.seen:
+            if all(map(_is_mergeable, works)):
+                ending.seen.append(works)
             return
         if len(ending.chains) >= MAX_SHAPES:
             rare = min(ending.chains, key=lambda chain: (chain.stage, chain.seen))
@@ -341,12 +333,13 @@ class HotChains:
     def forget(self, work: Work) -> None:
         """The graph of `work` is gone: forget the chains that it is part of."""
         work.graph = None
-        for key, ending in list(self.endings.items()):
+        for ending in self.endings.values():
             for chain in [chain for chain in ending.chains if work in chain.works]:
                 ending.chains.remove(chain)
                 _end(chain)
-            if key[0] is work:
-                self.endings.pop(key, None)
+            if any(work in works for works in ending.seen):
+                ending.seen.clear()
+        self.endings.pop(work, None)
 
     @property
     def statistics(self) -> MergingStatistics:

@@ -161,10 +161,11 @@ class InlineLane:
     def _run(self, tasks: Sequence[Task], budget: float = inf) -> int:
         """Run `tasks` here, as `Execution.run` does."""
         try:
-            if self.merged is not None and len(tasks) >= MIN_LINKS:
-                spent = self.merged.run(tasks, budget)
-            else:
-                spent = self._execution.run(tasks, False, budget)
+            merged = self.merged if len(tasks) >= MIN_LINKS else None
+            if merged is not None and (last := tasks[-1].work).unlooked > 0:
+                last.unlooked -= 1
+                merged = None
+            spent = self._execution.run(tasks, False, budget) if merged is None else merged.run(tasks, budget)
             if self._renaming.lane:  # another thread waits for a task that has become ready
                 self._workers.wake()
         except BaseException:

@@ -72,8 +72,6 @@ class MergedRuns:
     def run(self, tasks: Sequence[Task], budget: float = inf) -> int:
         """Run `tasks`, at least `MIN_LINKS`, as `Execution.run` does."""
         execution, chains = self._execution, self.chains
-        if chains.ignores(tasks):
-            return execution.run(tasks, False, budget)
         called = execution.clock()
         with self._lock:
             found = chains.find(tasks)

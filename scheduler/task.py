@@ -87,6 +87,7 @@ class Work:
         "figures",
         "graph",
         "prompt",
+        "unlooked",
         "waiting",
         "widths",
     )
@@ -110,6 +111,8 @@ class Work:
         """The executables for both widths of a run; None if all runs are the same."""
         self.graph: Graph | None = None
         """What is computed; None if its runs are not to be merged with others, see `hot_chains.py`."""
+        self.unlooked = 0
+        """The number of chains with a last run of this work that run one by one without a look at their shape."""
 
     def measured(self, nanoseconds: int) -> None:
         """Update the estimate with the duration of one run."""

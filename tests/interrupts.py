@@ -16,6 +16,7 @@ import linecache
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -24,7 +25,7 @@ from typing import Any, Final
 import webnn.memory
 import webnn.scheduler
 
-__all__ = ["FOLDERS", "Interrupt", "Place", "interrupted", "lines_of", "places"]
+__all__ = ["FOLDERS", "Interrupt", "Place", "interrupted", "lines_of", "places", "undisturbed"]
 
 FOLDERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (webnn.scheduler, webnn.memory))
 """The folders whose lines are traced: the scheduler and the memory."""
@@ -105,6 +106,17 @@ def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
     finally:
         sys.settrace(before)
     return tracer
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """In this block a program is not interrupted: it prepares there what follows, and gets by without the time."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
 
 
 def places(program: Callable[[], object], *, first: int) -> Iterator[Place]:

@@ -30,7 +30,7 @@ import pytest
 import trio
 
 import webnn
-from tests.interrupts import FOLDERS, Interrupt, Place, interrupted, lines_of, places
+from tests.interrupts import FOLDERS, Interrupt, Place, interrupted, lines_of, places, undisturbed
 from tests.leaks import ErrorLog
 from tests.stepped import LARGE, SMALL, Function, Rig, broken, replaced
 from webnn.errors import InvalidStateError, MLError, OperationError
@@ -591,16 +591,16 @@ class Programs:
         rig.run_all()
         self.keep(rig.read(self.y)).done()
 
-    def merging(self, after: Any = lambda _: None) -> tuple[Any, HotChains]:
-        """A function that runs a chain some times, and the chains of its rig. It is merged in the fifth run."""
+    def merging(self, warm: int, after: Any = lambda _: None) -> tuple[Any, HotChains]:
+        """A function that runs a chain, after `warm` runs, and the chains of its rig. It is merged in the sixth run."""
         rig = self.rig
         chains = rig.merge(after, hot=0, checks=1, rest=0)
         split = rig.work("split", lambda a: (a + 1, a + 2), cost=CHEAP, measured=False, outputs=2)
 
-        def chain(many: int = 1, first: Any = self.cheap) -> None:
+        def chain(many: int = 1) -> None:
             for _ in range(many):
                 rig.write(self.x, 1)
-                rig.dispatch(first, [self.x], self.y)
+                rig.dispatch(self.cheap, [self.x], self.y)
                 self.keep(rig.read(self.y))
                 rig.dispatch(split, [self.y], [self.x, self.z])
                 rig.dispatch(self.cheap, [self.z], self.y)
@@ -611,12 +611,18 @@ class Programs:
                     read.done()
                 rig.run_all()
 
+        with undisturbed():
+            chain(warm)
         return chain, chains
 
     def merged(self) -> None:
-        """A chain that becomes hot, runs as one, also with an open trace, and is checked again."""
-        chain, chains = self.merging()
-        chain(5)
+        """A chain that becomes hot, and runs as one."""
+        chain, _ = self.merging(2)
+        chain(4)
+
+    def merged_again(self) -> None:
+        """A merged chain with an open trace, and one that is checked again."""
+        chain, chains = self.merging(6)
         trace: list[Any] = []
         self.rig.timeline.start_trace(trace)
         chain()
@@ -637,8 +643,8 @@ class Programs:
                 raise ValueError("made anew, since errors keep frames")
             checked = True
 
-        chain, _ = self.merging(after)
-        chain(5)
+        chain, _ = self.merging(5, after)
+        chain()
 
     def merged_failing_at_once(self) -> None:
         """A chain whose check fails."""
@@ -646,20 +652,19 @@ class Programs:
         def after(_: Any) -> None:
             raise ValueError("made anew, since errors keep frames")
 
-        chain, _ = self.merging(after)
-        chain(4)
+        chain, _ = self.merging(4, after)
+        chain()
 
     def merged_forgotten(self) -> None:
         """A chain of a graph that is destroyed."""
-        chain, _ = self.merging()
-        chain(5)
+        chain, _ = self.merging(6)
         self.rig.timeline.forget(self.cheap)
         chain()
 
     def merged_spoilt(self) -> None:
         """A chain with other results."""
-        chain, spoilt = self.merging(lambda outputs: outputs[0].array.fill(99))
-        chain(4)
+        chain, spoilt = self.merging(4, lambda outputs: outputs[0].array.fill(99))
+        chain()
         assert spoilt.dispatches == 0
 
     def link(self, first: Any, last: Any = None) -> None:
@@ -673,15 +678,16 @@ class Programs:
 
     def merged_slower(self) -> None:
         """Chains that are not merged, since they are too dear or no faster."""
-        chains = self.rig.merge(hot=0, checks=0, rest=1)
-        for _ in range(3):
-            self.link(self.cheap)
+        chains = self.rig.merge(hot=0, checks=0, rest=0)
+        with undisturbed():
+            for _ in range(3):
+                self.link(self.cheap)
         for ending in chains.endings.values():
             for chain in ending.chains:
                 chain.works[0].cost = LIMIT  # measured since
         self.link(self.cheap)
         self.cheap.cost = CHEAP
-        for _ in range(3):
+        for _ in range(2):
             self.link(self.cheap)
         for ending in chains.endings.values():
             for chain in ending.chains:
@@ -692,35 +698,35 @@ class Programs:
     def merged_shapes(self) -> None:
         """Chains of too many shapes, with work that cannot be merged, and with too many endings."""
         rig = self.rig
-        works = [rig.work("other", cost=CHEAP, measured=False) for _ in range(MAX_SHAPES)]
+        works = [rig.work("other", cost=CHEAP, measured=False) for _ in range(3)]
         chains = rig.merge(hot=9, checks=0, rest=0)
-        self.link(works[0])
+        for _ in range(3):
+            self.link(works[0])
         (ending,) = chains.endings.values()
-        for work in works:
-            ending.rest = 0
-            self.link(work)
-        self.link(self.cheap)
-        ending.rest = 0
-        self.link(self.cheap)
+        ending.chains *= MAX_SHAPES
+        for _ in range(2):
+            self.link(works[1])  # takes the place of another one
         for chain in ending.chains:
             chain.stage = SINGLE
-        self.link(self.cheap)
-        ending.ignored = ending.rest = 0
-        self.link(works[0])
-        works[1].graph = None
         for _ in range(2):
-            ending.rest = 0
+            self.link(works[2])
+        for _ in range(2):
             self.link(works[1])
+        self.cheap.unlooked = 0
+        works[1].graph = None
+        self.link(works[1], works[0])
+        self.link(works[1], works[0])
         self.link(works[1], works[1])
-        for _ in range(MAX_ENDINGS):
-            chains._add((works[1], len(chains.endings)))
+        chains.endings.update((rig.work("last"), ending) for _ in range(MAX_ENDINGS))
+        chains._add(works[2])
+        rig.timeline.forget(works[2])
 
     def merged_budgeted(self) -> None:
         """With large tensors there is memory for the chain, but not for a check."""
         rig = self.rig
         rig.merge(hot=1, checks=1, rest=0)
-        for _ in range(7):
-            with contextlib.suppress(OperationError):
+        for i in range(7):
+            with contextlib.suppress(OperationError), undisturbed() if i < 3 else contextlib.nullcontext():
                 for source, target in ((self.x, self.y), (self.y, self.z), (self.z, self.at), (self.at, self.x)):
                     rig.dispatch(self.cheap, [source], target)
                 self.keep(rig.read(self.x)).done()
@@ -1145,6 +1151,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "traced_choices": {"inline_limit": LIMIT},
     "in_place": {"inline_limit": LIMIT},
     "merged": {"inline_limit": LIMIT},
+    "merged_again": {"inline_limit": LIMIT},
     "merged_failing": {"inline_limit": LIMIT},
     "merged_failing_at_once": {"inline_limit": LIMIT},
     "merged_spoilt": {"inline_limit": LIMIT},

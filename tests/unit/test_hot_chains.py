@@ -19,7 +19,6 @@ from webnn.scheduler.hot_chains import (
     FAILED,
     HOT,
     MAX_ENDINGS,
-    MAX_SHAPES,
     MERGED,
     MIN_LINKS,
     RECHECK,
@@ -38,8 +37,8 @@ CHEAP = 1_000
 LIMIT = 50_000
 
 SOON: dict[str, Any] = {"hot": 1, "checks": 1, "rest": 0}
-"""Options with which a chain is seen, learned, counted twice, checked, and merged from its sixth run on."""
-LEARNING = 5
+"""Options with which a chain is looked at three times, counted twice, checked, and merged from its seventh run on."""
+LEARNING = 6
 
 
 def rig_for(descriptor: Any = SMALL, **options: Any) -> Rig:
@@ -76,8 +75,8 @@ def test_a_chain_runs_merged_once_it_is_hot_and_has_been_checked() -> None:
         assert line.run(runs) == runs + 4
         runs += 1
         assert runs < 100
-    # The first sight, some more, one to learn the shape; then the count, and the checks.
-    assert runs == 1 + REST + 1 + HOT + 1 + CHECKS + 1
+    # One look that finds nothing, one that sees the works, one that learns the shape; the count, checks, and one more.
+    assert runs == 1 + REST + 1 + 2 * REST + 1 + 4 * REST + HOT + 1 + CHECKS + 1
     rig.ran.clear()
     assert line.run(7) == 11
     assert rig.ran == ["4 merged"]
@@ -168,7 +167,7 @@ def test_the_same_value_at_two_inputs_is_not_taken_for_two_values() -> None:
 
     rig.write(a, 1)
     rig.write(b, 10)
-    for _ in range(6):
+    for _ in range(8):
         assert run(a) == 12  # a is read twice
     assert rig.ran[-1] == "3 merged"
     for _ in range(2):
@@ -221,13 +220,24 @@ def test_a_chain_that_changes_each_time_is_not_learned_each_time() -> None:
     chains = rig.merge(**SOON)
     works = [rig.work(f"add {i}", lambda x, i=i: x + i, cost=CHEAP, measured=False) for i in range(200)]
     names = [rig.name(0) for _ in range(4)]
-    for first in works:
+
+    def run(first: Work) -> None:
         for i, work in enumerate((first, works[0], works[0])):
             rig.dispatch(work, [names[i]], names[i + 1])
         rig.read(names[3]).result()
-    (ending,) = (ending for ending in chains.endings.values() if ending.unknown)
-    assert ending.unknown < 10
-    assert len(ending.chains) <= MAX_SHAPES
+
+    for first in works[1:]:
+        run(first)
+    (ending,) = chains.endings.values()
+    assert ending.misses == len(works) - 2  # without rests each run after the first is looked at
+    assert not ending.chains
+    works[0].unlooked, ending.misses = 0, 5
+    chains._rest = 1
+    for many in (64, 128):
+        while works[0].unlooked:
+            run(works[0])
+        run(works[many])
+        assert works[0].unlooked == many
 
 
 def test_chains_that_have_not_run_for_long_are_forgotten() -> None:
@@ -305,7 +315,7 @@ def test_the_sign_of_a_zero_is_a_difference() -> None:
     rig = rig_for()
     chains = rig.merge(lambda outputs: outputs[1].array.fill(-0.0), **SOON)
     line = Line(rig, work=rig.work("zero", lambda x: x * 0, cost=CHEAP, measured=False))
-    for _ in range(6):
+    for _ in range(8):
         line.run(1)
     assert chains.statistics.refused == {DIFFERENT: 1}
 
@@ -363,7 +373,7 @@ def test_a_chain_that_cannot_be_compiled_runs_one_by_one() -> None:
     wanted: list[Chain] = []
     rig.timeline.merge_chains(wanted.append, chains)
     line = Line(rig)
-    for _ in range(5):
+    for _ in range(6):
         assert line.run() == 5
     (chain,) = wanted
     runs = rig.timeline.inline.merged
@@ -409,7 +419,7 @@ def test_a_check_that_fails_is_not_seen() -> None:
     rig = rig_for()
     chains = rig.merge(broken(ValueError("strange")), **SOON)
     line = Line(rig)
-    for _ in range(6):
+    for _ in range(8):
         assert line.run() == 5
     assert chains.statistics.refused == {FAILED: 1}
 
