@@ -22,6 +22,11 @@ class MappedArray(np.ndarray[Any, Any]):
     _identity: _Identity | None = None
     _address: int = 0
 
+    @property
+    def identity(self) -> object:
+        """Equal for mappings of the same file that has not changed between them; hashable."""
+        return self._identity
+
     def __array_finalize__(self, source: object) -> None:
         """Copy the position in the file. NumPy calls this for every array that is made from another one."""
         if isinstance(source, MappedArray):

@@ -69,6 +69,11 @@ class Model:
         self._files: dict[str, Array] = {}
         self._dense_left = _DENSE_LIMIT
 
+    @property
+    def file(self) -> object:
+        """What tells the file of the model from others, and from itself after a change; None if there is none."""
+        return self._data.identity if isinstance(self._data, MappedArray) else None
+
     def array(self, tensor: TensorProto) -> Array:
         """The value of `tensor`, viewed in place if possible.
 

@@ -21,6 +21,7 @@ from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
 from webnn.formats.onnx.file.reading import OLDEST_OPSET, Model
 from webnn.formats.onnx.importing.bfloat16 import rounded_outputs
 from webnn.formats.onnx.importing.budget import Budget
+from webnn.formats.onnx.importing.computed import computed_from, remember
 from webnn.formats.onnx.importing.constant_folding import fold
 from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.inputs import Inputs, warn_of_wrong_declaration
@@ -118,6 +119,10 @@ class Importer:
         """For each subgraph that was run: its nodes in order, and its weights, so that they become constants once."""
         self._literals: dict[int, tuple[NodeProto, list[Value | None]]] = {}
         """The values of Constant nodes, which the body of a loop reaches many times."""
+        self._computed = computed_from(model)
+        given = {info.name for info in self._graph.input}
+        self._fixed = {name for name in self._initializers if name not in given}
+        """The values that depend on the weights alone, whatever the options of this import are."""
         self._depth = 0
         self._nodes = 0
         self._label: str | None = None
@@ -140,6 +145,12 @@ class Importer:
             if name not in producers and not self._is_given(name):
                 has = ", ".join(shown_name(info.name) for info in self._graph.output)
                 raise ValidationError(f"outputs: the model has no value {name!r}; its outputs are {has}")
+        if self._computed:
+            for name in list(producers):
+                if (array := self._computed.get(name)) is not None:
+                    del producers[name]
+                    self.scope.values[name] = Value(array)
+                    self._fixed.add(name)
         order = needed_nodes(producers, wanted)
         read = {name for node in order for name in names_read(node)} | set(wanted)
         self.scope.values.update(self._inputs.values([info for info in self._graph.input if info.name in read]))
@@ -316,6 +327,7 @@ class Importer:
         if all(value is None or value.array is not None for value in node.inputs):
             folded = fold(node)
             if folded is not None:
+                self._note_fixed(proto, folded)
                 return [Value(array) for array in folded]
         import_function = import_function_for(node.domain, node.op_type, node.version)
         if import_function is None:
@@ -327,9 +339,18 @@ class Importer:
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
         if node.op_type != "Constant":
             self.budget.spend(made)
+        elif not self._depth:
+            self._fixed.update(proto.output)
         if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
             self._literals[id(proto)] = proto, values
         return values
+
+    def _note_fixed(self, proto: NodeProto, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Keep the results of a node for other imports of the file if they depend on its weights alone."""
+        if self._computed is not None and not self._depth and self._fixed.issuperset(filter(None, proto.input)):
+            for name, array in zip(proto.output, arrays, strict=False):
+                self._fixed.add(name)
+                remember(self._computed, name, array)
 
     def _decomposed(self, node: OnnxNode) -> Sequence[Value | None]:
         """The outputs of a node by the standard's definition of its operator as a function of others."""
