@@ -16,6 +16,10 @@ their waiters go on in one tick, and their next requests meet again. A request t
 for is settled on the lane. `Request.loop` decides: a waiter of another kind removes it, and looks for the result after
 that, while the batch stores the result first and looks at the loop after that.
 
+A lane that has computed a batch and will compute another one begins that first. A loop that is woken takes the
+interpreter until it has handled all of the results, and the lane would wait for it. So the next batch is made ready,
+another lane is asked to wake the loop, and it gets the interpreter when the computation begins.
+
 Interrupts. A request is queued when it is in a batch whose task is live. If that is interrupted, its promise is freed,
 which gives it up.
 """
@@ -187,6 +191,8 @@ class Batch(Executable):
         self.work = Work(0, batcher.figures)
         self.task = Task(self.work, (), ())
         self.task.waiters.append(self)
+        self.due: dict[int, tuple[Batch, list[Request]]] = {}
+        """Requests of this batch and of the one before that were computed and are to be settled, by their identity."""
         self.deadline: Deadline | None = None
         """When it need not gather any more, if it is held back and could run beside others."""
 
@@ -219,8 +225,9 @@ class Batch(Executable):
         """Its task has no results."""
 
     def task_ended(self, task: Task) -> None:
-        """It has run, and has settled its requests; or it failed or was cancelled without."""
+        """It has run; or it failed or was cancelled without."""
         if task.error is not None:
+            self._batcher.settle_due(self)
             self.reject(task.error)
         self.requests = []
         self._batcher.ended(self)
@@ -234,7 +241,7 @@ class Batch(Executable):
 
     def forked(self, error: BaseException) -> None:
         """This process is a forked child: settle without telling the waiters."""
-        for request in list(self.requests):
+        for request in [*self.requests, *(each for _, requests in self.due.values() for each in requests)]:
             promise = request()
             if promise is not None:
                 abandon(promise, error)
@@ -242,7 +249,7 @@ class Batch(Executable):
     # As an executable.
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
-        """Compute the requests in as many runs as it takes, and settle them."""
+        """Compute the requests in as many runs as it takes."""
         self._batcher.compute(self)
 
 
@@ -502,6 +509,10 @@ class Batcher:
             self._held = [other for other in self._held if self._is_under_way(other)]
             following = self._held[0] if self._held else None
             admitted = following is not None and self._admit(following)
+            if following is not None and admitted and self.workers.begins_next(following.task):
+                following.due = {**batch.due, **following.due}
+                batch.due = {}  # last: after an interrupt they are settled twice, which does no harm
+        self.settle_due(batch)
         if following is not None and admitted:
             self._timeline.compiled(following.work)
 
@@ -543,11 +554,12 @@ class Batcher:
                         chunk.append(request)
                         views.append(taken)
                 if size is None or len(chunk) < 2:
+                    self.settle_due(batch)
                     for request, own in zip(chunk, views, strict=True):
                         self._run_alone(request, own)
                 else:
-                    self._run_together(number, size, chunk, views)
-                self._settle(batch, chunk)
+                    self._run_together(batch, number, size, chunk, views)
+                batch.due[id(chunk)] = batch, chunk
         finally:
             with self._lock:
                 unused = [number for number in self._sizes if number not in policy.usable]
@@ -581,7 +593,9 @@ class Batcher:
                 self._count([request], began, ended)
         request.ready = True
 
-    def _run_together(self, number: int, size: Size, chunk: list[Request], views: list[list[View]]) -> None:
+    def _run_together(
+        self, batch: Batch, number: int, size: Size, chunk: list[Request], views: list[list[View]]
+    ) -> None:
         """Compute requests in one run. If that fails, each runs by itself, and only those fail that have to."""
         inputs: list[View] = []
         outputs: list[View] = []
@@ -592,6 +606,7 @@ class Batcher:
                 _stack([own[i].array for own in views], inputs[-1].array, number)
             for shelf in size.outputs:
                 outputs.append(shelf.take())
+            self.settle_due(batch, beside=True)
             size.executable.run(inputs, outputs)
             self._split(number, chunk, outputs)
         except Exception:
@@ -654,6 +669,18 @@ class Batcher:
             figures.runs += 1
             if figures.runs >= figures.wanted:
                 figures.ran(request.queued_at, began, ended)
+
+    def settle_due(self, batch: Batch, *, beside: bool = False) -> None:
+        """Settle what `batch` has to settle. May be called again, and on two threads at once.
+
+        With `beside`, another lane does that, if one is asleep. To wake an event loop, a thread lets go of the
+        interpreter for a moment, and would get it back only when the loop has handled all of the results.
+        """
+        if beside and batch.due and self.workers.beside(partial(self.settle_due, batch)):
+            return
+        for key, (owner, requests) in list(batch.due.items()):
+            self._settle(owner, requests)
+            batch.due.pop(key, None)  # last, for the sake of interrupts
 
     def _settle(self, batch: Batch, requests: Sequence[Request]) -> None:
         """Settle requests that were computed, those of each event loop together and there."""

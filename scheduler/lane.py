@@ -32,10 +32,14 @@ class Lane(ABC):
     """Nanoseconds from `wake` to the first call of `drain`, as measured lately; 0 before the first measurement."""
 
     @abstractmethod
-    def wake(self, drain: Drain) -> None:
+    def wake(self, drain: Drain, *, timed: bool = True) -> None:
         """Call `drain()` soon, but not during this call, until it returns False. Called from any thread, without locks.
 
         An extra call does no harm, so a call that was interrupted is simply made again.
+
+        Args:
+            drain: the work.
+            timed: measure the `latency`; not if the lane has to wait for the caller.
         """
 
     @abstractmethod
@@ -58,7 +62,7 @@ class ThreadLane(Lane):
         self._closed = False
         _lanes.add(self)
 
-    def wake(self, drain: Drain) -> None:
+    def wake(self, drain: Drain, *, timed: bool = True) -> None:
         """Put `drain` into the thread's inbox."""
         if self._closed:
             return
@@ -66,7 +70,7 @@ class ThreadLane(Lane):
             self._start()
             self._inbox.put(drain)
         else:
-            self._inbox.put(self._timed(drain))
+            self._inbox.put(self._timed(drain) if timed else drain)
 
     def _timed(self, drain: Drain) -> Drain:
         """`drain`, with a measurement of the time until its first call."""
@@ -152,7 +156,7 @@ class SteppedLane(Lane):
     def __init__(self) -> None:
         self._inbox: list[Drain] = []
 
-    def wake(self, drain: Drain) -> None:
+    def wake(self, drain: Drain, *, timed: bool = True) -> None:
         """Remember that there is work."""
         self._inbox.append(drain)
 

@@ -105,6 +105,36 @@ class Workers:
 
         self._lanes[0].wake(once)
 
+    def begins_next(self, task: Task) -> bool:
+        """Whether the calling lane begins `task` as soon as it is ready, before any other. Called under the lock."""
+        return not self._renaming.lane and self._cores.admits(task)
+
+    def beside(self, function: Callable[[], object]) -> bool:
+        """Call `function` once on a lane that is asleep, before it looks for work. Returns False if none is.
+
+        The caller goes on without giving up the interpreter, as it would to wake an event loop by itself.
+        """
+        with self._lock:
+            if not self._asleep:
+                return False
+            lane = self._asleep.popitem()[0]
+        todo = [function]
+
+        def drain() -> bool:
+            try:
+                while todo:
+                    todo.pop()()
+            except BaseException:
+                _log.exception("a lane was interrupted")
+            return self._drain(lane)
+
+        try:
+            lane.wake(drain, timed=False)
+        except BaseException:
+            self._asleep[lane] = None
+            raise
+        return True
+
     def _drain(self, lane: Lane) -> bool:
         """Run one task on `lane`. Returns False if none may start; `lane` must then be woken for the next one."""
         renaming, execution = self._renaming, self._execution

@@ -1011,6 +1011,22 @@ class Programs:
                 self.keep(run())
             rig.run_all()
 
+    def batches_following(self) -> None:
+        """A batch gathers while another one is computed, and a second lane settles that one when the next begins."""
+        inner: list[int] = []
+
+        def meanwhile(x: Any) -> Any:
+            if not inner:
+                inner.append(1)
+                for _ in range(2):
+                    self.keep(run())
+            return x + 1
+
+        run, _ = self.batcher(meanwhile)
+        for _ in range(2):
+            self.keep(run())
+        self.rig.run_all()
+
     def batches_cheap(self) -> None:
         run, batcher = self.batcher()
         batcher.policy.cheap, batcher.policy.gathers = 2 * LIMIT, False
@@ -1139,6 +1155,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "figures": {"inline_limit": LIMIT},
     "batches": {},
     "batches_beside": {"lanes": 2, "width": Width(3)},
+    "batches_following": {"lanes": 2, "width": Width(2)},
     "batches_cheap": {},
     "batches_fail": {},
     "on_asyncio_batched": {"threads": 1},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -448,3 +449,89 @@ def test_nothing_is_left_of_a_batch_that_has_run() -> None:
         assert gc.collect() == 0, "no cycles"
     finally:
         gc.enable()
+
+
+class Following:
+    """Two batches, the second of which gathers while the first one is computed, on lanes that are stepped."""
+
+    def __init__(self, *, lanes: int = 2) -> None:
+        self.crowd = crowd = Crowd(lanes=lanes, width=Width(2)).gather()
+        self.told: list[float] = []
+        """The results of the first batch of which a callback was told."""
+        self.late: list[Promise[Any]] = []
+        self.seen: list[list[float]] = []
+        """What was told when the second batch began, and after a step of the other lane."""
+        self.first: list[Promise[Any]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        add_one = crowd.add_one
+
+        def hooked(x: Any) -> Any:
+            if not self.late:
+                self.late = [crowd.run(number) for number in (10, 20)]
+                self.meanwhile()
+            else:
+                self.seen.append(list(self.told))
+                if lanes > 1:
+                    crowd.rig.step(1)
+                self.seen.append(list(self.told))
+            return add_one(x)
+
+        crowd.add_one = hooked  # type: ignore[method-assign]
+        crowd.compile(4)
+        self.first = [crowd.run(number) for number in (1, 2)]
+        for promise in self.first:
+            promise.add_done_callback(lambda done: self.told.append(number_in(done.result()["y"])))
+
+
+def test_the_next_batch_begins_before_the_results_of_the_last_one_are_told_by_another_lane() -> None:
+    following = Following()
+    following.crowd.rig.step(0)
+    assert following.told == []
+    following.crowd.rig.run_all()
+    assert following.seen == [[], [2, 3]]
+    assert results(following.late) == [11, 21]
+
+
+def test_results_are_told_before_the_next_batch_where_no_other_lane_is_asleep() -> None:
+    following = Following(lanes=1)
+    following.crowd.rig.run_all()
+    assert following.seen == [[2, 3], [2, 3]]
+    assert results(following.late) == [11, 21]
+
+
+def test_results_do_not_wait_for_other_work_that_comes_before_the_next_batch() -> None:
+    following = Following()
+    rig = following.crowd.rig
+    x = rig.name(1)
+    following.meanwhile = lambda: rig.dispatch(rig.work("other"), [x], rig.name())
+    rig.step(0)
+    assert following.told == [2, 3]
+
+
+def test_results_are_told_although_the_next_batch_is_given_up() -> None:
+    following = Following()
+    following.crowd.rig.step(0)
+    assert following.told == []
+    for promise in following.late:
+        promise.cancel()
+    following.crowd.rig.timeline.tidy()
+    assert following.told == [2, 3]
+
+
+def test_results_are_told_although_the_context_is_destroyed_before_the_next_batch() -> None:
+    following = Following()
+    following.crowd.rig.step(0)
+    following.crowd.rig.end()
+    assert following.told == [2, 3]
+    with pytest.raises(ContextLostError, match="a test said so"):
+        following.late[0].result()
+
+
+def test_a_forked_child_abandons_results_that_have_not_been_told() -> None:
+    following = Following()
+    following.crowd.rig.step(0)
+    following.crowd.rig.timeline.forked(LOST)
+    assert following.told == []
+    for promise in (*following.first, *following.late):
+        with pytest.raises(ContextLostError, match="a test said so"):
+            promise.result()
