@@ -8,7 +8,17 @@ import sys
 from pathlib import Path
 from typing import Final
 
-SHARED: Final = ("__init__", "__main__", "measure", "models", "package_sizes", "plot", "report")
+SHARED: Final = (
+    "__init__",
+    "__main__",
+    "http_load",
+    "measure",
+    "models",
+    "package_sizes",
+    "plot",
+    "report",
+    "serving_peer",
+)
 """Modules here that are no benchmarks."""
 
 

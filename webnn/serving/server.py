@@ -27,6 +27,8 @@ __all__ = ["Server", "listen"]
 
 GRACE: Final = 0.3
 """Seconds for which a server that stops still accepts connections, so that those on their way to it are answered."""
+LINGER: Final = 0.2
+"""Seconds after that for which it keeps connections open that have no request yet: one may be on its way."""
 BACKLOG: Final = 2048
 IDLE: Final = 75
 """Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
@@ -82,9 +84,11 @@ class Server(uvicorn.Server):
         self._application = application
         self._announce = started
         self._drain: asyncio.Task[None] | None = None
+        self._listeners: list[socket.socket] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
+        self._listeners = sockets or []
         await super().startup(sockets)
         if self._announce is not None:
             self._announce()
@@ -113,4 +117,26 @@ class Server(uvicorn.Server):
 
     async def _end(self) -> None:
         await asyncio.sleep(GRACE)
+        await self._accept_rest()
+        await asyncio.sleep(LINGER)
         self.should_exit = True
+
+    async def _accept_rest(self) -> None:
+        """Listen no more, and accept all that wait for it: uvloop accepts one in each turn of the loop."""
+        accepted = []
+        for listener in self._listeners:
+            listener.setblocking(False)
+            with contextlib.suppress(OSError):  # when none is left
+                while True:
+                    accepted.append(listener.accept()[0])
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # at once, while uvloop closes it later, with all that wait by then
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in accepted:
+            with contextlib.suppress(OSError):  # its client has left
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

@@ -1,0 +1,35 @@
+"""The example of a server of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+from examples.server import application
+from tests.serving import ask
+
+
+@pytest.mark.asyncio
+async def test_it_answers_and_refuses(tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negative", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "n.onnx")
+    app: Any = application(tmp_path / "n.onnx")
+    async with app.router.lifespan_context(app):
+        answer = await ask(app, "/run", np.array([1, 2, 3], np.float32).tobytes())
+        assert (answer.status, json.loads(answer.body)) == (200, {"y": [[-1, -2, -3]]})
+        assert (await ask(app, "/run", b"1234")).status == 400
+        assert (await ask(app, "/run", bytes(13), parts=2)).status == 413
+        left = asyncio.Event()
+        left.set()
+        assert (await ask(app, "/run", bytes(12), left=left)).status in (200, 499)
