@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.browser import find_browser
+from tests.direct import direct_builder
 from webnn.browsers.chromium import Chromium
 from webnn.browsers.devtools import Page
 from webnn.errors import NotSupportedError, OperationError
+from webnn.formats.javascript.page import save_html
 
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no browser here: chromium or google-chrome")
 
@@ -66,6 +69,25 @@ def test_a_browser_without_webnn_is_refused() -> None:
             assert "abs" in chromium.limits
     except NotSupportedError as error:
         assert "WebNN" in str(error)  # noqa: PT017  # which of both it is depends on the browser
+
+
+@needs_browser
+def test_a_page_of_a_graph_says_what_to_do_where_there_is_no_webnn(tmp_path: Path) -> None:
+    builder = direct_builder()
+    path = tmp_path / "page.html"
+    save_html(builder.build({"y": builder.abs(builder.input("x", (2,), "float32"))}), path)
+    with Page(find_browser() or "") as page:
+        page.open(path.as_uri())
+        page.value("delete Navigator.prototype.ml")
+        page.value("document.querySelector('button').click()")
+        result = page.value("globalThis.result")
+        shown = page.value(
+            "[document.getElementById('status').textContent, document.getElementById('refusal').textContent]"
+        )
+        assert page.complaints == []
+    assert not result["ok"]
+    assert shown[0] == "It failed."
+    assert "this browser has no WebNN, or it is off; in Chrome and Edge it is chrome://flags/#web-machine" in shown[1]
 
 
 def test_a_program_that_is_not_there_is_refused() -> None:

@@ -23,6 +23,8 @@ from webnn.backends.base import Backend
 from webnn.browsers.chromium import Array, Chromium
 from webnn.browsers.modules import BrowserGraph, RefusedError
 from webnn.errors import OperationError, ValidationError
+from webnn.formats.javascript.module import resource
+from webnn.formats.javascript.page import save_html
 from webnn.formats.javascript.saving import save_js
 from webnn.graph.ir import Graph
 from webnn.graph.naming import camel
@@ -76,6 +78,20 @@ def drawn_graph(data: st.DataObject, op: str, backend: Backend) -> tuple[Recorde
 def test_the_compiler_accepts_every_operator_in_strict_mode(tmp_path: Path) -> None:
     for op in VALID:
         save_an_example_of(op, tmp_path)
+    assert compiled(tmp_path) == ""
+
+
+@pytest.mark.skipif(not COMPILER.is_file(), reason=f"no {COMPILER}: `make chromium` installs it")
+def test_the_compiler_accepts_the_script_of_a_page(tmp_path: Path) -> None:
+    builder = direct_builder()
+    weights = builder.constant(np.ones(100, np.float32))
+    page = tmp_path / "page.html"
+    save_html(builder.build({"y": builder.mul(builder.input("x", (100,), "float32"), weights)}), page)
+    script = page.read_text(encoding="utf-8").partition('<script type="module">')[2].partition("</script>")[0]
+    assert "export async function build" in script
+    assert "async function selfTest" in script
+    (tmp_path / "page.js").write_text(script, encoding="utf-8")
+    (tmp_path / "webnn.d.ts").write_text(resource("webnn.d.ts"), encoding="utf-8")
     assert compiled(tmp_path) == ""
 
 

@@ -123,7 +123,11 @@ function fill(id, rows) {
   );
 }
 
-const short = (/** @type {number} */ value) => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6))));
+/** @param {number} value */
+function short(value) {
+  if (Number.isInteger(value)) return String(value);
+  return Math.abs(value) < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(6)));
+}
 const time = (/** @type {number} */ value) => `${value.toPrecision(3)} ms`;
 
 async function testAndShow() {
