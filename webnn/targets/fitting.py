@@ -163,7 +163,7 @@ def fit(
         ...     print(fit)
         chromium-153-linux-litert: builds
         [border] pad has the mode "edge"; the target takes "constant" and "reflection": edges put in place by concat
-        output 'y': equal, at most 0 apart of 1.27
+        output 'y': equal, at most 0 apart of 1.39
     """
     held = target_named(target) if isinstance(target, str) else target
     original = graph_of(graph)
