@@ -87,6 +87,8 @@ class CompileOptions:
 
     threads: int = 0
     """Threads for one run; 0 lets the backend choose, and 1 makes an executable that keeps one core busy."""
+    resting: bool = False
+    """Whether the threads of the executable sleep between its runs, so that each run begins with waking them."""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -164,6 +166,13 @@ class Backend(ABC):
         Runs of the second executable go side by side, beside a busy program or other runs. It is compiled only when it
         is needed. None, the default, if runs are the same in both cases: they take one core or none, or `options` say
         how many.
+        """
+        return None
+
+    def resting_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
+        """The options that compile `graph` for threads that sleep between runs, if those of `options` would spin.
+
+        That executable is compiled only if runs are short. None, the default, if there is no difference.
         """
         return None
 

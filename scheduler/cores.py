@@ -17,6 +17,7 @@ from webnn.backends.base import Executable
 from webnn.scheduler.host import HostClock
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.task import RUNNING, Task
+from webnn.scheduler.trials import ALL, ONE, PAUSE, RESTING
 from webnn.scheduler.width import REST, Width
 
 __all__ = ["Cores"]
@@ -36,15 +37,18 @@ class Cores:
         self._width = width
         self._lanes = lanes
         self.host = HostClock()
-        self._runs: dict[Task, tuple[bool, int]] = {}
-        """The runs of graphs with two widths: whether each is wide, and the host's time at its start."""
+        self._last_end = 0
+        """When the last run of such a graph ended."""
+        self._runs: dict[Task, tuple[int, int, bool]] = {}
+        """The runs of graphs with two widths: the way of each (see `trials.py`), the host's time at its start, and
+        whether nothing else went on then."""
 
     def admits(self, task: Task) -> bool:
         """Whether `task`, which is ready, may start beside the runs that are in progress."""
         if not self._renaming.running:
             return True
-        for other, (wide, _) in self._runs.items():
-            if wide and other.state is RUNNING:
+        for other, (way, _, _) in self._runs.items():
+            if way != ONE and other.state is RUNNING:
                 return False
         widths = task.work.widths
         return widths is None or (widths.narrow is not None and self._width.prefers_narrow(widths, self._others(task)))
@@ -60,21 +64,34 @@ class Cores:
         narrow = self._width.prefers_narrow(widths, self._others(task))
         if len(self._renaming.running) > 1:  # `admits` has asked, but the number of pieces changes without the lock
             narrow = True
-        narrow = self._width.started(widths, narrow=narrow)
-        if narrow and widths.narrow is not None:
+        way = self._width.started(widths, narrow=narrow)
+        if way == ONE and widths.narrow is not None:
             executable = widths.narrow
-        self._runs[task] = (not narrow, self.host.now())
+        elif way == RESTING and widths.resting is not None:
+            executable = widths.resting
+        self._runs[task] = (way, self.host.now(), self._width.is_alone)
         return executable
 
-    def ended(self, task: Task, nanoseconds: int) -> None:
-        """`task`, which was started, is about to finish: the tasks that wait for its results are not ready yet."""
+    def ended(self, task: Task, began: int, nanoseconds: int) -> None:
+        """`task`, which was started, is about to finish: the tasks that wait for its results are not ready yet.
+
+        Args:
+            task: of a graph that has two widths.
+            began: when it began, in nanoseconds.
+            nanoseconds: how long it ran.
+        """
         widths = task.work.widths
         assert widths is not None
-        wide, began = self._runs.pop(task, (True, 0))
-        share = (self.host.now() - began) / nanoseconds if began and nanoseconds else 0.0
-        if not wide or share <= REST:  # a busy host makes wide runs slower than they are
-            widths.measured(nanoseconds, wide=wide)
-        self._width.ended(self._others(task), share)
+        way, host_began, was_alone = self._runs.pop(task, (ALL, 0, False))
+        share = (self.host.now() - host_began) / nanoseconds if host_began and nanoseconds else 0.0
+        if way == ONE or share <= REST:  # a busy host makes wide runs slower than they are
+            widths.measured(nanoseconds, wide=way != ONE)
+        others = self._others(task)
+        if was_alone and others == 0:
+            pause = began - self._last_end
+            widths.measured_alone(way, nanoseconds + (pause if pause < PAUSE else 0))
+        self._last_end = began + nanoseconds
+        self._width.ended(others, share)
 
     def forget(self, task: Task) -> None:
         """`task` has failed, or was interrupted."""

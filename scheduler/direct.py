@@ -131,7 +131,7 @@ def _run(  # noqa: PLR0917 (the parts of one run)
         work.measured(took)
     with timeline._lock:
         if widths is not None:
-            cores.ended(task, took)
+            cores.ended(task, began, took)
         renaming.end_alone(task)
         figures.runs += 1
         if called and figures.runs >= figures.wanted:

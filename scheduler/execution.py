@@ -97,7 +97,7 @@ class Execution:
                 with lock:
                     if position:  # the task before has run
                         if widths is not None:
-                            self.cores.ended(task, took)
+                            self.cores.ended(task, began, took)
                         renaming.finish(task, outputs, on_lane)
                         figures = work.figures
                         figures.runs += 1

@@ -40,7 +40,7 @@ __all__ = ["Discard", "Renaming"]
 PROMPT: Final = 4
 """Tasks in a row that were awaited at once while nothing else was under way. After that the next ones run inline, even
 if they cost more than a hop to a lane: the thread would only wait for the lane."""
-PROMPT_LIMIT: Final = 500_000
+PROMPT_LIMIT: Final = 1_000_000
 """Nanoseconds. A task that costs more goes to a lane in any case: its thread may be that of an event loop."""
 PROBE: Final = 64
 """After so many tasks, one goes to a lane, since those that run inline do not show whether there is other work."""

@@ -19,13 +19,14 @@ The module is pure: no thread, no lock and no clock. `Timeline` and its parts ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 from weakref import ref
 
 from webnn.backends.base import Executable
+from webnn.scheduler.trials import ALL, ONE, RESTING, SHORT, Trials
 
 __all__ = ["Piece", "Width", "WidthStatistics", "Widths"]
 
@@ -52,12 +53,14 @@ class WidthStatistics:
     Attributes:
         wide: the runs that had all cores.
         narrow: the runs that had one thread.
+        resting: the wide ones whose threads had slept since the run before.
         reason: the width of the last run, and the reason for it.
     """
 
     wide: int = 0
     narrow: int = 0
     reason: str = ""
+    resting: int = 0
 
 
 class Piece:
@@ -84,19 +87,36 @@ class Piece:
 
 
 class Widths:
-    """The two executables of one graph, and the time that a run takes with each.
+    """The executables of one graph for both widths, and the time that a run takes with each.
 
     Args:
         compile: starts to compile the narrow executable in the background, and returns at once; it is given these
             widths. It is called once, after the first run that would have been narrow has started, without a lock.
+        compile_resting: likewise for one whose threads sleep between runs, for the first trial of short runs.
     """
 
-    __slots__ = ("_compile", "narrow", "narrow_cost", "refusal", "wanted", "wide_cost")
+    __slots__ = (
+        "_compile",
+        "_compile_resting",
+        "narrow",
+        "narrow_cost",
+        "refusal",
+        "resting",
+        "trials",
+        "wanted",
+        "wide_cost",
+    )
 
-    def __init__(self, compile: Callable[[Widths], None]) -> None:
+    def __init__(
+        self, compile: Callable[[Widths], None], compile_resting: Callable[[Widths], None] | None = None
+    ) -> None:
         self._compile: Callable[[Widths], None] | None = compile
+        self._compile_resting = compile_resting
         self.wanted = False
-        """Whether a run would have been narrow."""
+        """Whether a run would have been narrow, or a trial needs the other executables."""
+        self.trials = Trials()
+        self.resting: Executable | None = None
+        """Runs the graph on all cores with threads that sleep between runs, once it is compiled."""
         self.narrow: Executable | None = None
         """Runs the graph on one thread, once it is compiled."""
         self.refusal = ""
@@ -110,6 +130,24 @@ class Widths:
         if compile is not None and self.wanted:
             compile(self)
             self._compile = None  # last: an interrupt may cause one call too many, but not one too few
+        compile = self._compile_resting
+        if compile is not None and self.trials.wanted:
+            compile(self)
+            self._compile_resting = None
+
+    @property
+    def ways(self) -> Sequence[int]:
+        """The ways that there is an executable for; see `trials.py`."""
+        if self.narrow is None:
+            return (ALL,) if self.resting is None else (ALL, RESTING)
+        return (ALL, ONE) if self.resting is None else (ALL, RESTING, ONE)
+
+    def measured_alone(self, way: int, nanoseconds: int) -> None:
+        """A run beside which nothing else went on took `nanoseconds`."""
+        if self.trials.wanted or 0 < self.wide_cost < SHORT:
+            self.trials.measured(way, nanoseconds, self.ways)
+            if self.trials.wanted:
+                self.wanted = True
 
     def measured(self, nanoseconds: int, *, wide: bool) -> None:
         """A run took `nanoseconds`. The estimate falls at once and rises slowly: longer runs were disturbed."""
@@ -136,8 +174,9 @@ class Width:
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
-        self._wide = self._narrow = 0
-        self._was_narrow = False
+        self._wide = self._narrow = self._resting = 0
+        self._way = ALL
+        self._trials: Trials | None = None
         self._choice = _NO_LOAD
         self._refusal = ""
         self._pieces: set[ref[Piece]] = set()
@@ -190,19 +229,30 @@ class Width:
         self._choice = (demand, expected, pieces, self._host_busy)
         return narrow
 
-    def started(self, widths: Widths, *, narrow: bool) -> bool:
-        """A run starts, which should be `narrow` or not. Returns whether it is."""
+    def started(self, widths: Widths, *, narrow: bool) -> int:
+        """A run starts, which should be `narrow` or not. Returns the way in which it runs; see `trials.py`."""
         self._refusal = ""
+        self._trials = None
         if narrow and widths.narrow is None:
             widths.wanted = True
             self._refusal = widths.refusal or "the graph is not compiled for one thread yet"
             narrow = False
-        self._was_narrow = narrow
-        if narrow:
+        way = ONE if narrow else ALL
+        if not narrow and self.is_alone and widths.trials.wanted:
+            self._trials = widths.trials
+            way = widths.trials.way(widths.ways)
+        if way == ONE:
             self._narrow += 1
         else:
             self._wide += 1
-        return narrow
+            self._resting += way == RESTING
+        self._way = way
+        return way
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing goes on beside the run that was chosen for last."""
+        return self._choice is _NO_LOAD
 
     def ended(self, others: int, host_share: float) -> None:
         """A run has ended.
@@ -224,7 +274,7 @@ class Width:
     @property
     def statistics(self) -> WidthStatistics:
         """The runs of both widths so far, and why the last one has its width."""
-        return WidthStatistics(self._wide, self._narrow, self.reason)
+        return WidthStatistics(self._wide, self._narrow, self.reason, self._resting)
 
     @property
     def reason(self) -> str:
@@ -244,4 +294,6 @@ class Width:
             load = "nothing else is in progress"
         if self._refusal:
             return f"wide: {load}, but {self._refusal}"
-        return f"{'narrow' if self._was_narrow else 'wide'}: {load}"
+        width = "narrow" if self._way == ONE else "wide"
+        why = "" if self._trials is None else self._trials.reason
+        return f"{width}: {load}{why and ', '}{why}"

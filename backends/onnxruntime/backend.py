@@ -122,6 +122,10 @@ class OnnxRuntimeBackend(Backend):
             return None
         return replace(options, threads=1)
 
+    def resting_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
+        """Threads that stop spinning with the run, for graphs that get several."""
+        return None if self.narrow_options(graph, options) is None else replace(options, resting=True)
+
     def stored_version(self) -> str | None:
         """The sources of the lowering and of this backend, the versions of their dependencies, and the processor."""
         return _stored_version()
@@ -202,5 +206,7 @@ def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:
     # A pool that goes on spinning takes the core that the next session or the caller needs. But two threads only pay
     # if they spin between the operators of one run, and from one run of a loop to the next.
     settings.add_session_config_entry("session.intra_op.spin_duration_us", "300")
+    if options.resting:
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
     # Products with dequantized weights are floats times floats: by default the other factor would be rounded to int8.
     settings.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")

@@ -49,6 +49,7 @@ from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.renaming import PROMPT_LIMIT
 from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.task import MergedWork
+from webnn.scheduler.trials import ALL, ALONE, ONE, RECENT, RESTING
 from webnn.scheduler.value import Name
 from webnn.scheduler.width import Width, Widths
 
@@ -476,7 +477,7 @@ class Programs:
             return a + 1
 
         two = rig.work("two", meanwhile, cost=LIMIT, measured=False, nanoseconds=LIMIT)
-        two.widths = Widths(lambda _: self.told.append("narrow"))
+        two.widths = Widths(lambda _: self.told.append("narrow"), lambda _: self.told.append("resting"))
         failing = rig.work("failing", broken(ValueError()), cost=LIMIT, measured=False)
         failing.widths = Widths(lambda _: None)
         for _ in range(2):
@@ -499,6 +500,30 @@ class Programs:
             for _ in range(5):
                 self.run(two).result()
                 timeline.statistics  # noqa: B018
+
+    def trials(self) -> None:
+        """Runs of a graph alone, at every point of a trial."""
+        timeline = self.rig.timeline
+        work = self.rig.work("short", lambda a: a + 1, cost=LIMIT, measured=False, nanoseconds=LIMIT)
+        widths = work.widths = Widths(lambda _: self.told.append("narrow"), lambda _: self.told.append("resting"))
+        trials = widths.trials
+        widths.wide_cost = 1.0
+        for executable in (None, work.executable):
+            widths.narrow = widths.resting = executable
+            trials.wanted, trials._runs = False, ALONE - 1
+            self.run(work).result()
+            trials._runs = trials._until
+            self.run(work).result()
+            for way in (ALL, ONE, RESTING):
+                trials._plan, trials._times, trials._last = [way], {each: [1] for each in (ALL, RESTING, ONE)}, way
+                timeline.statistics  # noqa: B018
+                self.run(work).result()
+                timeline.statistics  # noqa: B018
+                trials._plan = [way]
+                trials.measured(way - 1, 1, widths.ways)  # it began before the trial
+                trials._plan, trials._runs, trials._recent = [], RECENT + 1, [10**9] * (RECENT - 1)
+                self.run(work).result()
+                trials.measured(-1, 1, widths.ways)
 
     def queued_elsewhere(self) -> None:
         """As if a thread that has ended had queued the tasks."""
@@ -1164,6 +1189,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "batches_budgeted": {"budget": 6 * LARGE.byte_length},
     "mapped": {},
     "widths": {"inline_limit": LIMIT, "lanes": 2},
+    "trials": {"inline_limit": LIMIT, "lanes": 2},
     "traced": {"inline_limit": LIMIT},
     "traced_choices": {"inline_limit": LIMIT},
     "in_place": {"inline_limit": LIMIT},

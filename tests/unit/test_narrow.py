@@ -21,6 +21,7 @@ from webnn.backends.session_cache import session_cache
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
 from webnn.runtime.context import MLContext
+from webnn.scheduler.trials import ALL, ALONE, BLOCK, ONE, RESTING, ROUNDS, WAYS
 
 
 class TwoWidthsBackend(ScriptedBackend):
@@ -225,6 +226,44 @@ def test_threads_that_were_given_decide() -> None:
         assert context.statistics().width.reason == ""
 
 
+class RestingBackend(TwoWidthsBackend):
+    """Its threads can also rest between runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resting: list[Executable] = []
+
+    def resting_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
+        return replace(options, resting=True)
+
+    def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
+        executable = super().compile(graph, options, cancellation)
+        if options.resting:
+            self.resting.append(executable)
+        return executable
+
+
+def test_short_runs_get_an_executable_whose_threads_rest_which_is_released_with_the_graph() -> None:
+    backend = RestingBackend()
+    with context_on(backend) as context:
+        graph = double(context)
+        for _ in range(ALONE + 1):
+            context.compute(graph, {"x": filled(1)})
+        compiled_narrow(context, backend)
+        widths, resting = graph._work.widths, graph._resting
+        assert widths is not None
+        assert resting is not None
+        assert backend.compiled == 3
+        assert [widths.resting] == backend.resting
+        assert widths.ways == (ALL, RESTING, ONE)
+        for _ in range(4 * ALONE):
+            assert (context.compute(graph, {"x": filled(1)})["y"] == filled(2)).all()
+        assert context.statistics().width.resting > 0
+        graph.destroy()
+        compiled_narrow(context, backend)
+        assert resting._entry is None
+
+
 class TestOnnxRuntime:
     @staticmethod
     def convolution(context: MLContext, size: int) -> webnn.MLGraph:
@@ -256,6 +295,24 @@ class TestOnnxRuntime:
                 narrow = context.compute(large, {"x": data})["y"]
             assert context.statistics().width.narrow == 1
             np.testing.assert_array_almost_equal_nulp(wide, narrow, 4)
+
+    @pytest.mark.skipif(usable_cores() == 1, reason="there is one core")
+    def test_a_loop_of_short_runs_tries_all_ways_and_gets_the_same_results(self) -> None:
+        with webnn.ML().create_context(backend="onnxruntime", lanes=2) as context:
+            graph = self.convolution(context, 34)
+            data = np.random.default_rng(6).standard_normal((1, 8, 34, 34)).astype(np.float32)
+            first = context.compute(graph, {"x": data})["y"].copy()
+            widths = graph._work.widths
+            assert widths is not None
+            widths.trials.wanted = widths.wanted = True
+            widths.compile()
+            settled = threading.Event()
+            assert context._device.build_lane.call(settled.set)
+            assert settled.wait(PATIENCE)
+            widths.trials._begin(widths.ways)
+            for _ in range(len(WAYS) * BLOCK * ROUNDS):
+                np.testing.assert_array_almost_equal_nulp(context.compute(graph, {"x": data})["y"], first, 4)
+            assert set(widths.trials.means) == {ALL, RESTING, ONE}
 
 
 class TestUsableCores:

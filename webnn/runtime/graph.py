@@ -78,6 +78,7 @@ class MLGraph(Unpicklable):
         self._backend = device.backend
         self._executable: Executable | None = None
         self._narrow: NarrowExecutable | None = None
+        self._resting: NarrowExecutable | None = None
         self._around: Around | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
@@ -229,8 +230,9 @@ class MLGraph(Unpicklable):
         if executable is None:
             return
         self._work.executable = executable if self._around is None else self._around(executable)
-        if self._narrow is not None and self._work.widths is not None:
-            self._narrow.wrap(self._work.widths, self._around)
+        for other in (self._narrow, self._resting):
+            if other is not None and self._work.widths is not None:
+                other.wrap(self._work.widths, self._around)
 
     def destroy(self) -> None:
         """Give its resources back. A compilation that is under way is cancelled. Calling it again is fine.
@@ -291,7 +293,11 @@ class MLGraph(Unpicklable):
         options = device.backend.narrow_options(graph, self._options)
         if options is not None:
             self._narrow = NarrowExecutable(device, graph, options)
-            work.widths = Widths(self._narrow.start)  # before the executable, for threads that read both
+            resting = device.backend.resting_options(graph, self._options)
+            if resting is not None:
+                self._resting = NarrowExecutable(device, graph, resting)
+            # Before the executable, for threads that read both.
+            work.widths = Widths(self._narrow.start, None if self._resting is None else self._resting.start)
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         self._trace_compilation(began)
         if device.max_batch > 1 and why_not_separable(graph) is None:
@@ -332,8 +338,12 @@ class MLGraph(Unpicklable):
     def _stop(self) -> None:
         """Cancel the compilations that are under way."""
         self._cancellation.cancel()
-        if self._narrow is not None:
-            self._narrow.cancel()
+        self._cancel_others()
+
+    def _cancel_others(self) -> None:
+        for other in (self._narrow, self._resting):
+            if other is not None:
+                other.cancel()
 
     def _lose(self, error: ContextLostError) -> None:
         """The device is gone."""
@@ -351,7 +361,7 @@ class MLGraph(Unpicklable):
         # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
         # build lane, where no caller waits for it.
         with self._lock:
-            held: list[Any] = [self._entry, self._narrow, self._work]
+            held: list[Any] = [self._entry, (self._narrow, self._resting), self._work]
             if self._entry is None:
                 return
             forget = partial(self._device.timeline.forget, self._work)
@@ -359,8 +369,7 @@ class MLGraph(Unpicklable):
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
             sizes, self._batch_sizes, self._batcher = self._batch_sizes, None, None
-        if self._narrow is not None:
-            self._narrow.cancel()
+        self._cancel_others()
         if sizes is not None:
             held.append(sizes)
         lane = self._device.build_lane
@@ -385,10 +394,11 @@ def _explained(error: BaseException, backend: str) -> MLError:
 
 
 def _release(held: list[Any]) -> None:
-    entry, narrow, _work, *sizes = held
+    entry, others, _work, *sizes = held
     held.clear()
-    if narrow is not None:
-        narrow.release()
+    for other in others:
+        if other is not None:
+            other.release()
     session_cache.release(entry)
     for each in sizes:
         each.close()

@@ -1,4 +1,4 @@
-"""The executable of a graph for one thread, beside the one for all cores; see `webnn.scheduler.width`."""
+"""The executables of a graph beside the one for all cores; see `webnn.scheduler.width`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NarrowExecutable:
     Args:
         device: the device of the graph, to which no reference is kept.
         graph: the graph to compile.
-        options: the options that compile it for one thread.
+        options: the options that compile it for one thread; or for threads that rest, as they say.
     """
 
     def __init__(self, device: Device, graph: Graph, options: CompileOptions) -> None:
@@ -59,14 +59,14 @@ class NarrowExecutable:
         try:
             entry = session_cache.compile(device.backend, self._graph, self._options, self._cancellation, device.disk)
         except BaseException as error:  # the graph goes on with the executable that it has
-            if not self._cancellation.cancelled:
+            if not self._cancellation.cancelled and not self._options.resting:
                 widths.refusal = f"it could not be compiled for one thread: {error}"
                 _log.warning("a graph keeps running on all cores beside others: %s", widths.refusal)
             return False
         with self._lock:
             if not self._ended:
                 self._entry = entry
-                widths.narrow = entry.executable if self._around is None else self._around(entry.executable)
+                self._hand_over(widths, entry.executable)
                 return False
         session_cache.release(entry)
         return False
@@ -76,7 +76,15 @@ class NarrowExecutable:
         with self._lock:
             self._around = around
             if self._entry is not None:
-                widths.narrow = self._entry.executable if around is None else around(self._entry.executable)
+                self._hand_over(widths, self._entry.executable)
+
+    def _hand_over(self, widths: Widths, executable: Executable) -> None:
+        if self._around is not None:
+            executable = self._around(executable)
+        if self._options.resting:
+            widths.resting = executable
+        else:
+            widths.narrow = executable
 
     def cancel(self) -> None:
         """Stop the compilation if it is under way."""
