@@ -45,6 +45,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 model = webnn.Model(sys.argv[1], context=options)
 y = model(np.ones((1, 1024), np.float32))["y"]
+print("loaded", flush=True)
+sys.stdin.readline()
 print(json.dumps([len(compiled), private() - before, float(y.sum())]), flush=True)
 sys.stdin.readline()
 """
@@ -65,15 +67,15 @@ def together(*words: str) -> list[tuple[int, int, float]]:
     command = [sys.executable, "-c", CHILD, *words]
     children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
-        pipes = [(child.stdin, child.stdout) for child in children]
-        for _, printed in pipes:
-            assert printed is not None
-            assert printed.readline() == "ready\n"
-        for typed, _ in pipes:
-            assert typed is not None
-            typed.write("go\n")
-            typed.flush()
-        return [tuple(json.loads(printed.readline())) for _, printed in pipes if printed is not None]
+        for said in ("ready", "loaded"):  # both have the pages of the file when either counts its private ones
+            for child in children:
+                assert child.stdout is not None
+                assert child.stdout.readline() == f"{said}\n"
+            for child in children:
+                assert child.stdin is not None
+                child.stdin.write("go\n")
+                child.stdin.flush()
+        return [tuple(json.loads(child.stdout.readline())) for child in children if child.stdout is not None]
     finally:
         for child in children:
             child.communicate("end\n", timeout=30)
