@@ -35,8 +35,9 @@ LARGER_GAIN: Final = 0.97
 """A larger size is kept if a request takes at most this share of its time in the next smaller one."""
 WANTED: Final = 3
 """Batches that would have used another size before that one is compiled."""
-RETRY: Final = 1000
-"""Batches that would have used a size before it is tried again that was found to gain nothing over a smaller one."""
+RETRY: Final = 32
+"""Batches that would have used a size before it is tried again that was found to gain nothing over a smaller one, since
+other programs may have disturbed the few runs that were measured. Each time, `STEP` times as many."""
 LONELY: Final = 3
 """Batches of a single request in a row after which requests are alone again."""
 CHEAP: Final = 20_000
@@ -113,6 +114,7 @@ class Batching:
         self._compiling: set[int] = set()
         self._rejected: set[int] = set()
         self._demand: dict[int, int] = {}
+        self._next_retry: dict[int, int] = {}
         self._lonely = 0
         self._rest = 0
         self._next_rest = REST
@@ -220,7 +222,8 @@ class Batching:
             if share > LARGER_GAIN * min(smaller, default=float("inf")):
                 self._reject(size)
                 self._rejected.discard(size)
-                self._demand[size] = -RETRY
+                wait = self._next_retry.get(size, RETRY)
+                self._demand[size], self._next_retry[size] = -wait, wait * STEP
         elif share <= GAIN * self.alone_cost:
             self.pays, self._next_rest = True, REST
         else:
