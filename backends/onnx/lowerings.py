@@ -16,10 +16,22 @@ OnnxLowering: TypeAlias = Callable[[Node, Model], None]
 """Emits the ONNX nodes of one operator, and gives each of its outputs a name in the model."""
 
 
+_COMPOSITES: Final[Mapping[str, str]] = {
+    "dynamic_quantize_linear": "quantization",
+    "matmul_integer": "quantization",
+    "scatter_reduce_elements": "gathering",
+    "scatter_reduce_nd": "gathering",
+    "top_k": "reduction",
+    "tree_ensemble": "trees",
+}
+"""The module that lowers a composite."""
+
+
 def _family_of(op: str) -> str | None:
-    """The module here that is named as the module of the operator's method; composites have no method."""
+    """The module here that is named as the module of the operator's method, which composites do not have."""
     method = getattr(MLGraphBuilder, op, None)
-    return None if method is None else f"webnn.backends.onnx.{method.__module__.rpartition('.')[2]}"
+    family = _COMPOSITES.get(op) if method is None else method.__module__.rpartition(".")[2]
+    return None if family is None else f"webnn.backends.onnx.{family}"
 
 
 lowerings: Final[Lowerings[OnnxLowering]] = Lowerings("ONNX", "webnn.backends.onnx.families", _family_of)

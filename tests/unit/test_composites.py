@@ -12,7 +12,7 @@ import webnn
 from tests.direct import direct_builder, every_composite, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.null import NullBackend
-from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.lowerings import _family_of, lowerings
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
 from webnn.graph.composites import attention as _attention  # noqa: F401 (makes its composite known)
@@ -47,6 +47,13 @@ def test_onnxruntime_lowers_every_composite() -> None:
     assert set(NATIVE) <= composites
     assert all(name in lowerings for name in composites)
     assert not composites & set(OPERATORS)
+
+
+def test_a_composite_is_lowered_without_the_modules_of_other_families() -> None:
+    found = {name: lowerings._table[name].__module__ for name in every_composite() if name in lowerings}
+    here = {name: module for name, module in found.items() if module.startswith("webnn.backends.onnx.")}
+    assert len(here) > 3
+    assert {name: _family_of(name) for name in here} == here
 
 
 @pytest.mark.parametrize("backend", [ArraysBackend, NullBackend])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -76,6 +77,27 @@ def test_the_first_run_of_a_small_file_imports_only_what_it_needs(form: str, mod
     assert families == {f"webnn.formats.onnx.operators.{name}" for name in needed}
     unneeded = ("webnn.runtime.streaming.", "webnn.runtime.trac", "webnn.runtime.spans", "webnn.backends.disk")
     assert [name for name in ours if name.startswith(unneeded) and name != "webnn.runtime.streaming.calls"] == []
+
+
+def test_an_ensemble_of_trees_is_loaded_without_masked_arrays(tmp_path: Path) -> None:
+    """`np.unique` imports `numpy.ma`, which takes longer than the rest of the import of such a file."""
+    attributes: dict[str, Any] = {f"nodes_{name}": [0, 0, 0] for name in ("treeids", "featureids")}
+    attributes |= {"nodes_nodeids": [0, 1, 2], "nodes_truenodeids": [1, 0, 0], "nodes_falsenodeids": [2, 0, 0]}
+    attributes |= {"target_treeids": [0, 0], "target_nodeids": [1, 2], "target_ids": [0, 0]}
+    node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1, **attributes)
+    for name, value in {
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+        "nodes_values": [0.5, 0.0, 0.0],
+        "target_weights": [1.0, 2.0],
+    }.items():
+        node.attribute.append(helper.make_attribute(name, value))
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in (("x", 2), ("y", 1)))
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    path = tmp_path / "trees.onnx"
+    onnx.save(helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=opsets, ir_version=10), path)
+    loaded = modules_after("import webnn", f"webnn.load_onnx({str(path)!r})")
+    assert "webnn.formats.onnx.patterns.tree_tables" in loaded
+    assert "numpy.ma" not in loaded
 
 
 def test_a_module_that_is_imported_would_be_seen() -> None:

@@ -96,7 +96,7 @@ def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> T
     leaves = np.array(
         [_found(place, pair) for pair in zip(which[0].tolist(), which[1].tolist(), strict=True)], np.int64
     )
-    _, roots = np.unique(trees, return_index=True)
+    _, roots = _distinct(trees)
     return _checked_ensemble(
         node,
         tables=(features, splits, modes, missing),
@@ -221,7 +221,7 @@ def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
 
 def _followed(if_true: Array, if_false: Array, inner: Array, roots: Array) -> tuple[int, Array | None]:
     """The depth of the trees, and the tree of each node unless trees share nodes."""
-    trees, shared = np.full(len(if_true), -1), len(np.unique(roots)) < len(roots)
+    trees, shared = np.full(len(if_true), -1), len(_distinct(roots)[0]) < len(roots)
     level, of = roots, np.arange(len(roots))
     trees[level] = of
     for depth in range(_DEEPEST + 1):
@@ -230,13 +230,22 @@ def _followed(if_true: Array, if_false: Array, inner: Array, roots: Array) -> tu
             return depth, None if shared else trees
         level, of = level[going], of[going]
         following = np.concatenate([if_true[level], if_false[level]])
-        level, first = np.unique(following, return_index=True)
+        level, first = _distinct(following)
         shared |= len(level) < len(following) or bool((trees[level] >= 0).any())
         of = np.concatenate([of, of])[first]
         trees[level] = of
     raise UnsupportedNodeError(
         f"its trees are more than {_DEEPEST} comparisons deep, or have cycles", "training with a max_depth"
     )
+
+
+def _distinct(integers: Array) -> tuple[Array, Array]:
+    """The different elements, in order, and the first place of each. `np.unique` would import all of `numpy.ma`."""
+    order = np.argsort(integers, kind="stable")
+    ordered = integers[order]
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_first], order[is_first]
 
 
 def _found(place: dict[tuple[int, int], int], pair: tuple[int, int]) -> int:
