@@ -11,6 +11,7 @@ SEED ?= 0
 RUN := $(VENV)/bin/python
 # An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
 NEWEST := $(VENV)/newest
+OPENVINO := $(VENV)/openvino
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
 SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
@@ -20,7 +21,7 @@ MAGIKA := magika==1.0.3
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak gpu newest scaling check format bench bench-docs docs chromium serving clean
+.PHONY: help demo test soak gpu openvino newest scaling check format bench bench-docs docs chromium serving clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -29,6 +30,7 @@ help:
 	@echo "make test    run the tests (ARGS are for pytest)"
 	@echo "make soak    random programs over many frames (FRAMES=$(FRAMES), SEED=$(SEED))"
 	@echo "make gpu     run the tests of the backends for NVIDIA GPUs, on a machine that has one"
+	@echo "make openvino  run the tests of the OpenVINO backend, in $(OPENVINO)"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
 	@echo "make scaling  run webnn.Model in Ray, Daft, Dask and Beam, in $(SCALING) and $(BEAM)"
 	@echo "make check   format, lint and types"
@@ -52,6 +54,14 @@ soak: $(VENV)/test.installed
 # For a machine with an NVIDIA GPU; elsewhere all of it is skipped.
 gpu: $(VENV)/test.installed $(VENV)/cupy.installed
 	$(RUN) -m pytest tests/gpu $(ARGS)
+
+# In an environment of its own: its package takes the place of onnxruntime.
+openvino: | $(RUN)
+	$(RUN) -m venv --clear $(OPENVINO)
+	$(OPENVINO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(OPENVINO)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(OPENVINO)/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino==1.24.1
+	$(OPENVINO)/bin/python -m pytest tests/devices $(ARGS)
 
 newest: | $(RUN)
 	$(RUN) -m venv --clear $(NEWEST)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
 
+from webnn.errors import ValidationError
 from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import NOTHING_IN_PLACE, InPlace
@@ -89,6 +90,8 @@ class CompileOptions:
     """Threads for one run; 0 lets the backend choose, and 1 makes an executable that keeps one core busy."""
     resting: bool = False
     """Whether the threads of the executable sleep between its runs, so that each run begins with waking them."""
+    backend: tuple[tuple[str, str], ...] = ()
+    """The backend's own options, by name, as `Backend.check_options` has accepted them."""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -131,6 +134,16 @@ class Backend(ABC):
     def unavailable(cls) -> str | None:
         """The reason why this machine cannot use it, in one line; None if it can."""
         return None
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Accept the options of this backend that `create_context(backend_options=...)` was given.
+
+        Raises:
+            ValidationError: an option is unknown, or its value is not one of those it takes.
+            NotSupportedError: they ask for something that this machine does not have.
+        """
+        if options:
+            raise ValidationError(f"backend_options: the {self.name} backend has none, got {', '.join(options)}")
 
     @property
     def allocator(self) -> Allocator:

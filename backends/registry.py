@@ -22,6 +22,7 @@ BUILT_IN: Final[dict[str, str]] = {
     "onnxruntime": "webnn.backends.onnxruntime.backend:OnnxRuntimeBackend",
     "arrays": "webnn.backends.arrays.backend:ArraysBackend",
     "cupy": "webnn.backends.cupy.backend:CuPyBackend",
+    "openvino": "webnn.backends.openvino.backend:OpenVinoBackend",
     "null": "webnn.backends.null:NullBackend",
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")

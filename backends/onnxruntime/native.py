@@ -28,7 +28,8 @@ __all__ = [
     "version",
 ]
 
-VERSIONS: Final = ">=1.32,<1.33"
+OLDEST: Final = "1.32"
+VERSIONS: Final = f">={OLDEST},<1.33"
 """The versions of onnxruntime that were tested, as `pyproject.toml` has them."""
 
 _NAMES: Final[Mapping[str, Sequence[str]]] = {
@@ -69,6 +70,11 @@ def missing(native: object) -> list[str]:
     return found
 
 
+def _numbers(version: str) -> list[int]:
+    """The major and the minor number of a version."""
+    return [int(part) for part in version.split(".")[:2]]
+
+
 def _load() -> tuple[str, Any, Any]:
     """The version of onnxruntime, its native module, and its public class `OrtValue`."""
     install = f"install a version that was tested: pip install 'onnxruntime{VERSIONS}'"
@@ -82,6 +88,8 @@ def _load() -> tuple[str, Any, Any]:
         raise NotSupportedError(
             f"onnxruntime {onnxruntime.__version__} has no onnxruntime.capi._pybind_state ({error}); {install}"
         ) from None
+    if _numbers(onnxruntime.__version__) < _numbers(OLDEST):  # the names may be there, and end the process when called
+        raise NotSupportedError(f"onnxruntime {onnxruntime.__version__} is older than {OLDEST}; {install}")
     names = missing(native)
     if names:
         raise NotSupportedError(f"onnxruntime {onnxruntime.__version__} has no {' and no '.join(names)}; {install}")

@@ -328,7 +328,9 @@ class MLGraph(Unpicklable):
             trace.compiled(self._figures, began, error)
 
     def _fail(self, work: Work, error: MLError) -> None:
-        if self._entry is not None:
+        if self._entry is not None:  # of the backend that runs it meanwhile
+            if self._destroyed:
+                return
             _log.warning("%r goes on running on the %s backend: %s", self, self.backend, error)
             return
         work.error = error

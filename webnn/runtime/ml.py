@@ -6,6 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-ml
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
@@ -29,6 +30,7 @@ class ML:
         power_preference: PowerPreference = "default",
         accelerated: bool = True,
         backend: str | None = None,
+        backend_options: Mapping[str, str] | None = None,
         meanwhile: str | None = None,
         device_type: DeviceType | None = None,
         threads: int = 0,
@@ -54,6 +56,8 @@ class ML:
             accelerated: prefer a GPU or NPU to the CPU. True is the default, as in the specification, even on a machine
                 without an accelerator. `webnn.available_backends()` lists the accelerated ones.
             backend: the name of one of `webnn.available_backends()`.
+            backend_options: options of the backend that `backend` names. Only `openvino` has any (see
+                docs/devices.md).
             meanwhile: the name of another backend, which compiles faster. It runs each graph until the context's own
                 has compiled it in the background. `graph.backend` names the one that runs a graph now. Results of the
                 two differ by rounding.
@@ -104,7 +108,8 @@ class ML:
             if unsigned("max_batch", max_batch) == 0:
                 raise ValidationError("max_batch must be at least 1, got 0")
             delay = seconds("max_delay", max_delay)
-            options = CompileOptions(threads=unsigned("threads", threads))
+            own = _own_options(backend, backend_options)
+            options = CompileOptions(threads=unsigned("threads", threads), backend=own)
             if isinstance(memory_budget, bool) or not isinstance(memory_budget, int | None) or (memory_budget or 0) < 0:
                 raise ValidationError(f"memory_budget must be a number of bytes, got {shown(memory_budget)}")
             if not isinstance(cache_dir, str | os.PathLike | None):
@@ -118,6 +123,10 @@ class ML:
             chosen = preferred_backend([device_type or "cpu"])
         else:
             chosen = preferred_backend(ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS)
+        try:
+            chosen.check_options(dict(own))
+        except ValidationError as error:
+            raise ValidationError(f"create_context: {error}") from None
         if meanwhile == chosen.name:
             raise ValidationError(
                 f"create_context: meanwhile must be another backend than the context's own, which is {meanwhile!r}"
@@ -136,6 +145,18 @@ class ML:
             max_delay=delay,
             merge=merge,
         )
+
+
+def _own_options(backend: str | None, options: object) -> tuple[tuple[str, str], ...]:
+    if options is None:
+        return ()
+    if not isinstance(options, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, str) for name, value in options.items()
+    ):
+        raise ValidationError(f"backend_options must be a mapping of strings to strings, got {shown(options)}")
+    if options and backend is None:
+        raise ValidationError("backend_options are those of one backend: name it, with backend=...")
+    return tuple(sorted(options.items()))
 
 
 create_context: Final = ML().create_context

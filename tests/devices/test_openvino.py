@@ -1,0 +1,81 @@
+"""The OpenVINO backend, where onnxruntime-openvino is installed: `make openvino`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import webnn
+from examples import mobilenet
+from tests.conformance import wpt
+from tests.conformance.test_wpt_conformance import outputs_of
+from webnn.errors import NotSupportedError, OperationError, ValidationError
+
+(OPENVINO,) = [info for info in webnn.available_backends() if info.name == "openvino"]
+if not OPENVINO.available:
+    pytest.skip(OPENVINO.reason, allow_module_level=True)
+
+KNOWN: Final = {
+    "batchNormalization float32 2D constant tensors default options": "12 ULP, 6 are allowed",
+    "batchNormalization options.axis=0 + gelu": "55 ULP, 24 are allowed",
+    "gru float32 tensors steps=2 with options.bias, options.recurrentBias, options.direction='both' and"
+    " options.returnSequence=true": "7 ULP, 6 are allowed",
+    "sigmoid float32 1D constant tensor": "199 ULP, 34 are allowed",
+    "resample2d(upsample) float32 4D tensor options.axes=[0, 1]": "onnxruntime-openvino 1.24.1 refuses these axes",
+    "resample2d(upsample) float32 4D tensor options.axes=[1, 0]": "onnxruntime-openvino 1.24.1 refuses these axes",
+}
+"""Cases that fail on onnxruntime-openvino 1.24.1, and why."""
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[webnn.MLContext]:
+    with webnn.create_context(backend="openvino") as context:
+        yield context
+
+
+@pytest.mark.parametrize("case", wpt.parameters(wpt.conformance_cases()))
+def test_conformance(case: wpt.Case, context: webnn.MLContext) -> None:
+    if case.stale is not None:
+        pytest.skip(f"older than the specification: {case.stale}")
+    try:
+        outputs = outputs_of(case, context)
+    except ValidationError as error:  # integers that it would compute as floats are refused at the call
+        pytest.skip(str(error))
+    except OperationError:
+        if case.name in KNOWN:
+            pytest.xfail(KNOWN[case.name])
+        raise
+    problems = [
+        wpt.problem(outputs[name], spec, case.data["tolerance"]) for name, spec in case.data["expectedOutputs"].items()
+    ]
+    if any(problems) and case.name in KNOWN:
+        pytest.xfail(KNOWN[case.name])
+    assert not any(problems)
+
+
+@pytest.mark.skipif(not mobilenet.MODEL.is_dir(), reason=f"no model in {mobilenet.MODEL}")
+def test_mobilenet_gives_the_expected_output(context: webnn.MLContext) -> None:
+    with Image.open(mobilenet.MODEL / "test.jpg") as image:
+        frame = mobilenet.prepare(image)
+    graph = mobilenet.build(context.create_graph_builder(), mobilenet.load(mobilenet.MODEL))
+    expected = np.load(mobilenet.MODEL / "expected.npz")["probabilities"]
+    np.testing.assert_allclose(context.compute(graph, frame)["probabilities"], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"device_type": "GPU.7"}, {"device_type": "XPU"}, {"load_config": "{"}, {"num_of_threads": "x"}, {"bogus": "1"}],
+    ids=str,
+)
+def test_options_that_leave_only_the_cpu_provider_are_refused(options: dict[str, str]) -> None:
+    with pytest.raises(NotSupportedError, match="create_context: OpenVINO"):
+        webnn.create_context(backend="openvino", backend_options=options)
+
+
+def test_the_other_backend_of_onnxruntime_is_refused_where_it_is_too_old() -> None:
+    with pytest.raises(NotSupportedError, match="is older than"):
+        webnn.create_context(backend="onnxruntime")
