@@ -116,6 +116,11 @@ class Loaded:
             self.graphs.get(call.shapes, piece.size)
         self._axes(call, runs)
 
+    def goes_one_by_one(self, shapes: Shapes, count: int, *, here: bool) -> bool:
+        """Whether so many items would be computed one after the other, so that they need not be put together."""
+        runs = (self._beside if here else self._alone).of(shapes).plan(count)
+        return count > 1 and all(piece.size == 1 for piece in runs)
+
     def compute(self, call: Call, *, here: bool = False) -> Outputs:
         """The outputs; blocks this thread until they are there.
 

@@ -80,6 +80,12 @@ def _group(loaded: Loaded, item: Item) -> Group:
 def _compute(loaded: Loaded, group: Sequence[Item], outcomes: list[Outcome], here: bool) -> None:
     """Compute the items of a group, together or, if that fails, one by one."""
     first = group[0].feeds
+    if len(group) > 1 and all(item.count == 1 for item in group):
+        shapes = loaded.signature.shapes(first)
+        if loaded.goes_one_by_one(shapes, len(group), here=here):
+            for item in group:
+                _compute(loaded, [item], outcomes, here)
+            return
     feeds = {
         row.name: first[row.name]
         if row.axis is None or len(group) == 1

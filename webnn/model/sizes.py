@@ -22,6 +22,8 @@ TRIALS: Final = 3
 NOISE: Final = 1.1
 """A size that takes so many times as long for each item as the best one ends the search."""
 
+EVEN: Final = 1.03
+"""A smaller size may take so many times as long as a larger one: less has to be put together for it."""
 SEEN: Final = 8
 """Calls with the same shapes before sizes are tried for them, where there are other shapes: each size is a graph."""
 MOST_SHAPES: Final = 64
@@ -101,7 +103,7 @@ class Plans:
                 return size
             if self._cost[size] > self._cost[best] * NOISE:
                 break  # smaller ones take longer still
-            if self._cost[size] < self._cost[best]:
+            if self._cost[size] < self._cost[best] * EVEN:
                 best = size
         return best
 
