@@ -165,10 +165,11 @@ async def test_a_body_that_does_not_come_is_a_408(context: MLContext) -> None:
 
 @asynchronous
 async def test_bodies_have_a_limit_together(context: MLContext) -> None:
-    app = application(affine(context), max_bodies=100)
-    waiting = asyncio.create_task(ask(app, INFER, b" " * 60, parts=0))
-    await asyncio.sleep(0)
-    answer = await ask(app, INFER, b" " * 60)
+    app = application(affine(context), max_bodies=300)
+    waiting = asyncio.create_task(infer(app, X, Z))
+    await under_way(app, 1)
+    assert 100 < app.shared.bodies < 200
+    answer = await ask(app, INFER, b" " * 250, parts=5)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "no memory for more requests" in answer.error
     waiting.cancel()

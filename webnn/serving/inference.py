@@ -73,7 +73,7 @@ class Limits:
     max_queue: int = 256
     timeout: float = 10.0
     max_body: int = 64 * 1024 * 1024
-    max_bodies: int = 256 * 1024 * 1024
+    max_bodies: int = 512 * 1024 * 1024
 
 
 class Shared:
@@ -131,10 +131,12 @@ class _GoneError(Exception):
 class Exchange:
     """One request, and the reason to end it before its answer is there."""
 
-    __slots__ = ("began", "connection", "promises", "task", "timer", "watch", "why")
+    __slots__ = ("began", "connection", "held", "promises", "task", "timer", "watch", "why")
 
     def __init__(self, task: asyncio.Task[Any] | None, began: float) -> None:
         self.began = began
+        self.held = 0
+        """Bytes of its body."""
         self.task = task
         """Waits for something else than runs: it is cancelled. None while it waits for `promises`, which are then."""
         self.promises: Sequence[Promise[Any]] = ()
@@ -249,9 +251,12 @@ class Inference:
         length, header = _lengths(scope["headers"])
         if not admission.has_room():  # before the body is received
             raise self._full(1)
-        reserved = self._reserve(length)
+        if length is not None and length > self.max_body:
+            raise self._too_large()
         try:
-            body = await self._while_waiting(exchange, self._received(receive), 408, "the body was not received")
+            body = await self._while_waiting(
+                exchange, self._received(exchange, receive), 408, "the body was not received"
+            )
             large = len(body) > LARGE
             if large:
                 exchange.watch_client(scope, receive)
@@ -284,7 +289,7 @@ class Inference:
                 exchange.promises = ()
             return items, *answer(served.name, served.version, call, served.joined(results))
         finally:
-            shared.bodies -= reserved
+            shared.bodies -= exchange.held
 
     async def _while_waiting(self, exchange: Exchange, waiting: Awaitable[T], status: int, what: str) -> T:
         """The result of `waiting`, which ends when the exchange does."""
@@ -318,22 +323,18 @@ class Inference:
         message = f"the queue of {self.served.name!r} is full: {admission.items} items; try again in {wait} s"
         return Refused(503, message, ((b"retry-after", b"%d" % wait),))
 
-    def _reserve(self, length: int | None) -> int:
-        """Make room for a body; returns the bytes that it may have at most."""
-        if length is None:
-            length = self.max_body
-        elif length > self.max_body:
-            raise self._too_large()
-        if self._shared.bodies + length > self._limits.max_bodies:
+    def _hold(self, exchange: Exchange, size: int) -> None:
+        """So many bytes of a body have come. Not what it announces: those who leave would take the place of others."""
+        if self._shared.bodies + size > self._limits.max_bodies:
             message = "the server has no memory for more requests; try again in 1 s"
             raise Refused(503, message, ((b"retry-after", b"1"),))
-        self._shared.bodies += length
-        return length
+        exchange.held += size
+        self._shared.bodies += size
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self.max_body} bytes, which is the most for this model")
 
-    async def _received(self, receive: Receive) -> bytes:
+    async def _received(self, exchange: Exchange, receive: Receive) -> bytes:
         """The whole body."""
         parts: list[bytes] = []
         size = 0
@@ -345,6 +346,7 @@ class Inference:
             size += len(part)
             if size > self.max_body:
                 raise self._too_large()
+            self._hold(exchange, len(part))
             parts.append(part)
             if not message.get("more_body", False):
                 return part if len(parts) == 1 else b"".join(parts)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -30,8 +31,13 @@ GRACE: Final = 0.3
 LINGER: Final = 0.2
 """Seconds after that for which it keeps connections open that have no request yet: one may be on its way."""
 BACKLOG: Final = 2048
+ACCEPTED: Final = BACKLOG
+"""The most connections that are accepted in one turn of the event loop."""
+REST: Final = 0.1
+"""Seconds without accepting where no more files may be open."""
 IDLE: Final = 75
 """Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
+_log = logging.getLogger("webnn.serving")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -85,13 +91,47 @@ class Server(uvicorn.Server):
         self._announce = started
         self._drain: asyncio.Task[None] | None = None
         self._listeners: list[socket.socket] = []
+        self._connecting: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
+        await super().startup([])
         self._listeners = sockets or []
-        await super().startup(sockets)
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._listen(listener)
         if self._announce is not None:
             self._announce()
+
+    # Not uvloop's server: it accepts one connection in each turn of the loop, so that a client waits for all those
+    # before it, also for those that have left; and it closes its socket late, with the connections that wait by then.
+
+    def _listen(self, listener: socket.socket) -> None:
+        if self._drain is None:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Accept the connections that wait."""
+        loop = asyncio.get_running_loop()
+        try:
+            for _ in range(ACCEPTED):
+                connection, _ = listener.accept()
+                task = loop.create_task(self._connect(connection))
+                self._connecting.add(task)
+                task.add_done_callback(self._connecting.discard)
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            pass
+        except OSError as error:  # no more files may be open: others may be closed soon
+            _log.warning("cannot accept a connection: %s", error)
+            loop.remove_reader(listener)
+            loop.call_later(REST, self._listen, listener)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # its client has left
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,26 +157,9 @@ class Server(uvicorn.Server):
 
     async def _end(self) -> None:
         await asyncio.sleep(GRACE)
-        await self._accept_rest()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            self._accept(listener)
+            listener.close()
         await asyncio.sleep(LINGER)
         self.should_exit = True
-
-    async def _accept_rest(self) -> None:
-        """Listen no more, and accept all that wait for it: uvloop accepts one in each turn of the loop."""
-        accepted = []
-        for listener in self._listeners:
-            listener.setblocking(False)
-            with contextlib.suppress(OSError):  # when none is left
-                while True:
-                    accepted.append(listener.accept()[0])
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # at once, while uvloop closes it later, with all that wait by then
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        for connection in accepted:
-            with contextlib.suppress(OSError):  # its client has left
-                await loop.connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
