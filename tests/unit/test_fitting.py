@@ -165,6 +165,15 @@ def test_a_difference_is_judged_by_the_magnitude(
     assert Difference("y", largest, magnitude, tolerance).equal == equal
 
 
+def test_constants_stay_small_where_places_are_computed() -> None:
+    graph = built(
+        lambda b: b.gather_elements(b.input("x", [100, 7], "float32"), b.input("at", [100, 500], "int32"), axis=1)
+    )
+    result = fit(graph, "chromium-153")
+    assert (result.builds, result.equal) == (True, True)
+    assert result.graph.constant_bytes < 1000
+
+
 # Ranks.
 
 X7 = [2, 1, 3, 1, 2, 2, 1]

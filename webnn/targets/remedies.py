@@ -74,10 +74,12 @@ def _flat_places(b: Replacement, node: Node) -> MLOperand:
     zero, size = b.constant("int32", 0), b.constant("int32", shape[axis])
     indices = b.where(b.lesser(indices, zero), b.add(indices, size), indices)
     indices = b.max(b.min(indices, b.constant("int32", shape[axis] - 1)), zero)
-    others = np.zeros(indices.shape, np.int32)
-    for i, places in enumerate(np.indices(indices.shape, np.int32)):
-        others += places * steps[i] if i != axis else 0
-    return b.add(b.mul(indices, b.constant("int32", steps[axis])), b.constant(others))
+    places = b.mul(indices, b.constant("int32", steps[axis]))
+    for i, count in enumerate(indices.shape):
+        if i != axis and count > 1:  # a small constant for each axis, which broadcasts, since whole ones would be large
+            along = [count if other == i else 1 for other in range(indices.rank)]
+            places = b.add(places, b.constant((np.arange(count, dtype=np.int32) * steps[i]).reshape(along)))
+    return places
 
 
 @_remedy("gathered from the flat input at computed places", "gather-elements-constant-indices")
