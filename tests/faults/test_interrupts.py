@@ -1114,6 +1114,7 @@ class Programs:
             path = Path(folder) / "weights"
             path.write_bytes(bytes(3 * 4096))
             array = map_file(path)
+            assert array.identity == map_file(path).identity
             place_in_file(array[4:])
             place_in_file(np.zeros(3))
             unmap(array)
