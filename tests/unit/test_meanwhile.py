@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from webnn.errors import NotSupportedError, OperationError, ValidationError
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import Buffer, View
 from webnn.runtime.context import MLContext
+from webnn.scheduler.hot_chains import HotChains
 
 
 class Pair:
@@ -145,6 +147,39 @@ def test_destroying_the_context_while_it_compiles_ends_everything(pair: Pair) ->
     pair.context.destroy()
     del graph
     gc.collect()
+
+
+def test_chains_are_merged_on_the_own_backend_alone_and_hold_up_no_other_graph(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HotChains, "timed", lambda *_: None)  # however busy the machine is
+    context = pair.context
+    graph = double(context)
+    tensors = [context.create_tensor([4], "float32", readable=True, writable=True) for _ in range(4)]
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            context.write_tensor(tensors[0], filled(1))
+            for source, target in pairwise(tensors):
+                context.dispatch(graph, {"x": source}, {"y": target})
+            np.testing.assert_array_equal(context.read_tensor(tensors[-1]).result(), filled(8))
+
+    run(100)
+    assert graph.backend == pair.quick.name
+    pair.finish(graph)
+    assert pair.own.compiled == 1  # and no chain
+    gate = Gate()
+    pair.own.on_compile = gate
+    run(100)
+    assert gate.reached.wait(10)  # by the chain
+    other = double(context, times=3)
+    np.testing.assert_array_equal(context.compute(other, {"x": filled(1)})["y"], filled(3))
+    gate.open()
+    done = Gate()
+    assert context._device.slow_lane.call(done.open)
+    done()
+    run(20)
+    assert context.statistics().merging.chains == 1
 
 
 class DeviceMemory(Allocator):

@@ -204,3 +204,21 @@ def test_threads_that_run_the_same_chain_do_not_disturb_each_other() -> None:
         assert not wrong
         assert context.statistics().merging.dispatches
         assert (context.statistics().queued, context.statistics().running) == (0, 0)
+
+
+def test_an_audit_sees_the_runs_of_a_chain_that_was_merged() -> None:
+    with webnn.ML().create_context(accelerated=False) as context:
+        graphs, tensors = [double(context), double(context), double(context)], line(context)
+        warm(context, graphs, tensors)
+        merged_before = context.statistics().merging.runs
+        assert merged_before > 0
+        with context.audit(graphs[1], rate=1) as audit:
+            for _ in range(5):
+                assert run(context, graphs, tensors) == 8
+                audit.compared().result(timeout=30)
+        assert (audit.runs, audit.checked, audit.finding) == (5, 5, None)
+        assert context.statistics().merging.runs == merged_before
+        warm(context, graphs, tensors)
+        warm(context, graphs, tensors)  # some runs were not looked at meanwhile
+        assert context.statistics().merging.chains == 1
+        assert audit.runs == 5

@@ -64,10 +64,10 @@ class BatchSizes:
     def _start(self, size: int, narrow: bool) -> None:
         device = self._device()
         if device is not None:
-            device.build_lane.wake(partial(self._compile, size, narrow))
+            device.slow_lane.wake(partial(self._compile, size, narrow))
 
     def _compile(self, size: int, narrow: bool) -> bool:
-        """Compile, for one thread if `narrow`, on the build lane. Returns False, since there is nothing more to do."""
+        """Compile, for one thread if `narrow`, on the slow lane. Returns False, since there is nothing more to do."""
         device = self._device()
         if device is None or self._closed:
             return False

@@ -222,8 +222,9 @@ class MLContext(Streaming, Unpicklable):
         result that is off is logged and kept as `audit.finding`, and ends the audit. To name the operator, parts of the
         graph are compiled again on both backends, about twice the logarithm of the number of its operators times.
 
-        Runs that are executed together, in batches and merged replays, are not sampled. Where `audit` is used as a
-        context manager, the end of the block waits for the comparisons.
+        Hot chains with the graph are not merged then. Other runs that are executed together, in batches and merged
+        replays, are not sampled. Where `audit` is used as a context manager, the end of the block waits for the
+        comparisons.
 
         How far floats are off is the largest absolute difference, as a share of the largest value of the tensor; for
         integers it is the share of the elements that differ, in 8 bits by more than 1.

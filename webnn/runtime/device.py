@@ -98,7 +98,8 @@ class Device:
         self.build_lane = ThreadLane("webnn-build")
         """The thread that compiles graphs and releases compiled ones."""
         self.slow_lane = self.build_lane if meanwhile is None else ThreadLane("webnn-build-meanwhile")
-        """The thread that compiles graphs which run meanwhile, so that others need not wait for theirs to start."""
+        """The thread on which `backend` compiles graphs that run meanwhile, and further executables of graphs, so that
+        others need not wait for theirs to start. Without `meanwhile`, it is the build lane."""
         self.lost: Promise[MLContextLostInfo] = Promise()
         """Resolves when the device has ended."""
         # Around `_dependents` and `_lost_message`: a dependent is registered before the device is lost, or not at all.

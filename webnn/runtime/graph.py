@@ -99,10 +99,7 @@ class MLGraph(Unpicklable):
         )
         device.timeline.figures.add(self._figures)
         size = sum(shelf.size for _, shelf in self._output_shelves)
-        merged = dispatches > 1
-        self._work = MergedWork(size, self._figures, dispatches) if merged else Work(size, self._figures)
-        if not merged:
-            self._work.graph = graph
+        self._work = MergedWork(size, self._figures, dispatches) if dispatches > 1 else Work(size, self._figures)
         self._explanation: Explanation | None = None
         self._in_place: Sequence[tuple[int, int]] | None = None
         self._batch_sizes: BatchSizes | None = None
@@ -218,12 +215,14 @@ class MLGraph(Unpicklable):
                 raise InvalidStateError(f"audit: an audit of {self!r} is going on; stop it first")
             self._around = around
             self._use_wrapped()
+            self._device.timeline.forget(self._work)  # a run of a merged chain would pass the audit by
 
     def _unwrap(self, around: Around) -> None:
         with self._lock:
             if self._around == around:
                 self._around = None
                 self._use_wrapped()
+                self._allow_merging()
 
     def _use_wrapped(self) -> None:
         executable = self._executable
@@ -233,6 +232,12 @@ class MLGraph(Unpicklable):
         for other in (self._narrow, self._resting):
             if other is not None and self._work.widths is not None:
                 other.wrap(self._work.widths, self._around)
+
+    def _allow_merging(self) -> None:
+        """From now on, runs may be merged with others, on the backend of the device and outside of audits."""
+        work, is_own = self._work, self._executable is not None and self._backend is self._device.backend
+        if is_own and self._around is None and not isinstance(work, MergedWork):
+            work.graph, work.unlooked = self._graph, 0
 
     def destroy(self) -> None:
         """Give its resources back. A compilation that is under way is cancelled. Calling it again is fine.
@@ -309,13 +314,14 @@ class MLGraph(Unpicklable):
 
     def _use(self, backend: Backend, entry: Entry, executable: Executable) -> None:
         """Run `executable` from now on, and tell those who wait for one. `entry` is released with the graph."""
-        work = self._work
         with self._lock:
+            work = self._work
             before, self._entry = self._entry, entry
             self._backend, self._executable = backend, executable
             work.executable = executable
             if self._around is not None:  # given while it was compiled
                 self._use_wrapped()
+            self._allow_merging()
         self._device.timeline.compiled(work)
         resolve(self._compiled, None)
         if before is not None:

@@ -1,4 +1,4 @@
-"""Compiles the hot chains of a device, each as one graph, on its build thread; see `webnn.scheduler.hot_chains`."""
+"""Compiles the hot chains of a device, each as one graph, on its slow lane; see `webnn.scheduler.hot_chains`."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class _Compiler:
         """Compile `chain` in the background."""
         device = self._device()
         if device is not None:
-            device.build_lane.wake(partial(self._compile, chain))
+            device.slow_lane.wake(partial(self._compile, chain))
 
     def _compile(self, chain: Chain) -> bool:
-        """Compile, on the build thread. Returns False, since there is nothing more to do."""
+        """Compile, on the slow lane. Returns False, since there is nothing more to do."""
         device = self._device()
         runs = None if device is None else device.timeline.inline.merged
         if device is None or runs is None or chain.stage is not COMPILING:

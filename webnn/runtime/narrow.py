@@ -23,7 +23,7 @@ _log = logging.getLogger("webnn")
 
 
 class NarrowExecutable:
-    """Compiles `graph` once more, on the build thread, when that is asked for; and gives the result back.
+    """Compiles `graph` once more, on the slow lane, when that is asked for; and gives the result back.
 
     It is compiled over the same arrays as the first executable, through the same caches.
 
@@ -44,14 +44,14 @@ class NarrowExecutable:
         self._cancellation = Cancellation()
 
     def start(self, widths: Widths) -> None:
-        """Compile on the build thread, and add the executable to `widths`, unless the memory budget forbids it."""
+        """Compile on the slow lane, and add the executable to `widths`, unless the memory budget forbids it."""
         device = self._device()
         if device is None or self._ended:
             return
         if not device.pool.holds(self._graph.constant_bytes):
             widths.refusal = "the memory budget has no room for weights that are packed a second time"
             return
-        device.build_lane.wake(partial(self._compile, device, widths))
+        device.slow_lane.wake(partial(self._compile, device, widths))
 
     def _compile(self, device: Device, widths: Widths) -> bool:
         if self._ended:
