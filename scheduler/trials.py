@@ -31,8 +31,9 @@ SHORT: Final = 1_000_000
 PAUSE: Final = 4_000_000
 """Nanoseconds. A shorter pause before a run counts as a part of it, since threads that spin between runs slow down the
 program, too. A longer one is a wait for something else."""
-ALONE: Final = 64
-"""Short runs alone after which the other executables are compiled. After as many again, the first trial begins."""
+ALONE: Final = 1024
+"""Short runs alone after which the other executables are compiled. After as many again, the first trial begins: the
+slower ways in it would cost a short program more than it can gain."""
 BLOCK: Final = 16
 """Runs in a row of one way. The first one is not counted, since it pays for the change."""
 ROUNDS: Final = 4

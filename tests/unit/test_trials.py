@@ -107,7 +107,7 @@ def test_drift_alone_does_not_make_trials_frequent() -> None:
 
 def test_without_other_executables_nothing_is_tried() -> None:
     trials = Trials()
-    assert run(trials, 1000, {ALL: 1000}, (ALL,)) == [ALL] * 1000
+    assert run(trials, ALONE, {ALL: 1000}, (ALL,)) == [ALL] * ALONE
     assert trials.wanted
 
 
