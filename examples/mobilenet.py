@@ -3,7 +3,7 @@
   python examples/mobilenet.py [IMAGE] [--model FOLDER]
 
 FOLDER holds `graph.json` (the layers in order), `weights.safetensors` and, if there is one, `labels1001.txt`. Needs the
-extra `demo` (`pip install 'webnn-runtime[demo]'`).
+extra `demo` (`pip install '.[demo]'` in a clone).
 """
 
 from __future__ import annotations

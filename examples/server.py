@@ -1,9 +1,9 @@
-"""A server of one's own: Starlette over one context, with a deadline for each request, and runs that end with clients.
+"""A Starlette application over one context, with a deadline for each request, and runs that end with their clients.
 
     python -m examples.server MODEL.onnx --port 8000
     curl --data-binary @image.f32 localhost:8000/run
 
-`webnn serve MODEL.onnx` is the server for everybody; this is how to put a model into an application that does more.
+`webnn serve MODEL.onnx` needs no code. This program shows how to put a model into an application of your own.
 """
 
 from __future__ import annotations

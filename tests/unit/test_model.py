@@ -297,6 +297,7 @@ def test_nested_lists_are_inputs_too(tmp_path: Path) -> None:
         ({"outputs": "y"}, r"outputs must be a list of names, got 'y'"),
         ({"shapes": [1]}, r"shapes must be a mapping of names, got \[1\]"),
         ({"graphs": 0}, r"graphs must be at least 1, got 0"),
+        ({"context": {"thread": 1}}, r"context has no option 'thread'; the options are accelerated, .*, threads$"),
         ({"warmup": 4}, r"warmup has 4, the size of a batch, but no batch"),
         (
             {"batch": "batch", "warmup": [3]},

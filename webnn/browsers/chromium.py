@@ -124,7 +124,7 @@ class Chromium:
     def run(self, request: Mapping[str, Any]) -> Answer:
         """Build one graph and run it once; the head of `requests.js` describes a request.
 
-        A page that is of no use any more, which some graphs make of it, is replaced by that of a new browser.
+        Some graphs leave the page unusable. The page of a new browser replaces it then.
         """
         try:
             answer = json.loads(self.page.value(f"answerTo({json.dumps(request, allow_nan=False)})"))

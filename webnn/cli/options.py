@@ -70,7 +70,9 @@ def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: Gra
     except ValidationError as error:
         if "shapes" not in str(error):
             raise
-        raise type(error)(f"{error}\nOn the command line: --shape batch=1, or --shape x=1,3,224,224") from None
+        raise type(error)(
+            f"{error}\nOn the command line: --shape NAME=SIZE, as in --shape batch=1 or --shape x=1,3,224,224"
+        ) from None
 
 
 def _shape(word: str) -> tuple[str, int | list[int]]:

@@ -26,6 +26,7 @@ from webnn.model.options import (
     at_least_one,
     batch_option,
     names_in,
+    names_known,
     names_mapped,
     warmup_option,
     worker_threads,
@@ -159,7 +160,7 @@ class Model(Many):
         self._errors = errors
         self._most = at_least_one(where, "graphs", graphs)
         self._concurrency = at_least_one(where, "concurrency", concurrency)
-        self._context = dict(names_mapped(where, "context", context))
+        self._context = dict(names_known(where, "context", context, ML.create_context.__kwdefaults__ or ()))
         if backend is not None:
             self._context["backend"] = backend
         self._begin()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import shown, unsigned
 from webnn.model.sizes import SIZES
 
-__all__ = ["at_least_one", "batch_option", "names_in", "names_mapped", "warmup_option", "worker_threads"]
+__all__ = ["at_least_one", "batch_option", "names_in", "names_known", "names_mapped", "warmup_option", "worker_threads"]
 
 
 def names_mapped(where: str, option: str, given: Any) -> Mapping[str, Any]:
@@ -20,6 +20,17 @@ def names_mapped(where: str, option: str, given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ValidationError(f"{where}: {option} must be a mapping of names, got {shown(given)}")
     return given
+
+
+def names_known(where: str, option: str, given: Any, known: Collection[str]) -> Mapping[str, Any]:
+    """A mapping whose keys are among the known names."""
+    named = names_mapped(where, option, given)
+    for name in named:
+        if name not in known:
+            raise ValidationError(
+                f"{where}: {option} has no option {name!r}; the options are {', '.join(sorted(known))}"
+            )
+    return named
 
 
 def names_in(where: str, option: str, given: Any) -> Sequence[str]:

@@ -53,8 +53,8 @@ def command(
 ) -> int:
     """Check whether MODEL builds on targets; if not, list the nodes, the reasons and the nearest alternatives.
 
-    Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and your own
-    browser's: save JSON.stringify(context.opSupportLimits()) to a file.
+    Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and files
+    that `webnn record` has written of your own browser.
 
     With --fix, each operator that the one target refuses is replaced by others: computed in another data type or with
     fewer dimensions, with explicit padding, or decomposed. The result is run beside the original on random inputs.
