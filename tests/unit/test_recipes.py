@@ -15,5 +15,6 @@ def test_a_program_is_found_under_its_heading_alone(monkeypatch: pytest.MonkeyPa
         recipes.recipe("A")
 
 
+@pytest.mark.skipif(not recipes.PAGE.is_file(), reason="the sources are not beside the tests")
 def test_the_recipe_for_dask_needs_no_dask() -> None:
     assert callable(recipes.recipe("Dask")["infer"])
