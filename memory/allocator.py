@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from webnn.memory.buffer import Buffer, View
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.memory.buffer import Buffer, View, bytes_in_memory
 
 __all__ = ["ALIGNMENT", "Allocator", "HostAllocator"]
 
@@ -24,6 +25,10 @@ class Allocator(ABC):
     @abstractmethod
     def allocate(self, size: int) -> Buffer:
         """A new buffer of `size` bytes with undefined content. Raises `MemoryError` if there is not enough memory."""
+
+    def view(self, descriptor: MLOperandDescriptor) -> View:
+        """A view of a new buffer, of the data type and shape of `descriptor`, with undefined content."""
+        return self.allocate(bytes_in_memory(descriptor)).view(descriptor)
 
     @abstractmethod
     def write(self, view: View, data: np.ndarray[Any, Any]) -> None:

@@ -147,7 +147,7 @@ class Audit(Unpicklable):
             if not self._is_open:
                 return
             self._samples.append(_Sample(inputs, outputs))
-        self._lane.wake(self._compare)
+            self._lane.wake(self._compare)  # under the lock, so that `stop` closes the lane behind it
 
     # On the audit's thread.
 

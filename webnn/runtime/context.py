@@ -161,7 +161,7 @@ class MLContext(Streaming, Unpicklable):
 
         At the end of the block, however it ends, the file is written: a trace for https://ui.perfetto.dev, with a track
         for each thread, and arrows from each write to the runs that used it and on to the reads. `trace.events` has the
-        same as objects. A run costs about 3 us more while a trace is open, and nothing otherwise.
+        same as objects. A run costs about 2 us more while a trace is open, and nothing otherwise.
 
         >>> import numpy as np, webnn
         >>> with webnn.ML().create_context() as context:

@@ -11,7 +11,7 @@ from webnn.graph.arguments import described
 from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
 from webnn.memory.allocator import Allocator
-from webnn.memory.buffer import View, bytes_in_memory
+from webnn.memory.buffer import View
 from webnn.runtime.device import Device
 
 __all__ = ["compiled_meanwhile"]
@@ -47,8 +47,8 @@ class _Copying(Executable):
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         executable, memory, other = self._executable, self._memory, self._other
-        given = [memory.allocate(bytes_in_memory(d)).view(d) for _, d in executable.inputs]
-        made = [memory.allocate(bytes_in_memory(d)).view(d) for _, d in executable.outputs]
+        given = [memory.view(d) for _, d in executable.inputs]
+        made = [memory.view(d) for _, d in executable.outputs]
         for source, target in zip(inputs, given, strict=True):
             memory.write(target, other.host_array(source))
         executable.run(given, made)

@@ -17,11 +17,9 @@ import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.graph.composites.composite import expanded
-from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
-from webnn.memory.buffer import View, bytes_in_memory
 
 __all__ = ["TOLERANCES", "Compiles", "Difference", "Function", "Side", "difference", "first_wrong", "worst"]
 
@@ -91,14 +89,11 @@ class Side:
         executable = backend.compile(expanded(graph, backend.composites), self.options, cancellation)
         allocator = backend.allocator
 
-        def allocated(descriptor: MLOperandDescriptor) -> View:
-            return allocator.allocate(bytes_in_memory(descriptor)).view(descriptor)
-
         def run(feeds: Mapping[str, Array]) -> list[Array]:
-            inputs = [allocated(descriptor) for _, descriptor in executable.inputs]
+            inputs = [allocator.view(descriptor) for _, descriptor in executable.inputs]
             for (name, _), view in zip(executable.inputs, inputs, strict=True):
                 allocator.write(view, feeds[name])
-            outputs = [allocated(descriptor) for _, descriptor in executable.outputs]
+            outputs = [allocator.view(descriptor) for _, descriptor in executable.outputs]
             executable.run(inputs, outputs)
             return [allocator.host_array(view) for view in outputs]
 
