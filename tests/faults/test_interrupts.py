@@ -1270,6 +1270,7 @@ def leftovers(programs: Programs) -> int:
 
 NOT_HERE: Final = {
     # On threads of the package, which signal handlers do not interrupt.
+    "Allocator.view",
     "_serve",
     "_Deadlines._serve",
     "_Deadlines._next",
