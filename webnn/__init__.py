@@ -3,8 +3,9 @@
 The packages, from the ground up: `errors`; `forking` (locks, and what a forked child gives up); `graph` (data types,
 operators, the builder); `memory` (buffers and pools); `backends` (compile and execute graphs); `scheduler` (a context's
 timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `targets` (what browsers
-build); `model` (a model file as one object); `serving` (models over HTTP); `cli` (the command `webnn`). Each imports
-only those before it. Importing this package loads no backend, and no library of a format.
+build); `view` (graphs and traces as pages); `model` (a model file as one object); `browsers` (graphs in the browsers of
+this machine); `serving` (models over HTTP); `cli` (the command `webnn`). Each imports only those before it. Importing
+this package loads no backend, and no library of a format.
 """
 
 from typing import TYPE_CHECKING

@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 pytest.importorskip("click")
 
 from tests.direct import direct_builder
-from webnn.cli import data
-from webnn.cli.costs import multiply_adds
-from webnn.cli.data import statistics
 from webnn.cli.output import TIMES, amount, print_json, progress, shape_text, size, text
 from webnn.cli.timing import percentiles, ratios
 from webnn.graph.arrays import random_array
 from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.costs import multiply_adds
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES, DataType
 from webnn.graph.operand import MLOperand
+from webnn.graph.statistics import statistics
 
 
 def cost(operand: MLOperand) -> int:
@@ -69,7 +68,7 @@ def test_what_only_looks_at_elements_counts_as_nothing() -> None:
 
 
 def test_statistics_are_those_of_the_finite_elements(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "CHUNK", 7)
+    monkeypatch.setattr("webnn.graph.statistics.CHUNK", 7)
     array = np.random.default_rng(0).standard_normal((5, 5)).astype(np.float32)
     array[0, :3] = np.nan, np.inf, 0
     told = statistics(array, 4)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("click")
 
-from webnn.cli.view.layout import ROW, Layout, layout
+from webnn.view.layout import ROW, Layout, layout
 
 
 def check(widths: list[float], sources: list[list[int]], placed: Layout) -> None:
@@ -87,7 +87,7 @@ def test_thousands_of_boxes_take_seconds() -> None:
 
 
 def test_values_that_all_wait_for_late_readers_get_so_many_places_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webnn.cli.view.layout.PASSED", 500)
+    monkeypatch.setattr("webnn.view.layout.PASSED", 500)
     count = 60
     sources = [[], *([0] for _ in range(count - 1))]
     sources += [[i, len(sources) + i - 1] for i in range(count)]

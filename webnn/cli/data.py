@@ -1,12 +1,12 @@
-"""Arrays on the command line: `@FILE.npy`, `random`, numbers and lists; and statistics of results."""
+"""Arrays on the command line: `@FILE.npy`, `random`, numbers and lists."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,9 @@ from webnn.errors import DataError, ValidationError
 from webnn.graph.arrays import array_from, random_array
 from webnn.graph.descriptor import MLOperandDescriptor
 
-__all__ = ["Array", "check_outputs", "constant_value", "inputs_from", "statistics", "write_outputs"]
+__all__ = ["Array", "check_outputs", "constant_value", "inputs_from", "write_outputs"]
 
 Array = np.ndarray[Any, Any]
-
-CHUNK: Final = 1 << 20
-"""Elements that are processed together, so that statistics of large arrays take little memory."""
 
 
 # In.
@@ -182,40 +179,3 @@ def write_outputs(words: Sequence[str], outputs: Mapping[str, Array]) -> list[Pa
                     with archive.open(f"{each}.npy", "w", force_zip64=True) as file:
                         np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
     return [path for _, path in chosen]
-
-
-def statistics(array: Array, bins: int = 0) -> dict[str, Any]:
-    """Smallest, largest, mean and standard deviation of the finite elements, how many are 0 or not finite.
-
-    Args:
-        array: of one of the data types; may be large.
-        bins: of a histogram from the smallest to the largest; 0 for none.
-    """
-    flat = array.reshape(-1)
-    low, high, total, squares, zeros, finite = np.inf, -np.inf, 0.0, 0.0, 0, 0
-    for values in _chunks(flat):
-        zeros += int(np.count_nonzero(values == 0))
-        sound = values[np.isfinite(values)]
-        if sound.size:
-            low, high = min(low, float(sound.min())), max(high, float(sound.max()))
-            total += float(sound.sum())
-            squares += float(np.square(sound).sum())
-            finite += sound.size
-    result: dict[str, Any] = {"zeros": zeros, "not_finite": flat.size - finite}
-    if not finite:
-        return result
-    mean = total / finite
-    deviation = max(0.0, squares / finite - mean * mean) ** 0.5
-    result = {"min": low, "max": high, "mean": mean, "deviation": deviation, **result}
-    if bins and high > low:
-        counts = np.zeros(bins, np.int64)
-        for values in _chunks(flat):
-            counts += np.histogram(values[np.isfinite(values)], bins, (low, high))[0]
-        result["histogram"] = counts.tolist()
-    return result
-
-
-def _chunks(flat: Array) -> Iterator[Array]:
-    """`flat` in float64, in pieces."""
-    for start in range(0, flat.size, CHUNK):
-        yield flat[start : start + CHUNK].astype(np.float64)

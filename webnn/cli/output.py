@@ -6,7 +6,7 @@ A command makes a plain dictionary and prints it, or draws tables from that same
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from webnn.formats.json_text import json_number
+from webnn.formats.json_text import finite
 from webnn.graph.arguments import printable
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "amount",
     "console",
     "counted",
-    "finite",
     "heading",
     "print_json",
     "progress",
@@ -67,15 +66,6 @@ def _laid_out(data: Any, indent: str = "") -> str:
     opening, closing = "{}" if isinstance(data, dict) else "[]"
     lines = f",\n{inner}".join(members)
     return f"{opening}\n{inner}{lines}\n{indent}{closing}"
-
-
-def finite(data: Any) -> Any:
-    """`data` with strings in place of numbers that JSON lacks."""
-    if isinstance(data, Mapping):
-        return {key: finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(value) for value in data]
-    return json_number(data) if isinstance(data, float) else data
 
 
 def text(value: object) -> str:

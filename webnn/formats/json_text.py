@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from webnn.errors import DataError
 
-__all__ = ["NUMBER_WORDS", "json_number", "parse_json", "read_json"]
+__all__ = ["NUMBER_WORDS", "finite", "json_number", "parse_json", "read_json"]
 
 NUMBER_WORDS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """The strings that stand for numbers which JSON does not have."""
@@ -24,6 +24,15 @@ def json_number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def finite(data: Any) -> Any:
+    """`data` with strings in place of numbers that JSON lacks."""
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return json_number(data) if isinstance(data, float) else data
 
 
 def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:

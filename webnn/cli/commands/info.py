@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from webnn.cli import options
-from webnn.cli.costs import multiply_adds
 from webnn.cli.models import Source, blueprint, outline_of
 from webnn.cli.output import amount, console, counted, heading, print_json, shape_text, size, table, text
 from webnn.formats.outline import OpenDimensionsError, Outline, ValueOutline, is_name
+from webnn.graph.costs import multiply_adds
 from webnn.graph.ir import Graph
 from webnn.targets.checking import problems
 from webnn.targets.target import target_named, target_names

@@ -11,8 +11,9 @@ import click
 import numpy as np
 
 from webnn.cli import options
-from webnn.cli.data import Array, check_outputs, inputs_from, statistics, write_outputs
+from webnn.cli.data import Array, check_outputs, inputs_from, write_outputs
 from webnn.cli.output import console, heading, print_json, progress, shape_text, table, text
+from webnn.graph.statistics import statistics
 from webnn.runtime.ml import ML
 
 __all__ = ["command"]

@@ -13,11 +13,11 @@ from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
 from webnn.cli.output import amount, console, counted, heading, print_json, progress, size, table, text
 from webnn.cli.tracing import summary
-from webnn.cli.view.page import page
-from webnn.cli.view.trace import trace_drawing
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
+from webnn.view.page import page
+from webnn.view.trace import trace_drawing
 
 __all__ = ["command"]
 

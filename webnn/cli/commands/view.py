@@ -11,8 +11,8 @@ from webnn.backends.files import written_at_once
 from webnn.cli import options
 from webnn.cli.models import blueprint
 from webnn.cli.output import console, counted, print_json, progress, size, text
-from webnn.cli.view.drawing import drawing
-from webnn.cli.view.page import page
+from webnn.view.drawing import drawing
+from webnn.view.page import page
 
 __all__ = ["command"]
 

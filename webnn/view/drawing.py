@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from webnn.cli.costs import multiply_adds
-from webnn.cli.data import statistics
-from webnn.cli.output import shape_text
-from webnn.cli.view.layout import layout
 from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.costs import multiply_adds
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import Operators
+from webnn.graph.statistics import statistics
+from webnn.view.layout import layout
 
 __all__ = ["drawing"]
 
@@ -23,6 +22,7 @@ WIDEST: Final = 34
 FEW: Final = 16
 """Constants of up to so many elements are listed in full."""
 BINS: Final = 24
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 _FAMILIES: Final[Mapping[str, str]] = {
     op: base.__module__.rpartition(".")[2]
@@ -134,7 +134,11 @@ def _lines(box: Mapping[str, Any]) -> list[str]:
     """The text in a box: its operator or name, and the shapes of its outputs."""
     described = box["outputs"] if "outputs" in box else box["operands"]
     first = box["label"] if box["kind"] != "operator" else box["op"]
-    shapes = ", ".join(shape_text(one["shape"]) for one in described[:2]) + ", …" * (len(described) > 2)
+    shapes = ", ".join(_shape(one["shape"]) for one in described[:2]) + ", …" * (len(described) > 2)
     if box["kind"] != "operator":
         shapes = f"{described[0]['type']} {shapes}"
     return [line if len(line) <= WIDEST else line[: WIDEST - 1] + "…" for line in (first, shapes)]
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return TIMES.join(map(str, sizes)) or "scalar"

@@ -9,14 +9,14 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from webnn.cli.output import finite
+from webnn.formats.json_text import finite
 
 __all__ = ["page"]
 
 
 def page(drawing: Mapping[str, Any], kind: str = "page") -> str:
-    """The page for the data that `webnn.cli.view.drawing` made, or another kind of page: "trace"."""
-    folder = files("webnn.cli.view")
+    """The page for the data that `webnn.view.drawing` made, or another kind of page: "trace"."""
+    folder = files("webnn.view")
     # Only "<" could end a script element; JSON can escape it.
     data = json.dumps(finite(drawing), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
