@@ -8,8 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
@@ -33,6 +31,7 @@ ARGUMENTS: Final = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 """Arguments that switch WebNN on, and the network off."""
+_SCRIPTS: Final = ("requests.js", "modules.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +73,7 @@ class Chromium:
     def __init__(self, program: str | os.PathLike[str], *, patience: float = PATIENCE) -> None:
         self._program = program
         self._patience = patience
-        self._folder = TemporaryDirectory(prefix="webnn-page-")
-        self._url = Path(self._folder.name) / "page.html"
-        folder = files("webnn.browsers")
-        scripts = [folder.joinpath(name).read_text(encoding="utf-8") for name in ("requests.js", "modules.js")]
-        elements = "".join(f"<script>{script}</script>" for script in scripts)
-        self._url.write_text(f"<!doctype html><title>WebNN</title>{elements}", encoding="utf-8")
-        try:
-            self.limits: Any = self._launch()
-        except BaseException:
-            self._folder.cleanup()
-            raise
+        self.limits: Any = self._launch()
 
     def _launch(self) -> Any:
         """Start the browser; returns its limits."""
@@ -92,7 +81,11 @@ class Chromium:
         self.page.__enter__()
         try:
             self.version: str = self.page.call("Browser.getVersion")["product"]
-            self.page.open(self._url.as_uri())
+            path = self.page.folder / "page.html"
+            scripts = [files("webnn.browsers").joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
+            elements = "".join(f"<script>{script}</script>" for script in scripts)
+            path.write_text(f"<!doctype html><title>WebNN</title>{elements}", encoding="utf-8")
+            self.page.open(path.as_uri())
             if not self.page.value("'ml' in navigator"):
                 raise NotSupportedError(
                     f"{self.version} has no WebNN: it has no navigator.ml, also with {ARGUMENTS[0]}"
@@ -114,7 +107,6 @@ class Chromium:
     def close(self) -> None:
         """End the browser."""
         self.page.close()
-        self._folder.cleanup()
 
     def relaunch(self) -> None:
         """End the browser and start a new one, since some graphs make a browser give up WebNN for good."""

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -26,10 +27,9 @@ __all__ = ["PATIENCE", "Page"]
 PATIENCE: Final = 40.0
 """Seconds until an answer must have come."""
 CHUNK: Final = 1 << 20
-_AS_3_AND_4: Final = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
-)
-"""Where the browser reads and writes, whatever these files are called here."""
+GRACE: Final = 5.0
+"""Seconds that a browser has to end before it is killed; less if its answers are to come sooner."""
+_KEEPER: Final = Path(__file__).with_name("keeper.py")
 _CRASHES: Final = ("Inspector.targetCrashed", "Target.targetCrashed")
 
 
@@ -43,6 +43,7 @@ class Page:
         patience: seconds until an answer must have come.
 
     Attributes:
+        folder: a new folder, which is removed with the browser.
         requests: every address that was asked for.
         complaints: what the page threw, and what was logged as an error or a warning by the browser or the page.
 
@@ -66,9 +67,9 @@ class Page:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.patience = patience
-        self._folder = tempfile.TemporaryDirectory(prefix="webnn-browser-", ignore_cleanup_errors=True)
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the browser
-        self._start([path, *arguments], profile or Path(self._folder.name))
+        self.folder = Path(tempfile.mkdtemp(prefix="webnn-browser-"))
+        self._start([path, *arguments], profile or self.folder / "profile")
         self._buffer = bytearray()
         self._last = 0
         self._session: str | None = None
@@ -82,6 +83,8 @@ class Page:
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser)]
         os.close(to_browser)
         os.close(from_browser)
+        self._parent = os.getpid()
+        keeper = [sys.executable, "-I", "-S", _KEEPER, self._parent, *ends, min(self.patience, GRACE), self.folder]
         command = [
             *words,
             "--headless",
@@ -92,16 +95,24 @@ class Page:
             f"--user-data-dir={profile}",
             "about:blank",
         ]
-        self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-c", _AS_3_AND_4, *map(str, ends), *command],
-            pass_fds=ends,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-            start_new_session=True,  # an interrupt of the terminal is for this process
-        )
-        for end in ends:
-            os.close(end)
+        try:
+            self._process = subprocess.Popen(
+                [str(word) for word in (*keeper, *command)],
+                pass_fds=ends,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                bufsize=0,
+                start_new_session=True,  # an interrupt of the terminal is for this process
+            )
+        except BaseException:
+            os.close(self._write)
+            os.close(self._read)
+            shutil.rmtree(self.folder)
+            raise
+        finally:
+            for end in ends:
+                os.close(end)
 
     def __enter__(self) -> Self:
         try:
@@ -120,16 +131,23 @@ class Page:
         self.close()
 
     def close(self) -> None:
-        """End the browser."""
-        os.close(self._write)  # that is how it is told to
+        """End the browser. A forked child has none, and only closes the pipes."""
+        os.close(self._write)
+        os.close(self._read)
+        self._log.close()
+        assert self._process.stdin is not None
+        if os.getpid() != self._parent:
+            self._process.stdin.close()
+            return
+        with suppress(OSError):  # it has ended already
+            self._process.stdin.write(b"\0")  # a process that was forked from this one may keep the pipe open
+        self._process.stdin.close()
         try:
-            self._process.wait(self.patience)
+            self._process.wait(2 * GRACE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        os.close(self._read)
-        self._log.close()
-        self._folder.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """The result of one call of the protocol."""
