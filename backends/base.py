@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
 
+from webnn.backends.processors import processor_name
 from webnn.errors import ValidationError
 from webnn.forking import reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -18,10 +19,11 @@ from webnn.graph.donation import NOTHING_IN_PLACE, InPlace
 from webnn.graph.in_place import InPlaceOutput
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
+from webnn.graph.placement import OperatorPlacement, native_placements
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View
 
-__all__ = ["Backend", "Cancellation", "CompileOptions", "DeviceType", "Executable", "PowerPreference"]
+__all__ = ["Backend", "Cancellation", "CompileOptions", "DeviceInfo", "DeviceType", "Executable", "PowerPreference"]
 
 PowerPreference: TypeAlias = Literal["default", "high-performance", "low-power"]
 DeviceType: TypeAlias = Literal["cpu", "gpu", "npu"]
@@ -76,6 +78,17 @@ class Cancellation:
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""
         return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """The device that runs a context's graphs, as `context.device` gives it."""
+
+    type: DeviceType
+    name: str
+    """What its maker or its driver calls it, for instance "AMD EPYC 7B13 64-Core Processor"."""
+    provider: str
+    """What runs graphs there: an execution provider of onnxruntime, or the backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,17 @@ class Backend(ABC):
         """
         if options:
             raise ValidationError(f"backend_options: the {self.name} backend has none, got {', '.join(options)}")
+
+    def device(self, options: Mapping[str, str]) -> DeviceInfo:
+        """The device that runs graphs with these options of the backend, which `check_options` has accepted."""
+        return DeviceInfo(self.device_type, processor_name() if self.device_type == "cpu" else self.name, self.name)
+
+    def placements(self, graph: Graph, executable: Executable, options: CompileOptions) -> list[OperatorPlacement]:
+        """Where each operator of `graph` runs, which `compile` has made `executable` of; `graph.explain()` shows it.
+
+        The default is right for backends that run every operator themselves, in its own data types.
+        """
+        return native_placements(graph, self.name)
 
     @property
     def allocator(self) -> Allocator:

@@ -1,4 +1,4 @@
-"""The cores that this process may use."""
+"""The processor, and the cores of it that this process may use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["usable_cores"]
+__all__ = ["processor_name", "usable_cores"]
+
+
+def processor_name(system: Path = Path("/")) -> str:
+    """What its maker calls the processor; its architecture where the system does not say."""
+    with suppress(OSError), (system / "proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return os.environ.get("PROCESSOR_IDENTIFIER") or (os.uname().machine if hasattr(os, "uname") else "CPU")
 
 
 def usable_cores(system: Path = Path("/")) -> int:

@@ -27,6 +27,9 @@ BUILT_IN: Final[dict[str, str]] = {
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")
 """The order in which backends are tried when none is named; entry points come after these, by name."""
+ON_REQUEST: Final = ("cupy",)
+"""Backends of this package for accelerators, in the order in which they are tried where a program asks for one. It does
+not get one of them otherwise, since they have not been tested on as many devices."""
 ACCELERATORS: Final[tuple[DeviceType, ...]] = ("gpu", "npu")
 """The devices that are preferred to all others by default."""
 
@@ -91,8 +94,13 @@ def backend_named(name: str) -> Backend:
     return backend()
 
 
-def preference(device_types: Sequence[DeviceType] = ACCELERATORS) -> list[str]:
-    """The names of the backends in the order to try them: those of `device_types`, in that order, before all others."""
+def preference(device_types: Sequence[DeviceType] = ACCELERATORS, *, asked: bool = False) -> list[str]:
+    """The names of the backends in the order to try them: those of `device_types`, in that order, before all others.
+
+    Args:
+        device_types: the devices to prefer.
+        asked: whether the program has asked for them, so that `ON_REQUEST` is tried too.
+    """
 
     def place(name: str) -> int:
         try:
@@ -101,19 +109,25 @@ def preference(device_types: Sequence[DeviceType] = ACCELERATORS) -> list[str]:
             return len(device_types)
 
     names = [*PREFERENCE, *sorted(plugins(BUILT_IN).keys() - set(PREFERENCE))]
-    if len(names) > len(PREFERENCE):  # all of ours run on the CPU, so they need not be imported to find out
+    if asked:
+        names += [name for name in ON_REQUEST if place(name) < len(device_types)]
+    if len(names) > len(PREFERENCE):  # those all run on the CPU, so they need not be imported to find out
         names.sort(key=place)
     return names
 
 
-def preferred_backend(device_types: Sequence[DeviceType] = ACCELERATORS) -> Backend:
-    """The first backend in the order of `preference` that this machine can use."""
+def preferred_backend(device_types: Sequence[DeviceType] = ACCELERATORS, *, asked: bool = False) -> Backend:
+    """The first backend in the order of `preference` that this machine can use, with its default options."""
     reasons = []
-    for name in preference(device_types):
+    for name in preference(device_types, asked=asked):
         try:
-            return backend_named(name)
+            backend = backend_named(name)
+            if name in ON_REQUEST:
+                backend.check_options({})
         except NotSupportedError as error:
             reasons.append(str(error))
+        else:
+            return backend
     raise NotSupportedError("no backend is available: " + "; ".join(reasons))
 
 

@@ -62,7 +62,7 @@ class CuPyExecutable(ArraysExecutable):
 
 
 class CuPyBackend(ArraysBackend):
-    """Every operator on an NVIDIA GPU. Never chosen by default, only by name: `create_context(backend="cupy")`."""
+    """Every operator on an NVIDIA GPU, for programs that ask for it by name or for an accelerator."""
 
     name: ClassVar[str] = "cupy"
     device_type: DeviceType = "gpu"

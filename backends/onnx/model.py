@@ -8,10 +8,10 @@ and the outputs back. 32- and 64-bit integers are never widened to floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from math import prod
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -26,7 +26,7 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import MADE_BYTES
 
-__all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "onnx_type", "standard_types"]
+__all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "Part", "onnx_type", "standard_types"]
 
 OPSET: Final = 21
 """The ONNX operator set that the lowerings speak: the first with 4-bit types, and widely read."""
@@ -96,6 +96,17 @@ def standard_types(op_type: str, domain: str, variable: str) -> frozenset[str] |
     return None
 
 
+class Part(NamedTuple):
+    """An ONNX node that belongs to a node of the graph."""
+
+    node: Node
+    number: int
+    """The number at the end of its name."""
+    op_type: str
+    data_type: str
+    """Of the values that it computes with; empty for a cast."""
+
+
 class Model:
     """An ONNX model in the making.
 
@@ -114,6 +125,8 @@ class Model:
         self.external: dict[str, np.ndarray[Any, Any]] = {}
         """Constants without data in the model: initializer name to array."""
         self._nodes: list[NodeProto] = []
+        self._parts: list[Part | None] = []
+        """Of each ONNX node; None for those that only give an output its name."""
         self._initializers: list[TensorProto] = []
         self._types: dict[str, str] = {}
         self._cast_from: dict[str, str] = {}
@@ -122,6 +135,7 @@ class Model:
         self._taken: dict[str, int] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._where = ""
+        self._node_begun: Node | None = None
         self._made = 0
         self._domains: set[str] = set()
         self._opset = OPSET
@@ -145,7 +159,14 @@ class Model:
 
     def begin(self, node: Node) -> None:
         """Set the node that the next `emit` calls belong to; their ONNX nodes carry its label."""
-        self._where = node.where
+        self._where, self._node_begun = node.where, node
+
+    def parts(self) -> Iterator[Part]:
+        """The ONNX nodes in the finished model that nodes of the graph have become."""
+        kept = {node.name for node in self._nodes_read()}
+        for node, part in zip(self._nodes, self._parts, strict=True):
+            if part is not None and node.name in kept:
+                yield part
 
     def constant(self, value: Any, data_type: str = "int64") -> str:
         """A constant that the graph does not have: a shape, axes, a bound, a filling."""
@@ -309,7 +330,7 @@ class Model:
             if value in computed and value not in renamed:
                 renamed[value] = spelled
             else:  # an input, a constant, or an output under another name too
-                self._where = "output"
+                self._where, self._node_begun = "output", None
                 self._node("Identity", [value], [spelled], "", {})
             outputs.append(_value_info(spelled, operand.descriptor))
         for node in self._nodes:
@@ -322,7 +343,11 @@ class Model:
     def _node(
         self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], domain: str, attributes: Mapping[str, Any]
     ) -> None:
-        name = f"{_spelled(self._where) or op_type}#{len(self._nodes)}"
+        number = len(self._nodes)
+        name = f"{_spelled(self._where) or op_type}#{number}"
+        data_type = "" if op_type == "Cast" else self._types.get(inputs[1 if op_type == "Where" else 0], "")
+        begun = self._node_begun
+        self._parts.append(None if begun is None else Part(begun, number, op_type, data_type))
         self._nodes.append(messages.node(op_type, inputs, outputs, name=name, domain=domain, **attributes))
 
     def _nodes_read(self) -> list[NodeProto]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, Executable
 from webnn.backends.onnx import lowerings
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.messages import ModelProto
@@ -29,12 +29,13 @@ from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_op
 from webnn.backends.onnxruntime.passes.pipeline import prepared
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
-from webnn.backends.processors import usable_cores
+from webnn.backends.processors import processor_name, usable_cores
 from webnn.errors import OperationError
 from webnn.forking import import_lock, import_whole
 from webnn.graph.donation import InPlace
 from webnn.graph.in_place import in_place_outputs
 from webnn.graph.ir import Graph
+from webnn.graph.placement import OperatorPlacement
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -49,6 +50,7 @@ _COMPOSITES: Final = frozenset(
     {"dynamic_quantize_linear", "scatter_reduce_elements", "scatter_reduce_nd", "top_k", "tree_ensemble"}
 )
 
+_PROVIDER: Final = "CPUExecutionProvider"
 STORED: Final = "model.onnx"
 """The file that an optimised model is stored in; its weights are beside it."""
 _STORED_WEIGHTS: Final = "session.optimized_model_external_initializers"
@@ -66,6 +68,19 @@ class OnnxRuntimeBackend(Backend):
     def composites(self) -> Collection[str]:
         """Those with a kernel; and products of integers, where they are exact."""
         return _COMPOSITES | {"matmul_integer"} if integer_products_are_exact() else _COMPOSITES
+
+    def device(self, options: Mapping[str, str]) -> DeviceInfo:
+        """The processor."""
+        return DeviceInfo("cpu", processor_name(), _PROVIDER)
+
+    def placements(self, graph: Graph, executable: Executable, options: CompileOptions) -> list[OperatorPlacement]:
+        """The operators as the passes have left them, each with the kernels that it became."""
+        assert isinstance(executable, OnnxRuntimeExecutable)
+        with import_lock:  # here, since most programs explain nothing
+            from webnn.backends.providers.placement import assigned_nodes, placements  # noqa: PLC0415
+        model = lower(prepared(graph), cpu_kernels())
+        model.finish()
+        return placements(model, assigned_nodes(executable.session))
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Run the passes, lower to ONNX and make a session; large constants are read in place, or from their files."""
@@ -147,7 +162,7 @@ def _session(
     is_path = isinstance(model, Path)
     try:
         session: Any = native.InferenceSession(settings, str(model) if is_path else model, is_path, False)
-        session.initialize_session(["CPUExecutionProvider"], [{}], set(without))
+        session.initialize_session([_PROVIDER], [{}], set(without))
     except Exception as error:  # onnxruntime's exceptions have no common base
         if cancellation.cancelled:
             raise CancelledError from error
@@ -187,6 +202,7 @@ def _stored_version() -> str:
 def _settings(graph: Graph, options: CompileOptions) -> Any:
     settings = native.SessionOptions()
     settings.log_severity_level = 4
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")  # for `placements`
     _configure(settings, options, small=work(graph) < SMALL_WORK)
     if graph.constant_bytes >= LARGE_BYTES and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes):
         # On the CPU the higher levels serve convolutions and quantization; transformers are 7% faster without them.

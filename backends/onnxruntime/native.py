@@ -34,7 +34,7 @@ VERSIONS: Final = f">={OLDEST},<1.33"
 
 _NAMES: Final[Mapping[str, Sequence[str]]] = {
     "GraphOptimizationLevel": ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC"),
-    "InferenceSession": ("initialize_session", "run_with_iobinding"),
+    "InferenceSession": ("get_provider_graph_assignment_info", "initialize_session", "run_with_iobinding"),
     "OrtDevice": ("cpu", "default_memory"),
     "OrtValue": ("ortvalue_from_numpy",),
     "RunOptions": (),

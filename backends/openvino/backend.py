@@ -4,39 +4,41 @@ That package takes the place of `onnxruntime`, so it needs an environment of its
 
 Seen of onnxruntime-openvino 1.24.1: with a wrong option, or an absent device, a session is made all the same, and runs
 on onnxruntime's own CPU provider. With a device that does not exist it even lists the provider, which is given no
-operator. So the options of a context are tried with a graph of two operators, and what counts is what onnxruntime says
-of their assignment.
+operator. So the options of a context are tried: see `webnn.backends.providers.sessions`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from io import StringIO
 from typing import Any, ClassVar, Final
 
-from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, DeviceType, Executable
+from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.portable import PortableKernels
+from webnn.backends.processors import processor_name
+from webnn.backends.providers.placement import assigned_nodes, placements
+from webnn.backends.providers.sessions import provider_missing, refusal, session
 from webnn.errors import NotSupportedError, OperationError
 from webnn.forking import import_lock
-from webnn.graph.arguments import described
 from webnn.graph.dtypes import ALL, FLOATS, DataType
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
+from webnn.graph.placement import OperatorPlacement
 from webnn.memory.buffer import View
 
 __all__ = ["OpenVinoBackend"]
 
 PROVIDER: Final = "OpenVINOExecutionProvider"
-_ASSIGNMENT: Final = "session.record_ep_graph_assignment_info"
 _DEFAULTS: Final[Mapping[str, str]] = {
     "device_type": "CPU",
     # Without it, processors that have bfloat16 compute in it.
     "load_config": json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": "f32"}}),
 }
+_DEVICE_TYPES: Final[Mapping[str, DeviceType]] = {"GPU": "gpu", "NPU": "npu"}
+_PRECISIONS: Final[Mapping[str, str]] = {"f16": "float16", "fp16": "float16", "bf16": "bfloat16"}
 _INTEGERS: Final[tuple[DataType, ...]] = tuple(data_type for data_type in ALL if data_type not in FLOATS)
 # fmt: off
 _INTEGERS_AS_FLOATS: Final = (
@@ -80,9 +82,8 @@ class OpenVinoBackend(Backend):
     @classmethod
     def unavailable(cls) -> str | None:
         """Why there is no such provider."""
-        if find_spec("onnxruntime") is not None and PROVIDER in _onnxruntime().get_available_providers():
-            return None
-        return "needs onnxruntime-openvino in place of onnxruntime: install it in an environment of its own"
+        install = "install onnxruntime-openvino in its place, in an environment of its own"
+        return provider_missing(PROVIDER, install)
 
     def support_limits(self) -> LimitsTable:
         """The specification's table, without arithmetic of integers, and casts from floats to them."""
@@ -94,65 +95,61 @@ class OpenVinoBackend(Backend):
         return narrowed({**gaps, "cast": {"output": _INTEGERS}}, table)
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Make a session of two operators with the options, which must be assigned to OpenVINO."""
-        with import_lock:
-            from onnx import TensorProto, helper  # noqa: PLC0415
-        x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
-        nodes = [helper.make_node("Mul", ["x", "x"], ["z"]), helper.make_node("Relu", ["z"], ["y"])]
-        model = helper.make_model(
-            helper.make_graph(nodes, "probe", [x], [y]), opset_imports=[helper.make_opsetid("", 21)], ir_version=10
-        )
-        try:
-            session = _session(model.SerializeToString(), {**_DEFAULTS, **options})
-        except Exception as error:  # onnxruntime's exceptions have no common base
-            raise NotSupportedError(f"create_context: OpenVINO refuses {dict(options)}: {described(error)}") from error
-        if not any(part.ep_name == PROVIDER for part in session.get_provider_graph_assignment_info()):
+        """Try the options with a session of two operators, which must be assigned to OpenVINO."""
+        reason = refusal(PROVIDER, lambda model: session(model, PROVIDER, {**_DEFAULTS, **options}))
+        if reason is not None:
             raise NotSupportedError(
-                f"create_context: OpenVINO runs nothing with {dict(options)}: is there such a device, and are the"
-                " values valid? See https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html"
+                f"create_context: OpenVINO refuses {dict(options)}: {reason} See"
+                " https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html"
             )
+
+    def device(self, options: Mapping[str, str]) -> DeviceInfo:
+        """That of the option `device_type`, such as "GPU.1"; the first one of several, as in "HETERO:GPU,CPU"."""
+        name = options.get("device_type", "CPU")
+        first = name.partition(":")[2].partition(",")[0] or name
+        kind = _DEVICE_TYPES.get(first.partition(".")[0], "cpu")
+        return DeviceInfo(kind, processor_name() if name == "CPU" else name, PROVIDER)
+
+    def placements(self, graph: Graph, executable: Executable, options: CompileOptions) -> list[OperatorPlacement]:
+        """What OpenVINO has taken, and what onnxruntime's CPU provider does."""
+        assert isinstance(executable, OpenVinoExecutable)
+        model = _lowered(graph)
+        model.finish()
+        return placements(model, assigned_nodes(executable.session), _precision(dict(options.backend)))
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Lower to standard ONNX, and make a session of it."""
         with import_lock:
             from onnx import numpy_helper  # noqa: PLC0415
-
-            from webnn.backends.onnx.lower import lower  # noqa: PLC0415
-            from webnn.backends.onnx.portable import PortableKernels  # noqa: PLC0415
-        model = lower(graph, PortableKernels(), cancellation.checkpoint)
+        model = _lowered(graph, cancellation.checkpoint)
         proto = model.finish()
         for tensor in proto.graph.initializer:
             if tensor.name in model.external:
                 array = numpy_helper.from_array(model.external[tensor.name], tensor.name)
                 tensor.ParseFromString(array.SerializeToString())
         threads = {"num_of_threads": str(options.threads)} if options.threads else {}
+        provided = {**_DEFAULTS, **threads, **dict(options.backend)}
         try:
-            session = _session(proto.SerializeToString(), {**_DEFAULTS, **threads, **dict(options.backend)})
-        except Exception as error:
-            if cancellation.cancelled:
-                raise CancelledError from error
-            raise OperationError(f"openvino: {described(error)}") from error
+            made = session(proto.SerializeToString(), PROVIDER, provided, cancellation=cancellation)
+        except OperationError as error:
+            raise OperationError(f"openvino: {error}") from error
         return OpenVinoExecutable(
             inputs=list(graph.input_descriptors.items()),
             outputs=list(graph.output_descriptors.items()),
             byte_length=2 * graph.constant_bytes,
-            session=session,
+            session=made,
             input_names=list(model.input_names.values()),
             output_names=list(model.output_names.values()),
         )
 
 
-def _onnxruntime() -> Any:
-    with import_lock:  # here, since most machines have another one
-        import onnxruntime  # noqa: PLC0415
-
-    return onnxruntime
+def _lowered(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Model:
+    return lower(graph, PortableKernels(), checkpoint)
 
 
-def _session(model: bytes, options: Mapping[str, str]) -> Any:
-    onnxruntime = _onnxruntime()
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 4
-    settings.add_session_config_entry(_ASSIGNMENT, "1")
-    with redirect_stdout(StringIO()):  # it prints what it also raises
-        return onnxruntime.InferenceSession(model, settings, providers=[(PROVIDER, dict(options))], enable_fallback=0)
+def _precision(options: Mapping[str, str]) -> dict[str, str]:
+    """The data type in which it computes float32, by the options of the execution provider."""
+    given = options.get("precision", "").lower()
+    for device in json.loads(options.get("load_config", "") or _DEFAULTS["load_config"]).values():
+        given = str(device.get("INFERENCE_PRECISION_HINT", given)).lower()
+    return {"float32": _PRECISIONS[given]} if given in _PRECISIONS else {}

@@ -79,3 +79,31 @@ def test_options_that_leave_only_the_cpu_provider_are_refused(options: dict[str,
 def test_the_other_backend_of_onnxruntime_is_refused_where_it_is_too_old() -> None:
     with pytest.raises(NotSupportedError, match="is older than"):
         webnn.create_context(backend="onnxruntime")
+
+
+def test_a_graph_says_which_operators_openvino_has_taken(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    x = builder.input("x", [2, 8], "float32")
+    product = builder.matmul(x, builder.constant(np.ones((8, 8), np.float32)), label="mm")
+    graph = builder.build({"y": builder.not_equal(product, x, label="ne"), "nan": builder.is_nan(x, label="nan")})
+    context.compute(graph, np.ones((2, 8), np.float32))
+    rows = {row.label: row for row in graph.explain().operators or ()}
+    assert rows["ne"].providers == ("OpenVINOExecutionProvider",)
+    assert "CPUExecutionProvider" in rows["nan"].providers
+    assert (rows["ne"].realization, rows["mm"].realization) == ("composed", "native")
+
+
+def test_the_precision_is_told(context: webnn.MLContext) -> None:
+    hint = {"load_config": '{"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}'}
+    with webnn.create_context(backend="openvino", backend_options=hint) as narrow:
+        for each, data_types in ((context, ("float32",)), (narrow, ("bfloat16",))):
+            builder = each.create_graph_builder()
+            graph = builder.build({"y": builder.tanh(builder.input("x", [4], "float32"))})
+            each.compute(graph, np.ones(4, np.float32))
+            (row,) = graph.explain().operators or ()
+            assert row.data_types == data_types
+
+
+def test_the_device_is_told(context: webnn.MLContext) -> None:
+    assert (context.device.type, context.device.provider) == ("cpu", "OpenVINOExecutionProvider")
+    assert not context.accelerated

@@ -134,7 +134,22 @@ def test_without_cupy_the_reason_names_the_extra(monkeypatch: pytest.MonkeyPatch
     assert CuPyBackend.unavailable() == "cupy is not installed: pip install cupy-cuda12x array-api-compat"
 
 
-def test_it_is_never_chosen_by_default(cupy: StandIn) -> None:
-    assert row().available
-    with webnn.ML().create_context(accelerated=True) as context:
-        assert context.backend != "cupy"
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({}, False),
+        ({"accelerated": False}, False),
+        ({"device_type": "cpu"}, False),
+        ({"device_type": "npu"}, False),
+        ({"accelerated": True}, True),
+        ({"device_type": "gpu"}, True),
+        ({"power_preference": "high-performance"}, True),
+        ({"compute_policy": "low-power"}, True),
+    ],
+)
+def test_it_is_chosen_where_a_program_asks_for_an_accelerator(
+    cupy: StandIn, options: dict[str, Any], chosen: bool
+) -> None:
+    with webnn.ML().create_context(**options) as context:
+        assert (context.backend == "cupy") is chosen
+        assert context.device.type == ("gpu" if chosen else "cpu")

@@ -66,7 +66,12 @@ def test_what_is_missing_is_named() -> None:
     module = everything()
     del module.get_all_opkernel_def, module.opkernel.KernelDef
     module.InferenceSession = SimpleNamespace(initialize_session=None)
-    expected = ["InferenceSession.run_with_iobinding", "get_all_opkernel_def", "opkernel.KernelDef"]
+    expected = [
+        "InferenceSession.get_provider_graph_assignment_info",
+        "InferenceSession.run_with_iobinding",
+        "get_all_opkernel_def",
+        "opkernel.KernelDef",
+    ]
     assert native.missing(module) == expected
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from webnn.graph.donation import Donations
+from webnn.graph.placement import OperatorPlacement, shown_placements
 
 __all__ = ["Explanation"]
 
 
-@dataclass(frozen=True, slots=True)
+def _unknown() -> None:
+    """Nothing is known of the operators."""
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What `graph.explain()` gives. Its `str` is meant to be read.
 
@@ -20,7 +27,19 @@ class Explanation:
 
     donations: Donations
     why_not_separable: str | None = None
+    find: Callable[[], Sequence[OperatorPlacement] | None] = field(default=_unknown, repr=False, compare=False)
+    """Finds `operators`, when that is asked for: the graph is lowered once more."""
+
+    @cached_property
+    def operators(self) -> Sequence[OperatorPlacement] | None:
+        """Where the operators run, by label; None if the graph is not compiled yet."""
+        return self.find()
 
     def __str__(self) -> str:
-        reason = self.why_not_separable
-        return f"{self.donations}\nbatches of several runs: {'yes' if reason is None else 'no, ' + reason}"
+        reason, operators = self.why_not_separable, self.operators
+        lines = [str(self.donations), f"batches of several runs: {'yes' if reason is None else 'no, ' + reason}"]
+        if operators is None:
+            lines.append("operators: they are listed once the graph is compiled")
+        else:
+            lines += ["operators:", *(f"  {line}" for line in shown_placements(operators))]
+        return "\n".join(lines)

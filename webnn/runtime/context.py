@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 
-from webnn.backends.base import Backend, CompileOptions
+from webnn.backends.base import Backend, CompileOptions, DeviceInfo
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.forking import import_lock
 from webnn.graph.arrays import array_from
@@ -111,7 +111,20 @@ class MLContext(Streaming, Unpicklable):
         This describes the device that `create_context` chose. It is False on a machine without an accelerator, even
         with `accelerated=True`.
         """
-        return self._device.backend.device_type != "cpu"
+        return self.device.type != "cpu"
+
+    @property
+    def device(self) -> DeviceInfo:
+        """The device that runs its graphs: the type, its name, and what runs graphs there.
+
+        >>> import webnn
+        >>> with webnn.ML().create_context() as context:
+        ...     print(context.device.type, context.device.provider)
+        cpu CPUExecutionProvider
+
+        `graph.explain()` says which operators of a graph do not run there.
+        """
+        return self._device.info
 
     @property
     def lost(self) -> Promise[MLContextLostInfo]:

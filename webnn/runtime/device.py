@@ -90,6 +90,8 @@ class Device:
         self.meanwhile = meanwhile
         self.max_batch = max_batch
         self.max_delay = max_delay
+        self.info = backend.device(dict(options.backend))
+        """The device that runs graphs."""
         self.limits = backend.support_limits()
         """The limits that builders validate against."""
         self.pool = BufferPool(backend.allocator, memory_budget)

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -20,11 +21,13 @@ from webnn.errors import ContextLostError, InvalidStateError, MLError, Operation
 from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import described, shown
 from webnn.graph.batching import why_not_separable
+from webnn.graph.composites.composite import expanded
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import graph_donations
 from webnn.graph.explanation import Explanation
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
+from webnn.graph.placement import OperatorPlacement
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import SMALL
 from webnn.runtime.batch_sizes import BatchSizes
@@ -142,31 +145,46 @@ class MLGraph(Unpicklable):
 
         It says which inputs can be *donated*: where a dispatch is the last use of an input's value, its memory can
         become that of an output, which an operator then writes in place. A tensor may be named both as such an input
-        and as its output. And it says whether several runs can be executed together, with `max_batch`. Nothing is
-        compiled or run for the answer.
+        and as its output. It says whether several runs can be executed together, with `max_batch`. And by label it
+        lists where the operators run, as the runtime has assigned them, in which data types, and whether each is one
+        operator of the runtime or composed of several. Nothing is compiled or run for the answer: the operators are
+        listed once the graph is compiled.
 
-        >>> import webnn
+        >>> import numpy as np, webnn
         >>> with webnn.ML().create_context() as context:
         ...     builder = context.create_graph_builder()
         ...     cache = builder.input("cache", [128, 64], "float32")
         ...     row, at = builder.input("row", [1, 64], "float32"), builder.input("at", [1, 1], "int32")
-        ...     graph = builder.build({"next": builder.scatter_nd(cache, at, row)})
+        ...     graph = builder.build({"next": builder.scatter_nd(cache, at, row, label="store")})
+        ...     zeros = {name: np.zeros(each.shape, each.dtype) for name, each in graph.inputs.items()}
+        ...     _ = context.compute(graph, zeros)
         ...     print(graph.explain())
         donation of inputs whose last use is the dispatch:
-          cache -> next (written in place by scatter_nd)
+          cache -> next (written in place by [store] scatter_nd)
           row: no, no output has its data type and shape
           at: no, no output has its data type and shape
-        batches of several runs: no, scatter_nd has indices that count from the start of dimension 0
+        batches of several runs: no, [store] scatter_nd has indices that count from the start of dimension 0
+        operators:
+          [store] scatter_nd: CPUExecutionProvider, int32 and float32, composed by Clip, Cast, ScatterND
         """
         if self._explanation is None:
             donations = graph_donations(self._graph, self._device.backend.in_place)
             self._explanation = Explanation(donations, why_not_separable(self._graph))
-        return self._explanation
+        return replace(self._explanation, find=self._placements)  # a new one, since it refers to the graph
+
+    def _placements(self) -> list[OperatorPlacement] | None:
+        with self._lock:  # both change together when another backend takes over
+            backend, entry = self._backend, self._entry
+        if entry is None:
+            return None
+        graph = self._graph if backend is self._device.backend else expanded(self._graph, backend.composites)
+        return backend.placements(graph, entry.executable, self._options)
 
     def _may_share(self, inputs: Sequence[object], outputs: Sequence[object]) -> bool:
         """Whether every tensor that occurs twice is an input and the output that can take over its memory."""
         if self._in_place is None:
-            self._in_place = pair_numbers(self._graph, self.explain().donations.pairs)
+            donations = graph_donations(self._graph, self._device.backend.in_place)
+            self._in_place = pair_numbers(self._graph, donations.pairs)
         shared = 0
         for i, j in self._in_place:
             if inputs[i] is outputs[j]:

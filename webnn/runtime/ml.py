@@ -28,7 +28,8 @@ class ML:
         self,
         *,
         power_preference: PowerPreference = "default",
-        accelerated: bool = True,
+        compute_policy: PowerPreference | None = None,
+        accelerated: bool | None = None,
         backend: str | None = None,
         backend_options: Mapping[str, str] | None = None,
         meanwhile: str | None = None,
@@ -53,11 +54,13 @@ class ML:
         Args:
             power_preference: which accelerator to try first: "low-power" prefers an NPU to a GPU, "default" and
                 "high-performance" a GPU to an NPU. It changes nothing where there is no accelerator.
-            accelerated: prefer a GPU or NPU to the CPU. True is the default, as in the specification, even on a machine
-                without an accelerator. `webnn.available_backends()` lists the accelerated ones.
+            compute_policy: another name of `power_preference`, which the specification may take.
+            accelerated: prefer a GPU or NPU to the CPU. This is the default, as in the specification, even on a machine
+                without an accelerator. Backends of this package for accelerators are tried only where a program asks
+                for one: by True, by a `power_preference` other than "default", or by `device_type`.
+                `webnn.available_backends()` lists the accelerated ones.
             backend: the name of one of `webnn.available_backends()`.
-            backend_options: options of the backend that `backend` names. Only `openvino` has any (see
-                docs/devices.md).
+            backend_options: options of the backend that `backend` names (see docs/devices.md).
             meanwhile: the name of another backend, which compiles faster. It runs each graph until the context's own
                 has compiled it in the background. `graph.backend` names the one that runs a graph now. Results of the
                 two differ by rounding.
@@ -95,7 +98,15 @@ class ML:
             power: PowerPreference = enum_value(
                 "power_preference", power_preference, ("default", "high-performance", "low-power")
             )
-            boolean("accelerated", accelerated)
+            if compute_policy is not None:
+                enum_value("compute_policy", compute_policy, ("default", "high-performance", "low-power"))
+                if power not in ("default", compute_policy):
+                    raise ValidationError(
+                        f"compute_policy is another name of power_preference: got {compute_policy!r} and {power!r}"
+                    )
+                power = compute_policy
+            if accelerated is not None:
+                boolean("accelerated", accelerated)
             boolean("merge", merge)
             if device_type is not None:
                 enum_value("device_type", device_type, ("cpu", "gpu", "npu"))
@@ -119,10 +130,11 @@ class ML:
             raise ValidationError(f"create_context: {error}") from None
         if backend is not None:
             chosen = backend_named(backend)
-        elif device_type is not None or not accelerated:
-            chosen = preferred_backend([device_type or "cpu"])
+        elif device_type is not None or accelerated is False:
+            chosen = preferred_backend([device_type or "cpu"], asked=device_type is not None)
         else:
-            chosen = preferred_backend(ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS)
+            order = ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS
+            chosen = preferred_backend(order, asked=accelerated is True or power != "default")
         try:
             chosen.check_options(dict(own))
         except ValidationError as error:
@@ -132,7 +144,8 @@ class ML:
                 f"create_context: meanwhile must be another backend than the context's own, which is {meanwhile!r}"
             )
         if lanes is None:
-            lanes = max(1, usable_cores() // max(1, options.threads)) if chosen.device_type == "cpu" else 1
+            on_cpu = chosen.device(dict(own)).type == "cpu"
+            lanes = max(1, usable_cores() // max(1, options.threads)) if on_cpu else 1
         return MLContext(
             chosen,
             options,
