@@ -6,6 +6,8 @@ import asyncio
 import json
 import re
 import signal
+import socket
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +93,25 @@ async def test_clients_that_go_away_leave_nothing_behind(address: str) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has left")
+def test_clients_that_have_left_take_no_place_in_the_queue(models: list[Path]) -> None:
+    with serving(*models, "--max-queue", "1") as (address, process):
+        host, _, port = address.rpartition(":")
+        process.send_signal(signal.SIGSTOP)
+        try:
+            kept = socket.create_connection((host, int(port)))  # it will be accepted with those who have left
+            for _ in range(100):
+                with socket.create_connection((host, int(port))) as client:
+                    client.sendall(REQUEST)
+            kept.sendall(REQUEST)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        with kept:
+            kept.settimeout(20)
+            assert status_of(kept.recv(4096)) == 200
+        assert metric(address, 'webnn_request_seconds_count{model="layer",version="1"}') == 1
+
+
 @pytest.mark.asyncio
 async def test_what_was_accepted_before_a_signal_is_answered(models: list[Path]) -> None:
     with serving(*models) as (address, process):
@@ -101,8 +122,8 @@ async def test_what_was_accepted_before_a_signal_is_answered(models: list[Path])
 
         outcome, _ = await asyncio.gather(load(address, REQUEST, connections=32, seconds=1.8), end())
         assert await asyncio.to_thread(process.wait, 20) == 0
-        # The kernel may complete a handshake between the last accept and the close: that connection was never accepted.
-        assert outcome.lost <= 2
+        # Elsewhere, a handshake may be completed between the last accept and the close.
+        assert outcome.lost <= (0 if sys.platform == "linux" else 2)
         assert set(outcome.statuses) == {200}
         assert outcome.refused > 0
         assert process.stderr is not None

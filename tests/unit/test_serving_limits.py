@@ -99,8 +99,9 @@ async def test_a_client_may_want_its_answer_sooner(context: MLContext) -> None:
 class Watched:
     """A connection that tells when its client leaves."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_closing: bool = False) -> None:
         self.left: Callable[[], object] | None = None
+        self.is_closing = is_closing
 
     def watch(self, left: Callable[[], object] | None) -> None:
         self.left = left
@@ -128,6 +129,14 @@ async def test_a_client_that_goes_away_gives_its_run_up(context: MLContext, gate
     assert (await first).status == 200
     assert app.inferences[0].requests.by_status == {499: 1, 200: 1}
     assert context.statistics().drops == {"cancelled": 1}
+
+
+@asynchronous
+async def test_a_request_is_not_begun_if_its_client_has_left(context: MLContext, gate: Gate) -> None:
+    app = application(affine(context))
+    assert (await infer(app, X, Z, asked={"connection": Watched(is_closing=True)})).status == 0
+    assert app.inferences[0].requests.by_status == {499: 1}
+    assert not gate.reached.is_set()
 
 
 @asynchronous

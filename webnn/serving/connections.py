@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webnn.serving.inference import CONNECTION, refusal
+from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
 
 __all__ = ["Connection"]
@@ -20,13 +22,24 @@ HEAD_SECONDS: Final = 20.0
 
 
 class Connection(HttpToolsProtocol):
-    """A connection of uvicorn, which is closed if the head of a request is too large or too slow."""
+    """A connection of uvicorn, which is closed if the head of a request is too large or too slow.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    Args:
+        connection: its socket, which its transport owns.
+        options: of uvicorn.
+    """
+
+    def __init__(self, connection: socket.socket, **options: Any) -> None:
+        super().__init__(**options)
         self.left: Callable[[], object] | None = None
+        self._socket = connection
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the client has gone away."""
+        return self.transport.is_closing()
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""
@@ -40,6 +53,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
+        if has_left(self._socket):  # nobody waits for the answer, and others wait for their turn
+            self.transport.abort()
+            return
         super().data_received(data)
         cycle = self.cycle
         if self.scope is None or (cycle is not None and cycle.scope is self.scope):  # not inside of a head

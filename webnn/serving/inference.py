@@ -50,7 +50,7 @@ SPARE: Final = 64 * 1024
 """Bytes that a request may have beside its numbers."""
 CONNECTION: Final = "webnn.connection"
 """In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
-client goes away. Otherwise a task waits for that, which costs more."""
+client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"
@@ -248,6 +248,9 @@ class Inference:
     async def _answered(self, scope: Scope, receive: Receive, exchange: Exchange) -> tuple[int, Headers, bytes]:
         """The number of items, and the headers and the body of the answer."""
         served, admission, shared = self.served, self.admission, self._shared
+        connection = scope.get(CONNECTION)
+        if connection is not None and connection.is_closing:
+            raise _GoneError
         length, header = _lengths(scope["headers"])
         if not admission.has_room():  # before the body is received
             raise self._full(1)

@@ -19,9 +19,10 @@ from webnn.runtime.tracing import Trace
 from webnn.serving.access_log import AccessLog
 from webnn.serving.application import Application
 from webnn.serving.inference import Limits, Shared
+from webnn.serving.listening import listen
 from webnn.serving.loading import load
 from webnn.serving.repository import Served
-from webnn.serving.server import Server, listen
+from webnn.serving.server import Server
 
 __all__ = ["Options", "run"]
 

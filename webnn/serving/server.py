@@ -16,51 +16,30 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Final
 
 import uvicorn
 
-from webnn.errors import ValidationError
 from webnn.serving.application import Application
 from webnn.serving.connections import Connection
+from webnn.serving.listening import BACKLOG, has_left, refuse_new
 
-__all__ = ["Server", "listen"]
+__all__ = ["Server"]
 
 GRACE: Final = 0.3
 """Seconds for which a server that stops still accepts connections, so that those on their way to it are answered."""
 LINGER: Final = 0.2
-"""Seconds after that for which it keeps connections open that have no request yet: one may be on its way."""
-BACKLOG: Final = 2048
-ACCEPTED: Final = BACKLOG
-"""The most connections that are accepted in one turn of the event loop."""
+"""Seconds for which it then lets handshakes end that have begun, and after that keeps connections open that have no
+request yet: one may be on its way."""
+ACCEPTING: Final = 0.001
+"""Seconds for which connections are accepted in one turn of the event loop."""
 REST: Final = 0.1
 """Seconds without accepting where no more files may be open."""
 IDLE: Final = 75
 """Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
 _log = logging.getLogger("webnn.serving")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on `host` and `port`; port 0 is any free one.
-
-    Raises:
-        ValidationError: `host` is no address of this machine.
-        OSError: the port is not to be had.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise ValidationError(f"--host {host}: {error.strerror}") from None
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
-    return listener
 
 
 class Server(uvicorn.Server):
@@ -110,28 +89,42 @@ class Server(uvicorn.Server):
         if self._drain is None:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
-    def _accept(self, listener: socket.socket) -> None:
-        """Accept the connections that wait."""
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept connections that wait, and close those whose clients have left; gives whether more may wait."""
         loop = asyncio.get_running_loop()
+        until = perf_counter() + ACCEPTING
         try:
-            for _ in range(ACCEPTED):
+            while perf_counter() < until:
                 connection, _ = listener.accept()
+                if has_left(connection):
+                    connection.close()
+                    continue
                 task = loop.create_task(self._connect(connection))
                 self._connecting.add(task)
                 task.add_done_callback(self._connecting.discard)
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        except (InterruptedError, ConnectionAbortedError):
             pass
+        except BlockingIOError:
+            return False
         except OSError as error:  # no more files may be open: others may be closed soon
             _log.warning("cannot accept a connection: %s", error)
             loop.remove_reader(listener)
             loop.call_later(REST, self._listen, listener)
+            return False
+        return True
 
     async def _connect(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):  # its client has left
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(
+                    connection,
+                    config=self.config,
+                    server_state=self.server_state,
+                    app_state=self.lifespan.state,
+                    _loop=asyncio.get_running_loop(),
+                ),
+                connection,
+            )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -158,8 +151,12 @@ class Server(uvicorn.Server):
     async def _end(self) -> None:
         await asyncio.sleep(GRACE)
         for listener in self._listeners:
+            refuse_new(listener)
+        await asyncio.sleep(LINGER)
+        for listener in self._listeners:
+            while self._accept(listener):  # noqa: ASYNC110 (it takes a turn of the loop at a time)
+                await asyncio.sleep(0)
             asyncio.get_running_loop().remove_reader(listener)
-            self._accept(listener)
             listener.close()
         await asyncio.sleep(LINGER)
         self.should_exit = True
