@@ -15,8 +15,6 @@ OPENVINO := $(VENV)/openvino
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
 SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
-# Its wheel carries the weights of the demo's network; its own dependencies are not needed for that.
-MAGIKA := magika==1.0.3
 # Where `make chromium` puts a browser, outside of this directory.
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
@@ -37,15 +35,15 @@ help:
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
 	@echo "make bench-docs  run the benchmarks (SCALE=$(SCALE)), and write docs/benchmarks.md anew from their figures"
-	@echo "make docs    write anew what is generated in docs/, and run the examples in the documentation"
+	@echo "make docs    write anew what is generated in docs/, run its examples, and build the site in build/site"
 	@echo "make chromium  install two Chromiums with npm, outside of this directory, and compare graphs with them"
 	@echo "make serving  measure webnn serve beside a server written by hand, with 200,000 requests"
 	@echo "make clean   remove the virtual environment and everything that was generated"
 
-demo: $(VENV)/demo.installed $(VENV)/magika.installed
+demo: $(VENV)/demo.installed
 	$(RUN) examples/file_types.py $(ARGS)
 
-test: $(VENV)/test.installed $(VENV)/magika.installed
+test: $(VENV)/test.installed
 	$(RUN) -m pytest $(ARGS)
 
 soak: $(VENV)/test.installed
@@ -103,7 +101,9 @@ docs: $(VENV)/test.installed
 	$(RUN) -m docs.generate_rules
 	$(RUN) -m docs.generate_benchmarks
 	$(RUN) -m docs.run_examples
-	$(RUN) -m pytest tests/integration/test_documentation.py
+	$(RUN) -m pytest tests/integration/test_documentation.py tests/integration/test_site.py
+	$(RUN) -m sphinx -W --keep-going --quiet docs build/site
+	@echo "the site is in build/site/index.html"
 
 chromium: $(VENV)/test.installed
 	mkdir -p $(CHROMIUM)
@@ -123,10 +123,6 @@ clean:
 # Each stamp stands for one set of extras, installed in place; a change of what is needed installs anew.
 $(VENV)/%.installed: pyproject.toml | $(RUN)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
-	@touch $@
-
-$(VENV)/magika.installed: Makefile | $(RUN)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps $(MAGIKA)
 	@touch $@
 
 $(RUN):

@@ -1,7 +1,7 @@
 """What do the settings that the onnxruntime backend makes on its sessions give or cost?
 
 Onnxruntime alone, in both columns: with the setting, and with onnxruntime's default. What the backend sets is in
-`backends/onnxruntime/backend.py`; `docs/runtime.md` draws the conclusions.
+`backends/onnxruntime/backend.py`; `docs/development/runtime.md` draws the conclusions.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
 from webnn.graph.operator import OPERATORS, Operators
 
-__all__ = ["PAGE", "emulated", "missing", "page"]
+__all__ = ["COLUMNS", "PAGE", "emulated", "families_of_operators", "missing", "page", "support"]
 
 PAGE: Final = Path(__file__).parent / "operators.md"
 
@@ -78,6 +78,13 @@ def missing(op: str, ours: LimitsTable) -> str:
     return "; ".join(words)
 
 
+COLUMNS: Final[Mapping[str, tuple[LimitsTable, Lowerings[Any], frozenset[str]]]] = {
+    "onnxruntime": (OnnxRuntimeBackend().support_limits(), lowerings, emulated()),
+    "arrays": (ArraysBackend().support_limits(), kernels, frozenset()),
+}
+"""Each backend with its limits, its lowerings, and the operators that it composes of several."""
+
+
 def support(op: str, limits: LimitsTable, table: Lowerings[Any], composed: frozenset[str]) -> str:
     """One backend's cell in the row of `op`."""
     if op not in table:
@@ -88,18 +95,14 @@ def support(op: str, limits: LimitsTable, table: Lowerings[Any], composed: froze
 
 def page() -> str:
     """The whole page."""
-    columns: Mapping[str, tuple[LimitsTable, Lowerings[Any], frozenset[str]]] = {
-        "onnxruntime": (OnnxRuntimeBackend().support_limits(), lowerings, emulated()),
-        "arrays": (ArraysBackend().support_limits(), kernels, frozenset()),
-    }
     lines = [INTRODUCTION]
     for family, base in families_of_operators():
         ops = [name for name in vars(base) if name in OPERATORS]
         lines += [f"## {family.capitalize()}", ""]
-        lines += [f"| operator | operands: data types, rank | {' | '.join(columns)} |"]
-        lines += [f"| --- | --- |{' --- |' * len(columns)}"]
+        lines += [f"| operator | operands: data types, rank | {' | '.join(COLUMNS)} |"]
+        lines += [f"| --- | --- |{' --- |' * len(COLUMNS)}"]
         for op in ops:
-            cells = [support(op, *column) for column in columns.values()]
+            cells = [support(op, *column) for column in COLUMNS.values()]
             lines.append(f"| {_link(getattr(base, op))} | {_operands(SPEC_LIMITS[op])} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

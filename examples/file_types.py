@@ -3,10 +3,9 @@
   python examples/file_types.py [DIRECTORY]
 
 The network is Magika's `standard_v3_3`, which tells 214 types of files apart by their first and last 1024 bytes: an
-ONNX file in the PyPI package `magika`. Nothing else of that package is used, so install it without its dependencies:
-`pip install --no-deps magika==1.0.3`. `webnn.load_onnx` makes a graph of it, which is streamed over the files of the
-directory and compared with onnxruntime running the same model in a plain loop, in files per second and in where the
-time goes.
+ONNX file in the PyPI package `magika`, which the extra `demo` installs. Nothing else of that package is used.
+`webnn.load_onnx` makes a graph of it, which is streamed over the files of the directory and compared with onnxruntime
+running the same model in a plain loop, in files per second and in where the time goes.
 """
 
 from __future__ import annotations
@@ -364,7 +363,7 @@ async def main(directory: Path) -> None:
     """Label the files of `directory`, show what was found, and compare with the plain loop."""
     magika = Magika.installed()
     if magika is None:
-        sys.exit("this needs the weights in the package magika: pip install --no-deps magika==1.0.3")
+        sys.exit("this needs the weights in the package magika: pip install 'magika>=1.0.3,<2'")
     files = list(files_in(directory))
     if not files:
         sys.exit(f"there are no files in {directory}")

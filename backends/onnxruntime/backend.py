@@ -211,7 +211,7 @@ def _settings(graph: Graph, options: CompileOptions) -> Any:
 
 
 def _configure(settings: Any, options: CompileOptions, *, small: bool) -> None:
-    """Threads, spinning and memory of a session; docs/runtime.md has the measurements behind each line."""
+    """Threads, spinning and memory of a session; docs/development/runtime.md has the measurements behind each line."""
     # Onnxruntime would pin threads whose number it chooses itself. When the lane has slept and wakes on the core of one
     # of them, both stay there for some milliseconds.
     settings.intra_op_num_threads = options.threads or (1 if small else usable_cores())

@@ -38,7 +38,7 @@ def expected() -> list[np.ndarray[Any, Any]]:
 
 
 def assert_close(actual: np.ndarray[Any, Any], exact: np.ndarray[Any, Any]) -> None:
-    """The tolerance that docs/runtime.md states."""
+    """The tolerance that docs/performance.md states."""
     assert actual.shape == exact.shape
     assert float(np.abs(actual - exact).max()) <= 1e-5 * float(np.abs(exact).max())
 

@@ -17,24 +17,35 @@ import pytest
 import webnn
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "development").glob("*.md")])
+ONE_PROGRAM = frozenset({"tutorial.md"})
+"""Pages whose blocks belong together: each goes on where the one before has ended."""
 MODULES = sorted(
     info.name for info in pkgutil.walk_packages(webnn.__path__, "webnn.") if not info.name.endswith("__main__")
 )
 
 
-def blocks(page: Path) -> list[str]:
-    """The page's Python programs. What is only a part of one is marked `py` and not run."""
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The page's Python programs, each with what it prints, if the page says that in a block `output` after it.
+
+    What is only a part of a program is marked `py` and not run.
+    """
+    pattern = r"^```python\n(.*?)^```$(?:\n\n^```output\n(.*?)^```$)?"
+    found = re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    if page.name not in ONE_PROGRAM:
+        return found
+    return [("\n".join(program for program, _ in found), "".join(output for _, output in found))]
 
 
 @pytest.mark.parametrize(
-    "program", [pytest.param(block, id=f"{page.name}-{i}") for page in PAGES for i, block in enumerate(blocks(page))]
+    ("program", "output"),
+    [pytest.param(*block, id=f"{page.name}-{i}") for page in PAGES for i, block in enumerate(blocks(page))],
 )
-def test_the_programs_of_a_page_run(program: str) -> None:
+def test_the_programs_of_a_page_run(program: str, output: str) -> None:
     command = [sys.executable, "-W", "error", "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert (result.returncode, result.stderr) == (0, "")
+    assert output in ("", result.stdout)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
