@@ -12,6 +12,7 @@ RUN := $(VENV)/bin/python
 # An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
 NEWEST := $(VENV)/newest
 OPENVINO := $(VENV)/openvino
+COREML := $(VENV)/coreml
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
 SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
@@ -19,7 +20,7 @@ BEAM := $(VENV)/beam
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak gpu openvino newest scaling check format bench bench-docs docs chromium serving clean
+.PHONY: help demo test soak gpu openvino coreml newest scaling check format bench bench-docs docs chromium serving clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -29,6 +30,7 @@ help:
 	@echo "make soak    random programs over many frames (FRAMES=$(FRAMES), SEED=$(SEED))"
 	@echo "make gpu     run the tests of the backends for NVIDIA GPUs, on a machine that has one"
 	@echo "make openvino  run the tests of the OpenVINO backend, in $(OPENVINO)"
+	@echo "make coreml  run the tests of Core ML's packages, in $(COREML)"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
 	@echo "make scaling  run webnn.Model in Ray, Daft, Dask and Beam, in $(SCALING) and $(BEAM)"
 	@echo "make check   format, lint and types"
@@ -60,6 +62,15 @@ openvino: | $(RUN)
 	$(OPENVINO)/bin/python -m pip uninstall --quiet --yes onnxruntime
 	$(OPENVINO)/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino==1.24.1
 	$(OPENVINO)/bin/python -m pytest tests/devices $(ARGS)
+
+# In an environment of its own, since coremltools is large and what it needs may hold back other packages.
+coreml: $(COREML)/ready
+	$(COREML)/bin/python -m pytest tests/coreml $(ARGS)
+
+$(COREML)/ready: pyproject.toml | $(RUN)
+	$(RUN) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,coreml]'
+	@touch $@
 
 newest: | $(RUN)
 	$(RUN) -m venv --clear $(NEWEST)

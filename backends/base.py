@@ -158,6 +158,10 @@ class Backend(ABC):
         if options:
             raise ValidationError(f"backend_options: the {self.name} backend has none, got {', '.join(options)}")
 
+    def preferred_options(self, power_preference: PowerPreference, accelerated: bool) -> Mapping[str, str]:
+        """The options that the preferences of a context stand for, where the program gives none. Default: none."""
+        return {}
+
     def device(self, options: Mapping[str, str]) -> DeviceInfo:
         """The device that runs graphs with these options of the backend, which `check_options` has accepted."""
         return DeviceInfo(self.device_type, processor_name() if self.device_type == "cpu" else self.name, self.name)

@@ -26,8 +26,8 @@ def resolved(value: Any, operands: dict[str, webnn.MLOperand]) -> Any:
             return value
 
 
-def outputs_of(case: wpt.Case, context: webnn.MLContext) -> dict[str, wpt.Array]:
-    """Build the case's graph, check the operands it ends in, and run it."""
+def graph_of(case: wpt.Case, context: webnn.MLContext) -> tuple[webnn.MLGraph, dict[str, wpt.Array]]:
+    """The case's graph, whose operands are checked, and its inputs."""
     builder = context.create_graph_builder()
     operands: dict[str, webnn.MLOperand] = {}
     feeds = {}
@@ -49,7 +49,12 @@ def outputs_of(case: wpt.Case, context: webnn.MLContext) -> dict[str, wpt.Array]
     for name, spec in wanted.items():
         operand = operands[name]
         assert (operand.data_type, list(operand.shape)) == (spec["dataType"], spec["shape"]), name
-    graph = builder.build({name: operands[name] for name in wanted})
+    return builder.build({name: operands[name] for name in wanted}), feeds
+
+
+def outputs_of(case: wpt.Case, context: webnn.MLContext) -> dict[str, wpt.Array]:
+    """Build the case's graph and run it."""
+    graph, feeds = graph_of(case, context)
     outputs = context.compute(graph, feeds)
     graph.destroy()
     return {name: np.asarray(array) for name, array in outputs.items()}

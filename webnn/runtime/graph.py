@@ -195,6 +195,8 @@ class MLGraph(Unpicklable):
         """Write the graph to a file. The suffix of the path chooses the format.
 
         - `.onnx`: standard ONNX. More than a megabyte of weights goes into `NAME.onnx.data` beside it.
+        - `.mlpackage`: a folder with an ML Program for Core ML (iOS 17, macOS 14 and later), and its weights. It needs
+          the package coremltools. uint8, int8 and int64 inputs and outputs are int32 there, and scalars are [1].
         - `.webnn`, `.json`: the graph's text or JSON form, with the weights beside it. `weights="safetensors"`, the
           default, makes `STEM.safetensors`; `weights="blob"` makes `STEM.weights` with `STEM.manifest.json`.
         - `.js`: a JavaScript module that builds and runs the graph in a browser, with TypeScript declarations

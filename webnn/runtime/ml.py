@@ -135,6 +135,9 @@ class ML:
         else:
             order = ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS
             chosen = preferred_backend(order, asked=accelerated is True or power != "default")
+        preferred = chosen.preferred_options(power, accelerated is not False and device_type != "cpu")
+        own = tuple(sorted({**preferred, **dict(own)}.items()))
+        options = CompileOptions(threads=options.threads, backend=own)
         try:
             chosen.check_options(dict(own))
         except ValidationError as error:

@@ -12,7 +12,10 @@ from webnn.forking import import_whole
 
 __all__ = ["SAVERS", "registered"]
 
-SAVERS: Final[dict[str, str]] = {".onnx": "webnn.backends.onnx.export:save_onnx"}
+SAVERS: Final[dict[str, str]] = {
+    ".onnx": "webnn.backends.onnx.export:save_onnx",
+    ".mlpackage": "webnn.backends.coreml.export:save_coreml",
+}
 """File suffix to the function, as `module:name`, that writes a `Graph` to such a path."""
 
 

@@ -1,0 +1,1 @@
+"""What is saved for Core ML, on any system that has coremltools: `make coreml`."""
