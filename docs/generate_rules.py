@@ -42,7 +42,12 @@ def _operators(names: tuple[str, ...]) -> str:
 def rules() -> str:
     """The table of the rules."""
     rows = (
-        [_operators(rule.operators), rule.allowed.removeprefix("takes "), rule.proposal, _browsers("rules", rule.name)]
+        [
+            rule.words or _operators(rule.operators),
+            rule.allowed.removeprefix("takes "),
+            rule.proposal,
+            _browsers("rules", rule.name),
+        ]
         for rule in RULES.values()
     )
     return _table(["operators", "taken", "instead", "Chromium"], rows)

@@ -200,6 +200,10 @@ X7 = [2, 1, 3, 1, 2, 2, 1]
         lambda b, x: b.transpose(x, permutation=[5, 0, 1, 2, 3, 4, 6]),
         lambda b, x: b.gather(x, b.constant(np.array([[2, 0]], np.int32)), axis=2),
         lambda b, x: b.gather_elements(x, b.constant(np.zeros([2, 1, 1, 1, 2, 2, 1], np.int32)), axis=2),
+        lambda b, x: b.gather_nd(x, b.constant(np.array([[[1, 0, 2]], [[0, 0, -1]]], np.int32))),
+        lambda b, x: b.scatter_nd(
+            x, b.constant(np.array([[[1, 0]], [[0, 0]]], np.int32)), b.input("y", [2, 1, 3, 1, 2, 2, 1], "float32")
+        ),
         lambda b, x: b.triangular(x, upper=False),
         lambda b, x: b.matmul(x, b.input("y", [1, 1, 2], "float32")),
         lambda b, x: b.layer_normalization(x, axes=[5, 6]),

@@ -13,7 +13,8 @@ from typing import Any, Final, TypeAlias
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement
-from webnn.targets.remedies import REMEDIES, Remedy, again, gather_flat, scatter_flat
+from webnn.targets.remedies import REMEDIES, Remedy, again, gather_flat, gather_row, scatter_flat
+from webnn.targets.rules import BROADCASTING, ELEMENTWISE
 
 __all__ = ["with_other_rank"]
 
@@ -72,19 +73,9 @@ def _broadcast_groups(node: Node, lowest: int) -> list[list[int]]:
 
 _MANY: Final = 4
 """More groups than these are not left to an operator."""
-_BROADCASTING: Final = (
-    *("add", "sub", "mul", "div", "max", "min", "pow", "prelu", "where", "expand"),
-    *("equal", "not_equal", "greater", "greater_or_equal", "lesser", "lesser_or_equal"),
-    *("logical_and", "logical_or", "logical_xor"),
-)
-_ELEMENTWISE: Final = (
-    *("abs", "ceil", "cos", "erf", "exp", "floor", "identity", "log", "neg", "reciprocal", "round_even", "sign", "sin"),
-    *("sqrt", "tan", "gelu", "hard_swish", "relu", "sigmoid", "softplus", "softsign", "tanh", "cast", "clamp", "elu"),
-    *("leaky_relu", "hard_sigmoid", "linear", "is_nan", "is_infinite", "logical_not"),
-)
 
 
-@_for(*_BROADCASTING, *_ELEMENTWISE)
+@_for(*BROADCASTING, "expand", *ELEMENTWISE, "identity")
 def _elementwise(b: Replacement, node: Node, lowest: int) -> Sequence[MLOperand]:
     out = node.output.shape
     groups = _broadcast_groups(node, lowest)
@@ -242,9 +233,27 @@ def _gather_elements(b: Replacement, node: Node, lowest: int) -> Sequence[MLOper
     return gather_flat(b, node)
 
 
+@_for("gather_nd")
+def _gather_nd(b: Replacement, node: Node, lowest: int) -> Sequence[MLOperand]:
+    return gather_row(b, node)
+
+
 @_for("scatter_elements")
 def _scatter_elements(b: Replacement, node: Node, lowest: int) -> Sequence[MLOperand]:
     return scatter_flat(b, node)
+
+
+@_for("scatter_nd")
+def _scatter_nd(b: Replacement, node: Node, lowest: int) -> Sequence[MLOperand]:
+    x, shape = node["input"], node["input"].shape
+    *places, depth = node["indices"].shape
+    inner = [math.prod(shape[depth:])] if x.rank > depth else []
+    made = b.scatter_nd(
+        b.reshape(x, [*shape[:depth], *inner]),
+        b.reshape(node["indices"], [math.prod(places), depth]),
+        b.reshape(node["updates"], [math.prod(places), *inner]),
+    )
+    return [b.reshape(made, shape)]
 
 
 @_for("triangular")

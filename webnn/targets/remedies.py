@@ -18,7 +18,7 @@ from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement
 from webnn.graph.windows import permutation
-from webnn.targets.rules import axis_sizes
+from webnn.targets.rules import axis_sizes, loses_a_dimension
 
 __all__ = [
     "REMEDIES",
@@ -26,6 +26,7 @@ __all__ = [
     "again",
     "combined",
     "gather_flat",
+    "gather_row",
     "mask_triangle",
     "quantized",
     "scaled",
@@ -103,6 +104,26 @@ def scatter_flat(b: Replacement, node: Node) -> Made:
 def _scatter_signed(b: Replacement, node: Node) -> Made:
     signed = {name: b.cast(node[name], "int32") for name in ("input", "updates")}
     return [b.cast(again(b, node, signed)[0], "uint32")]
+
+
+@_remedy("reshaped to the same shape first", "kept-index-dimensions")
+def _reshape_kept(b: Replacement, node: Node) -> Made:
+    def anew(x: MLOperand) -> MLOperand:
+        return b.reshape(x, x.shape) if loses_a_dimension(x) else x
+
+    operands = {name: anew(o) if isinstance(o, MLOperand) else [*map(anew, o)] for name, o in node.operands.items()}
+    return again(b, node, operands)
+
+
+@_remedy("lists of indices in one row", "gather-nd-index-ranks")
+def gather_row(b: Replacement, node: Node) -> Made:
+    """`gather_nd` with the lists of indices in one row, and the axes behind them joined."""
+    x, shape = node["input"], node["input"].shape
+    *places, depth = node["indices"].shape
+    indices = b.reshape(node["indices"], [math.prod(places), depth])
+    if x.rank > depth + 1:
+        x = b.reshape(x, [*shape[:depth], math.prod(shape[depth:])])
+    return [b.reshape(b.gather_nd(x, indices), node.output.shape)]
 
 
 @_remedy("indices in one dimension", "gather-index-ranks")

@@ -17,8 +17,20 @@ from webnn.graph.broadcasting import is_unidirectional
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.operator import OPERATORS
 
-__all__ = ["ALLOWANCES", "RULES", "Allowance", "Example", "Rule", "axis_sizes", "same_padding"]
+__all__ = [
+    "ALLOWANCES",
+    "BROADCASTING",
+    "ELEMENTWISE",
+    "RULES",
+    "Allowance",
+    "Example",
+    "Rule",
+    "axis_sizes",
+    "loses_a_dimension",
+    "same_padding",
+]
 
 Builder: TypeAlias = MLGraphBuilder[Any]
 Example: TypeAlias = Callable[[Builder, Callable[[Any], MLOperand]], MLOperand]
@@ -30,6 +42,18 @@ _REDUCTIONS: Final = (
     *("reduce_sum", "reduce_sum_square"),
 )
 """But `reduce_product`."""
+_SHAPED_ANEW: Final = ("reshape", "identity")
+ELEMENTWISE: Final = (
+    *("abs", "cast", "ceil", "clamp", "cos", "elu", "erf", "exp", "floor", "gelu", "hard_sigmoid", "hard_swish"),
+    *("is_infinite", "is_nan", "leaky_relu", "linear", "log", "logical_not", "neg", "reciprocal", "relu", "round_even"),
+    *("sigmoid", "sign", "sin", "softplus", "softsign", "sqrt", "tan", "tanh"),
+)
+"""Of one operand, whose shape the result has."""
+BROADCASTING: Final = (
+    *("add", "sub", "mul", "div", "max", "min", "pow", "prelu", "where"),
+    *("equal", "not_equal", "greater", "greater_or_equal", "lesser", "lesser_or_equal"),
+    *("logical_and", "logical_or", "logical_xor"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,7 @@ class Rule:
         proposal: the nearest form that the target takes.
         refused: examples of graphs that are refused where the rule holds.
         accepted: examples that differ as little as possible and are not.
+        words: the operators in words, where they are too many to list.
     """
 
     name: str
@@ -53,6 +78,7 @@ class Rule:
     proposal: str
     refused: tuple[Example, ...]
     accepted: tuple[Example, ...]
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +205,31 @@ def _reduces_few_of_many_dimensions(node: Node) -> str | None:
 def _has_indices_of_high_rank(node: Node) -> str | None:
     rank = node["indices"].rank
     return f"has indices of rank {rank}" if rank > 4 else None
+
+
+def loses_a_dimension(operand: MLOperand) -> bool:
+    """Whether a browser that forgets `keepDimensions` of `arg_max` and `arg_min` has a dimension less for `operand`.
+
+    It has the same number of elements, and dimensions of size 1 at the beginning are not missed.
+    """
+    node = operand.node
+    while node is not None and node.op not in ("arg_max", "arg_min"):
+        several = [each for each in node.inputs() if each.rank > 0]
+        if node.op in ELEMENTWISE or (node.op in BROADCASTING and len(several) == 1):
+            node = several[0].node if several else None
+        else:
+            return False
+    if node is None or not node.attributes["keep_dimensions"]:
+        return False
+    return any(size != 1 for size in node.output.shape[: node.attributes["axis"]])
+
+
+def _reads_lost_dimensions(node: Node) -> str | None:
+    several = [operand for operand in node.inputs() if operand.rank > 0]
+    if node.op in ELEMENTWISE or (node.op in BROADCASTING and len(several) == 1):
+        return None
+    lost = any(loses_a_dimension(operand) for operand in several)
+    return "reads dimensions that argMax or argMin has kept" if lost else None
 
 
 def _ignores_c(node: Node) -> str | None:
@@ -395,6 +446,34 @@ _RULES: Final = (
         "reshape the indices before, and the output after",
         (lambda b, x: b.gather(x(_ones(2)), x(_zeros(1, 1, 1, 1, 2))),),
         (lambda b, x: b.gather(x(_ones(2)), x(_zeros(1, 1, 1, 2))),),
+    ),
+    Rule(
+        "gather-nd-index-ranks",
+        ("gather_nd",),
+        _has_indices_of_high_rank,
+        "takes indices up to rank 4",
+        "reshape the indices before, and the output after",
+        (lambda b, x: b.gather_nd(x(_ones(2, 2)), x(_zeros(1, 1, 1, 3, 2))),),
+        (lambda b, x: b.gather_nd(x(_ones(2, 2)), x(_zeros(1, 1, 3, 2))),),
+    ),
+    Rule(
+        "kept-index-dimensions",
+        tuple(op for op in OPERATORS if op not in _SHAPED_ANEW),
+        _reads_lost_dimensions,
+        "takes them as they are, as a graph's output, by elementwise operators and by reshape",
+        "reshape to the same shape before",
+        (
+            lambda b, x: b.equal(b.arg_max(x(_image(3)), 3, keep_dimensions=True), x(_zeros(1, 1, 3, 2))),
+            lambda b, x: b.transpose(b.cast(b.arg_min(x(_image(3)), 3, keep_dimensions=True), "float32")),
+            lambda b, x: b.concat([b.arg_max(x(_image(3)), 3, keep_dimensions=True)] * 2, 3),
+        ),
+        (
+            lambda b, x: b.equal(b.reshape(b.arg_max(x(_image(3)), 3), [1, 1, 3, 1]), x(_zeros(1, 1, 3, 2))),
+            lambda b, x: b.equal(b.arg_max(x(_image(3)), 3, keep_dimensions=True), b.constant(np.array(2, np.int32))),
+            lambda b, x: b.cast(b.arg_min(x(_image(3)), 3, keep_dimensions=True), "float32"),
+            lambda b, x: b.equal(b.arg_max(x(_image(3)), 1, keep_dimensions=True), x(_zeros(1, 1, 3, 3))),
+        ),
+        "reading what `argMax` or `argMin` gives with `keepDimensions`",
     ),
     Rule(
         "gemm-beta",
