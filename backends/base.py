@@ -20,6 +20,7 @@ from webnn.graph.in_place import InPlaceOutput
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
 from webnn.graph.placement import OperatorPlacement, native_placements
+from webnn.graph.rewrites import Rewrite
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View
 
@@ -172,6 +173,10 @@ class Backend(ABC):
         The default is right for backends that run every operator themselves, in its own data types.
         """
         return native_placements(graph, self.name)
+
+    def rewrites(self, graph: Graph) -> list[Rewrite]:
+        """What its passes do with `graph` before it is lowered; `graph.explain()` shows it. Default: nothing."""
+        return []
 
     @property
     def allocator(self) -> Allocator:

@@ -26,7 +26,7 @@ from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
 from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
-from webnn.backends.onnxruntime.passes.pipeline import prepared
+from webnn.backends.onnxruntime.passes.pipeline import prepared, rewrites
 from webnn.backends.onnxruntime.threads import SMALL_WORK, work
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.backends.processors import processor_name, usable_cores
@@ -36,6 +36,7 @@ from webnn.graph.donation import InPlace
 from webnn.graph.in_place import in_place_outputs
 from webnn.graph.ir import Graph
 from webnn.graph.placement import OperatorPlacement
+from webnn.graph.rewrites import Rewrite
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -81,6 +82,10 @@ class OnnxRuntimeBackend(Backend):
         model = lower(prepared(graph), cpu_kernels())
         model.finish()
         return placements(model, assigned_nodes(executable.session))
+
+    def rewrites(self, graph: Graph) -> list[Rewrite]:
+        """What the passes do with `graph`."""
+        return rewrites(graph)
 
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """Run the passes, lower to ONNX and make a session; large constants are read in place, or from their files."""

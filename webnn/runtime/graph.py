@@ -28,6 +28,7 @@ from webnn.graph.explanation import Explanation
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.placement import OperatorPlacement
+from webnn.graph.rewrites import Rewrite
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import SMALL
 from webnn.runtime.batch_sizes import BatchSizes
@@ -170,15 +171,22 @@ class MLGraph(Unpicklable):
         if self._explanation is None:
             donations = graph_donations(self._graph, self._device.backend.in_place)
             self._explanation = Explanation(donations, why_not_separable(self._graph))
-        return replace(self._explanation, find=self._placements)  # a new one, since it refers to the graph
+        # A new one, since it refers to the graph.
+        return replace(self._explanation, find=self._placements, find_rewrites=self._rewrites)
 
     def _placements(self) -> list[OperatorPlacement] | None:
         with self._lock:  # both change together when another backend takes over
             backend, entry = self._backend, self._entry
         if entry is None:
             return None
-        graph = self._graph if backend is self._device.backend else expanded(self._graph, backend.composites)
-        return backend.placements(graph, entry.executable, self._options)
+        return backend.placements(self._graph_for(backend), entry.executable, self._options)
+
+    def _rewrites(self) -> list[Rewrite]:
+        backend = self._backend
+        return backend.rewrites(self._graph_for(backend))
+
+    def _graph_for(self, backend: Backend) -> Graph:
+        return self._graph if backend is self._device.backend else expanded(self._graph, backend.composites)
 
     def _may_share(self, inputs: Sequence[object], outputs: Sequence[object]) -> bool:
         """Whether every tensor that occurs twice is an input and the output that can take over its memory."""

@@ -28,8 +28,9 @@ from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
 from webnn.backends.onnxruntime.passes.sums_without_unit_axes import sums_without_unit_axes
 from webnn.backends.onnxruntime.passes.tanh_gelus import tanh_gelus
 from webnn.graph.ir import Graph
+from webnn.graph.rewrites import Rewrite, rewrite_between
 
-__all__ = ["PASSES", "prepared"]
+__all__ = ["PASSES", "prepared", "rewrites"]
 
 PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
@@ -65,3 +66,13 @@ def prepared(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Gr
             checkpoint()
         graph = run(graph)
     return graph
+
+
+def rewrites(graph: Graph) -> list[Rewrite]:
+    """What each pass changes, for those that change something."""
+    found = []
+    for run in PASSES:
+        before, graph = graph, run(graph)
+        if rewrite := rewrite_between(run.__name__.replace("_", " "), before, graph):
+            found.append(rewrite)
+    return found
