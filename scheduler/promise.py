@@ -22,6 +22,8 @@ from copy import copy
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
 from webnn.errors import InvalidStateError
+from webnn.graph.other_names import PROMISE
+from webnn.graph.spelling import named_elsewhere, without_operators
 from webnn.graph.unpicklable import Unpicklable
 from webnn.scheduler.bridge import Bridge, current_bridge
 from webnn.scheduler.callbacks import Callback, Follower, Following, call
@@ -66,6 +68,8 @@ class Source(Protocol):
         ...
 
 
+@named_elsewhere(PROMISE)
+@without_operators(lambda promise: promise._await_first())
 class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` is invariant for its setters, which are refused here
     """A result that is computed later.
 
@@ -348,11 +352,14 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             raise TypeError("a promise has no truth value: await it, or ask promise.done()")
         return True  # `concurrent.futures.wait` takes the truth value of futures that have settled
 
+    def _await_first(self) -> NoReturn:
+        raise TypeError("a promise has no data: await it, or call promise.result()")
+
     def __len__(self) -> int:
         raise TypeError("a promise has no length: await it, or call promise.result()")
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a promise has no data: await it, or call promise.result()")
+        self._await_first()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._status.value}>"

@@ -18,6 +18,7 @@ from webnn.formats import import_onnx, import_webnn, load_onnx, load_webnn
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.operand import MLOperand
+from webnn.graph.other_names import MODULE
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime.context import MLContext
 from webnn.runtime.device import MLContextLostInfo
@@ -55,6 +56,7 @@ else:
             "webnn.targets.checking": ("Verdict", "check"),
             "webnn.targets.fitting": ("Fit", "fit"),
         },
+        MODULE,
     )
 
 __version__ = "0.1.0"

@@ -104,18 +104,23 @@ def import_whole(name: str) -> ModuleType:
         return import_module(name)
 
 
-def late_names(module: str, places: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+def late_names(
+    module: str, places: Mapping[str, Sequence[str]], elsewhere: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
     """The function `__getattr__` of a module whose import is to be fast, and which has some names only on demand.
 
     Args:
         module: the module's name.
         places: names by the modules that define them, which are imported when one of the names is used.
+        elsewhere: names of other libraries, each with the end of its error: what to write here.
     """
     homes = {name: home for home, names in places.items() for name in names}
 
     def imported(name: str) -> Any:
         home = homes.get(name)
         if home is None:
+            if elsewhere is not None and name in elsewhere:
+                raise AttributeError(f"module {module!r} has no attribute {name!r}: {elsewhere[name]}")
             raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module])
         value = getattr(import_whole(home), name)
         setattr(sys.modules[module], name, value)

@@ -172,7 +172,7 @@ def test_a_value_that_cannot_be_printed_is_refused_too(value: Any) -> None:
 @pytest.mark.parametrize("value", ["float16", np.float16, np.dtype(np.float16), np.zeros(1, np.float16).dtype])
 def test_a_data_type_is_named_or_is_numpys(value: object) -> None:
     assert arguments.data_type_named("data_type", value) == "float16"
-    assert MLOperandDescriptor(value, [2]) == MLOperandDescriptor("float16", [2])  # type: ignore[arg-type]
+    assert MLOperandDescriptor(value, [2]) == MLOperandDescriptor("float16", [2])  # type: ignore[call-overload]
 
 
 def test_a_four_bit_data_type_may_be_that_of_ml_dtypes() -> None:

@@ -128,7 +128,7 @@ def test_other_indices_are_refused(builder: Builder, expression: Callable[[Any],
         ("uint8", 256, "mul: 256 is not an integer from 0 to 255, the range of uint8"),
         ("uint8", -1, "mul: -1 is not an integer from 0 to 255"),
         ("int64", float("nan"), "mul: nan is not an integer"),
-        ("float32", np.ones(3), r"mul: constant: dtype 'float64' is not a WebNN data type; convert .* astype"),
+        ("float32", np.ones(3), r"mul: constant: dtype 'float64' is not a WebNN data type; convert it: array.astype"),
         ("float32", np.ones(3, np.int32), "mul: b is int32, but must have the data type of a, float32"),
         ("float32", np.ones(4, np.float32), r"mul: a \[2, 3\] and b \[4\] cannot be broadcast together"),
     ],
@@ -145,7 +145,9 @@ def test_a_number_or_an_array_that_does_not_fit_is_refused(
 def test_python_refuses_operators_with_anything_else(builder: Builder, other: Any) -> None:
     x = builder.input("x", X.shape, "float32")
     for function in (operator.add, operator.matmul):
-        with pytest.raises(TypeError, match=r"unsupported operand type\(s\)|does not support ufuncs"):
+        with pytest.raises(
+            TypeError, match=r"unsupported operand type\(s\)|operand type\(s\) all returned NotImplemented"
+        ):
             function(x, other)
 
 

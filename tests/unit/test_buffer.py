@@ -24,7 +24,7 @@ def test_buffers_are_aligned_and_large_enough(size: int) -> None:
 @pytest.mark.parametrize("data_type", DATA_TYPES)
 @pytest.mark.parametrize("shape", [[], [1], [5], [2, 3], [1, 1, 1, 1, 1, 1, 1, 2]])
 def test_a_view_has_the_type_and_shape_of_its_descriptor(data_type: str, shape: list[int]) -> None:
-    descriptor = MLOperandDescriptor(data_type, shape)  # type: ignore[arg-type]
+    descriptor = MLOperandDescriptor(data_type, shape)  # type: ignore[call-overload]
     view = ALLOCATOR.allocate(4096).view(descriptor)
     assert view.array.dtype == descriptor.dtype
     assert view.array.shape == tuple(shape)
@@ -56,7 +56,7 @@ def test_the_host_array_is_the_memory_itself() -> None:
 
 @pytest.mark.parametrize("dtype", [ml_dtypes.int4, ml_dtypes.uint4])
 def test_four_bit_elements_take_a_byte_each_on_the_host(dtype: type) -> None:
-    descriptor = MLOperandDescriptor(np.dtype(dtype).name, [3])  # type: ignore[arg-type]
+    descriptor = MLOperandDescriptor(np.dtype(dtype).name, [3])  # type: ignore[call-overload]
     view = ALLOCATOR.allocate(64).view(descriptor)
     ALLOCATOR.write(view, np.array([1, 2, 3], dtype))
     assert ALLOCATOR.host_array(view).tolist() == [1, 2, 3]

@@ -222,7 +222,8 @@ def test_two_operands_must_match(op: str) -> None:
     with pytest.raises(ValidationError, match=rf"^\[it\] {op}: a \[2, 3\] and b \[4\] cannot be broadcast together$"):
         getattr(builder, op)(a, b, label="it")
     c = builder.input("c", [2, 3], "int8")
-    with pytest.raises(ValidationError, match=rf"^{op}: b is int8, but must have the data type of a, float32$"):
+    message = rf"^{op}: b is int8, but must have the data type of a, float32; convert it: builder.cast\(b, 'float32'\)$"
+    with pytest.raises(ValidationError, match=message):
         getattr(builder, op)(a, c)
 
 

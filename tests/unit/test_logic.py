@@ -125,7 +125,9 @@ def test_two_operands_must_match(op: str) -> None:
 def test_logical_operators_require_uint8(op: str) -> None:
     builder = direct_builder()
     x = builder.input("x", [2], "float32")
-    with pytest.raises(ValidationError, match=f"^{op}: a is float32, but must be uint8$"):
+    with pytest.raises(
+        ValidationError, match=rf"^{op}: a is float32, but must be uint8; convert it: builder.cast\(a, 'uint8'\)$"
+    ):
         getattr(builder, op)(*[x] * (1 if op == "logical_not" else 2))
 
 

@@ -52,7 +52,9 @@ def test_an_array_with_a_data_type_is_a_shape(context: webnn.MLContext) -> None:
 
 
 def test_an_array_of_another_type_is_refused_with_the_cast(context: webnn.MLContext) -> None:
-    with pytest.raises(ValidationError, match=r"create_tensor: dtype 'float64' .*; convert the array with astype\(\)"):
+    with pytest.raises(
+        ValidationError, match=r"create_tensor: dtype 'float64' .*; convert it: array.astype\('float32'\)"
+    ):
         context.create_tensor(np.zeros(3))
 
 

@@ -6,6 +6,7 @@ argument; the `operator` decorator puts the operator and its label in front.
 
 import math
 import operator as _operator
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, overload
@@ -14,6 +15,7 @@ import numpy as np
 
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import DATA_TYPES, DataType, Number
+from webnn.graph.other_names import DATA_TYPE_NAMES, VALUES
 
 __all__ = [
     "axes_of",
@@ -50,19 +52,30 @@ def signed(name: str, value: object) -> int:
 def _integer(name: str, value: object, low: int, high: int) -> int:
     result = value if type(value) is int else _as_integer(name, value)
     if not low <= result <= high:
-        raise ValidationError(f"{name} must be an integer from {low} to {high}, got {shown(result)}")
+        raise ValidationError(
+            f"{name} must be an integer from {low} to {high}, got {shown(result)}{_open_size(name, result)}"
+        )
     return result
+
+
+def _open_size(name: str, value: object) -> str:
+    """The end of a message for a dimension that is left open, as other libraries do it."""
+    if value == -1 and name.startswith("new_shape["):
+        return "; no size is inferred: give every size"
+    if (value is None or value == -1 or isinstance(value, str)) and name.startswith("shape["):
+        return "; a graph has fixed shapes: give every size, or use webnn.Model for a file with open dimensions"
+    return ""
 
 
 def _as_integer(name: str, value: object) -> int:
     if isinstance(value, bool) or value is None:
-        raise ValidationError(f"{name} must be an integer, got {shown(value)}")
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}{_open_size(name, value)}")
     if isinstance(value, float) and value.is_integer():
         return int(value)
     try:
         return _operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise ValidationError(f"{name} must be an integer, got {shown(value)}") from None
+        raise ValidationError(f"{name} must be an integer, got {shown(value)}{_open_size(name, value)}") from None
 
 
 def unsigned_list(name: str, value: object, *, length: int | None = None) -> tuple[int, ...]:
@@ -76,7 +89,7 @@ def unsigned_list(name: str, value: object, *, length: int | None = None) -> tup
     if plain:  # the common case does without a call for each item
         result: tuple[int, ...] = tuple(value)  # type: ignore[arg-type]
     else:
-        items = _items(name, value, "integers")
+        items = _items(name, value, "integers", length or 1)
         result = tuple(unsigned(f"{name}[{i}]", item) for i, item in enumerate(items))
     if length is not None and len(result) != length:
         raise ValidationError(f"{name} must have {length} items, got {list(result)}")
@@ -93,13 +106,14 @@ def _integers(name: str, value: object) -> tuple[int, ...]:
     return tuple(_as_integer(f"{name}[{i}]", item) for i, item in enumerate(_items(name, value, "integers")))
 
 
-def _items(name: str, value: object, kind: str) -> Iterable[object]:
+def _items(name: str, value: object, kind: str, length: int = 1) -> Iterable[object]:
     if (
         isinstance(value, str | bytes | Mapping)
         or not isinstance(value, Iterable)
         or getattr(value, "shape", None) == ()
     ):
-        raise ValidationError(f"{name} must be a sequence of {kind}, got {shown(value)}")
+        hint = f"; write {shown([value] * length)}" if type(value) in (int, float) else ""
+        raise ValidationError(f"{name} must be a sequence of {kind}, got {shown(value)}{hint}")
     return value
 
 
@@ -107,7 +121,7 @@ def axis_of(name: str, value: object, shape: tuple[int, ...]) -> int:
     """An axis of an operand with this shape."""
     axis = value if type(value) is int else _as_integer(name, value)
     if not 0 <= axis < len(shape):
-        raise ValidationError(f"{name} {shown(axis)} is {_out_of_range(shape)}")
+        raise ValidationError(f"{name} {shown(axis)} is {_out_of_range(shape, axis)}")
     return axis
 
 
@@ -116,15 +130,16 @@ def axes_of(name: str, value: object, shape: tuple[int, ...]) -> tuple[int, ...]
     axes = _integers(name, value)
     for i, axis in enumerate(axes):
         if not 0 <= axis < len(shape):
-            raise ValidationError(f"{name} {shown(list(axes))}: {shown(axis)} is {_out_of_range(shape)}")
+            raise ValidationError(f"{name} {shown(list(axes))}: {shown(axis)} is {_out_of_range(shape, axis)}")
         if axis in axes[:i]:
             raise ValidationError(f"{name} {list(axes)} has {axis} twice; list each axis once")
     return axes
 
 
-def _out_of_range(shape: tuple[int, ...]) -> str:
+def _out_of_range(shape: tuple[int, ...], axis: int) -> str:
     valid = f"valid axes: {', '.join(map(str, range(len(shape))))}" if shape else "a scalar has no axes"
-    return f"out of range for shape {list(shape)} of rank {len(shape)} ({valid})"
+    hint = f"; axes are not counted from the end: write {axis + len(shape)}" if -len(shape) <= axis < 0 else ""
+    return f"out of range for shape {list(shape)} of rank {len(shape)} ({valid}){hint}"
 
 
 @overload
@@ -135,7 +150,9 @@ def enum_value(name: str, value: object, allowed: Mapping[E, Any] | Sequence[E])
     """A WebIDL enum: one of the strings in `allowed`."""
     if isinstance(value, str) and value in allowed:
         return value  # type: ignore[return-value]
-    raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
+    known = VALUES.get(value.lower(), value.lower()) if isinstance(value, str) else None
+    hint = f"; write {known!r}" if known in allowed else ""
+    raise ValidationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}{hint}")
 
 
 def data_type_named(name: str, value: object, allowed: Collection[DataType] = DATA_TYPES) -> DataType:
@@ -145,7 +162,22 @@ def data_type_named(name: str, value: object, allowed: Collection[DataType] = DA
             value = np.dtype(value)
     if isinstance(value, np.dtype) and value.isnative:
         value = value.name
-    return enum_value(name, value, tuple(allowed))
+    if not isinstance(value, str) or value not in allowed:
+        types = ", ".join(map(repr, allowed))
+        raise ValidationError(f"{name} must be one of {types}, got {shown(value)}{_data_type_hint(value, allowed)}")
+    return value  # type: ignore[return-value]  # it is one of `allowed`
+
+
+def _data_type_hint(value: object, allowed: Collection[DataType]) -> str:
+    """The end of a message: the data type to write for one of another library, such as `torch.float32` or "double"."""
+    if value is None:
+        return "; give the data type after the shape"
+    text = value.__name__ if isinstance(value, type) else str(value)
+    words = re.findall(r"\w+", text) or [""]
+    name = DATA_TYPE_NAMES.get(words[-1], words[-1])
+    with suppress(TypeError, ValueError):  # "f4" and the like
+        name = name if name in allowed else np.dtype(text).name
+    return f"; write {name!r}" if name in allowed else ""
 
 
 def boolean(name: str, value: object) -> bool:

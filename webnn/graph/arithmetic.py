@@ -5,7 +5,7 @@ Data types and shapes follow the rules of these methods. Comparisons have no ope
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
@@ -13,12 +13,26 @@ from webnn.errors import ValidationError
 from webnn.graph.arguments import number, shown
 from webnn.graph.dtypes import FLOATS, DataType, Number, integer_range
 from webnn.graph.indexing import part
+from webnn.graph.limits import SPEC_LIMITS
+from webnn.graph.other_names import FUNCTIONS
 
 if TYPE_CHECKING:
     from webnn.graph.builder import MLGraphBuilder
     from webnn.graph.operand import MLOperand
 
 __all__ = ["Arithmetic"]
+
+_UFUNCS: Final = {
+    "absolute": "abs",
+    "add": "add",
+    "divide": "div",
+    "matmul": "matmul",
+    "multiply": "mul",
+    "negative": "neg",
+    "power": "pow",
+    "subtract": "sub",
+}
+"""NumPy's functions behind Python's operators, and the builder's."""
 
 
 class Arithmetic:
@@ -30,8 +44,15 @@ class Arithmetic:
 
     __slots__ = ()
 
-    __array_ufunc__ = None
-    """Makes `array * operand` ask the operand, instead of multiplying each element of the array by it."""
+    def __array_ufunc__(self, function: Any, method: str, *arguments: Any, **options: Any) -> MLOperand:
+        """`array * operand` and the like, for which NumPy calls its own function; others are refused."""
+        op = _UFUNCS.get(function.__name__)
+        if op is None or method != "__call__" or options:
+            _not_of_numpy(function)
+        return _call(op, next(each for each in arguments if isinstance(each, Arithmetic)), *arguments)
+
+    def __array_function__(self, function: Any, *_: object) -> NoReturn:
+        _not_of_numpy(function)
 
     def _its_builder(self) -> MLGraphBuilder[Any]:
         """The builder that made it."""
@@ -139,3 +160,12 @@ def _in_range(value: Any, data_type: DataType) -> Number:
 
 def _not_compared(sign: str, method: str) -> NoReturn:
     raise TypeError(f"operands are not compared by {sign}: use builder.{method}(a, b)")
+
+
+def _not_of_numpy(function: Any) -> NoReturn:
+    name = function.__name__
+    ours = FUNCTIONS.get(name, name)
+    raise TypeError(
+        f"np.{name} computes with arrays, and an operand holds no data: use"
+        f" {f'builder.{ours}' if ours in SPEC_LIMITS else 'the methods of the builder'}"
+    )

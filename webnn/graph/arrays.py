@@ -75,7 +75,11 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
             return np.from_dlpack(data)
         if isinstance(data, list | tuple | int | float):
             if descriptor is None:
-                raise TypeError("a list needs a data type: np.array(..., 'float32')")
+                raise TypeError(
+                    "a list needs a data type: np.array(..., 'float32')"
+                    if isinstance(data, list | tuple)
+                    else f"a number needs a data type: constant('float32', {data!r})"
+                )
             return _from_numbers(data, descriptor.data_type)
         return np.asarray(_buffer(data))
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:

@@ -19,6 +19,7 @@ from webnn.graph.dtypes import DATA_TYPES, DataTypeLike, Number, cast_number, da
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.graph.operand import MLOperand, Owner
+from webnn.graph.operator import OPERATORS
 from webnn.graph.operators.activation import Activation
 from webnn.graph.operators.convolution import Convolution
 from webnn.graph.operators.elementwise import Elementwise
@@ -32,6 +33,8 @@ from webnn.graph.operators.quantization import Quantization
 from webnn.graph.operators.recurrent import Recurrent
 from webnn.graph.operators.reduction import Reduction
 from webnn.graph.operators.resampling import Resampling
+from webnn.graph.other_names import BUILDER
+from webnn.graph.spelling import explained, named_elsewhere, names_in_camel_case
 from webnn.graph.unpicklable import Unpicklable
 
 __all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "descriptor_from"]
@@ -79,9 +82,10 @@ def descriptor_from(value: object, data_type: object = None) -> MLOperandDescrip
             raise ValidationError(f"a descriptor must have the keys 'data_type' and 'shape', got {shown(list(value))}")
         data_type = value.get("data_type", value.get("dataType", data_type))
         value = value["shape"]
-    return MLOperandDescriptor(data_type, value)  # type: ignore[arg-type]
+    return MLOperandDescriptor(data_type, value)  # type: ignore[call-overload,no-any-return]
 
 
+@named_elsewhere({**BUILDER, **names_in_camel_case([*OPERATORS], "builder")})
 class MLGraphBuilder(
     Elementwise,
     Logic,
@@ -143,6 +147,7 @@ class MLGraphBuilder(
     def input(self, name: str, shape: Sequence[int], data_type: DataTypeLike) -> MLOperand: ...
     @overload
     def input(self, name: str, shape: MLOperandDescriptor | Mapping[str, Any]) -> MLOperand: ...
+    @explained
     def input(self, name: str, shape: object, data_type: DataTypeLike | None = None) -> MLOperand:
         """An operand whose value is given at each run.
 
@@ -177,6 +182,7 @@ class MLGraphBuilder(
     def constant(self, value: MLOperandDescriptor | Mapping[str, Any], buffer: Any, /) -> MLOperand: ...
     @overload
     def constant(self, value: Any, /) -> MLOperand: ...
+    @explained
     def constant(self, value: Any, data: Any = None, /) -> MLOperand:
         """An operand with a fixed value.
 
@@ -254,7 +260,8 @@ class MLGraphBuilder(
         self._check_can_build()
         if not isinstance(outputs, Mapping) or not outputs:
             raise ValidationError(
-                f"build: outputs must be a non-empty mapping of names to operands, got {shown(outputs)}"
+                f"build: outputs must be a non-empty mapping of names to operands, got {shown(outputs)};"
+                " write build({'name': operand})"
             )
         for name, operand in outputs.items():
             if not isinstance(name, str) or not name:

@@ -6,7 +6,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 
@@ -36,9 +36,10 @@ MAX_TENSOR_COUNT: Final = 8192
 
 @dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class MLOperandDescriptor:
-    """A data type and a shape, immutable and valid: `MLOperandDescriptor("float32", [2, 3])`.
+    """A shape and a data type, immutable and valid: `MLOperandDescriptor([2, 3], "float32")`.
 
-    The data type may also be given as NumPy has it: `np.float32`, or the `dtype` of an array.
+    The data type may also be given as NumPy has it: `np.float32`, or the `dtype` of an array. The order of the
+    specification's dictionary, `MLOperandDescriptor("float32", [2, 3])`, means the same.
 
     Raises:
         ValidationError: an unknown data type; a dimension that is not 1 to 2**31 - 1; more than 8 dimensions; more
@@ -53,8 +54,14 @@ class MLOperandDescriptor:
     key: tuple[DataType, tuple[int, ...]]
     """Equal for equal descriptors, and fast to hash."""
 
-    def __init__(self, data_type: DataTypeLike, shape: Sequence[int]) -> None:
-        row = DATA_TYPES.get(data_type) if type(data_type) is str else None
+    @overload
+    def __init__(self, shape: Sequence[int], data_type: DataTypeLike) -> None: ...
+    @overload
+    def __init__(self, data_type: DataTypeLike, shape: Sequence[int], /) -> None: ...
+    def __init__(self, shape: Any, data_type: Any) -> None:
+        if type(shape) is str or _is_type_and_shape(shape, data_type):
+            shape, data_type = data_type, shape
+        row = DATA_TYPES.get(data_type) if type(data_type) is str else None  # type: ignore[call-overload]
         if row is None:
             data_type = data_type_named("data type", data_type)
             row = DATA_TYPES[data_type]
@@ -90,10 +97,17 @@ class MLOperandDescriptor:
         return hash(self.key)
 
     def __repr__(self) -> str:
-        return f"MLOperandDescriptor({self.data_type!r}, {list(self.shape)})"
+        return f"MLOperandDescriptor({list(self.shape)}, {self.data_type!r})"
 
 
 _set_data_type, _set_shape, _set_dtype, _set_byte_length, _set_key = setters(MLOperandDescriptor)
+
+
+def _is_type_and_shape(first: object, second: object) -> bool:
+    """Whether the data type, which need not be valid, comes before the shape."""
+    return isinstance(first, type | np.dtype) or (
+        isinstance(second, list | tuple) and not isinstance(first, list | tuple)
+    )
 
 
 def _what_is_wrong(sizes: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from webnn.errors import ValidationError
+from webnn.graph.other_names import DATA_TYPE_NAMES
 
 __all__ = [
     "ALL",
@@ -93,6 +94,10 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
     if not dtype.isnative:
         raise ValidationError(
             f"dtype {dtype.str!r} is not in native byte order; convert it: array.astype({dtype.name!r})"
+        )
+    if dtype.name in DATA_TYPE_NAMES:
+        raise ValidationError(
+            f"dtype {dtype.name!r} is not a WebNN data type; convert it: array.astype({DATA_TYPE_NAMES[dtype.name]!r})"
         )
     raise ValidationError(
         f"dtype {dtype.name!r} is not a WebNN data type; convert the array with astype() to one of these:"

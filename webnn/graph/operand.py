@@ -16,6 +16,8 @@ from webnn.graph.arithmetic import Arithmetic
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.graph.frozen import setters
+from webnn.graph.other_names import OPERAND
+from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Owner:
         self.builder = weakref.ref(builder)
 
 
+@named_elsewhere(OPERAND)
 @dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class MLOperand(Arithmetic, Unpicklable):
     """A value of a graph: an input, a constant, or the result of an operator.

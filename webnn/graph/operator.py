@@ -28,6 +28,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Attribute, Node, Operands
 from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
 from webnn.graph.operand import MLOperand
+from webnn.graph.spelling import misuse
 
 __all__ = ["OPERATORS", "Operators", "default_label", "operator"]
 
@@ -165,11 +166,17 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
                             _check_operand(f"inputs[{i}]", item, owner, limits[name], types)
                     else:
                         expected = "a list of MLOperands" if name == "inputs" else "an MLOperand"
-                        raise ValidationError(f"{name} must be {expected}, got {_kind(value)}")
+                        hint = f"; write {op}([a, b])" if name == "inputs" and isinstance(value, MLOperand) else ""
+                        raise ValidationError(f"{name} must be {expected}, got {_kind(value)}{hint}")
                 return method(self, *args, **kwargs)
             except (ValidationError, InvalidStateError) as error:
                 where = f"[{printable(label)}] {op}" if isinstance(label, str) and label else op
                 raise type(error)(f"{where}: {error}") from None
+            except TypeError:
+                problem = misuse(op, signature, (self, *args), kwargs)
+                if problem is None:
+                    raise
+                raise TypeError(problem) from None
 
         return call
 
@@ -186,14 +193,16 @@ def _check_operand(name: str, operand: object, owner: object, row: Limits, types
         other = types[row.same_as]
         if other.data_type != operand.data_type:
             raise ValidationError(
-                f"{name} is {operand.data_type}, but must have the data type of {row.same_as}, {other.data_type}"
+                f"{name} is {operand.data_type}, but must have the data type of {row.same_as}, {other.data_type};"
+                f" convert it: builder.cast({name}, {other.data_type!r})"
             )
 
 
 def _check_descriptor(name: str, descriptor: MLOperandDescriptor, row: Limits) -> None:
     if descriptor.data_type not in row.types and descriptor.data_type not in row.ours:
         expected = f"must be {' or '.join(row.allowed)}" if row.allowed else "this backend supports no data type for it"
-        raise ValidationError(f"{name} is {descriptor.data_type}, but {expected}")
+        hint = f"; convert it: builder.cast({name}, {row.allowed[0]!r})" if row.allowed and name != "output" else ""
+        raise ValidationError(f"{name} is {descriptor.data_type}, but {expected}{hint}")
     low, high = row.ranks
     if not low <= len(descriptor.shape) <= high:
         ranks = f"{low}" if low == high else f"{low} to {high}"
@@ -202,4 +211,15 @@ def _check_descriptor(name: str, descriptor: MLOperandDescriptor, row: Limits) -
 
 
 def _kind(value: object) -> str:
-    return f"{type(value).__name__} {shown(value, 40)}"
+    """A value that is not an operand, and how to make one of it."""
+    if isinstance(value, bool | str | Mapping | MLOperand):
+        hint = ""
+    elif isinstance(value, int | float):
+        hint = f"; write builder.constant('float32', {value!r}), or use Python's operators, which take numbers"
+    elif hasattr(value, "_constant_for"):  # a tensor, whose class is above this package
+        hint = "; tensors are for dispatch: make an operand with builder.input"
+    elif hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+        hint = "; write builder.constant(array)"
+    else:
+        hint = ""
+    return f"{type(value).__name__} {shown(value, 40)}{hint}"

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import unwrap
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -160,7 +161,7 @@ class Model(Many):
         self._errors = errors
         self._most = at_least_one(where, "graphs", graphs)
         self._concurrency = at_least_one(where, "concurrency", concurrency)
-        self._context = dict(names_known(where, "context", context, ML.create_context.__kwdefaults__ or ()))
+        self._context = dict(names_known(where, "context", context, unwrap(ML.create_context).__kwdefaults__ or ()))
         if backend is not None:
             self._context["backend"] = backend
         self._begin()

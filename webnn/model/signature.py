@@ -209,10 +209,10 @@ class Signature:
             raise self._wrong_type(row, data)
         try:
             if row.shape is not None and not row.is_open:
-                return array_from(data, MLOperandDescriptor(row.data_type, row.shape))  # type: ignore[arg-type]
+                return array_from(data, MLOperandDescriptor(row.data_type, row.shape))  # type: ignore[call-overload]
             if isinstance(data, list | tuple | int | float):  # only nested lists tell their shape by themselves
                 given = np.asarray(data)
-                return array_from(data, MLOperandDescriptor(row.data_type, given.shape))  # type: ignore[arg-type]
+                return array_from(data, MLOperandDescriptor(row.data_type, given.shape))  # type: ignore[call-overload]
             array = array_from(data)
         except (ValidationError, ValueError) as error:
             raise ValidationError(f"{self.where}: input {printable(row.name)!r}: {error}") from None

@@ -7,7 +7,7 @@ functions here then find the reason and raise it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
 
@@ -32,6 +32,9 @@ __all__ = [
     "tensor_arguments",
     "writable_array",
 ]
+
+
+_BETWEEN_CONTEXTS: Final = "; read it there, and write the array to a tensor of this context"
 
 
 def tensor_arguments(
@@ -117,9 +120,15 @@ def feeds(
 def check_graph(device: Device, call: str, graph: object) -> None:
     """Raise if `graph` cannot be run on `device`."""
     if not isinstance(graph, MLGraph):
-        raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}")
+        order = "graph, inputs, outputs" if call == "dispatch" else "graph, inputs"
+        hint = f"; write {call}({order})" if call in ("run", "compute", "dispatch") else ""
+        if hint and (graph is None or isinstance(graph, list | tuple)):
+            hint += ", which gives all outputs by their names"
+        raise ValidationError(f"{call}: graph must be an MLGraph, got {type(graph).__name__}{hint}")
     if graph._device is not device:
-        raise ValidationError(f"{call}: {graph!r} belongs to another context")
+        raise ValidationError(
+            f"{call}: {graph!r} belongs to another context, graph.context; load or build it for this one"
+        )
     device.check_not_lost()
     if graph._destroyed:
         raise InvalidStateError(f"{call}: {graph!r} was destroyed")
@@ -128,9 +137,10 @@ def check_graph(device: Device, call: str, graph: object) -> None:
 def check_tensor(device: Device, call: str, tensor: object, needed: Literal["readable", "writable"]) -> None:
     """Raise if `tensor` cannot be read or written on `device`."""
     if not isinstance(tensor, MLTensor):
-        raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}")
+        hint = f"; write {call}(tensor, data)" if call == "write_tensor" else f"; write {call}(tensor)"
+        raise ValidationError(f"{call}: expected an MLTensor, got {type(tensor).__name__}{hint}")
     if tensor._device is not device:
-        raise ValidationError(f"{call}: {tensor!r} belongs to another context")
+        raise ValidationError(f"{call}: {tensor!r} belongs to another context{_BETWEEN_CONTEXTS}")
     try:
         tensor._check_alive()
     except DestroyedError as error:
@@ -153,9 +163,12 @@ def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: obj
         for name, tensor in given.items():
             where = f"dispatch: {kind} {printable(str(name))!r}"
             if not isinstance(tensor, MLTensor):
-                raise ValidationError(f"{where}: expected an MLTensor, got {type(tensor).__name__}")
+                raise ValidationError(
+                    f"{where}: expected an MLTensor, got {type(tensor).__name__};"
+                    " arrays go to context.run(graph, inputs) or context.compute(graph, inputs)"
+                )
             if tensor._device is not device:
-                raise ValidationError(f"{where}: {tensor!r} belongs to another context")
+                raise ValidationError(f"{where}: {tensor!r} belongs to another context{_BETWEEN_CONTEXTS}")
             if tensor._destroyed:
                 raise DestroyedError(f"{where}: {tensor!r} was destroyed")
             if id(tensor) in seen and (problem := _given_twice(graph, seen[id(tensor)], (kind, str(name)))):
@@ -190,7 +203,7 @@ def _given_twice(graph: MLGraph, first: tuple[str, str], second: tuple[str, str]
             reason = f"its memory can become that of output {printable(pair.output)!r} only"
     return (
         f"{problem}, which cannot be overwritten by this output: {reason or 'the graph has no such input'}"
-        " (see graph.explain()); use another tensor for the output"
+        " (see graph.explain()); take two tensors, a and b, in turn: after each dispatch, a, b = b, a"
     )
 
 
@@ -228,7 +241,9 @@ def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any,
                     f"out must be an array or a writable buffer, got {type(out).__name__}: {error}"
                 ) from None
         if not array.flags.writeable:
-            raise ValidationError("out is read-only")
+            raise ValidationError(
+                "out is read-only, as arrays that were read are; pass np.empty_like(array), or a copy"
+            )
         if not array.flags.c_contiguous:
             raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
         if array.ndim == 1 and array.nbytes > descriptor.byte_length:

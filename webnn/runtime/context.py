@@ -21,6 +21,8 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataTypeLike
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
+from webnn.graph.other_names import CONTEXT
+from webnn.graph.spelling import explained, named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
@@ -50,6 +52,7 @@ __all__ = ["MLContext"]
 F = TypeVar("F")
 
 
+@named_elsewhere(CONTEXT)
 class MLContext(Streaming, Unpicklable):
     """A device and its timeline: the order in which writes, dispatches and reads take effect.
 
@@ -278,6 +281,7 @@ class MLContext(Streaming, Unpicklable):
         readable: bool = False,
         writable: bool = False,
     ) -> MLTensor: ...
+    @explained
     def create_tensor(
         self,
         shape: Any,

@@ -123,7 +123,7 @@ class Device:
     def check_not_lost(self) -> None:
         """Raise `ContextLostError` if it has ended."""
         if self._lost_message is not None:
-            raise ContextLostError(self._lost_message)
+            raise ContextLostError(f"{self._lost_message}; make a new one with webnn.create_context()")
 
     def register(self, dependent: Dependent) -> None:
         """End `dependent` with the device, which keeps only a weak reference to it.

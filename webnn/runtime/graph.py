@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.session_cache import Entry, session_cache
@@ -27,8 +27,10 @@ from webnn.graph.donation import graph_donations
 from webnn.graph.explanation import Explanation
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
+from webnn.graph.other_names import GRAPH
 from webnn.graph.placement import OperatorPlacement
 from webnn.graph.rewrites import Rewrite
+from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import SMALL
 from webnn.runtime.batch_sizes import BatchSizes
@@ -46,6 +48,7 @@ __all__ = ["MLGraph"]
 _log = logging.getLogger("webnn")
 
 
+@named_elsewhere(GRAPH)
 class MLGraph(Unpicklable):
     """An immutable graph, compiled in the background.
 
@@ -140,6 +143,14 @@ class MLGraph(Unpicklable):
     def context(self) -> Any:
         """The `MLContext` that it runs on."""
         return self._context
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, *_: object, **__: object) -> NoReturn:  # noqa: D102
+            raise TypeError(
+                f"{self!r} is not called: write context.compute(graph, inputs), or await context.run(graph, inputs);"
+                " webnn.Model(path) makes a model that is called"
+            )
 
     def explain(self) -> Explanation:
         """What the runtime can do with this graph, and why it cannot do the rest; print it to read it.

@@ -14,6 +14,8 @@ from webnn.backends.processors import usable_cores
 from webnn.backends.registry import ACCELERATORS, backend_named, preferred_backend
 from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, shown, unsigned
+from webnn.graph.other_names import ML_OBJECT
+from webnn.graph.spelling import explained, named_elsewhere
 from webnn.runtime.cache_options import disk_cache
 from webnn.runtime.checks import seconds
 from webnn.runtime.context import MLContext
@@ -21,9 +23,11 @@ from webnn.runtime.context import MLContext
 __all__ = ["ML", "create_context"]
 
 
+@named_elsewhere(ML_OBJECT)
 class ML:
     """Creates contexts: `webnn.ML().create_context()`."""
 
+    @explained
     def create_context(
         self,
         *,

@@ -13,6 +13,8 @@ import numpy as np
 from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
+from webnn.graph.other_names import TENSOR
+from webnn.graph.spelling import named_elsewhere, without_operators
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
@@ -32,6 +34,8 @@ class _TensorName(Name):
         self._device = device
 
 
+@named_elsewhere(TENSOR)
+@without_operators(lambda tensor: tensor._read_first())
 class MLTensor(Unpicklable):
     """Data on a context's device, under a name that can be written, dispatched and read.
 

@@ -129,7 +129,7 @@ def module_text(document: Document, outputs: Mapping[str, MLOperandDescriptor], 
 def _descriptors(rows: Mapping[str, Input | MLOperandDescriptor]) -> str:
     lines = []
     for name, row in rows.items():
-        descriptor = MLOperandDescriptor(row.data_type, row.shape)  # type: ignore[arg-type]
+        descriptor = MLOperandDescriptor(row.data_type, row.shape)  # type: ignore[call-overload]
         facts = {**_descriptor(row), "byteLength": descriptor.byte_length}
         lines.append(f"  {literal(name)}: {literal(facts)},\n")
     return f"{{\n{''.join(lines)}}}" if lines else "{}"

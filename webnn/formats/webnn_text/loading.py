@@ -184,7 +184,7 @@ class _Stored:
 
 def _constant(row: Constant, builder: MLGraphBuilder[Any], stored: _Stored) -> MLOperand:
     try:
-        descriptor = MLOperandDescriptor(row.data_type, row.shape)  # type: ignore[arg-type]
+        descriptor = MLOperandDescriptor(row.data_type, row.shape)  # type: ignore[call-overload]
         match row.init:
             case WeightReference(key):
                 array = stored.get(key, descriptor, str(row.place))

@@ -39,6 +39,13 @@ def _ordered(shape: Sequence[int], layout: str, order: str) -> list[int]:
     return [shape[i] for i in permutation(layout, order)]
 
 
+def _other_layout(input: MLOperand, layout: str, channels: int) -> str:
+    """The end of a message, if `input` has so many channels in the other layout."""
+    other = "nhwc" if layout == "nchw" else "nchw"
+    fits = input.shape[other.index("c")] == channels
+    return f'; for an input in the other layout, write input_layout="{other}"' if fits else ""
+
+
 def _check_bias(bias: MLOperand | None, output_channels: int) -> None:
     if bias is not None and bias.shape != (output_channels,):
         raise ValidationError(
@@ -115,6 +122,7 @@ class Convolution(Operators):
             raise ValidationError(
                 f"filter {_in(filter, filter_order)} takes {filter_channels} input {per_group}, "
                 f"but input {_in(input, layout)} has {channels // groups}"
+                f"{_other_layout(input, layout, filter_channels * groups)}"
             )
         if output_channels % groups:
             raise ValidationError(

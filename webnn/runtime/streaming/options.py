@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, unsigned
 from webnn.runtime.checks import seconds
+from webnn.runtime.graph import MLGraph
 
 __all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "cores", "options_from"]
 
@@ -69,7 +70,7 @@ def check_source(source: object) -> None:
 
 def check_function(name: str, function: Callable[..., Any] | None) -> None:
     """Raise if `function` was given and cannot be called."""
-    if function is not None and not callable(function):
+    if function is not None and (not callable(function) or isinstance(function, MLGraph)):
         raise ValidationError(f"stream: {name} must be a function, got {type(function).__name__}")
 
 
