@@ -16,6 +16,8 @@ COREML := $(VENV)/coreml
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
 SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
+# Their wheels carry the weights of networks that the examples run; what they need themselves is not needed for that.
+MODELS := rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3
 # Where `make chromium` puts a browser, outside of this directory.
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
 
@@ -45,7 +47,7 @@ help:
 demo: $(VENV)/demo.installed
 	$(RUN) examples/file_types.py $(ARGS)
 
-test: $(VENV)/test.installed
+test: $(VENV)/test.installed $(VENV)/models.installed
 	$(RUN) -m pytest $(ARGS)
 
 soak: $(VENV)/test.installed
@@ -134,6 +136,10 @@ clean:
 # Each stamp stands for one set of extras, installed in place; a change of what is needed installs anew.
 $(VENV)/%.installed: pyproject.toml | $(RUN)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/models.installed: Makefile | $(RUN)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps $(MODELS)
 	@touch $@
 
 $(RUN):

@@ -6,14 +6,16 @@ FILE.wav has 16 kHz, one channel, 16 bits. Its frames of 32 ms go through a stre
 each of them holds speech. The stream hands the state of the LSTM, by which the network remembers the frames before,
 from one frame to the next.
 
-WEIGHTS are `silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors` of the PyPI package `silero-vad`. They are of
-two trainings: the network is the same, the probabilities differ a little.
+WEIGHTS are `silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors` of the PyPI package `silero-vad`, and are
+found where it is installed: `pip install --no-deps silero-vad==6.2.3`. They are of two trainings: the network is the
+same, the probabilities differ a little.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import sys
 import time
 import wave
@@ -27,7 +29,7 @@ import onnx
 import webnn
 
 MODEL: Final = Path(__file__).resolve().parents[2] / "shared" / "models" / "silero_vad"
-"""Where the weights are if nothing else is said: beside the repository."""
+"""Where the weights may lie, too: beside the repository."""
 WEIGHTS: Final = MODEL / "silero_vad_op18_ifless.onnx"
 NAMES: Final = {
     "stft_conv.weight": "stft.forward_basis_buffer",
@@ -44,6 +46,12 @@ OLD: Final = 64
 HIDDEN: Final = 128
 
 Array = np.ndarray[Any, Any]
+
+
+def installed() -> Path | None:
+    """The weights in the installed package; None if there is none. The package's own code is not run."""
+    spec = importlib.util.find_spec("silero_vad")
+    return Path(spec.origin).parent / "data" / WEIGHTS.name if spec is not None and spec.origin is not None else None
 
 
 def load(path: Path) -> Mapping[str, Array]:
@@ -150,13 +158,18 @@ async def main(path: Path, weights: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Find speech in a recording with Silero VAD.")
-    parser.add_argument("file", nargs="?", type=Path, help="16 kHz, mono, 16 bit; default: the model's speech_16k.wav")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help=f"{WEIGHTS.name} or a .safetensors file")
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="16 kHz, mono, 16 bit; default: a recording beside the weights"
+    )
+    parser.add_argument("--weights", type=Path, help="an .onnx or .safetensors file; default: those of silero-vad")
     arguments = parser.parse_args()
-    if not arguments.weights.exists():
-        sys.exit(f"there is no {arguments.weights}; say where the weights are with --weights FILE")
-    file = arguments.file or arguments.weights.with_name("speech_16k.wav")
+    weights = arguments.weights or installed() or WEIGHTS
+    if not weights.exists():
+        sys.exit("there are no weights: pip install --no-deps silero-vad==6.2.3, or say --weights FILE")
+    file = arguments.file or weights.with_name("speech_16k.wav")
+    if not file.exists():
+        sys.exit(f"there is no {file}: say which recording to listen to, FILE.wav with 16 kHz, mono, 16 bit")
     try:
-        asyncio.run(main(file, arguments.weights))
+        asyncio.run(main(file, weights))
     except (OSError, ValueError, wave.Error) as error:
         sys.exit(f"{file}: {error}")
