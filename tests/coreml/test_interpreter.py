@@ -206,7 +206,7 @@ CASES: Final[dict[str, Case]] = {
         lambda x: np.where(x > 0, x, x * np.array([0.1, 0.2, 0.3, 0.4]).reshape(4, 1, 1)),
     ),
     "floor_div": ({"x": N, "y": J}, lambda x, y: mb.floor_div(x=x, y=y), lambda x, y: x // y),
-    "mod": ({"x": np.abs(N), "y": np.abs(J)}, lambda x, y: mb.mod(x=x, y=y), lambda x, y: x % y),
+    "mod": ({"x": N, "y": J}, lambda x, y: mb.mod(x=x, y=y), lambda x, y: x % y),
     "pow": ({"x": P, "y": Y}, lambda x, y: mb.pow(x=x, y=y), np.power),
     "logical": (
         {"x": X, "y": Y},
@@ -555,6 +555,19 @@ CASES: Final[dict[str, Case]] = {
         ),
         lambda x: np.clip(np.round(x / f32(0.1, 0.2, 0.3).reshape(3, 1)) + f32(1, 2, 3)[:, None], 0, 255),
     ),
+    "constexpr_affine_dequantize": (
+        {"x": X},
+        lambda x: mb.mul(
+            x=x,
+            y=mb.constexpr_affine_dequantize(
+                quantized_data=np.arange(12, dtype=np.int8).reshape(3, 4),
+                zero_point=np.array([1, 2, 3], np.int8),
+                scale=f32(0.5, 0.25, 2.0),
+                axis=0,
+            ),
+        ),
+        lambda x: x * (np.arange(12).reshape(3, 4) - [[1], [2], [3]]) * [[0.5], [0.25], [2.0]],
+    ),
     "dequantize": (
         {"x": X},
         lambda x: mb.dequantize(
@@ -694,7 +707,6 @@ UNDOCUMENTED: Final[dict[str, Case]] = {
         ),
         np.abs,
     ),
-    "the sign of x % y": ({"x": N}, lambda x: mb.mod(x=x, y=np.int32(-5)), np.abs),
     "pad_type same": (
         {"x": IMAGE},
         lambda x: mb.max_pool(x=x, kernel_sizes=[3, 2], strides=[2, 2], pad_type="same"),

@@ -57,10 +57,8 @@ def _floor_div(x: Array, y: Array) -> Array:
 
 
 def _mod(x: Array, y: Array) -> Array:
-    """The sign of `%` is not said where the operands differ in theirs."""
+    """`%` as in Python: coremltools lowers TensorFlow's FloorMod and PyTorch's `remainder` to it, and `fmod` not."""
     _nonzero_divisor(x, y)
-    if np.any((x < 0) != (y < 0)) and np.any((np.remainder(x, y) != np.fmod(x, y))[(x < 0) != (y < 0)]):
-        raise UndocumentedError("the sign of x % y where x and y have different signs")
     return np.remainder(x, y)
 
 

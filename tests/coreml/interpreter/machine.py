@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -73,16 +74,26 @@ def _results(package: Package, operation: Any, values: Mapping[str, Argument]) -
     if operation.type == "const":
         if operation.inputs or "val" not in operation.attributes:
             raise ProgramError("a const has the attribute val and no inputs")
-        type, array = package.constant(operation.attributes["val"])
-        return [Argument(array, type.dtype, const=True)]
+        return [_constant(package, operation.attributes["val"])]
     operator = _operator(operation.type, package.version)
-    given = {
-        name: [_argument(package, binding, values) for binding in argument.arguments]
-        for name, argument in operation.inputs.items()
-    }
-    if set(operation.attributes) - {"name"}:
-        raise ProgramError(f"it has the attributes {sorted(operation.attributes)}")
-    return _computed(operator, given, len(operation.outputs))
+    compile_time = operation.type.startswith("constexpr_")
+    if compile_time:  # they keep their inputs as attributes, and give constants
+        if operation.inputs:
+            raise ProgramError("it is computed when the model is compiled, and has inputs")
+        given = {name: [_constant(package, value)] for name, value in operation.attributes.items() if name != "name"}
+    else:
+        given = {
+            name: [_argument(package, binding, values) for binding in argument.arguments]
+            for name, argument in operation.inputs.items()
+        }
+        if set(operation.attributes) - {"name"}:
+            raise ProgramError(f"it has the attributes {sorted(operation.attributes)}")
+    return [replace(result, const=compile_time) for result in _computed(operator, given, len(operation.outputs))]
+
+
+def _constant(package: Package, value: Any) -> Argument:
+    type, array = package.constant(value)
+    return Argument(array, type.dtype, const=True)
 
 
 def _operator(name: str, version: int) -> Operator:
@@ -94,8 +105,7 @@ def _operator(name: str, version: int) -> Operator:
 
 def _argument(package: Package, binding: Any, values: Mapping[str, Argument]) -> Argument:
     if binding.WhichOneof("binding") == "value":
-        type, array = package.constant(binding.value)
-        return Argument(array, type.dtype, const=True)
+        return _constant(package, binding.value)
     if binding.name not in values:
         raise ProgramError(f"the value {binding.name} is not computed before it")
     return values[binding.name]

@@ -1,4 +1,4 @@
-"""Operators of `quantization_ops.py`."""
+"""Operators of `quantization_ops.py`, and the quantized weights of `constexpr_ops.py`."""
 
 from __future__ import annotations
 
@@ -46,3 +46,17 @@ def dequantize(input: Array, scale: Array, zero_point: Array | None, axis: int |
     require(input.ndim >= 1, "input must have the rank 1 or more")
     shifted = wide(input) if zero_point is None else wide(input) - _along(zero_point, input, axis)
     return shifted * _along(scale, input, axis)
+
+
+@operator(
+    "constexpr_affine_dequantize(quantized_data: const S[*], zero_point: const Z[*], scale: const D[*],"
+    " axis: const int32) -> D",
+    S=("uint8", "int8"),
+    Z=("uint8", "int8", "fp32"),
+    D=FLOAT,
+)
+def constexpr_affine_dequantize(quantized_data: Array, zero_point: Array, scale: Array, axis: int) -> Array:
+    require(quantized_data.ndim >= 1, "quantized_data must have the rank 1 or more")
+    require(-quantized_data.ndim <= axis < quantized_data.ndim, f"the axis {axis} of the rank {quantized_data.ndim}")
+    shifted = wide(quantized_data) - _along(zero_point, quantized_data, axis)
+    return shifted * _along(scale, quantized_data, axis)

@@ -48,6 +48,17 @@ def _values(package: Package) -> Iterator[tuple[str, ValueType]]:
             yield output.name, value_type(output.type)
 
 
+def _constants(package: Package) -> Iterator[tuple[str, Any]]:
+    """Every constant, wherever an operation has it, with the name of the operation's output."""
+    for operation in package.block.operations:
+        for value in operation.attributes.values():
+            yield operation.outputs[0].name, value
+        for argument in operation.inputs.values():
+            for binding in argument.arguments:
+                if binding.WhichOneof("binding") == "value":
+                    yield operation.outputs[0].name, binding.value
+
+
 def _manifest(package: Package) -> Iterator[str]:
     data = package.path / "Data"
     if package.manifest.get("fileFormatVersion") != "1.0.0":
@@ -117,16 +128,13 @@ def _types(package: Package) -> Iterator[str]:
 def _blobs(package: Package) -> Iterator[str]:
     """Each record of a blob file is used, is where it may be, and is not there twice."""
     used: dict[str, dict[int, ValueType]] = {}
-    for operation in package.block.operations:
-        value = operation.attributes["val"] if operation.type == "const" else None
-        if value is None:
-            continue
+    for label, value in _constants(package):
         type = value_type(value.type)
         size = int(np.prod(type.shape, dtype=np.int64)) * DTYPES[type.dtype].itemsize
         if value.WhichOneof("value") == "blobFileValue":
             used.setdefault(value.blobFileValue.fileName, {})[value.blobFileValue.offset] = type
         elif size > _INLINE_BYTES and type.dtype != "string":
-            yield f"{operation.outputs[0].name} has {size} bytes in the message"
+            yield f"{label} has {size} bytes in the message"
     for name, places in used.items():
         blob = package.blob_file(name)
         if blob.count != len(places):
