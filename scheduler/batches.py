@@ -516,6 +516,16 @@ class Batcher:
         if following is not None and admitted:
             self._timeline.compiled(following.work)
 
+    @property
+    def _side_by_side(self) -> float:
+        """Nanoseconds for each request if they were not gathered; infinity where they are too small to tell."""
+        widths, alone = self._work.widths, self.policy.alone_cost
+        if widths is None or alone < NARROW:
+            return float("inf")
+        cores = self._timeline.width.cores
+        narrow = widths.narrow_cost or alone * widths.speedup(cores)
+        return narrow / max(1, min(self.workers.count, cores))
+
     # Sizes.
 
     def compiled(self, size: int, compiled: Size) -> None:
@@ -624,6 +634,7 @@ class Batcher:
         for own in views:
             self.give_back(own)
         with self._lock:
+            self.policy.side_by_side = self._side_by_side
             self.policy.measured(number, ended - began)
             self._count(chunk, began, ended)
             batching = self._timeline.batching

@@ -7,7 +7,8 @@ they are wanted, and each is measured before it is used:
     alone -> company -> first size compiled and measured -> pays: larger and smaller sizes, as they are wanted
                                                          -> does not: a smaller size -> rest, and try again later
 
-What is compared is the time per request. Small products of matrices gain the most: they take as long for one row as for
+What is compared is the time per request, also with that of requests that are not gathered and run side by side, one on
+each core. Small products of matrices gain the most: they take as long for one row as for
 eight. Convolutions have enough to do with one image, and lose where the images of a batch push each other out of the
 cache.
 
@@ -109,6 +110,9 @@ class Batching:
         """Whether requests wait for each other at the moment, instead of being run alone at once."""
         self.pays: bool | None = None
         """Whether batching was found to pay; None if that is not known."""
+        self.side_by_side = float("inf")
+        """Nanoseconds for each of the requests that run on all cores, each on one; infinity if they need no more than
+        one core together."""
         self._costs: dict[int, float] = {}  # nanoseconds of a run, also of size 1
         self._samples: dict[int, int] = {1: 0}  # of each compiled size
         self._compiling: set[int] = set()
@@ -224,7 +228,7 @@ class Batching:
                 self._rejected.discard(size)
                 wait = self._next_retry.get(size, RETRY)
                 self._demand[size], self._next_retry[size] = -wait, wait * STEP
-        elif share <= GAIN * self.alone_cost:
+        elif share <= GAIN * min(self.alone_cost, self.side_by_side):
             self.pays, self._next_rest = True, REST
         else:
             self._reject(size)

@@ -95,6 +95,15 @@ def test_a_middle_size_is_compiled_first_and_measured_before_it_is_judged() -> N
     assert policy.pays
 
 
+@pytest.mark.parametrize(("side_by_side", "pays"), [(float("inf"), True), (50.0, True), (20.0, None)])
+def test_batches_must_be_faster_than_requests_side_by_side_too(side_by_side: float, pays: bool | None) -> None:
+    policy = in_company()
+    assert policy.gathered(32) == 8
+    policy.side_by_side = side_by_side
+    measure(policy, 8, 160)  # 20 for each, and 100 alone
+    assert policy.pays is pays
+
+
 def test_the_largest_size_is_tried_first_if_all_are_small() -> None:
     assert in_company(max_batch=6).gathered(2) == 6
 

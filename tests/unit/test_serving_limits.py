@@ -305,6 +305,17 @@ def test_a_queue_takes_what_it_can_work_off_in_time() -> None:
     assert queue.retry_after == 2
 
 
+def test_a_pause_at_the_start_refuses_nobody() -> None:
+    queue = Admission(most=256, timeout=10.0, pace=0.005)
+    queue.enter(64, 0.0)
+    queue.leave(1, 2.0, done=True)
+    assert queue.has_room()
+    for i in range(100):
+        queue.enter(1, 2.0 + 0.01 * i)
+        queue.leave(1, 2.01 + 0.01 * i, done=True)
+    assert queue.pace == pytest.approx(0.01, rel=0.2)
+
+
 def test_an_idle_queue_takes_a_request_even_if_one_takes_too_long() -> None:
     queue = Admission(most=100, timeout=1.0)
     queue.enter(1, 0.0)

@@ -2,7 +2,9 @@
 
 An item is a run of the model. Beyond `most` items, or where the queue would take longer than the timeout, a request is
 refused at once: its client can try elsewhere, and those in the queue are answered in time. How long an item takes is
-measured while the model is busy, so that gathering and lanes are in it.
+measured while the model is busy, so that gathering and lanes are in it. The measure begins with what one run took when
+the model was loaded, and forgets slowly, so that a pause at the start (something is compiled, the machine is busy)
+refuses no clients.
 
 The module is pure: no thread and no clock.
 """
@@ -15,7 +17,9 @@ from typing import Final
 __all__ = ["Admission"]
 
 WINDOW: Final = 0.5
-"""Seconds of work after which the pace is worked out anew."""
+"""Seconds of work after which the pace is worked out anew. What was measured before counts half from then on."""
+FIRST: Final = 16
+"""Items that the pace at the start counts as."""
 
 
 class Admission:
@@ -24,17 +28,18 @@ class Admission:
     Args:
         most: the most items under way.
         timeout: seconds in which a request has to be answered.
+        pace: seconds that an item took before there were requests; 0 if that is not known.
     """
 
-    def __init__(self, most: int, timeout: float) -> None:
+    def __init__(self, most: int, timeout: float, pace: float = 0.0) -> None:
         self.most = most
         self.timeout = timeout
         self.items = 0
         """The items that are under way."""
-        self.pace = 0.0
+        self.pace = pace
         """Seconds for an item while the model is busy; 0 while that is not known."""
-        self._busy = 0.0
-        self._done = 0
+        self._done = float(FIRST) if pace else 0.0
+        self._busy = pace * self._done
         self._since = 0.0
 
     def has_room(self, items: int = 1) -> bool:
@@ -62,4 +67,4 @@ class Admission:
         self._since = now
         if self._busy >= WINDOW and self._done:
             self.pace = self._busy / self._done
-            self._busy, self._done = 0.0, 0
+            self._busy, self._done = self._busy / 2, self._done / 2

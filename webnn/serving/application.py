@@ -50,7 +50,14 @@ class Application:
         self._version = version
         self._log = log
         self._by_path: dict[str, Inference] = {}
-        admissions = {name: Admission(self.limits.max_queue, self.limits.timeout) for name in self.repository.names}
+        admissions = {
+            name: Admission(
+                self.limits.max_queue,
+                self.limits.timeout,
+                max(self.repository.find(name, version).pace for version in self.repository.versions(name)),
+            )
+            for name in self.repository.names
+        }
         for served in self.repository:  # the highest version comes last, and is the default
             inference = Inference(served, self.limits, self.shared, admissions[served.name], log)
             self.inferences.append(inference)

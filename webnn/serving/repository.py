@@ -49,6 +49,8 @@ class Served:
         if batched and (reason := graph.explain().why_not_separable) is not None:
             raise ValidationError(f"{name}: items depend on each other: {reason}")
         self.batched = batched
+        self.pace = 0.0
+        """Seconds that a run took when it was loaded; 0 if that was not measured."""
         self.inputs = {port: Port.of(port, each, batched=batched) for port, each in graph.inputs.items()}
         self.outputs = {port: Port.of(port, each, batched=batched) for port, each in graph.outputs.items()}
 
