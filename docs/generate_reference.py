@@ -27,7 +27,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "Streams": ("Stream", "StreamStatistics", "ItemError"),
     "Models": ("Model", "AsyncModel", "ModelStatistics"),
     "Files": ("load_onnx", "import_onnx", "load_webnn", "import_webnn", "load_safetensors", "save_safetensors"),
-    "Browsers": ("check", "Verdict", "fit", "Fit"),
+    "Browsers": ("check", "Verdict", "fit", "Fit", "View"),
     "Figures": ("Statistics", "GraphStatistics", "Histogram", "MemoryInfo", "Trace", "TraceEvent",
                 "Audit", "AuditFinding"),
     "Errors": ("MLError",),

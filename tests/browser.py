@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,23 @@ class Browser(Page):
     def __init__(self, program: str, folder: Path, *, dark: bool = False, width: int = 1300, height: int = 850) -> None:
         scheme = ["--blink-settings=preferredColorScheme=0"] if dark else []
         super().__init__(program, f"--window-size={width},{height}", *scheme, profile=folder)
+
+    def middle(self, selector: str) -> tuple[float, float]:
+        """The middle of an element on the screen."""
+        box: dict[str, float] = self.value(
+            f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+        )
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def resize(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Make the window so large, in points of a phone where it is narrow, and light or dark."""
+        phone = width < 700
+        scale = 2 if phone else 1
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
+        )
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.call("Emulation.setEmulatedMedia", features=scheme)
 
     def click(self, x: float, y: float) -> None:
         """Press and release the mouse."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from webnn.runtime.streaming.stream import Stream
     from webnn.runtime.streaming.window import StreamStatistics
     from webnn.runtime.tracing import Trace
+    from webnn.runtime.views import View
     from webnn.targets.checking import Verdict, check
     from webnn.targets.fitting import Fit, fit
 else:
@@ -53,6 +54,7 @@ else:
             "webnn.runtime.streaming.stream": ("Stream",),
             "webnn.runtime.streaming.window": ("StreamStatistics",),
             "webnn.runtime.tracing": ("Trace",),
+            "webnn.runtime.views": ("View",),
             "webnn.targets.checking": ("Verdict", "check"),
             "webnn.targets.fitting": ("Fit", "fit"),
         },
@@ -91,6 +93,7 @@ __all__ = [
     "Trace",
     "TraceEvent",
     "Verdict",
+    "View",
     "available_backends",
     "check",
     "create_context",

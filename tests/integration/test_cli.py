@@ -1,4 +1,4 @@
-"""The command line from outside: processes, real files, and the drawn page in a real browser."""
+"""The command line from outside: processes, real files, and the page of a trace in a real browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
@@ -174,7 +174,7 @@ def test_bash_completes(tmp_path: Path) -> None:
     assert done.stdout == "plain,check\n"
 
 
-# The drawn page.
+# The page of a trace.
 
 
 @pytest.fixture(scope="module")
@@ -185,109 +185,10 @@ def browser_program() -> str:
     return program
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a graph of over a thousand nodes."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / f"deep{SUFFIX}").write_text("deep", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.READERS, SUFFIX, models.Reader("tests.drafts:read_draft", ("shapes",)))
-        assert main(["view", str(folder / f"deep{SUFFIX}"), "-o", str(folder / "deep.html"), "--json"]) == 0
-    return folder / "deep.html"
-
-
 @pytest.fixture
 def browser(browser_program: str, tmp_path: Path) -> Iterator[Browser]:
     with Browser(browser_program, tmp_path / "profile") as opened:
         yield opened
-
-
-def middle(browser: Browser, selector: str) -> tuple[float, float]:
-    """The middle of an element on the screen."""
-    box: dict[str, Any] = browser.value(
-        f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
-    )
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def test_the_page_draws_every_node_and_asks_for_nothing_else(browser: Browser, page: Path) -> None:
-    browser.open(page.as_uri())
-    drawn = browser.value("document.querySelectorAll('.box').length")
-    told = browser.value("document.getElementById('figures').textContent")
-    assert drawn > 1000
-    assert told.startswith(f"{drawn - 3} nodes, ")  # two inputs and an output are drawn too
-    assert browser.value(
-        "[...document.querySelectorAll('.box rect')].every((r) => r.getBoundingClientRect().width > 0)"
-    )
-    assert {address for address in browser.requests if not address.startswith("data:")} == {page.as_uri()}
-    assert browser.complaints == []
-    shot = os.environ.get("WEBNN_SCREENSHOTS")  # for whoever wants to look
-    if shot:
-        browser.screenshot(Path(shot) / "view.png")
-
-
-def test_typing_searches_and_enter_goes_from_match_to_match(browser: Browser, page: Path) -> None:
-    browser.open(page.as_uri())
-    browser.key("/")
-    browser.type("block1 gelu")
-    assert browser.value("document.getElementById('count').textContent") == "11 found"
-    assert browser.value("document.querySelectorAll('.box.match').length") == 11
-    browser.key("Enter")
-    browser.key("Enter")
-    assert browser.value("document.getElementById('count').textContent") == "2 of 11"
-    assert browser.value("document.querySelector('#panel p').textContent") == "block10/gelu"
-    x, y = middle(browser, ".box.selected")
-    assert 0 < x < browser.value("innerWidth")
-    assert 0 < y < browser.value("innerHeight")
-    assert "search=block1+gelu" in browser.value("location.hash")
-    browser.click(*middle(browser, "#search"))
-    browser.key("Escape")
-    assert browser.value("document.querySelectorAll('.box.match').length") == 0
-    assert browser.complaints == []
-
-
-def test_a_click_tells_about_a_node_and_its_constants(browser: Browser, page: Path) -> None:
-    browser.open(page.as_uri() + "#search=op%3Amatmul")
-    found = browser.value("document.querySelector('[data-result]').dataset.result")
-    browser.click(*middle(browser, "[data-result]"))
-    assert browser.value("document.querySelector('.box.selected').dataset.node") == found
-    told = browser.value("document.getElementById('panel').textContent")
-    for part in ("matmul", "float32 [1, 4, 8]", "float32 [8, 8]", "constant, 256B", "min .. max", "read by"):
-        assert part in told.replace(" B", "B")
-    assert browser.value("document.querySelectorAll('#panel .histogram i').length") == 24
-    browser.click(*middle(browser, "#panel .operand .link"))  # where its first operand comes from
-    assert browser.value("document.querySelector('#panel h2').textContent") == "layer_normalization"
-    browser.key("ArrowUp")
-    assert browser.value("document.querySelector('#panel h2').textContent") == "input"
-    assert browser.complaints == []
-
-
-def test_dragging_moves_and_the_wheel_zooms_around_the_pointer(browser: Browser, page: Path) -> None:
-    browser.open(page.as_uri())
-    before = middle(browser, ".box")
-    browser.drag((200, 300), (260, 340))
-    after = middle(browser, ".box")
-    assert (after[0] - before[0], after[1] - before[1]) == pytest.approx((60, 40), abs=0.5)
-    width = "document.querySelector('.box').getBoundingClientRect().width"
-    narrow = browser.value(width)
-    browser.scroll(*after, -300)
-    browser.wait_for(f"{width} > {narrow * 1.2}")
-    assert middle(browser, ".box") == pytest.approx(after, abs=1)
-    browser.key("0")
-    height = "document.getElementById('boxes').getBoundingClientRect().height"
-    assert browser.value(height) < browser.value("document.getElementById('canvas').clientHeight")
-
-
-def test_the_page_is_dark_where_the_browser_is(browser_program: str, page: Path, tmp_path: Path) -> None:
-    with Browser(browser_program, tmp_path / "dark", dark=True) as browser:
-        browser.open(page.as_uri())
-        paper = "getComputedStyle(document.body).backgroundColor"
-        assert browser.value(paper) == "rgb(22, 24, 28)"
-        browser.click(*middle(browser, "#theme"))
-        assert browser.value(paper) == "rgb(251, 251, 250)"
-
-
-# The page of a trace.
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +238,7 @@ def test_a_click_on_the_page_of_a_trace_tells_about_an_event(browser: Browser, t
     assert browser.value(f"byNumber.get({number}).kind") == "task"
     for part in ("took", "outcomedone", "waited for", "used by"):
         assert part in panel
-    browser.click(*middle(browser, "#panel .link"))
+    browser.click(*browser.middle("#panel .link"))
     assert browser.value("canvas.dataset.selected") != number
     browser.key("ArrowRight")
     browser.key("Escape")
@@ -349,7 +250,7 @@ def test_the_page_of_a_trace_zooms_moves_and_fits(browser: Browser, trace_page: 
     open_trace(browser, trace_page)
     browser.key("0")
     span = browser.value("to - from")
-    at = middle(browser, "#canvas")
+    at = browser.middle("#canvas")
     under = browser.value(f"at({at[0]} - canvas.getBoundingClientRect().x)")
     browser.scroll(*at, -300)
     browser.wait_for(f"to - from < {span * 0.8}")
@@ -359,7 +260,7 @@ def test_the_page_of_a_trace_zooms_moves_and_fits(browser: Browser, trace_page: 
     assert browser.value("from") > before
     browser.key("0")
     assert browser.value("to - from") == pytest.approx(span)
-    browser.click(*middle(browser, "#arrows"))
+    browser.click(*browser.middle("#arrows"))
     assert browser.value("document.getElementById('arrows').getAttribute('aria-pressed')") == "true"
     assert browser.complaints == []
 
@@ -371,5 +272,5 @@ def test_the_page_of_a_trace_is_dark_where_the_browser_is(
         open_trace(browser, trace_page)
         corner = "(draw(), [...pen.getImageData(0, canvas.height - 1, 1, 1).data.slice(0, 3)])"
         assert browser.value(corner) == [22, 24, 28]
-        browser.click(*middle(browser, "#theme"))
+        browser.click(*browser.middle("#theme"))
         assert browser.value(corner) == [251, 251, 250]

@@ -46,6 +46,7 @@ class Outline:
         constants: the number of constants.
         parameters: the number of their elements.
         largest: the largest size of an open dimension by its name, where the file has one.
+        about: what the file says about itself: its format, the version of its operators, the program that wrote it.
     """
 
     inputs: Sequence[ValueOutline]
@@ -54,3 +55,4 @@ class Outline:
     constants: int
     parameters: int
     largest: Mapping[str, int] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)

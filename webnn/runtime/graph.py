@@ -43,6 +43,9 @@ from webnn.scheduler.statistics import GraphFigures
 from webnn.scheduler.task import MergedWork, Work
 from webnn.scheduler.width import Widths
 
+if TYPE_CHECKING:
+    from webnn.runtime.views import View
+
 __all__ = ["MLGraph"]
 
 _log = logging.getLogger("webnn")
@@ -233,9 +236,7 @@ class MLGraph(Unpicklable):
             InvalidStateError: the graph is destroyed.
             OSError: a file cannot be written.
         """
-        if self._destroyed:
-            self._device.check_not_lost()
-            raise InvalidStateError(f"save: {self!r} was destroyed")
+        self._check_not_destroyed("save")
         path = Path(path)
         saver = SAVERS.get(path.suffix.lower())
         if saver is None:
@@ -246,6 +247,45 @@ class MLGraph(Unpicklable):
         except TypeError as error:
             raise ValidationError(f"save: {path.suffix}: {error}") from None
         save(self._graph, path, **options)
+
+    def view(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        beside: MLGraph | None = None,
+        target: str | Sequence[str] = (),
+        open: bool = False,
+    ) -> View:
+        """The graph as one HTML page that needs nothing else, as `webnn view` draws it; a notebook shows it.
+
+        The page tells the costs and the shapes of every operator, folds blocks, searches, and saves itself as SVG.
+
+        Args:
+            path: a file to write the page to.
+            beside: another graph, such as the result of `webnn.fit`; operators that differ are marked.
+            target: a target of `webnn.check`, or several: operators that it refuses are marked with the reason.
+            open: show the page in the browser of this desktop.
+
+        Raises:
+            NotSupportedError: no target has that name, or several have.
+            InvalidStateError: the graph is destroyed.
+            OSError: the file cannot be written.
+        """
+        self._check_not_destroyed("view")
+        made: View = registered("webnn.view.views:view")(self, path, beside=beside, target=target, open=open)
+        return made
+
+    def _repr_html_(self) -> str | None:
+        """The form that notebooks show; None for a destroyed graph, which they then write as text."""
+        if self._destroyed:
+            return None
+        shown: str | None = registered("webnn.view.views:notebook_view")(self)
+        return shown
+
+    def _check_not_destroyed(self, what: str) -> None:
+        if self._destroyed:
+            self._device.check_not_lost()
+            raise InvalidStateError(f"{what}: {self!r} was destroyed")
 
     def _wrap(self, around: Around) -> None:
         """Run `around(executable)` instead of each executable, until `_unwrap(around)`; for an audit."""

@@ -1,8 +1,11 @@
-"""The data of a page, as one value for JSON: boxes with their details, edges, and their places."""
+"""The data of a page, as one value for JSON: boxes with their details, what they read, and the blocks that they lie in.
+
+The places of the boxes are no part of it: the page lays out what is unfolded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from webnn.graph.builder import MLGraphBuilder
@@ -11,18 +14,15 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import Operators
 from webnn.graph.statistics import statistics
-from webnn.view.layout import layout
+from webnn.targets.checking import Note, Problem, Verdict
+from webnn.view.blocks import blocks_of
+from webnn.view.differences import Differences
 
-__all__ = ["drawing"]
+__all__ = ["compared", "drawing", "page_data"]
 
-CHARACTER: Final = 7.4
-"""The width of one character in a box."""
-WIDEST: Final = 34
-"""Characters that a box shows of a long name."""
 FEW: Final = 16
 """Constants of up to so many elements are listed in full."""
 BINS: Final = 24
-TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 _FAMILIES: Final[Mapping[str, str]] = {
     op: base.__module__.rpartition(".")[2]
@@ -33,112 +33,186 @@ _FAMILIES: Final[Mapping[str, str]] = {
 """Operator -> its family, which is its colour."""
 
 
-def drawing(graph: Graph, title: str, advance: Callable[[int], object] = lambda _: None) -> dict[str, Any]:
-    """The page's data.
+def page_data(title: str, graphs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The data of the page that shows one graph, or two beside each other, as `drawing` gives them."""
+    operators = {box["op"] for graph in graphs for box in graph["boxes"]}
+    families = {op: family for op, family in _FAMILIES.items() if op in operators}
+    return {"title": title, "graphs": graphs, "families": families}
+
+
+def drawing(
+    graph: Graph,
+    name: str,
+    *,
+    about: Mapping[str, str] | None = None,
+    verdicts: Sequence[Verdict] = (),
+    milliseconds: Sequence[float | None] | None = None,
+    looks_at_constants: bool = True,
+    advance: Callable[[int], object] = lambda _: None,
+) -> dict[str, Any]:
+    """The data of one graph: inputs, then operators, then outputs.
 
     Args:
         graph: the graph to draw.
-        title: its name.
-        advance: called for each constant looked at, and once for finding the places.
+        name: its name.
+        about: more about it, such as the format of its file.
+        verdicts: of targets that it was held against.
+        milliseconds: the time of each operator, where it was measured.
+        looks_at_constants: whether it has statistics of the constants, which reads all of them.
+        advance: called for each constant.
     """
     boxes: list[dict[str, Any]] = []
-    sources: list[list[int]] = []
-    box_of: dict[int, int] = {}
+    table = _Table()
+    numbers: dict[int, int] = {}
     constants: dict[int, int] = {}
     told: list[dict[str, Any]] = []
-    for name, operand in graph.inputs.items():
-        box_of[id(operand)] = len(boxes)
-        boxes.append({"kind": "input", "op": "input", "label": name, "outputs": [_described(operand)]})
-        sources.append([])
-    for node in graph.nodes:
+    for label, operand in graph.inputs.items():
+        numbers[id(operand)] = len(boxes)
+        boxes.append({"op": "input", "label": label, "outs": [table(operand)]})
+    inputs = len(boxes)
+    for i, node in enumerate(graph.nodes):
         for operand in node.inputs():
             if operand.constant is not None and id(operand) not in constants:
                 constants[id(operand)] = len(told)
-                told.append(_constant(operand))
+                told.append(_constant(operand, looks_at_constants))
                 advance(1)
-        read = [box_of[id(operand)] for operand in node.inputs() if id(operand) in box_of]
-        for operand in node.outputs:
-            box_of[id(operand)] = len(boxes)
-        boxes.append(_box(node, box_of, constants))
-        sources.append(list(dict.fromkeys(read)))
-    for name, operand in graph.outputs.items():
-        boxes.append(
-            {
-                "kind": "output",
-                "op": "output",
-                "label": name,
-                "operands": [{"name": "value", "from": box_of[id(operand)], **_described(operand)}],
-            }
-        )
-        sources.append([box_of[id(operand)]])
-    for box in boxes:
-        box["lines"] = _lines(box)
-    widths = [max(len(line) for line in box["lines"]) * CHARACTER + 26 for box in boxes]
-    placed = layout(widths, sources)
-    advance(1)
-    for i, box in enumerate(boxes):
-        box.update(x=placed.x[i], y=placed.y[i], w=round(widths[i], 1), trunk=placed.trunks[i], reads=sources[i])
+        box = _box(node, numbers, constants, table)
+        if milliseconds is not None and milliseconds[i] is not None:
+            box["time"] = milliseconds[i]
+        numbers.update((id(operand), len(boxes)) for operand in node.outputs)
+        boxes.append(box)
+    for label, operand in graph.outputs.items():
+        read = {"name": "value", "from": numbers[id(operand)], **_which(operand), "d": table(operand)}
+        boxes.append({"op": "output", "label": label, "ins": [read]})
     return {
-        "title": title,
+        "name": name,
+        "about": dict(about or {}),
         "boxes": boxes,
+        "blocks": _set_blocks(boxes[inputs : inputs + len(graph.nodes)], inputs),
+        "descriptors": table.rows,
         "constants": told,
-        "width": placed.width,
-        "height": placed.height,
         "parameters": sum(constant.descriptor.element_count for constant in graph.constants),
-        "multiply_adds": sum(map(multiply_adds, graph.nodes)),
+        "weights": graph.constant_bytes,
+        "targets": [_verdict(verdict, boxes, inputs) for verdict in verdicts],
     }
 
 
-def _described(operand: MLOperand) -> dict[str, Any]:
-    return {"type": operand.data_type, "shape": list(operand.shape)}
+def compared(first: dict[str, Any], second: dict[str, Any], found: Differences) -> None:
+    """Write into the drawings of two graphs which boxes correspond, and which differ."""
+    sides = first["boxes"], second["boxes"]
+    operators = [[i for i, box in enumerate(side) if box["op"] not in ("input", "output")] for side in sides]
+    pairs = [(operators[0][i], operators[1][j]) for i, j in enumerate(found.partner) if j >= 0]
+    changed = {operators[0][i] for i in found.changed}
+    for kind in ("input", "output"):
+        there = {box["label"]: j for j, box in enumerate(sides[1]) if box["op"] == kind}
+        for i, box in enumerate(sides[0]):
+            if box["op"] == kind and box["label"] in there:
+                j = there[box["label"]]
+                pairs.append((i, j))
+                if _shapes(first, i) != _shapes(second, j):
+                    changed.add(i)
+    for i, j in pairs:
+        sides[0][i]["partner"], sides[1][j]["partner"] = j, i
+        if i in changed:
+            sides[0][i]["differs"] = sides[1][j]["differs"] = "changed"
+    for side in sides:
+        for box in side:
+            if "partner" not in box:
+                box["differs"] = "alone"
 
 
-def _box(node: Node, box_of: Mapping[int, int], constants: Mapping[int, int]) -> dict[str, Any]:
-    operands = []
+def _shapes(drawn: Mapping[str, Any], number: int) -> list[Any]:
+    box = drawn["boxes"][number]
+    return [drawn["descriptors"][d] for d in box.get("outs") or [read["d"] for read in box["ins"]]]
+
+
+class _Table:
+    """Data types and shapes, each once: a call gives the number of an operand's."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, list[int]]] = []
+        self._numbers: dict[object, int] = {}
+
+    def __call__(self, operand: MLOperand) -> int:
+        number = self._numbers.setdefault(operand.descriptor.key, len(self.rows))
+        if number == len(self.rows):
+            self.rows.append((operand.data_type, list(operand.shape)))
+        return number
+
+
+def _box(node: Node, numbers: Mapping[int, int], constants: Mapping[int, int], table: _Table) -> dict[str, Any]:
+    operands: list[dict[str, Any]] = []
     for name, given in node.operands.items():
         for i, operand in enumerate([given] if isinstance(given, MLOperand) else given):
             called = name if isinstance(given, MLOperand) else f"{name}[{i}]"
-            source = (
-                {"constant": constants[id(operand)]} if operand.constant is not None else {"from": box_of[id(operand)]}
-            )
-            if operand.node is not None and len(operand.node.outputs) > 1:
-                source["output"] = next(i for i, output in enumerate(operand.node.outputs) if output is operand)
-            operands.append({"name": called, **source, **_described(operand)})
-    return {
-        "kind": "operator",
-        "op": node.op,
-        "family": _FAMILIES.get(node.op, ""),
-        "label": node.label,
-        "operands": operands,
-        "attributes": {name: _told(value) for name, value in node.attributes.items()},
-        "outputs": [_described(output) for output in node.outputs],
-        "multiply_adds": multiply_adds(node),
-    }
+            if operand.constant is not None:
+                operands.append({"name": called, "constant": constants[id(operand)], "d": table(operand)})
+            else:
+                read = {"from": numbers[id(operand)], **_which(operand)}
+                operands.append({"name": called, **read, "d": table(operand)})
+    box: dict[str, Any] = {"op": node.op, "label": node.label, "ins": operands, "outs": list(map(table, node.outputs))}
+    if node.attributes:
+        box["attributes"] = {name: _told(value) for name, value in node.attributes.items()}
+    if cost := multiply_adds(node):
+        box["macs"] = cost
+    box["bytes"] = sum(operand.descriptor.byte_length for operand in [*node.inputs(), *node.outputs])
+    return box
+
+
+def _which(operand: MLOperand) -> dict[str, int]:
+    """Which output of its node an operand is, if that has several."""
+    if operand.node is None or len(operand.node.outputs) == 1:
+        return {}
+    return {"output": next(i for i, output in enumerate(operand.node.outputs) if output is operand)}
 
 
 def _told(value: Any) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def _constant(operand: MLOperand) -> dict[str, Any]:
+def _constant(operand: MLOperand, looks: bool) -> dict[str, Any]:
     """The details of a constant: its few elements, or statistics of its many."""
     array = operand.constant
     assert array is not None
-    told = {**_described(operand), "bytes": operand.descriptor.byte_length}
+    told = {"bytes": operand.descriptor.byte_length}
     if array.size <= FEW:
         return {**told, "values": [str(value) for value in array.reshape(-1).tolist()]}
-    return {**told, "statistics": statistics(array, BINS)}
+    return {**told, "statistics": statistics(array, BINS)} if looks else told
 
 
-def _lines(box: Mapping[str, Any]) -> list[str]:
-    """The text in a box: its operator or name, and the shapes of its outputs."""
-    described = box["outputs"] if "outputs" in box else box["operands"]
-    first = box["label"] if box["kind"] != "operator" else box["op"]
-    shapes = ", ".join(_shape(one["shape"]) for one in described[:2]) + ", …" * (len(described) > 2)
-    if box["kind"] != "operator":
-        shapes = f"{described[0]['type']} {shapes}"
-    return [line if len(line) <= WIDEST else line[: WIDEST - 1] + "…" for line in (first, shapes)]
+def _set_blocks(boxes: Sequence[dict[str, Any]], first: int) -> list[dict[str, Any]]:
+    """Write the number of its block into each box of an operator; returns the blocks."""
+    sources = [[read["from"] - first for read in box["ins"] if read.get("from", -1) >= first] for box in boxes]
+    blocks, block_of = blocks_of([box["op"] for box in boxes], [box["label"] for box in boxes], sources)
+    for box, number in zip(boxes, block_of, strict=True):
+        if number >= 0:
+            box["block"] = number
+    return [{"name": each.name, "parent": each.parent, "kind": each.kind, "alike": each.alike} for each in blocks]
 
 
-def _shape(sizes: Sequence[int]) -> str:
-    return TIMES.join(map(str, sizes)) or "scalar"
+def _verdict(verdict: Verdict, boxes: Sequence[Mapping[str, Any]], first: int) -> dict[str, Any]:
+    """The verdict of a target, with the numbers of the boxes that it is about."""
+    ends = {(box["op"], box["label"]): i for i, box in enumerate(boxes) if box["op"] in ("input", "output")}
+
+    def at(found: Problem | Note) -> int:
+        return ends[found.operator, found.label] if found.node is None else first + found.node
+
+    def problems() -> Iterator[dict[str, Any]]:
+        for found in verdict.problems:
+            yield {"box": at(found), "text": found.reason, "proposal": found.proposal, "answer": found.answer}
+
+    def notes() -> Iterator[dict[str, Any]]:
+        for found in verdict.notes:
+            yield {
+                "box": at(found),
+                "text": f"{found.given}; the target {found.difference}",
+                "proposal": found.proposal,
+            }
+
+    return {
+        "name": verdict.target,
+        "description": verdict.description,
+        "builds": verdict.builds,
+        "problems": list(problems()),
+        "notes": list(notes()),
+    }

@@ -16,7 +16,7 @@ from webnn.cli.tracing import summary
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML
-from webnn.view.page import page
+from webnn.view.page import trace_page
 from webnn.view.trace import trace_drawing
 
 __all__ = ["command"]
@@ -89,7 +89,7 @@ def command(
     if output is not None:
         trace.save(output)
     if html is not None:
-        content = page(trace_drawing(trace.events, model.name, data), "trace").encode(errors="replace")
+        content = trace_page(trace_drawing(trace.events, model.name, data)).encode(errors="replace")
         with written_at_once(html, durable=False) as file:
             file.write(content)
     data["files"] = [str(path) for path in (output, html) if path is not None]

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from webnn.backends.onnx.messages import ValueInfoProto
+from webnn.backends.onnx.messages import ModelProto, ValueInfoProto
 from webnn.formats.onnx.file.element_types import type_name
 from webnn.formats.onnx.file.reading import read_model
 from webnn.formats.onnx.importing.data_types import data_type_for
@@ -23,7 +23,8 @@ def outline_onnx(path: Path) -> Outline:
         DataError: the file is not an ONNX model.
         OSError: it cannot be read.
     """
-    graph = read_model(path).proto.graph
+    model = read_model(path).proto
+    graph = model.graph
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
     weights |= {tensor.values.name: tensor.dims for tensor in graph.sparse_initializer}
     return Outline(
@@ -32,7 +33,22 @@ def outline_onnx(path: Path) -> Outline:
         operators=Counter(qualified_type(node, node.domain) for node in graph.node),
         constants=len(weights),
         parameters=sum(map(math.prod, weights.values())),
+        about=_about(model),
     )
+
+
+def _about(model: ModelProto) -> dict[str, str]:
+    """The format, the operator sets and the producer; what a file leaves open is left out."""
+    opsets = [f"{shown_name(each.domain)} {each.version}".strip() for each in model.opset_import]
+    producer = f"{shown_name(model.producer_name)} {shown_name(model.producer_version)}".strip()
+    told = {
+        "format": f"ONNX, IR version {model.ir_version}",
+        "opset": ", ".join(opsets),
+        "producer": producer,
+        "graph": shown_name(model.graph.name),
+        "description": shown_name(model.doc_string),
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _value(info: ValueInfoProto) -> ValueOutline:

@@ -32,4 +32,5 @@ def outline_webnn(path: Path) -> Outline:
         constants=len(document.constants),
         parameters=sum(math.prod(constant.shape) for constant in document.constants.values()),
         largest=largest_sizes(document),
+        about={"format": "webnn-graph"},
     )
