@@ -436,6 +436,7 @@ def _spread(b: Replacement, x: MLOperand, layout: str, dilations: Sequence[int])
     "without padding, and the output sliced",
     "transposed-convolution-padding",
     "transposed-convolution-padding-and-strides",
+    "transposed-convolution-padding-of-constant-filters",
     "transposed-convolution-output-padding",
     "transposed-convolution-padding-results",
 )

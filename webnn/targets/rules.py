@@ -149,6 +149,16 @@ def _is_padded_otherwise(node: Node) -> str | None:
     return _is_padded(node) if list(node.attributes["padding"]) != same else None
 
 
+def _is_padded_around_a_constant(node: Node) -> str | None:
+    """Transposed convolution with a constant filter whose padding is not what its kernel is larger than its strides."""
+    same = []
+    for size, stride in zip(_kernel(node), node.attributes["strides"], strict=True):
+        total = max(size - stride, 0)
+        same += [total // 2, total - total // 2]
+    padded = _is_padded(node) if node["filter"].constant is not None else None
+    return f"{padded} and a constant filter" if padded and list(node.attributes["padding"]) != same else None
+
+
 def _skips_values(node: Node) -> str | None:
     """Padded transposed convolution with a kernel smaller than its stride."""
     kernel, strides = _kernel(node), list(node.attributes["strides"])
@@ -337,6 +347,22 @@ _RULES: Final = (
         (
             lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(1)), strides=[2, 2]),
             lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(3)), padding=[1, 0, 1, 0]),
+        ),
+    ),
+    Rule(
+        "transposed-convolution-padding-of-constant-filters",
+        ("conv_transpose2d",),
+        _is_padded_around_a_constant,
+        "takes, with a constant filter, no padding or by how much the kernel is larger than the strides",
+        "leave the padding out, and slice the output",
+        (
+            lambda b, x: b.conv_transpose2d(x(_image(4)), b.constant(_image(3)), padding=[1, 0, 1, 0]),
+            lambda b, x: b.conv_transpose2d(x(_image(4)), b.constant(_image(2)), padding=[1, 1, 1, 1]),
+        ),
+        (
+            lambda b, x: b.conv_transpose2d(x(_image(4)), b.constant(_image(3)), padding=[1, 1, 1, 1]),
+            lambda b, x: b.conv_transpose2d(x(_image(4)), b.constant(_image(2)), padding=[0, 1, 0, 1]),
+            lambda b, x: b.conv_transpose2d(x(_image(4)), x(_image(3)), padding=[1, 0, 1, 0]),
         ),
     ),
     Rule(

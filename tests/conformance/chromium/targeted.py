@@ -70,15 +70,19 @@ def _of_windows() -> Iterator[tuple[str, Example]]:
     image = _ones(1, 2, 4, 5)
     for padding in ([0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 0], [2, 2, 2, 2], [0, 0, 1, 1]):
         for strides, kernel in (([1, 1], 3), ([2, 2], 3), ([2, 2], 2), ([2, 2], 1), ([3, 2], 3)):
-            yield (
-                f"convTranspose2d of {kernel} with padding {padding} and strides {strides}",
-                _with(
-                    lambda b, x, p, s, k: b.conv_transpose2d(x(image), x(_ones(2, 1, k, k)), padding=p, strides=s),
-                    p=padding,
-                    s=strides,
-                    k=kernel,
-                ),
-            )
+            for constant in (False, True):
+                yield (
+                    f"convTranspose2d of {kernel}{' constant' * constant}, padding {padding}, strides {strides}",
+                    _with(
+                        lambda b, x, p, s, k, c: b.conv_transpose2d(
+                            x(image), (b.constant if c else x)(_ones(2, 1, k, k)), padding=p, strides=s
+                        ),
+                        p=padding,
+                        s=strides,
+                        k=kernel,
+                        c=constant,
+                    ),
+                )
     for groups, dilations in ((2, [1, 1]), (1, [2, 1]), (2, [2, 2])):
         yield (
             f"convTranspose2d with {groups} groups and dilations {dilations}",
