@@ -167,6 +167,18 @@ class SessionCache:
             while self._idle:
                 evicted.append(self._evict(next(iter(self._idle))))
 
+    def abandon(self, backend: str) -> None:
+        """The device of `backend` is gone, and with it what was compiled for it: no other graph will find that."""
+        abandoned = []  # freed after the lock is released
+        with self._lock:
+            for key in [key for key in self._entries if key[0] == backend]:
+                for entry in self._entries.pop(key):
+                    entry.key = None
+                    if entry in self._idle:
+                        del self._idle[entry]
+                        self._idle_bytes -= entry.byte_length
+                        abandoned.append(entry)
+
     def forget(self) -> None:
         """Begin anew, as in a new process: graphs keep the entries that they use, and no other graph will find them."""
         with self._lock:

@@ -19,8 +19,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from webnn.errors import OperationError
+from webnn.errors import MLError, OperationError
 from webnn.forking import reentrant_lock
+from webnn.graph.arguments import described
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import ALIGNMENT, Allocator
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
@@ -206,6 +207,10 @@ class BufferPool:
                     f"the system has no memory for {size} more bytes: {error};"
                     " destroy tensors or drop arrays that are not needed"
                 ) from error
+        except MLError:
+            raise
+        except Exception as error:  # the caller holds locks, and expects errors of this package
+            raise OperationError(f"allocating {size} bytes failed: {described(error)}") from error
         self._allocated()
         self._is_total_right = False
         watch = _Watch(buffer, self._freed.append)

@@ -43,7 +43,7 @@ from webnn.scheduler import bridge
 from webnn.scheduler.batching import Batching
 from webnn.scheduler.bridge import Bridge, current_bridge, current_loop, current_task
 from webnn.scheduler.deadlines import Deadline, call_after, give_up_after
-from webnn.scheduler.failures import explained, forget_frames
+from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Run
@@ -590,7 +590,8 @@ class Batcher:
             for (_, shelf), view in zip(self._outputs, outputs, strict=False):
                 shelf.put(view)
             forget_frames(error)
-            request.error = explained("the backend failed", error)
+            request.error = explained(f"{self._work.figures.label}: the backend failed", error)
+            tell_if_lost(error, self._timeline.device_lost)
         else:
             request.values = [Value(shelf, None, view) for (_, shelf), view in zip(self._outputs, outputs, strict=True)]
         ended = self._clock()

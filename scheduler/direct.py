@@ -27,7 +27,7 @@ from webnn.memory.buffer import BORROWED, View, borrowed
 from webnn.memory.lease import lend
 from webnn.memory.pool import Shelf
 from webnn.scheduler.execution import STEADY
-from webnn.scheduler.failures import explained, forget_frames
+from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.results import give_back
 from webnn.scheduler.task import DONE, Task, Work
 from webnn.scheduler.value import Value
@@ -167,7 +167,8 @@ def _failure(timeline: Timeline, task: Task, error: Exception) -> MLError:
         timeline._renaming.end_alone(task)
         task.work.figures.failed += 1
     timeline._workers.wake()
-    return explained("the backend failed", error)
+    tell_if_lost(error, timeline.device_lost)
+    return explained(f"{task.work.figures.label}: the backend failed", error)
 
 
 def _recover(timeline: Timeline, task: Task, inputs: list[View], views: list[View]) -> None:

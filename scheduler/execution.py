@@ -22,7 +22,7 @@ from webnn.memory.lease import SMALL
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.donation import Donation
-from webnn.scheduler.failures import explained, forget_frames
+from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.promise import Promise, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
@@ -72,6 +72,8 @@ class Execution:
         """Bytes of all results of a task that are copied under the lock, as small writes are."""
         self.now = 0
         """When the last task ended, or a later reading of the clock. Not guarded: any thread may update it."""
+        self.device_lost: Callable[[str], object] = len  # of no use until the device is told
+        """Called, with the reason, when a backend says that its device is gone."""
         self.run_on_lanes = 0
         """The number of tasks that have begun on lanes."""
 
@@ -314,8 +316,9 @@ class Execution:
         self.cores.forget(task)
         task.work.failed = True
         with self._lock:
-            self._renaming.fail(task, explained("the backend failed", error))
+            self._renaming.fail(task, explained(f"{task.work.figures.label}: the backend failed", error))
         self.tell_ended()
+        tell_if_lost(error, self.device_lost)
 
 
 def _on_main_thread() -> bool:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
-from webnn.errors import MLError, UnknownError
+from webnn.errors import DeviceLostError, MLError, UnknownError
 from webnn.graph.arguments import described
 
-__all__ = ["explained", "forget_frames"]
+__all__ = ["explained", "forget_frames", "tell_if_lost"]
+
+
+def tell_if_lost(error: BaseException, lost: Callable[[str], object]) -> None:
+    """Call `lost` with the reason, if a backend has said with `error` that its device is gone."""
+    if isinstance(error, DeviceLostError):
+        lost(str(error))
 
 
 def explained(what: str, error: BaseException) -> MLError:

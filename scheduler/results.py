@@ -13,9 +13,10 @@ from weakref import ref
 
 import numpy as np
 
-from webnn.errors import OperationError
+from webnn.errors import MLError, OperationError
 from webnn.graph.arguments import described
 from webnn.graph.unpicklable import Unpicklable
+from webnn.memory.buffer import View
 from webnn.memory.lease import Lease, lend
 from webnn.memory.pool import Shelf
 from webnn.scheduler.bridge import current_bridge
@@ -239,7 +240,7 @@ class Read(End):
             return
         value = self.value
         if self.out is None and value is not None and (view := value.view) is not None:
-            promise._settle(RESOLVED, lend(self.timeline.host_array(view)), None)
+            self._lend(promise, view)
         else:
             self.deliver(promise)
 
@@ -260,7 +261,15 @@ class Read(End):
         elif self.out is not None:
             self._fill(promise, value, self.out)
         elif (view := value.view) is not None:
-            promise._settle(RESOLVED, lend(self.timeline.host_array(view)), None)
+            self._lend(promise, view)
+
+    def _lend(self, promise: Promise[Any], view: View) -> None:
+        try:
+            result = lend(self.timeline.host_array(view))
+        except MLError as error:  # a device cannot copy it
+            reject(promise, error)
+        else:
+            promise._settle(RESOLVED, result, None)
 
     def _fill(self, promise: Promise[Any], value: Value, out: np.ndarray[Any, Any]) -> None:
         mine = False
@@ -275,6 +284,8 @@ class Read(End):
                     self.filled_since = self.timeline.trace.clock()
                 np.copyto(out, self.timeline.host_array(value.view))
                 resolve(promise, out)
+        except MLError as error:  # a device cannot copy it
+            reject(promise, error)
         except Exception as error:
             reject(promise, OperationError(f"read_tensor: out cannot be filled any more: {described(error)}"))
         finally:
@@ -342,7 +353,11 @@ class Run(End):
         for (name, _), value in zip(self.outputs, self.values or (), strict=False):
             if value.view is None:  # another thread was faster
                 return
-            outputs[name] = lend(host_array(value.view))
+            try:
+                outputs[name] = lend(host_array(value.view))
+            except MLError as error:  # a device cannot copy it
+                reject(promise, error)
+                return
         promise._settle(RESOLVED, outputs, None)
 
     def let_go(self, result: Any) -> None:

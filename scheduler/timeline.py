@@ -116,6 +116,15 @@ class Timeline:
         self._ended = False
         self._is_forked = False
 
+    @property
+    def device_lost(self) -> Callable[[str], object]:
+        """Is called, with the reason, when a run finds that the device is gone. It must not wait for anything."""
+        return self._execution.device_lost
+
+    @device_lost.setter
+    def device_lost(self, lost: Callable[[str], object]) -> None:
+        self._execution.device_lost = lost
+
     # Calls of the program.
 
     def write(self, name: Name, data: np.ndarray[Any, Any]) -> None:

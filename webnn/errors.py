@@ -11,6 +11,7 @@ __all__ = [
     "ContextLostError",
     "DataError",
     "DestroyedError",
+    "DeviceLostError",
     "InvalidStateError",
     "MLError",
     "NotSupportedError",
@@ -67,6 +68,10 @@ class UnknownError(MLError):
 
 class ContextLostError(InvalidStateError):
     """The context was destroyed, or its device was lost. Pending results fail with this error."""
+
+
+class DeviceLostError(ContextLostError):
+    """A backend raises it when its device is gone for good: the context that it belongs to is lost then."""
 
 
 def _readable(message: str) -> str:

@@ -148,7 +148,7 @@ def test_one_frame_that_fails_does_not_disturb_the_next() -> None:
             context.dispatch(graph, {"x": x}, {"y": y})
             error = (read := context.read_tensor(y)).exception()
             seen.append(str(error) if error is not None else number_in(read.result()))
-        text = "the backend failed: OddError: frame"
+        text = "x -> y: the backend failed: OddError: frame"
         assert seen == [0, 2, f"{text} 3", 6, 8, f"{text} 6", 12, 14, f"{text} 9"]
 
 

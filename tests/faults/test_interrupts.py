@@ -1278,6 +1278,7 @@ NOT_HERE: Final = {
     "ThreadLane.call.<locals>.once",
     "ThreadLane._timed.<locals>.timed",
     "Batcher._count",
+    "Batcher._side_by_side",
     "Batcher._settle",
     "Batcher._split",
     "Batching._judge",
@@ -1306,6 +1307,15 @@ NOT_HERE: Final = {
     "ThreadLane.forked",
     "Timeline.forked",
     "_Deadlines.forked",
+    # The memory of a device, and its death. Nothing changes there, and whatever fails next tells of the death again.
+    "GuardedAllocator.__init__",
+    "GuardedAllocator._explained",
+    "GuardedAllocator.allocate",
+    "GuardedAllocator.clear",
+    "GuardedAllocator.host_array",
+    "GuardedAllocator.write",
+    "Timeline.device_lost",
+    "tell_if_lost",
     # Once for each process, and at exit.
     "_Deadlines.__init__",
     "_close_all",

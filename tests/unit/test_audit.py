@@ -250,6 +250,18 @@ def test_a_rate_that_is_no_share_is_refused(context: webnn.MLContext, rate: Any)
         context.audit(graph, rate=rate)
 
 
+def test_a_backend_is_not_audited_by_itself() -> None:
+    with webnn.create_context(backend="arrays") as context:
+        graph = perceptron(context.create_graph_builder())
+        with pytest.raises(
+            ValidationError, match=r"audit: backend must be another one than the context's own, .*'arrays'"
+        ):
+            context.audit(graph)
+        with context.audit(graph, backend="onnxruntime") as audit:  # the refusal has changed nothing
+            context.compute(graph, {name: np.zeros(each.shape, each.dtype) for name, each in graph.inputs.items()})
+        assert (audit.checked, audit.finding) == (1, None)
+
+
 def test_a_second_audit_and_bad_arguments_are_refused(context: webnn.MLContext) -> None:
     graph = perceptron(context.create_graph_builder())
     with pytest.raises(ValidationError, match="tolerance must be finite"):

@@ -98,11 +98,11 @@ class OddError(Exception):
     ("error", "message"),
     [
         (OperationError("[stem] conv2d: no kernel"), r"^\[stem\] conv2d: no kernel$"),
-        (OddError("odd"), r"^the scripted-\d+ backend could not compile: OddError: odd$"),
-        (MemoryError("too large"), r"could not compile: MemoryError: too large"),
-        (CancelledError(), r"could not compile: CancelledError"),
-        (SystemExit(3), r"could not compile: SystemExit: 3"),
-        (KeyboardInterrupt(), r"could not compile: KeyboardInterrupt"),
+        (OddError("odd"), r"^the scripted-\d+ backend could not compile x -> y: OddError: odd$"),
+        (MemoryError("too large"), r"could not compile x -> y: MemoryError: too large"),
+        (CancelledError(), r"could not compile x -> y: CancelledError"),
+        (SystemExit(3), r"could not compile x -> y: SystemExit: 3"),
+        (KeyboardInterrupt(), r"could not compile x -> y: KeyboardInterrupt"),
     ],
     ids=lambda value: type(value).__name__,
 )

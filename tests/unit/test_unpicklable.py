@@ -20,7 +20,7 @@ def handles(context: webnn.MLContext) -> dict[str, tuple[object, str]]:
     builder, graph = context.create_graph_builder(), double(context)
     results = aiter(context.stream(graph, []))
     return {
-        "Audit": (context.audit(graph), "send its finding"),
+        "Audit": (context.audit(graph, backend="onnxruntime"), "send its finding"),
         "MLContext": (context, r"make the context in the process that uses it, with webnn.ML\(\).create_context"),
         "MLGraph": (graph, r"Keep it with graph.save\(path\) or context.save_graph\(key, graph\)"),
         "MLTensor": (context.create_tensor([2], "float32"), "Send the array that context.read_tensor gives"),

@@ -65,10 +65,13 @@ class Graphs:
             return list(self._graphs.values())
 
     def find(self, shapes: Shapes, size: int | None = None) -> MLGraph | None:
-        """The graph for these shapes in a batch of `size`, if it is there."""
+        """The graph for these shapes in a batch of `size`, if it is there. One that could not be compiled is not."""
         key = (shapes, size)
         with self._lock:
             graph = self._graphs.get(key)
+            if graph is not None and graph._work.error is not None:  # for want of memory, perhaps: the next may do
+                graph = None
+                del self._graphs[key]
             if graph is not None:
                 self._graphs.move_to_end(key)
             return graph

@@ -283,6 +283,8 @@ class Model(Many):
 
     def _load(self) -> Loaded:
         with self._lock:
+            if self._own is not None and self._own._device.is_dead:  # on another context it may go on
+                self._own = self._loaded = None
             loaded = self._loaded
             if loaded is None:
                 self._check_open()
@@ -326,7 +328,9 @@ class Model(Many):
 
         Besides the errors of `load` and of `context.compute`.
         """
-        loaded = self._loaded or self._load()
+        loaded = self._loaded
+        if loaded is None or loaded.context._device.is_dead:
+            loaded = self._load()
         if not self._keep and self._errors is None:
             try:
                 return loaded.compute(loaded.call(inputs))

@@ -137,9 +137,13 @@ class Audit(Unpicklable):
                 return False
             return True
 
-    def copies(self, views: Sequence[View]) -> list[Array]:
-        """The values of `views` in host memory of their own."""
-        return [self._allocator.host_array(view).copy() for view in views]
+    def copies(self, views: Sequence[View]) -> list[Array] | None:
+        """The values of `views` in host memory of their own; None if they cannot be copied, which ends the audit."""
+        try:
+            return [self._allocator.host_array(view).copy() for view in views]
+        except MLError as error:  # not an error of the run
+            self._fail(error)
+            return None
 
     def take(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         """Compare a run later."""
@@ -211,10 +215,12 @@ class Audit(Unpicklable):
         self._end()
 
     def _fail(self, error: BaseException) -> None:
-        self._error = OperationError(
-            f"audit: the runs cannot be compared with {self._reference.backend.name}: {described(error)}"
-        )
-        self._error.__cause__ = error
+        if isinstance(error, ContextLostError):
+            self._error = error
+        else:
+            reference = self._reference.backend.name
+            self._error = OperationError(f"audit: the runs cannot be compared with {reference}: {described(error)}")
+            self._error.__cause__ = error
         _log.warning("%s", self._error)
         self._end()
 
@@ -292,7 +298,9 @@ class _Sampled(Executable):
             return
         given = self.audit.copies(inputs)  # before: an output may take over the memory of an input
         self.executable.run(inputs, outputs)
-        self.audit.take(given, self.audit.copies(outputs))
+        made = self.audit.copies(outputs)
+        if given is not None and made is not None:
+            self.audit.take(given, made)
 
 
 def _if_alive(method: Callable[[ContextLostError], None]) -> Callable[[ContextLostError], None]:
@@ -313,6 +321,12 @@ def begun(graph: MLGraph, rate: Any, backend: Any, tolerance: Any) -> Audit:
         raise ValidationError(f"audit: rate must be above 0 and at most 1, got {shown(rate)}")
     if not isinstance(backend, str):
         raise ValidationError(f"audit: backend must be a name, got {shown(backend)}")
+    own = graph._device.backend.name
+    if backend == own:
+        raise ValidationError(
+            f"audit: backend must be another one than the context's own, which is {own!r} too;"
+            " webnn.available_backends() lists the others"
+        )
     if tolerance is not None and not 0 <= float(number("audit: tolerance", tolerance)) < inf:
         raise ValidationError(f"audit: tolerance must be finite and not negative, got {shown(tolerance)}")
     audit = Audit(graph, share, backend, None if tolerance is None else float(tolerance))

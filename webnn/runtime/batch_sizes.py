@@ -76,7 +76,7 @@ class BatchSizes:
             options = device.options
             if narrow and options.threads == 0:
                 options = replace(options, threads=1)
-            entry = session_cache.compile(device.backend, graph, options, self._cancellation, device.disk)
+            entry = device.compile(graph, options, self._cancellation)
         except BaseException:  # the requests do not need it: they run one by one
             if not self._cancellation.cancelled:
                 _log.warning("no batches of %d: they cannot be compiled", size, exc_info=True)

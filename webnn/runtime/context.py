@@ -248,7 +248,7 @@ class MLContext(Streaming, Unpicklable):
         Args:
             graph: a graph of this context.
             rate: the share of the runs to sample, above 0 and up to 1.
-            backend: the backend that is right, by name.
+            backend: the backend that is right, by name; another one than the context's own.
             tolerance: how far a result may be off. Default: 0.001, and 0.02 for float16.
 
         Raises:

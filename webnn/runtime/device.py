@@ -3,7 +3,8 @@
 It is below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
 
 A device ends once, in one of three ways:
-- `lose` is called by `MLContext.destroy`. All dependents have ended when it returns.
+- `lose` is called by `MLContext.destroy`, and by `died` where a backend finds that its device is gone. All dependents
+  have ended when it returns.
 - `forget` is called by the garbage collector once no context, graph or tensor refers to the device, or at the program's
   exit. It waits for nothing, since the collector may have interrupted the very code that it would wait for.
 - `forked` is called in a forked child: the device and all waiters belong to the parent.
@@ -19,10 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from webnn.backends.base import Backend, CompileOptions
+from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.processors import usable_cores
-from webnn.errors import ContextLostError
+from webnn.backends.session_cache import Entry, session_cache
+from webnn.errors import ContextLostError, DeviceLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
+from webnn.graph.ir import Graph
+from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, abandon, resolve
@@ -94,9 +98,12 @@ class Device:
         """The device that runs graphs."""
         self.limits = backend.support_limits()
         """The limits that builders validate against."""
-        self.pool = BufferPool(backend.allocator, memory_budget)
+        died = _if_alive(self)
+        memory = backend.allocator
+        self.pool = BufferPool(memory if memory.is_host else GuardedAllocator(memory, died), memory_budget)
         width = Width(usable_cores())
         self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)], width=width)
+        self.timeline.device_lost = died
         self.build_lane = ThreadLane("webnn-build")
         """The thread that compiles graphs and releases compiled ones."""
         self.slow_lane = self.build_lane if meanwhile is None else ThreadLane("webnn-build-meanwhile")
@@ -111,6 +118,8 @@ class Device:
         self._on_lost: list[Callable[[ContextLostError], None]] = []
         self._on_forked: list[Callable[[ContextLostError], None]] = []
         self._lost_message: str | None = None
+        self.is_dead = False
+        """Whether the backend has said that the device is gone."""
         _devices[id(self)] = self
 
     # Its end.
@@ -142,6 +151,39 @@ class Device:
     def on_forked(self, callback: Callable[[ContextLostError], None]) -> None:
         """Call `callback(error)` in a forked child, which has no device."""
         self._on_forked.append(callback)
+
+    def compile(
+        self, graph: Graph, options: CompileOptions, cancellation: Cancellation, *, stored: bool = True
+    ) -> Entry:
+        """`graph` on its backend, from the caches if it is there; that on the disk only if `stored`.
+
+        The caller gives the entry back to `session_cache`.
+
+        Raises what the backend's `compile` raises.
+        """
+        try:
+            return session_cache.compile(self.backend, graph, options, cancellation, self.disk if stored else None)
+        except DeviceLostError as error:
+            self.died(str(error))
+            raise
+
+    def died(self, message: str) -> None:
+        """The backend says that its device is gone: lose it, and let nothing that was compiled for it be found again.
+
+        Whoever found out may hold locks, so that is done on a thread of its own.
+        """
+        if self._lost_message is not None or self.is_dead:
+            return
+
+        def lose() -> bool:
+            session_cache.abandon(self.backend.name)
+            self.lose(message)
+            return False
+
+        lane = ThreadLane("webnn-lost")
+        lane.wake(lose)
+        self.is_dead = True
+        lane.close(wait=False)
 
     def lose(self, message: str) -> None:
         """End it and everything that depends on it; `message` is the reason. Calling it again is fine."""
@@ -208,6 +250,17 @@ class Device:
     def __del__(self) -> None:
         if getattr(self, "_lost_message", "") is None:  # set at the end of `__init__`
             self.forget()
+
+
+def _if_alive(device: Device) -> Callable[[str], None]:
+    """`device.died`, without keeping the device alive."""
+    reference = weakref.ref(device)
+
+    def died(message: str) -> None:
+        if (alive := reference()) is not None:
+            alive.died(message)
+
+    return died
 
 
 _devices: Final[weakref.WeakValueDictionary[int, Device]] = weakref.WeakValueDictionary()

@@ -347,7 +347,7 @@ class MLGraph(Unpicklable):
             try:
                 self._check()
             except BaseException as error:  # the waiters are on other threads, and get it from their promises
-                self._fail(self._work, _explained(error, device.backend.name))
+                self._fail(self._work, _explained(error, f"saved graph {self.label} could not be read"))
                 return False
         if device.meanwhile is not None:
             with import_lock:  # here, since most programs have one backend
@@ -368,11 +368,11 @@ class MLGraph(Unpicklable):
         device, work, graph = self._device, self._work, self._graph
         began = time.perf_counter_ns()
         try:
-            entry = session_cache.compile(device.backend, graph, self._options, self._cancellation, device.disk)
+            entry = device.compile(graph, self._options, self._cancellation)
         except BaseException as error:
             self._trace_compilation(began, described(error))
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
-                self._fail(work, _explained(error, device.backend.name))
+                self._fail(work, _explained(error, f"{device.backend.name} backend could not compile {self.label}"))
             return False
         options = device.backend.narrow_options(graph, self._options)
         if options is not None:
@@ -472,10 +472,10 @@ class MLGraph(Unpicklable):
         return f"<MLGraph {list(self.inputs)} -> {list(self.outputs)}{state}>"
 
 
-def _explained(error: BaseException, backend: str) -> MLError:
+def _explained(error: BaseException, what: str) -> MLError:
     if isinstance(error, MLError):
         return error
-    explained = OperationError(f"the {backend} backend could not compile: {described(error)}")
+    explained = OperationError(f"the {what}: {described(error)}")
     explained.__cause__ = error
     return explained
 

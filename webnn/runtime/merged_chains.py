@@ -65,7 +65,7 @@ class _Compiler:
             if reason is None:
                 whole = merged(chain.links, range(chain.made))
                 options = merged_options(device.options)
-                entry = session_cache.compile(device.backend, whole.graph, options, self._cancellation)
+                entry = device.compile(whole.graph, options, self._cancellation, stored=False)
         except BaseException as error:  # the dispatches do not need it: they run one by one
             reason = f"{type(error).__name__}: {error}"
         if reason is not None:

@@ -57,7 +57,7 @@ class NarrowExecutable:
         if self._ended:
             return False
         try:
-            entry = session_cache.compile(device.backend, self._graph, self._options, self._cancellation, device.disk)
+            entry = device.compile(self._graph, self._options, self._cancellation)
         except BaseException as error:  # the graph goes on with the executable that it has
             if not self._cancellation.cancelled and not self._options.resting:
                 widths.refusal = f"it could not be compiled for one thread: {error}"
