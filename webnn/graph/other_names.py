@@ -205,7 +205,7 @@ CONTEXT: Final[Mapping[str, str]] = {
     "backend_info": "write context.backend, or webnn.available_backends() for all",
     "build": "write builder.build(outputs), with a builder from context.create_graph_builder()",
     "close": "write context.destroy(), or use the context in a `with` block",
-    "convert_to_coreml": "write graph.save(path), whose suffix chooses the format",
+    "convert_to_coreml": "write graph.save('model.mlpackage')",
     "convert_to_onnx": "write graph.save('model.onnx')",
     "createConstantTensor": "write context.create_constant_tensor",
     "createContext": "write webnn.create_context()",

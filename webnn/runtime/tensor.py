@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
+from webnn.forking import import_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.graph.other_names import TENSOR
@@ -165,6 +166,30 @@ class MLTensor(Unpicklable):
         what = "constant " if self.constant else ""
         state = " (destroyed)" if self._destroyed else ""
         return f"<MLTensor {what}{self.data_type} {list(self.shape)}{state}>"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks. It has no elements, which would have to be read from the device."""
+        with import_lock:  # here, since only notebooks need it
+            from webnn.runtime.notebook import size, table  # noqa: PLC0415
+
+        kind = (
+            "constant"
+            if self.constant
+            else ", ".join(
+                word for word, allowed in (("readable", self.readable), ("writable", self.writable)) if allowed
+            )
+        )
+        state = "destroyed" if self._destroyed else "alive"
+        return table(
+            "MLTensor",
+            {
+                "data type": self.data_type,
+                "shape": list(self.shape),
+                "size": size(self.nbytes),
+                "access": kind or "dispatch only",
+                "state": state,
+            },
+        )
 
     def _read_first(self) -> NoReturn:
         raise TypeError(f"{self!r} has no data here; read it first: await context.read_tensor(tensor)")
