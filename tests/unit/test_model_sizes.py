@@ -25,10 +25,12 @@ def used(plans: Plans, cost: Callable[[int], float], count: int, calls: int) -> 
     for _ in range(calls):
         runs = plans.plan(count)
         sizes.append(runs[0].size)
-        plans.record(runs, int(sum(piece.size * cost(piece.size) for piece in runs)))
+        for timed in [[piece] for piece in runs] if plans._brief else [runs]:
+            plans.record(timed, int(sum(piece.size * cost(piece.size) for piece in timed)))
     return sizes
 
 
+@pytest.mark.parametrize("brief", [False, True], ids=["whole calls", "brief trials"])
 @pytest.mark.parametrize(
     ("costs", "best"),
     [
@@ -38,31 +40,42 @@ def used(plans: Plans, cost: Callable[[int], float], count: int, calls: int) -> 
         ({1: 1000, 2: 2000, 8: 3000, 32: 4000}, 1),
     ],
 )
-def test_the_fastest_size_is_found_and_kept(costs: dict[int, int], best: int) -> None:
-    sizes = used(Plans(SIZES), lambda size: costs[size], 64, 40)
-    assert sizes[0] == 32
+def test_the_fastest_size_is_found_and_kept(costs: dict[int, int], best: int, brief: bool) -> None:
+    sizes = used(Plans(SIZES, brief=brief), lambda size: costs[size], 64, 40)
+    assert sizes[0] == 1
     assert set(sizes[12:]) == {best}
 
 
-def test_the_search_ends_with_the_first_size_that_is_worse() -> None:
-    sizes = used(Plans(SIZES), lambda size: 1000 / size, 64, 40)
-    assert set(sizes) == {32, 8}
+def test_the_search_ends_with_a_size_that_is_worse() -> None:
+    sizes = used(Plans(SIZES), lambda size: 100 * size, 64, 40)
+    assert sizes == [1] * 3 + [2] * 2 + [8] * 2 + [1] * 33
+    mild = used(Plans(SIZES), lambda size: 1000 + 20 * size, 64, 40)
+    assert mild == [1] * 3 + [2] * 3 + [8] * 3 + [1] * 31
+
+
+def test_a_brief_trial_takes_few_of_the_items_of_a_call() -> None:
+    plans = Plans(SIZES, brief=True)
+    used(plans, lambda size: 100 * size, 32, 2)
+    runs = plans.plan(32)
+    assert [piece.size for piece in runs] == [2, *[1] * 30]
+    assert [piece.start for piece in runs] == [0, *range(2, 32)]
 
 
 def test_a_call_that_waits_for_the_compilation_does_not_count() -> None:
     plans = Plans((1, 8))
-    for nanoseconds in (10**9, 100, 100):
-        plans.record(plans.plan(8), nanoseconds)
     for nanoseconds in (10**9, 5000, 5000):
+        plans.record(plans.plan(8), nanoseconds)
+    for nanoseconds in (10**9, 100, 100):
         plans.record(plans.plan(8), nanoseconds)
     assert plans.plan(8)[0].size == 8
 
 
 def test_few_items_use_no_larger_size_than_they_nearly_fill() -> None:
     plans = Plans(SIZES)
+    assert plans.plan(0) == []
+    used(plans, lambda size: 1000 / size, 64, 20)
     assert [piece.size for piece in plans.plan(3)] == [2, 1]
     assert [piece.size for piece in plans.plan(6)] == [8]
-    assert plans.plan(0) == []
     plans.record([], 5)
 
 
@@ -72,10 +85,9 @@ def test_sizes_are_tried_for_shapes_that_come_often() -> None:
     def largest(shapes: Sequence[int], count: int = 64) -> int:
         return plans.of(tuple(shapes)).plan(count)[0].size
 
-    for _ in range(2 * SEEN):
-        assert largest([224, 224]) == 32
-    used(plans.of((224, 224)), lambda size: 1000 + 100 * size, 64, 30)
-    assert largest([7, 7]) == 1  # as shapes that were measured
+    assert [largest([224, 224]) for _ in range(SEEN + 1)] == [32] * (SEEN - 1) + [1] * 2
+    used(plans.of((224, 224)), lambda size: {1: 9, 2: 8, 8: 3, 32: 5}[size], 64, 30)
+    assert largest([7, 7]) == 8  # as shapes that were measured
     for side in range(20 * MOST_SHAPES):
         largest([side])
     assert len(plans._calls) <= MOST_SHAPES * SEEN + 1

@@ -61,7 +61,7 @@ class Loaded:
         self.sizes = sizes
         self.slots = Slots(concurrency)
         self.calls = self.items = self.padded = 0
-        self._beside = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN)
+        self._beside = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN, brief=True)
         """For runs on threads that run graphs side by side."""
         self._alone = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN)
 
@@ -139,12 +139,14 @@ class Loaded:
             began = time.perf_counter_ns()
             if here or len(runs) == 1:
                 for piece in runs:
+                    began = time.perf_counter_ns()
                     graph = self.graphs.get(call.shapes, piece.size)
                     outputs = self.context.compute(graph, self._cut(call, piece, start))
                     parts.append(self._part(outputs, piece, axes))
+                    plans.record([piece], time.perf_counter_ns() - began)
             else:
                 parts += self._side_by_side(call, runs, start, axes)
-            plans.record(runs, time.perf_counter_ns() - began)
+                plans.record(runs, time.perf_counter_ns() - began)
         return self._joined(call, parts, axes)
 
     def _side_by_side(

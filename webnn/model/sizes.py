@@ -1,8 +1,8 @@
 """Which compiled batch sizes compute a number of items. Pure: no graph, thread or clock.
 
 A batch of images often takes longer for each of them than one image alone, since a single one fills the caches of a
-core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the largest first,
-then smaller ones for as long as each is better than the one before.
+core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the smallest first,
+then larger ones for as long as they are not worse. In this order a trial that is in vain is a short one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ FULL: Final = 0.75
 TRIALS: Final = 3
 """Calls that measure a size. The first one does not count, since it may wait for the compilation."""
 NOISE: Final = 1.1
-"""A size that takes so many times as long for each item as the best one ends the search."""
-
+"""A size that takes so many times as long for each item as the best one ends the search, unless it is the second one: a
+product with one row is computed by other means than one with two."""
+HOPELESS: Final = 1.5
+"""A size that takes so many times as long is not measured again."""
 EVEN: Final = 1.03
-"""A smaller size may take so many times as long as a larger one: less has to be put together for it."""
+"""A larger size must be so many times as fast as a smaller one: more has to be put together for it."""
 SEEN: Final = 8
 """Calls with the same shapes before sizes are tried for them, where there are other shapes: each size is a graph."""
 MOST_SHAPES: Final = 64
@@ -73,39 +75,54 @@ class Plans:
 
     Args:
         sizes: the batch sizes, in ascending order.
+        brief: a call has one run of a size that is tried, and other runs for the rest of its items; each is timed.
+            Otherwise all runs of a call have the size that is tried, and are timed together.
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], *, brief: bool = False) -> None:
         self._sizes = tuple(sizes)
+        self._brief = brief
         self._tried: dict[int, int] = {}
         self._cost: dict[int, float] = {}
         """Nanoseconds for each item, where most items are in batches of this size."""
 
     def plan(self, count: int) -> list[Piece]:
         """The runs for `count` items."""
-        best = self._best(count)
-        return pieces(count, [size for size in self._sizes if size <= best])
+        best, tried = self._best(count)
+        if tried is None or (self._brief and best is not None):
+            smaller = [size for size in self._sizes if best is None or size <= best]
+            if tried is None:
+                return pieces(count, smaller)
+            first = Piece(0, min(tried, count), tried)
+            rest = pieces(count - first.count, smaller)
+            return [first, *(Piece(first.count + piece.start, piece.count, piece.size) for piece in rest)]
+        return pieces(count, [size for size in self._sizes if size <= tried])
 
     def record(self, runs: Sequence[Piece], nanoseconds: int) -> None:
-        """The runs of a plan took so long together."""
+        """The runs of a plan, or one of them, took so long together."""
         if not runs:
             return
-        size, count = runs[0].size, runs[-1].start + runs[-1].count
+        size, count = runs[0].size, sum(piece.count for piece in runs)
         tried = self._tried[size] = self._tried.get(size, 0) + 1
         if tried > 1:
             self._cost[size] = min(nanoseconds / count, self._cost.get(size, float("inf")))
 
-    def _best(self, count: int) -> int:
-        usable = [size for size in self._sizes if size <= _largest(count, self._sizes)] or [self._sizes[0]]
-        best = usable[-1]
-        for size in reversed(usable):
-            if self._tried.get(size, 0) < TRIALS:
-                return size
-            if self._cost[size] > self._cost[best] * NOISE:
-                break  # smaller ones take longer still
-            if self._cost[size] < self._cost[best] * EVEN:
+    def _best(self, count: int) -> tuple[int | None, int | None]:
+        """The best size so far for `count` items, and the one to try now; None if there is none."""
+        best: int | None = None
+        for i, size in enumerate(self._sizes):
+            if size > _largest(count, self._sizes):
+                break
+            cost = self._cost.get(size, 0.0)
+            known = float("inf") if best is None else self._cost[best]
+            is_hopeless = cost > known * HOPELESS and not self._brief
+            if self._tried.get(size, 0) < TRIALS and not is_hopeless:
+                return best, size
+            if cost > known * NOISE and i > 1:
+                break  # larger ones take longer still
+            if cost * EVEN < known:
                 best = size
-        return best
+        return best, None
 
     @property
     def best(self) -> int:
@@ -119,11 +136,13 @@ class ShapePlans:
     Args:
         sizes: the batch sizes, in ascending order.
         seen: calls with the same shapes before sizes are tried for them. Until then, they are cut as others are.
+        brief: see `Plans`.
     """
 
-    def __init__(self, sizes: Sequence[int], seen: int) -> None:
+    def __init__(self, sizes: Sequence[int], seen: int, *, brief: bool = False) -> None:
         self._sizes = tuple(sizes)
         self._seen = seen
+        self._brief = brief
         self._plans: dict[Hashable, Plans] = {}
         self._calls: dict[Hashable, int] = {}
         self._last = Plans(sizes)
@@ -140,7 +159,7 @@ class ShapePlans:
             return Settled(self._sizes, self._last.best)
         if len(self._plans) >= MOST_SHAPES:
             self._plans.clear()
-        plans = self._last = self._plans[shapes] = Plans(self._sizes)
+        plans = self._last = self._plans[shapes] = Plans(self._sizes, brief=self._brief)
         return plans
 
 
