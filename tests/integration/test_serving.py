@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from tests.trace_format import problems
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -170,6 +173,27 @@ def test_a_signal_ends_the_server_with_exit_code_0(folder: Path, number: signal.
             assert process.wait(20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("seconds", ["0.2", "100"], ids=["written while it serves", "written at the end"])
+def test_a_trace_of_the_first_seconds_of_work_is_written(folder: Path, tmp_path: Path, seconds: str) -> None:
+    path = tmp_path / "trace.json"
+    with serving(folder / "half.onnx", "--trace", path, "--trace-seconds", seconds) as (address, process):
+        with triton.InferenceServerClient(address) as client:
+            values = np.array([0.1, -3], np.float16)
+            for _ in range(3):
+                client.infer("half", inputs(triton, values, binary=True, datatype="FP16"))
+            if seconds == "0.2":
+                until = time.monotonic() + 30
+                while not (path.exists() and path.read_text().endswith("}")):
+                    assert time.monotonic() < until, "no trace was written"
+                    time.sleep(0.01)
+                assert client.is_server_ready()
+        process.terminate()
+        assert process.wait(20) == 0
+    trace = json.loads(path.read_text())
+    assert problems(trace) == []
+    assert sum(event["ph"] == "X" and "half/1" in str(event) for event in trace["traceEvents"]) >= 3
 
 
 def test_a_port_that_is_taken_is_an_error(folder: Path, address: str) -> None:

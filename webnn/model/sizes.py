@@ -1,8 +1,8 @@
 """Which compiled batch sizes compute a number of items. Pure: no graph, thread or clock.
 
 A batch of images often takes longer for each of them than one image alone, since a single one fills the caches of a
-core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the smallest first,
-then larger ones for as long as they are not worse. In this order a trial that is in vain is a short one.
+core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the smallest
+first, then larger ones for as long as they are not worse. In this order a trial that is in vain is a short one.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from webnn.serving.protocol import HEADER_LENGTH, Port
+from webnn.serving.protocol import Port
 from webnn.serving.repository import Repository, Served
 
 __all__ = ["openapi"]
@@ -92,22 +92,21 @@ def _infer(name: str) -> dict[str, Any]:
     }
     return {
         "summary": "Run the model",
-        "description": "JSON, or JSON and then the bytes of tensors, with Inference-Header-Content-Length.",
-        "parameters": [
-            {
-                "name": HEADER_LENGTH.decode(),
-                "in": "header",
-                "required": False,
-                "description": "The length of the JSON, if bytes of tensors follow.",
-                "schema": {"type": "integer", "minimum": 0},
-            }
-        ],
+        # The header is no parameter here: with it, the body is not what is described.
+        "description": "JSON. With the header Inference-Header-Content-Length, the body is JSON of that length and then"
+        " the bytes of the tensors that have `binary_data_size`; with the length 0, the bytes of the only input.",
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/Request.{name}"}}},
         },
         "responses": {
-            "200": _content("application/json", {"$ref": f"#/components/schemas/Answer.{name}"}, "the outputs"),
+            "200": {
+                "description": "the outputs",
+                "content": {
+                    "application/json": {"schema": {"$ref": f"#/components/schemas/Answer.{name}"}},
+                    "application/octet-stream": {"schema": {}},
+                },
+            },
             **{code: _content("application/json", _ERROR, what) for code, what in errors.items()},
         },
     }
