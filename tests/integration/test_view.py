@@ -124,6 +124,20 @@ def every_operator() -> Graph:
     return graph_of(made[0])
 
 
+def tall() -> Graph:
+    """Long blocks beside short ones."""
+    builder = direct_builder()
+    x = builder.input("x", (2,), "float32")
+    sides = []
+    for length in (4, 1, 20, 1):
+        y: MLOperand = x
+        for i in range(length):
+            y = builder.add(builder.relu(y, label=f"side{length}/relu{i}"), y, label=f"side{length}/add{i}")
+        sides.append(y)
+    joined = [builder.concat([sides[i] for i in pair], 0) for pair in ((0, 1), (3, 2), (1, 3))]
+    return builder.build({f"y{i}": each for i, each in enumerate(joined)})
+
+
 def wide() -> Graph:
     """Something that Chromium refuses between what it takes."""
     builder = direct_builder()
@@ -152,6 +166,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 "bare": lambda: [transformer(41, named=False)],
                 "small": lambda: [transformer(2)],
                 "every": lambda: [every_operator()],
+                "tall": lambda: [tall()],
                 "refused": lambda: [wide()],
                 "fitted": lambda: [wide(), fit(wide(), "chromium-153", verify=False).graph],
             }[name]()
@@ -193,8 +208,20 @@ OVERLAPS: Final = """(() => {
     children.forEach((a, i) => children.slice(0, i).forEach((b) => {
       if (meet(sides(a), sides(b))) found.push(`${a.name} on ${b.name}`);
     }));
-    for (const { points, value } of block.routes)
+    for (const route of block.routes) {
+      const { points, value, from, to } = route;
       if (points[0][1] > points.at(-1)[1]) found.push(`${value.name} goes up`);
+      const path = svg("path", { d: curve(route, block.left, block.up, true) });
+      const length = path.getTotalLength(), others = children.filter((child) => child !== from && child !== to);
+      for (let at = 0; at <= length; at += Math.max(8, length / 300)) {
+        const { x, y } = path.getPointAtLength(at);
+        const crossed = others.find((child) => meet(sides(child), [x - 1, y - 1, x + 1, y + 1]));
+        if (crossed) {
+          found.push(`${value.name} crosses ${crossed.name}`);
+          break;
+        }
+      }
+    }
     const [left, top, right, bottom] = block.parent ? sides(block) : [0, 0, block.w, block.h];
     for (const [x0, y0, x1, y1] of children.map(sides))
       if (x0 < left || y0 < top || x1 > right || y1 > bottom) found.push(`outside of ${block.name}`);
@@ -203,7 +230,7 @@ OVERLAPS: Final = """(() => {
   graphs.forEach((graph) => visit(graph.root));
   return found;
 })()"""
-"""Boxes on others or outside of their frames, and lines that go up."""
+"""Boxes on others or outside of their frames, and lines that go up or through boxes."""
 
 LOST: Final = """(() => {
   const found = [];
@@ -249,7 +276,7 @@ def test_two_thousand_nodes_are_there_in_three_seconds_and_three_megabytes(
     assert page.value(OVERLAPS) == []
 
 
-@pytest.mark.parametrize("name", ["small", "every", "fitted"])
+@pytest.mark.parametrize("name", ["small", "every", "tall", "fitted"])
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_nothing_covers_anything_or_is_cut_off(opened: Callable[..., Browser], name: str, look: str) -> None:
     page = opened(name, width=390 if look == "phone" else 1300, dark=look == "dark")
@@ -262,12 +289,55 @@ def test_nothing_covers_anything_or_is_cut_off(opened: Callable[..., Browser], n
     shot(page, f"{name}-{look}")
 
 
+@st.composite
+def networks(draw: st.DrawFn) -> Graph:
+    """Operators that read what was made before, far and near, under labels that nest."""
+    builder = direct_builder()
+    values = [builder.input(f"x{i}", (2,), "float32") for i in range(draw(st.integers(1, 3)))]
+    labels = st.sampled_from(["", "a/x", "a/b/x", "a/b/c/x", "a/d/x", "e/x", "e/f/x", "whole", "thing"])
+    for _ in range(draw(st.integers(5, 60))):
+        near = values[-draw(st.integers(1, min(4, len(values))))]
+        far = values[draw(st.integers(0, len(values) - 1))]
+        label = draw(labels)
+        if draw(st.booleans()):
+            values.append(builder.add(near, far, label=label))
+        else:
+            values.append(draw(st.sampled_from([builder.relu, builder.exp, builder.neg]))(near, label=label))
+    return builder.build({f"y{i}": value for i, value in enumerate(values[-draw(st.integers(1, 3)) :]) if value.node})
+
+
+@settings(max_examples=15, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graph=networks(), data=st.data())
+def test_whatever_the_graph_nothing_is_covered_and_all_lines_go_down(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, graph: Graph, data: st.DataObject
+) -> None:
+    path = view_of([("random", graph)]).save(tmp_path_factory.mktemp("random") / "page.html")
+    browser.resize(1300, 850)
+    browser.open(path.as_uri())
+    assert browser.value(OVERLAPS) == []
+    browser.value("byId('unfold').click()")
+    assert browser.value(OVERLAPS) == []
+    if count := browser.value("graphs[0].blocks.length"):
+        browser.value(f"fold(graphs[0].blocks[{data.draw(st.integers(0, count - 1))}])")
+        assert browser.value(OVERLAPS) == []
+        browser.value("byId('fold').click()")
+        assert browser.value(OVERLAPS) == []
+
+
 def test_what_is_covered_would_be_seen(opened: Callable[..., Browser]) -> None:
     page = opened("small")
     page.value("document.querySelector('.map').style.cssText = 'position: absolute; inset: 0'")
     assert "map on canvas" in page.value(LOST)
+    place = """(() => {
+      const { root } = graphs[0], { points, from, to } = root.routes[0];
+      const other = root.children.find((child) => child !== from && child !== to);
+      [other.X, other.Y, other.w, other.h] = [points[0][0], (points[0][1] + points.at(-1)[1]) / 2, 20, 4];
+      return other.name;
+    })()"""
+    name = page.value(place)
+    assert f" crosses {name}" in "".join(page.value(OVERLAPS))
     page.value("(([a, b]) => { a.X = b.X; a.Y = b.Y; })(graphs[0].root.children)")
-    assert page.value(OVERLAPS) != []
+    assert " on " in "".join(page.value(OVERLAPS))
 
 
 def test_the_map_shows_all_of_the_graph(opened: Callable[..., Browser]) -> None:
@@ -350,9 +420,11 @@ def test_a_click_tells_about_a_node_and_its_constants(opened: Callable[..., Brow
     assert page.value("document.querySelectorAll('#panel .histogram i').length") == 24
     assert page.value("document.querySelectorAll('.lit path').length") > 0
     page.click(*page.middle("#panel .operand .link"))  # where its first operand comes from
-    assert page.value("document.querySelector('#panel h2').textContent") == "add"
+    assert page.value("chosen.op") == "add"
+    assert page.value("document.querySelector('#panel h2').textContent") == "addspecification"
+    assert page.value("document.querySelector('#panel h2 a').href").startswith("https://www.w3.org/TR/webnn/#api-")
     page.key("ArrowUp")
-    assert page.value("document.querySelector('#panel h2').textContent") == "mul"
+    assert page.value("chosen.op") == "mul"
     assert page.value("document.querySelectorAll('.box.selected').length") == 1
 
 
@@ -454,7 +526,7 @@ def test_the_command_draws_svg_files_and_two_models(
     monkeypatch.chdir(tmp_path)
     save_model(wide(), Path("wide.webnn"))
     program = find_browser() or ""
-    assert main(["view", "wide.webnn", "-o", "wide.svg", "--browser", program, "--target", "chromium-153"]) == 0
+    assert main(["view", "wide.webnn", "wide.svg", "--browser", program, "--target", "chromium-153"]) == 0
     assert ET.parse("wide.svg").getroot().get("viewBox")
     assert "chromium-153-linux-litert refuses 1" in capsys.readouterr().out
     assert main(["view", "wide.webnn", "--target", "chromium-153", "--fit", "--profile", "--json"]) == 0
@@ -468,6 +540,10 @@ def test_the_command_draws_svg_files_and_two_models(
     assert main(["view", "wide.webnn", "fitted.webnn", "-o", "both.html", "--open", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differ"] == data["differ"]
     assert opened == [(tmp_path / "both.html").as_uri()]
+    assert main(["view", "wide.webnn", "none.webnn"]) == 2
+    assert "file 'none.webnn' does not exist" in capsys.readouterr().err
+    assert main(["view", "wide.webnn", "a.svg", "-o", "b.svg"]) == 2
+    assert "the page is a.svg or b.svg, not both" in capsys.readouterr().err
     assert main(["view", "wide.webnn", "--fit"]) == 2
     assert "give one --target to fit the model to" in capsys.readouterr().err
     assert main(["view", "wide.webnn", "-o", "no.svg", "--browser", "no-such-browser"]) == 1

@@ -22,10 +22,11 @@ from webnn.backends.registry import backend_named
 from webnn.errors import InvalidStateError, NotSupportedError, ValidationError
 from webnn.formats.onnx.outline import outline_onnx
 from webnn.graph.ir import Graph
+from webnn.graph.operator import OPERATORS
 from webnn.targets.checking import check
 from webnn.view.blocks import FEWEST, MANY, Block, blocks_of
 from webnn.view.differences import differences
-from webnn.view.drawing import compared, drawing
+from webnn.view.drawing import compared, drawing, page_data
 from webnn.view.profiling import profile
 from webnn.view.views import notebook_view, view_of
 
@@ -182,6 +183,12 @@ def test_a_drawing_has_every_operand_cost_and_constant() -> None:
     assert (data["parameters"], data["weights"]) == (4, 16)
 
 
+def test_every_operator_has_a_colour_and_a_section_of_the_specification() -> None:
+    data = page_data("all", [{"boxes": [{"op": op} for op in OPERATORS]}])
+    assert data["families"].keys() == OPERATORS.keys()
+    assert [op for op, link in data["links"].items() if not link.startswith("https://www.w3.org/TR/webnn/#")] == []
+
+
 def test_what_a_target_refuses_is_told_with_its_box() -> None:
     builder = direct_builder()
     x = builder.input("x", (2, 1, 1, 1, 1, 1, 2), "float32")
@@ -203,6 +210,15 @@ def test_each_operator_is_timed_and_equal_ones_once(monkeypatch: pytest.MonkeyPa
     assert product is not None
     assert product >= 0
     assert found.whole > 0
+
+
+def test_operators_that_a_backend_rewrites_are_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webnn.view.profiling.SECONDS", 0.0)
+    builder = direct_builder()
+    x = builder.input("x", (1, 512, 508), "float32")
+    graph = builder.build({"y": builder.reduce_sum(builder.pow(x, builder.constant("float32", 2.0)), axes=[2])})
+    found = profile(graph, backend_named("onnxruntime"))
+    assert all(time is not None and time > 0 for time in found.operators)
 
 
 # From Python.

@@ -5,6 +5,7 @@ The places of the boxes are no part of it: the page lays out what is unfolded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -37,7 +38,14 @@ def page_data(title: str, graphs: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     """The data of the page that shows one graph, or two beside each other, as `drawing` gives them."""
     operators = {box["op"] for graph in graphs for box in graph["boxes"]}
     families = {op: family for op, family in _FAMILIES.items() if op in operators}
-    return {"title": title, "graphs": graphs, "families": families}
+    links = {op: _link(op) for op in families}
+    return {"title": title, "graphs": graphs, "families": families, "links": links}
+
+
+def _link(op: str) -> str:
+    """The operator's section of the specification, from the docstring of its method."""
+    found = re.search(r"https://www\.w3\.org/TR/webnn/#\S+", getattr(MLGraphBuilder, op).__doc__ or "")
+    return found[0] if found is not None else ""
 
 
 def drawing(

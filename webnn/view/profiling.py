@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
-from webnn.errors import MLError
+from webnn.errors import NotSupportedError, OperationError
 from webnn.graph.arrays import random_array
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.composites.composite import expanded
@@ -70,7 +70,7 @@ def profile(graph: Graph, backend: Backend, advance: Callable[[int], object] = l
         if key not in known:
             try:
                 known[key] = max(0.0, _measured(alone, backend) - call)
-            except MLError:
+            except (NotSupportedError, OperationError):
                 known[key] = None
         times.append(known[key])
         advance(1)
@@ -84,14 +84,14 @@ def _nothing() -> Graph:
 
 def _alone(node: Node) -> Graph:
     """A graph of nothing but `node`, whose operands that are no constants are inputs."""
-    builder = MLGraphBuilder(Draft(SPEC_LIMITS))
     inputs: dict[int, MLOperand] = {}
+    owner = node.outputs[0].owner
 
     def outside(operand: MLOperand) -> MLOperand:
         if operand.constant is not None:
             return operand
         if id(operand) not in inputs:
-            inputs[id(operand)] = builder.input(f"x{len(inputs)}", operand.shape, operand.data_type)
+            inputs[id(operand)] = MLOperand(owner, operand.descriptor, name=f"x{len(inputs)}")
         return inputs[id(operand)]
 
     operands = {

@@ -30,13 +30,14 @@ from webnn.view.profiling import profile
 
 __all__ = ["command"]
 
+PAGES: Final = (".html", ".svg")
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "microsoft-edge")
 """The programs that are looked for where an SVG file is asked for and no browser is named."""
 
 
 @click.command("view")
 @options.model
-@click.argument("other", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("other", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -70,9 +71,17 @@ def command(
     Click a box to see everything about it, / searches, + and - on a block unfold and fold it. With OTHER, another
     model, the two stand beside each other, and the operators that differ are marked.
 
+    A second name that ends in .html or .svg is that of the page, as with -o.
+
     With --target, operators that the target refuses are marked with the reason. The times of --profile are those of
     each operator alone, on one thread.
     """
+    if other is not None and other.suffix.lower() in PAGES:
+        if output is not None:
+            raise click.BadParameter(f"the page is {other} or {output}, not both", param_hint="--output")
+        other, output = None, other
+    if other is not None and not other.is_file():
+        raise click.BadParameter(f"file {str(other)!r} does not exist", param_hint="OTHER")
     chosen = _targets(targets)
     if fits and (other is not None or len(chosen) != 1):
         raise click.BadParameter("give one --target to fit the model to, and no other model", param_hint="--fit")

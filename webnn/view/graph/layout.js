@@ -195,7 +195,8 @@ class Plan {
     const xs = [...inside.flatMap(([[x], node]) => [x - node.w / 2, x + node.w / 2]), ...bends.flat().map(([x]) => x)];
     for (const node of [...this.entries.values(), ...this.exits.values()]) xs.push(nodes[node][0]);
     const isFrame = this.block.parent !== null;
-    this.setRails(nodes, heights, row, Math.min(...xs));
+    const half = (node) => (heights.get(row(nodes[node][1])) ?? 0) / 2;
+    this.setRails(nodes, half, Math.min(...xs));
     for (const rail of this.rails) xs.push(rail.x);
     const top = Math.min(...inside.map(([[, y], node]) => y - node.h / 2)), bottom = Math.max(...inside.map(([[, y], node]) => y + node.h / 2));
     const [left, right] = [Math.min(...xs), Math.max(...xs)];
@@ -213,7 +214,13 @@ class Plan {
       const first = from ? [port(from, `out ${value.number}`), from.y + from.h / 2] : [nodes[ends.from][0] + dx, 0];
       const last = to ? [port(to, `in ${value.number}`), to.y - to.h / 2] : [nodes[ends.to][0] + dx, this.block.h];
       const { rail } = ends;
-      if (!rail) return { value, from, to, points: [first, ...bends[ends.edge].map(moved), last] };
+      if (!rail) {
+        // Beside a higher box of its row, a line goes straight.
+        const [floor, ceiling] = [nodes[ends.from][1] + half(ends.from) + 4 + dy, nodes[ends.to][1] - half(ends.to) - 4 + dy];
+        const out = from && floor > first[1] + TALL ? [[first[0], floor]] : [];
+        const into = to && ceiling < last[1] - TALL ? [[last[0], ceiling]] : [];
+        return { value, from, to, points: [first, ...out, ...bends[ends.edge].map(moved), ...into, last] };
+      }
       const start = from ? rail.start + dy : HEADER + 2;
       const since = ends.since === undefined ? start : ends.since + dy;
       return { value, from, to, points: [first, last], rail: { x: rail.x + dx, start, since, end: ends.leaves + dy } };
@@ -221,8 +228,7 @@ class Plan {
   }
 
   /** Give each rail its place at the left, and its lines the heights at which they leave it: above their readers' rows. */
-  setRails(nodes, heights, row, left) {
-    const half = (node) => (heights.get(row(nodes[node][1])) ?? 0) / 2;
+  setRails(nodes, half, left) {
     const lanes = [];
     for (const rail of this.rails) {
       rail.start = nodes[rail.from][1] + half(rail.from) + 9;

@@ -10,7 +10,7 @@ const paneOf = (item) => panes[item.graph.number];
 
 // Choosing and folding.
 
-let chosen = null, active = panes[0], tab = "overview";
+let chosen = null, active = panes[0], tab = graphs.length > 1 ? "differences" : "overview";
 
 /** Choose a box or a block, and its counterpart in the other graph; `show` also unfolds and goes to it. */
 function choose(item, show = false, pane = item ? paneOf(item) : active) {
@@ -92,7 +92,17 @@ function tell() {
   }));
   panel.replaceChildren(...TABS[tab].tell());
   panel.scrollTop = panel.dataset.tab === tab && tab === "costs" ? panel.scrollTop : 0;
+  if (panel.dataset.tab === tab) return;
   panel.dataset.tab = tab;
+  byId("side").classList.toggle("broad", tab === "costs");
+  resized();
+}
+
+function resized() {
+  for (const pane of panes) {
+    pane.setMap();
+    pane.place();
+  }
 }
 
 // Searching.
@@ -193,8 +203,7 @@ byId("fold").onclick = () => foldAll(graphs.flatMap((graph) => graph.blocks), fa
 byId("svg").onclick = () => download(active);
 byId("toggle").onclick = () => {
   byId("side").classList.toggle("closed");
-  panes.forEach((pane) => pane.setMap());
-  panes.forEach((pane) => pane.place());
+  resized();
 };
 for (const id of ["fold", "unfold"]) byId(id).hidden = !graphs.some((graph) => graph.blocks.length);
 
@@ -253,10 +262,7 @@ function recall() {
 
 const usual = graphs.length > 1 ? "differences" : "family";
 byId("title").textContent = data.title;
-byId("figures").textContent = graphs.map((graph) => {
-  const refused = graph.root.refused ? [`${graph.root.refused} refused`] : [];
-  return [counted(graph.operators.length, "node"), `${amount(graph.parameters)} ${graph.parameters === 1 ? "parameter" : "parameters"}`, ...refused].join(", ");
-}).join("; ");
+byId("figures").textContent = graphs.length > 1 ? "" : graphs[0].figures;
 root.classList.toggle("two", graphs.length > 1);
 if (innerWidth < 700) byId("side").classList.add("closed");
 light(dark.matches ? "dark" : "light");
@@ -267,7 +273,4 @@ for (const pane of panes) {
 }
 recall();
 addEventListener("hashchange", recall);
-addEventListener("resize", () => panes.forEach((pane) => {
-  pane.setMap();
-  pane.place();
-}));
+addEventListener("resize", resized);

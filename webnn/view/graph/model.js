@@ -2,10 +2,10 @@
 // The graph as objects: boxes (inputs, operators, outputs), and blocks that hold boxes and other blocks.
 
 const COSTS = {
+  time: { name: "time", text: milliseconds },
   macs: { name: "multiply-adds", text: amount },
   bytes: { name: "bytes", text: bytes },
   weights: { name: "weights", text: bytes },
-  time: { name: "time", text: milliseconds },
 };
 
 class Item {
@@ -112,6 +112,8 @@ class Graph {
     }
     this.operators = this.boxes.filter((box) => !box.isEnd);
     this.costs = Object.keys(COSTS).filter((cost) => this.root.costs[cost] > 0);
+    const figures = [counted(this.operators.length, "node"), `${amount(this.parameters)} ${this.parameters === 1 ? "parameter" : "parameters"}`];
+    this.figures = [...figures, ...(this.root.refused ? [`${this.root.refused} refused`] : [])].join(", ");
     this.unfoldAtFirst();
   }
 

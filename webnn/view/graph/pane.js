@@ -14,7 +14,7 @@ class Pane {
     this.act = act;
     const name = `${graph.name}; arrow keys go from node to node, enter folds and unfolds`;
     this.element = html("section", { className: "pane" });
-    this.element.append(html("h2", { className: "name" }, graph.name));
+    this.element.append(html("h2", { className: "name" }, graph.name, html("span", {}, graph.figures)));
     this.canvas = svg("svg", { class: "canvas", role: "application", "aria-label": name, tabindex: 0 }, this.element);
     this.view = svg("g", {}, this.canvas);
     [this.frames, this.edges, this.lit, this.names, this.layer] = ["frames", "edges", "lit", "names", "boxes"].map((each) => svg("g", { class: each }, this.view));
@@ -227,17 +227,20 @@ class Pane {
     const by = Math.min((wide - 8) / w, (high - 8) / h);
     const [dx, dy] = [(wide - w * by) / 2, (high - h * by) / 2];
     const style = getComputedStyle(root);
-    const [mark, ink, bad, hot, edge] = ["mark", "ink", "bad", "hot", "edge"].map((name) => style.getPropertyValue(`--${name}`));
+    const colour = Object.fromEntries(["mark", "ink", "bad", "hot", "edge", "warn", "added"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
     const heated = Pane.colouring in COSTS;
+    const usual = (item) => (Pane.colouring !== "differences" && families[item.op] in HUES ? `oklch(0.65 0.12 ${hue(item)})` : colour.edge);
+    const differing = { alone: this.graph.number ? colour.added : colour.bad, changed: colour.warn };
     for (const item of this.visible) {
       const found = item === this.chosen || this.elements.get(item).classList.contains("match");
-      pen.fillStyle = found ? mark : item.refused ? bad : heated ? hot : families[item.op] in HUES ? `oklch(0.65 0.12 ${hue(item)})` : edge;
+      const differs = item.isBlock ? item.differing && "changed" : item.differs;
+      pen.fillStyle = found ? colour.mark : differs ? differing[differs] : item.refused ? colour.bad : heated ? colour.hot : usual(item);
       pen.globalAlpha = heated && !found && !item.refused ? 0.15 + 0.85 * Math.sqrt((item.costs[Pane.colouring] ?? 0) / (this.most || 1)) : 1;
       const [width, height] = [Math.max(found ? 4 : 2, item.w * by), Math.max(found ? 3 : 1, item.h * by)];
       pen.fillRect(dx + item.X * by - width / 2, dy + item.Y * by - height / 2, width, height);
     }
     pen.globalAlpha = 1;
-    pen.strokeStyle = ink;
+    pen.strokeStyle = colour.ink;
     const [x, y] = [dx + (-this.left / this.scale) * by, dy + (-this.top / this.scale) * by];
     const [x0, y0] = [Math.max(1, x), Math.max(1, y)];
     const [x1, y1] = [Math.min(wide - 1, x + (this.width / this.scale) * by), Math.min(high - 1, y + (this.height / this.scale) * by)];

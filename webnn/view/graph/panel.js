@@ -85,7 +85,9 @@ function aboutBlock(block) {
 
 function aboutBox(box) {
   const { graph } = box;
-  const parts = [html("h2", {}, box.op), html("p", { className: "value name" }, box.label || `node ${box.number}`), ...around(box)];
+  const address = data.links[box.op];
+  const section = address ? [html("a", { href: address, target: "_blank", rel: "noreferrer" }, "specification")] : [];
+  const parts = [html("h2", {}, box.op, ...section), html("p", { className: "value name" }, box.label || `node ${box.number}`), ...around(box)];
   for (const each of box.problems) {
     parts.push(html("div", { className: "finding refused" }, html("p", {}, `${each.target} refuses it: ${each.text}`),
       ...(each.proposal ? [faint(each.proposal)] : []), ...(each.answer ? [html("p", { className: "value" }, each.answer)] : [])));
@@ -175,7 +177,8 @@ function tableOf(graph) {
   rows.sort((a, b) => (table.descending ? -1 : 1) * order(value(a), value(b)));
   const head = columns.map(([key, name]) => {
     const sorted = table.column === key;
-    const cell = html("th", { scope: "col" }, button(`${name}${sorted ? (table.descending ? " ↓" : " ↑") : ""}`, () => {
+    const isNumber = key in COSTS || (key === "op" && table.by !== "node");
+    const cell = html("th", { scope: "col", className: isNumber ? "number" : "" }, button(`${name}${sorted ? (table.descending ? " ↓" : " ↑") : ""}`, () => {
       table.descending = sorted ? !table.descending : key !== "name" && !(key === "op" && table.by === "node");
       table.column = key;
       tell();
