@@ -13,6 +13,7 @@ RUN := $(VENV)/bin/python
 NEWEST := $(VENV)/newest
 OPENVINO := $(VENV)/openvino
 COREML := $(VENV)/coreml
+WEBGPU := $(VENV)/webgpu
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
 SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
@@ -22,9 +23,12 @@ SERVING := $(VENV)/serving
 MODELS := rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3
 # Where `make chromium` puts a browser, outside of this directory.
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
+# A software driver for Vulkan and the loader that goes with it, which `make chromium` unpacks there.
+# `make webgpu SWIFTSHADER=` takes the GPU of this machine.
+SWIFTSHADER ?= $(wildcard $(CHROMIUM)/chromium-153/vk_swiftshader_icd.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak gpu openvino coreml newest scaling check format bench bench-docs docs chromium serving clean
+.PHONY: help demo test soak gpu openvino webgpu coreml newest scaling check format bench bench-docs docs chromium serving clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -35,6 +39,7 @@ help:
 	@echo "make gpu     run the tests of the backends for NVIDIA GPUs, on a machine that has one"
 	@echo "make openvino  run the tests of the OpenVINO backend, in $(OPENVINO)"
 	@echo "make coreml  run the tests of Core ML's packages, in $(COREML)"
+	@echo "make webgpu  run the tests of the WebGPU backend, in $(WEBGPU)"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
 	@echo "make scaling  run webnn.Model in Ray, Daft, Dask and Beam, in $(SCALING) and $(BEAM)"
 	@echo "make check   format, lint and types"
@@ -66,6 +71,18 @@ openvino: | $(RUN)
 	$(OPENVINO)/bin/python -m pip uninstall --quiet --yes onnxruntime
 	$(OPENVINO)/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino==1.24.1
 	$(OPENVINO)/bin/python -m pytest tests/devices $(ARGS)
+
+# Likewise. On Linux WebGPU needs a driver for Vulkan and its loader, libvulkan.so.1 (Debian's package libvulkan1).
+webgpu: $(WEBGPU)/ready
+	$(if $(SWIFTSHADER),VK_DRIVER_FILES=$(SWIFTSHADER) LD_LIBRARY_PATH=$(dir $(SWIFTSHADER)):$$LD_LIBRARY_PATH) \
+	$(WEBGPU)/bin/python -m pytest tests/devices/test_webgpu.py $(ARGS)
+
+$(WEBGPU)/ready: Makefile pyproject.toml | $(RUN)
+	$(RUN) -m venv --clear $(WEBGPU)
+	$(WEBGPU)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(WEBGPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(WEBGPU)/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-webgpu==1.27.0
+	@touch $@
 
 # In an environment of its own, since coremltools is large and what it needs may hold back other packages.
 coreml: $(COREML)/ready

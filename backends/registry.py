@@ -24,11 +24,12 @@ BUILT_IN: Final[dict[str, str]] = {
     "cupy": "webnn.backends.cupy.backend:CuPyBackend",
     "openvino": "webnn.backends.openvino.backend:OpenVinoBackend",
     "coreml": "webnn.backends.coreml.backend:CoreMLBackend",
+    "webgpu": "webnn.backends.webgpu.backend:WebGpuBackend",
     "null": "webnn.backends.null:NullBackend",
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")
 """The order in which backends are tried when none is named; entry points come after these, by name."""
-ON_REQUEST: Final = ("cupy", "coreml")
+ON_REQUEST: Final = ("cupy", "coreml", "webgpu")
 """Backends of this package for accelerators, in the order in which they are tried where a program asks for one. It does
 not get one of them otherwise, since they have not been tested on as many devices."""
 ACCELERATORS: Final[tuple[DeviceType, ...]] = ("gpu", "npu")

@@ -22,6 +22,11 @@ class Allocator(ABC):
     is_host: ClassVar[bool] = False
     """Whether its buffers are host memory, so that `host_array` gives a view's own elements."""
 
+    uploaded: int = 0
+    """Bytes that were copied from host memory to the memory of a device."""
+    downloaded: int = 0
+    """Bytes that were copied from the memory of a device to host memory."""
+
     @abstractmethod
     def allocate(self, size: int) -> Buffer:
         """A new buffer of `size` bytes with undefined content. Raises `MemoryError` if there is not enough memory."""

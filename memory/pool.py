@@ -41,12 +41,16 @@ class MemoryInfo:
         idle: kept for reuse.
         peak: the maximum of both together so far.
         budget: the limit of both together; None for no limit.
+        uploaded: copied so far from host memory to the memory of the device; 0 if tensors are in host memory.
+        downloaded: copied so far the other way, likewise.
     """
 
     in_use: int
     idle: int
     peak: int
     budget: int | None
+    uploaded: int = 0
+    downloaded: int = 0
 
 
 def size_class(size: int) -> int:
@@ -151,7 +155,8 @@ class BufferPool:
         """The current figures."""
         with self._lock:
             idle = self._idle()
-            return MemoryInfo(self._allocated() - idle, idle, self._peak, self.budget)
+            copied = self.allocator.uploaded, self.allocator.downloaded
+            return MemoryInfo(self._allocated() - idle, idle, self._peak, self.budget, *copied)
 
     def trim(self) -> None:
         """Free all idle buffers."""

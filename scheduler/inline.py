@@ -44,13 +44,18 @@ class InlineLane:
         renaming: the timeline's state, which `lock` guards. Tasks that are ready and cheap are taken from it.
         execution: runs these tasks.
         workers: run the tasks that turn out not to be cheap.
+        fetches: whether reading takes long, since values are in the memory of a device.
     """
 
-    def __init__(self, lock: Hold, renaming: Renaming, execution: Execution, workers: Workers) -> None:
+    def __init__(
+        self, lock: Hold, renaming: Renaming, execution: Execution, workers: Workers, *, fetches: bool = False
+    ) -> None:
         self._lock = lock
         self._renaming = renaming
         self._execution = execution
         self._workers = workers
+        self.fetches = fetches
+        """Whether reads of available values are carried out on a lane: the thread of an event loop must not wait."""
         self.merged: MergedRuns | None = None
         """Runs chains of tasks, if they may be merged."""
         self.tick_of: object = None
@@ -193,7 +198,10 @@ class InlineLane:
     def settle_unasked(self) -> None:
         """Run the cheap tasks and settle the reads that are due, although they have not been awaited."""
         self.run_ready()
-        self._settle_due()
+        if not self.fetches:
+            self._settle_due()
+        elif self.unsettled:
+            self.expect_elsewhere()
 
     def _settle_due(self) -> None:
         with self._lock:

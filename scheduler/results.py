@@ -125,6 +125,9 @@ class End(ref[Promise[Any]]):
     def advance(self, promise: Promise[Any]) -> bool:
         """Run the task here if it is cheap."""
         if self.task is None:
+            if self.timeline.inline.fetches and isinstance(self, Read):
+                self.timeline.inline.expect_elsewhere()
+                return False
             self.deliver(promise)
             return self.timeline.inline.breath_due(look=True)
         return self.timeline.inline.advance(self.task)
@@ -141,7 +144,7 @@ class End(ref[Promise[Any]]):
 
     def expect(self, promise: Promise[Any]) -> None:
         """Let the task run at the end of the tick, or on a lane."""
-        if self.task is None and current_bridge() is None:
+        if self.task is None and current_bridge() is None and not self.timeline.inline.fetches:
             self.deliver(promise)
         else:
             self.timeline.inline.expect(self.task)

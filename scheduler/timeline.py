@@ -90,6 +90,9 @@ class Timeline:
         self.host_array: Callable[[View], np.ndarray[Any, Any]] = pool.allocator.host_array
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
         self._lock = lock = hold_of(reentrant_lock())
+        fetches = not pool.allocator.is_host
+        # The thread that runs a task also fetches what is read of it, which may take long.
+        inline_limit = 0 if fetches else inline_limit
         self._renaming = renaming = Renaming(inline_limit)
         self.room = Room(renaming, max_queued, max_queued_bytes)
         self.width = width if width is not None else Width(len(lanes))
@@ -98,7 +101,7 @@ class Timeline:
             lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width, len(lanes))
         )
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
-        self.inline = InlineLane(lock, renaming, self._execution, self._workers)
+        self.inline = InlineLane(lock, renaming, self._execution, self._workers, fetches=fetches)
         self._clock = clock
         self.figures = Figures()
         self._recorder = Recorder(clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput, Replaced
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
-from webnn.memory.allocator import HostAllocator
+from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL as SMALL_ARRAY
 from webnn.memory.pool import BufferPool
@@ -31,6 +32,7 @@ __all__ = [
     "LOST",
     "SMALL",
     "Clock",
+    "DeviceAllocator",
     "Function",
     "Rig",
     "Together",
@@ -50,6 +52,20 @@ LARGE: Final = MLOperandDescriptor("float32", [2048])
 """Too large for these short cuts."""
 
 LOST: Final = ContextLostError("the context was lost: a test said so")
+
+
+class DeviceAllocator(HostAllocator):
+    """Memory of a device, as far as the timeline can tell: reading copies, and is counted."""
+
+    is_host = False
+
+    def __init__(self) -> None:
+        self.read_on: list[int] = []
+        """The threads that have read."""
+
+    def host_array(self, view: View) -> Array:
+        self.read_on.append(get_ident())
+        return super().host_array(view).copy()
 
 
 class Clock:
@@ -144,6 +160,7 @@ class Rig:
         threads: the number of lanes that are threads, which replace the stepped ones. Call `end()` to end them.
         inline_limit: by default 0, so that everything runs on the lanes; tests of the inline lane raise it.
         budget: the budget of the pool.
+        allocator: of the pool; by default that of host memory.
         descriptor: the descriptor of all tensors.
         options: other options of the timeline.
     """
@@ -155,11 +172,12 @@ class Rig:
         threads: int = 0,
         inline_limit: float = 0,
         budget: int | None = None,
+        allocator: Allocator | None = None,
         descriptor: MLOperandDescriptor = LARGE,
         **options: Any,
     ) -> None:
         self.clock = Clock()
-        self.pool = BufferPool(HostAllocator(), budget)
+        self.pool = BufferPool(allocator or HostAllocator(), budget)
         self.shelf = self.pool.shelf(descriptor)
         self.lanes = [SteppedLane() for _ in range(lanes)]
         workers = [ThreadLane(f"webnn-test-{i}") for i in range(threads)]

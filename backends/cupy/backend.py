@@ -41,6 +41,7 @@ class CuPyAllocator(Allocator):
     def write(self, view: View, data: np.ndarray[Any, Any]) -> None:
         """Copy `data` to the device."""
         view.array.set(np.ascontiguousarray(data))
+        self.uploaded += data.nbytes
 
     def clear(self, view: View) -> None:
         """Fill the view with zeros."""
@@ -49,6 +50,7 @@ class CuPyAllocator(Allocator):
     def host_array(self, view: View) -> np.ndarray[Any, Any]:
         """A copy in host memory."""
         array: np.ndarray[Any, Any] = view.array.get()
+        self.downloaded += array.nbytes
         return array
 
 

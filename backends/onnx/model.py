@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from math import prod
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -26,7 +26,7 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import MADE_BYTES
 
-__all__ = ["IR_VERSION", "OPSET", "Kernels", "Model", "Part", "onnx_type", "standard_types"]
+__all__ = ["IR_VERSION", "OPSET", "Composition", "Kernels", "Model", "Part", "onnx_type", "standard_types"]
 
 OPSET: Final = 21
 """The ONNX operator set that the lowerings speak: the first with 4-bit types, and widely read."""
@@ -69,6 +69,7 @@ _WIDER: Final[dict[str, tuple[str, ...]]] = {
     "uint4": ("uint8",),
 }
 """The types to compute in when a type has no kernel: they hold all its values, narrowest first."""
+_FLOATS: Final = ("float32", "float16", "float64")
 _SAME_BITS: Final = {"uint64": "int64"}
 _MOVING: Final = frozenset({"Expand", "Gather", "Pad", "Slice", "Tile", "Transpose", "Trilu", "Where"})
 """Operators that only move elements. A type of the same size will do, since they read no bit of them."""
@@ -80,11 +81,32 @@ def onnx_type(name: str) -> int:
 
 
 class Kernels(Protocol):
-    """Which data types the runtime that will load the model has kernels for."""
+    """What the runtime that will load the model has kernels for."""
+
+    opset: int = OPSET
+    """The version of the standard's operators that the model declares, unless a lowering requires a later one."""
+    kept_as: Mapping[str, str] = {}
+    """The types in whose place the runtime has another one, which holds all of their values; for instance `bool`."""
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
         ...
+
+    def composition(self, op_type: str, data_type: str) -> Composition | None:
+        """How to compose an operator of the standard for a data type; None if it is one node."""
+        return None
+
+
+Composition: TypeAlias = Callable[["Model", Sequence[str], Mapping[str, Any]], str]
+"""Emits nodes that compute the same as one node with these inputs and attributes; returns the name of its output."""
+
+
+class StandardKernels(Kernels):
+    """All types that the ONNX standard has for an operator."""
+
+    def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
+        """The types that the ONNX standard lets stand for the schema's type `variable`; None if it is not known."""
+        return standard_types(op_type, domain, variable)
 
 
 @cache
@@ -117,7 +139,7 @@ class Model:
 
     def __init__(self, graph: Graph, kernels: Kernels | None = None) -> None:
         self.graph = graph
-        self.kernels = kernels
+        self.kernels = kernels if kernels is not None else StandardKernels()
         self.input_names: dict[str, str] = {}
         """The graph's input names, and their names in the model."""
         self.output_names: dict[str, str] = {}
@@ -138,7 +160,7 @@ class Model:
         self._node_begun: Node | None = None
         self._made = 0
         self._domains: set[str] = set()
-        self._opset = OPSET
+        self._opset = self.kernels.opset
         for name, operand in graph.inputs.items():
             self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
             self._types[self.input_names[name]] = operand.data_type
@@ -247,6 +269,13 @@ class Model:
         **attributes: Any,
     ) -> list[str]:
         """Add a node with several outputs, each the value of an operand, or of no operand (None), or not made ("")."""
+        compose = None if domain else self.kernels.composition(op_type, self._types.get(inputs[op_type == "Where"], ""))
+        if compose is not None:
+            (operand,) = outputs
+            name = compose(self, inputs, attributes)
+            if isinstance(operand, MLOperand):
+                self.set(operand, name)
+            return [name]
         cast_inputs, variables = self._cast_inputs(op_type, domain, inputs)
         names, results = [], []
         for i, operand in enumerate(outputs):
@@ -304,9 +333,14 @@ class Model:
         source = self._cast_from.get(name)
         if source is not None and self._types[source] == data_type and self._types[name] in _WIDER.get(data_type, ()):
             return source
-        result = self._fresh(f"Cast{len(self._nodes)}")
-        self._node("Cast", [name], [result], "", {"to": onnx_type(data_type)})
-        self._types[result] = data_type
+        kept_as = self.kernels.kept_as.get(data_type)
+        wraps = kept_as is not None and self._types[name] not in (*_FLOATS, "bool")
+        to = [data_type] if kept_as is None else [data_type, kept_as] if wraps else [kept_as]
+        result = name
+        for each in to:
+            result, before = self._fresh(f"Cast{len(self._nodes)}"), result
+            self._node("Cast", [before], [result], "", {"to": onnx_type(each)})
+            self._types[result] = data_type
         self._cast_from[result] = name
         return result
 
@@ -332,10 +366,10 @@ class Model:
             else:  # an input, a constant, or an output under another name too
                 self._where, self._node_begun = "output", None
                 self._node("Identity", [value], [spelled], "", {})
-            outputs.append(_value_info(spelled, operand.descriptor))
+            outputs.append(self._value_info(spelled, operand.descriptor))
         for node in self._nodes:
             _rename(node, renamed)
-        inputs = [_value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
+        inputs = [self._value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
         proto = messages.graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
         opsets = {"": self._opset, **dict.fromkeys(sorted(self._domains - {""}), 1)}
         return messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
@@ -363,7 +397,7 @@ class Model:
 
     def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
         """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
-        types = (self.kernels.types if self.kernels is not None else standard_types)(op_type, domain, variable)
+        types = self.kernels.types(op_type, domain, variable)
         if types is None or data_type in types or not data_type:
             return data_type
         for wider in _WIDER.get(data_type, ()):
@@ -375,6 +409,10 @@ class Model:
             f"{self._where}: runtimes have no kernel of {op_type} for {data_type} or a wider type; cast its operands"
         )
 
+    def _value_info(self, name: str, descriptor: MLOperandDescriptor) -> ValueInfoProto:
+        kept_as = self.kernels.kept_as.get(descriptor.data_type, descriptor.data_type)
+        return messages.value_info(name, onnx_type(kept_as), descriptor.shape)
+
     def _fresh(self, name: str) -> str:
         candidate = name
         while candidate in self._taken:
@@ -383,22 +421,30 @@ class Model:
         self._taken[candidate] = 0
         return candidate
 
-    def _weight(self, array: np.ndarray[Any, Any], kind: str = "weight", *, inline: bool = False) -> str:
+    def as_stored(self, array: np.ndarray[Any, Any]) -> str:
+        """A weight of its own data type, also where the runtime keeps values of that type as another one."""
+        return self._weight(array, convert=False)
+
+    def _weight(
+        self, array: np.ndarray[Any, Any], kind: str = "weight", *, inline: bool = False, convert: bool = True
+    ) -> str:
         name = self._fresh(kind)
         data_type = array.dtype.name
+        kept_as = self.kernels.kept_as.get(data_type) if convert else None
+        if kept_as is not None:
+            array = array.astype(kept_as)
         if inline or array.nbytes <= INLINE_BYTES or data_type in ("int4", "uint4"):
             self._inline(name, array, data_type)
             return name
-        tensor = TensorProto(
-            name=name, data_type=onnx_type(data_type), dims=array.shape, data_location=TensorProto.EXTERNAL
-        )
+        kind_of_element = onnx_type(kept_as or data_type)
+        tensor = TensorProto(name=name, data_type=kind_of_element, dims=array.shape, data_location=TensorProto.EXTERNAL)
         self._initializers.append(tensor)
         self.external[name] = array
         self._types[name] = data_type
         return name
 
     def _inline(self, name: str, array: np.ndarray[Any, Any], data_type: str) -> None:
-        self._initializers.append(messages.tensor(name, array, onnx_type(data_type)))
+        self._initializers.append(messages.tensor(name, array, onnx_type(array.dtype.name)))
         self._types[name] = data_type
 
 
@@ -411,10 +457,6 @@ def _rename(node: NodeProto, renamed: Mapping[str, str]) -> None:
     for attribute in node.attribute:
         for inner in attribute.g.node:
             _rename(inner, renamed)
-
-
-def _value_info(name: str, descriptor: MLOperandDescriptor) -> ValueInfoProto:
-    return messages.value_info(name, onnx_type(descriptor.data_type), descriptor.shape)
 
 
 def _spelled(name: str) -> str | None:

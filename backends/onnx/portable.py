@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from webnn.backends.onnx.model import standard_types
+from webnn.backends.onnx.model import Kernels, standard_types
 
 __all__ = ["WITHOUT_KERNELS", "PortableKernels"]
 
@@ -53,7 +53,7 @@ WITHOUT_KERNELS: Final[dict[tuple[str, str], frozenset[str]]] = {
 """Operator and type variable of its schema, to the types without kernels; for all operators that lowerings emit."""
 
 
-class PortableKernels:
+class PortableKernels(Kernels):
     """The `Kernels` of a model that many runtimes are to read."""
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from webnn.backends.onnx.model import OPSET
+from webnn.backends.onnx.model import OPSET, Kernels
 from webnn.backends.onnxruntime import native
 
 __all__ = ["CpuKernels", "cpu_kernels"]
@@ -15,7 +15,7 @@ __all__ = ["CpuKernels", "cpu_kernels"]
 _NAMES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
-class CpuKernels:
+class CpuKernels(Kernels):
     """The registered kernels of the CPU execution provider, for the operator set that the lowerings speak.
 
     The registry has thousands of kernels, so the types of one are read when they are asked for.

@@ -25,7 +25,7 @@ from webnn.errors import NotSupportedError, OperationError
 from webnn.forking import import_lock
 from webnn.graph.arguments import described
 
-__all__ = ["ASSIGNMENT", "onnxruntime", "provider_missing", "refusal", "session"]
+__all__ = ["ASSIGNMENT", "CPU", "onnxruntime", "provider_missing", "refusal", "session"]
 
 ASSIGNMENT: Final = "session.record_ep_graph_assignment_info"
 """The session's switch for `assigned_nodes`."""

@@ -32,7 +32,7 @@ import trio
 import webnn
 from tests.interrupts import FOLDERS, Interrupt, Place, interrupted, lines_of, places, undisturbed
 from tests.leaks import ErrorLog
-from tests.stepped import LARGE, SMALL, Function, Rig, broken, replaced
+from tests.stepped import LARGE, SMALL, DeviceAllocator, Function, Rig, broken, replaced
 from webnn.errors import InvalidStateError, MLError, OperationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
@@ -222,6 +222,21 @@ class Programs:
         unread = rig.name()
         self.keep(rig.read(unread))
         rig.timeline.destroy_name(unread, InvalidStateError("gone"))
+
+    def fetched(self) -> None:
+        """Values are in the memory of a device, and lanes read them."""
+        rig = self.rig
+        read = self.keep(rig.read(self.x))
+        read.done()
+        rig.run_all()
+        self.keep(rig.read(self.x)).add_done_callback(self.told.append)
+        for _ in range(20):
+            self.keep(rig.read(self.x))
+        rig.timeline.inline.settle_unasked()
+        rig.dispatch(self.cheap, [self.x], self.y)
+        self.keep(rig.read(self.y)).done()
+        rig.run_all()
+        read.result()
 
     def drops(self) -> None:
         rig = self.rig
@@ -1158,6 +1173,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "chains": {"inline_limit": LIMIT, "lanes": 2},
     "runs": {"inline_limit": LIMIT},
     "reads": {},
+    "fetched": {"inline_limit": LIMIT, "allocator": DeviceAllocator()},
     "drops": {},
     "replays": {"inline_limit": LIMIT},
     "made_anew": {"inline_limit": LIMIT},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.loops import Loop
-from tests.stepped import LARGE, SMALL, Rig, broken, now, number_in
+from tests.stepped import LARGE, SMALL, DeviceAllocator, Rig, broken, now, number_in
 from webnn.errors import OperationError
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import PENDING
@@ -367,3 +367,29 @@ class TestPrompt:
     def test_long_work_stays_on_lanes(self, inline: Rig) -> None:
         work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
         assert not any(self.loop(inline, work, 10))
+
+
+class TestDeviceMemory:
+    """Reading waits for the device, so the thread of an event loop never does it."""
+
+    async def test_reads_of_available_values_are_carried_out_on_a_lane(self, event_loop: Loop) -> None:
+        allocator = DeviceAllocator()
+        rig = Rig(threads=1, inline_limit=LIMIT, allocator=allocator)
+        x, y = rig.name(1), rig.name()
+
+        told: list[object] = []
+        assert (await rig.read(x))[0] == 1
+        rig.dispatch(rig.work("cheap", cost=CHEAP), [x], y)
+        assert (await rig.read(y))[0] == 2
+        unasked = rig.read(x)
+        unasked.add_done_callback(told.append)
+        await event_loop.until(lambda: told)
+        rig.end()
+        assert len(allocator.read_on) >= 3
+        assert threading.get_ident() not in allocator.read_on
+
+    def test_a_thread_that_blocks_for_a_read_does_it_itself(self) -> None:
+        allocator = DeviceAllocator()
+        rig = Rig(allocator=allocator)
+        assert rig.read(rig.name(1)).result()[0] == 1
+        assert allocator.read_on == [threading.get_ident()]

@@ -20,7 +20,7 @@ from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, rewritten
 from webnn.graph.windows import sweeps
 
-__all__ = ["norms_in_range"]
+__all__ = ["norms_in_range", "window_counts"]
 
 _REDUCE: Final = 2.0**-66
 """With this factor the squares of any finite norm add up to less than infinity."""
@@ -75,13 +75,13 @@ def _pool(builder: Replacement, node: Node) -> tuple[int, Callable[[MLOperand], 
     """The same for a pool."""
     options: dict[str, Any] = {name: node.attributes[name] for name in ("padding", "strides", "dilations", "layout")}
     options |= {name: node.attributes[name] for name in ("window_dimensions", "output_sizes")}
-    counts = builder.constant(_counts(node))
+    counts = builder.constant(window_counts(node))
     return prod(node.attributes["window_dimensions"]), lambda squares: builder.mul(
         builder.average_pool2d(squares, **options), counts
     )
 
 
-def _counts(node: Node) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def window_counts(node: Node) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """How many values of the input each window holds, in a shape that broadcasts to the output."""
     options = node.attributes
     axes = [options["layout"].index(letter) for letter in "hw"]
