@@ -41,8 +41,11 @@ def _along_axis(node: Node, program: Program) -> Value:
 
 
 def _coordinates(node: Node, program: Program) -> Value:
+    """At least one row of them, since results would be scalars otherwise."""
     indices = node["indices"]
-    return _in_range(indices, node["input"].shape[: indices.shape[-1]], program)
+    depth = indices.shape[-1]
+    value = _in_range(indices, node["input"].shape[:depth], program)
+    return program.reshape(value, (1, depth)) if indices.rank == 1 else value
 
 
 @lowerings.lowers("gather")
@@ -85,11 +88,13 @@ def scatter_elements(node: Node, program: Program) -> None:
 @lowerings.lowers("scatter_nd")
 def scatter_nd(node: Node, program: Program) -> None:
     """One `scatter_nd`."""
+    coordinates, depth = _coordinates(node, program), node["indices"].shape[-1]
+    rest = node["input"].shape[depth:]
     result = program.emit(
         "scatter_nd",
         data=program[node["input"]],
-        indices=_coordinates(node, program),
-        updates=program[node["updates"]],
+        indices=coordinates,
+        updates=program.reshape(program[node["updates"]], (*coordinates.shape[:-1], *rest)),
         mode="update",
     )
     program.set(node.output, result)

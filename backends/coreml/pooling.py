@@ -116,12 +116,13 @@ class _Pooling:
         if sweep.window > _TAPS or max(sweep.begin, sweep.end) + sweep.input > MAX_DIMENSION:
             raise self.program.refusal(f"windows of {sweep.window} values with padding or dilations")
         before, after = [0] * 4, [0] * 4
-        before[axis], after[axis] = sweep.begin, max(0, sweep.end)
+        before[axis], after[axis] = max(0, sweep.begin), max(0, sweep.end)
         x = self.program.padded(x, before, after, fill)
+        skipped = max(0, -sweep.begin)
         reach = (len(windows) - 1) * sweep.stride + 1
         result: Any = None
         for tap in range(sweep.window):
-            start = tap * sweep.dilation
+            start = skipped + tap * sweep.dilation
             part = self.program.part(x, axis, start, start + reach, sweep.stride)
             result = part if result is None else self.program.emit(op_type, x=result, y=part)
         # The windows that do not reach the data.

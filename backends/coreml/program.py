@@ -62,11 +62,11 @@ BUILDING: Final = reentrant_lock()
 MAX_RANK: Final = 5
 OUTGROWING: Final = frozenset(
     (
-        *("abs", "add", "cumulative_sum", "div", "mul", "neg", "pow", "prelu", "sub"),
+        *("abs", "add", "cumulative_sum", "div", "max_pool2d", "mul", "neg", "pow", "prelu", "sub"),
         *("reduce_l1", "reduce_product", "reduce_sum", "reduce_sum_square"),
     )
 )
-"""Operators whose results may be integers that their operands' range does not hold."""
+"""Operators whose results may be integers that their operands' range does not hold. `max_pool2d` of nothing is one."""
 _ABSENT: Final = ("uint32", "uint64")
 _IN_FILE: Final = 10
 """From so many elements on, coremltools writes bytes and floats to the file of weights."""

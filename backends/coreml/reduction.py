@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from webnn.backends.coreml.lowerings import lowerings
 from webnn.backends.coreml.program import Program, Value
 from webnn.graph.ir import Node
@@ -56,11 +58,20 @@ def _alone(node: Node, x: Value, program: Program) -> Value:
 
 @lowerings.lowers("arg_min", "arg_max")
 def arg(node: Node, program: Program) -> None:
-    """The first index of the smallest or largest value."""
+    """The first index of the smallest or largest value, which `reduce_argmin` and `reduce_argmax` do not promise."""
     x, axis = program[node["input"]], node.attributes["axis"]
-    op_type = "reduce_argmin" if node.op == "arg_min" else "reduce_argmax"
-    index = program.emit(op_type, x=x, axis=axis, keep_dims=True)
-    program.set(node.output, program.reshape(index, node.output.shape))
+    size, shape = x.shape[axis], [1] * len(x.shape)
+    shape[axis] = size
+    op_type = "reduce_min" if node.op == "arg_min" else "reduce_max"
+    extreme = program.emit(op_type, x=x, axes=[axis], keep_dims=True)
+    # Where it is another value, the index is above all others.
+    other = program.cast(program.emit("not_equal", x=x, y=extreme), "int32")
+    places = program.constant(np.arange(size, dtype=np.int32).reshape(shape))
+    index = program.emit("add", x=program.emit("mul", x=other, y=program.number(size, "int32")), y=places)
+    first = program.emit("reduce_min", x=index, axes=[axis], keep_dims=True)
+    last = program.number(size - 1, "int32")  # for NaN, which equals nothing
+    first = program.emit("minimum", x=first, y=last)
+    program.set(node.output, program.reshape(first, node.output.shape))
 
 
 @lowerings.lowers("cumulative_sum")
