@@ -41,7 +41,8 @@ def clamp(node: Node, program: Program) -> None:
         return program.set(node.output, program.emit("clip", x=x, **bounds))
     if held == "int32":
         low, high = max(low, -(2**31)), min(high, 2**31 - 1)  # an int64 is held in 32 bits
-    result = program.emit("maximum", x=x, y=program.number(low, held))
+    # In this order, NaN stays: `maximum` is `x > y ? x : y`, and `minimum` is `x > y ? y : x`.
+    result = program.emit("maximum", x=program.number(low, held), y=x)
     return program.set(node.output, program.emit("minimum", x=result, y=program.number(high, held)))
 
 

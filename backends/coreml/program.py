@@ -84,12 +84,13 @@ def held_shape(shape: Shape) -> Shape:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Coremltools logs nothing meanwhile: it warns of parts that other systems than macOS lack, and of casts."""
+    """Nothing is said meanwhile of parts of coremltools that other systems than macOS lack, nor of its arithmetic."""
     logger = logging.getLogger("coremltools")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         logger.setLevel(level)
 

@@ -19,9 +19,6 @@ from webnn.errors import NotSupportedError
 REFUSED: Final = frozenset({"uint32", "uint64", "int64"})
 """Only cases with these data types, or of more than 5 dimensions, may be refused."""
 
-TIES: Final = (
-    "the documentation promises no index of equal values; the interpreter takes the last, the first is expected"
-)
 KNOWN: Final[dict[str, str]] = {
     "clamp int64 1D tensor": "elements of its input, up to 4147483647, do not fit in the int32 that holds them",
 }
@@ -56,8 +53,6 @@ def test_conformance(case: wpt.Case, context: webnn.MLContext, tmp_path: Path) -
         name: wpt.problem(outputs[name], spec, case.data["tolerance"])
         for name, spec in case.data["expectedOutputs"].items()
     }
-    if any(found.values()) and case.file == "arg_min_max":
-        pytest.xfail(TIES)
     if any(found.values()) and (reason := known_failure(case.file, case.name, "coreml")):
         pytest.xfail(reason)
     assert not any(found.values()), found
