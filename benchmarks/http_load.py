@@ -13,21 +13,25 @@ import asyncio
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["Outcome", "load", "measured", "request_of"]
+__all__ = ["Outcome", "listening", "load", "measured", "request_of"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+START: Final = 60.0
+"""Seconds in which a server has to accept connections."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,30 @@ def request_of(path: str, body: bytes, headers: Mapping[str, str] | None = None,
     lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@contextmanager
+def listening(*words: str) -> Iterator[str]:
+    """The process of a module that takes `--port`, once it accepts connections; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = free.getsockname()[:2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words, "--port", str(address[1])], stderr=subprocess.DEVNULL, cwd=ROOT
+    )
+    until = time.monotonic() + START
+    try:
+        while True:
+            try:
+                socket.create_connection(address, 1).close()
+                break
+            except OSError:
+                if time.monotonic() > until or process.poll() is not None:
+                    raise RuntimeError(f"{words[0]} has not started") from None
+                time.sleep(0.05)
+        yield f"127.0.0.1:{address[1]}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 class _Client(asyncio.Protocol):

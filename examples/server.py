@@ -1,6 +1,6 @@
 """A Starlette application over one context, with a deadline for each request, and runs that end with their clients.
 
-    python -m examples.server MODEL.onnx --port 8000
+    python -m examples.server MODEL.onnx --port 8000 [--workers 2 --threads 1]
     curl --data-binary @image.f32 localhost:8000/run
 
 `webnn serve MODEL.onnx` needs no code. This program shows how to put a model into an application of your own.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import math
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
@@ -28,16 +30,17 @@ import webnn
 
 WAITING = 64  # runs under way; more are refused at once
 SECONDS = 5.0  # for an answer
+OPTIONS = "WEBNN_EXAMPLE_SERVER"  # the variable by which workers get theirs
 
 
-def application(model: Path, *, max_batch: int = 32) -> Starlette:
+def application(model: Path, *, max_batch: int = 32, threads: int = 0) -> Starlette:
     """The application. The model has one input, float32 and of a fixed shape, and is loaded when the server starts."""
     under_way = 0
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # In the process that serves: with several workers, each has a context of its own.
-        async with webnn.create_context(max_batch=max_batch) as context:
+        async with webnn.create_context(max_batch=max_batch, threads=threads) as context:
             app.state.context = context
             app.state.graph = await webnn.load_onnx(model, context)
             yield
@@ -79,12 +82,30 @@ def application(model: Path, *, max_batch: int = 32) -> Starlette:
     return Starlette(routes=[Route("/run", run, methods=["POST"])], lifespan=lifespan)
 
 
+def worker() -> Starlette:
+    """The application in one of several processes, which get the options by their environment."""
+    model, threads = json.loads(os.environ[OPTIONS])
+    return application(Path(model), threads=threads)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes, each with the model and a context of its own"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="of a run; 0 lets the backend choose; 1 beside workers")
     options = parser.parse_args()
-    uvicorn.run(application(options.model), port=options.port, timeout_graceful_shutdown=math.ceil(2 * SECONDS))
+    os.environ[OPTIONS] = json.dumps([str(options.model), options.threads])
+    end = math.ceil(2 * SECONDS)
+    uvicorn.run(
+        "examples.server:worker",
+        factory=True,
+        port=options.port,
+        workers=options.workers,
+        timeout_graceful_shutdown=end,
+    )
 
 
 if __name__ == "__main__":

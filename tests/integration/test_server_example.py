@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,22 @@ from onnx import TensorProto, helper
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+from benchmarks.http_load import listening
 from examples.server import application
 from tests.serving import ask
 
 
-@pytest.mark.asyncio
-async def test_it_answers_and_refuses(tmp_path: Path) -> None:
+def negative(folder: Path) -> Path:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negative", [x], [y])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "n.onnx")
-    app: Any = application(tmp_path / "n.onnx")
+    path = folder / "n.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.asyncio
+async def test_it_answers_and_refuses(tmp_path: Path) -> None:
+    app: Any = application(negative(tmp_path))
     async with app.router.lifespan_context(app):
         answer = await ask(app, "/run", np.array([1, 2, 3], np.float32).tobytes())
         assert (answer.status, json.loads(answer.body)) == (200, {"y": [[-1, -2, -3]]})
@@ -33,3 +40,10 @@ async def test_it_answers_and_refuses(tmp_path: Path) -> None:
         left = asyncio.Event()
         left.set()
         assert (await ask(app, "/run", bytes(12), left=left)).status in (200, 499)
+
+
+def test_two_workers_answer_too(tmp_path: Path) -> None:
+    with listening("examples.server", str(negative(tmp_path)), "--workers", "2", "--threads", "1") as address:
+        request = urllib.request.Request(f"http://{address}/run", np.array([1, 2, 3], np.float32).tobytes())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer) == {"y": [[-1, -2, -3]]}
