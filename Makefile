@@ -133,6 +133,7 @@ docs: $(VENV)/test.installed
 	$(RUN) -m docs.generate_support_table
 	$(RUN) -m docs.generate_webnn_types
 	$(RUN) -m docs.generate_rules
+	$(RUN) -m docs.generate_ambiguous_cases
 	$(RUN) -m docs.generate_benchmarks
 	$(RUN) -m docs.run_examples
 	$(RUN) -m pytest tests/integration/test_documentation.py tests/integration/test_site.py

@@ -1,0 +1,1 @@
+"""Cases that the specification leaves open, with the answers of implementations."""
