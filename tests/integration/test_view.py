@@ -138,11 +138,11 @@ def tall() -> Graph:
     return builder.build({f"y{i}": each for i, each in enumerate(joined)})
 
 
-def wide() -> Graph:
+def wide(label: str = "wide") -> Graph:
     """Something that Chromium refuses between what it takes."""
     builder = direct_builder()
     x = builder.input("x", (2, 1, 1, 1, 1, 1, 2), "float32")
-    flat = builder.reshape(builder.add(x, x, label="wide"), [2, 2], label="flat")
+    flat = builder.reshape(builder.add(x, x, label=label), [2, 2], label="flat")
     return builder.build({"y": builder.softmax(builder.relu(flat, label="act"), 1, label="out")})
 
 
@@ -160,7 +160,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def page(name: str) -> Path:
         path = folder / f"{name}.html"
         if not path.exists():
-            targets = ["chromium-153"] if name in ("refused", "fitted") else []
+            targets = ["chromium-153"] if name in ("refused", "refused-bare", "fitted") else []
             graphs = {
                 "deep": lambda: [transformer(41)],
                 "bare": lambda: [transformer(41, named=False)],
@@ -168,6 +168,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 "every": lambda: [every_operator()],
                 "tall": lambda: [tall()],
                 "refused": lambda: [wide()],
+                "refused-bare": lambda: [wide("")],
                 "fitted": lambda: [wide(), fit(wide(), "chromium-153", verify=False).graph],
             }[name]()
             view_of([(f"{name} {i}", graph) for i, graph in enumerate(graphs)], targets).save(path)
@@ -460,6 +461,15 @@ def test_refused_nodes_are_marked_with_the_reason(opened: Callable[..., Browser]
     page.click(*page.middle("#panel .finding .link"))
     assert "chromium-153-linux-litert refuses it" in page.value("byId('panel').textContent")
     assert "refused" in page.value("document.querySelector('.box.selected').getAttribute('aria-label')")
+
+
+def test_an_operator_without_a_label_has_the_number_that_check_gives(opened: Callable[..., Browser]) -> None:
+    page = opened("refused-bare")
+    (where,) = {problem.where for problem in webnn.check(wide(""), "chromium-153").problems}
+    page.click(*page.middle("#panel .finding .link"))
+    assert where == "add (node 0)"
+    assert "node 0" in page.value("byId('panel').textContent")
+    assert page.value("graphs[0].boxes.filter((box) => !box.isEnd).map((box) => box.node)") == [0, 1, 2, 3]
 
 
 def test_two_graphs_stand_beside_each_other_with_their_differences(opened: Callable[..., Browser]) -> None:

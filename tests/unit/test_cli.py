@@ -404,7 +404,10 @@ def test_bench_gives_ratios_with_their_spread(draft: Callable[[str], str], capsy
         ratio = data["ratios"][kind]
         assert 0 < ratio["smallest"] <= ratio["median"] <= ratio["largest"]
         assert len(ratio["rounds"]) == 3
-    assert data["latency_ms"]["onnxruntime"]["median"] > 0
+    both = [data["latency_ms"][name]["median"] for name in ("webnn", "onnxruntime")]
+    assert both[0] / both[1] == pytest.approx(data["ratios"]["latency"]["median"])
+    both = [data["throughput_per_second"][name] for name in ("webnn", "onnxruntime")]
+    assert both[0] / both[1] == pytest.approx(data["ratios"]["throughput"]["median"])
     assert "exported to ONNX" in data["peer"]
     assert main(["bench", name, "--seconds", "0.05", "--rounds", "1"]) == 0
     assert "smallest .. largest" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Timing two ways of doing the same thing, fairly on a machine that does other things too.
 
 The two take turns, round by round. Each round gives one ratio; the median is reported with the smallest and the
-largest.
+largest. Times and rates that stand beside the ratio are those of the round that has it, so that they give it.
 """
 
 from __future__ import annotations
@@ -46,9 +46,19 @@ def percentiles(times: Sequence[Sequence[float]]) -> dict[str, float]:
 
 
 def ratios(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], *, rate: bool) -> dict[str, Any]:
-    """Ours / theirs, round by round: of the median time, or of the rate of all calls together."""
+    """Ours / theirs, round by round: of the median time, or of the rate of all calls together.
+
+    The median is that of a round, `"round"`: of an even number, the smaller of the two in the middle.
+    """
     each = [
         (sum(b) / len(b)) / (sum(a) / len(a)) if rate else statistics.median(a) / statistics.median(b)
         for a, b in zip(ours, theirs, strict=True)
     ]
-    return {"median": statistics.median(each), "smallest": min(each), "largest": max(each), "rounds": each}
+    median = statistics.median_low(each)
+    return {
+        "median": median,
+        "smallest": min(each),
+        "largest": max(each),
+        "rounds": each,
+        "round": each.index(median),
+    }

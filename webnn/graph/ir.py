@@ -18,7 +18,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.frozen import setters
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Attribute", "Graph", "Node", "Operands"]
+__all__ = ["Attribute", "Graph", "Node", "Operands", "inputs_of"]
 
 Attribute: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[str, ...] | None
 Operands: TypeAlias = MLOperand | tuple[MLOperand, ...]
@@ -230,3 +230,18 @@ def _needed(outputs: Iterable[MLOperand]) -> Iterator[Node]:
                 stack.pop()
                 done.add(id(node))
                 yield node
+
+
+def inputs_of(operand: MLOperand) -> list[str]:
+    """The names of the inputs that `operand` is computed from; of an input, its own."""
+    found: dict[str, None] = {}
+    seen, waiting = {id(operand)}, [operand]
+    while waiting:
+        each = waiting.pop()
+        if each.name is not None:
+            found[each.name] = None
+        for source in () if each.node is None else each.node.inputs():
+            if id(source) not in seen:
+                seen.add(id(source))
+                waiting.append(source)
+    return list(found)

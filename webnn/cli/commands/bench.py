@@ -68,7 +68,8 @@ def command(
 
     Latency is that of one call that waits for its outputs: context.compute against session.run. Throughput is that of
     context.stream against session.run in a loop. The two take turns; ratios are medians over the rounds, with the
-    smallest and the largest. A model in another format is exported to ONNX for the peer.
+    smallest and the largest, and beside them are the figures of the round that has the median. A model in another
+    format is exported to ONNX for the peer.
     """
     source = options.source_of(model, shapes, constants)
     bare = options.read(model, shapes, constants, blueprint())  # loads the libraries, and the file into memory
@@ -166,6 +167,11 @@ def _measure(
             "latency": ratios(times["webnn"], times[PEER], rate=False),
             "throughput": ratios(streamed, times[PEER], rate=True),
         }
+        latency, throughput = (data["ratios"][kind]["round"] for kind in ("latency", "throughput"))
+        for name, each in times.items():
+            data["latency_ms"][name]["median"] = float(np.median(each[latency])) * 1e3
+            rounds_of = streamed if name == "webnn" else each
+            data["throughput_per_second"][name] = _rate([rounds_of[throughput]])
     return data
 
 

@@ -12,6 +12,7 @@ import click
 from webnn.cli import options
 from webnn.cli.models import Source, blueprint, outline_of
 from webnn.cli.output import amount, console, counted, heading, print_json, shape_text, size, table, text
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem
 from webnn.formats.outline import OpenDimensionsError, Outline, ValueOutline, is_name
 from webnn.graph.costs import multiply_adds
 from webnn.graph.ir import Graph
@@ -28,16 +29,18 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
     """Show the inputs, outputs, weights and cost of MODEL, and where it builds.
 
     Multiply-adds count convolutions, matrix products and recurrent networks; other operators cost little beside them.
-    While dimensions of the inputs have no size, only the contents of the file are shown, with the --shape options that
-    are needed for the rest.
+    While dimensions of the inputs have no size, or nodes need the value of an input while the graph is built, only the
+    contents of the file are shown, with the --shape and --constant options that are needed for the rest. Operators
+    are counted in branches, loop bodies and functions, too.
     """
     try:
         graph = options.read(model, shapes, constants, blueprint())
-    except OpenDimensionsError:
+    except (OpenDimensionsError, OnnxNotSupportedError) as error:
         outline = outline_of(model)
-        if outline is None:
+        problems = error.problems if isinstance(error, OnnxNotSupportedError) else ()
+        if outline is None or not all(problem.inputs for problem in problems):
             raise
-        data = {"model": str(model), **_outlined(outline, options.source_of(model, shapes, constants))}
+        data = {"model": str(model), **_outlined(outline, options.source_of(model, shapes, constants), problems)}
     else:
         data = {"model": str(model), **summary(graph)}
     if as_json:
@@ -47,8 +50,8 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
     return 0
 
 
-def _outlined(outline: Outline, source: Source) -> dict[str, Any]:
-    """The data of `webnn info` for a model with open dimensions."""
+def _outlined(outline: Outline, source: Source, problems: Sequence[Problem]) -> dict[str, Any]:
+    """The data of `webnn info` for a model with open dimensions, or whose nodes need values of inputs."""
     inputs = [_sized(value, source) for value in outline.inputs if value.name not in source.constants]
     needed: dict[str, str] = {}
     for row in inputs:
@@ -67,6 +70,8 @@ def _outlined(outline: Outline, source: Source) -> dict[str, Any]:
         "constants": outline.constants,
         "parameters": outline.parameters,
         "open": [f"--shape {name}{sizes}" for name, sizes in needed.items()],
+        "values": [f"--constant {name}=VALUE" for name in dict.fromkeys(n for p in problems for n in p.inputs)],
+        "values_needed": [f"{problem.node} ({problem.op_type}): {problem.reason}" for problem in problems],
     }
 
 
@@ -144,8 +149,14 @@ def _print(data: dict[str, Any]) -> None:
         heading("operators of the file")
         rows = [[row["operator"], row["count"]] for row in data["operators"]]
         table(["operator", "count"], rows, right=["count"])
-        heading("cost and support depend on the sizes")
-        console().print(text(f"give {' '.join(data['open'])}"))
+        if data["open"]:
+            heading("cost and support depend on the sizes")
+            console().print(text(f"give {' '.join(data['open'])}"))
+        if data["values"]:
+            heading("nodes need values of inputs while the graph is built")
+            for line in data["values_needed"]:
+                console().print(text(line))
+            console().print(text(f"give {' '.join(data['values'])}"))
 
 
 def _print_costs(data: dict[str, Any]) -> None:

@@ -143,7 +143,7 @@ function go(to) {
 
 function foundList() {
   return matches.slice(0, 300).map((box, i) => {
-    const element = row(box, box.label || box.op, box.label ? box.op : `${box.number}`, () => go(i));
+    const element = row(box, box.label || box.op, box.label ? box.op : `${box.node}`, () => go(i));
     element.dataset.result = box.number;
     return element;
   });

@@ -54,7 +54,12 @@ class Box extends Item {
   }
 
   get name() {
-    return this.label || `${this.op} ${this.number}`;
+    return this.label || `${this.op} ${this.node}`;
+  }
+
+  /** The number of an operator in the graph, as `webnn check` gives it. */
+  get node() {
+    return this.number - this.graph.inputs;
   }
 
   get boxes() {
@@ -91,6 +96,7 @@ class Graph {
     Object.assign(this, { name: data.name, about: data.about, constants: data.constants, descriptors: data.descriptors });
     Object.assign(this, { parameters: data.parameters, weights: data.weights, targets: data.targets, number });
     this.boxes = [];
+    this.inputs = data.boxes.filter((box) => box.op === "input").length;
     data.boxes.forEach((box, i) => this.boxes.push(new Box(this, i, box)));
     this.root = new Block(this, -1, { name: data.name, kind: "graph", open: true });
     this.blocks = data.blocks.map((block, i) => new Block(this, i, block));

@@ -87,7 +87,7 @@ function aboutBox(box) {
   const { graph } = box;
   const address = data.links[box.op];
   const section = address ? [html("a", { href: address, target: "_blank", rel: "noreferrer" }, "specification")] : [];
-  const parts = [html("h2", {}, box.op, ...section), html("p", { className: "value name" }, box.label || `node ${box.number}`), ...around(box)];
+  const parts = [html("h2", {}, box.op, ...section), html("p", { className: "value name" }, box.label || `node ${box.node}`), ...around(box)];
   for (const each of box.problems) {
     parts.push(html("div", { className: "finding refused" }, html("p", {}, `${each.target} refuses it: ${each.text}`),
       ...(each.proposal ? [faint(each.proposal)] : []), ...(each.answer ? [html("p", { className: "value" }, each.answer)] : [])));

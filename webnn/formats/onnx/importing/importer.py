@@ -315,8 +315,9 @@ class Importer:
         if isinstance(error, OnnxNotSupportedError):
             self.problems += error.problems
             return
-        nearest = error.nearest if isinstance(error, UnsupportedNodeError) else ""
-        self.problems.append(Problem(shown_name(label_of(proto)), qualified_type(proto, domain), str(error), nearest))
+        nearest, inputs = (error.nearest, error.inputs) if isinstance(error, UnsupportedNodeError) else ("", ())
+        problem = Problem(shown_name(label_of(proto)), qualified_type(proto, domain), str(error), nearest, inputs)
+        self.problems.append(problem)
 
     def _results(self, node: OnnxNode, proto: NodeProto) -> Sequence[Value | None]:
         function = self._functions.get((node.domain, proto.op_type, proto.overload))
@@ -367,7 +368,8 @@ class Importer:
             if inside:
                 reasons = "; ".join(sorted({f"{p.op_type}: {p.reason}" for p in inside}))
                 raise UnsupportedNodeError(
-                    f"it is composed of other operators, some of which are not supported: {reasons}"
+                    f"it is composed of other operators, some of which are not supported: {reasons}",
+                    inputs=list(dict.fromkeys(name for problem in inside for name in problem.inputs)),
                 )
 
     def run_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:

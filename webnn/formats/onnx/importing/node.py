@@ -11,11 +11,12 @@ from webnn.backends.onnx.messages import AttributeProto, GraphProto
 from webnn.errors import DataError
 from webnn.formats.onnx.file.element_types import DTYPES
 from webnn.formats.onnx.importing.data_types import data_type_for
-from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import UnsupportedNodeError, shown_name
 from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType, Number
+from webnn.graph.ir import inputs_of
 from webnn.graph.operand import MLOperand
 
 __all__ = ["OnnxNode"]
@@ -120,9 +121,13 @@ class OnnxNode:
         """The value of input `index`, which must be known; `what` names it in the error."""
         array = self.value(index).array
         if array is None:
+            operand = self.value(index).operand
+            inputs = [] if operand is None else inputs_of(operand)
+            values = ", ".join(f"{shown_name(name)!r}: ..." for name in inputs) or "..."
             raise UnsupportedNodeError(
                 f"{what} (input {index}) is computed when the model runs, but WebNN needs it when the graph is built",
-                "give the inputs it depends on as constants={...}, or make it an initializer of the model",
+                f"give the inputs it depends on as constants={{{values}}}, or make it an initializer of the model",
+                inputs=inputs,
             )
         return array
 

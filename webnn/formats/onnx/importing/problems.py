@@ -28,12 +28,16 @@ MOST_NAMES: Final = 12
 
 
 class UnsupportedNodeError(Exception):
-    """WebNN cannot express a node: the reason, and the nearest form that it can express."""
+    """WebNN cannot express a node: the reason, and the nearest form that it can express.
 
-    def __init__(self, reason: str, nearest: str = "") -> None:
+    `inputs` are inputs of the model that would have to be constants.
+    """
+
+    def __init__(self, reason: str, nearest: str = "", *, inputs: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.nearest = nearest
+        self.inputs = tuple(inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Problem:
     reason: str
     nearest: str
     """A supported alternative; "" if none is known."""
+    inputs: tuple[str, ...] = ()
+    """The inputs of the model whose values the node needs while the graph is built."""
 
     def __str__(self) -> str:
         return f"{self.node} ({self.op_type}): {self.reason}" + (f"; nearest: {self.nearest}" if self.nearest else "")
