@@ -494,6 +494,9 @@ def test_the_drawing_is_saved_as_svg(opened: Callable[..., Browser], name: str) 
     assert len(colours) > 1
     assert all(colour == "none" or (colour or "").startswith("#") for colour in colours)
     assert not [element for element in root.iter() if element.get("class") or element.get("style")]
+    frames = page.value("document.querySelectorAll('.frames rect').length")
+    translucent = [element for element in root.iter(f"{space}rect") if float(element.get("fill-opacity", 1)) < 0.1]
+    assert len(translucent) == frames
 
 
 def test_dragging_moves_and_the_wheel_zooms_around_the_pointer(opened: Callable[..., Browser]) -> None:

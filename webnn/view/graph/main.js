@@ -249,7 +249,11 @@ function remember() {
   if (chosen && !chosen.isBlock) words.set("node", graphs.length > 1 ? `${chosen.graph.number}.${chosen.number}` : chosen.number);
   if (Pane.colouring !== usual) words.set("colour", Pane.colouring);
   if (location.protocol === "about:") return; // a page inside of another one, as in a notebook, has no address
-  history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
+  try {
+    history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
+  } catch {
+    // In some frames the address may not be changed.
+  }
 }
 function recall() {
   const words = new URLSearchParams(location.protocol === "about:" ? "" : location.hash.slice(1));
