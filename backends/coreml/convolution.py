@@ -73,7 +73,10 @@ def _spread(weight: Value, axis: int, dilation: int, program: Program) -> Value:
 
 @lowerings.lowers("conv_transpose2d")
 def conv_transpose2d(node: Node, program: Program) -> None:
-    """One `conv_transpose`; where its padding cannot give the output's sizes, it is cut, or padded before the bias."""
+    """One `conv_transpose`; where its padding cannot give the output's sizes, it is cut, or padded before the bias.
+
+    coremltools raises for a bias that is computed, which is added afterwards too.
+    """
     options: Any = node.attributes
     x, weight, bias = _input(node, program), _filter(node, "iohw", program), _bias(node, program)
     outputs = options["output_sizes"]
@@ -81,12 +84,13 @@ def conv_transpose2d(node: Node, program: Program) -> None:
     # The padding at the end, less the values that the output has beyond it.
     ends = [sweep.transposed_size + sweep.end - size for sweep, size in zip(both, outputs, strict=True)]
     fits = all(end >= 0 for end in ends)
+    inside = fits and node.get("bias") is not None and node["bias"].constant is not None
     pad = [number for sweep, end in zip(both, ends, strict=True) for number in (sweep.begin, end)]
     y = program.emit(
         "conv_transpose",
         x=x,
         weight=weight,
-        bias=bias if fits else None,
+        bias=bias if inside else None,
         pad_type="custom",
         pad=pad if fits else [0] * 4,
         strides=list(options["strides"]),
@@ -100,6 +104,6 @@ def conv_transpose2d(node: Node, program: Program) -> None:
                 after = [0] * 4
                 after[axis] = -end
                 y = program.padded(y, [0] * 4, after, 0)
-        if bias is not None:
-            y = program.emit("add", x=y, y=program.reshape(bias, (1, -1, 1, 1)))
+    if bias is not None and not inside:
+        y = program.emit("add", x=y, y=program.reshape(bias, (1, -1, 1, 1)))
     _finish(node, program, y)

@@ -16,8 +16,6 @@ __all__ = ["truncated"]
 
 one_to_one(
     {
-        "max": "maximum",
-        "min": "minimum",
         "ceil": "ceil",
         "cos": "cos",
         "erf": "erf",
@@ -29,6 +27,34 @@ one_to_one(
         "tan": "tan",
     }
 )
+
+
+@lowerings.lowers("max", "min")
+def extreme(node: Node, program: Program) -> None:
+    """One operation, and NaN where an operand is NaN.
+
+    Documented are `x > y ? x : y` for `maximum` and `x > y ? y : x` for `minimum`, which lose a NaN in the first and in
+    the second operand. So that one is a constant without NaN, if there is one, or else NaN is put back.
+    """
+    a, b = node["a"], node["b"]
+    largest = node.op == "max"
+    kept, lost = (b, a) if largest else (a, b)
+    if _has_no_nan(kept):
+        kept, lost = lost, kept
+    first, second = (lost, kept) if largest else (kept, lost)
+    result = program.emit("maximum" if largest else "minimum", x=program[first], y=program[second])
+    if not _has_no_nan(lost):
+        x = program[lost]
+        result = program.select(program.emit("not_equal", x=x, y=x), x, result, node.output.shape)
+    program.set(node.output, result)
+
+
+def _has_no_nan(operand: MLOperand) -> bool:
+    """Whether it is known that no element is NaN."""
+    if operand.data_type not in FLOATS:
+        return True
+    return operand.constant is not None and not np.isnan(operand.constant).any()
+
 
 _WRAPPING: Final = {"add": "add", "sub": "sub", "mul": "mul"}
 _UNROLLED: Final = 16

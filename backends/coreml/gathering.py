@@ -32,7 +32,8 @@ def _in_range(indices: MLOperand, sizes: Sequence[int], program: Program) -> Val
         for less in (0, 1)
     )
     negative = program.emit("less", x=value, y=zero)
-    from_start = program.select(negative, program.emit("add", x=value, y=size), value, value.shape)
+    # Added to negative ones alone: others may be so large that the sum would not fit.
+    from_start = program.emit("add", x=value, y=program.select(negative, size, zero, value.shape))
     return program.emit("maximum", x=program.emit("minimum", x=from_start, y=last), y=zero)
 
 
