@@ -14,30 +14,40 @@ import webnn
 from tests.coreml.interpreter import Package, ProgramError, read_package, run
 from tests.coreml.interpreter.datatypes import DTYPES, Array
 from tests.coreml.interpreter.structure import problems
+from webnn.backends.coreml.export import save_coreml
 from webnn.graph.dtypes import numpy_dtype
+from webnn.graph.ir import Graph
 
 __all__ = ["checked", "interpreted", "outputs_of_package"]
 
 
-def interpreted(graph: webnn.MLGraph, feeds: Mapping[str, Array], path: Path) -> dict[str, Array]:
-    """The outputs of `graph` as the interpreter computes the package that `graph.save(path)` writes."""
-    graph.save(path)
+def interpreted(graph: webnn.MLGraph | Graph, feeds: Mapping[str, Array], path: Path) -> dict[str, Array]:
+    """The outputs of `graph` as the interpreter computes the package that is saved to `path` meanwhile."""
+    save_coreml(_ir(graph), path)
     try:
         return outputs_of_package(checked(path, graph), feeds)
     finally:
         shutil.rmtree(path)
 
 
-def checked(path: Path, graph: webnn.MLGraph) -> Package:
+def checked(path: Path, graph: webnn.MLGraph | Graph) -> Package:
     """The package at `path`, whose structure is sound; it has float16 only where the graph has."""
     package = read_package(path)
     halves = any(
-        operand.data_type == "float16" for node in graph._graph.nodes for operand in (*node.inputs(), *node.outputs)
+        operand.data_type == "float16"
+        for operand in (
+            *_ir(graph).inputs.values(),
+            *(operand for node in _ir(graph).nodes for operand in (*node.inputs(), *node.outputs)),
+        )
     )
     found = problems(package, set(DTYPES) - (set() if halves else {"fp16"}))
     if found:
         raise ProgramError("; ".join(found))
     return package
+
+
+def _ir(graph: webnn.MLGraph | Graph) -> Graph:
+    return graph._graph if isinstance(graph, webnn.MLGraph) else graph
 
 
 def outputs_of_package(package: Package, feeds: Mapping[str, Array]) -> dict[str, Array]:

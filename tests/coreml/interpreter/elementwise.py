@@ -63,11 +63,10 @@ def _mod(x: Array, y: Array) -> Array:
 
 
 def _pow(x: Array, y: Array) -> Array:
-    if x.dtype.kind == "i":
-        if np.any(y < 0):
-            raise UndocumentedError("an integer to a negative power")
-        return np.power(x.astype(object), y.astype(object)).astype(np.float64)
-    return np.power(x, y)
+    if x.dtype.kind == "i" and np.any(y < 0):
+        raise UndocumentedError("an integer to a negative power")
+    # Of integers too: every power that fits in 32 bits is exact.
+    return np.power(x.astype(np.float64), y.astype(np.float64))
 
 
 _binary("add", np.add)
