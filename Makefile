@@ -12,6 +12,7 @@ RUN := $(VENV)/bin/python
 # An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
 NEWEST := $(VENV)/newest
 OPENVINO := $(VENV)/openvino
+GPU := $(VENV)/gpu
 COREML := $(VENV)/coreml
 WEBGPU := $(VENV)/webgpu
 # Frameworks that run webnn.Model on many workers. Beam and Ray want different protobufs.
@@ -60,9 +61,14 @@ test: $(VENV)/test.installed $(VENV)/models.installed
 soak: $(VENV)/test.installed
 	WEBNN_SOAK_FRAMES=$(FRAMES) WEBNN_SOAK_SEED=$(SEED) $(RUN) -m pytest -s tests/faults/test_soak.py -k random_programs_lose $(ARGS)
 
-# For a machine with an NVIDIA GPU; elsewhere all of it is skipped.
-gpu: $(VENV)/test.installed $(VENV)/cupy.installed
-	$(RUN) -m pytest tests/gpu $(ARGS)
+# For a machine with an NVIDIA GPU; elsewhere all of it is skipped. In an environment of its own: onnxruntime-gpu takes
+# the place of onnxruntime.
+gpu: | $(RUN)
+	$(RUN) -m venv --clear $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,cupy]'
+	$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'onnxruntime-gpu[cuda,cudnn]>=1.31'
+	$(GPU)/bin/python -m pytest -s tests/gpu $(ARGS)
 
 # In an environment of its own: its package takes the place of onnxruntime.
 openvino: | $(RUN)

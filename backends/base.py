@@ -104,6 +104,8 @@ class CompileOptions:
     """Threads for one run; 0 lets the backend choose, and 1 makes an executable that keeps one core busy."""
     resting: bool = False
     """Whether the threads of the executable sleep between its runs, so that each run begins with waking them."""
+    repeated: bool = False
+    """Whether runs come again and again on the same few buffers, as merged replays do: worth capturing on a GPU."""
     backend: tuple[tuple[str, str], ...] = ()
     """The backend's own options, by name, as `Backend.check_options` has accepted them."""
 

@@ -21,6 +21,8 @@ __all__ = ["ACCELERATORS", "BackendInfo", "available_backends", "backend_named",
 BUILT_IN: Final[dict[str, str]] = {
     "onnxruntime": "webnn.backends.onnxruntime.backend:OnnxRuntimeBackend",
     "arrays": "webnn.backends.arrays.backend:ArraysBackend",
+    "cuda": "webnn.backends.cuda.backend:CudaBackend",
+    "tensorrt": "webnn.backends.cuda.backend:TensorRtBackend",
     "cupy": "webnn.backends.cupy.backend:CuPyBackend",
     "openvino": "webnn.backends.openvino.backend:OpenVinoBackend",
     "coreml": "webnn.backends.coreml.backend:CoreMLBackend",
@@ -29,7 +31,7 @@ BUILT_IN: Final[dict[str, str]] = {
 }
 PREFERENCE: Final = ("onnxruntime", "arrays")
 """The order in which backends are tried when none is named; entry points come after these, by name."""
-ON_REQUEST: Final = ("cupy", "coreml", "webgpu")
+ON_REQUEST: Final = ("cuda", "cupy", "coreml", "webgpu")
 """Backends of this package for accelerators, in the order in which they are tried where a program asks for one. It does
 not get one of them otherwise, since they have not been tested on as many devices."""
 ACCELERATORS: Final[tuple[DeviceType, ...]] = ("gpu", "npu")

@@ -59,7 +59,6 @@ import onnxruntime
 
 from benchmarks.plot import drawn
 from benchmarks.report import Report, described
-from webnn.backends.onnxruntime import native
 
 __all__ = [
     "IDLE",
@@ -86,7 +85,6 @@ T = TypeVar("T")
 
 LOOPS: Final = ("asyncio", "uvloop", "trio")
 
-_CPU: Final = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_memory(), 0)
 
 Kind: TypeAlias = Callable[[], "float | Awaitable[float]"]
 """One peer: does a round of work and gives the seconds per item."""
@@ -205,11 +203,14 @@ def bound(
     raw: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: Mapping[str, Any]
 ) -> Callable[[], None]:
     """A run on arrays that are bound beforehand: the fastest way to call raw onnxruntime from Python."""
+    from webnn.backends.onnxruntime import native  # noqa: PLC0415 (which refuses the packages of other providers)
+
+    cpu = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_memory(), 0)
     io = native.SessionIOBinding(raw._sess)
     for name, array in inputs.items():
-        io.bind_ortvalue_input(name, native.OrtValue.ortvalue_from_numpy(array, _CPU))
+        io.bind_ortvalue_input(name, native.OrtValue.ortvalue_from_numpy(array, cpu))
     for name, array in outputs.items():
-        io.bind_ortvalue_output(name, native.OrtValue.ortvalue_from_numpy(array, _CPU))
+        io.bind_ortvalue_output(name, native.OrtValue.ortvalue_from_numpy(array, cpu))
 
     def run(_kept: object = (dict(inputs), dict(outputs))) -> None:  # an OrtValue does not keep its array alive
         raw._sess.run_with_iobinding(io, None)

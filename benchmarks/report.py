@@ -230,7 +230,10 @@ def described() -> dict[str, Any]:
     versions = {"python": platform.python_version()}
     for module, distribution in PACKAGES.items():
         if module in sys.modules:
-            versions[module] = importlib.metadata.version(distribution)
+            try:
+                versions[module] = importlib.metadata.version(distribution)
+            except importlib.metadata.PackageNotFoundError:  # another package has the module, onnxruntime-openvino's
+                versions[module] = str(sys.modules[module].__version__)
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from webnn.backends.user_cache import CACHE_VARIABLE, cache_folder
 from webnn.errors import ValidationError
 from webnn.forking import import_lock
 from webnn.graph.arguments import shown
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from webnn.backends.disk_cache import DiskCache
 
 __all__ = ["CACHE_VARIABLE", "COMPILED", "cache_folder", "disk_cache"]
-
-CACHE_VARIABLE: Final = "WEBNN_CACHE_DIR"
-"""The environment variable with the folder of all caches and saved graphs."""
 
 COMPILED_VARIABLE: Final = "WEBNN_COMPILED_CACHE"
 """The environment variable that switches the cache of compiled graphs on: "on", "off" or a folder."""
@@ -31,17 +29,6 @@ _SWITCHES: Final = {
     **dict.fromkeys(("on", "1", "true", "yes"), True),
     **dict.fromkeys(("off", "0", "false", "no", ""), False),
 }
-
-
-def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of all caches and saved graphs: as given, or from the environment, or in the user's cache folder."""
-    chosen = given or os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    with import_lock:  # here, since most programs keep no graphs
-        import platformdirs  # noqa: PLC0415
-
-    return platformdirs.user_cache_path("webnn", appauthor=False)
 
 
 def disk_cache(

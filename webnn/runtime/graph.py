@@ -384,7 +384,7 @@ class MLGraph(Unpicklable):
             work.widths = Widths(self._narrow.start, None if self._resting is None else self._resting.start)
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         self._trace_compilation(began)
-        if device.max_batch > 1 and why_not_separable(graph) is None:
+        if device.max_batch > 1 and device.pool.allocator.is_host and why_not_separable(graph) is None:
             inputs = [shelf for _, shelf in self._input_shelves]
             self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
             self._batcher = self._batch_sizes.batcher

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Hashable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -250,7 +250,7 @@ class Program(Unpicklable):
         inside = set(positions)
         elsewhere = {number for i, link in enumerate(self._links) if i not in inside for number in link.inputs}
         whole = merged([self._links[i] for i in positions], elsewhere | self._calls.final.keys())
-        options = merged_options(self._device.options)
+        options = replace(merged_options(self._device.options), repeated=True)
         graph = MLGraph(self._context, self._device, whole.graph, options=options, dispatches=len(positions))
         self._device.register(graph)
         graph.label = f"{len(positions)} dispatches of a program"

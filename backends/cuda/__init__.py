@@ -1,0 +1,1 @@
+"""Graphs on NVIDIA GPUs, by onnxruntime's execution providers for CUDA and TensorRT."""

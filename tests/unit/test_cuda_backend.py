@@ -1,0 +1,405 @@
+"""The CUDA backend's own parts on a stand-in for the CUDA runtime: order, lifetimes, options. No device is run here.
+
+The stand-in has memory of the host, and queues what is queued: nothing happens before somebody waits. Whether CUDA does
+the same, `tests/gpu/` shows on a machine that has a device.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import webnn
+from webnn.backends.base import Cancellation, CompileOptions
+from webnn.backends.cuda import backend as cuda_backend
+from webnn.backends.cuda.backend import CudaBackend, CudaExecutable
+from webnn.backends.cuda.library import CudaLibrary
+from webnn.backends.cuda.memory import CudaAllocator
+from webnn.backends.cuda.options import cuda_options, device_number, engine_folder, tensorrt_options
+from webnn.backends.cuda.stream import IN_FLIGHT, STAGES, Stream
+from webnn.errors import DeviceLostError, NotSupportedError, OperationError, ValidationError
+from webnn.graph.descriptor import MLOperandDescriptor
+
+FLOATS = MLOperandDescriptor("float32", (4,))
+
+
+class Runtime:
+    """Functions of the CUDA runtime: a stream is a list of what is still to be done."""
+
+    def __init__(self) -> None:
+        self.queued: list[Callable[[], object]] = []
+        self.happened: set[int] = set()
+        self.alive: set[int] = set()
+        self.calls: list[str] = []
+        self.code = 0
+        self._memory: dict[int, Any] = {}
+        self._handles = iter(range(1, 10_000))
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("cuda"):
+            raise AttributeError(name)
+
+        def call(*arguments: Any) -> int:
+            self.calls.append(name)
+            if self.code and name != "cudaSetDevice":
+                return self.code
+            values = [getattr(argument, "value", argument) for argument in arguments]
+            getattr(self, f"do_{name.removeprefix('cuda')}", lambda *_: None)(*values)
+            return 0
+
+        return call
+
+    def _handle(self, place: Any) -> None:
+        place._obj.value = handle = next(self._handles)
+        self.alive.add(handle)
+
+    def do_StreamCreateWithFlags(self, place: Any, *_: Any) -> None:
+        self._handle(place)
+
+    def do_EventCreateWithFlags(self, place: Any, *_: Any) -> None:
+        self._handle(place)
+
+    def do_StreamDestroy(self, handle: int) -> None:
+        self.alive.discard(handle)
+
+    def do_EventDestroy(self, handle: int) -> None:
+        self.alive.discard(handle)
+
+    def do_FreeHost(self, address: int) -> None:
+        self.alive.discard(address)
+
+    def do_HostAlloc(self, place: Any, size: int, _: int) -> None:
+        memory = ctypes.create_string_buffer(size)
+        place._obj.value = ctypes.addressof(memory)
+        self._memory[ctypes.addressof(memory)] = memory
+        self.alive.add(ctypes.addressof(memory))
+
+    def do_EventRecord(self, event: int, _: int) -> None:
+        self.happened.discard(event)
+        self.queued.append(lambda: self.happened.add(event))
+
+    def do_EventSynchronize(self, event: int) -> None:
+        while event not in self.happened:
+            self.queued.pop(0)()
+
+    def do_EventElapsedTime(self, place: Any, first: int, second: int) -> None:
+        assert {first, second} <= self.happened
+        place._obj.value = 0.25
+
+    def do_MemcpyAsync(self, target: int, source: int, size: int, _kind: int, _stream: int) -> None:
+        self.queued.append(lambda: ctypes.memmove(target, source, size))
+
+    def do_MemsetAsync(self, target: int, value: int, size: int, _stream: int) -> None:
+        self.queued.append(lambda: ctypes.memset(target, value, size))
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    return Runtime()
+
+
+@pytest.fixture
+def stream(runtime: Runtime) -> Stream:
+    return Stream(CudaLibrary(0, runtime))
+
+
+class Memory:
+    """An `OrtValue` of bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = np.zeros(size, np.uint8)
+
+    def data_ptr(self) -> int:
+        return self.bytes.ctypes.data
+
+
+# Order, and what the host waits for.
+
+
+def test_a_write_is_taken_at_the_call_and_a_read_sees_it(stream: Stream, runtime: Runtime) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    view = allocator.view(FLOATS)
+    data = np.arange(4, dtype=np.float32)
+    allocator.write(view, data)
+    data[:] = -1
+    assert len(runtime.queued) == 2  # the copy, and the event behind it
+    assert allocator.host_array(view).tolist() == [0, 1, 2, 3]
+    allocator.clear(view)
+    assert allocator.host_array(view).tolist() == [0, 0, 0, 0]
+
+
+def test_pinned_memory_is_not_used_again_before_it_is_copied(stream: Stream, runtime: Runtime) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    views = [allocator.view(FLOATS) for _ in range(3 * STAGES)]
+    for i, view in enumerate(views):
+        allocator.write(view, np.full(4, i, np.float32))
+    assert [allocator.host_array(view)[0] for view in views] == list(range(3 * STAGES))
+    assert runtime.calls.count("cudaHostAlloc") == STAGES
+
+
+def test_a_larger_copy_gets_more_pinned_memory(stream: Stream) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    for size in (1, 1, 1, 1, 1000, 3):
+        view = allocator.view(MLOperandDescriptor("float32", (size,)))
+        allocator.write(view, np.full(size, size, np.float32))
+        assert np.all(allocator.host_array(view) == size)
+
+
+def test_short_runs_are_left_in_flight_and_long_ones_are_not(stream: Stream, runtime: Runtime) -> None:
+    done: list[object] = []
+    kept = SimpleNamespace()
+    times: list[float] = []
+    stream.run(lambda: runtime.queued.append(lambda: done.append("long")), kept, inf, times.append)
+    assert (done, times) == (["long"], [0.25])
+    for i in range(IN_FLIGHT + 3):
+        stream.run(lambda i=i: runtime.queued.append(lambda: done.append(i)), kept, 0.25, times.append)  # type: ignore[misc]
+    assert done[1:] == [0, 1, 2]
+    stream.settle()
+    assert done[1:] == list(range(IN_FLIGHT + 3))
+
+
+def test_the_buffers_of_a_run_live_until_it_has_ended(stream: Stream, runtime: Runtime) -> None:
+    freed: list[str] = []
+
+    class Kept:
+        def __del__(self) -> None:
+            freed.append("now")
+
+    stream.run(lambda: None, Kept(), 0.1, lambda _: None)
+    assert freed == []
+    stream.settle()
+    assert freed == ["now"]
+
+
+def test_a_launch_that_fails_leaves_nothing_in_flight(stream: Stream) -> None:
+    def fail() -> None:
+        raise RuntimeError("no kernel image")
+
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        stream.run(fail, None, 0.1, lambda _: None)
+    stream.settle()
+    stream.run(lambda: None, None, inf, lambda _: None)
+
+
+def test_everything_is_given_back_with_the_stream(runtime: Runtime) -> None:
+    stream = Stream(CudaLibrary(0, runtime))
+    allocator = CudaAllocator(stream, Memory)
+    view = allocator.view(FLOATS)
+    allocator.write(view, np.zeros(4, np.float32))
+    stream.run(lambda: None, None, 0.1, lambda _: None)
+    assert runtime.alive
+    del stream, allocator
+    assert not runtime.alive
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(2, MemoryError), (700, DeviceLostError), (719, DeviceLostError), (1, OperationError)]
+)
+def test_an_error_of_the_library_has_its_kind_and_names_its_call(
+    stream: Stream, runtime: Runtime, code: int, kind: type[Exception]
+) -> None:
+    runtime.code = code
+    with pytest.raises(kind, match=f"cudaEventRecord failed with error {code}"):
+        stream.cuda.record(1, stream.handle)
+    runtime.code = 0
+
+
+def test_work_that_goes_on_is_no_lost_device(stream: Stream, runtime: Runtime) -> None:
+    runtime.code = 600  # not ready
+    stream.cuda.check(stream.handle)
+    runtime.code = 700
+    with pytest.raises(DeviceLostError, match="the CUDA device 0 is lost"):
+        stream.cuda.check(stream.handle)
+    runtime.code = 0
+
+
+# Bindings.
+
+
+class Binding:
+    def __init__(self) -> None:
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def bind_input(self, *arguments: Any) -> None:
+        self.inputs.append(arguments)
+
+    def bind_output(self, *arguments: Any) -> None:
+        self.outputs.append(arguments)
+
+
+class Session:
+    def __init__(self) -> None:
+        self.bindings: list[Binding] = []
+        self.runs: list[tuple[Binding, dict[str, str]]] = []
+
+    def io_binding(self) -> Binding:
+        self.bindings.append(Binding())
+        return self.bindings[-1]
+
+    def run_with_iobinding(self, binding: Binding, options: Any) -> None:
+        self.runs.append((binding, options.entries))
+
+
+class RunOptions:
+    def __init__(self) -> None:
+        self.entries: dict[str, str] = {}
+
+    def add_run_config_entry(self, name: str, value: str) -> None:
+        self.entries[name] = value
+
+
+@pytest.mark.parametrize("captures", [False, True])
+def test_a_combination_of_buffers_is_bound_once_and_captured_under_a_number_of_its_own(
+    stream: Stream, captures: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda_backend, "onnxruntime", lambda: SimpleNamespace(RunOptions=RunOptions))
+    session, allocator = Session(), CudaAllocator(stream, Memory)
+    executable = CudaExecutable(
+        [("x", FLOATS)],
+        [("y", FLOATS)],
+        session=session,
+        stream=stream,
+        input_names=["x"],
+        output_names=["y"],
+        captures=captures,
+    )
+    a, b, c = (allocator.view(FLOATS) for _ in range(3))
+    for x, y in ((a, b), (a, c), (a, b), (a, b)):
+        executable.run([x], [y])
+    assert len(session.bindings) == 2
+    assert session.bindings[0].inputs == [("x", "cuda", 0, np.dtype("float32"), (4,), a.array.address)]
+    assert [entries.get("gpu_graph_id") for _, entries in session.runs] == (
+        ["1", "2", "1", "1"] if captures else [None] * 4
+    )
+    assert all(entries["disable_synchronize_execution_providers"] == "1" for _, entries in session.runs)
+    assert executable.milliseconds == 0.25
+
+
+# Options and keys.
+
+
+def test_the_options_of_the_program_are_handed_on_and_the_stream_is_ours() -> None:
+    given = {"device_id": "1", "cudnn_conv_algo_search": "HEURISTIC", "trt_fp16_enable": "1"}
+    assert cuda_options(given, 77, capture=True) == {
+        "device_id": "1",
+        "use_tf32": "0",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "user_compute_stream": "77",
+        "enable_cuda_graph": "1",
+    }
+    options = tensorrt_options(given, 77, Path("engines"), capture=False)
+    assert options["trt_fp16_enable"] == "1"
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == "engines"
+    assert "cudnn_conv_algo_search" not in options
+    assert (
+        tensorrt_options({"trt_engine_cache_path": "x"}, 1, Path("engines"), capture=False)["trt_engine_cache_path"]
+        == "x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device_id": "first"}, "device_id must be the number of a device, got 'first'"),
+        (
+            {"user_compute_stream": "1", "enable_cuda_graph": "1"},
+            "enable_cuda_graph, user_compute_stream cannot be set",
+        ),
+    ],
+)
+def test_options_that_would_break_the_order_are_refused(options: dict[str, str], message: str) -> None:
+    assert device_number({}) == 0
+    with pytest.raises(ValidationError, match=message):
+        device_number(options)
+
+
+def test_engines_are_kept_apart_by_gpu_driver_and_versions(tmp_path: Path) -> None:
+    base = ("NVIDIA H200", "9.0", {"driver": "12080", "runtime": "12080", "onnxruntime": "1.31.1"})
+    folders = {
+        engine_folder(tmp_path, *base),
+        engine_folder(tmp_path, "NVIDIA A100", *base[1:]),
+        engine_folder(tmp_path, base[0], "8.0", base[2]),
+        *(engine_folder(tmp_path, *base[:2], {**base[2], name: "0"}) for name in base[2]),
+    }
+    assert len(folders) == 6
+    assert engine_folder(tmp_path, *base).parent == tmp_path / "tensorrt"
+    assert engine_folder(tmp_path, *base).name.startswith("nvidia-h200-")
+
+
+@pytest.fixture
+def no_provider() -> None:
+    if not CudaBackend.unavailable():
+        pytest.skip("there is a CUDA device")
+
+
+@pytest.mark.parametrize("name", ["cuda", "tensorrt"])
+def test_without_the_provider_the_reason_says_what_to_install(no_provider: None, name: str) -> None:
+    (info,) = [info for info in webnn.available_backends() if info.name == name]
+    assert not info.available
+    assert info.accelerated
+    assert "onnxruntime-gpu" in info.reason
+
+
+# Compiling, with onnxruntime's CPU provider in the place of that for CUDA.
+
+
+class OnCpu(CudaBackend):
+    provider = "CPUExecutionProvider"
+
+    def _providers(self, options: Any, stream: Stream, *, capture: bool) -> Any:
+        self.captured = [*getattr(self, "captured", []), capture]
+        return [(self.provider, {})]
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_graph_is_compiled_with_its_weights_and_explained(
+    stream: Stream, repeated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda_backend, "stream_of", lambda device: stream)
+    backend, weights = OnCpu(), np.random.default_rng(0).random((64, 8), np.float32)
+    backend.check_options({})
+    with webnn.create_context(backend="null") as context:
+        builder = context.create_graph_builder()
+        x = builder.input("x", [2, 64], "float32")
+        graph = builder.build({"y": builder.matmul(x, builder.constant(weights), label="mm")})._graph
+    options = CompileOptions(repeated=repeated)
+    executable = backend.compile(graph, options, Cancellation())
+    assert isinstance(executable, CudaExecutable)
+    assert (executable.captures, backend.captured) == (repeated, [False, repeated])
+    (result,) = executable.session.run(None, {"x": np.ones((2, 64), np.float32)})
+    np.testing.assert_allclose(result, np.ones((2, 64)) @ weights, rtol=1e-5)
+    (row,) = backend.placements(graph, executable, options)
+    assert str(row) == "[mm] matmul: CPUExecutionProvider, float32, native"
+
+
+def test_a_graph_that_runs_in_parts_is_not_captured(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_backend, "stream_of", lambda device: stream)
+    monkeypatch.setattr(
+        cuda_backend, "assigned_nodes", lambda session: [("a#0", "CPUExecutionProvider"), ("b#1", "Other")]
+    )
+    backend = OnCpu()
+    with webnn.create_context(backend="null") as context:
+        builder = context.create_graph_builder()
+        graph = builder.build({"y": builder.relu(builder.input("x", [4], "float32"))})._graph
+    executable = backend.compile(graph, CompileOptions(repeated=True), Cancellation())
+    assert isinstance(executable, CudaExecutable)
+    assert (executable.captures, backend.captured) == (False, [True, False])
+
+
+def test_a_provider_that_drops_out_is_refused_with_the_name_of_the_backend(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda_backend, "stream_of", lambda device: stream)
+    with pytest.raises(NotSupportedError, match=r"create_context: CUDAExecutionProvider refuses \{\}: cuda: "):
+        CudaBackend().check_options({})
