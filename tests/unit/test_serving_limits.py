@@ -103,6 +103,9 @@ class Watched:
         self.left: Callable[[], object] | None = None
         self.is_closing = is_closing
 
+    def answer(self, *_: object) -> bool:
+        return False  # as if its buffer was full
+
     def watch(self, left: Callable[[], object] | None) -> None:
         self.left = left
 

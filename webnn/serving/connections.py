@@ -1,4 +1,8 @@
-"""Connections with limits that uvicorn's own lack: of the size of a request's head, and of the time that it takes."""
+"""Connections with limits that uvicorn's own lack: of the size of a request's head, and of the time that it takes.
+
+They also send a whole answer at once. The interface between servers and applications has two messages for it, each of
+which would be a call of the system and a packet: together a third of the work on a request of a small model.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from webnn.serving.inference import CONNECTION, refusal
+from webnn.serving.inference import CONNECTION, Headers, Scope, refusal
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
 
@@ -17,6 +21,8 @@ __all__ = ["Connection"]
 
 HEAD: Final = 64 * 1024
 """The most bytes of a request's line and headers."""
+_CYCLE: Final = "webnn.cycle"
+"""In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
 """The most seconds from the first byte of a request to the end of its headers."""
 
@@ -32,7 +38,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, connection: socket.socket, **options: Any) -> None:
         super().__init__(**options)
         self.left: Callable[[], object] | None = None
-        self._socket = connection
+        self._socket: socket.socket | None = connection
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -46,6 +52,36 @@ class Connection(HttpToolsProtocol):
         self.left = left
         self.flow.resume_reading()  # it may be paused behind a large body, and then the end is not seen
 
+    def answer(self, scope: Scope, status: int, headers: Headers, body: bytes) -> bool:
+        """Send the whole answer to a request; False if the client reads too slowly for that.
+
+        Args:
+            scope: of the request, which is no HEAD.
+            status: of HTTP.
+            headers: with the length of the body among them.
+            body: of the answer.
+        """
+        cycle = scope[_CYCLE]
+        if cycle.disconnected:
+            return True
+        if self.flow.write_paused:
+            return False
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            if name == b"connection":  # the server stops
+                cycle.keep_alive = False
+            else:
+                lines += (name, b": ", value, b"\r\n")
+        lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(b"".join(lines))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It has been accepted."""
         super().connection_made(transport)
@@ -53,9 +89,11 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if has_left(self._socket):  # nobody waits for the answer, and others wait for their turn
-            self.transport.abort()
-            return
+        if self._socket is not None:  # once: a client that sends one request after the other stays, as a rule
+            connection, self._socket = self._socket, None
+            if has_left(connection):  # nobody waits for the answer, and others wait for their turn
+                self.transport.abort()
+                return
         super().data_received(data)
         cycle = self.cycle
         if self.scope is None or (cycle is not None and cycle.scope is self.scope):  # not inside of a head
@@ -80,6 +118,12 @@ class Connection(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        """The body follows, and the application is about to be called."""
+        scope = self.scope
+        super().on_headers_complete()
+        scope[_CYCLE] = self.cycle  # type: ignore[typeddict-unknown-key]
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP."""

@@ -29,7 +29,19 @@ from webnn.serving.protocol import HEADER_LENGTH, JSON, Refused
 from webnn.serving.repository import Served
 from webnn.serving.tensors import answer, call_of
 
-__all__ = ["CONNECTION", "Inference", "Limits", "Message", "Observer", "Receive", "Scope", "Send", "Shared", "refusal"]
+__all__ = [
+    "CONNECTION",
+    "Headers",
+    "Inference",
+    "Limits",
+    "Message",
+    "Observer",
+    "Receive",
+    "Scope",
+    "Send",
+    "Shared",
+    "refusal",
+]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -50,7 +62,8 @@ SPARE: Final = 64 * 1024
 """Bytes that a request may have beside its numbers."""
 CONNECTION: Final = "webnn.connection"
 """In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
-client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone."""
+client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, and `answer`
+sends an answer in one piece."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"
@@ -235,7 +248,8 @@ class Inference:
         finally:
             exchange.close()
             del self._shared.exchanges[exchange]
-        if status != GONE:
+        connection = scope.get(CONNECTION)
+        if status != GONE and (connection is None or not connection.answer(scope, status, headers, body)):
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         seconds = perf_counter() - began
