@@ -39,6 +39,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(**options)
         self.left: Callable[[], object] | None = None
         self._socket: socket.socket | None = connection
+        self._idle_since = 0.0
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -85,7 +86,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It has been accepted."""
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -124,6 +125,22 @@ class Connection(HttpToolsProtocol):
         scope = self.scope
         super().on_headers_complete()
         scope[_CYCLE] = self.cycle  # type: ignore[typeddict-unknown-key]
+
+    def on_response_complete(self) -> None:
+        """The whole answer has been sent. Unlike uvicorn's, it sets no timer for each, which takes longer than it."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+
+    def close_if_idle(self, since: float) -> None:
+        """Close it if nothing has been asked since a time of the loop's clock."""
+        if self._idle_since < since and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP."""

@@ -62,7 +62,6 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=IDLE,
                 backlog=BACKLOG,
             )
         )
@@ -79,6 +78,7 @@ class Server(uvicorn.Server):
         for listener in self._listeners:
             listener.setblocking(False)
             self._listen(listener)
+        self._close_idle()
         if self._announce is not None:
             self._announce()
 
@@ -125,6 +125,14 @@ class Server(uvicorn.Server):
                 ),
                 connection,
             )
+
+    def _close_idle(self) -> None:
+        """Close the connections that have been idle for too long, now and again."""
+        loop = asyncio.get_running_loop()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.close_if_idle(loop.time() - IDLE)
+        loop.call_later(IDLE / 10, self._close_idle)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
