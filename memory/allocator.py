@@ -39,6 +39,10 @@ class Allocator(ABC):
     def write(self, view: View, data: np.ndarray[Any, Any]) -> None:
         """Copy `data`, a host array of the view's data type and shape, into the view. `data` may change afterwards."""
 
+    def copied(self) -> tuple[int, int]:
+        """The bytes that were copied to the device so far, and those that were copied back."""
+        return self.uploaded, self.downloaded
+
     @abstractmethod
     def clear(self, view: View) -> None:
         """Fill the view with zeros."""

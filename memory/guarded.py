@@ -50,6 +50,10 @@ class GuardedAllocator(Allocator):
         with self._explained(f"copying {data.dtype} {list(data.shape)} to the device"):
             self._allocator.write(view, data)
 
+    def copied(self) -> tuple[int, int]:
+        """What the allocator has counted."""
+        return self._allocator.copied()
+
     def clear(self, view: View) -> None:
         """Fill the view with zeros."""
         with self._explained("clearing memory of the device"):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["SMALL", "Lease", "lend"]
+__all__ = ["SMALL", "Lease", "frozen", "lend"]
 
 SMALL: Final = 4096
 """Bytes. Arrays up to this size are copied instead of lent."""
@@ -42,3 +42,9 @@ def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     lease = array.view(_Lent).view(Lease)
     lease.setflags(False)  # type: ignore[call-arg]  # as above
     return lease.view(np.ndarray)
+
+
+def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`array`, a copy that is given away, made read-only."""
+    array.setflags(False)  # type: ignore[call-arg]  # as above
+    return array

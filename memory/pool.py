@@ -155,8 +155,7 @@ class BufferPool:
         """The current figures."""
         with self._lock:
             idle = self._idle()
-            copied = self.allocator.uploaded, self.allocator.downloaded
-            return MemoryInfo(self._allocated() - idle, idle, self._peak, self.budget, *copied)
+            return MemoryInfo(self._allocated() - idle, idle, self._peak, self.budget, *self.allocator.copied())
 
     def trim(self) -> None:
         """Free all idle buffers."""

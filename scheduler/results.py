@@ -17,7 +17,7 @@ from webnn.errors import MLError, OperationError
 from webnn.graph.arguments import described
 from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.buffer import View
-from webnn.memory.lease import Lease, lend
+from webnn.memory.lease import Lease
 from webnn.memory.pool import Shelf
 from webnn.scheduler.bridge import current_bridge
 from webnn.scheduler.deadlines import Deadline
@@ -268,7 +268,7 @@ class Read(End):
 
     def _lend(self, promise: Promise[Any], view: View) -> None:
         try:
-            result = lend(self.timeline.host_array(view))
+            result = self.timeline.lend(self.timeline.host_array(view))
         except MLError as error:  # a device cannot copy it
             reject(promise, error)
         else:
@@ -334,7 +334,7 @@ class Run(End):
 
     def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
         """Copy the outputs, which are small and available, and `release` them."""
-        host_array, outputs = self.timeline.host_array, {}
+        host_array, lend, outputs = self.timeline.host_array, self.timeline.lend, {}
         for (name, _), value in zip(self.outputs, self.values or (), strict=False):
             if value.view is None:
                 return
@@ -352,7 +352,7 @@ class Run(End):
         if self.result is not None:
             promise._settle(RESOLVED, self.result, None)
             return
-        host_array, outputs = self.timeline.host_array, {}
+        host_array, lend, outputs = self.timeline.host_array, self.timeline.lend, {}
         for (name, _), value in zip(self.outputs, self.values or (), strict=False):
             if value.view is None:  # another thread was faster
                 return

@@ -29,6 +29,7 @@ from webnn.errors import ContextLostError, MLError
 from webnn.forking import hold_of, reentrant_lock
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
+from webnn.memory.lease import frozen, lend
 from webnn.memory.pool import BufferPool, Shelf
 from webnn.scheduler.batches import Batcher
 from webnn.scheduler.batching import BatchingFigures
@@ -88,6 +89,8 @@ class Timeline:
         self.pool = pool
         self.allocator: Allocator = pool.allocator
         self.host_array: Callable[[View], np.ndarray[Any, Any]] = pool.allocator.host_array
+        # A copy of what is on a device need not hold that memory.
+        self.lend: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] = lend if pool.allocator.is_host else frozen
         # Reentrant, since the garbage collector may run a user's finalizer, which may call us, at any allocation.
         self._lock = lock = hold_of(reentrant_lock())
         fetches = not pool.allocator.is_host

@@ -15,13 +15,15 @@ import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, DeviceType, Executable
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.lowerings import OnnxLowering
 from webnn.backends.onnx.messages import ModelProto
-from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.model import Kernels, Model
 from webnn.backends.providers.placement import placements
 from webnn.backends.providers.sessions import CPU
 from webnn.backends.webgpu.decompositions import decomposed
 from webnn.backends.webgpu.device import PROVIDER, missing, open_session
 from webnn.backends.webgpu.executable import WebGpuExecutable
+from webnn.backends.webgpu.gathering import scatter_elements, scatter_nd
 from webnn.backends.webgpu.kernels import NIBBLES_OPSET, WEBGPU_OPSET, webgpu_kernels
 from webnn.backends.webgpu.limits import webgpu_limits
 from webnn.backends.webgpu.memory import WebGpuAllocator
@@ -32,7 +34,7 @@ from webnn.graph.limits import LimitsTable
 from webnn.graph.placement import OperatorPlacement
 from webnn.memory.allocator import Allocator
 
-__all__ = ["WebGpuBackend"]
+__all__ = ["WebGpuBackend", "lowered"]
 
 _OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "preferredLayout": ("NCHW", "NHWC"),
@@ -40,8 +42,19 @@ _OPTIONS: Final[Mapping[str, Sequence[str]]] = {
 """The options of a session; those of the device hold for the whole process, and the first session has set them."""
 
 
+_LOWERINGS: Final[Mapping[str, OnnxLowering]] = {
+    "dequantize_linear": dequantize_weights,
+    "scatter_elements": scatter_elements,
+    "scatter_nd": scatter_nd,
+}
 _CASTS_ON_DEVICE: Final = (("int32", "int64"), ("int64", "int32"), ("bool", "int64"))
 """The casts of 64-bit integers that are right on the device."""
+
+
+def lowered(graph: Graph, kernels: Kernels, cancellation: Cancellation) -> Model:
+    """`graph` as an ONNX model for the device, which has `kernels`."""
+    rewritten = decomposed(graph, kernels.opset, cancellation.checkpoint)
+    return lower(rewritten, kernels, cancellation.checkpoint, _LOWERINGS)
 
 
 class WebGpuBackend(Backend):
@@ -131,9 +144,8 @@ class WebGpuBackend(Backend):
 
 
 def _lowered(graph: Graph, cancellation: Cancellation) -> Model:
-    opset = NIBBLES_OPSET if needs_nibbles(graph) else WEBGPU_OPSET
-    rewritten = decomposed(graph, opset, cancellation.checkpoint)
-    return lower(rewritten, webgpu_kernels(opset), cancellation.checkpoint, {"dequantize_linear": dequantize_weights})
+    kernels = webgpu_kernels(NIBBLES_OPSET if needs_nibbles(graph) else WEBGPU_OPSET)
+    return lowered(graph, kernels, cancellation)
 
 
 def _has_narrow_groups(graph: Graph) -> bool:

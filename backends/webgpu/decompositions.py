@@ -1,9 +1,9 @@
 """Operators that the WebGPU provider lacks or computes wrongly, written with others.
 
 Seen of onnxruntime-webgpu 1.27: the variance in `LayerNormalization` and `InstanceNormalization` is the mean of the
-squares less the square of the mean, which loses its digits around a large mean; `ReduceLogSumExp` is infinite from 89
-on; `BatchNormalization` of rank 2 is wrong in one layout, and linear `Resize` of the height and width in the other;
-integers are raised to powers as floats.
+squares less the square of the mean, which loses its digits around a large mean. All `InstanceNormalization`s of a
+process have the epsilon of the first. `ReduceLogSumExp` is infinite from 89 on. `BatchNormalization` of rank 2 is wrong
+in one layout, and linear `Resize` of the height and width in the other. Integers are raised to powers as floats.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
-from webnn.backends.onnxruntime.passes.centered_instance_normalization import centered_instance_normalization
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
 from webnn.backends.onnxruntime.passes.norms_in_range import window_counts
 from webnn.backends.webgpu.quantization import dequantize_linear, quantize_linear
@@ -38,7 +37,6 @@ DILATED_OPSET: Final = 19
 _PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     exact_sigmoid,
     centered_batch_normalization,
-    centered_instance_normalization,
 )
 
 
@@ -123,13 +121,34 @@ def _triangular(node: Node) -> Sequence[MLOperand]:
     return [builder.where(is_kept(column, row), x, builder.constant(x.data_type, 0))]
 
 
+def _instance_normalization(node: Node) -> Sequence[MLOperand]:
+    """With operators for each step: all kernels of a process have the epsilon of the first one."""
+    builder, x, options = Replacement(node), node["input"], node.attributes
+    axes = [options["layout"].index(letter) for letter in "hw"]
+    centered = _centered(builder, x, axes)
+    variance = builder.reduce_mean(builder.mul(centered, centered), axes=axes, keep_dimensions=True)
+    deviation = builder.sqrt(builder.add(variance, builder.constant(x.data_type, options["epsilon"])))
+    result = builder.div(centered, deviation)
+    shape = [size if axis == options["layout"].index("c") else 1 for axis, size in enumerate(x.shape)]
+    for name, combine in (("scale", builder.mul), ("bias", builder.add)):
+        if (factor := node.get(name)) is not None:
+            result = combine(result, builder.reshape(factor, shape))
+    return [result]
+
+
 def _layer_normalization(node: Node) -> Sequence[MLOperand] | None:
     """The mean is taken off first."""
     builder, x, axes = Replacement(node), node["input"], node.attributes["axes"]
     if math.prod(x.shape[axis] for axis in axes) == 1:
         return None
-    centered = builder.sub(x, builder.reduce_mean(x, axes=axes, keep_dimensions=True))
-    return node.replace(operands={**node.operands, "input": centered}).outputs
+    return node.replace(operands={**node.operands, "input": _centered(builder, x, axes)}).outputs
+
+
+def _centered(builder: Replacement, x: MLOperand, axes: Sequence[int]) -> MLOperand:
+    """`x` without its mean; the second time, without the rounding error of the first."""
+    for _ in range(2):
+        x = builder.sub(x, builder.reduce_mean(x, axes=axes, keep_dimensions=True))
+    return x
 
 
 def _batch_normalization(node: Node) -> Sequence[MLOperand] | None:
@@ -147,7 +166,7 @@ def _batch_normalization(node: Node) -> Sequence[MLOperand] | None:
 
 
 def _reduce_log_sum_exp(node: Node) -> Sequence[MLOperand] | None:
-    """The largest value is taken off first, and added again; where it is not finite, 0."""
+    """The largest value is taken off first, and added again; where it is not finite, it is the result."""
     builder, x, axes = Replacement(node), node["input"], node.attributes["axes"]
     if not axes:
         return None
@@ -155,7 +174,8 @@ def _reduce_log_sum_exp(node: Node) -> Sequence[MLOperand] | None:
     is_finite = builder.lesser(builder.abs(largest), builder.constant(x.data_type, math.inf))
     shift = builder.where(is_finite, largest, builder.constant(x.data_type, 0.0))
     total = builder.reduce_sum(builder.exp(builder.sub(x, shift)), axes=axes, keep_dimensions=True)
-    return [builder.reshape(builder.add(builder.log(total), shift), node.output.shape)]
+    result = builder.where(is_finite, builder.add(builder.log(total), shift), largest)
+    return [builder.reshape(result, node.output.shape)]
 
 
 def _resample2d(node: Node) -> Sequence[MLOperand] | None:
@@ -200,6 +220,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "dequantize_linear": dequantize_linear,
     "gru": gru,
     "gru_cell": gru_cell,
+    "instance_normalization": _instance_normalization,
     "layer_normalization": _layer_normalization,
     "lstm": lstm,
     "lstm_cell": lstm_cell,

@@ -29,8 +29,9 @@ from webnn.backends.onnx.messages import ModelProto, TypeProto, ValueInfoProto
 from webnn.backends.onnx.model import IR_VERSION, onnx_type
 from webnn.backends.providers import sessions
 from webnn.backends.providers.placement import assigned_nodes
-from webnn.errors import NotSupportedError, OperationError
+from webnn.errors import DeviceLostError, NotSupportedError, OperationError
 from webnn.forking import reentrant_lock
+from webnn.graph.arguments import described
 
 __all__ = [
     "PROVIDER",
@@ -77,6 +78,10 @@ class Session:
         """Queue a run on `inputs`, which are values on the device or arrays; the outputs are values there.
 
         With `to="cpu"` they are in host memory, and the run has ended.
+
+        Raises:
+            DeviceLostError: the device is gone.
+            OperationError: with onnxruntime's message.
         """
         with device_lock:
             binding = self._session.io_binding()
@@ -87,9 +92,18 @@ class Session:
                     binding.bind_ortvalue_input(name, value)
             for name in self._outputs:
                 binding.bind_output(name, to)
-            self._session.run_with_iobinding(binding)
+            try:
+                self._session.run_with_iobinding(binding)
+            except Exception as error:  # onnxruntime's exceptions have no common base
+                raise _explained(error) from error
             outputs: list[Any] = binding.get_outputs()
         return outputs
+
+
+def _explained(error: Exception) -> OperationError | DeviceLostError:
+    message = f"webgpu: {described(error)}"
+    is_lost = "device" in message.lower() and "lost" in message.lower()  # Dawn's words for it
+    return DeviceLostError(message) if is_lost else OperationError(message)
 
 
 def open_session(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from webnn.backends.base import Executable
 from webnn.backends.webgpu.device import Session
 from webnn.backends.webgpu.memory import DeviceArray, WebGpuAllocator
-from webnn.errors import OperationError
-from webnn.graph.arguments import described
 from webnn.memory.buffer import View
 
 __all__ = ["WebGpuExecutable"]
@@ -29,9 +27,6 @@ class WebGpuExecutable(Executable):
         for view in outputs:  # so that the device can use the memory again
             elements: DeviceArray = view.array
             elements.value = elements.array = None
-        try:
-            values = self.session.run([self.allocator.value(view) for view in inputs])
-        except Exception as error:  # onnxruntime's exceptions have no common base
-            raise OperationError(f"webgpu: {described(error)}") from error
+        values = self.session.run([self.allocator.value(view) for view in inputs])
         for view, value in zip(outputs, values, strict=True):
             view.array.value = value

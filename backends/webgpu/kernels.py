@@ -100,14 +100,19 @@ _EXAMPLES: Final[Mapping[str, _Example]] = {
 
 
 class WebGpuKernels(Kernels):
-    """The operators and data types that the device has in an operator set, and after them those of the CPU provider."""
+    """The operators and data types that the device has in an operator set, and after them those of the CPU provider.
+
+    Args:
+        opset: the operator set.
+        on_device: the data types in which the device has an operator, by its name. Default: they are measured.
+    """
 
     kept_as = KEPT_AS
 
-    def __init__(self, opset: int) -> None:
+    def __init__(self, opset: int, on_device: Mapping[str, frozenset[str]] | None = None) -> None:
         self.opset = opset
         self._others = PortableKernels()
-        self.on_device = _measured(opset, self._others)
+        self.on_device = _measured(opset, self._others) if on_device is None else on_device
         """The data types in which the device has an operator."""
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:

@@ -37,9 +37,14 @@ class DeviceArray:
         """On the device: an `OrtValue`; None as long as no run has read what the program wrote."""
 
     @property
-    def nbytes(self) -> int:
-        """The size of the elements for the program."""
-        return self.descriptor.element_count * self.descriptor.dtype.itemsize
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements for the program."""
+        return self.descriptor.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The dimensions."""
+        return self.descriptor.shape
 
 
 class _DeviceBuffer(Buffer):

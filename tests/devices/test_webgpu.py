@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -181,3 +181,143 @@ def test_without_an_adapter_a_context_is_refused() -> None:
 def test_an_unknown_option_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         webnn.create_context(backend="webgpu", backend_options=options)
+
+
+RANDOM: Final = np.random.default_rng(5)
+
+
+def _numbers(*shape: int, low: float = -2, high: float = 2) -> np.ndarray[Any, Any]:
+    return RANDOM.uniform(low, high, shape).astype(np.float32)
+
+
+def _first(builder: Any, x: Any) -> Any:
+    """A normalization with the epsilon that all others of the process would have."""
+    return builder.instance_normalization(builder.instance_normalization(x, epsilon=0.5), epsilon=1e-5)
+
+
+PLACES: Final = RANDOM.integers(0, 8, (3000, 1)).astype(np.int32)
+LARGE: Final = np.array([2**40, -(2**40), -4147483648, 5], np.int64)
+
+# What the provider computes wrongly by its own kernels: a graph, and values for its inputs.
+WRONG: Final[dict[str, tuple[Callable[..., Any], list[np.ndarray[Any, Any]]]]] = {
+    "layer normalization around a large mean": (
+        lambda b, x: b.layer_normalization(x, axes=[1]),
+        [_numbers(4, 64) + np.float32(3000)],
+    ),
+    "instance normalization around a large mean": (
+        lambda b, x: b.instance_normalization(x),
+        [_numbers(1, 3, 8, 8) + np.float32(3000)],
+    ),
+    "two instance normalizations with different epsilons": (_first, [_numbers(1, 3, 4, 4)]),
+    "linear resampling of channels-last images": (
+        lambda b, x: b.resample2d(x, mode="linear", scales=[2.5, 1.5], axes=[1, 2]),
+        [_numbers(1, 4, 6, 3)],
+    ),
+    "the logarithm of a sum of exponentials beyond 89": (
+        lambda b, x: b.reduce_log_sum_exp(x, axes=[1]),
+        [np.array([[100, 99], [-200, -201], [np.inf, 0], [-np.inf, -np.inf]], np.float32)],
+    ),
+    "batch normalization of rank 2": (
+        lambda b, x, mean, variance: b.batch_normalization(x, mean, variance),
+        [_numbers(5, 3), _numbers(3), _numbers(3, low=0.5)],
+    ),
+    "transposed convolution of groups with one output channel": (
+        lambda b, x, f: b.conv_transpose2d(x, f, groups=3, input_layout="nhwc", filter_layout="iohw", strides=[2, 2]),
+        [_numbers(1, 4, 4, 6), _numbers(6, 1, 3, 3)],
+    ),
+    "weights in blocks along their only dimension": (
+        lambda b, scale: b.dequantize_linear(
+            b.constant(np.arange(12, dtype=np.uint8)), scale, b.constant(np.array([1, 2, 3], np.uint8))
+        ),
+        [_numbers(3)],
+    ),
+    "floats to integers of 64 bits": (
+        lambda b, x: b.cast(x, "int64"),
+        [np.array([1e12, -1e12, -1.5, np.nan], np.float32)],
+    ),
+    "integers of 64 bits to floats": (lambda b, x: b.cast(x, "float32"), [LARGE]),
+    "unsigned integers to 64 bits": (lambda b, x: b.cast(x, "int64"), [np.array([2**31, 2**32 - 1], np.uint32)]),
+    "bounds of integers of 64 bits": (lambda b, x: b.clamp(x, min_value=-2, max_value=3), [LARGE]),
+    "powers of integers": (
+        lambda b, x, n: b.pow(x, n),
+        [np.array([3, -3, 7, -1, 2, 0], np.int32), np.array([19, 13, 11, -3, -1, -2], np.int32)],
+    ),
+    "a matrix times a vector": (lambda b, a, x: b.matmul(a, x), [_numbers(5, 7), _numbers(7, 1)]),
+    "sums of integers that wrap around": (
+        lambda b, x: b.reduce_sum(x, axes=[0]),
+        [np.full((3, 2), 2**30, np.int32)],
+    ),
+    "several updates of one place": (
+        lambda b, x, at, u: b.scatter_nd(x, at, u),
+        [_numbers(8), PLACES, _numbers(3000)],
+    ),
+    "several updates of one element": (
+        lambda b, x, at, u: b.scatter_elements(x, at, u, axis=0),
+        [_numbers(8, 1), PLACES, _numbers(3000, 1)],
+    ),
+    "several updates of constant places": (
+        lambda b, x, u: b.scatter_nd(x, b.constant(PLACES), u),
+        [_numbers(8, 2), _numbers(3000, 2)],
+    ),
+    "small integers that wrap around": (
+        lambda b, x: [b.cast(x, "int8"), b.cast(x, "uint8")],
+        [np.array([-1, 127, 128, 256, 1000], np.int32)],
+    ),
+    "not-a-numbers": (
+        lambda b, x: [b.is_nan(x), b.sign(x), b.max(x, b.constant("float32", 0.0)), b.reduce_max(x, axes=[0])],
+        [np.array([np.nan, -np.inf, 2.5], np.float32)],
+    ),
+    "rounding of halves to even numbers": (
+        lambda b, x: b.round_even(x),
+        [np.array([0.5, 1.5, 2.5, -0.5, -1.5, 2.4, 1e9, -3.7], np.float32)],
+    ),
+    "dilated averages with padding": (
+        lambda b, x: b.average_pool2d(x, window_dimensions=[2, 3], dilations=[2, 1], padding=[1, 0, 1, 1]),
+        [_numbers(1, 2, 6, 6)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_is_computed_otherwise(name: str, context: webnn.MLContext) -> None:
+    make, arrays = WRONG[name]
+    found = []
+    with webnn.create_context(backend="arrays") as reference:
+        for one in (context, reference):
+            builder = one.create_graph_builder()
+            inputs = [builder.input(f"input {i}", array.shape, array.dtype.name) for i, array in enumerate(arrays)]
+            made = make(builder, *inputs)
+            outputs = made if isinstance(made, list) else [made]
+            graph = builder.build({f"output {i}": output for i, output in enumerate(outputs)})
+            results = one.compute(graph, {f"input {i}": array for i, array in enumerate(arrays)})
+            found.append([np.array(results[f"output {i}"]) for i in range(len(outputs))])
+    for result, expected in zip(*found, strict=True):
+        assert result.dtype == expected.dtype
+        if result.dtype.kind == "f":
+            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_the_operators_that_fall_to_the_cpu_are_named(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    x = builder.input("x", [4], "float32")
+    near = builder.round_even(x, label="near")
+    graph = builder.build({"near": near, "wide": builder.cast(near, "int64", label="wide")})
+    context.compute(graph, {"x": np.ones(4, np.float32)})
+    operators = graph.explain().operators
+    assert operators is not None
+    by_label = {operator.label: operator for operator in operators}
+    assert by_label["near"].providers == ("WebGpuExecutionProvider",)
+    assert by_label["near"].realization == "composed"
+    assert "CPUExecutionProvider" in by_label["wide"].providers
+
+
+def test_values_are_freed_and_a_context_can_be_made_anew() -> None:
+    for _ in range(3):
+        with webnn.create_context(backend="webgpu") as context:
+            graph = _halving(context, 1 << 16)
+            result = context.compute(graph, {"x": np.full(1 << 16, 3, np.float32)})["y"]
+            assert result[0] == 1.5
+        assert context.memory_info().in_use == 0
+        assert result[-1] == 1.5, "the array outlives its context"

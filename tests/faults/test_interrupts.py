@@ -36,6 +36,7 @@ from tests.stepped import LARGE, SMALL, DeviceAllocator, Function, Rig, broken, 
 from webnn.errors import InvalidStateError, MLError, OperationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
+from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.batches import Size
 from webnn.scheduler.batching import SAMPLES
@@ -237,6 +238,7 @@ class Programs:
         self.keep(rig.read(self.y)).done()
         rig.run_all()
         read.result()
+        rig.pool.info()
 
     def drops(self) -> None:
         rig = self.rig
@@ -1173,7 +1175,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "chains": {"inline_limit": LIMIT, "lanes": 2},
     "runs": {"inline_limit": LIMIT},
     "reads": {},
-    "fetched": {"inline_limit": LIMIT, "allocator": DeviceAllocator()},
+    "fetched": {"inline_limit": LIMIT, "allocator": GuardedAllocator(DeviceAllocator(), print)},
     "drops": {},
     "replays": {"inline_limit": LIMIT},
     "made_anew": {"inline_limit": LIMIT},
