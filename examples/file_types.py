@@ -18,18 +18,20 @@ import json
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import onnxruntime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 import webnn
 
@@ -38,6 +40,14 @@ COMPARED: Final = 200
 """How many of the files the comparison with the plain loop goes over, in each round."""
 RESTS: Final = 0.1
 """Seconds before each turn: onnxruntime's threads keep a core busy for a while after a run."""
+MARKS: Final[Mapping[str, tuple[str, str]]] = {
+    "reading": ("r", "cyan"),
+    "network": ("N", "green"),
+    "labelling": ("l", "yellow"),
+}
+"""How the picture shows each step: a character and its colour."""
+SHOWN: Final = 12
+"""About how many files the picture shows."""
 GENERATED: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "venv"})
 """Folders of files that nobody has written."""
 
@@ -162,6 +172,15 @@ def files_in(directory: Path) -> Iterator[Path]:
                 yield file
 
 
+class Step(NamedTuple):
+    """One step of the work on a file: what was done, by which thread, and from when to when."""
+
+    what: Literal["reading", "network", "labelling"]
+    thread: int
+    begin: float
+    end: float
+
+
 @dataclass(slots=True)
 class Found:
     """What a pass over the files gives, and the seconds that the program's own work took."""
@@ -175,6 +194,17 @@ class Found:
     """Seconds in the network; of our stream, the context's statistics have them."""
     labelling: list[float] = field(default_factory=list)
     """Seconds from probabilities to a label."""
+    steps: list[Step] = field(default_factory=list)
+    """All of them, for the picture."""
+
+    @contextmanager
+    def timed(self, what: Literal["reading", "network", "labelling"], seconds: list[float]) -> Iterator[None]:
+        """Append the seconds that the block takes, and its step."""
+        begin = time.perf_counter()
+        yield
+        end = time.perf_counter()
+        seconds.append(end - begin)
+        self.steps.append(Step(what, threading.get_ident(), begin, end))
 
 
 async def stream(
@@ -188,11 +218,11 @@ async def stream(
     found = Found()
 
     def read(file: Path) -> dict[str, Array]:
-        with timed(found.reading):
+        with found.timed("reading", found.reading):
             return {"bytes": magika.tokens(file)}
 
     def label(outputs: dict[str, Array]) -> tuple[str, Array]:
-        with timed(found.labelling):
+        with found.timed("labelling", found.labelling):
             probabilities = outputs["target_label"]
             return magika.label(probabilities), probabilities
 
@@ -211,14 +241,14 @@ def plain_loop(session: onnxruntime.InferenceSession, magika: Magika, files: Ite
     found = Found()
     for file in files:
         try:
-            with timed(found.reading):
+            with found.timed("reading", found.reading):
                 tokens = magika.tokens(file)
         except (NotShownError, OSError) as error:
             found.labels[file] = label_of(error)
             continue
-        with timed(found.running):
+        with found.timed("network", found.running):
             (probabilities,) = session.run(None, {"bytes": tokens})
-        with timed(found.labelling):
+        with found.timed("labelling", found.labelling):
             found.labels[file], found.probabilities[file] = magika.label(probabilities), probabilities
     return found
 
@@ -232,14 +262,6 @@ def label_of(error: Exception) -> str:
             return "unreadable"
         case _:
             raise error
-
-
-@contextmanager
-def timed(seconds: list[float]) -> Iterator[None]:
-    """Append the seconds that the block takes."""
-    started = time.perf_counter()
-    yield
-    seconds.append(time.perf_counter() - started)
 
 
 @dataclass(slots=True)
@@ -268,6 +290,8 @@ class Comparison:
     plain: Side = field(default_factory=Side)
     same_labels: bool = True
     largest_difference: float = 0.0
+    last: tuple[Found, Found] | None = None
+    """The last round of both, ours first."""
     figures: webnn.GraphStatistics | None = None
     """Of our runs: how long they were queued and how long they took."""
 
@@ -303,6 +327,7 @@ async def compare(
         for file, probabilities in plain.probabilities.items():
             difference = float(np.abs(probabilities - ours.probabilities[file]).max())
             result.largest_difference = max(result.largest_difference, difference)
+        result.last = ours, plain
         done()
     result.figures = context.statistics().graphs[-1]
     return result
@@ -347,6 +372,41 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     console.print(f"both give {same}; probabilities differ by at most {comparison.largest_difference:.1e}")
 
 
+def show_picture(console: Console, comparison: Comparison) -> None:
+    """What each thread did in the middle of the last round, from left to right, on one scale for both sides."""
+    assert comparison.last is not None
+    laps = (*comparison.ours.rounds, *comparison.plain.rounds)
+    window = min(laps, default=0.0) * SHOWN / max(SHOWN, comparison.files)
+    columns = min(console.width, 100) - 14
+    if not all(found.steps for found in comparison.last) or window <= 0 or columns < 10:
+        return
+    legend = Text(f"\nWhere the time went, {shown(window)} of it: ")
+    for what, (mark, style) in MARKS.items():
+        legend.append(f"{mark} {what}  ", style)
+    console.print(legend)
+    for name, found in zip(("webnn", "plain loop"), comparison.last, strict=True):
+        steps = [*found.steps, *networks(found.steps)]
+        middle = (min(step.begin for step in steps) + max(step.end for step in steps)) / 2
+        for i, thread in enumerate(sorted({step.thread for step in steps})):
+            line = Text(f"{name if i == 0 else '':12s}")
+            for column in range(columns):
+                moment = middle + window * (column / columns - 0.5)
+                doing = next((s.what for s in steps if s.thread == thread and s.begin <= moment < s.end), None)
+                line.append(*MARKS.get(doing or "", (" ", "")))
+            console.print(line)
+
+
+def networks(steps: Sequence[Step]) -> list[Step]:
+    """The runs of the network in a stream: on each thread, from the end of a reading to the labelling after it."""
+    found, read = [], dict[int, float]()
+    for step in sorted(steps, key=lambda step: step.begin):
+        if step.what == "reading":
+            read[step.thread] = step.end
+        elif step.what == "labelling" and step.thread in read:
+            found.append(Step("network", step.thread, read.pop(step.thread), step.begin))
+    return found
+
+
 def percentile(seconds: Sequence[float], percent: float) -> float:
     """Within how many seconds so many percent were done; NaN of nothing."""
     return float(np.percentile(seconds, percent)) if seconds else math.nan
@@ -387,6 +447,7 @@ async def main(directory: Path) -> None:
     show_labels(console, found.labels, directory)
     console.print(f"{len(files)} files at {speed:.0f} files/s, streamed through {len(magika.labels)} labels' network")
     show_comparison(console, comparison)
+    show_picture(console, comparison)
 
 
 if __name__ == "__main__":

@@ -179,3 +179,13 @@ def test_the_demo_shows_what_it_found(
     assert "html" in printed
     assert "both give the same labels" in printed
     assert "plain loop over onnxruntime" in printed
+    picture = printed.partition("Where the time went")[2].splitlines()[1:]
+    assert picture[0].startswith("webnn ")
+    assert picture[-1].startswith("plain loop ")
+    assert {*picture[-1].removeprefix("plain loop").strip()} <= {"r", "N", "l", " "}
+
+
+def test_the_network_runs_between_a_reading_and_the_labelling_on_the_same_thread() -> None:
+    step = file_types.Step
+    steps = [step("labelling", 1, 5, 6), step("reading", 1, 0, 2), step("reading", 2, 1, 3), step("reading", 1, 6, 7)]
+    assert file_types.networks(steps) == [step("network", 1, 2, 5)]
