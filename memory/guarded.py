@@ -61,5 +61,5 @@ class GuardedAllocator(Allocator):
 
     def host_array(self, view: View) -> np.ndarray[Any, Any]:
         """A copy in host memory."""
-        with self._explained(f"copying {view.array.dtype} {list(view.array.shape)} from the device"):
+        with self._explained("copying a tensor from the device"):
             return self._allocator.host_array(view)

@@ -321,7 +321,7 @@ SUBJECTS: Final = {
     "allocate": r"allocating \d+ bytes",
     "clear": r"clearing memory of the device",
     "copy in": r"copying \w+ \[.*\] to the device",
-    "copy out": r"copying \w+ \[.*\] from the device",
+    "copy out": r"copying a tensor from the device",
 }
 """What a message says besides the text of the device's library: the graph, or what was to be done to which memory."""
 
