@@ -341,6 +341,28 @@ def test_what_is_covered_would_be_seen(opened: Callable[..., Browser]) -> None:
     assert " on " in "".join(page.value(OVERLAPS))
 
 
+RATIO: Final = """((element) => {
+  const luminance = (colour) => {
+    swatch.fillStyle = colour;
+    swatch.fillRect(0, 0, 1, 1);
+    const parts = [...swatch.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255);
+    const [r, g, b] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [paper, ink] = ["rect", "text"].map((tag) => luminance(getComputedStyle(element.querySelector(tag)).fill));
+  return (Math.max(paper, ink) + 0.05) / (Math.min(paper, ink) + 0.05);
+})"""
+"""The contrast of a box's text, as the Web Content Accessibility Guidelines define it."""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("colour", ["family", "macs"])
+def test_the_text_of_every_box_can_be_read(opened: Callable[..., Browser], colour: str, dark: bool) -> None:
+    page = opened("every", f"#colour={colour}", dark=dark)
+    assert page.value("colours.value") == colour
+    assert page.value(f"Math.min(...[...document.querySelectorAll('.box')].map({RATIO}))") > 4.5
+
+
 def test_the_map_shows_all_of_the_graph(opened: Callable[..., Browser]) -> None:
     page = opened("deep")
     page.value("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")

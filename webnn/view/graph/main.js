@@ -83,7 +83,7 @@ function tell() {
   byId("tabs").replaceChildren(...tabs.map(([key, each]) => {
     const element = button(each.name, () => {
       tab = key;
-      byId("side").classList.remove("closed");
+      if (byId("side").classList.contains("closed")) byId("toggle").click();
       tell();
     });
     element.setAttribute("role", "tab");
@@ -204,6 +204,7 @@ byId("svg").onclick = () => download(active);
 byId("toggle").onclick = () => {
   byId("side").classList.toggle("closed");
   resized();
+  if (chosen) paneOf(chosen).centre(chosen.shown);
 };
 for (const id of ["fold", "unfold"]) byId(id).hidden = !graphs.some((graph) => graph.blocks.length);
 
