@@ -12,12 +12,16 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.arrays.kernels import kernels
+from webnn.backends.coreml.limits import ABSENT, coreml_limits
+from webnn.backends.coreml.lowerings import lowerings as coreml_lowerings
+from webnn.backends.coreml.program import MAX_RANK
 from webnn.backends.lowering import Lowerings
 from webnn.backends.onnx import families
 from webnn.backends.onnx.lowerings import lowerings
@@ -43,7 +47,8 @@ says what it takes. What a backend lacks, if anything, is in its column, and is 
 - **yes**: the whole of what the specification allows.
 - **composed**: as *yes*; ONNX has no single operator that does it, at least for some data types or options, so
   several stand in for it. The results are those of the specification.
-- **without ...**: these data types, or ranks, are missing for the operand that is named.
+- **without ...**: these data types, or ranks, are missing for the operand that is named. `coreml` has no uint32, no
+  uint64 and no more than 5 dimensions in any operator, which its column does not repeat.
 
 *floats* are float32 and float16, *signed* are these and int64, int32 and int8, *all* are the specification's eight data
 types; int4 and uint4, for quantized constants, are beyond it. A rank is the number of dimensions.
@@ -65,31 +70,46 @@ def emulated() -> frozenset[str]:
     return frozenset().union(*(getattr(module, "EMULATED", frozenset()) for module in modules))
 
 
-def missing(op: str, ours: LimitsTable) -> str:
-    """What `ours` lacks of the specification's limits of `op`, in words; empty if nothing."""
+def missing(op: str, ours: LimitsTable, all_of_it: LimitsTable = SPEC_LIMITS) -> str:
+    """What `ours` lacks of `all_of_it`, the specification's limits of `op`, in words; empty if nothing."""
+    alike: dict[str, list[str]] = {}
     words: list[str] = []
-    for operand, row in SPEC_LIMITS[op].items():
+    for operand, row in all_of_it[op].items():
         narrowed = ours[op][operand]
         types = [t for t in row.allowed if t not in narrowed.allowed]
         if types:
-            words.append(f"{', '.join(types)} for `{operand}`")
+            alike.setdefault(", ".join(types), []).append(f"`{operand}`")
         if narrowed.ranks != row.ranks:
             words.append(f"other ranks than {_ranks(narrowed)} for `{operand}`")
-    return "; ".join(words)
+    return "; ".join([*(f"{types} for {' '.join(operands)}" for types, operands in alike.items()), *words])
 
 
-COLUMNS: Final[Mapping[str, tuple[LimitsTable, Lowerings[Any], frozenset[str]]]] = {
-    "onnxruntime": (OnnxRuntimeBackend().support_limits(), lowerings, emulated()),
-    "arrays": (ArraysBackend().support_limits(), kernels, frozenset()),
+def held_by_core_ml() -> LimitsTable:
+    """The specification's limits without what Core ML lacks everywhere, which the introduction says."""
+    table = {op: dict(rows) for op, rows in SPEC_LIMITS.items()}
+    for rows in table.values():
+        for name, row in rows.items():
+            types = tuple(data_type for data_type in row.types if data_type not in ABSENT)
+            low, high = row.ranks
+            rows[name] = replace(row, types=types, rank=(low, min(high, MAX_RANK)))
+    return table
+
+
+COLUMNS: Final[Mapping[str, tuple[LimitsTable, Lowerings[Any], frozenset[str], LimitsTable]]] = {
+    "onnxruntime": (OnnxRuntimeBackend().support_limits(), lowerings, emulated(), SPEC_LIMITS),
+    "arrays": (ArraysBackend().support_limits(), kernels, frozenset(), SPEC_LIMITS),
+    "coreml": (coreml_limits(), coreml_lowerings, frozenset(), held_by_core_ml()),
 }
-"""Each backend with its limits, its lowerings, and the operators that it composes of several."""
+"""Each backend with its limits, its lowerings, the operators that it composes of several, and what could be there."""
 
 
-def support(op: str, limits: LimitsTable, table: Lowerings[Any], composed: frozenset[str]) -> str:
+def support(
+    op: str, limits: LimitsTable, table: Lowerings[Any], composed: frozenset[str], all_of_it: LimitsTable = SPEC_LIMITS
+) -> str:
     """One backend's cell in the row of `op`."""
     if op not in table:
         return "no"
-    gaps = missing(op, limits)
+    gaps = missing(op, limits, all_of_it)
     return ("composed" if op in composed else "yes") + (f", without {gaps}" if gaps else "")
 
 

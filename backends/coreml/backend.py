@@ -5,9 +5,12 @@ It has never run on a Mac: what it saves is checked elsewhere (see docs/devices.
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -50,8 +53,6 @@ class CoreMLExecutable(Executable):
     model: Any = None
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
-    folder: Any = None
-    """Keeps the package until the executable is gone."""
     lock: Any = field(default_factory=reentrant_lock)
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
@@ -127,21 +128,32 @@ class CoreMLBackend(Backend):
         """Write a package, and let Core ML compile it."""
         coremltools = import_coremltools()
         units = dict(options.backend).get("compute_units", "ALL")
-        folder = tempfile.TemporaryDirectory(prefix="webnn-coreml-")
-        package, weights = Path(folder.name) / "model.mlpackage", Path(folder.name) / "weights"
-        weights.mkdir()
-        program = write_package(graph, package, weights, cancellation.checkpoint)
-        cancellation.checkpoint()
+        folder = Path(tempfile.mkdtemp(prefix="webnn-coreml-"))
         try:
-            model = coremltools.models.MLModel(str(package), compute_units=coremltools.ComputeUnit[units])
-        except Exception as error:
-            raise OperationError(f"coreml: {described(error)}") from error
-        return CoreMLExecutable(
+            package, weights = folder / "model.mlpackage", folder / "weights"
+            weights.mkdir()
+            program = write_package(graph, package, weights, cancellation.checkpoint)
+            cancellation.checkpoint()
+            try:
+                model = coremltools.models.MLModel(str(package), compute_units=coremltools.ComputeUnit[units])
+            except Exception as error:
+                raise OperationError(f"coreml: {described(error)}") from error
+        except BaseException:
+            _remove(folder, os.getpid())
+            raise
+        executable = CoreMLExecutable(
             inputs=list(graph.input_descriptors.items()),
             outputs=list(graph.output_descriptors.items()),
             byte_length=2 * graph.constant_bytes,
             model=model,
             input_names=list(program.input_names.values()),
             output_names=list(program.output_names.values()),
-            folder=folder,
         )
+        weakref.finalize(executable, _remove, folder, os.getpid())
+        return executable
+
+
+def _remove(folder: Path, process: int) -> None:
+    """Remove the folder of a package, which a process that was forked leaves to its parent."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -37,6 +37,8 @@ def save_coreml(graph: Graph, path: Path) -> None:
     """
     import_coremltools()
     path = path.absolute()
+    if path.is_dir() and any(path.iterdir()) and not (path / "Manifest.json").is_file():
+        raise FileExistsError(f"{path} is a folder, and not an .mlpackage that could be replaced")
     # In the same folder, so that the package takes its name in one step.
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as made:
         package, weights = Path(made) / "new.mlpackage", Path(made) / "weights"

@@ -16,9 +16,10 @@ from webnn.backends.coreml.program import MAX_RANK, OUTGROWING
 from webnn.graph.dtypes import DataType
 from webnn.graph.limits import ALGORITHM_GAPS, Limits, LimitsTable, narrowed
 
-__all__ = ["coreml_limits"]
+__all__ = ["ABSENT", "coreml_limits"]
 
-_ABSENT: Final[tuple[DataType, ...]] = ("uint32", "uint64")
+ABSENT: Final[tuple[DataType, ...]] = ("uint32", "uint64")
+"""In no operator."""
 _MORE: Final[dict[tuple[str, str], tuple[DataType, ...]]] = {
     ("cast", "output"): ("int64",),
     ("quantize_linear", "zero_point"): ("int32",),
@@ -34,7 +35,7 @@ def coreml_limits() -> LimitsTable:
 
 def _row(op: str, name: str, row: Limits) -> Limits:
     missing: Sequence[DataType] = (
-        *_ABSENT,
+        *ABSENT,
         *(("int64",) if op in OUTGROWING else ()),
         *_MORE.get((op, name), ()),
     )

@@ -19,6 +19,7 @@ from webnn.backends.coreml.backend import CoreMLBackend
 from webnn.backends.coreml.export import MISSING, save_coreml
 from webnn.backends.coreml.lowerings import lowerings
 from webnn.backends.coreml.program import Program
+from webnn.cli.program import main
 from webnn.errors import NotSupportedError, ValidationError
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
@@ -29,6 +30,7 @@ if find_spec("coremltools") is None:
 
 from tests.coreml.interpreter import Package, read_package
 from tests.coreml.models import checked, interpreted, outputs_of_package
+from tests.models import WEIGHT, layer
 
 Builder = webnn.MLGraphBuilder[webnn.MLGraph]
 Array = np.ndarray[Any, Any]
@@ -423,6 +425,26 @@ def test_a_package_replaces_one_of_its_name(save: Save) -> None:
     second = save(masked)
     assert "real_div" not in operations(second)
     assert [path.name for path in second.path.parent.iterdir()] == ["model.mlpackage"]
+
+
+def test_a_folder_that_is_no_package_is_not_replaced(save: Save, tmp_path: Path) -> None:
+    (tmp_path / "model.mlpackage").mkdir()
+    (tmp_path / "model.mlpackage" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"and not an \.mlpackage"):
+        save(quotients)
+    assert (tmp_path / "model.mlpackage" / "notes.txt").read_text() == "mine"
+
+
+def test_the_command_converts_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = layer(tmp_path)
+    words = ["convert", str(model), str(tmp_path / "y.mlpackage"), "--shape", "batch=2"]
+    assert main(words) == 0
+    assert "y.mlpackage" in capsys.readouterr().out.replace("\n", "")
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    found = outputs_of_package(read_package(tmp_path / "y.mlpackage"), {"x": x})["y"]
+    np.testing.assert_allclose(found, np.maximum(x @ WEIGHT, 0), rtol=1e-5)
+    assert main(words) != 0
+    assert main([*words, "--force"]) == 0
 
 
 def test_what_cannot_be_saved_leaves_nothing(save: Save, tmp_path: Path) -> None:

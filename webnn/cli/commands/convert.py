@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("convert")
 @options.model
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
 @options.inputs
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @options.as_json
@@ -42,15 +42,17 @@ def command(
     of --input; inputs without one are random.
     """
     check_writable(target)
+    if target.is_dir() and not _is_folder(target):
+        raise OperationError(f"{target} is a folder")
     if target.exists() and not force:
         raise OperationError(f"{target} exists: --force replaces it")
     graph = options.read(model, shapes, constants, blueprint())
     more = _options(graph, target, inputs, seed)
-    before = {path: path.stat().st_mtime_ns for path in _beside(target)}
+    before = {path: _written(path) for path in _beside(target)}
     with progress(f"writing {target.name}"):
         save_model(graph, target, **more)
-    files = [path for path in _beside(target) if before.get(path) != path.stat().st_mtime_ns]
-    sizes = {str(path): path.stat().st_size for path in files}
+    files = [path for path in _beside(target) if before.get(path) != _written(path)]
+    sizes = {str(path): sum(file.stat().st_size for file in _files(path)) for path in files}
     if as_json:
         print_json(
             {
@@ -79,4 +81,18 @@ def _beside(target: Path) -> list[Path]:
     """The files that belong to `target`, by name."""
     shared = ("webnn.d.ts",)  # of all modules in the folder
     files = (path for path in target.parent.iterdir() if path.name.startswith(target.stem) or path.name in shared)
-    return sorted(path for path in files if path.is_file())
+    return sorted(path for path in files if path.is_file() or _is_folder(path))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether models of this kind are folders."""
+    return path.suffix.lower() == ".mlpackage"
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+
+
+def _written(path: Path) -> int:
+    """When the file, or the last one of the folder, was written."""
+    return max((file.stat().st_mtime_ns for file in _files(path)), default=0)
