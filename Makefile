@@ -11,6 +11,10 @@ SEED ?= 0
 RUN := $(VENV)/bin/python
 # An environment of its own, since its onnxruntime may be newer than pyproject.toml allows.
 NEWEST := $(VENV)/newest
+OLDEST := $(VENV)/oldest
+PACKAGE := $(VENV)/package
+# A free-threaded build is python3.13t or python3.14t.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.14t
 OPENVINO := $(VENV)/openvino
 GPU := $(VENV)/gpu
 COREML := $(VENV)/coreml
@@ -29,7 +33,7 @@ CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/
 SWIFTSHADER ?= $(wildcard $(CHROMIUM)/chromium-153/vk_swiftshader_icd.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak gpu openvino webgpu coreml newest scaling check format bench bench-docs docs chromium serving clean
+.PHONY: help demo test soak gpu openvino webgpu coreml newest oldest pythons package scaling check format bench bench-docs docs chromium serving clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -42,6 +46,9 @@ help:
 	@echo "make coreml  run the tests of Core ML's packages, in $(COREML)"
 	@echo "make webgpu  run the tests of the WebGPU backend, in $(WEBGPU)"
 	@echo "make newest  run the unit tests with the newest onnxruntime, pre-releases included, in $(NEWEST)"
+	@echo "make oldest  run the unit tests with the oldest versions of all dependencies, in $(OLDEST)"
+	@echo "make pythons  run the unit tests with each of $(PYTHONS) that is there"
+	@echo "make package  build the wheel and the source distribution in build/dist, check and install them"
 	@echo "make scaling  run webnn.Model in Ray, Daft, Dask and Beam, in $(SCALING) and $(BEAM)"
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
@@ -106,6 +113,32 @@ newest: | $(RUN)
 	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre onnxruntime
 	$(NEWEST)/bin/python -c 'import onnxruntime; print("testing with onnxruntime", onnxruntime.__version__)'
 	$(NEWEST)/bin/python -m pytest tests/unit $(ARGS)
+
+# uv, since pip cannot choose the lowest versions.
+oldest: | $(RUN)
+	$(RUN) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[test]'
+	$(OLDEST)/bin/python -m pytest tests/unit $(ARGS)
+
+pythons:
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import venv' 2>/dev/null; \
+	  then $(MAKE) test PYTHON=$$python VENV=$(VENV)/$$(basename $$python) ARGS="tests/unit $(ARGS)" || exit 1; \
+	  else echo "$$python is not here"; fi; \
+	done
+
+# In an environment of its own, as users have one.
+package: | $(RUN)
+	rm -rf build/dist
+	$(RUN) -m venv --clear $(PACKAGE)
+	$(PACKAGE)/bin/python -m pip install --quiet --disable-pip-version-check 'build>=1.2' 'twine>=6' 'check-wheel-contents>=0.6'
+	$(PACKAGE)/bin/python -m build --outdir build/dist .
+	$(PACKAGE)/bin/python -m twine check --strict build/dist/*
+	$(PACKAGE)/bin/check-wheel-contents build/dist/*.whl
+	$(RUN) -m venv --clear $(PACKAGE)
+	$(PACKAGE)/bin/python -m pip install --quiet --disable-pip-version-check build/dist/*.whl
+	cd build/dist && $(abspath $(PACKAGE))/bin/python -c 'import webnn; print(webnn.__version__, webnn.__file__)'
 
 scaling: $(SCALING)/ready $(BEAM)/ready
 	$(SCALING)/bin/python -m pytest tests/scaling $(ARGS)
