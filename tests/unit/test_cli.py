@@ -275,6 +275,7 @@ def test_check_for_people_says_what_would_do(draft: Callable[[str], str], capsys
     text = capsys.readouterr().out
     assert "no, 2 of 2 nodes refused" in text
     assert "reshape to rank 6" in " ".join(text.split())
+    assert "--fix OUT, with one --target, writes the model" in " ".join(text.split())
     assert "note:" not in text
 
 
@@ -318,6 +319,18 @@ def test_check_writes_a_model_that_the_target_builds(
     text = " ".join(capsys.readouterr().out.split())
     assert "computed as int32" in text
     assert "wrote fitted.json" in text
+
+
+def test_check_compares_a_fitted_model_on_the_inputs_that_are_given(
+    draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", draft("wide"), "--target", "chromium-153"]
+    data = answer(capsys, *words, "--fix", "fitted.json", "--input", "small=[3,3]")
+    assert {one["output"]: one["magnitude"] for one in data["differences"]}["z"] == 9
+    main([*words, "--fix", "fitted.json", "--force", "--input", "small=zeros"])
+    assert "output 'z': equal, but all values are 0 or not finite" in " ".join(capsys.readouterr().out.split())
+    assert main([*words, "--input", "small=zeros"]) == 2
+    assert "inputs are for the comparison after --fix" in capsys.readouterr().err
 
 
 def test_check_fits_to_one_target_and_to_a_format_that_can_be_written(

@@ -90,6 +90,10 @@ class Difference:
 
     def __str__(self) -> str:
         verdict = "equal" if self.equal else "DIFFERENT"
+        if self.equal and not self.magnitude:
+            return (
+                f"output {self.output!r}: equal, but all values are 0 or not finite; give other inputs to compare more"
+            )
         return f"output {self.output!r}: {verdict}, at most {self.largest:.3g} apart of {self.magnitude:.3g}"
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import click
 
 from webnn.cli import options
+from webnn.cli.data import inputs_from
 from webnn.cli.models import blueprint, check_writable, save_model
 from webnn.cli.output import console, counted, heading, print_json, progress, table, text
 from webnn.errors import NotSupportedError, OperationError
 from webnn.graph.ir import Graph
 from webnn.targets.checking import Note, Verdict, check
 from webnn.targets.fitting import Fit, fit
-from webnn.targets.target import Target, recorded_targets, target_named
+from webnn.targets.target import recorded_targets, target_named
 
 __all__ = ["command"]
 
@@ -39,6 +40,7 @@ NAMED = 3
     help="Write the model in a form that the target builds, in the format of OUT's suffix.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@options.inputs
 @options.as_json
 def command(
     *,
@@ -49,6 +51,8 @@ def command(
     everything: bool,
     output: Path | None,
     force: bool,
+    inputs: Sequence[str],
+    seed: int,
     as_json: bool,
 ) -> int:
     """Check whether MODEL builds on targets; if not, list the nodes, the reasons and the nearest alternatives.
@@ -57,7 +61,8 @@ def command(
     that `webnn record` has written of your own browser.
 
     With --fix, each operator that the one target refuses is replaced by others: computed in another data type or with
-    fewer dimensions, with explicit padding, or decomposed. The result is run beside the original on random inputs.
+    fewer dimensions, with explicit padding, or decomposed. The result is run beside the original on the inputs that are
+    given, or on random ones.
 
     Exit code 0 if it builds on all of them, else 1; with --fix, if the result builds and gives the same.
     """
@@ -72,9 +77,15 @@ def command(
         check_writable(output)
         if output.exists() and not force:
             raise OperationError(f"{output} exists: --force replaces it")
+    elif inputs:
+        raise click.BadParameter("inputs are for the comparison after --fix", param_hint="--input")
     graph = options.read(model, shapes, constants, blueprint())
     if output is not None:
-        return _fix(model, graph, chosen[0], output, as_json)
+        feeds = inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed) if inputs else None
+        with progress(f"fitting {model.name} to {chosen[0].name}"):
+            fitted = fit(graph, chosen[0], inputs=feeds)
+            save_model(fitted.graph, output)
+        return _report(model, fitted, output, as_json)
     verdicts = [check(graph, target) for target in chosen]
     builds = all(verdict.builds for verdict in verdicts)
     if as_json:
@@ -82,14 +93,15 @@ def command(
     else:
         for verdict in verdicts:
             _print(verdict, everything)
+        if not builds:
+            console().print(
+                "[dim]--fix OUT, with one --target, writes the model with other operators in their place[/dim]"
+            )
     return 0 if builds else 1
 
 
-def _fix(model: Path, graph: Graph, target: Target, output: Path, as_json: bool) -> int:
-    """Fit the graph to the target, write it, and say what was done."""
-    with progress(f"fitting {model.name} to {target.name}"):
-        result = fit(graph, target)
-        save_model(result.graph, output)
+def _report(model: Path, result: Fit[Graph], output: Path, as_json: bool) -> int:
+    """Say what was replaced; the exit code."""
     if as_json:
         differences = [{**asdict(one), "equal": one.equal} for one in result.differences]
         print_json(

@@ -141,6 +141,8 @@ def _print(data: Mapping[str, Any]) -> None:
         if problem in data:
             message = data[problem]["message"] if problem == "refused" else data[problem]
             console().print(f"[red]{problem}[/red]: {text(message)}")
+            if problem == "refused":
+                console().print("[dim]webnn check lists all that a browser refuses, and its --fix replaces it[/dim]")
             return
     rows = [
         [
@@ -159,6 +161,8 @@ def _print(data: Mapping[str, Any]) -> None:
     ]
     columns = ["output", "data type", "shape", "beside", "agrees", "difference", "tolerance", "largest at"]
     table([*columns, "browser", "here"], rows, right=["difference", "tolerance", "browser", "here"])
+    if any(row["here"] != row["here"] for row in data["outputs"]):
+        console().print("[dim]NaN with these inputs: --input NAME=VALUE gives those that the model is made for[/dim]")
     if "first_wrong" not in data:
         return
     found = data["first_wrong"]
