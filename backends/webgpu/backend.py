@@ -21,7 +21,7 @@ from webnn.backends.onnx.model import Kernels, Model
 from webnn.backends.providers.placement import placements
 from webnn.backends.providers.sessions import CPU
 from webnn.backends.webgpu.decompositions import decomposed
-from webnn.backends.webgpu.device import PROVIDER, missing, open_session
+from webnn.backends.webgpu.device import PROVIDER, check_owner, missing, open_session
 from webnn.backends.webgpu.executable import WebGpuExecutable
 from webnn.backends.webgpu.gathering import scatter_elements, scatter_nd
 from webnn.backends.webgpu.kernels import NIBBLES_OPSET, WEBGPU_OPSET, webgpu_kernels
@@ -58,7 +58,7 @@ def lowered(graph: Graph, kernels: Kernels, cancellation: Cancellation) -> Model
 
 
 class WebGpuBackend(Backend):
-    """Operators on a GPU by WebGPU, those that it lacks on the CPU. Never chosen by default, only by name.
+    """Operators on a GPU by WebGPU, those that it lacks on the CPU; for programs that ask for it or for an accelerator.
 
     `create_context(backend="webgpu", backend_options={"preferredLayout": "NCHW"})`.
     """
@@ -75,6 +75,7 @@ class WebGpuBackend(Backend):
         reason = missing()
         if reason is None:
             try:
+                check_owner()
                 webgpu_kernels(WEBGPU_OPSET)
             except NotSupportedError as error:
                 return str(error)

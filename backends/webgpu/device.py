@@ -17,6 +17,7 @@ Seen of onnxruntime-webgpu 1.27, and answered here:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -36,6 +37,7 @@ from webnn.graph.arguments import described
 __all__ = [
     "PROVIDER",
     "Session",
+    "check_owner",
     "device_lock",
     "download",
     "has_float16",
@@ -48,6 +50,8 @@ PROVIDER: Final = "WebGpuExecutionProvider"
 _ENTRY: Final = "ep.webgpuexecutionprovider."
 _OPSET: Final = 18
 
+_owner: Final[list[int]] = []
+"""The process that has opened the device, once one has."""
 device_lock: Final = reentrant_lock()
 """Around every call that uses the device."""
 _copiers: Final[dict[str, Session]] = {}
@@ -56,6 +60,15 @@ _copiers: Final[dict[str, Session]] = {}
 def missing() -> str | None:
     """Why the installed onnxruntime has no such provider; None if it has."""
     return sessions.provider_missing(PROVIDER, "install onnxruntime-webgpu in its place, in an environment of its own")
+
+
+def check_owner() -> None:
+    """Raise `NotSupportedError` in a process that was forked from one with an open device, which cannot use it."""
+    if _owner and _owner[0] != os.getpid():
+        raise NotSupportedError(
+            f"the process {_owner[0]} opened the device before this one was forked from it; start processes with"
+            ' multiprocessing.get_context("spawn"), or make the first context after the fork'
+        )
 
 
 class Session:
@@ -128,9 +141,10 @@ def open_session(
         optimized: whether onnxruntime may change the model.
 
     Raises:
-        NotSupportedError: there is no adapter.
+        NotSupportedError: there is no adapter, or it was opened before a fork.
         OperationError: onnxruntime refuses the model.
     """
+    check_owner()
     runtime = sessions.onnxruntime()
     settings = runtime.SessionOptions()
     for name, value in {"preserveDevice": "1", "enableInt64": "1", **options}.items():
@@ -153,6 +167,7 @@ def open_session(
             "there is no WebGPU adapter: onnxruntime found no GPU with a driver that it can use"
             f" (Vulkan on Linux, Direct3D 12 on Windows, Metal on macOS): {reason}"
         ) from error
+    _owner[:] = [os.getpid()]
     return Session(session, inputs, outputs)
 
 

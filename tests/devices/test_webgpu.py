@@ -6,14 +6,17 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import webnn
+from examples import mobilenet
 from tests.conformance import wpt
 from tests.conformance.test_wpt_conformance import outputs_of
 from tests.devices.operators import EXAMPLES, Draft
@@ -44,6 +47,19 @@ try:
     webnn.create_context(backend="webgpu")
 except webnn.errors.NotSupportedError as error:
     print("refused:", error)
+"""
+
+
+FORKED: Final = """
+import os, webnn, webnn.errors
+webnn.create_context(backend="webgpu").destroy()
+if os.fork() == 0:
+    try:
+        webnn.create_context(backend="webgpu")
+    except webnn.errors.NotSupportedError as error:
+        print("refused:", error, flush=True)
+    os._exit(0)
+os.wait()
 """
 
 
@@ -172,6 +188,12 @@ def test_without_an_adapter_a_context_is_refused() -> None:
     )
     assert found.stdout.startswith("False there is no WebGPU adapter")
     assert "refused: " in found.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_is_refused() -> None:
+    found = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=50, check=True)
+    assert "opened the device before this one was forked" in found.stdout
 
 
 @pytest.mark.parametrize(
@@ -321,3 +343,35 @@ def test_values_are_freed_and_a_context_can_be_made_anew() -> None:
             assert result[0] == 1.5
         assert context.memory_info().in_use == 0
         assert result[-1] == 1.5, "the array outlives its context"
+
+
+def test_contexts_on_several_threads_share_the_device() -> None:
+    wrong: list[tuple[int, int]] = []
+
+    def work(factor: int) -> None:
+        with webnn.create_context(backend="webgpu") as context:
+            builder = context.create_graph_builder()
+            x = builder.input("x", [64], "float32")
+            graph = builder.build({"y": builder.mul(x, builder.constant("float32", float(factor)))})
+            for number in range(20):
+                result = context.compute(graph, np.full(64, number, np.float32))["y"]
+                if (result != number * factor).any():
+                    wrong.append((factor, number))
+
+    threads = [threading.Thread(target=work, args=(factor,)) for factor in range(2, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not mobilenet.MODEL.is_dir(), reason=f"no model in {mobilenet.MODEL}")
+def test_mobilenet_gives_the_expected_output(context: webnn.MLContext, left: list[str]) -> None:
+    with Image.open(mobilenet.MODEL / "test.jpg") as image:
+        frame = mobilenet.prepare(image)
+    graph = mobilenet.build(context.create_graph_builder(), mobilenet.load(mobilenet.MODEL))
+    expected = np.load(mobilenet.MODEL / "expected.npz")["probabilities"]
+    np.testing.assert_allclose(context.compute(graph, frame)["probabilities"], expected, rtol=0, atol=1e-5)
+    assert left == []

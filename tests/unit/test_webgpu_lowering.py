@@ -6,6 +6,7 @@ what a real one does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +22,10 @@ from webnn.backends.base import Cancellation
 from webnn.backends.onnx.messages import ModelProto, TensorProto
 from webnn.backends.webgpu.backend import WebGpuBackend, lowered
 from webnn.backends.webgpu.compositions import COMPOSITIONS
-from webnn.backends.webgpu.device import Session
+from webnn.backends.webgpu.device import Session, check_owner
 from webnn.backends.webgpu.kernels import KEPT_AS, NIBBLES_OPSET, WEBGPU_OPSET, WebGpuKernels
 from webnn.backends.webgpu.memory import WebGpuAllocator
-from webnn.errors import DeviceLostError, OperationError, ValidationError
+from webnn.errors import DeviceLostError, NotSupportedError, OperationError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
@@ -133,3 +134,12 @@ def test_a_lost_device_is_told_from_other_errors(message: str, kind: type[Except
 def test_an_option_that_onnxruntime_would_ignore_is_refused() -> None:
     with pytest.raises(ValidationError, match="the webgpu backend has preferredLayout, and no 'powerPreference'"):
         WebGpuBackend().check_options({"powerPreference": "low-power"})
+
+
+def test_a_process_that_was_forked_from_one_with_an_open_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_owner()
+    monkeypatch.setattr("webnn.backends.webgpu.device._owner", [os.getpid() + 1])
+    with pytest.raises(
+        NotSupportedError, match=f"the process {os.getpid() + 1} opened the device before this one was forked"
+    ):
+        check_owner()
