@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, DeviceType, Executable
 from webnn.backends.onnx.lower import lower
-from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.model import Composition, Model
 from webnn.backends.onnx.portable import PortableKernels
 from webnn.backends.processors import processor_name
 from webnn.backends.providers.placement import assigned_nodes, placements
@@ -49,6 +49,23 @@ _INTEGERS_AS_FLOATS: Final = (
 )
 # fmt: on
 """Operators whose integers OpenVINO computes in float32, or saturates: they lose digits over 2^24, and do not wrap."""
+
+
+class _OpenVinoKernels(PortableKernels):
+    """Those of many runtimes, without `IsNaN`.
+
+    OpenVINO does not take it, and onnxruntime refuses a graph in which operators on both sides of one that it does not
+    take are put together: they would depend on each other in a circle.
+    """
+
+    def composition(self, op_type: str, data_type: str) -> Composition | None:
+        """NaN is what is not equal to itself."""
+        return _is_nan if op_type == "IsNaN" else None
+
+
+def _is_nan(model: Model, inputs: Sequence[str], _: Mapping[str, Any]) -> str:
+    (x,) = inputs
+    return model.emit("Not", [model.emit("Equal", [x, x])])
 
 
 @dataclass(slots=True)
@@ -144,7 +161,7 @@ class OpenVinoBackend(Backend):
 
 
 def _lowered(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Model:
-    return lower(graph, PortableKernels(), checkpoint)
+    return lower(graph, _OpenVinoKernels(), checkpoint)
 
 
 def _precision(options: Mapping[str, str]) -> dict[str, str]:

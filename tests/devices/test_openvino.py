@@ -85,12 +85,29 @@ def test_a_graph_says_which_operators_openvino_has_taken(context: webnn.MLContex
     builder = context.create_graph_builder()
     x = builder.input("x", [2, 8], "float32")
     product = builder.matmul(x, builder.constant(np.ones((8, 8), np.float32)), label="mm")
-    graph = builder.build({"y": builder.not_equal(product, x, label="ne"), "nan": builder.is_nan(x, label="nan")})
-    context.compute(graph, np.ones((2, 8), np.float32))
+    q, scale, zero = (
+        builder.input("q", [4], "int32"),
+        builder.input("scale", [1], "float32"),
+        builder.input("zero", [1], "int32"),
+    )
+    floats = builder.dequantize_linear(q, scale, zero, label="dq")
+    graph = builder.build({"y": builder.not_equal(product, x, label="ne"), "floats": floats})
+    context.compute(graph, {name: np.ones(each.shape, each.dtype) for name, each in graph.inputs.items()})
     rows = {row.label: row for row in graph.explain().operators or ()}
     assert rows["ne"].providers == ("OpenVINOExecutionProvider",)
-    assert "CPUExecutionProvider" in rows["nan"].providers
+    assert "CPUExecutionProvider" in rows["dq"].providers
     assert (rows["ne"].realization, rows["mm"].realization) == ("composed", "native")
+
+
+def test_operators_on_both_sides_of_a_test_for_nan_are_no_circle(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    x = builder.input("x", [4], "float32")
+    square = builder.mul(x, x)
+    graph = builder.build({"sign": builder.sign(square), "nan": builder.where(builder.is_nan(square), square, x)})
+    outputs = context.compute(graph, np.array([0, -2, 3, np.nan], np.float32))
+    assert outputs["sign"][:3].tolist() == [0, 1, 1]
+    np.testing.assert_array_equal(outputs["nan"], [0, -2, 3, np.nan])
+    assert {row.providers for row in graph.explain().operators or ()} == {("OpenVINOExecutionProvider",)}
 
 
 def test_the_precision_is_told(context: webnn.MLContext) -> None:
