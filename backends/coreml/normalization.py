@@ -36,7 +36,8 @@ def batch_normalization(node: Node, program: Program) -> None:
         )
         return program.set(node.output, result)
     mean, variance = (_along(node, name, [axis], program) for name in ("mean", "variance"))
-    return _compose(node, program, mean, variance, [axis])
+    x = program.cast(program[operand], "fp32")
+    return _compose(node, program, program.emit("sub", x=x, y=mean), variance, [axis])
 
 
 @lowerings.lowers("instance_normalization")
@@ -73,13 +74,12 @@ def layer_normalization(node: Node, program: Program) -> None:
     return _compose(node, program, *_statistics(node, program, axes), axes)
 
 
-def _compose(node: Node, program: Program, mean: Value, variance: Value, axes: Sequence[int]) -> None:
-    """`scale * (input - mean) / sqrt(variance + epsilon) + bias`, with scale and bias along `axes`."""
+def _compose(node: Node, program: Program, difference: Value, variance: Value, axes: Sequence[int]) -> None:
+    """`scale * difference / sqrt(variance + epsilon) + bias`, with scale and bias along `axes`."""
     held = program.type_of(program[node["input"]])
-    x = program.cast(program[node["input"]], "fp32")
     epsilon = program.number(node.attributes["epsilon"], "fp32")
     deviation = program.emit("sqrt", x=program.emit("add", x=variance, y=epsilon))
-    result = program.emit("real_div", x=program.emit("sub", x=x, y=mean), y=deviation)
+    result = program.emit("real_div", x=difference, y=deviation)
     if (scale := _along(node, "scale", axes, program)) is not None:
         result = program.emit("mul", x=result, y=scale)
     if (bias := _along(node, "bias", axes, program)) is not None:
@@ -88,14 +88,19 @@ def _compose(node: Node, program: Program, mean: Value, variance: Value, axes: S
 
 
 def _statistics(node: Node, program: Program, axes: Sequence[int]) -> tuple[Value, Value]:
-    """The mean and the variance over `axes`, in float32."""
+    """The differences from the mean over `axes`, and the variance, in float32.
+
+    Where the mean is far from 0, it is rounded by more than the differences may be off. So it is subtracted again.
+    """
     x = program.cast(program[node["input"]], "fp32")
     if not axes:  # each value is its own mean
-        return x, program.number(0, "fp32")
-    mean = program.emit("reduce_mean", x=x, axes=list(axes), keep_dims=True)
-    difference = program.emit("sub", x=x, y=mean)
+        return program.emit("sub", x=x, y=x), program.number(0, "fp32")
+    difference = x
+    for _ in range(2):
+        mean = program.emit("reduce_mean", x=difference, axes=list(axes), keep_dims=True)
+        difference = program.emit("sub", x=difference, y=mean)
     square = program.emit("mul", x=difference, y=difference)
-    return mean, program.emit("reduce_mean", x=square, axes=list(axes), keep_dims=True)
+    return difference, program.emit("reduce_mean", x=square, axes=list(axes), keep_dims=True)
 
 
 def _value(node: Node, name: str, program: Program) -> Value | None:

@@ -12,7 +12,8 @@ from tests.coreml.interpreter.signatures import FLOAT, ProgramError, operator, r
 
 
 def sigmoid(x: Array) -> Array:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    small = np.exp(-np.abs(x))
+    return np.where(x < 0, small, 1.0) / (1.0 + small)
 
 
 def _activation(signature: str, function: Callable[..., Array]) -> None:
