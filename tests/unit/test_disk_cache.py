@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_written_is_as_no_cache(
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found in memory. (Emptying a cache would not do: graphs let go of what is in it in the background.)"""
-    monkeypatch.setattr("webnn.runtime.graph.session_cache", NoMemory())
+    monkeypatch.setattr("webnn.runtime.device.session_cache", NoMemory())
 
 
 class NoMemory(SessionCache):

@@ -37,6 +37,8 @@ __all__ = [
 E = TypeVar("E", bound=str)
 
 _UNSIGNED_LONG_MAX = 2**32 - 1
+_SCALAR_TYPES = {*np.sctypeDict.values(), *(row.dtype.type for row in DATA_TYPES.values())}
+"""The types of NumPy's scalars, without abstract ones such as `np.floating`, of which NumPy 2.1 makes data types."""
 
 
 def unsigned(name: str, value: object) -> int:
@@ -158,8 +160,7 @@ def enum_value(name: str, value: object, allowed: Mapping[E, Any] | Sequence[E])
 def data_type_named(name: str, value: object, allowed: Collection[DataType] = DATA_TYPES) -> DataType:
     """One of the data types in `allowed`: by its name, or a dtype or scalar type of NumPy."""
     if isinstance(value, type) and issubclass(value, np.generic):
-        with suppress(TypeError):  # an abstract type, such as np.floating
-            value = np.dtype(value)
+        value = np.dtype(value) if value in _SCALAR_TYPES else value.__name__
     if isinstance(value, np.dtype) and value.isnative:
         value = value.name
     if not isinstance(value, str) or value not in allowed:
