@@ -88,7 +88,7 @@ openvino: | $(RUN)
 # Likewise. On Linux WebGPU needs a driver for Vulkan and its loader, libvulkan.so.1 (Debian's package libvulkan1).
 webgpu: $(WEBGPU)/ready
 	$(if $(SWIFTSHADER),VK_DRIVER_FILES=$(SWIFTSHADER) LD_LIBRARY_PATH=$(dir $(SWIFTSHADER)):$$LD_LIBRARY_PATH) \
-	$(WEBGPU)/bin/python -m pytest tests/devices/test_webgpu.py $(ARGS)
+	$(WEBGPU)/bin/python -m pytest tests/devices $(ARGS)
 
 $(WEBGPU)/ready: Makefile pyproject.toml | $(RUN)
 	$(RUN) -m venv --clear $(WEBGPU)

@@ -3,7 +3,8 @@
 Seen of onnxruntime-webgpu 1.27: the variance in `LayerNormalization` and `InstanceNormalization` is the mean of the
 squares less the square of the mean, which loses its digits around a large mean. All `InstanceNormalization`s of a
 process have the epsilon of the first. `ReduceLogSumExp` is infinite from 89 on. `BatchNormalization` of rank 2 is wrong
-in one layout, and linear `Resize` of the height and width in the other. Integers are raised to powers as floats.
+in one layout, and linear `Resize` of the height and width in the other. Integers are raised to powers as floats,
+and negative numbers to fractional powers as if they were positive. Some broadcasts fail.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from webnn.backends.onnxruntime.passes.norms_in_range import window_counts
 from webnn.backends.webgpu.quantization import dequantize_linear, quantize_linear
 from webnn.backends.webgpu.recurrent import gru, gru_cell, lstm, lstm_cell
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import element_bits
+from webnn.graph.dtypes import FLOATS, element_bits
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, Rule, rewritten
@@ -46,6 +47,7 @@ def decomposed(graph: Graph, opset: int, checkpoint: Callable[[], object]) -> Gr
         checkpoint()
         graph = improve(graph)
     graph = rewritten(graph, [node for node in graph.nodes if node.op == "l2_pool2d"], _l2_pool2d)
+    graph = rewritten(graph, [node for node in graph.nodes if node.op in _OF_TWO], _of_equal_rank)
     rules: dict[str, Rule] = {**_RULES, "average_pool2d": lambda node: _average_pool2d(node, opset)}
     if opset < GELU_OPSET:
         rules["gelu"] = _gelu
@@ -55,6 +57,22 @@ def decomposed(graph: Graph, opset: int, checkpoint: Callable[[], object]) -> Gr
         return rules[node.op](node)
 
     return rewritten(graph, [node for node in graph.nodes if node.op in rules], rule)
+
+
+def _of_equal_rank(node: Node) -> Sequence[MLOperand] | None:
+    """The operand of the lower rank gets dimensions of 1 where the other one has a 1 as the next of them.
+
+    There the kernels of two operands count one dimension too many as shared, and the run fails.
+    """
+    operands = dict(node.operands)
+    rank = node.output.rank
+    for name, x in node.operands.items():
+        assert isinstance(x, MLOperand)
+        if 0 < x.rank < rank:
+            other = next(each for each in node.inputs() if each.rank == rank)
+            if other.shape[rank - x.rank - 1] == 1:
+                operands[name] = Replacement(node).reshape(x, [*[1] * (rank - x.rank), *x.shape])
+    return node.replace(operands=operands).outputs if operands != dict(node.operands) else None
 
 
 def _l2_pool2d(node: Node) -> Sequence[MLOperand]:
@@ -192,6 +210,8 @@ def _resample2d(node: Node) -> Sequence[MLOperand] | None:
 def _pow(node: Node) -> Sequence[MLOperand] | None:
     """Of integers of 32 bits: the product of the squares that the bits of the exponent choose."""
     data_type = node.output.data_type
+    if data_type in FLOATS:
+        return _pow_of_floats(node)
     if data_type not in ("int32", "uint32"):
         return None
     builder, a, b = Replacement(node), node["a"], node["b"]
@@ -215,6 +235,26 @@ def _pow(node: Node) -> Sequence[MLOperand] | None:
     return [result]
 
 
+def _pow_of_floats(node: Node) -> Sequence[MLOperand] | None:
+    """Not a number for a negative number to a fractional power, which the kernel takes to be positive."""
+    a, b = node["a"], node["b"]
+    if a.constant is not None and (a.constant >= 0).all():
+        return None
+    if b.constant is not None and (np.floor(b.constant) == b.constant).all():
+        return None
+    builder = Replacement(node)
+    zero, lowest, nan = (builder.constant(a.data_type, number) for number in (0.0, -math.inf, math.nan))
+    is_negative = builder.logical_and(builder.lesser(a, zero), builder.greater(a, lowest))
+    is_undefined = builder.logical_and(is_negative, builder.not_equal(builder.floor(b), b))
+    return [builder.where(is_undefined, nan, node.replace().output)]
+
+
+# fmt: off
+_OF_TWO: Final = (
+    "add", "div", "equal", "greater", "greater_or_equal", "lesser", "lesser_or_equal", "logical_and", "logical_or",
+    "logical_xor", "max", "min", "mul", "not_equal", "pow", "prelu", "sub",
+)
+# fmt: on
 _RULES: Final[Mapping[str, Rule]] = {
     "batch_normalization": _batch_normalization,
     "dequantize_linear": dequantize_linear,

@@ -264,6 +264,14 @@ WRONG: Final[dict[str, tuple[Callable[..., Any], list[np.ndarray[Any, Any]]]]] =
         lambda b, x, n: b.pow(x, n),
         [np.array([3, -3, 7, -1, 2, 0], np.int32), np.array([19, 13, 11, -3, -1, -2], np.int32)],
     ),
+    "negative numbers to fractional powers": (
+        lambda b, x, n: b.pow(x, n),
+        [np.array([-2, -2, 2, -0.5, 0], np.float32), np.array([0.5, 3, 0.5, -2, 0.25], np.float32)],
+    ),
+    "an operand of lower rank before a dimension of 1": (
+        lambda b, x, y: [b.add(x, y), b.max(y, x), b.greater(x, y), b.pow(b.abs(x), y)],
+        [_numbers(2, 1, 2), _numbers(2, 1, 2, 1, 2)],
+    ),
     "a matrix times a vector": (lambda b, a, x: b.matmul(a, x), [_numbers(5, 7), _numbers(7, 1)]),
     "sums of integers that wrap around": (
         lambda b, x: b.reduce_sum(x, axes=[0]),
