@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from webnn.forking import import_lock
 from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
 
-__all__ = ["MISSING", "import_coremltools", "save_coreml", "specification"]
+__all__ = ["MISSING", "check_structure", "import_coremltools", "save_coreml", "specification"]
 
 MISSING: Final = "needs coremltools: pip install 'webnn-runtime[coreml]'"
 _DESCRIPTORS: Final = {"input": "webnn.inputs", "output": "webnn.outputs"}
@@ -68,7 +69,7 @@ def specification(graph: Graph, weights: Path, checkpoint: Callable[[], object] 
     with Program(graph) as program:
         lower(program, checkpoint)
         whole = program.finish()
-        _check(whole)
+        check_structure(program, whole)
         proto = load(whole, weights_dir=str(weights), specification_version=target.iOS17.value)
     for kind, names, descriptors in (
         ("input", program.input_names, graph.input_descriptors),
@@ -82,11 +83,20 @@ def specification(graph: Graph, weights: Path, checkpoint: Callable[[], object] 
     return program, proto
 
 
-def _check(whole: Any) -> None:
-    """What a lowering must not do, before anything is written."""
-    for operation in whole.functions["main"].operations:
+def check_structure(program: Program, whole: Any) -> None:
+    """Assert what readers of the package rely on, and what a fault in a lowering would break, before it is written."""
+    has_halves = any(
+        operand.data_type == "float16" for node in program.graph.nodes for operand in (*node.inputs(), *node.outputs)
+    )
+    function = whole.functions["main"]
+    names = Counter(list(function.inputs))
+    for operation in function.operations:
         for value in operation.outputs:
-            assert len(value.shape) <= MAX_RANK, f"{operation.name} has the shape {value.shape}"
+            names[value.name] += 1
+            assert len(value.shape) <= MAX_RANK, f"{value.name} has the shape {value.shape}"
+            assert has_halves or program.type_of(value) != "fp16", f"{value.name} is float16, which the graph has not"
+    repeated = [name for name, count in names.items() if count > 1]
+    assert not repeated, f"several values are called {', '.join(repeated)}"
 
 
 def import_coremltools() -> Any:

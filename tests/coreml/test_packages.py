@@ -16,8 +16,8 @@ import pytest
 import webnn
 from webnn.backends.base import PowerPreference
 from webnn.backends.coreml.backend import CoreMLBackend
-from webnn.backends.coreml.export import MISSING, save_coreml
-from webnn.backends.coreml.lowerings import lowerings
+from webnn.backends.coreml.export import MISSING, check_structure, save_coreml
+from webnn.backends.coreml.lowerings import lower, lowerings
 from webnn.backends.coreml.program import Program
 from webnn.cli.program import main
 from webnn.errors import NotSupportedError, ValidationError
@@ -425,6 +425,30 @@ def test_a_package_replaces_one_of_its_name(save: Save) -> None:
     second = save(masked)
     assert "real_div" not in operations(second)
     assert [path.name for path in second.path.parent.iterdir()] == ["model.mlpackage"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (
+            lambda program, x: [program.emit("relu", x=x, name="same") for _ in range(2)],
+            "several values are called same",
+        ),
+        (lambda program, x: program.emit("relu", x=x, name="x"), "several values are called x"),
+        (lambda program, x: program.cast(x, "fp16"), "is float16, which the graph has not"),
+        (lambda program, x: program.emit("expand_dims", x=x, axes=[0, 1, 2, 3]), r"has the shape \(1, 1, 1, 1, 1, 3\)"),
+    ],
+)
+def test_a_fault_of_a_lowering_is_seen_before_it_is_written(
+    fault: Callable[[Program, Any], object], message: str, context: webnn.MLContext
+) -> None:
+    builder = context.create_graph_builder()
+    graph = builder.build(quotients(builder))._graph
+    with Program(graph) as found:
+        lower(found)
+        fault(found, found[graph.inputs["x"]])
+        with pytest.raises(AssertionError, match=message):
+            check_structure(found, found.finish())
 
 
 def test_a_folder_that_is_no_package_is_not_replaced(save: Save, tmp_path: Path) -> None:
