@@ -7,14 +7,17 @@ and the memory of the process before and after.
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import json
 import re
+import socket
+import statistics
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +29,7 @@ from benchmarks.models import Model, image_model, mlp
 
 CONNECTIONS, SECONDS, ROUNDS = 64, 4.0, 5
 QUEUE, TIMEOUT = 128, 2.0
-WAITING, LEAVING = 256, 1000
+LEAVING = 1000
 REQUESTS: Final = 200_000
 
 
@@ -82,6 +85,7 @@ async def measure(report: Report, options: Options) -> None:
         for model, binary in options.some([(dense, False), (dense, True), (image, True)]):
             await beside(report, options, model, Path(folder) / f"{model.name}.onnx", bars, binary=binary)
         await beyond(report, options, dense, Path(folder) / f"{dense.name}.onnx")
+        among_leavers(report, options, Path(folder) / "leavers.onnx")
 
 
 async def beside(
@@ -132,10 +136,6 @@ async def beyond(report: Report, options: Options, model: Model, path: Path) -> 
             f"twice the load: {dict(twice.statuses)} of {total} requests by status, {lost} lost; here the clients are a"
             " Python program beside the server"
         )
-        left = await leavers(address, sent, max(10, round(LEAVING * min(1.0, options.scale))))
-        honest = await load(address, sent, connections=1, seconds=0.05)
-        first = honest.latencies[200][0]
-        report.figure(f"a request after {left} clients have gone away", [first * 1e3], "ms")
         while sum(twice.statuses.values()) < REQUESTS * min(1.0, options.scale):
             more = await load(address, sent, connections=CONNECTIONS, seconds=seconds)
             twice.statuses.update(more.statuses)
@@ -143,19 +143,47 @@ async def beyond(report: Report, options: Options, model: Model, path: Path) -> 
         report.figure(f"memory after {sum(twice.statuses.values())} requests more", [growth], "MB")
 
 
-async def leavers(address: str, sent: bytes, number: int) -> int:
-    """Clients that send a request and go away at once."""
+def among_leavers(report: Report, options: Options, path: Path) -> None:
+    """How long a client waits when many others have sent a request and gone away, beside its wait without them."""
+    model = mlp("MLP of 12 million weights", [512, 3072, 3072, 1024, 10])
+    path.write_bytes(model.onnx())
+    body, headers = request(model, binary=True)
+    sent = request_of("/v2/models/model/infer", body, headers)
+    number = max(10, round(LEAVING * min(1.0, options.scale)))
+    with server(ours(path)) as address, connected(address) as kept:
+        alone = [wait(kept, sent) for _ in range(30)][10:]
+        for what, ends in (("", len(sent)), (" with half of its body sent", len(sent) - len(body) // 2)):
+            for kind in ("kept", "new"):
+                waits = []
+                for _ in range(options.rounds(ROUNDS)):
+                    for _ in range(number):
+                        with connected(address) as leaver:
+                            leaver.sendall(sent[:ends])
+                    began = time.perf_counter()
+                    with nullcontext(kept) if kind == "kept" else connected(address) as client:
+                        wait(client, sent)
+                        waits.append(time.perf_counter() - began)
+                title = f"{model.name}: after {number} clients have left{what}, on a {kind} connection"
+                usual = [statistics.median(alone)] * len(waits)
+                report.times(title, waits, usual, "ms", peer="without them", bar=2.0)
+
+
+def connected(address: str) -> socket.socket:
+    """A connection to a server."""
     host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)))
 
-    async def one() -> None:
-        _, writer = await asyncio.open_connection(host, int(port))
-        writer.write(sent)
-        await writer.drain()
-        writer.close()
 
-    for start in range(0, number, 100):
-        await asyncio.gather(*(one() for _ in range(min(100, number - start))))
-    return number
+def wait(client: socket.socket, sent: bytes) -> float:
+    """Seconds until a request is answered."""
+    began = time.perf_counter()
+    client.sendall(sent)
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"a request was answered with status {answer.status}")
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

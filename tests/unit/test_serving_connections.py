@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -65,6 +67,34 @@ async def test_a_client_that_wants_no_more_is_told_so_and_the_connection_ends(as
     async with connected(ServerState()) as (reader, writer, _):
         writer.write(asked)
         assert (await reader.read()).endswith(b"connection: close\r\n\r\nhi")
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_has_been_answered_leaves_nothing_to_the_garbage_collector() -> None:
+    async with connected(ServerState()) as (reader, writer, connection):
+        writer.write(ASK)
+        await reader.readuntil(b"hi")
+        cycle = weakref.ref(connection.cycle)
+        gc.disable()
+        try:
+            writer.write(ASK)
+            await reader.readuntil(b"hi")
+            assert cycle() is None
+        finally:
+            gc.enable()
+
+
+@pytest.mark.asyncio
+async def test_an_answer_to_a_client_that_has_left_is_dropped() -> None:
+    async with connected(ServerState()) as (_, writer, connection):
+        writer.write(ASK[:-1])
+        while connection.cycle is None:  # noqa: ASYNC110 (data_received is called by the loop)
+            await asyncio.sleep(0)
+        scope: Any = connection.scope
+        connection.transport.abort()
+        while connection in connection.connections:  # noqa: ASYNC110 (connection_lost is called by the loop)
+            await asyncio.sleep(0)
+        assert connection.answer(scope, 503, [], b"")
 
 
 @pytest.mark.asyncio

@@ -62,8 +62,8 @@ class Connection(HttpToolsProtocol):
             headers: with the length of the body among them.
             body: of the answer.
         """
-        cycle = scope[_CYCLE]
-        if cycle.disconnected:
+        cycle = scope.pop(_CYCLE, None)  # which has the scope: nothing is to be left to the garbage collector
+        if cycle is None or cycle.disconnected:  # the client has left
             return True
         if self.flow.write_paused:
             return False
@@ -111,6 +111,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         self._end_head()
+        if self.scope is not None:
+            self.scope.pop(_CYCLE, None)  # type: ignore[typeddict-item]
         super().connection_lost(exc)
         if self.left is not None:
             self.left()

@@ -82,8 +82,9 @@ class Server(uvicorn.Server):
         if self._announce is not None:
             self._announce()
 
-    # Not uvloop's server: it accepts one connection in each turn of the loop, so that a client waits for all those
-    # before it, also for those that have left; and it closes its socket late, with the connections that wait by then.
+    # Not uvloop's server: it accepts one connection in each turn of the loop (findings/one_accept_a_turn.sh), so that a
+    # client waits for all those before it, also for those that have left; and the connections that wait when it closes
+    # its socket are lost.
 
     def _listen(self, listener: socket.socket) -> None:
         if self._drain is None:
