@@ -76,7 +76,10 @@ def listening(*words: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()[:2]
     process = subprocess.Popen(
-        [sys.executable, "-m", *words, "--port", str(address[1])], stderr=subprocess.DEVNULL, cwd=ROOT
+        [sys.executable, "-m", *words, "--port", str(address[1])],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
     )
     until = time.monotonic() + START
     try:
