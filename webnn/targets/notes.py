@@ -89,13 +89,23 @@ def _may_repeat_places(node: Node) -> str | None:
     return "has indices that repeat" if len(np.unique(places, axis=0)) < len(places) else None
 
 
-def _is_pooled_with_padding(node: Node) -> str | None:
+def _has_the_same_padding(node: Node) -> bool:
+    """Whether it is padded as LiteRT does it by itself."""
     given = node.attributes
-    sizes = axis_sizes(node["input"], given["layout"])
-    axes = zip(sizes, given["window_dimensions"], given["strides"], strict=True)
-    same = [side for size, window, stride in axes for side in same_padding(size, window, stride)]
-    padding = list(given["padding"])
-    return f"has padding {padding}" if any(padding) and padding != same else None
+    axes = zip(axis_sizes(node["input"], given["layout"]), given["window_dimensions"], given["strides"], strict=True)
+    return list(given["padding"]) == [
+        side for size, window, stride in axes for side in same_padding(size, window, stride)
+    ]
+
+
+def _is_pooled_with_padding(node: Node) -> str | None:
+    padding = list(node.attributes["padding"])
+    return f"has padding {padding}" if any(padding) and not _has_the_same_padding(node) else None
+
+
+def _is_pooled_with_the_same_padding(node: Node) -> str | None:
+    padding = list(node.attributes["padding"])
+    return f"has padding {padding}" if any(padding) and _has_the_same_padding(node) else None
 
 
 def _is_pooled_beyond_its_end(node: Node) -> str | None:
@@ -213,6 +223,14 @@ _NOTES: Final = (
         "counts padding as zeros, where the specification leaves it out",
         "pad first, and multiply by the share of the window that is inside",
         lambda b, x: b.average_pool2d(x(_image(1, 2, 3, 4)), window_dimensions=[2, 2], padding=[1, 0, 1, 0]),
+    ),
+    NoteRule(
+        "l2-pool-padding",
+        ("l2_pool2d",),
+        _is_pooled_with_the_same_padding,
+        "gives too much for windows with padding, as if the values inside were as many as in the others",
+        "pad first",
+        lambda b, x: b.l2_pool2d(x(_image(1, 2, 3, 4)), window_dimensions=[2, 2], padding=[0, 1, 0, 1]),
     ),
     NoteRule(
         "pool-beyond-the-end",

@@ -261,13 +261,18 @@ def _broadcast(b: Replacement, x: MLOperand, shape: Sequence[int]) -> MLOperand:
 # Windows.
 
 
-@_remedy("computed from slices of the padded input", "pool-dilations", "pool-beyond-the-end", "average-pool-padding")
+@_remedy(
+    "computed from slices of the padded input",
+    "pool-dilations",
+    "pool-beyond-the-end",
+    "average-pool-padding",
+)
 def _pool_slices(b: Replacement, node: Node) -> Made:
     """Slices where there are few or no other way; else the pool over the padded input."""
     return combined(b, node) if _is_small(node) else _pool_padded(b, node)
 
 
-@_remedy("padded first", "max-pool-padding")
+@_remedy("padded first", "max-pool-padding", "l2-pool-padding")
 def _pad_first(b: Replacement, node: Node) -> Made:
     return _pool_padded(b, node)
 

@@ -243,7 +243,9 @@ def _reads_lost_dimensions(node: Node) -> str | None:
 
 
 def _ignores_c(node: Node) -> str | None:
-    return "has c and a beta of 0" if node.get("c") is not None and node.attributes["beta"] == 0 else None
+    c = node.get("c")
+    ignored = c is not None and c.constant is None and node.attributes["beta"] == 0
+    return "has c and a beta of 0" if ignored else None
 
 
 def _has_peepholes_out_of_order(node: Node) -> str | None:
@@ -505,10 +507,13 @@ _RULES: Final = (
         "gemm-beta",
         ("gemm",),
         _ignores_c,
-        "takes c with another beta",
+        "takes c with another beta, or constant",
         "leave c out",
         (lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=x(_ones(1)), beta=0.0),),
-        (lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=x(_ones(1)), beta=0.5),),
+        (
+            lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=x(_ones(1)), beta=0.5),
+            lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=b.constant(_ones(1)), beta=0.0),
+        ),
     ),
     Rule(
         "peephole-layout",
