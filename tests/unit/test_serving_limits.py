@@ -102,6 +102,7 @@ class Watched:
     def __init__(self, *, is_closing: bool = False) -> None:
         self.left: Callable[[], object] | None = None
         self.is_closing = is_closing
+        self.has_left = False
 
     def answer(self, *_: object) -> bool:
         return False  # as if its buffer was full
@@ -132,6 +133,25 @@ async def test_a_client_that_goes_away_gives_its_run_up(context: MLContext, gate
     assert (await first).status == 200
     assert app.inferences[0].requests.by_status == {499: 1, 200: 1}
     assert context.statistics().drops == {"cancelled": 1}
+
+
+@asynchronous
+async def test_those_who_have_left_make_room_in_a_full_queue_before_the_event_loop_sees_it(
+    context: MLContext, gate: Gate
+) -> None:
+    app = application(affine(context), max_queue=2)
+    first = asyncio.create_task(infer(app, X, Z))
+    await under_way(app, 1)
+    connection = Watched()
+    second = asyncio.create_task(infer(app, X, Z, asked={"connection": connection}))
+    await under_way(app, 2)
+    assert (await infer(app, X, Z)).status == 503
+    connection.has_left = True
+    app.shared._next_look = 0.0
+    third = asyncio.create_task(infer(app, X, Z))
+    assert (await second).status == 0
+    gate.open()
+    assert [(await each).status for each in (first, third)] == [200, 200]
 
 
 @asynchronous

@@ -38,7 +38,8 @@ class Connection(HttpToolsProtocol):
     def __init__(self, connection: socket.socket, **options: Any) -> None:
         super().__init__(**options)
         self.left: Callable[[], object] | None = None
-        self._socket: socket.socket | None = connection
+        self._socket = connection
+        self._is_new = True
         self._idle_since = 0.0
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -47,6 +48,14 @@ class Connection(HttpToolsProtocol):
     def is_closing(self) -> bool:
         """Whether the client has gone away."""
         return self.transport.is_closing()
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has gone away, as the system knows it, which may be before the event loop sees it."""
+        try:
+            return self.transport.is_closing() or has_left(self._socket)
+        except OSError:  # it is closed
+            return True
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""
@@ -90,9 +99,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._socket is not None:  # once: a client that sends one request after the other stays, as a rule
-            connection, self._socket = self._socket, None
-            if has_left(connection):  # nobody waits for the answer, and others wait for their turn
+        if self._is_new:  # once: a client that sends one request after the other stays, as a rule
+            self._is_new = False
+            if has_left(self._socket):  # nobody waits for the answer, and others wait for their turn
                 self.transport.abort()
                 return
         super().data_received(data)

@@ -56,14 +56,16 @@ _log = logging.getLogger("webnn.serving")
 LARGE: Final = 64 * 1024
 """Bytes of a body from which on bodies are read one by one, and the event loop has its turn before each: a hundred
 large ones at once would keep it from seeing that their clients have left."""
+LOOK: Final = 0.01
+"""Seconds after which a full queue is looked through again for clients that have gone away."""
 ELEMENT: Final = 64
 """Bytes that a number may take in JSON, indented and nested."""
 SPARE: Final = 64 * 1024
 """Bytes that a request may have beside its numbers."""
 CONNECTION: Final = "webnn.connection"
 """In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
-client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, and `answer`
-sends an answer in one piece."""
+client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, `has_left`
+asks the system that, and `answer` sends an answer in one piece."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"
@@ -109,6 +111,7 @@ class Shared:
         self.first: Callable[[], object] | None = None
         """Called before the first request."""
         self._timeout = timeout
+        self._next_look = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, exchange: Exchange) -> None:
@@ -130,6 +133,20 @@ class Shared:
                 return
             exchange.end(LATE)
         self._timer = None
+
+    def give_up_left(self) -> bool:
+        """Give the requests up whose clients have gone away, which the event loop has not seen yet; were there any?
+
+        It looks once in `LOOK` seconds at most.
+        """
+        now = perf_counter()
+        if now < self._next_look:
+            return False
+        self._next_look = now + LOOK
+        left = [each for each in self.exchanges if each.connection is not None and each.connection.has_left]
+        for exchange in left:
+            exchange.leave()
+        return bool(left)
 
     def stop(self) -> None:
         """Answer all requests that are under way with 503, without waiting for their runs."""
@@ -267,7 +284,11 @@ class Inference:
             raise _GoneError
         length, header = _lengths(scope["headers"])
         if not admission.has_room():  # before the body is received
-            raise self._full(1)
+            if not shared.give_up_left():
+                raise self._full(1)
+            await self._while_waiting(exchange, _breathe(), 504, "the queue was full")  # they leave it meanwhile
+            if not admission.has_room():
+                raise self._full(1)
         if length is not None and length > self.max_body:
             raise self._too_large()
         try:
