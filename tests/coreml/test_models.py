@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -19,6 +20,8 @@ from tests.coreml.models import checked, interpreted, outputs_of_package
 pytestmark = pytest.mark.timeout(300)
 
 EMBEDDINGS: Final = wpt.SHARED / "models" / "minilm" / "expected.json"
+LIGHT: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+"""Networks that the package onnx brings, each with weights that are all the same, and with its output."""
 FOLDER: Final = sentence_embeddings.installed()
 
 
@@ -72,3 +75,14 @@ def test_minilm(context: webnn.MLContext, tmp_path: Path) -> None:
             continue
         outputs = outputs_of_package(package, sentence_embeddings.inputs(tokenizer, sentence, 32))
         np.testing.assert_allclose(outputs["embedding"][0], expected["embedding"], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["densenet121", "inception_v1", "resnet50", "shufflenet", "squeezenet"])
+def test_a_network_from_onnx(name: str, context: webnn.MLContext, tmp_path: Path) -> None:
+    graph = webnn.load_onnx(LIGHT / f"light_{name}.onnx", context=context)
+    ((feature, operand),) = graph._graph.inputs.items()
+    size = operand.descriptor.element_count
+    image = (np.arange(size) / size).astype(np.float32).reshape(operand.shape)
+    (output,) = interpreted(graph, {feature: image}, tmp_path / "light.mlpackage").values()
+    expected = onnx.TensorProto.FromString((LIGHT / f"light_{name}_output_0.pb").read_bytes())
+    np.testing.assert_allclose(output, onnx.numpy_helper.to_array(expected), rtol=0, atol=1e-3)

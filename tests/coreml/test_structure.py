@@ -138,7 +138,7 @@ BROKEN: Final[dict[str, Callable[[Package], None]]] = {
     "the blob file '@model_path/weights/other.bin' does not exist": _missing_file,
     "overlaps the data at 128": _overlap,
     "64 bytes at 1048576 are not aligned or not in the file": _behind_the_end,
-    "has the same fp32 elements": _equal,
+    "has the same fp32[4, 4] at 64 and at 192": _equal,
     "notes.txt is not in the manifest": _stray,
     "the manifest names com.apple.CoreML/gone, which does not exist": _absent,
 }

@@ -126,7 +126,7 @@ def _types(package: Package) -> Iterator[str]:
 
 
 def _blobs(package: Package) -> Iterator[str]:
-    """Each record of a blob file is used, is where it may be, and is not there twice."""
+    """Each record of a blob file is used, is where it may be, and is not there twice with one shape."""
     used: dict[str, dict[int, ValueType]] = {}
     for label, value in _constants(package):
         type = value_type(value.type)
@@ -140,11 +140,11 @@ def _blobs(package: Package) -> Iterator[str]:
         if blob.count != len(places):
             yield f"{name} has {blob.count} records, {len(places)} are used"
         spans = [(0, ALIGNMENT, "the header")]
-        contents: dict[tuple[str, bytes], int] = {}
+        contents: dict[tuple[ValueType, bytes], int] = {}
         for offset, type in places.items():
-            content = (type.dtype, blob.array(offset, type).tobytes())
+            content = (type, blob.array(offset, type).tobytes())
             if contents.setdefault(content, offset) != offset:
-                yield f"{name} has the same {type.dtype} elements at {contents[content]} and at {offset}"
+                yield f"{name} has the same {type} at {contents[content]} and at {offset}"
             record = blob.record(offset)
             spans.append((offset, offset + ALIGNMENT, f"the metadata at {offset}"))
             spans.append((record.offset, record.offset + record.size, f"the data at {record.offset}"))
