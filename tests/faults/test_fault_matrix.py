@@ -10,7 +10,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -232,9 +232,13 @@ def audit(context: webnn.MLContext, outcome: Outcome) -> None:
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def quiet() -> Iterator[None]:
     """Warnings are expected. Pytest would keep their arguments, such as programs with their tensors."""
-    monkeypatch.setattr(logging.getLogger("webnn"), "level", logging.ERROR)
+    log = logging.getLogger("webnn")
+    before = log.level
+    log.setLevel(logging.ERROR)  # by the method, since loggers remember what is enabled
+    yield
+    log.setLevel(before)
 
 
 def offer(faults: Faults, is_host: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,9 +319,11 @@ def given_back(context: webnn.MLContext) -> bool:
     return not context.memory_info().in_use
 
 
+GRAPHS: Final = r"(x.* -> y|cache.* -> next|\d dispatches of a program|twice\.webnn)"
+"""The labels of the graphs in the programs, and of those that are merged of them."""
 SUBJECTS: Final = {
-    **dict.fromkeys(("bind", "run", "synchronize"), r"^(x.* -> y|cache.* -> next|twice\.webnn): the backend failed"),
-    "compile": r"backend could not compile (x.* -> y|cache.* -> next|\d dispatches of a program|twice\.webnn)",
+    **dict.fromkeys(("bind", "run", "synchronize"), rf"^{GRAPHS}: the backend failed"),
+    "compile": rf"backend could not compile {GRAPHS}",
     "allocate": r"allocating \d+ bytes",
     "clear": r"clearing memory of the device",
     "copy in": r"copying \w+ \[.*\] to the device",
