@@ -75,6 +75,32 @@ def test_what_a_note_is_about_is_replaced_and_gives_the_same(name: str) -> None:
     assert fit(graph, target, notes=False).graph is graph
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda b, x, u: b.scatter_elements(x, b.constant(np.array([[0, -1, 0], [0, 1, 2]], np.int32)), u, axis=0),
+        lambda b, x, u: b.scatter_nd(x, b.constant(np.array([[2], [-1]], np.int32)), u),
+    ],
+)
+def test_updates_that_later_ones_replace_are_left_out(make: Callable[..., MLOperand]) -> None:
+    graph = built(lambda b: make(b, b.input("x", [3, 3], "float32"), b.input("u", [2, 3], "float32")))
+    result = fit(graph, Target("odd", "", SPEC_LIMITS, notes=["scatter-repeats"]))
+    assert result.after.notes == ()
+    assert result.equal
+    assert [change.done for change in result.changes] == ["the last update of each place alone"]
+
+
+def test_a_scatter_to_computed_places_is_left_as_it_is() -> None:
+    graph = built(
+        lambda b: b.scatter_nd(
+            b.input("x", [3], "float32"), b.input("at", [2, 1], "int32"), b.input("u", [2], "float32")
+        )
+    )
+    result = fit(graph, Target("odd", "", SPEC_LIMITS, notes=["scatter-repeats"]))
+    assert result.graph is graph
+    assert len(result.after.notes) == 1
+
+
 def test_a_graph_that_builds_is_left_as_it_is() -> None:
     graph = built(lambda b: b.relu(b.input("x", [2], "float32")))
     result = fit(graph, Target("spec", "", SPEC_LIMITS))

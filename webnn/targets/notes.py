@@ -18,7 +18,7 @@ from webnn.graph.operand import MLOperand
 from webnn.graph.windows import sweeps
 from webnn.targets.rules import Example, axis_sizes, same_padding
 
-__all__ = ["NOTES", "NoteRule"]
+__all__ = ["NOTES", "NoteRule", "scattered_places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,24 @@ def _has_several_scales(node: Node) -> str | None:
     return f"has {count} scales" if count > 1 else None
 
 
+def scattered_places(node: Node, indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A row of coordinates for each update of a scatter, counted from the start and clamped into the range."""
+    shape, places = node["input"].shape, indices.astype(np.int64)
+    if node.op == "scatter_nd":
+        sizes = np.array(shape[: places.shape[-1]])
+        places = places.reshape(-1, places.shape[-1])
+        return np.clip(np.where(places < 0, places + sizes, places), 0, sizes - 1)
+    axis = node.attributes["axis"]
+    along = np.clip(np.where(places < 0, places + shape[axis], places), 0, shape[axis] - 1)
+    whole = np.stack([along if i == axis else at for i, at in enumerate(np.indices(places.shape))], -1)
+    return whole.reshape(-1, len(shape))
+
+
 def _may_repeat_places(node: Node) -> str | None:
     indices = node["indices"].constant
     if indices is None:
         return "has indices that may repeat"
-    shape = node["input"].shape
-    places = np.asarray(indices).astype(np.int64)
-    if node.op == "scatter_nd":
-        sizes = np.array(shape[: places.shape[-1]])
-        places = places.reshape(-1, places.shape[-1])
-        places = np.clip(np.where(places < 0, places + sizes, places), 0, sizes - 1)
-    else:
-        axis = node.attributes["axis"]
-        along = np.clip(np.where(places < 0, places + shape[axis], places), 0, shape[axis] - 1)
-        places = np.stack([along if i == axis else at for i, at in enumerate(np.indices(places.shape))], -1)
-        places = places.reshape(-1, len(shape))
+    places = scattered_places(node, np.asarray(indices))
     return "has indices that repeat" if len(np.unique(places, axis=0)) < len(places) else None
 
 

@@ -18,6 +18,7 @@ from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement
 from webnn.graph.windows import permutation
+from webnn.targets.notes import scattered_places
 from webnn.targets.rules import axis_sizes, loses_a_dimension
 
 __all__ = [
@@ -98,6 +99,20 @@ def scatter_flat(b: Replacement, node: Node) -> Made:
     flat = b.reshape(node["input"], [node["input"].descriptor.element_count])
     places = b.reshape(_flat_places(b, node), [count, 1])
     return [b.reshape(b.scatter_nd(flat, places, b.reshape(node["updates"], [count])), node.output.shape)]
+
+
+@_remedy("the last update of each place alone", "scatter-repeats")
+def _last_updates(b: Replacement, node: Node) -> Made | None:
+    """A scatter without the updates that are replaced by later ones; None for places that are computed."""
+    indices = node["indices"].constant
+    if indices is None:
+        return None
+    places = scattered_places(node, np.asarray(indices))
+    _, from_the_end = np.unique(places[::-1], axis=0, return_index=True)
+    kept = np.sort(len(places) - 1 - from_the_end).astype(np.int32)
+    inner = node["input"].shape[places.shape[1] :]
+    updates = b.gather(b.reshape(node["updates"], [len(places), *inner]), b.constant(kept))
+    return [b.scatter_nd(node["input"], b.constant(places[kept].astype(np.int32)), updates)]
 
 
 @_remedy("scattered as int32", "uint32-scatter")
