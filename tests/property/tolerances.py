@@ -37,7 +37,8 @@ _RECURRENT: Final = "every step goes through approximated activations, and gates
 
 TOLERANCES: Final[dict[str, Tolerance]] = {
     **dict.fromkeys(("cos", "exp", "log", "pow", "sin", "softsign", "tan"), Tolerance(4, _APPROXIMATED)),
-    **dict.fromkeys(("elu", "erf", "sigmoid", "softplus", "tanh"), Tolerance(8, _APPROXIMATED)),
+    **dict.fromkeys(("elu", "erf", "sigmoid", "tanh"), Tolerance(8, _APPROXIMATED)),
+    "softplus": Tolerance(16, _APPROXIMATED),  # 11 ULPs at -3.7 with NumPy 2.1
     "softmax": Tolerance(8, _APPROXIMATED),
     "l2_pool2d": Tolerance(2, "dividing by the number of values and multiplying by it again may round"),
     **dict.fromkeys(("reduce_log_sum", "reduce_log_sum_exp"), Tolerance(8, _SUMMED, floor=1.0)),
