@@ -1,14 +1,14 @@
-"""A camera and two networks in a chain: where something moves, and what it is; at 30 frames a second, newest first.
+"""Two networks on a camera, at 30 frames a second, newest first: one finds what moves, the other says what it is.
 
   python examples/camera.py [--seconds 5] [--rate 30]
 
-The camera is a simulated one: noise, before which a bright square moves. The first network is built here, of operators:
-the difference to the background, averaged over cells of 16 x 16 pixels. The part of the frame around the cell with the
-largest difference goes to the second one, SqueezeNet, from the test data in the package `onnx`. Its weights are
-placeholders, so that it takes as long as the real one, and all classes are alike to it.
+The camera is simulated: a bright square moves in front of noise. The first network is built here, operator by operator:
+it computes the difference from the background, averaged over cells of 16 x 16 pixels. The part of the frame around the
+cell with the largest difference goes to the second network, SqueezeNet, from the test data in the package `onnx`. The
+weights are placeholders: it takes as long as the real one, but cannot tell one class from another.
 
-Frames that come while both are busy are not queued: of those that wait, the newest one is taken and the others are
-left out. So a slow machine answers fewer frames, and not later ones.
+Frames that come while both networks are busy are not queued: of the waiting frames, the newest is taken and the others
+are skipped. So a slow machine answers fewer frames, but does not fall behind.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Outcome:
 
 
 class Camera:
-    """Frames at a steady rate, each of which is taken at its time whether somebody waits for it or not.
+    """Frames at a steady rate. Each is taken at its time, whether or not the program waits for it.
 
     Args:
         rate: frames in a second.

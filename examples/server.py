@@ -1,4 +1,4 @@
-"""A Starlette application over one context, with a deadline for each request, and runs that end with their clients.
+"""A Starlette application around one context: each request has a deadline, and its run ends if the client leaves.
 
     python -m examples.server MODEL.onnx --port 8000 [--workers 2 --threads 1]
     curl --data-binary @image.f32 localhost:8000/run

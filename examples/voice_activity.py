@@ -1,14 +1,14 @@
-"""Where somebody speaks in a recording: Silero VAD, streamed frame by frame with the state that it keeps.
+"""Find speech in a recording: Silero VAD, streamed frame by frame with the state that it keeps.
 
   python examples/voice_activity.py [FILE.wav] [--weights WEIGHTS]
 
 FILE.wav has 16 kHz, one channel, 16 bits. Its frames of 32 ms go through a stream, which gives the probability that
-each of them holds speech. The stream hands the state of the LSTM, by which the network remembers the frames before,
+each of them holds speech. The stream passes the state of the LSTM, with which the network remembers earlier frames,
 from one frame to the next.
 
 WEIGHTS are `silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors` of the PyPI package `silero-vad`, and are
-found where it is installed: `pip install --no-deps silero-vad==6.2.3`. They are of two trainings: the network is the
-same, the probabilities differ a little.
+found where it is installed: `pip install --no-deps silero-vad==6.2.3`. The two were trained separately: the network is
+the same, but the probabilities differ a little.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def read(path: Path) -> Array:
 
 
 def frames(samples: Array) -> Iterator[Array]:
-    """What the network is shown: each frame after the end of the one before."""
+    """The inputs of the network: each frame, preceded by the end of the one before."""
     padded = np.concatenate([np.zeros(OLD, np.float32), samples])
     for start in range(0, samples.size - NEW + 1, NEW):
         yield padded[None, start : start + OLD + NEW]
@@ -132,7 +132,7 @@ def probabilities(context: webnn.MLContext, graph: webnn.MLGraph, samples: Array
 
 
 def spoken(found: Array, threshold: float = 0.5) -> Iterator[tuple[float, float]]:
-    """From when to when somebody speaks, in seconds."""
+    """The beginning and end of each stretch of speech, in seconds."""
     speaks = np.concatenate([[False], found > threshold, [False]])
     edges = np.flatnonzero(speaks[1:] != speaks[:-1]) * NEW / RATE
     yield from zip(edges[::2], edges[1::2], strict=True)

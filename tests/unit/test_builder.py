@@ -211,7 +211,7 @@ def released() -> memoryview:
         ((np.array(["a"]),), "is not a WebNN data type"),
         ((ml_dtypes.bfloat16(1),), "dtype 'bfloat16' is not a WebNN data type"),
         ((object(),), "expected an array or a buffer, got object"),
-        (([1.0, 2.0],), r"expected an array or a buffer, got list: a list needs a data type: np.array\("),
+        (([1.0, 2.0],), r"expected an array or a buffer, got list: a list has no data type; write np.array\("),
         ((None,), "got NoneType"),
         (("float32",), "the value must be a number, got None"),
         (("float32", "1"), "the value must be a number, got '1'"),

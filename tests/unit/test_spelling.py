@@ -170,7 +170,7 @@ def test_handles_without_data_say_how_to_get_it(context: webnn.MLContext, use: C
 def test_a_graph_is_not_called_but_says_how_to_run_it(context: webnn.MLContext) -> None:
     builder = context.create_graph_builder()
     graph: Any = builder.build({"y": builder.relu(builder.input("x", [1], "float32"))})
-    with pytest.raises(TypeError, match=r"is not called: write context.compute\(graph, inputs\)"):
+    with pytest.raises(TypeError, match=r"is not callable: write context.compute\(graph, inputs\)"):
         graph({"x": [1]})
     with pytest.raises(webnn.errors.ValidationError, match="before"):
         context.stream(graph, [], before=graph)

@@ -100,14 +100,14 @@ def browser(command: C) -> C:
         required=True,
         metavar="PATH",
         type=click.Path(),
-        help="The program of a Chromium with WebNN, or its name on the PATH.",
+        help="The executable of a Chromium with WebNN, or its name on the PATH.",
     )(command)
 
 
 def inputs(command: C) -> C:
     """The options `--input` and `--seed`: the values of the model's inputs."""
     for parameter in (
-        click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values."),
+        click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values."),
         click.option(
             "--input",
             "inputs",
@@ -124,7 +124,10 @@ def inputs(command: C) -> C:
 def backend(command: C) -> C:
     """The option `--backend`."""
     return click.option(
-        "--backend", metavar="NAME", shell_complete=_complete_backend, help="One of `webnn devices`; else the best one."
+        "--backend",
+        metavar="NAME",
+        shell_complete=_complete_backend,
+        help="One of `webnn devices`. Default: the best one.",
     )(command)
 
 

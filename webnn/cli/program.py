@@ -23,9 +23,9 @@ from webnn.graph.arguments import printable
 __all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS: Final[Mapping[str, str]] = {
-    "info": "Inputs, outputs, weights and cost of a model, and where it runs.",
+    "info": "Show the inputs, outputs, weights and cost of a model, and where it builds.",
     "run": "Run a model once.",
-    "bench": "Time a model, beside plain onnxruntime on the same file.",
+    "bench": "Time a model beside plain onnxruntime on the same file.",
     "trace": "Trace runs of a model: when and where each ran, and what it waited for.",
     "serve": "Serve models over HTTP.",
     "check": "Check whether a model builds in a browser or on a backend.",
@@ -78,7 +78,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.group(
     cls=_Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 yes, or done; 1 no, or failed; 2 the command line is wrong. Every command takes --json.",
+    epilog="Exit codes: 0 for yes or done, 1 for no or failed, 2 for a wrong command line. Every command takes --json.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."

@@ -76,9 +76,9 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
         if isinstance(data, list | tuple | int | float):
             if descriptor is None:
                 raise TypeError(
-                    "a list needs a data type: np.array(..., 'float32')"
+                    "a list has no data type; write np.array(..., 'float32')"
                     if isinstance(data, list | tuple)
-                    else f"a number needs a data type: constant('float32', {data!r})"
+                    else f"a number has no data type; write constant('float32', {data!r})"
                 )
             return _from_numbers(data, descriptor.data_type)
         return np.asarray(_buffer(data))

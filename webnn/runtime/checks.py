@@ -242,7 +242,7 @@ def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any,
                 ) from None
         if not array.flags.writeable:
             raise ValidationError(
-                "out is read-only, as arrays that were read are; pass np.empty_like(array), or a copy"
+                "out is read-only, as all arrays that are read from tensors are; pass np.empty_like(array), or a copy"
             )
         if not array.flags.c_contiguous:
             raise ValidationError(f"out {list(array.shape)} is not C-contiguous")

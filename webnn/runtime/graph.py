@@ -151,8 +151,8 @@ class MLGraph(Unpicklable):
 
         def __call__(self, *_: object, **__: object) -> NoReturn:  # noqa: D102
             raise TypeError(
-                f"{self!r} is not called: write context.compute(graph, inputs), or await context.run(graph, inputs);"
-                " webnn.Model(path) makes a model that is called"
+                f"{self!r} is not callable: write context.compute(graph, inputs), or await context.run(graph, inputs);"
+                " webnn.Model(path) makes a callable model"
             )
 
     def explain(self) -> Explanation:

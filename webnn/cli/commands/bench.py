@@ -40,13 +40,15 @@ _TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}
     "--seconds", default=5.0, type=click.FloatRange(0.05), show_default=True, help="About how long to measure."
 )
 @click.option("--rounds", default=7, type=click.IntRange(1), show_default=True, help="How often the two take turns.")
-@click.option("--threads", default=0, type=click.IntRange(0), help="For one run, on both sides; 0 lets each choose.")
+@click.option(
+    "--threads", default=0, type=click.IntRange(0), help="Threads for a run, on both sides; 0 lets each choose."
+)
 @click.option(
     "--depth", default=4, type=click.IntRange(1), show_default=True, help="Runs under way at once, for the throughput."
 )
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="As for `run`; the others are random.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values.")
-@click.option("--no-peer", is_flag=True, help="Time it alone.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values.")
+@click.option("--no-peer", is_flag=True, help="Time MODEL alone.")
 @options.backend
 @options.as_json
 def command(
@@ -66,10 +68,10 @@ def command(
 ) -> int:
     """Time MODEL beside plain onnxruntime, which is given the same file and the same inputs.
 
-    Latency is that of one call that waits for its outputs: context.compute against session.run. Throughput is that of
-    context.stream against session.run in a loop. The two take turns; ratios are medians over the rounds, with the
-    smallest and the largest, and beside them are the figures of the round that has the median. A model in another
-    format is exported to ONNX for the peer.
+    Latency is the time of one call that waits for its outputs: context.compute against session.run. Throughput is that
+    of context.stream against session.run in a loop. The two take turns. Each ratio is the median over the rounds, with
+    the smallest and the largest; the figures beside it are those of the median round. A model in another format is
+    exported to ONNX for onnxruntime.
     """
     source = options.source_of(model, shapes, constants)
     bare = options.read(model, shapes, constants, blueprint())  # loads the libraries, and the file into memory

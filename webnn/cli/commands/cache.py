@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 @click.group("cache")
 def command() -> None:
-    """Graphs that are kept on disk between programs: saved by context.save_graph, or compiled."""
+    """List or clear the graphs that are kept on disk: saved by context.save_graph, or compiled."""
 
 
 def _place(subcommand: C) -> C:

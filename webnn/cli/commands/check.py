@@ -57,14 +57,15 @@ def command(
 ) -> int:
     """Check whether MODEL builds on targets; if not, list the nodes, the reasons and the nearest alternatives.
 
-    Targets are browsers whose limits were recorded (the default: all of them), this machine's backends, and files
-    that `webnn record` has written of your own browser.
+    A target is a browser whose limits were recorded (the default: all of these), a backend of this machine, or a file
+    that `webnn record` wrote for your own browser.
 
-    With --fix, each operator that the one target refuses is replaced by others: computed in another data type or with
-    fewer dimensions, with explicit padding, or decomposed. The result is run beside the original on the inputs that are
-    given, or on random ones.
+    With --fix, which needs one --target, each operator that the target refuses is replaced by others: computed in
+    another data type or with fewer dimensions, with explicit padding, or decomposed. The result and the original are
+    then run on the given inputs, or on random ones, and compared.
 
-    Exit code 0 if it builds on all of them, else 1; with --fix, if the result builds and gives the same.
+    The exit code is 0 if MODEL builds on all targets, else 1. With --fix, it is 0 if the result builds and has the same
+    outputs.
     """
     try:
         chosen = [target_named(name) for name in targets or recorded_targets()]

@@ -52,8 +52,8 @@ def command(
 ) -> int:
     """Build and run MODEL in a browser, and compare its outputs with those of the backends of this machine.
 
-    The answer is no where the browser refuses the model or an output differs by more than the tolerance. Inputs without
-    an --input are random.
+    The answer is no if the browser refuses the model, or if an output differs by more than the tolerance. Inputs
+    without an --input are random.
     """
     graph = expanded(options.read(model, shapes, constants, blueprint()))
     feeds = inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed)

@@ -29,9 +29,9 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
     """Show the inputs, outputs, weights and cost of MODEL, and where it builds.
 
     Multiply-adds count convolutions, matrix products and recurrent networks; other operators cost little beside them.
-    While dimensions of the inputs have no size, or nodes need the value of an input while the graph is built, only the
-    contents of the file are shown, with the --shape and --constant options that are needed for the rest. Operators
-    are counted in branches, loop bodies and functions, too.
+    If inputs have open dimensions, or nodes need the value of an input while the graph is built, only the contents of
+    the file are shown, with the --shape and --constant options that are needed for the rest. Operators in branches,
+    loop bodies and functions are counted, too.
     """
     try:
         graph = options.read(model, shapes, constants, blueprint())

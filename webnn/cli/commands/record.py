@@ -21,14 +21,14 @@ __all__ = ["command"]
 @click.command("record")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @options.browser
-@click.option("--description", help="Of the target, in words. Default: the browser's version and this system.")
+@click.option("--description", help="The target in words. Default: the browser's version and this system.")
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @options.as_json
 def command(*, target: Path, browser: str, description: str | None, force: bool, as_json: bool) -> int:
     """Record what a browser supports in the file TARGET, for `webnn check --target TARGET`.
 
-    The record has the limits that the browser reports, and those of the known rules and notes that hold in it: an
-    example of each is built and run there.
+    The record has the limits that the browser reports, and those of the known rules and notes that apply to it. To find
+    these, an example of each is built and run in the browser.
     """
     if target.suffix != ".json":
         raise click.BadParameter(f"expected a file that ends with .json, got {target}", param_hint="TARGET")

@@ -27,9 +27,9 @@ IN_JSON: Final = 10_000
 @click.command("run")
 @options.model
 @options.inputs
-@click.option("--random", "fill", is_flag=True, help="Random values for all inputs without one.")
+@click.option("--random", "fill", is_flag=True, help="Use random values for all inputs without a value.")
 @click.option(
-    "--output", "outputs", multiple=True, metavar="NAME=FILE.npy", help="Where an output goes; or FILE.npz for all."
+    "--output", "outputs", multiple=True, metavar="NAME=FILE.npy", help="Where to save an output; or FILE.npz for all."
 )
 @options.backend
 @options.as_json
@@ -45,9 +45,9 @@ def command(
     backend: str | None,
     as_json: bool,
 ) -> int:
-    """Run MODEL once, and print or keep its outputs.
+    """Run MODEL once, and print or save its outputs.
 
-    Random floats are normally distributed, random integers are 0 to 9.
+    Random floats are normally distributed; random integers are 0 to 9.
     """
     with ML().create_context(backend=backend) as context:
         graph = options.read(model, shapes, constants, context)

@@ -31,16 +31,22 @@ SECONDS: Final = click.FloatRange(0, min_open=True)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @options.shapes
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
-@click.option("--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="0 for any free one.")
 @click.option(
-    "--max-queue", default=256, type=click.IntRange(1), show_default=True, help="Items of a model under way; then 503."
+    "--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="The port; 0 for any free one."
 )
-@click.option("--timeout", default=10.0, type=SECONDS, show_default=True, help="Seconds for an answer; then 504.")
-@click.option("--max-body", default=64.0, type=SECONDS, show_default=True, help="MB of a request; then 413.")
+@click.option(
+    "--max-queue",
+    default=256,
+    type=click.IntRange(1),
+    show_default=True,
+    help="Items per model under way; more get 503.",
+)
+@click.option("--timeout", default=10.0, type=SECONDS, show_default=True, help="Seconds until an answer; later is 504.")
+@click.option("--max-body", default=64.0, type=SECONDS, show_default=True, help="MB per request; more gets 413.")
 @click.option(
     "--max-batch", default=32, type=click.IntRange(1), show_default=True, help="Items in a run; 1: no batches."
 )
-@click.option("--threads", default=0, type=click.IntRange(0), help="For one run; 0 lets the backend choose.")
+@click.option("--threads", default=0, type=click.IntRange(0), help="Threads for one run; 0 lets the backend choose.")
 @click.option(
     "--access-log", type=click.Path(dir_okay=False), help="Where a line for each request goes; - for standard output."
 )
@@ -69,11 +75,11 @@ def command(
     backend: str | None,
     as_json: bool,
 ) -> int:
-    """Serve models over HTTP, by the Open Inference Protocol v2.
+    """Serve models over HTTP, with the Open Inference Protocol v2.
 
     MODEL is a file, a folder of versions (NAME/1/model.onnx, NAME/2/model.onnx), or a folder of either; NAME=PATH gives
-    it another name. The server answers when all models are compiled and have run. SIGTERM or Ctrl-C ends it when
-    everything that it has accepted is answered.
+    it another name. The server is ready once all models are compiled and have run. After SIGTERM or Ctrl-C it answers
+    all requests that it has accepted, and then ends.
     """
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:

@@ -21,7 +21,7 @@ from webnn.view.trace import trace_drawing
 
 __all__ = ["command"]
 
-COLD = "Trace the compilation and the first run too; else one run before warms up."
+COLD = "Trace the compilation and the first run, too. By default, one run before the trace warms up."
 
 
 @click.command("trace")
@@ -29,10 +29,10 @@ COLD = "Trace the compilation and the first run too; else one run before warms u
 @click.option("--runs", default=20, type=click.IntRange(1), show_default=True, help="How many runs to trace.")
 @click.option("--depth", default=4, type=click.IntRange(1), show_default=True, help="Runs under way at once.")
 @click.option("--lanes", default=1, type=click.IntRange(1), show_default=True, help="Worker threads of the context.")
-@click.option("--threads", default=0, type=click.IntRange(0), help="For one run; 0 lets the backend choose.")
+@click.option("--threads", default=0, type=click.IntRange(0), help="Threads for one run; 0 lets the backend choose.")
 @click.option("--cold", is_flag=True, help=COLD)
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="As for `run`; the others are random.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of the random values.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values.")
 @click.option(
     "-o",
     "--output",
@@ -42,7 +42,7 @@ COLD = "Trace the compilation and the first run too; else one run before warms u
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where a page goes that shows the trace and needs nothing else.",
+    help="Where a self-contained page that shows the trace goes.",
 )
 @options.backend
 @options.as_json

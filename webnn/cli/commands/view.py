@@ -66,12 +66,12 @@ def command(
     browser: str | None,
     as_json: bool,
 ) -> int:
-    """Draw MODEL as one HTML page, which needs nothing else: not the model, no network.
+    """Draw MODEL as one HTML page, which needs neither the model nor a network.
 
-    Click a box to see everything about it, / searches, + and - on a block unfold and fold it. With OTHER, another
-    model, the two stand beside each other, and the operators that differ are marked.
+    On the page, click a box to see everything about it, press / to search, and + or - on a block to unfold or fold it.
+    With OTHER, a second model, the page shows both side by side and marks the operators that differ.
 
-    A second name that ends in .html or .svg is that of the page, as with -o.
+    If the second argument ends in .html or .svg, it is the name of the page, as with -o.
 
     With --target, operators that the target refuses are marked with the reason. The times of --profile are those of
     each operator alone, on one thread.
