@@ -8,9 +8,8 @@ they are wanted, and each is measured before it is used:
                                                          -> does not: a smaller size -> rest, and try again later
 
 What is compared is the time per request, also with that of requests that are not gathered and run side by side, one on
-each core. Small products of matrices gain the most: they take as long for one row as for
-eight. Convolutions have enough to do with one image, and lose where the images of a batch push each other out of the
-cache.
+each core. Small products of matrices gain the most: they take as long for one row as for eight. Convolutions have
+enough to do with one image, and lose where the images of a batch push each other out of the cache.
 
 The module is pure: no thread, no lock and no clock. `Batcher` calls it under the timeline's lock.
 """
