@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 SCALE ?= 0.1
+# Two processes share the files of tests, the short ones last. With ARGS="-n 0" it is one, as a debugger wants it.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 FRAMES ?= 200000
 SEED ?= 0
 
@@ -63,7 +65,7 @@ demo: $(VENV)/demo.installed
 	$(RUN) examples/file_types.py $(ARGS)
 
 test: $(VENV)/test.installed $(VENV)/models.installed
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 soak: $(VENV)/test.installed
 	WEBNN_SOAK_FRAMES=$(FRAMES) WEBNN_SOAK_SEED=$(SEED) $(RUN) -m pytest -s tests/faults/test_soak.py -k random_programs_lose $(ARGS)

@@ -60,7 +60,9 @@ def test_attributes_hold_tensors_and_graphs() -> None:
     assert messages.attribute("g", graph) == helper.make_attribute("g", graph)
 
 
-@pytest.mark.parametrize("value", [[], None, {}, [1, "a"], object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [[], None, {}, [1, "a"], object()], ids=["no items", "none", "dict", "mixed", "object"]
+)
 def test_a_value_without_a_kind_is_no_attribute(value: Any) -> None:
     with pytest.raises(TypeError, match=r"attribute 'name': .* is of no kind that an attribute can have"):
         messages.attribute("name", value)
