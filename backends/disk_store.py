@@ -32,6 +32,7 @@ import numpy as np
 from webnn.backends.files import PART, written_at_once
 from webnn.backends.leftovers import claim, remove_abandoned
 from webnn.errors import DataError
+from webnn.graph.arguments import shown
 from webnn.memory.mapped import map_file
 
 __all__ = ["BlockedError", "DiskStore", "StoredEntry"]
@@ -68,15 +69,15 @@ class StoredEntry:
     def path(self, name: str) -> Path:
         """Where the file called `name` is; raises `DataError` if it is not there, or not as long as it should be."""
         if name not in self.files:
-            raise DataError(f"the entry {self.key!r:.80} has no file {name}")
+            raise DataError(f"the entry {shown(self.key)} has no file {name}")
         path = self.folder / name
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise DataError(f"the entry {self.key!r:.80} is damaged: {name}: {error.strerror}") from None
+            raise DataError(f"the entry {shown(self.key)} is damaged: {name}: {error.strerror}") from None
         if size != self.files[name][0]:
             raise DataError(
-                f"the entry {self.key!r:.80} is damaged: {name} has {size} bytes, not {self.files[name][0]}"
+                f"the entry {shown(self.key)} is damaged: {name} has {size} bytes, not {self.files[name][0]}"
             )
         return path
 
@@ -88,7 +89,7 @@ class StoredEntry:
         """
         content = map_file(self.path(name)) if data is None else data
         if hashlib.sha256(content.data).hexdigest() != self.files[name][1]:
-            raise DataError(f"the entry {self.key!r:.80} is damaged: the content of {name} has changed")
+            raise DataError(f"the entry {shown(self.key)} is damaged: the content of {name} has changed")
 
 
 class DiskStore:

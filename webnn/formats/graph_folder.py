@@ -14,7 +14,7 @@ from typing import Final
 from webnn.backends.disk_store import BlockedError, DiskStore, StoredEntry
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.webnn_text import import_webnn
-from webnn.graph.arguments import printable
+from webnn.graph.arguments import printable, shown
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import map_file
@@ -56,7 +56,9 @@ class GraphFolder:
                     raise NotSupportedError(f"this context cannot run the saved graph: {error}") from None
                 if self.entries.discard(entry):
                     raise _damaged(key, error) from None
-        raise DataError(f"the saved graph {printable(key)!r:.80} was replaced {ATTEMPTS} times while it was being read")
+        raise DataError(
+            f"the saved graph {shown(printable(key))} was replaced {ATTEMPTS} times while it was being read"
+        )
 
     def _make(self, entry: StoredEntry, builder: MLGraphBuilder[Graph]) -> Saved:
         entry.verify(GRAPH)
@@ -82,12 +84,12 @@ class GraphFolder:
         try:
             entry = self.entries.find(key)
         except BlockedError as error:
-            raise DataError(f"the saved graph {printable(key)!r:.80} cannot be read: {error}") from None
+            raise DataError(f"the saved graph {shown(printable(key))} cannot be read: {error}") from None
         except DataError as error:
             raise _damaged(key, error) from None
         if entry is None:
-            known = ", ".join(f"{printable(other)!r:.80}" for other in self.keys()[:20]) or "none"
-            raise ValidationError(f"no graph is saved as {printable(key)!r:.80}; the saved graphs are: {known}")
+            known = ", ".join(shown(printable(other)) for other in self.keys()[:20]) or "none"
+            raise ValidationError(f"no graph is saved as {shown(printable(key))}; the saved graphs are: {known}")
         return entry
 
 
@@ -101,4 +103,4 @@ def _is_intact(entry: StoredEntry) -> bool:
 
 
 def _damaged(key: str, error: Exception) -> DataError:
-    return DataError(f"the saved graph {printable(key)!r:.80} could not be trusted and was removed: {error}")
+    return DataError(f"the saved graph {shown(printable(key))} could not be trusted and was removed: {error}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from webnn.errors import DataError
+from webnn.graph.arguments import shown
 
 __all__ = ["NUMBER_WORDS", "finite", "json_number", "parse_json", "read_json"]
 
@@ -52,7 +53,7 @@ def parse_json(text: bytes, where: str, *, unique_keys: bool = False) -> Any:
         if len(result) != len(pairs):
             seen: set[str] = set()
             repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise DataError(f"{where}: the key {repeated!r:.80} appears twice")
+            raise DataError(f"{where}: the key {shown(repeated)} appears twice")
         return result
 
     def refuse_constant(name: str) -> None:

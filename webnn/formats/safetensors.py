@@ -145,12 +145,12 @@ def _indexed(path: Path) -> SafeTensors:
     for name, part in names.items():
         if not isinstance(part, str) or not part.endswith(".safetensors") or Path(part).name != part:
             raise DataError(
-                f"{path.name}: {name!r:.80} is in {part!r:.80}; expected a .safetensors file beside the index"
+                f"{path.name}: {shown(name)} is in {shown(part)}; expected a .safetensors file beside the index"
             )
         if part not in parts:
             parts[part] = load_safetensors(path.with_name(part))
         if name not in parts[part]:
-            raise DataError(f"{path.name}: {name!r:.80} is missing from {part!r:.80}")
+            raise DataError(f"{path.name}: {shown(name)} is missing from {shown(part)}")
         places[name] = parts[part]._places[name]
     return SafeTensors(places, {k: v for part in parts.values() for k, v in part.metadata.items()})
 
@@ -185,14 +185,14 @@ def _place(row: object, where: str, start: int, data: MappedArray) -> _Place:
         raise DataError(f"{where} must have exactly dtype, shape and data_offsets")
     dtype = DTYPES.get(row["dtype"]) if isinstance(row["dtype"], str) else None
     if dtype is None:
-        raise DataError(f"{where}: unknown dtype {row['dtype']!r:.40}; these are known: {', '.join(DTYPES)}")
+        raise DataError(f"{where}: unknown dtype {shown(row['dtype'], 40)}; these are known: {', '.join(DTYPES)}")
     shape, offsets = row["shape"], row["data_offsets"]
     if not _are_sizes(shape) or len(shape) > MAX_RANK:
-        raise DataError(f"{where}: shape must be at most {MAX_RANK} integers of 0 to 2**63 - 1, got {shape!r:.80}")
+        raise DataError(f"{where}: shape must be at most {MAX_RANK} integers of 0 to 2**63 - 1, got {shown(shape)}")
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise DataError(f"{where}: data_offsets must be a begin and an end, got {offsets!r:.80}")
+        raise DataError(f"{where}: data_offsets must be a begin and an end, got {shown(offsets)}")
     if math.prod(size or 1 for size in shape) * dtype.itemsize >= 2**63:
-        raise DataError(f"{where}: shape {shape!r:.80} takes 2**63 bytes or more")
+        raise DataError(f"{where}: shape {shown(shape)} takes 2**63 bytes or more")
     begin, end = offsets
     needed = math.prod(shape) * dtype.itemsize
     if end - begin != needed:

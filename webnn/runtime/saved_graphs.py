@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from webnn.errors import ContextLostError, ValidationError
 from webnn.forking import reentrant_lock
+from webnn.graph.arguments import shown
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
 from webnn.runtime.cache_options import cache_folder
@@ -120,5 +121,5 @@ class SavedGraphs:
 def check_key(call: str, key: object) -> str:
     """`key`, if it is a valid key: a string that is not empty."""
     if not isinstance(key, str) or not key:
-        raise ValidationError(f"{call}: key must be a string that is not empty, got {key!r:.80}")
+        raise ValidationError(f"{call}: key must be a string that is not empty, got {shown(key)}")
     return key

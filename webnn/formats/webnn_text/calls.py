@@ -12,6 +12,7 @@ from typing import Any, Final
 from webnn.errors import DataError, ValidationError
 from webnn.formats.json_text import NUMBER_WORDS
 from webnn.formats.webnn_text.document import Node
+from webnn.graph.arguments import shown
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.limits import SPEC_LIMITS
@@ -47,7 +48,7 @@ class Scope:
         """The value called `name`; raises `DataError` if there is none yet."""
         found = self.values.get(name)
         if found is None:
-            raise DataError(f"{where}: no input, constant or earlier node is called {name!r:.80}")
+            raise DataError(f"{where}: no input, constant or earlier node is called {shown(name)}")
         return found
 
 
@@ -58,7 +59,7 @@ def call(node: Node, scope: Scope) -> Sequence[MLOperand]:
         DataError: the operator, an operand or an option does not exist, or the builder refuses them.
     """
     operands = [scope.operand(name, node.place.of(f"inputs[{i}]")) for i, name in enumerate(node.inputs)]
-    where = f"{node.place}: {node.id!r:.80}"
+    where = f"{node.place}: {shown(node.id)}"
     try:
         if not node.op:
             if len(operands) != 1:
@@ -69,7 +70,7 @@ def call(node: Node, scope: Scope) -> Sequence[MLOperand]:
             return [_OUTSIDE[node.op](scope.builder, operands, node.options)]
         op = snake(node.op)
         if op not in OPERATORS or camel(op) != node.op:
-            raise DataError(f"{node.place}: unknown operator {node.op!r:.80} of {node.id!r:.80}")
+            raise DataError(f"{node.place}: unknown operator {shown(node.op)} of {shown(node.id)}")
         arguments = _arguments(op, node, operands, scope, where)
         result = getattr(scope.builder, op)(**arguments)
     except ValidationError as error:
@@ -97,7 +98,7 @@ def _arguments(op: str, node: Node, operands: Sequence[MLOperand], scope: Scope,
             or (name in rows and value is not None and _required(parameters[name]))
         ):
             known = [OPTION_NAMES.get((op, p), camel(p)) for p in parameters if p not in ("self", "inputs")]
-            raise DataError(f"{at}: {node.op} has no option {key!r:.80}; it has: {', '.join(known)}")
+            raise DataError(f"{at}: {node.op} has no option {shown(key)}; it has: {', '.join(known)}")
         elif value is None:
             continue
         elif name in rows:
@@ -128,7 +129,7 @@ def _named_operand(value: object, scope: Scope, where: str) -> MLOperand:
         return scope.operand(value.removeprefix("%"), where)
     if isinstance(value, int) and not isinstance(value, bool):
         return scope.operand(f"operand_{value}", where)
-    raise DataError(f"{where}: expected the name of an operand, got {value!r:.60}")
+    raise DataError(f"{where}: expected the name of an operand, got {shown(value, 60)}")
 
 
 def _decoded(value: Any, sizes: Mapping[str, int], where: str) -> Any:
@@ -140,7 +141,7 @@ def _decoded(value: Any, sizes: Mapping[str, int], where: str) -> Any:
     if isinstance(value, dict):
         name = value.get("name")
         if value.keys() != {"name", "maxSize"} or not isinstance(name, str) or name not in sizes:
-            raise DataError(f"{where}: no dynamic dimension of an input is called {name!r:.60}")
+            raise DataError(f"{where}: no dynamic dimension of an input is called {shown(name, 60)}")
         return sizes[name]
     return value
 
@@ -217,14 +218,14 @@ def _count(operands: Sequence[MLOperand], expected: int) -> None:
 def _only(options: Mapping[str, Any], *known: str) -> list[tuple[str, Any]]:
     for key in options:
         if key not in known:
-            raise ValidationError(f"unknown option {key!r:.80}; the options are {', '.join(known)}")
+            raise ValidationError(f"unknown option {shown(key)}; the options are {', '.join(known)}")
     return [(key, value) for key, value in options.items() if value is not None]
 
 
 def _axes(axes: object, rank: int) -> list[int]:
     """Axes of a shape of `rank` dimensions; negative ones count from the end, as in ONNX."""
     if not isinstance(axes, list) or not all(type(axis) is int and -rank <= axis < rank for axis in axes):
-        raise ValidationError(f"axes must be integers of {-rank} to {rank - 1}, got {axes!r:.60}")
+        raise ValidationError(f"axes must be integers of {-rank} to {rank - 1}, got {shown(axes, 60)}")
     resolved = [axis % rank for axis in axes]
     if len(set(resolved)) != len(resolved):
         raise ValidationError(f"axes {axes} name one axis twice")

@@ -23,6 +23,7 @@ from webnn.formats.webnn_text.document import (
     Scalar,
     WeightReference,
 )
+from webnn.graph.arguments import shown
 
 __all__ = ["FORMAT", "json_of", "parse_json_form"]
 
@@ -39,21 +40,21 @@ def parse_json_form(text: bytes, where: str) -> Document:
     """
     root = _object(parse_json(text, where, unique_keys=True), where)
     if root.get("format") != FORMAT:
-        raise DataError(f"{where}: format must be {FORMAT!r}, got {root.get('format')!r:.60}")
+        raise DataError(f"{where}: format must be {FORMAT!r}, got {shown(root.get('format'), 60)}")
     version = root.get("version")
     if type(version) is not int or version not in (1, 2):
-        raise DataError(f"{where}: version must be 1 or 2, got {version!r:.60}")
+        raise DataError(f"{where}: version must be 1 or 2, got {shown(version, 60)}")
     name, quantized = root.get("name"), root.get("quantized", False)
     if not isinstance(name, str | None):
-        raise DataError(f"{where}: name must be a string, got {name!r:.60}")
+        raise DataError(f"{where}: name must be a string, got {shown(name, 60)}")
     if not isinstance(quantized, bool):
-        raise DataError(f"{where}: quantized must be true or false, got {quantized!r:.60}")
+        raise DataError(f"{where}: quantized must be true or false, got {shown(quantized, 60)}")
     nodes = root.get("nodes", [])
     if not isinstance(nodes, list):
         raise DataError(f"{where}: nodes must be an array, got {type(nodes).__name__}")
     mark = root.get(KEY)
     if not isinstance(mark, str | None):
-        raise DataError(f"{where}: {KEY} must be a string, got {mark!r:.60}")
+        raise DataError(f"{where}: {KEY} must be a string, got {shown(mark, 60)}")
     return Document(
         name,
         version,
@@ -156,7 +157,7 @@ def _strings(value: object, at: str) -> list[str]:
 
 
 def _refused(at: str, expected: str, got: object) -> DataError:
-    return DataError(f"{at}: expected {expected}, got {got!r:.60}")
+    return DataError(f"{at}: expected {expected}, got {shown(got, 60)}")
 
 
 def json_of(document: Document) -> str:

@@ -28,7 +28,7 @@ from webnn.formats.webnn_text.document import (
 from webnn.formats.webnn_text.json_form import parse_json_form
 from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.weights import FOUR_BITS, Weights, find_weights, four_bits_from, open_weights
-from webnn.graph.arguments import unsigned
+from webnn.graph.arguments import shown, unsigned
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -59,7 +59,7 @@ def imported(
     ids = set()
     for node in document.nodes:
         if node.id in ids:
-            raise DataError(f"{node.place}: two nodes are called {node.id!r:.80}")
+            raise DataError(f"{node.place}: two nodes are called {shown(node.id)}")
         ids.add(node.id)
         results = call(node, scope)
         if len(results) != len(node.values):
@@ -108,7 +108,7 @@ def largest_sizes(document: Document) -> dict[str, int]:
 
 def _define(scope: Scope, name: str, operand: MLOperand, where: str) -> None:
     if name in scope.values:
-        raise DataError(f"{where}: {name!r:.80} is defined twice")
+        raise DataError(f"{where}: {shown(name)} is defined twice")
     scope.values[name] = operand
 
 
@@ -157,7 +157,7 @@ class _Stored:
         paths = find_weights(self._graph)
         if not paths:
             raise DataError(
-                f"{where}: the weight {key!r:.80} is in another file, but there is neither"
+                f"{where}: the weight {shown(key)} is in another file, but there is neither"
                 f" {self._graph.stem}.safetensors nor {self._graph.stem}.weights beside {self._where}"
             )
         try:

@@ -17,6 +17,7 @@ from webnn.errors import DataError
 from webnn.formats.json_text import read_json
 from webnn.formats.safetensors import SafeTensors, load_safetensors, save_safetensors
 from webnn.formats.webnn_text.document import MAX_FILE
+from webnn.graph.arguments import shown
 from webnn.graph.arrays import array_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.mapped import map_file
@@ -62,9 +63,9 @@ class Weights(ABC):
             similar = self._by_sanitised.get(key, [])
             if len(similar) != 1:
                 problem = f"could be {' or '.join(map(repr, similar))}" if similar else "is not there"
-                raise DataError(f"{self.where}: the weight {key!r:.80} {problem}")
+                raise DataError(f"{self.where}: the weight {shown(key)} {problem}")
             key = similar[0]
-        return self._load(key, descriptor, f"{self.where}: {key!r:.80}")
+        return self._load(key, descriptor, f"{self.where}: {shown(key)}")
 
     @abstractmethod
     def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
@@ -114,16 +115,16 @@ class _Blob(Weights):
         for key, row in sorted(rows.items(), key=lambda item: (item[1]["byteOffset"], item[1]["byteLength"])):
             begin, length = row["byteOffset"], row["byteLength"]
             if begin + length > size:
-                raise DataError(f"{path.name}: {key!r:.80} ends at byte {begin + length}, but the file has {size}")
+                raise DataError(f"{path.name}: {shown(key)} ends at byte {begin + length}, but the file has {size}")
             if begin < end and length:
-                raise DataError(f"{path.name}: {key!r:.80} at byte {begin} overlaps {before}, which ends at {end}")
+                raise DataError(f"{path.name}: {shown(key)} at byte {begin} overlaps {before}, which ends at {end}")
             end, before = begin + length, repr(key)[:80]
 
     def _load(self, key: str, descriptor: MLOperandDescriptor, where: str) -> Array:
         row = self._rows[key]
         for name, expected in (("dataType", descriptor.data_type), ("shape", list(descriptor.shape))):
             if row.get(name, expected) != expected:
-                raise DataError(f"{where}: {name} is {row[name]!r:.80} in the manifest and {expected} in the graph")
+                raise DataError(f"{where}: {name} is {shown(row[name])} in the manifest and {expected} in the graph")
         begin, length = row["byteOffset"], row["byteLength"]
         data = np.asarray(self._data[begin : begin + length])
         if descriptor.data_type in FOUR_BITS:
@@ -144,12 +145,14 @@ def _read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
     if not isinstance(rows, dict):
         raise DataError(f"{path.name}: expected an object with the key tensors")
     if root.get("endianness", "little") != "little":
-        raise DataError(f"{path.name}: endianness must be 'little', got {root['endianness']!r:.40}")
+        raise DataError(f"{path.name}: endianness must be 'little', got {shown(root['endianness'], 40)}")
     for key, row in rows.items():
         for name in ("byteOffset", "byteLength"):
             value = row.get(name) if isinstance(row, dict) else None
             if type(value) is not int or not 0 <= value < 2**63:
-                raise DataError(f"{path.name}: tensors.{key:.80}.{name} must be a number of bytes, got {value!r:.40}")
+                raise DataError(
+                    f"{path.name}: tensors.{key:.80}.{name} must be a number of bytes, got {shown(value, 40)}"
+                )
     mark = root.get(KEY)
     return rows, mark if isinstance(mark, str) else None
 
