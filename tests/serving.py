@@ -12,7 +12,7 @@ import numpy as np
 
 from webnn.runtime.context import MLContext
 from webnn.serving.application import Application
-from webnn.serving.inference import CONNECTION, Limits
+from webnn.serving.exchanges import CONNECTION, Limits
 from webnn.serving.repository import Served
 
 __all__ = ["Answer", "affine", "application", "ask", "infer", "tensor"]

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from webnn.serving.connections import Connection
-from webnn.serving.inference import CONNECTION
+from webnn.serving.exchanges import CONNECTION
 from webnn.serving.listening import listen
 
 ASK = b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"

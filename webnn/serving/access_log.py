@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from webnn.graph.arguments import printable
-from webnn.serving.inference import Scope
+from webnn.serving.exchanges import Scope
 
 __all__ = ["AccessLog"]
 

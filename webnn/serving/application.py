@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from webnn.serving.admission import Admission
-from webnn.serving.inference import Inference, Limits, Message, Observer, Receive, Scope, Send, Shared, refusal
+from webnn.serving.exchanges import Limits, Message, Observer, Receive, Scope, Send, Shared
+from webnn.serving.inference import Inference, refusal
 from webnn.serving.json_text import written
 from webnn.serving.metrics import CONTENT_TYPE as METRICS
 from webnn.serving.metrics import Metrics
@@ -63,6 +65,8 @@ class Application:
             self.inferences.append(inference)
             self._by_path[f"/v2/models/{served.name}/versions/{served.version}/infer"] = inference
             self._by_path[f"/v2/models/{served.name}/infer"] = inference
+        self.by_url = {path.encode(): each for path, each in self._by_path.items() if quote(path) == path}
+        """What answers requests for runs, by the path as clients send it, for connections that need no more."""
         self._contexts = list({id(served.context): served.context for served in self.repository}.values())
         self._figures = Metrics(self.inferences, self._contexts, self.shared)
         self._others = Starlette(

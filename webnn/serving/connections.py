@@ -2,18 +2,23 @@
 
 They also send a whole answer at once. The interface between servers and applications has two messages for it, each of
 which would be a call of the system and a packet: together a third of the work on a request of a small model.
+
+A request for a run that comes as a whole, as nearly all do, needs no scope, no task and none of the objects of uvicorn.
+It goes straight to the model (`Inference.take`), which replies when it has run. The rest goes to uvicorn and to the
+application: a body in pieces, a large one, a request behind another one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from webnn.serving.inference import CONNECTION, Headers, Scope, refusal
+from webnn.serving.exchanges import CONNECTION, Headers, Scope
+from webnn.serving.inference import Inference, refusal
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
 
@@ -27,19 +32,42 @@ HEAD_SECONDS: Final = 20.0
 """The most seconds from the first byte of a request to the end of its headers."""
 
 
+class _Asked:
+    """What uvicorn wants to know of the request that is under way, for those that a model has taken."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
+
+    message_event: Final = asyncio.Event()  # which nothing waits for
+
+    def __init__(self) -> None:
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_complete = True
+
+
 class Connection(HttpToolsProtocol):
     """A connection of uvicorn, which is closed if the head of a request is too large or too slow.
 
     Args:
         connection: its socket, which its transport owns.
+        inferences: what takes requests for runs, by the path as it is sent.
         options: of uvicorn.
     """
 
-    def __init__(self, connection: socket.socket, **options: Any) -> None:
+    def __init__(
+        self, connection: socket.socket, inferences: Mapping[bytes, Inference] | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.left: Callable[[], object] | None = None
         self._socket = connection
+        self._inferences = inferences or {}
+        self._inference: Inference | None = None
+        """What the request is for that is being received, unless the application gets it."""
+        self._parts: list[bytes] = []
+        """Of its body."""
+        self._asked = _Asked()
         self._is_new = True
+        self._in_head = False
         self._idle_since = 0.0
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -76,21 +104,36 @@ class Connection(HttpToolsProtocol):
             return True
         if self.flow.write_paused:
             return False
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = True
+        self._send(cycle, status, headers, body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send the whole answer to a request that a model has taken, if the client is still there."""
+        if not self.transport.is_closing():
+            self._send(self._asked, status, headers, body)
+            self.on_response_complete()
+        self._asked.response_complete = True
+
+    def _send(self, cycle: Any, status: int, headers: Headers, body: bytes) -> None:
         lines = [STATUS_LINE[status]]
-        for name, value in (*cycle.default_headers, *headers):
+        for name, value in (*self.server_state.default_headers, *headers):
             if name == b"connection":  # the server stops
                 cycle.keep_alive = False
             else:
                 lines += (name, b": ", value, b"\r\n")
         lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
-        cycle.waiting_for_100_continue = False
-        cycle.response_started = cycle.response_complete = True
+        cycle.response_complete = True
         self.transport.write(b"".join(lines))
-        cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()
-        cycle.on_response()
-        return True
+
+    def scope_for_log(self) -> Scope:
+        """The method, the path and the client of the request that a model has taken."""
+        return {"method": "POST", "path": self.url.decode("ascii"), "client": self.client}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It has been accepted."""
@@ -105,8 +148,9 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
                 return
         super().data_received(data)
-        cycle = self.cycle
-        if self.scope is None or (cycle is not None and cycle.scope is self.scope):  # not inside of a head
+        if self._inference is not None:  # more of its body is to come
+            self._call_application()
+        if not self._in_head:
             if self._head_bytes:
                 self._end_head()
             return
@@ -128,14 +172,66 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        super().on_message_begin()
-        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
+        self._in_head = True
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
 
     def on_headers_complete(self) -> None:
-        """The body follows, and the application is about to be called."""
+        """The body follows."""
+        self._in_head = False
+        cycle, parser = self.cycle, self.parser
+        inference = self._inferences.get(self.url)
+        if (
+            inference is not None
+            and parser.get_method() == b"POST"
+            and (cycle is None or cycle.response_complete)
+            and not (self.expect_100_continue or self.flow.write_paused or parser.should_upgrade())
+        ):
+            self._inference = inference
+        else:
+            self._call_application()
+
+    def _call_application(self) -> None:
+        """Call the application for the request whose head has been received, as uvicorn does."""
+        self._inference = None
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the scope has this list
         scope = self.scope
+        scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         scope[_CYCLE] = self.cycle  # type: ignore[typeddict-unknown-key]
+        parts, self._parts = self._parts, []
+        if parts:
+            super().on_body(b"".join(parts))
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body has come."""
+        if self._inference is None:
+            super().on_body(body)
+        else:
+            self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """The whole body has come."""
+        inference = self._inference
+        if inference is None:
+            super().on_message_complete()
+            return
+        before, parts, asked = self.cycle, self._parts, self._asked
+        asked.response_complete = False
+        asked.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        self.cycle = asked  # type: ignore[assignment]
+        self._inference = None
+        if inference.take(self, self.headers, parts[0] if len(parts) == 1 else b"".join(parts)):
+            self._parts = []
+        else:
+            asked.response_complete = True
+            self.cycle = before
+            self._call_application()
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The whole answer has been sent. Unlike uvicorn's, it sets no timer for each, which takes longer than it."""
@@ -165,6 +261,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer and close."""
+        self._inference = None
         self._end_head()
         if not self.transport.is_closing():
             headers, body = refusal(refused)

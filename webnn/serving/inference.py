@@ -1,8 +1,9 @@
 """The answer to a request for a run: read, queued, computed, written; or refused, given up, late.
 
 It is an ASGI application without a framework around it, since the computation of a small model takes less time than a
-router. All limits are its own. Those of an event loop or a server cancel the task of a request, but a run is not a part
-of that task.
+router. A request that has come as a whole over a connection of `connections.py` needs no task either: the connection
+hands it to `take`, and the answer is written when the last of its runs has ended. Both ways begin and end with the same
+methods.
 
 A request ends in one of these ways, each of which frees its place in the queue at once:
 
@@ -14,41 +15,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from webnn.errors import ContextLostError, MLError
 from webnn.scheduler.promise import Promise
 from webnn.serving.admission import Admission
+from webnn.serving.calls import Calls
+from webnn.serving.exchanges import (
+    CONNECTION,
+    LATE,
+    LEFT,
+    Exchange,
+    Headers,
+    Limits,
+    Observer,
+    Receive,
+    Scope,
+    Send,
+    Shared,
+)
 from webnn.serving.figures import GONE, Requests
 from webnn.serving.json_text import written
 from webnn.serving.protocol import HEADER_LENGTH, JSON, Refused
 from webnn.serving.repository import Served
-from webnn.serving.tensors import answer, call_of
 
-__all__ = [
-    "CONNECTION",
-    "Headers",
-    "Inference",
-    "Limits",
-    "Message",
-    "Observer",
-    "Receive",
-    "Scope",
-    "Send",
-    "Shared",
-    "refusal",
-]
+__all__ = ["Inference", "refusal"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Observer = Callable[[Scope, int, int, float], object]
-Headers = Sequence[tuple[bytes, bytes]]
 T = TypeVar("T")
 
 _log = logging.getLogger("webnn.serving")
@@ -56,160 +52,27 @@ _log = logging.getLogger("webnn.serving")
 LARGE: Final = 64 * 1024
 """Bytes of a body from which on bodies are read one by one, and the event loop has its turn before each: a hundred
 large ones at once would keep it from seeing that their clients have left."""
-LOOK: Final = 0.01
-"""Seconds after which a full queue is looked through again for clients that have gone away."""
 ELEMENT: Final = 64
 """Bytes that a number may take in JSON, indented and nested."""
 SPARE: Final = 64 * 1024
 """Bytes that a request may have beside its numbers."""
-CONNECTION: Final = "webnn.connection"
-"""In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
-client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, `has_left`
-asks the system that, and `answer` sends an answer in one piece."""
-LEFT: Final = "left"
-"""The client went away."""
-LATE: Final = "late"
-"""The deadline has come."""
-STOPPED: Final = "stopped"
-"""The server stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of a server.
-
-    Attributes:
-        max_queue: the most items of one model under way.
-        timeout: seconds from the head of a request to its answer.
-        max_body: the most bytes of a body.
-        max_bodies: the most bytes of all bodies that are being received and worked on.
-    """
-
-    max_queue: int = 256
-    timeout: float = 10.0
-    max_body: int = 64 * 1024 * 1024
-    max_bodies: int = 512 * 1024 * 1024
-
-
-class Shared:
-    """What all models of a server share.
-
-    Attributes:
-        bodies: the bytes of all bodies that are being received and worked on.
-        turn: held while a large body is read.
-        exchanges: the requests that are under way, in the order in which they came. They have one timer together, which
-            is cheaper than one for each.
-
-    Args:
-        timeout: seconds that a request may take.
-    """
-
-    def __init__(self, timeout: float) -> None:
-        self.bodies = 0
-        self.turn = asyncio.Lock()
-        self.exchanges: dict[Exchange, None] = {}
-        self.first: Callable[[], object] | None = None
-        """Called before the first request."""
-        self._timeout = timeout
-        self._next_look = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, exchange: Exchange) -> None:
-        """A request is under way, and has to end within the timeout."""
-        self.exchanges[exchange] = None
-        if self.first is not None:
-            first, self.first = self.first, None
-            first()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._expire)
-
-    def _expire(self) -> None:
-        """End the requests whose time is over. All have the same timeout, so the first one is always the next."""
-        now = perf_counter()
-        for exchange in list(self.exchanges):
-            left = exchange.began + self._timeout - now
-            if left > 0:
-                self._timer = asyncio.get_running_loop().call_later(left, self._expire)
-                return
-            exchange.end(LATE)
-        self._timer = None
-
-    def give_up_left(self) -> bool:
-        """Give the requests up whose clients have gone away, which the event loop has not seen yet; were there any?
-
-        It looks once in `LOOK` seconds at most.
-        """
-        now = perf_counter()
-        if now < self._next_look:
-            return False
-        self._next_look = now + LOOK
-        left = [each for each in self.exchanges if each.connection is not None and each.connection.has_left]
-        for exchange in left:
-            exchange.leave()
-        return bool(left)
-
-    def stop(self) -> None:
-        """Answer all requests that are under way with 503, without waiting for their runs."""
-        for exchange in list(self.exchanges):
-            exchange.end(STOPPED)
 
 
 class _GoneError(Exception):
     """The client went away."""
 
 
-class Exchange:
-    """One request, and the reason to end it before its answer is there."""
+class Asker(Protocol):
+    """The connection of a request that has come as a whole."""
 
-    __slots__ = ("began", "connection", "held", "promises", "task", "timer", "watch", "why")
+    def watch(self, left: Callable[[], object] | None) -> None:
+        """Call `left` when the client goes away; None ends this."""
 
-    def __init__(self, task: asyncio.Task[Any] | None, began: float) -> None:
-        self.began = began
-        self.held = 0
-        """Bytes of its body."""
-        self.task = task
-        """Waits for something else than runs: it is cancelled. None while it waits for `promises`, which are then."""
-        self.promises: Sequence[Promise[Any]] = ()
-        self.why = ""
-        self.timer: asyncio.TimerHandle | None = None
-        """For a client that wants its answer sooner than all must have it."""
-        self.connection: Any = None
-        self.watch: asyncio.Task[None] | None = None
+    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send the answer, if the client is still there."""
 
-    def end(self, why: str) -> None:
-        """Give the work up."""
-        if not self.why:
-            self.why = why
-            for promise in self.promises:
-                promise.cancel()
-            if self.task is not None:
-                self.task.cancel()
-
-    def leave(self) -> None:
-        """The client went away."""
-        self.end(LEFT)
-
-    def watch_client(self, scope: Scope, receive: Receive) -> None:
-        """Give the work up when the client goes away. Its body must have been received."""
-        self.connection = scope.get(CONNECTION)
-        if self.connection is not None:
-            self.connection.watch(self.leave)
-        else:
-            self.watch = asyncio.create_task(self._watch(receive))
-
-    async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.end(LEFT)
-
-    def close(self) -> None:
-        """It has ended."""
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.connection is not None:
-            self.connection.watch(None)
-        if self.watch is not None:
-            self.watch.cancel()
+    def scope_for_log(self) -> Scope:
+        """The method, the path and the client."""
 
 
 class Inference:
@@ -229,6 +92,7 @@ class Inference:
         self.served = served
         self.admission = admission
         self.requests = Requests()
+        self._calls = Calls(served.name, served.version, served.inputs, served.outputs, limits.max_queue)
         self._log = log
         self._limits = limits
         self._shared = shared
@@ -238,8 +102,7 @@ class Inference:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
-        began = perf_counter()
-        exchange = Exchange(asyncio.current_task(), began)
+        exchange = Exchange(asyncio.current_task(), perf_counter())
         self._shared.begin(exchange)
         status, items = 200, 0
         headers: Headers = ()
@@ -247,38 +110,124 @@ class Inference:
         cancelled: asyncio.CancelledError | None = None
         try:
             items, headers, body = await self._answered(scope, receive, exchange)
-        except Refused as refused:
-            status, headers, body = refused.status, *refusal(refused)
-        except _GoneError:
-            status = GONE
         except asyncio.CancelledError as error:  # by the server around this application
             cancelled = error
-            status, headers, body = 503, *refusal(_stopped())
-        except ContextLostError:
-            status, headers, body = 503, *refusal(_stopped())
-        except MLError as error:
-            _log.warning("%s: %s", self.served.name, error)
-            status, headers, body = 500, *refusal(Refused(500, f"the run failed: {str(error).splitlines()[0]}"))
-        except Exception:
-            _log.exception("a request for %s failed", self.served.name)
-            status, headers, body = 500, *refusal(Refused(500, "the server failed; its log has the reason"))
+            status, headers, body = self._failed(error)
+        except Exception as error:
+            status, headers, body = self._failed(error)
         finally:
-            exchange.close()
-            del self._shared.exchanges[exchange]
+            self._close(exchange)
         connection = scope.get(CONNECTION)
         if status != GONE and (connection is None or not connection.answer(scope, status, headers, body)):
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
-        seconds = perf_counter() - began
+        seconds = perf_counter() - exchange.began
         self.requests.count(status, seconds, items)
         if self._log is not None:
             self._log(scope, status, len(body), seconds)
         if cancelled is not None:
             raise cancelled
 
+    def take(self, connection: Asker, headers: Headers, body: bytes) -> bool:
+        """Answer a request that has come as a whole, without a task.
+
+        Args:
+            connection: is told the answer, now or later.
+            headers: of the request.
+            body: of the request.
+
+        Returns:
+            False if the request has to wait before it can be read; the application is to be called for it.
+        """
+        if len(body) > LARGE or len(body) > self.max_body or not self.admission.has_room():
+            return False
+        exchange = Exchange(None, perf_counter())
+        exchange.connection = connection
+        self._shared.begin(exchange)
+        try:
+            self._hold(exchange, len(body))
+            self._start(exchange, body, _lengths(headers)[1])
+            connection.watch(exchange.leave)
+            ended = partial(self._run_ended, exchange)
+            for promise in exchange.promises:
+                promise.add_done_callback(ended)
+        except Exception as error:
+            self._reply(exchange, *self._failed(error))
+        return True
+
+    def _run_ended(self, exchange: Exchange, promise: Promise[Any]) -> None:
+        """A run of a request without a task has ended: answer if it was the last one, or if it failed."""
+        call, exchange.waiting = exchange.call, exchange.waiting - 1
+        if call is None or (exchange.waiting and not promise.cancelled() and promise.exception() is None):
+            return
+        promises, status = exchange.promises, 200
+        try:
+            results = [each.result() for each in promises] if exchange.waiting == 0 else [promise.result()]
+            headers, body = self._calls.answer(call, self.served.joined(results))
+        except CancelledError:
+            status, headers, body = self._failed(self._ended(exchange, 504, "the run was not done"))
+        except Exception as error:
+            status, headers, body = self._failed(error)
+        self._reply(exchange, status, headers, body)
+        for each in promises if exchange.waiting else ():
+            each.cancel()
+
+    def _reply(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+        """Answer a request without a task."""
+        items = 0 if exchange.call is None else exchange.call.items
+        self._leave(exchange, done=status == 200)
+        self._close(exchange)
+        self._shared.bodies -= exchange.held
+        connection: Asker = exchange.connection
+        exchange.connection = None
+        if status != GONE:
+            connection.reply(status, headers, body)
+        seconds = perf_counter() - exchange.began
+        self.requests.count(status, seconds, items)
+        if self._log is not None:
+            self._log(connection.scope_for_log(), status, len(body), seconds)
+
+    def _start(self, exchange: Exchange, body: bytes, header: bytes | None) -> None:
+        """Read a request and start its runs."""
+        call = self._calls.read(body, header)
+        if not self.admission.has_room(call.items):
+            raise self._full(call.items)
+        if call.seconds is not None:
+            self._hurry(exchange, call.seconds)
+        exchange.promises = self.served.start(call.inputs, call.items)
+        exchange.waiting = len(exchange.promises)
+        exchange.call = call
+        self.admission.enter(call.items, perf_counter())
+
+    def _leave(self, exchange: Exchange, *, done: bool) -> None:
+        """The runs of a request have ended, if there were any."""
+        call, exchange.call, exchange.promises = exchange.call, None, ()
+        if call is not None:
+            self.admission.leave(call.items, perf_counter(), done=done)
+
+    def _close(self, exchange: Exchange) -> None:
+        exchange.close()
+        del self._shared.exchanges[exchange]
+
+    def _failed(self, error: BaseException) -> tuple[int, Headers, bytes]:
+        """The status, the headers and the body where a request has ended with an error."""
+        match error:
+            case Refused():
+                return error.status, *refusal(error)
+            case _GoneError():
+                return GONE, (), b""
+            case asyncio.CancelledError() | ContextLostError():
+                return 503, *refusal(_stopped())
+            case MLError():
+                _log.warning("%s: %s", self.served.name, error)
+                return 500, *refusal(Refused(500, f"the run failed: {str(error).splitlines()[0]}"))
+            case _:
+                _log.error("a request for %s failed", self.served.name, exc_info=error)
+                return 500, *refusal(Refused(500, "the server failed; its log has the reason"))
+
     async def _answered(self, scope: Scope, receive: Receive, exchange: Exchange) -> tuple[int, Headers, bytes]:
         """The number of items, and the headers and the body of the answer."""
-        served, admission, shared = self.served, self.admission, self._shared
+        admission, shared = self.admission, self._shared
         connection = scope.get(CONNECTION)
         if connection is not None and connection.is_closing:
             raise _GoneError
@@ -302,18 +251,13 @@ class Inference:
             try:
                 if large:  # twice, since what the loop meets in its first turn comes behind this in the second
                     await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
-                call = call_of(body, header, served.inputs, served.outputs, self._limits.max_queue)
+                self._start(exchange, body, header)
             finally:
                 if large:
                     shared.turn.release()
-            items = call.items
-            if not admission.has_room(items):
-                raise self._full(items)
-            if call.seconds is not None:
-                self._hurry(exchange, call.seconds)
-            exchange.promises = served.start(call.inputs, items)
+            call = exchange.call
+            assert call is not None
             exchange.task = None
-            admission.enter(items, perf_counter())
             done = False
             try:
                 if not large:
@@ -323,9 +267,8 @@ class Inference:
             except CancelledError:
                 raise self._ended(exchange, 504, "the run was not done") from None
             finally:
-                admission.leave(items, perf_counter(), done=done)
-                exchange.promises = ()
-            return items, *answer(served.name, served.version, call, served.joined(results))
+                self._leave(exchange, done=done)
+            return call.items, *self._calls.answer(call, self.served.joined(results))
         finally:
             shared.bodies -= exchange.held
 

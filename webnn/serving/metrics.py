@@ -10,8 +10,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from webnn.runtime.context import MLContext
+from webnn.serving.exchanges import Shared
 from webnn.serving.figures import EDGES
-from webnn.serving.inference import Inference, Shared
+from webnn.serving.inference import Inference
 
 __all__ = ["Metrics"]
 

@@ -18,7 +18,7 @@ from webnn.runtime.ml import ML
 from webnn.runtime.tracing import Trace
 from webnn.serving.access_log import AccessLog
 from webnn.serving.application import Application
-from webnn.serving.inference import Limits, Shared
+from webnn.serving.exchanges import Limits, Shared
 from webnn.serving.listening import listen
 from webnn.serving.loading import load
 from webnn.serving.repository import Served

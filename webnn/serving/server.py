@@ -119,6 +119,7 @@ class Server(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: Connection(
                     connection,
+                    self._application.by_url,
                     config=self.config,
                     server_state=self.server_state,
                     app_state=self.lifespan.state,

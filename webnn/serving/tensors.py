@@ -37,7 +37,7 @@ _UNKNOWN: Final[Mapping[str, str]] = {
 """Parameters that would change the result, so that they cannot be ignored, with what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request for a run.
 
@@ -47,6 +47,7 @@ class Call:
         items: the number of items.
         outputs: the outputs that are wanted, and whether each goes as bytes instead of JSON.
         seconds: the client's own limit for the answer, if it has one.
+        known: what `calls.py` knows of such calls, if anything.
     """
 
     id: str | None
@@ -54,6 +55,7 @@ class Call:
     items: int
     outputs: Sequence[tuple[Port, bool]]
     seconds: float | None
+    known: Any = None
 
 
 def call_of(body: bytes, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:

@@ -1,0 +1,345 @@
+"""Requests that come as a whole, which models answer without the application; and those that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("orjson")
+pytest.importorskip("prometheus_client")
+pytest.importorskip("uvicorn")
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from benchmarks.http_load import request_of
+from tests.scripted import Gate, scripted_context
+from tests.serving import affine, application, tensor
+from webnn.runtime.context import MLContext
+from webnn.runtime.ml import ML
+from webnn.serving.access_log import AccessLog
+from webnn.serving.application import Application
+from webnn.serving.calls import KEPT, Calls
+from webnn.serving.connections import Connection
+from webnn.serving.exchanges import Limits
+from webnn.serving.listening import listen
+from webnn.serving.protocol import Port, Refused
+
+PATH = "/v2/models/affine/infer"
+ROW = [1.0, 2.0, 3.0]
+
+
+def asked(items: int = 1, **more: Any) -> bytes:
+    """A request for so many items, in JSON."""
+    body = {"inputs": [tensor("x", [ROW] * items), tensor("z", [[0.5] * 3] * items)], **more}
+    return request_of(PATH, json.dumps(body).encode())
+
+
+ASKED = asked()
+GIVEN = [2.5, 4.5, 6.5]
+
+
+class Client:
+    """One connection to an application, and how often the application itself was called."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection) -> None:
+        self.reader, self.writer, self.connection = reader, writer, connection
+        self.calls = 0
+
+    async def answer(self) -> tuple[int, Any]:
+        """The status of the next answer, and its JSON."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        return int(head.split()[1]), json.loads(await self.reader.readexactly(length))
+
+
+@asynccontextmanager
+async def connected(app: Application, state: ServerState | None = None) -> AsyncIterator[Client]:
+    async def called(scope: Any, receive: Any, send: Any) -> None:
+        client.calls += 1
+        await app(scope, receive, send)
+
+    config = uvicorn.Config(called, http=Connection, lifespan="off", log_config=None)
+    config.load()
+    loop = asyncio.get_running_loop()
+    with listen("127.0.0.1", 0) as listener:
+        reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+        accepted, _ = listener.accept()
+
+    def made() -> Connection:
+        known = state or ServerState()
+        return Connection(accepted, app.by_url, config=config, server_state=known, app_state={}, _loop=loop)
+
+    _, connection = await loop.connect_accepted_socket(made, accepted)
+    client = Client(reader, writer, connection)
+    async with asyncio.timeout(15):
+        try:
+            yield client
+        finally:
+            writer.close()
+
+
+async def until(app: Application, *, items: int) -> None:
+    """Wait until so many items are under way."""
+    async with asyncio.timeout(10):
+        while app.inferences[0].admission.items != items:  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def waiting(gate: Gate) -> Iterator[Application]:
+    """An application all of whose runs wait at the gate."""
+    with scripted_context(on_run=gate)[0] as context:
+        yield application(affine(context), max_queue=4)
+        gate.open()
+
+
+@pytest.fixture
+def context() -> Iterator[MLContext]:
+    with ML().create_context(backend="arrays") as context:
+        yield context
+
+
+def y_of(document: Any) -> list[float]:
+    (output,) = document["outputs"]
+    return output["data"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.asyncio
+async def test_the_application_is_not_called(context: MLContext) -> None:
+    app = application(affine(context))
+    async with connected(app) as client:
+        for _ in range(2):
+            client.writer.write(ASKED)
+            status, document = await client.answer()
+            assert (status, y_of(document)) == (200, GIVEN)
+        client.writer.write(asked(2))
+        assert y_of((await client.answer())[1]) == GIVEN * 2
+        assert client.calls == 0
+        client.writer.write(b"GET /v2/health/live HTTP/1.1\r\n\r\n")
+        assert await client.answer() == (200, {"live": True})
+        assert client.calls == 1
+    assert app.inferences[0].requests.by_status == {200: 3}
+    assert app.inferences[0].requests.items == 4
+    assert not app.shared.exchanges
+    assert app.shared.bodies == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("end", [20, len(ASKED) - len(ASKED.partition(b"\r\n\r\n")[2]), len(ASKED) - 1])
+async def test_a_body_in_pieces_goes_to_the_application(context: MLContext, end: int) -> None:
+    app = application(affine(context))
+    async with connected(app) as client:
+        client.writer.write(ASKED[:end])
+        while not (client.connection._in_head or client.calls):  # noqa: ASYNC110 (data_received is called by the loop)
+            await asyncio.sleep(0)
+        client.writer.write(ASKED[end:])
+        assert y_of((await client.answer())[1]) == GIVEN
+        assert client.calls == (end > 20)  # the body came as a whole after half of the head
+
+
+@pytest.mark.asyncio
+async def test_chunks_that_come_together_are_one_body(context: MLContext) -> None:
+    head, _, body = ASKED.partition(b"\r\n\r\n")
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:30], body[30:]))
+    head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+    async with connected(application(affine(context))) as client:
+        client.writer.write(head + b"\r\n\r\n" + chunks + b"0\r\n\r\n")
+        assert y_of((await client.answer())[1]) == GIVEN
+        assert client.calls == 0
+
+
+@pytest.mark.asyncio
+async def test_requests_behind_each_other_are_answered_in_their_order(context: MLContext) -> None:
+    async with connected(application(affine(context))) as client:
+        client.writer.write(asked(1) + asked(2) + asked(3) + b"GET /v2/health/live HTTP/1.1\r\n\r\n" + asked(4))
+        for items in (1, 2, 3):
+            assert y_of((await client.answer())[1]) == GIVEN * items
+        assert await client.answer() == (200, {"live": True})
+        assert y_of((await client.answer())[1]) == GIVEN * 4
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_expects_to_be_told_to_go_on_is_told_so(context: MLContext) -> None:
+    async with connected(application(affine(context))) as client:
+        head, _, body = ASKED.partition(b"\r\n\r\n")
+        client.writer.write(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.writer.write(body)
+        assert (await client.answer())[0] == 200
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["HTTP/1.0", "Connection: close", "the server stops"])
+async def test_the_last_answer_closes_the_connection(context: MLContext, how: str) -> None:
+    state = ServerState()
+    sent = ASKED.replace(b"HTTP/1.1", b"HTTP/1.0") if how == "HTTP/1.0" else ASKED
+    if how == "Connection: close":
+        sent = sent.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    if how == "the server stops":
+        state.default_headers = [(b"connection", b"close")]
+    async with connected(application(affine(context)), state) as client:
+        client.writer.write(sent)
+        answered = await client.reader.read()
+        assert answered.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answered.count(b"connection: close\r\n") == 1
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate: Gate) -> None:
+    async with connected(waiting) as client, connected(waiting) as other:
+        other.writer.write(ASKED)
+        await until(waiting, items=1)
+        client.writer.write(asked(2))
+        await until(waiting, items=3)
+        client.writer.close()
+        await until(waiting, items=1)
+        gate.open()
+        assert y_of((await other.answer())[1])
+    assert waiting.inferences[0].requests.by_status == {200: 1, 499: 1}
+    assert waiting.shared.bodies == 0
+
+
+@pytest.mark.asyncio
+async def test_a_full_queue_a_late_answer_and_an_end(waiting: Application) -> None:
+    async with connected(waiting) as client, connected(waiting) as other:
+        client.writer.write(asked(parameters={"timeout": 1000}))
+        status, document = await client.answer()
+        assert (status, document) == (504, {"error": "the run was not done in time"})
+        client.writer.write(asked(4))
+        await until(waiting, items=4)
+        other.writer.write(ASKED)
+        status, document = await other.answer()
+        assert status == 503
+        assert "the queue of 'affine' is full: 4 items" in document["error"]
+        waiting.shared.stop()
+        assert await client.answer() == (503, {"error": "the server is shutting down"})
+    assert waiting.inferences[0].admission.items == 0
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_is_asked_is_not_idle(waiting: Application, gate: Gate) -> None:
+    async with connected(waiting) as client:
+        client.writer.write(ASKED)
+        await until(waiting, items=1)
+        client.connection.close_if_idle(asyncio.get_running_loop().time() + 1)
+        gate.open()
+        assert (await client.answer())[0] == 200
+        client.connection.close_if_idle(asyncio.get_running_loop().time() + 1)
+        assert await client.reader.read() == b""
+
+
+@pytest.mark.asyncio
+async def test_what_is_wrong_with_a_request_or_a_run_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("out of luck")
+
+    with scripted_context(on_run=fail)[0] as context:
+        app = application(affine(context))
+        async with connected(app) as client:
+            client.writer.write(request_of(PATH, b"{}"))
+            status, document = await client.answer()
+            assert (status, document) == (400, {"error": '"inputs" must be a list of tensors, got null'})
+            client.writer.write(asked(3))
+            status, document = await client.answer()
+            assert status == 500
+            assert "Traceback" not in document["error"]
+            assert client.calls == 0
+        assert app.inferences[0].admission.items == 0
+        assert not app.shared.exchanges
+    async with connected(app) as client:
+        client.writer.write(ASKED)
+        assert (await client.answer())[0] == 503
+    assert "the run failed" not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_they_are_logged(context: MLContext) -> None:
+    lines = io.StringIO()
+    log = AccessLog(lines)
+    app = Application([affine(context)], version="0", limits=Limits(), log=log)
+    async with connected(app) as client:
+        client.writer.write(ASKED)
+        await client.answer()
+    log.flush()
+    assert f'127.0.0.1 "POST {PATH}" 200' in lines.getvalue()
+
+
+# Calls whose JSON is known.
+
+X = {"x": Port("x", "FP32", np.dtype("float32"), (1, 3), batched=True)}
+Y = {"y": Port("y", "FP32", np.dtype("float32"), (1, 3), batched=True)}
+
+
+def binary(items: int, **more: Any) -> tuple[bytes, bytes]:
+    """The JSON of a request in bytes, and its length as the header has it."""
+    x = {"name": "x", "shape": [items, 3], "datatype": "FP32", "parameters": {"binary_data_size": 12 * items}}
+    document = json.dumps({"inputs": [x], "parameters": {"binary_data_output": True}, **more}).encode()
+    return document, b"%d" % len(document)
+
+
+def calls() -> Calls:
+    return Calls("model", "1", X, Y, 8)
+
+
+def test_a_call_whose_json_is_known_has_its_own_tensors_and_the_same_answer() -> None:
+    known = calls()
+    for items in (1, 2):
+        document, length = binary(items)
+        answers = []
+        for _ in range(3):
+            x = np.random.default_rng().random((items, 3), np.float32)
+            call = known.read(document + x.tobytes(), length)
+            np.testing.assert_array_equal(call.inputs["x"], x)
+            assert call.items == items
+            headers, body = known.answer(call, {"y": x})
+            assert body.endswith(x.tobytes())
+            answers.append((headers, body[: -x.nbytes]))
+        assert answers[0] == answers[1] == answers[2]
+    assert len(known._known) == 2
+
+
+def test_a_call_whose_json_is_known_is_checked_like_any_other() -> None:
+    known = calls()
+    document, length = binary(1)
+    known.read(document + bytes(12), length)
+    for body, header, wrong in (
+        (document + bytes(16), length, "4 bytes follow the JSON"),
+        (document + bytes(8), length, "12 bytes are announced, and 8 follow"),
+        (document + bytes(12), b"9999", "is 9999, but the body has"),
+        (document + bytes(12), b"+10", "must be a number of bytes"),
+    ):
+        with pytest.raises(Refused, match=wrong.replace("+", r"\+")):
+            known.read(body, header)
+
+
+def test_calls_with_names_and_numbers_in_json_are_not_kept_and_the_others_are_bounded() -> None:
+    known = calls()
+    document, length = binary(1, id="one")
+    for _ in range(2):
+        assert known.read(document + bytes(12), length).id == "one"
+    in_json = json.dumps({"inputs": [tensor("x", [ROW])]}).encode()
+    for _ in range(2):
+        call = known.read(in_json, b"%d" % len(in_json))
+        assert call.inputs["x"].tolist() == [ROW]
+        assert known.answer(call, {"y": call.inputs["x"]})[0][0] == (b"content-type", b"application/json")
+    assert not known._known
+    for number in range(3 * KEPT):
+        document, length = binary(1, more=number)
+        known.read(document + bytes(12), length)
+    assert 0 < len(known._known) <= KEPT

@@ -1,0 +1,102 @@
+"""The calls of one model, with what they have in common worked out once.
+
+Clients with binary tensors send the same JSON before them each time, unless they name their requests. So a call is
+looked up by its JSON: where the tensors are in the body, and the JSON before the tensors of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from webnn.serving.exchanges import Headers
+from webnn.serving.protocol import HEADER_LENGTH
+from webnn.serving.tensors import Call, Ports, answer, call_of
+
+__all__ = ["Calls"]
+
+Array = np.ndarray[Any, Any]
+
+KEPT: Final = 64
+"""Documents that are known at once. When one more comes all are forgotten, so that no client can fill the memory."""
+DIGITS: Final = 5
+"""Documents whose length has fewer digits are kept."""
+
+
+class _Known:
+    """What is the same in all calls with the same JSON, whose tensors are all bytes.
+
+    Args:
+        call: one of them.
+        begin: the length of the JSON, where the tensors begin.
+    """
+
+    __slots__ = ("head", "items", "length", "outputs", "seconds", "tensors")
+
+    def __init__(self, call: Call, begin: int) -> None:
+        self.items = call.items
+        self.outputs = call.outputs
+        self.seconds = call.seconds
+        self.tensors: list[tuple[str, np.dtype[Any], int, int, tuple[int, ...]]] = []
+        """Of each input, the name, the data type, the number of elements, the offset in the body, and the shape."""
+        self.head: tuple[Headers, bytes] | None = None
+        """The headers of the answer and its JSON, if all of its tensors are bytes and one has been written."""
+        for name, array in call.inputs.items():
+            self.tensors.append((name, array.dtype, array.size, begin, array.shape))
+            begin += array.nbytes
+        self.length = begin
+        """Of the whole body."""
+
+
+class Calls:
+    """Reads the requests for one version of a model, and writes its answers.
+
+    Args:
+        name: of the model.
+        version: of the model.
+        inputs: of the model.
+        outputs: of the model.
+        most: the most items of a request.
+    """
+
+    def __init__(self, name: str, version: str, inputs: Ports, outputs: Ports, most: int) -> None:
+        self._name = name
+        self._version = version
+        self._inputs = inputs
+        self._outputs = outputs
+        self._most = most
+        self._known: dict[bytes, _Known] = {}
+
+    def read(self, body: bytes, header: bytes | None) -> Call:
+        """The call in the body of a request; see `call_of`."""
+        document = b""
+        if header is not None and len(header) < DIGITS and header.isdigit():
+            document = body[: int(header)]
+            known = self._known.get(document)
+            if known is not None and len(body) == known.length:
+                inputs = {
+                    name: np.frombuffer(body, dtype, size, begin).reshape(shape)
+                    for name, dtype, size, begin, shape in known.tensors
+                }
+                return Call(None, inputs, known.items, known.outputs, known.seconds, known)
+        call = call_of(body, header, self._inputs, self._outputs, self._most)
+        if document and call.id is None:
+            known = _Known(call, len(document))
+            if known.length == len(body):  # otherwise some of the tensors are in the JSON
+                if len(self._known) >= KEPT:
+                    self._known.clear()
+                self._known[document] = call.known = known
+        return call
+
+    def answer(self, call: Call, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
+        """The headers and the body of the answer to `call`; see `answer` of `tensors.py`."""
+        known = call.known
+        if known is not None and known.head is not None:
+            headers, document = known.head
+            return headers, b"".join([document, *(results[port.name].tobytes() for port, _ in call.outputs)])
+        headers, body = answer(self._name, self._version, call, results)
+        if known is not None and all(binary for _, binary in call.outputs):
+            known.head = headers, body[: int(dict(headers)[HEADER_LENGTH])]
+        return headers, body
