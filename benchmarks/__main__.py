@@ -13,6 +13,7 @@ SHARED: Final = (
     "__main__",
     "http_load",
     "measure",
+    "mobilenet_v2",
     "models",
     "package_sizes",
     "plot",

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from examples import mobilenet
+from benchmarks import mobilenet_v2 as mobilenet
 from webnn import MLGraph, MLGraphBuilder
 
 __all__ = ["Model", "dense", "image_model", "mlp", "real_model_folder", "tiny"]

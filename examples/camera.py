@@ -163,14 +163,13 @@ async def watch(context: webnn.MLContext, camera: Camera) -> Outcome:
 
 def report(outcome: Outcome) -> str:
     """The figures of a while, in a few lines."""
-    delays = np.percentile(outcome.delays, [50, 90, 99]) * 1e3
+    median, most, nearly_all = np.percentile(outcome.delays, [50, 90, 99]) * 1e3
+    count, skipped = len(outcome.delays), outcome.left_out
     return "\n".join(
         [
-            f"{len(outcome.delays)} frames in {outcome.seconds:.1f} s: {len(outcome.delays) / outcome.seconds:.1f} in a"
-            f" second; {outcome.left_out} left out",
-            f"from the frame to its result: {delays[0]:.1f} ms in the median, {delays[1]:.1f} ms for 90 and"
-            f" {delays[2]:.1f} ms for 99 of 100",
-            f"what moved was seen within {max(outcome.misses):.0f} pixels of where it was",
+            f"{count} frames in {outcome.seconds:.1f} s ({count / outcome.seconds:.1f} per second), {skipped} skipped",
+            f"from frame to result: median {median:.1f} ms, 90 % {most:.1f} ms, 99 % {nearly_all:.1f} ms",
+            f"the moving square was found within {max(outcome.misses):.0f} pixels of its centre",
         ]
     )
 
@@ -182,7 +181,7 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=30.0, help="frames in a second")
     options = parser.parse_args()
     if not NETWORK.exists():
-        sys.exit(f"{NETWORK} is missing: this version of the package onnx has no test data; pip install 'onnx>=1.19'")
+        sys.exit(f"{NETWORK} is missing: this version of onnx has no test data; pip install 'onnx>=1.20'")
     async with webnn.create_context() as context:
         print(report(await watch(context, Camera(options.rate, options.seconds))))
 

@@ -1,4 +1,4 @@
-"""Recognize the types of the files in a directory with a real neural network: `make demo`.
+"""Recognize the types of the files in a directory with a neural network: `make demo`.
 
   python examples/file_types.py [DIRECTORY]
 
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, BinaryIO, Final, Literal, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -119,14 +119,18 @@ class Magika:
             NotShownError: the file has too few bytes.
         """
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                raise NotShownError("empty")
-            count = min(self.block, size)
-            file.seek(0)
-            head = file.read(count)
-            file.seek(size - count)
-            tail = file.read(count).rstrip()
+            return self.tokens_of(file)
+
+    def tokens_of(self, file: BinaryIO) -> Array:
+        """The same for an open file, or for bytes in memory."""
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            raise NotShownError("empty")
+        count = min(self.block, size)
+        file.seek(0)
+        head = file.read(count)
+        file.seek(size - count)
+        tail = file.read(count).rstrip()
         stripped = head.lstrip()
         if len(stripped) < self.smallest:
             raise NotShownError("txt" if _is_utf8(head) else "unknown")
@@ -352,7 +356,9 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     ours, plain = comparison.rates()
     ratios, figures = comparison.ratios(), comparison.figures
     assert figures is not None
-    table = Table(box=None, title=f"{comparison.files} files, {ROUNDS} rounds in turn", title_justify="left")
+    table = Table(
+        box=None, title=f"{comparison.files} of the files, {ROUNDS} rounds of each in turn", title_justify="left"
+    )
     for column in ("", "files/s", "reading", "waiting", "network", "labelling", "network, 99 %"):
         table.add_column(column, justify="right" if column else "left")
     network = {"webnn": (figures.queued.median, figures.run.median, figures.run.p99)}
@@ -363,13 +369,13 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(name, f"{rate:.0f}", *(shown(seconds) for seconds in times))
     console.print(table)
     console.print(
-        f"webnn labels {ours / plain:.2f} times as many files per second as the plain loop over onnxruntime"
-        f" [{min(ratios):.2f} .. {max(ratios):.2f}]; several files go through at once, so that each takes longer",
+        f"webnn has {ours / plain:.2f} times the rate of the plain loop [{min(ratios):.2f} .. {max(ratios):.2f}].\n"
+        "It works on several files at once, so each of them takes longer.",
         markup=False,
         highlight=False,
     )
     same = "the same labels" if comparison.same_labels else "NOT the same labels"
-    console.print(f"both give {same}; probabilities differ by at most {comparison.largest_difference:.1e}")
+    console.print(f"Both give {same}. Probabilities differ by at most {comparison.largest_difference:.1e}.")
 
 
 def show_picture(console: Console, comparison: Comparison) -> None:
@@ -423,7 +429,7 @@ async def main(directory: Path) -> None:
     """Label the files of `directory`, show what was found, and compare with the plain loop."""
     magika = Magika.installed()
     if magika is None:
-        sys.exit("this needs the weights in the package magika: pip install 'magika>=1.0.3,<2'")
+        sys.exit("the weights are missing: pip install 'magika>=1.0.3,<2'")
     files = list(files_in(directory))
     if not files:
         sys.exit(f"there are no files in {directory}")
@@ -445,12 +451,12 @@ async def main(directory: Path) -> None:
             compared = progress.add_task("comparing", total=ROUNDS + 1, speed="")
             comparison = await compare(context, magika, files[:COMPARED], lambda: progress.update(compared, advance=1))
     show_labels(console, found.labels, directory)
-    console.print(f"{len(files)} files at {speed:.0f} files/s, streamed through {len(magika.labels)} labels' network")
+    console.print(f"{len(files)} files at {speed:.0f} files/s\n")
     show_comparison(console, comparison)
     show_picture(console, comparison)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Say what kinds of files a directory holds.")
+    parser = argparse.ArgumentParser(description="Recognize the types of the files in a directory.")
     parser.add_argument("directory", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
     asyncio.run(main(parser.parse_args().directory))

@@ -114,7 +114,7 @@ async def main(path: Path | None) -> None:
     """Read `path`, or the drawn picture, and print its lines."""
     folder = models()
     if folder is None:
-        sys.exit(f"this needs the models in a package: pip install --no-deps {PACKAGE.replace('_', '-')}==1.4.4")
+        sys.exit(f"the models are missing: pip install --no-deps {PACKAGE.replace('_', '-')}==1.4.4")
     image = drawn() if path is None else Image.open(path).convert("RGB")
     for (left, top, right, bottom), text in await read(image, folder):
         print(f"{left:4d},{top:4d} to {right:4d},{bottom:4d}: {text}")

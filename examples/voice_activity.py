@@ -4,11 +4,12 @@
 
 FILE.wav has 16 kHz, one channel, 16 bits. Its frames of 32 ms go through a stream, which gives the probability that
 each of them holds speech. The stream passes the state of the LSTM, with which the network remembers earlier frames,
-from one frame to the next.
+from one frame to the next. Without FILE.wav, the program makes 5 s of sound: noise, a whistle, a voice that sings five
+vowels, and noise again. The network hears speech in the vowels alone.
 
-WEIGHTS are `silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors` of the PyPI package `silero-vad`, and are
-found where it is installed: `pip install --no-deps silero-vad==6.2.3`. The two were trained separately: the network is
-the same, but the probabilities differ a little.
+The weights are in the PyPI package `silero-vad`: `pip install --no-deps silero-vad==6.2.3`. WEIGHTS may be another
+`silero_vad_op18_ifless.onnx` or `silero_vad_16k.safetensors`. The two were trained separately: the network is the same,
+but the probabilities differ a little.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ import onnx
 
 import webnn
 
-MODEL: Final = Path(__file__).resolve().parents[2] / "shared" / "models" / "silero_vad"
-"""Where the weights may lie, too: beside the repository."""
-WEIGHTS: Final = MODEL / "silero_vad_op18_ifless.onnx"
+WEIGHTS: Final = "silero_vad_op18_ifless.onnx"
 NAMES: Final = {
     "stft_conv.weight": "stft.forward_basis_buffer",
     **{f"conv{i}.{part}": f"encoder.{i - 1}.reparam_conv.{part}" for i in (1, 2, 3, 4) for part in ("weight", "bias")},
@@ -44,6 +43,14 @@ NEW: Final = 512
 OLD: Final = 64
 """Samples of the frame before that are shown to the network again."""
 HIDDEN: Final = 128
+VOWELS: Final = {
+    "a": (730, 1090, 2440),
+    "e": (530, 1840, 2480),
+    "i": (270, 2290, 3010),
+    "o": (570, 840, 2410),
+    "u": (300, 870, 2240),
+}
+"""The resonances of the mouth that make each vowel, in Hz, the strongest first."""
 
 Array = np.ndarray[Any, Any]
 
@@ -51,7 +58,7 @@ Array = np.ndarray[Any, Any]
 def installed() -> Path | None:
     """The weights in the installed package; None if there is none. The package's own code is not run."""
     spec = importlib.util.find_spec("silero_vad")
-    return Path(spec.origin).parent / "data" / WEIGHTS.name if spec is not None and spec.origin is not None else None
+    return Path(spec.origin).parent / "data" / WEIGHTS if spec is not None and spec.origin is not None else None
 
 
 def load(path: Path) -> Mapping[str, Array]:
@@ -113,6 +120,31 @@ def read(path: Path) -> Array:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
 
 
+def vowel(letter: str, seconds: float = 0.25) -> Array:
+    """A sung vowel: the overtones of a falling pitch, each as loud as the resonances make it."""
+    time = np.arange(int(RATE * seconds)) / RATE
+    pitch = np.linspace(130, 100, time.size) * (1 + 0.02 * np.sin(2 * np.pi * 5 * time))
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    sound = np.zeros(time.size)
+    for overtone in range(1, 40):
+        distances = [(overtone * pitch - resonance) / 80 for resonance in VOWELS[letter]]
+        loudness = sum(weight / (1 + distance**2) for weight, distance in zip((1, 0.5, 0.3), distances, strict=True))
+        sound += loudness / overtone**0.5 * np.sin(overtone * phase)
+    edges: Array = np.clip(10 * np.minimum(time, seconds - time) / seconds, 0, 1)
+    sound *= 0.3 * edges / np.abs(sound).max()
+    return sound
+
+
+def sung() -> Array:
+    """The samples of a second of noise and one of a whistle, five vowels after 2.5 s, and noise from 4.25 s."""
+    rng, second = np.random.default_rng(0), np.arange(RATE) / RATE
+    noises = rng.normal(0, 0.05, (2, RATE))
+    silence = np.zeros(RATE // 2)
+    whistle = 0.3 * np.sin(2 * np.pi * 440 * second)
+    parts = [noises[0], whistle, silence, *(vowel(letter) for letter in VOWELS), silence, noises[1]]
+    return np.concatenate(parts).astype(np.float32)
+
+
 def frames(samples: Array) -> Iterator[Array]:
     """The inputs of the network: each frame, preceded by the end of the one before."""
     padded = np.concatenate([np.zeros(OLD, np.float32), samples])
@@ -145,31 +177,26 @@ async def listen(context: webnn.MLContext, graph: webnn.MLGraph, samples: Array)
     return np.array(found, np.float32), (time.perf_counter() - started) * RATE / samples.size
 
 
-async def main(path: Path, weights: Path) -> None:
-    samples = read(path)
-    async with webnn.ML().create_context(accelerated=False) as context:
+async def main(samples: Array, weights: Path) -> None:
+    async with webnn.create_context(accelerated=False) as context:
         graph = await build(context, weights)
         await listen(context, graph, samples[: 10 * NEW])  # the first runs make buffers that the others reuse
         found, factor = await listen(context, graph, samples)
         for begin, end in spoken(found):
-            print(f"{begin:6.2f} s to {end:6.2f} s: speech, {found[int(begin * RATE) // NEW :][0]:.2f} at first")
-        print(f"{samples.size / RATE:.1f} s of sound, {len(found)} frames, real-time factor {factor:.4f}")
+            print(f"speech from {begin:.2f} s to {end:.2f} s")
+        print(f"{samples.size / RATE:.2f} s of sound, {len(found)} frames, real-time factor {factor:.4f}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Find speech in a recording with Silero VAD.")
-    parser.add_argument(
-        "file", nargs="?", type=Path, help="16 kHz, mono, 16 bit; default: a recording beside the weights"
-    )
+    parser.add_argument("file", nargs="?", type=Path, help="16 kHz, mono, 16 bit; default: five sung vowels")
     parser.add_argument("--weights", type=Path, help="an .onnx or .safetensors file; default: those of silero-vad")
     arguments = parser.parse_args()
-    weights = arguments.weights or installed() or WEIGHTS
-    if not weights.exists():
-        sys.exit("there are no weights: pip install --no-deps silero-vad==6.2.3, or say --weights FILE")
-    file = arguments.file or weights.with_name("speech_16k.wav")
-    if not file.exists():
-        sys.exit(f"there is no {file}: say which recording to listen to, FILE.wav with 16 kHz, mono, 16 bit")
+    weights = arguments.weights or installed()
+    if weights is None or not weights.exists():
+        sys.exit("the weights are missing: pip install --no-deps silero-vad==6.2.3, or give --weights FILE")
     try:
-        asyncio.run(main(file, weights))
+        samples = read(arguments.file) if arguments.file else sung()
     except (OSError, ValueError, wave.Error) as error:
-        sys.exit(f"{file}: {error}")
+        sys.exit(f"{arguments.file}: {error}")
+    asyncio.run(main(samples, weights))

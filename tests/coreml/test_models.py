@@ -13,13 +13,15 @@ import pytest
 from PIL import Image
 
 import webnn
-from examples import mobilenet, sentence_embeddings, voice_activity
+from benchmarks import mobilenet_v2 as mobilenet
+from examples import sentence_embeddings, voice_activity
 from tests.conformance import wpt
 from tests.coreml.models import checked, interpreted, outputs_of_package
 
 pytestmark = pytest.mark.timeout(300)
 
 EMBEDDINGS: Final = wpt.SHARED / "models" / "minilm" / "expected.json"
+SILERO: Final = wpt.SHARED / "models" / "silero_vad"
 LIGHT: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 """Networks that the package onnx brings, each with weights that are all the same, and with its output."""
 FOLDER: Final = sentence_embeddings.installed()
@@ -43,19 +45,19 @@ def test_mobilenet_v2(context: webnn.MLContext, tmp_path: Path) -> None:
     assert outputs["probabilities"].argmax() == 388
 
 
-@pytest.mark.skipif(not voice_activity.MODEL.is_dir(), reason=f"no model in {voice_activity.MODEL}")
+@pytest.mark.skipif(not SILERO.is_dir(), reason=f"no model in {SILERO}")
 def test_silero_with_the_state_of_its_lstm(context: webnn.MLContext, tmp_path: Path) -> None:
     path = tmp_path / "silero.mlpackage"
-    graph = voice_activity.build(context, voice_activity.WEIGHTS)
+    graph = voice_activity.build(context, SILERO / voice_activity.WEIGHTS)
     graph.save(path)
     package = checked(path, graph)
     state = dict.fromkeys(("h", "c"), np.zeros((1, voice_activity.HIDDEN), np.float32))
     found = []
-    for frame in voice_activity.frames(voice_activity.read(voice_activity.MODEL / "speech_16k.wav")):
+    for frame in voice_activity.frames(voice_activity.read(SILERO / "speech_16k.wav")):
         outputs = outputs_of_package(package, {"samples": frame, **state})
         state = {"h": outputs["next_h"], "c": outputs["next_c"]}
         found.append(outputs["speech"].item())
-    expected = np.load(voice_activity.MODEL / "expected.npz")
+    expected = np.load(SILERO / "expected.npz")
     np.testing.assert_allclose(found, expected["speech_16k"], rtol=0, atol=1e-3)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import webnn
-from examples import mobilenet
+from benchmarks import mobilenet_v2 as mobilenet
 from tests.conformance import wpt
 from tests.conformance.test_wpt_conformance import outputs_of
 from webnn.errors import NotSupportedError, OperationError, ValidationError

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import webnn
-from examples import mobilenet
+from benchmarks import mobilenet_v2 as mobilenet
 from tests.conformance import wpt
 from tests.conformance.test_wpt_conformance import outputs_of
 from tests.devices.operators import EXAMPLES, Draft

@@ -28,8 +28,8 @@ def test_what_moves_is_seen_where_it_is_and_every_frame_is_seen_or_left_out() ->
     assert len(outcome.delays) + outcome.left_out == 100
     assert max(outcome.misses) < example.SQUARE
     report = example.report(outcome)
-    assert f"{outcome.left_out} left out" in report
-    assert "ms for 99 of 100" in report
+    assert f"{outcome.left_out} skipped" in report
+    assert "99 % " in report
 
 
 def test_a_network_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

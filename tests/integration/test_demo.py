@@ -158,7 +158,7 @@ def test_the_rates_give_the_ratio_that_is_shown(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     rates = [next(line for line in lines if line.strip().startswith(name)).split() for name in ("webnn ", "plain loop")]
     assert (rates[0][1], rates[1][2]) == ("62", "71")  # 500 files in 8 and in 7 seconds
-    assert any("webnn labels 0.88 times as many" in line and "[0.25 .. 3.00]" in line for line in lines)
+    assert any("webnn has 0.88 times the rate" in line and "[0.25 .. 3.00]" in line for line in lines)
 
 
 def test_a_directory_of_files_that_are_not_shown_to_the_network_can_be_compared(
@@ -167,7 +167,7 @@ def test_a_directory_of_files_that_are_not_shown_to_the_network_can_be_compared(
     (tmp_path / "empty").touch()
     monkeypatch.setattr(file_types, "Console", lambda: Console(width=200))
     asyncio.run(file_types.main(tmp_path))
-    assert "both give the same labels" in capsys.readouterr().out
+    assert "Both give the same labels" in capsys.readouterr().out
 
 
 def test_the_demo_shows_what_it_found(
@@ -177,8 +177,8 @@ def test_the_demo_shows_what_it_found(
     asyncio.run(file_types.main(files[0].parent))
     printed = capsys.readouterr().out
     assert "html" in printed
-    assert "both give the same labels" in printed
-    assert "plain loop over onnxruntime" in printed
+    assert "Both give the same labels" in printed
+    assert "times the rate of the plain loop" in printed
     picture = printed.partition("Where the time went")[2].splitlines()[1:]
     assert picture[0].startswith("webnn ")
     assert picture[-1].startswith("plain loop ")

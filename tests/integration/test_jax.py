@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from examples import mobilenet
+from benchmarks import mobilenet_v2 as mobilenet
 from tests.direct import direct_builder
 from webnn.backends.arrays.backend import ArraysBackend, ArraysExecutable
 from webnn.backends.base import Cancellation, CompileOptions

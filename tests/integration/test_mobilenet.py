@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 import webnn
-from examples import mobilenet
+from benchmarks import mobilenet_v2 as mobilenet
 
 MODEL = mobilenet.MODEL
 
@@ -46,19 +43,15 @@ def test_mobilenet_gives_the_expected_output(
     np.testing.assert_allclose(outputs["probabilities"], expected, rtol=0, atol=1e-4)
 
 
-def test_the_three_ways_of_the_example_agree(
+@pytest.mark.anyio
+async def test_awaiting_and_streaming_give_the_same(
     weights: mobilenet.Weights, frame: mobilenet.Array, expected: mobilenet.Array
 ) -> None:
-    with webnn.ML().create_context() as context:
+    async with webnn.create_context() as context:
         graph = mobilenet.build(context.create_graph_builder(), weights)
-        for result in (
-            mobilenet.blocking(context, graph, frame, 2),
-            asyncio.run(mobilenet.awaiting(context, graph, frame, 3)),
-            asyncio.run(mobilenet.streaming(context, graph, frame, 6)),
-        ):
-            np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4)
-
-
-def test_the_example_prints_the_likeliest_label(capsys: pytest.CaptureFixture[str]) -> None:
-    mobilenet.main(MODEL / "test.jpg", Path(MODEL), 1)
-    assert capsys.readouterr().out.count("lesser panda") == 3
+        results = [(await context.run(graph, frame))["probabilities"]]
+        stream = context.stream(graph, [frame] * 6, before=lambda frame: {"input": frame})
+        results += [outputs["probabilities"] async for outputs in stream]
+    assert len(results) == 7
+    for result in results:
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4)

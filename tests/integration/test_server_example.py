@@ -1,9 +1,11 @@
-"""The example of a server of one's own."""
+"""The example of a model in an application of your own."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from benchmarks.http_load import listening
-from examples.server import application
+from examples.file_types import Magika
+from examples.server import application, elements, file_types
 from tests.serving import ask
 
 
@@ -31,7 +34,7 @@ def negative(folder: Path) -> Path:
 
 @pytest.mark.asyncio
 async def test_it_answers_and_refuses(tmp_path: Path) -> None:
-    app: Any = application(negative(tmp_path))
+    app: Any = application(elements(negative(tmp_path)))
     async with app.router.lifespan_context(app):
         answer = await ask(app, "/run", np.array([1, 2, 3], np.float32).tobytes())
         assert (answer.status, json.loads(answer.body)) == (200, {"y": [[-1, -2, -3]]})
@@ -40,6 +43,19 @@ async def test_it_answers_and_refuses(tmp_path: Path) -> None:
         left = asyncio.Event()
         left.set()
         assert (await ask(app, "/run", bytes(12), left=left)).status in (200, 499)
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(Magika.installed() is None, reason="needs the weights in the package magika: make test installs it")
+async def test_it_recognizes_a_file() -> None:
+    magika = Magika.installed()
+    assert magika is not None
+    app: Any = application(file_types(magika))
+    async with app.router.lifespan_context(app):
+        answer = await ask(app, "/run", inspect.getsource(sys.modules[__name__]).encode())
+        assert (answer.status, json.loads(answer.body)["type"]) == (200, "python")
+        answer = await ask(app, "/run", b"few")
+        assert (answer.status, json.loads(answer.body)["error"][-5:]) == (400, ": txt")
 
 
 def test_two_workers_answer_too(tmp_path: Path) -> None:
