@@ -7,8 +7,10 @@ the graph, on the machine, and on what else runs there.
 
 So after some runs that nothing else went on beside, each way gets blocks of runs in turn, and the one with the least
 mean is used from then on, until the next trial. Not the one with the least median: a thread that loses its core now and
-then makes a few runs ten times as long, and leaves most of them as they are. Trials become rare while they confirm each
-other. One is made early if runs begin to take another time than in the last one.
+then makes a few runs ten times as long, and leaves most of them as they are. A trial lasts until the means differ by
+more than chance, so that it is short where the difference is clear. A way that is far slower is out after some runs.
+Trials become rare while they confirm each other. One is made early if runs begin to take another time than in the last
+one.
 
 The module is pure: no thread, no lock and no clock. `Cores` calls it under the timeline's lock.
 """
@@ -16,6 +18,7 @@ The module is pure: no thread, no lock and no clock. `Cores` calls it under the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from statistics import fmean, median
 from typing import Final
 
@@ -31,13 +34,20 @@ SHORT: Final = 1_000_000
 PAUSE: Final = 4_000_000
 """Nanoseconds. A shorter pause before a run counts as a part of it, since threads that spin between runs slow down the
 program, too. A longer one is a wait for something else."""
-ALONE: Final = 1024
-"""Short runs alone after which the other executables are compiled. After as many again, the first trial begins: the
-slower ways in it would cost a short program more than it can gain."""
-BLOCK: Final = 16
+ALONE: Final = 64
+"""Short runs alone after which the other executables are compiled. The first trial begins after as many again."""
+BLOCK: Final = 8
 """Runs in a row of one way. The first one is not counted, since it pays for the change."""
-ROUNDS: Final = 4
-"""Blocks of each way in one trial."""
+SURE: Final = 2
+"""Blocks of each way before the means are compared."""
+ROUNDS: Final = 8
+"""The most blocks of each way in one trial."""
+FIRST_LOOK: Final = 3
+"""Counted runs after which a way is out if it is hopeless."""
+HOPELESS: Final = 2.0
+"""A way is hopeless if the median of its runs is this many times that of the way in use."""
+ERRORS: Final = 2.0
+"""A way is out if its mean exceeds the least one by this many standard errors of the difference."""
 GAIN: Final = 0.93
 """Another way is chosen if its mean is at most this share of that of the way in use."""
 HOLD: Final = 1024
@@ -55,7 +65,20 @@ WORST: Final = 10
 class Trials:
     """The trials of one graph."""
 
-    __slots__ = ("_hold", "_last", "_plan", "_recent", "_runs", "_times", "_until", "chosen", "means", "wanted")
+    __slots__ = (
+        "_block",
+        "_hold",
+        "_left",
+        "_recent",
+        "_rounds",
+        "_runs",
+        "_times",
+        "_turn",
+        "_until",
+        "chosen",
+        "means",
+        "wanted",
+    )
 
     def __init__(self) -> None:
         self.chosen = ALL
@@ -68,14 +91,18 @@ class Trials:
         """The next trial begins after so many runs."""
         self._runs = 0
         self._recent: list[int] = []
-        self._plan: list[int] = []
-        """The ways of the runs that the trial still needs, last first."""
-        self._last = ALL
+        self._turn: list[int] = []
+        """The ways that get a block in this round of the trial, the present one first; empty if there is no trial."""
+        self._block = 0
+        """The runs that the present block still needs."""
+        self._rounds = 0
+        self._left: list[int] = []
+        """The ways that are not out."""
         self._times: dict[int, list[int]] = {}
 
     def way(self, possible: Sequence[int]) -> int:
         """The way for a run that nothing else goes on beside, one of `possible`."""
-        chosen = self._plan[-1] if self._plan else self.chosen
+        chosen = self._turn[0] if self._turn else self.chosen
         return chosen if chosen in possible else ALL
 
     def measured(self, way: int, nanoseconds: int, possible: Sequence[int]) -> None:
@@ -83,15 +110,9 @@ class Trials:
 
         A run that failed is not reported.
         """
-        if self._plan:
-            if way != self._plan[-1]:  # it began before the trial
-                return
-            self._plan.pop()
-            if way == self._last:
-                self._times[way].append(nanoseconds)
-            self._last = way
-            if not self._plan:
-                self._decide()
+        if self._turn:
+            if way == self._turn[0]:  # else it began before the trial
+                self._tried(way, nanoseconds)
             return
         self._runs += 1
         if not self.wanted:
@@ -104,13 +125,36 @@ class Trials:
             self._look_for_drift(way, nanoseconds)
 
     def _begin(self, possible: Sequence[int]) -> None:
-        self._plan = [way for _ in range(ROUNDS) for way in possible for _ in range(BLOCK)]
+        self._left = sorted(possible, key=lambda way: way != self.chosen)  # the others are compared with it
         self._times = {way: [] for way in possible}
-        self._last = -1
+        self._block, self._rounds = BLOCK, 0
+        self._turn = [*self._left]  # last: an interrupt must not leave half a trial
+
+    def _tried(self, way: int, nanoseconds: int) -> None:
+        times = self._times[way]
+        self._block -= 1
+        if self._block < BLOCK - 1:
+            times.append(nanoseconds)
+        known = self._times.get(self.chosen)
+        if len(times) == FIRST_LOOK and way != self.chosen and known and median(times) > HOPELESS * median(known):
+            self._left.remove(way)
+            self._block = 0
+        if self._block > 0:
+            return
+        self._block = BLOCK
+        del self._turn[0]
+        if not self._turn:
+            self._rounds += 1
+            if self._rounds >= SURE:
+                self._left = _close(self._times, self._left)
+            if len(self._left) > 1 and self._rounds < ROUNDS:
+                self._turn = [*self._left]
+            else:
+                self._decide()
 
     def _decide(self) -> None:
-        self.means = {way: _mean(times) for way, times in self._times.items()}
-        best = min(self.means, key=self.means.__getitem__)
+        self.means = {way: fmean(_capped(times)) for way, times in self._times.items()}
+        best = min(self._left, key=self.means.__getitem__)
         is_new = best != self.chosen and self.means[best] <= GAIN * self.means.get(self.chosen, float("inf"))
         if is_new:
             self.chosen = best
@@ -118,11 +162,11 @@ class Trials:
         self._until, self._runs, self._recent = self._hold, 0, []
 
     def _look_for_drift(self, way: int, nanoseconds: int) -> None:
-        if way != self.chosen:
+        if way != self.chosen or way not in self.means:
             return
         self._recent.append(nanoseconds)
         if len(self._recent) == RECENT:
-            change = _mean(self._recent) / self.means[way]
+            change = fmean(_capped(self._recent)) / self.means[way]
             self._recent = []
             if not 1 / DRIFT <= change <= DRIFT:
                 self._until = max(self._runs + 1, self._hold // 2)
@@ -130,7 +174,7 @@ class Trials:
     @property
     def reason(self) -> str:
         """Why runs alone have the way that they have; empty before the first trial."""
-        if self._plan and self.means:
+        if self._turn and self.means:
             return "and a trial goes on"
         others = [way for way in self.means if way != self.chosen]
         if not others:
@@ -141,6 +185,17 @@ class Trials:
         )
 
 
-def _mean(times: Sequence[int]) -> float:
+def _capped(times: Sequence[int]) -> list[float]:
     worst = WORST * median(times)
-    return fmean(min(time, worst) for time in times)
+    return [min(time, worst) for time in times]
+
+
+def _close(times: dict[int, list[int]], ways: Sequence[int]) -> list[int]:
+    """The best of `ways`, and those whose means differ from that of the best by no more than chance may do."""
+    means, variances = {}, {}
+    for way in ways:
+        capped = _capped(times[way])
+        means[way] = mean = fmean(capped)
+        variances[way] = sum((time - mean) ** 2 for time in capped) / (len(capped) * (len(capped) - 1))  # of the mean
+    best = min(ways, key=means.__getitem__)
+    return [way for way in ways if means[way] - means[best] <= ERRORS * sqrt(variances[way] + variances[best])]

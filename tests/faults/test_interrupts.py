@@ -50,7 +50,7 @@ from webnn.scheduler.promise import Promise, reject, resolve
 from webnn.scheduler.renaming import PROMPT_LIMIT
 from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.task import MergedWork
-from webnn.scheduler.trials import ALL, ALONE, ONE, RECENT, RESTING
+from webnn.scheduler.trials import ALL, ALONE, BLOCK, ONE, RECENT, RESTING, ROUNDS, SURE
 from webnn.scheduler.value import Name
 from webnn.scheduler.width import Width, Widths
 
@@ -532,13 +532,27 @@ class Programs:
             trials._runs = trials._until
             self.run(work).result()
             for way in (ALL, ONE, RESTING):
-                trials._plan, trials._times, trials._last = [way], {each: [1] for each in (ALL, RESTING, ONE)}, way
-                timeline.statistics  # noqa: B018
-                self.run(work).result()
-                timeline.statistics  # noqa: B018
-                trials._plan = [way]
+                for rounds, block, own, others in (
+                    (0, BLOCK, 1, 1),
+                    (0, 2, 1, 1),
+                    (0, 2, LIMIT, 1),  # hopeless
+                    (SURE - 1, 1, LIMIT, 1),
+                    (ROUNDS - 1, 1, 1, LIMIT),  # better than the way in use
+                ):
+                    trials.chosen = ALL
+                    trials._times = {each: [own if each == way else others] * 2 for each in (ALL, RESTING, ONE)}
+                    trials._left, trials._block, trials._rounds, trials._turn = (
+                        [ALL, RESTING, ONE],
+                        block,
+                        rounds,
+                        [way],
+                    )
+                    timeline.statistics  # noqa: B018
+                    self.run(work).result()
+                    timeline.statistics  # noqa: B018
+                trials._turn = [way]
                 trials.measured(way - 1, 1, widths.ways)  # it began before the trial
-                trials._plan, trials._runs, trials._recent = [], RECENT + 1, [10**9] * (RECENT - 1)
+                trials._turn, trials._runs, trials._recent = [], RECENT + 1, [10**9] * (RECENT - 1)
                 self.run(work).result()
                 trials.measured(-1, 1, widths.ways)
 
