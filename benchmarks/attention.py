@@ -95,8 +95,8 @@ def spelled_out(layer: Layer) -> Graph:
     return b.build({"y": y, **{f"new {name}": operand for name, operand in outputs.items()}})
 
 
-def run_of(graph: Graph, feeds: dict[str, np.ndarray[Any, Any]]) -> Callable[[], None]:
-    """A run of `graph`, lowered as it is, on arrays that are bound beforehand."""
+def run_of(graph: Graph, feeds: dict[str, np.ndarray[Any, Any]], **options: Any) -> Callable[[], None]:
+    """A run of `graph`, lowered as it is, on arrays that are bound beforehand, in a session with `options`."""
     model = lower(graph, cpu_kernels())
     proto = model.finish()
     for weight in proto.graph.initializer:
@@ -107,7 +107,7 @@ def run_of(graph: Graph, feeds: dict[str, np.ndarray[Any, Any]]) -> Callable[[],
     outputs = {
         model.output_names[name]: np.zeros(each.shape, each.descriptor.dtype) for name, each in graph.outputs.items()
     }
-    return bound(session(proto.SerializeToString(), spin=300), inputs, outputs)
+    return bound(session(proto.SerializeToString(), spin=300, **options), inputs, outputs)
 
 
 async def measure(report: Report, given: Options) -> None:

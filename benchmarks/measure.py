@@ -48,7 +48,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -186,17 +186,36 @@ async def crowd(
 
 
 def session(
-    model: bytes, threads: int = 0, *, spin: int | None = None, arena: bool = True
+    model: bytes,
+    threads: int = 0,
+    *,
+    spin: int | None = None,
+    arena: bool = True,
+    basic: bool = False,
+    without: Collection[str] = (),
 ) -> onnxruntime.InferenceSession:
-    """A session with onnxruntime's defaults, but for what is given; `spin` in microseconds."""
+    """A session with onnxruntime's defaults, but for what is given.
+
+    Args:
+        model: serialized.
+        threads: 0 for one on each core.
+        spin: in microseconds.
+        arena: whether it has an arena of memory.
+        basic: whether it has the basic optimizers only.
+        without: the optimizers that it does not have.
+    """
     options = onnxruntime.SessionOptions()
+    if basic:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = threads
     options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     if spin == 0:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     elif spin is not None:
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=set(without)
+    )
 
 
 def bound(

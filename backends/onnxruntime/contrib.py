@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import numpy as np
+
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
@@ -53,3 +55,24 @@ def attention(node: Node, model: Model) -> None:
 
 def _split(model: Model, name: str, sizes: list[int], axis: int) -> list[str]:
     return model.emit_many("Split", [name, model.constant(sizes)], [None] * len(sizes), axis=axis)
+
+
+@lowerings.lowers("rms_normalization")
+def rms_normalization(node: Node, model: Model) -> None:
+    """One `SimplifiedLayerNormalization`, which onnxruntime has among the standard's operators."""
+    inputs = [model[node["input"]], model[node["scale"]]]
+    axis = node["input"].rank - node["scale"].rank
+    epsilon = node.attributes["epsilon"]
+    model.emit("SimplifiedLayerNormalization", inputs, to=node.output, axis=axis, epsilon=epsilon)
+
+
+@lowerings.lowers("rotary_embedding")
+def rotary_embedding(node: Node, model: Model) -> None:
+    """One `RotaryEmbedding`, whose tables have a row for each position of the input."""
+    x, rows = node["input"], node["cos"].shape[0]
+    length = x.shape[1] if x.rank == 3 else x.shape[2]
+    # The position of the first token, or of every one.
+    positions = [0] if rows == length else np.arange(rows).reshape(-1, length)
+    inputs = [model[x], model.constant(positions), model[node["cos"]], model[node["sin"]]]
+    interleaved = int(node.attributes["interleaved"])
+    model.emit("RotaryEmbedding", inputs, to=node.output, domain=DOMAIN, interleaved=interleaved)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from tests.direct import compute, direct_builder, run_graph
 from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import STORED, OnnxRuntimeBackend
+from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
@@ -154,3 +156,20 @@ def test_scales_are_fused_where_a_product_has_more_rows_and_where_no_product_cou
     weights = b.constant(np.ones((8, 4), np.float32))
     graph = b.build({"y": b.matmul(b.input("x", [1, 8], "float32"), weights)})
     assert slowing_optimizers(graph) == frozenset()
+
+
+def test_a_sum_and_the_layer_normalization_behind_it_stay_two_kernels(tmp_path: Path) -> None:
+    b = direct_builder()
+    x, y = (b.input(name, [1, 4, 8], "float32") for name in "xy")
+    factors = [b.constant(np.ones(8, np.float32)) for _ in range(2)]
+    graph = b.build({"z": b.layer_normalization(b.add(x, y), scale=factors[0], bias=factors[1], axes=[2])})
+    OnnxRuntimeBackend().compile_to(tmp_path, graph, CompileOptions(), Cancellation())
+    stored = [node.op_type for node in onnx.load(tmp_path / STORED).graph.node]
+    assert stored == ["Add", "LayerNormalization"]
+    proto = lower(graph, cpu_kernels()).finish()
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    fused = [node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node]
+    assert fused == ["SkipLayerNormalization"], "onnxruntime does not fuse them any more: keep nothing from it"

@@ -13,6 +13,7 @@ from typing import Final
 from webnn.backends.onnxruntime.passes.attention import attention
 from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
 from webnn.backends.onnxruntime.passes.centered_instance_normalization import centered_instance_normalization
+from webnn.backends.onnxruntime.passes.composed_normalizations import composed_normalizations
 from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
 from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
 from webnn.backends.onnxruntime.passes.gathers_of_few_rows import gathers_of_few_rows
@@ -22,6 +23,7 @@ from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
 from webnn.backends.onnxruntime.passes.products_of_one_row import products_of_one_row
 from webnn.backends.onnxruntime.passes.products_with_relu import products_with_relu
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
+from webnn.backends.onnxruntime.passes.rotary_embeddings import rotary_embeddings
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
 from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
 from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
@@ -37,7 +39,9 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     one_hot_products,
     gathers_of_few_rows,
     tanh_gelus,
+    rotary_embeddings,  # before it: moves ahead of the transpositions that split heads
     attention,
+    composed_normalizations,
     exact_sigmoid,
     centered_batch_normalization,
     centered_instance_normalization,

@@ -31,6 +31,12 @@ def a_graph_for_every_pass() -> Graph:
     first = builder.slice(builder.reshape(x, [4, 3]), [0, 0], [1, 3])
     query = builder.input("query", [1, 1, 512, 4], "float32")
     shares = builder.softmax(builder.matmul(query, builder.transpose(query, permutation=[0, 1, 3, 2])), 3)
+    wide = builder.reshape(x, [6, 2])
+    left, right = builder.split(wide, 2, axis=1)
+    cosine, sine = builder.cos(left), builder.sin(left)
+    real = builder.sub(builder.mul(left, cosine), builder.mul(right, sine))
+    turned = builder.concat([real, builder.add(builder.mul(left, sine), builder.mul(right, cosine))], 1)
+    root = builder.sqrt(builder.reduce_mean(builder.mul(wide, wide), axes=[1], keep_dimensions=True))
     return builder.build(
         {
             "rows": builder.relu(rows),
@@ -49,6 +55,8 @@ def a_graph_for_every_pass() -> Graph:
             "attention": builder.matmul(shares, query),
             "key": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
             "value": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
+            "rotated": turned,
+            "root mean square": builder.div(wide, root),
             "rows of a table": builder.gather(quantized, builder.reshape(places, [4])),
             "layer": builder.relu(builder.matmul(builder.reshape(x, [4, 3]), builder.reshape(x, [3, 4]))),
         }
@@ -97,9 +105,11 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     gelu = ["Mul", "Pow", "Mul", "Add", "Mul", "Tanh", "Mul", "Add"]
     attention = ["Transpose", "MatMul", "Softmax", "MatMul"]
     row = ["Reshape", "Slice", "MatMul", "MatMul"]
+    rotated = ["Reshape", "Split", "Cos", "Mul", "Sin", "Mul", "Sub", "Mul", "Mul", "Add", "Concat"]
+    normalized = ["Mul", "ReduceMean", "Sqrt", "Div"]
     rows = ["Cast", "Reshape", "Clip", "Gather"]
     layer = ["Reshape", "Reshape", "MatMul", "Relu"]
-    assert nodes == written + reduced + long + embedded + gelu + attention + row + rows + layer
+    assert nodes == written + reduced + long + embedded + gelu + attention + row + rotated + normalized + rows + layer
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
