@@ -71,12 +71,13 @@ soak: $(VENV)/test.installed
 	WEBNN_SOAK_FRAMES=$(FRAMES) WEBNN_SOAK_SEED=$(SEED) $(RUN) -m pytest -s tests/faults/test_soak.py -k random_programs_lose $(ARGS)
 
 # For a machine with an NVIDIA GPU; elsewhere all of it is skipped. In an environment of its own: onnxruntime-gpu takes
-# the place of onnxruntime.
+# the place of onnxruntime. TensorRT comes from NVIDIA's own index; without it, its tests are skipped.
 gpu: | $(RUN)
 	$(RUN) -m venv --clear $(GPU)
 	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,cupy]'
 	$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
 	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'onnxruntime-gpu[cuda,cudnn]>=1.31'
+	-$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'tensorrt>=10.3'
 	$(GPU)/bin/python -m pytest -s tests/gpu $(ARGS)
 
 # In an environment of its own: its package takes the place of onnxruntime.

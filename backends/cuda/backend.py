@@ -1,4 +1,4 @@
-"""The CUDA backend, and the TensorRT backend on it: onnxruntime's execution providers of these names.
+"""The CUDA backend, and on it one for TensorRT: onnxruntime's execution providers of these names.
 
 Never run on a device yet: see docs/devices.md. The parts that need none (options, lifetimes, the order of copies and
 runs) are tested on a stand-in for the CUDA runtime.
@@ -35,7 +35,7 @@ from webnn.graph.placement import OperatorPlacement
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 
-__all__ = ["CudaBackend", "CudaExecutable", "TensorRtBackend"]
+__all__ = ["CudaBackend", "CudaExecutable", "OnnxRuntimeTensorRtBackend"]
 
 KEPT: Final = 128
 """The bindings that an executable keeps. A loop over more combinations of buffers binds again in every run."""
@@ -206,7 +206,7 @@ class CudaBackend(Backend):
         return [(CUDA, cuda_options(options, stream.handle, capture=capture))]
 
 
-class TensorRtBackend(CudaBackend):
+class OnnxRuntimeTensorRtBackend(CudaBackend):
     """onnxruntime's TensorRT provider, and the CUDA provider for what it does not take. Compiling takes minutes.
 
     Give it a `meanwhile`. Engines are kept in the cache folder, for one GPU, driver and set of libraries each. The
@@ -214,7 +214,7 @@ class TensorRtBackend(CudaBackend):
     https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html
     """
 
-    name: ClassVar[str] = "tensorrt"
+    name: ClassVar[str] = "onnxruntime-tensorrt"
     provider: ClassVar[str] = TENSORRT
 
     def placements(self, graph: Graph, executable: Executable, options: CompileOptions) -> list[OperatorPlacement]:

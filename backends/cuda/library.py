@@ -1,13 +1,15 @@
 """The functions of the CUDA runtime that the backend calls itself: streams, events, copies and pinned memory.
 
-onnxruntime runs the graphs and allocates the memory of the device. It has no functions for events and for copies that
-go on beside the program, so these few come from the library that it has loaded already.
+onnxruntime and TensorRT run the graphs. Neither has functions in Python for events, and for copies that go on beside
+the program, so these few come from the library that they have loaded too.
 """
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 from webnn.errors import DeviceLostError, OperationError
@@ -16,6 +18,7 @@ __all__ = ["CudaLibrary"]
 
 _NAMES: Final = ("libcudart.so.13", "libcudart.so.12", "cudart64_13.dll", "cudart64_12.dll")
 _OUT_OF_MEMORY: Final = 2
+_OLD_DRIVER: Final = 35
 _LOST: Final = frozenset({46, 214, 220, 700, 702, 710, 714, 715, 716, 717, 718, 719, 999})
 """Errors after which every later call fails: ECC, NVLink, illegal addresses and instructions, time-outs, assertions."""
 _TO_DEVICE, _TO_HOST = 1, 2
@@ -35,10 +38,12 @@ class CudaLibrary:
         self._runtime = runtime if runtime is not None else _found()
 
     def count(self) -> int:
-        """The number of devices."""
+        """The number of devices. Raises `OperationError` if there is no driver."""
         number = ctypes.c_int()
-        self._call("cudaGetDeviceCount", ctypes.byref(number), anywhere=True)
-        return number.value
+        code = self._runtime.cudaGetDeviceCount(ctypes.byref(number))
+        if code == _OLD_DRIVER:
+            raise OperationError("cuda: there is no NVIDIA driver, or one that is too old for the CUDA runtime")
+        return 0 if code else number.value
 
     def name(self) -> str:
         """What NVIDIA calls the device."""
@@ -53,6 +58,10 @@ class CudaLibrary:
     def versions(self) -> tuple[int, int]:
         """The versions of the driver and of the runtime, such as 12080."""
         return self._number("cudaDriverGetVersion"), self._number("cudaRuntimeGetVersion")
+
+    def use(self) -> None:
+        """Make it the current device of the calling thread, for libraries that take that one."""
+        self._call("cudaSetDevice", ctypes.c_int(self.device), anywhere=True)
 
     def stream(self) -> int:
         """A new stream, which does not wait for the default one."""
@@ -81,6 +90,10 @@ class CudaLibrary:
         with suppress(OperationError):
             self._call("cudaStreamQuery", ctypes.c_void_p(stream))
 
+    def memory(self, size: int) -> int:
+        """The address of `size` bytes of the device's memory."""
+        return self._made("cudaMalloc", ctypes.c_size_t(size))
+
     def pinned(self, size: int) -> int:
         """The address of `size` bytes of host memory that the device can read and write by itself."""
         return self._made("cudaHostAlloc", ctypes.c_size_t(size), ctypes.c_uint(0))
@@ -98,9 +111,24 @@ class CudaLibrary:
         address, length = ctypes.c_void_p(target), ctypes.c_size_t(size)
         self._call("cudaMemsetAsync", address, ctypes.c_int(0), length, ctypes.c_void_p(stream))
 
-    def free(self, *, stream: int | None = None, event: int | None = None, pinned: int | None = None) -> None:
-        """Give something back. It fails only on a device that is lost, which has given back everything."""
-        for function, what in (("cudaStreamDestroy", stream), ("cudaEventDestroy", event), ("cudaFreeHost", pinned)):
+    def free(
+        self,
+        *,
+        stream: int | None = None,
+        event: int | None = None,
+        pinned: int | None = None,
+        memory: int | None = None,
+    ) -> None:
+        """Give something back. It fails only on a device that is lost, which has given back everything.
+
+        Giving memory of the device back waits until nothing runs there.
+        """
+        for function, what in (
+            ("cudaStreamDestroy", stream),
+            ("cudaEventDestroy", event),
+            ("cudaFreeHost", pinned),
+            ("cudaFree", memory),
+        ):
             if what is not None:
                 with suppress(OperationError, DeviceLostError):
                     self._call(function, ctypes.c_void_p(what))
@@ -134,7 +162,15 @@ class CudaLibrary:
 
 
 def _found() -> Any:
-    for name in _NAMES:
+    for name in (*_NAMES, *_installed()):
         with suppress(OSError):
             return ctypes.CDLL(name)
     raise OperationError(f"cuda: there is no CUDA runtime: none of {', '.join(_NAMES)} can be loaded")
+
+
+def _installed() -> list[str]:
+    """The CUDA runtimes in NVIDIA's Python packages, which the loader does not search: the newest one first."""
+    spec = find_spec("nvidia")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec is not None else []
+    found = [path for folder in folders for name in _NAMES for path in folder.glob(f"cu*/**/{name}")]
+    return [str(path) for path in sorted(found, key=lambda path: _NAMES.index(path.name))]

@@ -1,4 +1,4 @@
-"""Memory of a CUDA device, from the allocator of onnxruntime's execution provider."""
+"""Memory of a CUDA device, from the allocator of onnxruntime's execution provider or from the CUDA runtime."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from webnn.backends.cuda.library import CudaLibrary
 from webnn.backends.cuda.stream import Stream
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
 
-__all__ = ["CudaAllocator", "DeviceArray"]
+__all__ = ["CudaAllocator", "DeviceArray", "allocated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class CudaAllocator(Allocator):
 
     Args:
         stream: of the device.
-        allocate: gives an `OrtValue` of so many bytes on the device.
+        allocate: gives so many bytes on the device, as an object whose `data_ptr()` is their address.
     """
 
     def __init__(self, stream: Stream, allocate: Callable[[int], Any]) -> None:
@@ -51,6 +52,8 @@ class CudaAllocator(Allocator):
         """A new buffer of `size` bytes. Raises `MemoryError` if the device has not enough memory."""
         try:
             return _DeviceBuffer(self._allocate(size), size)
+        except MemoryError:
+            raise
         except Exception as error:  # onnxruntime's exceptions have no common base
             self._stream.cuda.check(self._stream.handle)
             raise MemoryError(f"the CUDA device has no {size} bytes left: {error}") from error
@@ -68,3 +71,26 @@ class CudaAllocator(Allocator):
         result = np.empty(view.array.shape, view.array.dtype)
         self._stream.read(view.array.address, result)
         return result
+
+
+class _Memory:
+    """Memory from the CUDA runtime, which is given back with the object."""
+
+    __slots__ = ("_address", "_cuda")
+
+    def __init__(self, cuda: CudaLibrary, size: int) -> None:
+        self._cuda = cuda
+        self._address = cuda.memory(max(size, 1))
+
+    def data_ptr(self) -> int:
+        return self._address
+
+    def __del__(self) -> None:
+        address = getattr(self, "_address", None)
+        if address is not None:
+            self._cuda.free(memory=address)
+
+
+def allocated(cuda: CudaLibrary, size: int) -> _Memory:
+    """So many bytes of the device's memory; raises `MemoryError` if it has not enough."""
+    return _Memory(cuda, size)

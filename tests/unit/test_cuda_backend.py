@@ -6,8 +6,6 @@ the same, `tests/gpu/` shows on a machine that has a device.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 
 import webnn
+from tests.nvidia import CudaRuntime
 from webnn.backends.base import Cancellation, CompileOptions
 from webnn.backends.cuda import backend as cuda_backend
 from webnn.backends.cuda.backend import CudaBackend, CudaExecutable
@@ -30,83 +29,13 @@ from webnn.graph.descriptor import MLOperandDescriptor
 FLOATS = MLOperandDescriptor("float32", (4,))
 
 
-class Runtime:
-    """Functions of the CUDA runtime: a stream is a list of what is still to be done."""
-
-    def __init__(self) -> None:
-        self.queued: list[Callable[[], object]] = []
-        self.happened: set[int] = set()
-        self.alive: set[int] = set()
-        self.calls: list[str] = []
-        self.code = 0
-        self._memory: dict[int, Any] = {}
-        self._handles = iter(range(1, 10_000))
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("cuda"):
-            raise AttributeError(name)
-
-        def call(*arguments: Any) -> int:
-            self.calls.append(name)
-            if self.code and name != "cudaSetDevice":
-                return self.code
-            values = [getattr(argument, "value", argument) for argument in arguments]
-            getattr(self, f"do_{name.removeprefix('cuda')}", lambda *_: None)(*values)
-            return 0
-
-        return call
-
-    def _handle(self, place: Any) -> None:
-        place._obj.value = handle = next(self._handles)
-        self.alive.add(handle)
-
-    def do_StreamCreateWithFlags(self, place: Any, *_: Any) -> None:
-        self._handle(place)
-
-    def do_EventCreateWithFlags(self, place: Any, *_: Any) -> None:
-        self._handle(place)
-
-    def do_StreamDestroy(self, handle: int) -> None:
-        self.alive.discard(handle)
-
-    def do_EventDestroy(self, handle: int) -> None:
-        self.alive.discard(handle)
-
-    def do_FreeHost(self, address: int) -> None:
-        self.alive.discard(address)
-
-    def do_HostAlloc(self, place: Any, size: int, _: int) -> None:
-        memory = ctypes.create_string_buffer(size)
-        place._obj.value = ctypes.addressof(memory)
-        self._memory[ctypes.addressof(memory)] = memory
-        self.alive.add(ctypes.addressof(memory))
-
-    def do_EventRecord(self, event: int, _: int) -> None:
-        self.happened.discard(event)
-        self.queued.append(lambda: self.happened.add(event))
-
-    def do_EventSynchronize(self, event: int) -> None:
-        while event not in self.happened:
-            self.queued.pop(0)()
-
-    def do_EventElapsedTime(self, place: Any, first: int, second: int) -> None:
-        assert {first, second} <= self.happened
-        place._obj.value = 0.25
-
-    def do_MemcpyAsync(self, target: int, source: int, size: int, _kind: int, _stream: int) -> None:
-        self.queued.append(lambda: ctypes.memmove(target, source, size))
-
-    def do_MemsetAsync(self, target: int, value: int, size: int, _stream: int) -> None:
-        self.queued.append(lambda: ctypes.memset(target, value, size))
+@pytest.fixture
+def runtime() -> CudaRuntime:
+    return CudaRuntime()
 
 
 @pytest.fixture
-def runtime() -> Runtime:
-    return Runtime()
-
-
-@pytest.fixture
-def stream(runtime: Runtime) -> Stream:
+def stream(runtime: CudaRuntime) -> Stream:
     return Stream(CudaLibrary(0, runtime))
 
 
@@ -123,7 +52,7 @@ class Memory:
 # Order, and what the host waits for.
 
 
-def test_a_write_is_taken_at_the_call_and_a_read_sees_it(stream: Stream, runtime: Runtime) -> None:
+def test_a_write_is_taken_at_the_call_and_a_read_sees_it(stream: Stream, runtime: CudaRuntime) -> None:
     allocator = CudaAllocator(stream, Memory)
     view = allocator.view(FLOATS)
     data = np.arange(4, dtype=np.float32)
@@ -135,7 +64,7 @@ def test_a_write_is_taken_at_the_call_and_a_read_sees_it(stream: Stream, runtime
     assert allocator.host_array(view).tolist() == [0, 0, 0, 0]
 
 
-def test_pinned_memory_is_not_used_again_before_it_is_copied(stream: Stream, runtime: Runtime) -> None:
+def test_pinned_memory_is_not_used_again_before_it_is_copied(stream: Stream, runtime: CudaRuntime) -> None:
     allocator = CudaAllocator(stream, Memory)
     views = [allocator.view(FLOATS) for _ in range(3 * STAGES)]
     for i, view in enumerate(views):
@@ -152,7 +81,7 @@ def test_a_larger_copy_gets_more_pinned_memory(stream: Stream) -> None:
         assert np.all(allocator.host_array(view) == size)
 
 
-def test_short_runs_are_left_in_flight_and_long_ones_are_not(stream: Stream, runtime: Runtime) -> None:
+def test_short_runs_are_left_in_flight_and_long_ones_are_not(stream: Stream, runtime: CudaRuntime) -> None:
     done: list[object] = []
     kept = SimpleNamespace()
     times: list[float] = []
@@ -165,7 +94,7 @@ def test_short_runs_are_left_in_flight_and_long_ones_are_not(stream: Stream, run
     assert done[1:] == list(range(IN_FLIGHT + 3))
 
 
-def test_the_buffers_of_a_run_live_until_it_has_ended(stream: Stream, runtime: Runtime) -> None:
+def test_the_buffers_of_a_run_live_until_it_has_ended(stream: Stream, runtime: CudaRuntime) -> None:
     freed: list[str] = []
 
     class Kept:
@@ -188,7 +117,7 @@ def test_a_launch_that_fails_leaves_nothing_in_flight(stream: Stream) -> None:
     stream.run(lambda: None, None, inf, lambda _: None)
 
 
-def test_everything_is_given_back_with_the_stream(runtime: Runtime) -> None:
+def test_everything_is_given_back_with_the_stream(runtime: CudaRuntime) -> None:
     stream = Stream(CudaLibrary(0, runtime))
     allocator = CudaAllocator(stream, Memory)
     view = allocator.view(FLOATS)
@@ -206,7 +135,7 @@ def test_everything_is_given_back_with_the_stream(runtime: Runtime) -> None:
     ("code", "kind"), [(2, MemoryError), (700, DeviceLostError), (719, DeviceLostError), (1, OperationError)]
 )
 def test_an_error_of_the_library_has_its_kind_and_names_its_call(
-    stream: Stream, runtime: Runtime, code: int, kind: type[Exception]
+    stream: Stream, runtime: CudaRuntime, code: int, kind: type[Exception]
 ) -> None:
     runtime.code = code
     with pytest.raises(kind, match=f"cudaEventRecord failed with error {code}"):
@@ -214,7 +143,7 @@ def test_an_error_of_the_library_has_its_kind_and_names_its_call(
     runtime.code = 0
 
 
-def test_work_that_goes_on_is_no_lost_device(stream: Stream, runtime: Runtime) -> None:
+def test_work_that_goes_on_is_no_lost_device(stream: Stream, runtime: CudaRuntime) -> None:
     runtime.code = 600  # not ready
     stream.cuda.check(stream.handle)
     runtime.code = 700
@@ -343,7 +272,7 @@ def no_provider() -> None:
         pytest.skip("there is a CUDA device")
 
 
-@pytest.mark.parametrize("name", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("name", ["cuda", "onnxruntime-tensorrt"])
 def test_without_the_provider_the_reason_says_what_to_install(no_provider: None, name: str) -> None:
     (info,) = [info for info in webnn.available_backends() if info.name == name]
     assert not info.available

@@ -168,7 +168,8 @@ def test_a_device_is_preferred_as_the_program_asks(plugins: dict[str, Any], opti
 def test_a_row_says_whether_it_is_an_accelerator(plugins: dict[str, Any]) -> None:
     plugins.update(accelerated=AcceleratedBackend, neural=NeuralBackend, bad=raising(ImportError("none")))
     assert {info.name: info.accelerated for info in available_backends()} == {
-        "onnxruntime": False, "arrays": False, "cuda": True, "tensorrt": True, "cupy": True, "openvino": False,
+        "onnxruntime": False, "arrays": False, "cuda": True, "tensorrt": True,
+        "onnxruntime-tensorrt": True, "cupy": True, "openvino": False,
         "coreml": True, "webgpu": True, "null": False,
         "accelerated": True, "neural": True, "bad": False,
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Graphs on NVIDIA GPUs, by TensorRT itself."""
