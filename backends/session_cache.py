@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
-from webnn.backends.digests import arrays_digest
+from webnn.backends.digests import array_digest
 from webnn.forking import keep_for_ever, on_fork, reentrant_lock
 from webnn.graph.arrays import owner_of
 from webnn.graph.builder import COPIED_BYTES
@@ -37,7 +37,7 @@ from webnn.memory.mapped import place_in_file
 if TYPE_CHECKING:
     from webnn.backends.disk_cache import DiskCache
 
-__all__ = ["CacheStatistics", "Entry", "SessionCache", "session_cache"]
+__all__ = ["CacheStatistics", "Entry", "SessionCache", "constants_digests", "is_same_memory", "session_cache"]
 
 IDLE_BYTES: Final = 64 * 1024 * 1024
 IDLE_ENTRIES: Final = 32
@@ -66,7 +66,7 @@ class Entry:
         return (
             self.digests == digests
             and self.addresses == _addresses(self.constants)
-            and all(map(_is_shared, self.constants, constants))
+            and all(map(is_same_memory, self.constants, constants))
         )
 
     @property
@@ -123,7 +123,7 @@ class SessionCache:
                 self._misses += 1
             return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, (), ())
         key = (backend.name, options, graph.structure_hash)
-        digests = arrays_digest(constants)
+        digests = constants_digests(constants)
         with self._lock:
             candidates = list(self._entries.get(key, ()))
         for entry in candidates:
@@ -138,7 +138,7 @@ class SessionCache:
                     return entry
         addresses = _addresses(constants)
         executable = _compiled(backend, graph, options, cancellation, disk)
-        changed = digests != arrays_digest(constants)
+        changed = digests != constants_digests(constants)
         entry = Entry(None if changed else key, executable, constants, digests, addresses)
         with self._lock:
             self._misses += 1
@@ -234,11 +234,24 @@ def _compiled(
     return executable
 
 
+def constants_digests(constants: Iterable[Array]) -> tuple[bytes, ...]:
+    """A digest of each constant, or, of a large one in a mapped file that has not changed, the digest of its place.
+
+    To read large ones would put the whole file into the memory of the process.
+    """
+    return tuple(map(_constant_digest, constants))
+
+
+def _constant_digest(array: Array) -> bytes:
+    place = place_in_file(array) if array.nbytes > COPIED_BYTES else None
+    return array_digest(array) if place is None else array_digest(np.frombuffer(repr(place).encode(), np.uint8))
+
+
 def _addresses(constants: Sequence[Array]) -> tuple[int, ...]:
     return tuple(constant.ctypes.data for constant in constants)
 
 
-def _is_shared(kept: Array, given: Array) -> bool:
+def is_same_memory(kept: Array, given: Array) -> bool:
     """Whether a graph that was given `given` may read `kept`, whose digest was the same when it was compiled.
 
     Equal elements are not enough: the owner of `kept` may change them once no graph lives that was given that array.

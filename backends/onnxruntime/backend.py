@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
@@ -42,6 +42,8 @@ __all__ = ["OnnxRuntimeBackend"]
 
 LARGE_BYTES: Final = 16 * 1024 * 1024
 """From this size of weights on, optimisation takes much of the build: a third of it for MiniLM."""
+SHARED_BYTES: Final = 1024 * 1024
+"""From this size of weights on, the graphs that a file gives for several sizes share a session where they can."""
 _LAID_OUT_ANEW: Final = frozenset(
     {"conv2d", "conv_transpose2d", "average_pool2d", "max_pool2d", "dequantize_linear", "quantize_linear"}
 )
@@ -101,13 +103,20 @@ class OnnxRuntimeBackend(Backend):
         rewritten = prepared(graph, cancellation.checkpoint)
         model = lower(rewritten, cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
+        constants = dict(model.external)
         limit = fold_limit(proto, max(FOLDED_BYTES, GROWTH * graph.constant_bytes))
+        parameters = None
+        if store is None and limit is None and graph.open_dimensions and graph.constant_bytes >= SHARED_BYTES:
+            with import_lock:  # here, since most files have fixed sizes or are small
+                from webnn.backends.onnxruntime.shared_sessions import opened, session_key, shared_session  # noqa: PLC0415
+
+            parameters = opened(graph, model, proto, constants)
         unwanted = harmful_optimizers(proto) | slowing_optimizers(rewritten)
 
-        def read(places: Mapping[str, tuple[Path, int]]) -> Executable:
-            """Make the session, which reads the weights in `places` from their files."""
+        def read(places: Mapping[str, tuple[Path, int]]) -> tuple[Any, list[Any]]:
+            """Make the session, which reads the weights in `places` from their files; and what it reads in memory."""
             settings = _settings(graph, options)
-            folder, arrays = leave_in_files(proto, model.external, places)
+            folder, arrays = leave_in_files(proto, constants, places)
             if folder is not None:
                 settings.add_session_config_entry(FOLDER, str(folder))
             values = {name: native.OrtValue.ortvalue_from_numpy(array, CPU) for name, array in arrays.items()}
@@ -123,18 +132,27 @@ class OnnxRuntimeBackend(Backend):
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
             session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
-            return _executable(graph, model, session, proto, [*arrays.values(), *values.values()])
+            return session, [*arrays.values(), *values.values()]
 
-        places = places_in_files(model.external)
-        try:
-            executable = read(places)
-        except OperationError:
-            if places_in_files(model.external) == places:
-                raise
-        else:
-            if places_in_files(model.external) == places:
-                return executable
-        return read({})  # a file was replaced before onnxruntime opened it; the mapping has the weights that it had
+        def made() -> tuple[Any, list[Any]]:
+            places = places_in_files(constants)
+            try:
+                session = read(places)
+            except OperationError:
+                if places_in_files(constants) == places:
+                    raise
+            else:
+                if places_in_files(constants) == places:
+                    return session
+            return read({})  # a file was replaced before onnxruntime opened it; the mapping has the weights that it had
+
+        if parameters is None:
+            session, weights = made()
+            return _executable(graph, model, session, proto, weights)
+        key = session_key(proto, options, _traits(graph), sorted(unwanted))
+        shared = shared_session(key, constants, made)
+        keep = [shared, *parameters.keep]
+        return _executable(graph, model, shared.session, proto, keep, parameters=parameters.values)
 
     def narrow_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
         """One thread for graphs that would get several."""
@@ -176,7 +194,13 @@ def _session(
 
 
 def _executable(
-    graph: Graph, model: Model, session: Any, proto: ModelProto, weights: list[Any]
+    graph: Graph,
+    model: Model,
+    session: Any,
+    proto: ModelProto,
+    weights: list[Any],
+    *,
+    parameters: Sequence[tuple[str, Any]] = (),
 ) -> OnnxRuntimeExecutable:
     return OnnxRuntimeExecutable(
         inputs=list(graph.input_descriptors.items()),
@@ -187,6 +211,7 @@ def _executable(
         input_names=list(model.input_names.values()),
         output_names=list(model.output_names.values()),
         weights=weights,
+        parameters=parameters,
     )
 
 
@@ -204,12 +229,19 @@ def _stored_version() -> str:
     return f"{sources} {(native.version, onnx_version, np.__version__, platform.machine(), processor)}"
 
 
+def _traits(graph: Graph) -> tuple[bool, bool]:
+    """Whether a run is little work, and whether the higher levels of optimisation would do nothing for it."""
+    is_large = graph.constant_bytes >= LARGE_BYTES
+    return work(graph) < SMALL_WORK, is_large and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes)
+
+
 def _settings(graph: Graph, options: CompileOptions) -> Any:
     settings = native.SessionOptions()
     settings.log_severity_level = 4
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")  # for `placements`
-    _configure(settings, options, small=work(graph) < SMALL_WORK)
-    if graph.constant_bytes >= LARGE_BYTES and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes):
+    small, basic = _traits(graph)
+    _configure(settings, options, small=small)
+    if basic:
         # On the CPU the higher levels serve convolutions and quantization; transformers are 7% faster without them.
         settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return settings

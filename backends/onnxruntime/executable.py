@@ -37,6 +37,8 @@ class _Binding:
 
     def __init__(self, executable: OnnxRuntimeExecutable) -> None:
         self.io = native.SessionIOBinding(executable.session)
+        for name, value in executable.parameters:
+            self.io.bind_ortvalue_input(name, value)
         self.borrowed: list[int] = []
         """The inputs that are bound for one run only."""
         self.handles: list[object] = [_UNBOUND] * (len(executable.inputs) + len(executable.outputs))
@@ -86,6 +88,8 @@ class OnnxRuntimeExecutable(Executable):
     output_names: Sequence[str] = ()
     weights: Sequence[Any] = ()
     """The arrays and OrtValues that the session reads in place: they must live as long as it does."""
+    parameters: Sequence[tuple[str, Any]] = ()
+    """Further inputs of the session with their OrtValues, which are the same in every run."""
     _bindings: dict[tuple[object, ...], _Binding] = field(default_factory=dict)
     """By the handles that are bound; the binding that was used last comes last. A run takes its binding out."""
 

@@ -36,9 +36,9 @@ _NAMES: Final[Mapping[str, Sequence[str]]] = {
     "GraphOptimizationLevel": ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC"),
     "InferenceSession": ("get_provider_graph_assignment_info", "initialize_session", "run_with_iobinding"),
     "OrtDevice": ("cpu", "default_memory"),
-    "OrtValue": ("ortvalue_from_numpy",),
+    "OrtValue": ("element_type", "ortvalue_from_numpy", "shape"),
     "RunOptions": (),
-    "SessionIOBinding": ("bind_ortvalue_input", "bind_ortvalue_output"),
+    "SessionIOBinding": ("bind_ortvalue_input", "bind_ortvalue_output", "bind_output", "get_outputs"),
     "SessionOptions": (
         "add_external_initializers",
         "add_session_config_entry",

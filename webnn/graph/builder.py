@@ -133,6 +133,8 @@ class MLGraphBuilder(
         self._host: GraphHost[G_co] = context
         self._owner = Owner(self)
         self._inputs: list[MLOperand] = []
+        self._open_dimensions: dict[str, Sequence[str | None]] = {}
+        """Of inputs of a file that leaves sizes open: see `Graph`."""
         self._built = False
         self._copies: dict[tuple[int, np.dtype[Any], tuple[int, ...]], np.ndarray[Any, Any]] = {}
 
@@ -280,7 +282,7 @@ class MLGraphBuilder(
                 raise ValidationError(
                     f"{where} is {operand.data_type}, but a graph cannot return it; apply dequantize_linear()"
                 )
-        graph = Graph(self._inputs, outputs)
+        graph = Graph(self._inputs, outputs, self._open_dimensions)
         if graph.duplicate_input is not None:
             raise ValidationError(
                 f"build: two inputs are named {graph.duplicate_input!r}; give each input a name of its own"

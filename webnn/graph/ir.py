@@ -7,7 +7,7 @@ do not repeat the work of validation. A `Graph` holds the nodes that its outputs
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -138,6 +138,8 @@ class Graph:
     Args:
         inputs: the inputs that the outputs may depend on, in the order of the graph's `inputs`.
         outputs: by name.
+        open_dimensions: for inputs of a file that may have other sizes, the name of each dimension: "" for an open one
+            without a name, None for a fixed one.
 
     Attributes:
         inputs: the inputs that an output depends on, by name, in the order in which they were made.
@@ -152,8 +154,15 @@ class Graph:
     nodes: tuple[Node, ...]
     constants: tuple[MLOperand, ...]
     duplicate_input: str | None
+    open_dimensions: Mapping[str, Sequence[str | None]]
+    """What backends may use to serve other sizes, too; the graph itself has the sizes of its descriptors."""
 
-    def __init__(self, inputs: Iterable[MLOperand], outputs: Mapping[str, MLOperand]) -> None:
+    def __init__(
+        self,
+        inputs: Iterable[MLOperand],
+        outputs: Mapping[str, MLOperand],
+        open_dimensions: Mapping[str, Sequence[str | None]] = MappingProxyType({}),
+    ) -> None:
         nodes = tuple(_needed(outputs.values()))
         read = {id(operand): operand for node in nodes for operand in node.inputs()}
         needed = [(operand.name, operand) for operand in inputs if operand.name is not None and id(operand) in read]
@@ -163,6 +172,7 @@ class Graph:
         object.__setattr__(self, "outputs", MappingProxyType(dict(outputs)))
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "constants", constants)
+        object.__setattr__(self, "open_dimensions", MappingProxyType(dict(open_dimensions)))
         object.__setattr__(self, "duplicate_input", repeated[0] if repeated else None)
 
     @property

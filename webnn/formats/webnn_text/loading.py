@@ -131,9 +131,13 @@ def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
 def _input(name: str, row: Input, builder: MLGraphBuilder[Any], sizes: Mapping[str, int]) -> MLOperand:
     shape = [sizes[size.name] if isinstance(size, Dynamic) else size for size in row.shape]
     try:
-        return builder.input(name, {"data_type": row.data_type, "shape": shape})
+        operand = builder.input(name, {"data_type": row.data_type, "shape": shape})
     except ValidationError as error:
         raise DataError(f"{row.place}: {error}") from None
+    names = [size.name if isinstance(size, Dynamic) else None for size in row.shape]
+    if any(names):
+        builder._open_dimensions[name] = names
+    return operand
 
 
 class _Stored:

@@ -165,6 +165,10 @@ class Inputs:
             raise OnnxNotSupportedError([problem])
         wanted = data_type_named(f"dtypes[{name!r}]", self._dtypes.get(name, held_type), ALL)
         operand = self._builder.input(name, shape, wanted)
+        declared = _declared(info) if _tensor_type(info).HasField("shape") else [(0, "")] * len(shape)
+        if any(size <= 0 for size, _ in declared):
+            names = [None if size > 0 else symbol if is_name(symbol) else "" for size, symbol in declared]
+            self._builder._open_dimensions[name] = names
         return self._value_of(info, operand if wanted == held_type else self._builder.cast(operand, held_type))
 
     def _value_of(self, info: ValueInfoProto, operand: MLOperand) -> Value:
