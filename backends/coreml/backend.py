@@ -27,8 +27,9 @@ from webnn.backends.processors import processor_name
 from webnn.errors import OperationError, ValidationError
 from webnn.forking import reentrant_lock
 from webnn.graph.arguments import described
+from webnn.graph.arrays import beyond
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import FLOATS, integer_range
+from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Graph
 from webnn.graph.limits import LimitsTable
 from webnn.memory.buffer import View
@@ -76,10 +77,8 @@ def _held(name: str, descriptor: MLOperandDescriptor, array: np.ndarray[Any, Any
     if descriptor.data_type in FLOATS:
         return array
     if descriptor.data_type == "int64":
-        low, high = integer_range("int32")
-        smallest, largest = int(array.min()), int(array.max())
-        if smallest < low or largest > high:
-            outside = largest if largest > high else smallest
+        outside = beyond(array, "int32")
+        if outside is not None:
             raise OperationError(f"coreml: input {name!r} has {outside}; Core ML holds int64 in 32 bits")
     return array.astype(np.int32)
 

@@ -34,6 +34,7 @@ from webnn.backends.coreml.names import feature_names, free_prefix
 from webnn.backends.digests import array_digest
 from webnn.errors import NotSupportedError
 from webnn.forking import import_lock, reentrant_lock
+from webnn.graph.arrays import beyond
 from webnn.graph.broadcasting import bidirectional
 from webnn.graph.dtypes import FLOATS, integer_range
 from webnn.graph.ir import Graph, Node
@@ -219,10 +220,8 @@ class Program:
 
     def _narrow(self, array: Array) -> Array:
         if array.dtype.itemsize > 4 or array.dtype == np.uint32:
-            low, high = integer_range("int32")
-            smallest, largest = int(array.min()), int(array.max())
-            if smallest < low or largest > high:
-                outside = largest if largest > high else smallest
+            outside = beyond(array, "int32")
+            if outside is not None:
                 raise self.refusal(f"it holds integers in 32 bits, and a constant has {outside}")
         return array.astype(np.int32)
 

@@ -2,6 +2,8 @@
 
 That package takes the place of `onnxruntime`, so it needs an environment of its own.
 
+OpenVINO holds 64-bit integers in 32 bits: `findings/int64_has_32_bits.sh`. Inputs and constants are checked for that.
+
 Seen of onnxruntime-openvino 1.24.1: with a wrong option, or an absent device, a session is made all the same, and runs
 on onnxruntime's own CPU provider. With a device that does not exist it even lists the provider, which is given no
 operator. So the options of a context are tried: see `webnn.backends.providers.sessions`.
@@ -14,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+import numpy as np
+
 from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, DeviceType, Executable
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Composition, Model
@@ -23,6 +27,7 @@ from webnn.backends.providers.placement import assigned_nodes, placements
 from webnn.backends.providers.sessions import provider_missing, refusal, session
 from webnn.errors import NotSupportedError, OperationError
 from webnn.forking import import_lock
+from webnn.graph.arrays import beyond
 from webnn.graph.dtypes import ALL, FLOATS, DataType
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
@@ -79,6 +84,8 @@ class OpenVinoExecutable(Executable):
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         """Run, and copy the outputs into their views."""
         feeds = {name: view.array for name, view in zip(self.input_names, inputs, strict=True)}
+        for (name, _), array in zip(self.inputs, feeds.values(), strict=True):
+            _check_bits(f"input {name!r}", array)
         try:
             results = self.session.run(self.output_names, feeds)
         except Exception as error:  # onnxruntime's exceptions have no common base
@@ -138,6 +145,9 @@ class OpenVinoBackend(Backend):
         """Lower to standard ONNX, and make a session of it."""
         with import_lock:
             from onnx import numpy_helper  # noqa: PLC0415
+        for operand in graph.constants:
+            assert operand.constant is not None
+            _check_bits("a constant", operand.constant)
         model = _lowered(graph, cancellation.checkpoint)
         proto = model.finish()
         for tensor in proto.graph.initializer:
@@ -158,6 +168,14 @@ class OpenVinoBackend(Backend):
             input_names=list(model.input_names.values()),
             output_names=list(model.output_names.values()),
         )
+
+
+def _check_bits(where: str, array: np.ndarray[Any, Any]) -> None:
+    """Refuse integers that OpenVINO would cut to 32 bits, also where it only moves them."""
+    if array.dtype in (np.int64, np.uint64):
+        outside = beyond(array, "int32")
+        if outside is not None:
+            raise OperationError(f"openvino: {where} has {outside}; OpenVINO holds {array.dtype} in 32 bits")
 
 
 def _lowered(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Model:

@@ -14,6 +14,7 @@ from benchmarks import mobilenet_v2 as mobilenet
 from tests.conformance import wpt
 from tests.conformance.test_wpt_conformance import outputs_of
 from webnn.errors import NotSupportedError, OperationError, ValidationError
+from webnn.graph.dtypes import DataType
 
 (OPENVINO,) = [info for info in webnn.available_backends() if info.name == "openvino"]
 if not OPENVINO.available:
@@ -79,6 +80,22 @@ def test_options_that_leave_only_the_cpu_provider_are_refused(options: dict[str,
 def test_the_other_backend_of_onnxruntime_is_refused_where_it_is_too_old() -> None:
     with pytest.raises(NotSupportedError, match="is older than"):
         webnn.create_context(backend="onnxruntime")
+
+
+@pytest.mark.parametrize("data_type", ["int64", "uint64"])
+def test_64_bit_integers_that_openvino_would_cut_are_refused(data_type: DataType, context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    x = builder.input("x", [2], data_type)
+    graph = builder.build({"y": builder.reverse(x)})
+    small, large = (np.array(numbers, data_type) for numbers in ([2**31 - 1, 5], [2**40 + 1, 5]))
+    np.testing.assert_array_equal(context.compute(graph, small)["y"], small[::-1])
+    with pytest.raises(OperationError, match=rf"input 'x' has {2**40 + 1}; OpenVINO holds {data_type} in 32 bits"):
+        context.compute(graph, large)
+    builder = context.create_graph_builder()
+    x = builder.input("x", [2], data_type)
+    constant = builder.build({"y": builder.concat([x, builder.constant(large)], 0)})
+    with pytest.raises(OperationError, match=rf"a constant has {2**40 + 1}"):
+        context.compute(constant, small)
 
 
 def test_a_graph_says_which_operators_openvino_has_taken(context: webnn.MLContext) -> None:

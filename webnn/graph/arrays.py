@@ -11,7 +11,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from", "owner_of", "random_array"]
+__all__ = ["array_from", "beyond", "owner_of", "random_array"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -51,6 +51,15 @@ def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.ndim == 0 or (type(array) is np.ndarray and array.flags.c_contiguous):
         return array
     return np.ascontiguousarray(array)  # it would make a scalar one-dimensional
+
+
+def beyond(array: np.ndarray[Any, Any], data_type: DataType) -> int | None:
+    """The number in an array of integers that `data_type` cannot hold, the largest first; None if it holds all."""
+    if not array.size:
+        return None
+    low, high = integer_range(data_type)
+    smallest, largest = int(array.min()), int(array.max())
+    return largest if largest > high else smallest if smallest < low else None
 
 
 def owner_of(array: np.ndarray[Any, Any]) -> object:
