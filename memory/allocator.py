@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from webnn.errors import NotSupportedError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
 
@@ -50,6 +51,14 @@ class Allocator(ABC):
     @abstractmethod
     def host_array(self, view: View) -> np.ndarray[Any, Any]:
         """The elements of the view as a host array: its own memory if it is host memory, otherwise a copy."""
+
+    def lent(self, view: View) -> Any:
+        """The elements of the view in the memory of the device, for other libraries; its `base` is a `Lease`.
+
+        Raises:
+            NotSupportedError: the memory of the device has no addresses. That is the default.
+        """
+        raise NotSupportedError("lend_tensor: this backend cannot lend the memory of its device; read the tensor")
 
 
 class HostAllocator(Allocator):

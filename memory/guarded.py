@@ -59,6 +59,11 @@ class GuardedAllocator(Allocator):
         with self._explained("clearing memory of the device"):
             self._allocator.clear(view)
 
+    def lent(self, view: View) -> Any:
+        """The elements in the memory of the device."""
+        with self._explained("lending a tensor of the device"):
+            return self._allocator.lent(view)
+
     def host_array(self, view: View) -> np.ndarray[Any, Any]:
         """A copy in host memory."""
         with self._explained("copying a tensor from the device"):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["SMALL", "Lease", "frozen", "lend"]
+__all__ = ["SMALL", "Lease", "frozen", "lease_of_nothing", "lend"]
 
 SMALL: Final = 4096
 """Bytes. Arrays up to this size are copied instead of lent."""
@@ -42,6 +42,11 @@ def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     lease = array.view(_Lent).view(Lease)
     lease.setflags(False)  # type: ignore[call-arg]  # as above
     return lease.view(np.ndarray)
+
+
+def lease_of_nothing() -> Lease:
+    """A lease for the `base` of an object that is no array, and stands for the memory of a device."""
+    return np.empty(0, np.uint8).view(_Lent).view(Lease)
 
 
 def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

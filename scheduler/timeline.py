@@ -339,7 +339,7 @@ class Timeline:
             clock=self._clock,
         )
 
-    def read(self, name: Name, out: np.ndarray[Any, Any] | None = None) -> Promise[Any]:
+    def read(self, name: Name, out: np.ndarray[Any, Any] | None = None, source_of: type[Read] = Read) -> Promise[Any]:
         """A promise of the value that `name` has now, as an array."""
         inline = self.inline
         try:
@@ -352,7 +352,7 @@ class Timeline:
                     self._restore(value)
                 value.holds += 1
                 promise: Promise[Any] = Promise()
-                source = Read(promise, self.discard)
+                source = source_of(promise, self.discard)
                 source.name = name  # one by one: four at once would build a tuple
                 source.value = value
                 source.out = out

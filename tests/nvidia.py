@@ -36,6 +36,8 @@ class CudaRuntime:
         self.happened: set[int] = set()
         self.alive: set[int] = set()
         self.calls: list[str] = []
+        self.waits: list[int] = []
+        """The streams that wait for an event, in order."""
         self.code = 0
         self._memory: dict[int, Any] = {}
         self._handles = iter(range(1, 10**9))
@@ -103,6 +105,9 @@ class CudaRuntime:
         with self._lock:
             while event not in self.happened:
                 self.queued.pop(0)()
+
+    def do_StreamWaitEvent(self, stream: int, event: int, _: int) -> None:
+        self.waits.append(stream)
 
     def do_EventElapsedTime(self, place: Any, first: int, second: int) -> None:
         assert {first, second} <= self.happened

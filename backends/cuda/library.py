@@ -75,6 +75,10 @@ class CudaLibrary:
         """Let `event` happen when all that is queued on `stream` is done."""
         self._call("cudaEventRecord", ctypes.c_void_p(event), ctypes.c_void_p(stream))
 
+    def wait_on(self, stream: int, event: int) -> None:
+        """Let what is queued on `stream` from now on wait until `event` has happened."""
+        self._call("cudaStreamWaitEvent", ctypes.c_void_p(stream), ctypes.c_void_p(event), ctypes.c_uint(0))
+
     def wait(self, event: int) -> None:
         """Wait until `event` has happened."""
         self._call("cudaEventSynchronize", ctypes.c_void_p(event))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from webnn.backends.cuda.lending import LentArray
 from webnn.backends.cuda.library import CudaLibrary
 from webnn.backends.cuda.stream import Stream
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -65,6 +66,11 @@ class CudaAllocator(Allocator):
     def clear(self, view: View) -> None:
         """Queue filling the view with zeros."""
         self._stream.clear(view.array.address, view.array.size)
+
+    def lent(self, view: View) -> LentArray:
+        """The elements on the device, for other libraries."""
+        array = view.array
+        return LentArray(array.address, array.dtype, array.shape, self._stream)
 
     def host_array(self, view: View) -> np.ndarray[Any, Any]:
         """A copy in host memory, once everything before is done."""

@@ -124,6 +124,23 @@ class Stream:
         """Queue filling memory with zeros."""
         self.cuda.clear(target, size, self.handle)
 
+    def mark(self) -> int:
+        """An event that happens when all that is queued now is done; `unmark` gives it back."""
+        with self._lock:
+            return self._mark()
+
+    def unmark(self, event: int) -> None:
+        """Give an event back, which may not have happened yet."""
+        self._events.append(event)
+
+    def follow(self, other: int) -> None:
+        """Let what is queued from now on wait for all that is queued on the stream `other` now."""
+        with self._lock:
+            event = self._events.pop() if self._events else self.cuda.event()
+            self.cuda.record(event, other)
+            self.cuda.wait_on(self.handle, event)
+            self._events.append(event)
+
     def _mark(self) -> int:
         event = self._events.pop() if self._events else self.cuda.event()
         self.cuda.record(event, self.handle)

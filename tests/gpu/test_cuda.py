@@ -68,6 +68,20 @@ def test_a_state_stays_on_the_device_and_its_runs_are_in_order(context: webnn.ML
     np.testing.assert_allclose(context.read_tensor(state[0]).result(), 2.0, rtol=1e-6)
 
 
+def test_cupy_has_the_same_memory(context: webnn.MLContext) -> None:
+    cupy = pytest.importorskip("cupy")
+    builder = context.create_graph_builder()
+    graph = builder.build({"y": builder.input("x", [1000], "float32") + 1})
+    x, y = (context.create_tensor([1000], "float32", readable=True, writable=True) for _ in "xy")
+    arrays = []
+    for i in range(20):  # the memory of each value is lent while the next ones are computed
+        context.write_tensor(x, np.full(1000, i, np.float32))
+        context.dispatch(graph, {"x": x}, {"y": y})
+        arrays.append(cupy.from_dlpack(context.lend_tensor(y).result()))
+    assert [float(array.sum()) for array in arrays] == [1000 * (i + 1) for i in range(20)]
+    assert len({array.data.ptr for array in arrays}) == 20
+
+
 def test_a_replay_that_is_captured_gives_the_same(context: webnn.MLContext) -> None:
     builder = context.create_graph_builder()
     graph = builder.build({"y": builder.input("x", [64], "float32") * 2 + 1})

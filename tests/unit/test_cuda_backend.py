@@ -6,6 +6,7 @@ the same, `tests/gpu/` shows on a machine that has a device.
 
 from __future__ import annotations
 
+import weakref
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +19,16 @@ import webnn
 from tests.nvidia import CudaRuntime
 from webnn.backends.base import Cancellation, CompileOptions
 from webnn.backends.cuda import backend as cuda_backend
+from webnn.backends.cuda import lending
 from webnn.backends.cuda.backend import CudaBackend, CudaExecutable
+from webnn.backends.cuda.lending import LentArray
 from webnn.backends.cuda.library import CudaLibrary
 from webnn.backends.cuda.memory import CudaAllocator
 from webnn.backends.cuda.options import cuda_options, device_number, engine_folder, tensorrt_options
 from webnn.backends.cuda.stream import IN_FLIGHT, STAGES, Stream
 from webnn.errors import DeviceLostError, NotSupportedError, OperationError, ValidationError
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType
 
 FLOATS = MLOperandDescriptor("float32", (4,))
 
@@ -126,6 +130,77 @@ def test_everything_is_given_back_with_the_stream(runtime: CudaRuntime) -> None:
     assert runtime.alive
     del stream, allocator
     assert not runtime.alive
+
+
+# Lending.
+
+
+@pytest.fixture
+def on_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of the stand-in is that of the host, which NumPy takes if it is called so."""
+    monkeypatch.setattr(LentArray, "device_type", 1)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3, 4), (3, 1)])
+@pytest.mark.parametrize("data_type", ["float32", "float16", "int64", "uint8"])
+def test_other_libraries_have_the_same_memory(
+    stream: Stream, on_host: None, shape: tuple[int, ...], data_type: DataType
+) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    view = allocator.view(MLOperandDescriptor(data_type, shape))
+    data = np.arange(np.prod(shape, dtype=int), dtype=data_type).reshape(shape)
+    allocator.write(view, data)
+    lent = allocator.lent(view)
+    array = np.from_dlpack(lent)
+    stream.settle()
+    allocator.host_array(view)  # waits for the write
+    assert np.array_equal(array, data)
+    assert (array.dtype, array.shape, lent.nbytes) == (data.dtype, shape, data.nbytes)
+    assert array.ctypes.data == view.array.address
+    assert not array.flags.writeable
+    del lent, array
+    assert lending._alive == {}
+
+
+def test_the_streams_of_both_libraries_wait_for_each_other(stream: Stream, runtime: CudaRuntime, on_host: None) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    lent = allocator.lent(allocator.view(FLOATS))
+    lease = weakref.ref(lent.base)
+    for given, waiting in ((None, 1), (2, 2), (77, 77)):
+        runtime.waits.clear()
+        capsule = lent.__dlpack__(stream=given)
+        assert runtime.waits == [waiting], "the consumer waits for the value"
+        array = np.from_dlpack(SimpleNamespace(__dlpack__=lambda c=capsule, **_: c, __dlpack_device__=lambda: (1, 0)))
+        del capsule, array
+        assert runtime.waits == [waiting, stream.handle], "and its work is done before the memory is used again"
+    array = np.from_dlpack(lent)
+    runtime.waits.clear()
+    lent.__dlpack__(stream=-1)  # which nothing takes
+    assert runtime.waits == []
+    del lent
+    assert lease() is not None
+    del array
+    assert lease() is None
+    assert lending._alive == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"copy": True}, "copy it with the other library"),
+        ({"dl_device": (1, 0)}, r"the value is on the device \(2, 0\), and \(1, 0\) was asked for"),
+    ],
+)
+def test_a_copy_or_another_device_is_refused(stream: Stream, asked: dict[str, Any], message: str) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    with pytest.raises(BufferError, match=message):
+        allocator.lent(allocator.view(FLOATS)).__dlpack__(**asked)
+
+
+def test_dlpack_has_no_4_bit_integers(stream: Stream) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    with pytest.raises(BufferError, match="DLPack has no int4"):
+        allocator.lent(allocator.view(MLOperandDescriptor("int4", (2,)))).__dlpack__()
 
 
 # Errors.

@@ -16,12 +16,15 @@ from tests import nvidia
 from tests.conformance import wpt
 from tests.conformance.test_wpt_conformance import outputs_of
 from webnn.backends.base import Cancellation, CompileOptions
+from webnn.backends.cuda.lending import LentArray
+from webnn.backends.cuda.memory import CudaAllocator
 from webnn.backends.session_cache import session_cache
 from webnn.backends.tensorrt import engines
 from webnn.backends.tensorrt.backend import TensorRtBackend
 from webnn.backends.tensorrt.engines import STRIPPED_BYTES, Refit, refit_mode
 from webnn.errors import NotSupportedError, OperationError, ValidationError
 from webnn.graph.ir import Graph
+from webnn.memory.allocator import Allocator
 
 CASES = wpt.parameters(wpt.conformance_cases())
 EACH = 1 if os.environ.get("WEBNN_ALL_CASES") else 30
@@ -190,6 +193,46 @@ def test_runs_are_queued_in_order_and_the_state_stays_on_the_device(trt: nvidia.
             "add: TensorRT, float32, native",
         ]
     assert context.memory_info().in_use == 0
+
+
+def test_a_value_that_is_lent_stays_until_it_is_given_back(
+    trt: nvidia.TensorRt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LentArray, "device_type", 1)  # the stand-in's memory is that of the host
+    with webnn.create_context(backend="tensorrt") as context:
+        builder = context.create_graph_builder()
+        graph = builder.build({"y": builder.input("x", [4], "float32") + 1})
+        x, y = (context.create_tensor([4], "float32", readable=True, writable=True) for _ in "xy")
+        arrays = []
+        for i in range(5):
+            context.write_tensor(x, np.full(4, i, np.float32))
+            context.dispatch(graph, {"x": x}, {"y": y})
+            arrays.append(np.from_dlpack(context.lend_tensor(y).result()))
+        context.read_tensor(y).result()  # waits for the device
+        assert [array[0] for array in arrays] == [1, 2, 3, 4, 5]
+        in_use = context.memory_info().in_use
+        del arrays
+        context.read_tensor(y).result()
+        assert context.memory_info().in_use < in_use
+
+
+def test_a_backend_that_cannot_lend_says_so(trt: nvidia.TensorRt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CudaAllocator, "lent", Allocator.lent)
+    with webnn.create_context(backend="tensorrt") as context:
+        tensor = context.create_tensor([4], "float32", readable=True)
+        with pytest.raises(NotSupportedError, match="this backend cannot lend the memory of its device"):
+            context.lend_tensor(tensor).result()
+
+
+def test_a_value_on_the_cpu_is_lent_as_an_array() -> None:
+    with webnn.create_context(backend="arrays") as context:
+        tensor = context.create_tensor(np.arange(4000, dtype=np.float32), readable=True)
+        array = np.from_dlpack(context.lend_tensor(tensor).result())
+        assert np.array_equal(array, np.arange(4000))
+        assert not array.flags.writeable
+        hidden = context.create_tensor([4], "float32")
+        with pytest.raises(ValidationError, match=r"lend_tensor: .* is not readable: create it with readable=True"):
+            context.lend_tensor(hidden)
 
 
 # Engines and caches.

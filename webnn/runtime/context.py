@@ -28,6 +28,7 @@ from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.lending import Loan
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.merged_chains import merge_chains
 from webnn.runtime.record import Program, Recordings, check_program, recorder
@@ -429,6 +430,31 @@ class MLContext(Streaming, Unpicklable):
         target = checks.writable_array(out, tensor.descriptor)
         promise = self._timeline.read(tensor._name, target)
         return promise if target is out else promise.then(lambda _: out)
+
+    def lend_tensor(self, tensor: MLTensor) -> Promise[Any]:
+        """The value of `tensor` at this point in the order of calls, where it is, for other libraries.
+
+        `torch.from_dlpack(await context.lend_tensor(tensor))` is a tensor over the same memory on a CUDA device, as is
+        `cupy.from_dlpack(...)` and `jax.dlpack.from_dlpack(...)`. Their streams wait for the work that computes the
+        value, and nothing is copied. They must not write to it. The memory is given back when their arrays are gone.
+
+        Args:
+            tensor: a readable tensor of this context.
+
+        Returns:
+            A promise of an object with `__dlpack__`: a read-only NumPy array if the device is the CPU.
+
+        Raises:
+            ValidationError: the tensor is not readable, destroyed or of another context.
+            ContextLostError: the context is destroyed.
+            NotSupportedError: (by the promise) the memory of the device has no addresses, as on WebGPU.
+        """
+        checks.check_tensor(self._device, "lend_tensor", tensor, "readable")
+        if self._recordings:
+            self._check_not_recording("lend_tensor")
+        if self._device.pool.allocator.is_host:
+            return self._timeline.read(tensor._name)
+        return self._timeline.read(tensor._name, None, Loan)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
         """Queue a run of `graph` on the values that `inputs` have now. From now on `outputs` hold its results.
