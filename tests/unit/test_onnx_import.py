@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -369,6 +370,17 @@ def test_models_older_than_opset_7_are_converted(backend: Backend) -> None:
     for source in (model, model.SerializeToString()):
         (y,) = run_graph(imported(source), {"x": np.ones((2, 3), np.float32)}, backend).values()
         np.testing.assert_array_equal(y, np.tile(np.arange(5, dtype=np.float32) + 3, (2, 1)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3, 2), (1, 3, 3, 3), (1, 3, 4, 5)], ids=str)
+def test_the_slopes_of_an_old_prelu_are_those_of_its_channels(shape: tuple[int, ...], backend: Backend) -> None:
+    """The converter leaves the slopes as they are, which opset 7 broadcasts to the last dimension."""
+    slopes = np.array([0.5, 2, -1], np.float32)
+    x = np.linspace(-3, 3, math.prod(shape), dtype=np.float32).reshape(shape)
+    model = model_of([node("PRelu", ["x", "slopes"], ["y"])], [value("x", shape)], ["y"], {"slopes": slopes}, opset=6)
+    (y,) = run_graph(imported(model), {"x": x}, backend).values()
+    by_channel = slopes.reshape(3, *[1] * (len(shape) - 2))
+    np.testing.assert_array_equal(y, np.where(x < 0, x * by_channel, x))
 
 
 def test_an_old_model_that_the_converter_of_onnx_refuses_is_reported() -> None:

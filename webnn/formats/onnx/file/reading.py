@@ -60,8 +60,18 @@ _MUCH: Final = 1 << 16
 class Model:
     """A parsed model, and the bytes from which its weights are read."""
 
-    def __init__(self, proto: ModelProto, data: Array | None, path: Path | None, *, too_old: str = "") -> None:
+    def __init__(
+        self,
+        proto: ModelProto,
+        data: Array | None,
+        path: Path | None,
+        *,
+        converted_from: int | None = None,
+        too_old: str = "",
+    ) -> None:
         self.proto = proto
+        self.converted_from = converted_from
+        """The opset that a model was written in which has been brought to `OLDEST_OPSET`."""
         self.too_old = too_old
         """The reason why a model in an opset before `OLDEST_OPSET` could not be converted, if it is one."""
         self._data = data
@@ -235,14 +245,18 @@ def _parsed(data: Array, path: Path | None, what: str) -> Model:
 
 def _is_old(proto: ModelProto) -> bool:
     """Whether a model is written in an opset that the table of operators does not have."""
-    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
-    return bool(versions) and versions[0] < OLDEST_OPSET
+    version = _opset(proto)
+    return version is not None and version < OLDEST_OPSET
+
+
+def _opset(proto: ModelProto) -> int | None:
+    return next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), None)
 
 
 def _converted(proto: ModelProto, path: Path | None) -> Model:
     """A model in an old opset, in `OLDEST_OPSET`; unchanged if the converter of the onnx package refuses it."""
     try:
         convert = import_whole("onnx.version_converter").convert_version
-        return Model(convert(proto, OLDEST_OPSET), None, path)
+        return Model(convert(proto, OLDEST_OPSET), None, path, converted_from=_opset(proto))
     except (RuntimeError, ValueError, TypeError) as error:
         return Model(proto, None, path, too_old=str(error).strip().rpartition("failed: ")[2])

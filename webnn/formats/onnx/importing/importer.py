@@ -51,6 +51,8 @@ __all__ = ["Importer"]
 
 _MAX_NODES: Final = 250_000
 """The most nodes of all calls and iterations: nested functions and loops ask for any number in a few bytes."""
+_NOT_CONVERTED: Final = frozenset(["PRelu"])
+"""Operators of which onnx.version_converter 1.23.2 raises the version and does not change the node, as it should."""
 _FILL: Final = 16 << 20
 """Bytes up to which a repeated number becomes a whole constant; above, the graph expands it."""
 
@@ -258,7 +260,7 @@ class Importer:
                 self,
                 op_type=proto.op_type,
                 domain=domain,
-                version=self._versions.get(domain, 1),
+                version=self._version(domain, proto.op_type),
                 inputs=inputs,
                 attributes=self._attributes(proto),
                 outputs=list(proto.output),
@@ -302,6 +304,11 @@ class Importer:
                 found.name = attribute.name
                 attributes[attribute.name] = found
         return attributes
+
+    def _version(self, domain: str, op_type: str) -> int:
+        if self.model.converted_from is not None and domain == "" and op_type in _NOT_CONVERTED:
+            return self.model.converted_from
+        return self._versions.get(domain, 1)
 
     def _is_importable(self, proto: NodeProto, domain: str) -> bool:
         version = self._versions.get(domain, 1)

@@ -73,6 +73,8 @@ def prelu(node: OnnxNode) -> Imported:
     x, slope = node.operand(0), node.operand(1)
     if x.data_type not in SIGNED:
         return b.identity(x)
+    if node.version < 7 and len(slope.shape) == 1:  # one for each channel, where newer versions broadcast
+        slope = b.reshape(slope, [*slope.shape, *[1] * (len(x.shape) - 2)])
     return b.prelu(x, slope)
 
 
