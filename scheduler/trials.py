@@ -18,8 +18,7 @@ The module is pure: no thread, no lock and no clock. `Cores` calls it under the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
-from statistics import fmean, median
+from math import fsum, sqrt
 from typing import Final
 
 __all__ = ["ALL", "ONE", "RESTING", "SHORT", "WAYS", "Trials"]
@@ -136,7 +135,7 @@ class Trials:
         if self._block < BLOCK - 1:
             times.append(nanoseconds)
         known = self._times.get(self.chosen)
-        if len(times) == FIRST_LOOK and way != self.chosen and known and median(times) > HOPELESS * median(known):
+        if len(times) == FIRST_LOOK and way != self.chosen and known and _median(times) > HOPELESS * _median(known):
             self._left.remove(way)
             self._block = 0
         if self._block > 0:
@@ -153,7 +152,7 @@ class Trials:
                 self._decide()
 
     def _decide(self) -> None:
-        self.means = {way: fmean(_capped(times)) for way, times in self._times.items()}
+        self.means = {way: _mean(_capped(times)) for way, times in self._times.items()}
         best = min(self._left, key=self.means.__getitem__)
         is_new = best != self.chosen and self.means[best] <= GAIN * self.means.get(self.chosen, float("inf"))
         if is_new:
@@ -166,7 +165,7 @@ class Trials:
             return
         self._recent.append(nanoseconds)
         if len(self._recent) == RECENT:
-            change = fmean(_capped(self._recent)) / self.means[way]
+            change = _mean(_capped(self._recent)) / self.means[way]
             self._recent = []
             if not 1 / DRIFT <= change <= DRIFT:
                 self._until = max(self._runs + 1, self._hold // 2)
@@ -186,7 +185,7 @@ class Trials:
 
 
 def _capped(times: Sequence[int]) -> list[float]:
-    worst = WORST * median(times)
+    worst = WORST * _median(times)
     return [min(time, worst) for time in times]
 
 
@@ -195,7 +194,17 @@ def _close(times: dict[int, list[int]], ways: Sequence[int]) -> list[int]:
     means, variances = {}, {}
     for way in ways:
         capped = _capped(times[way])
-        means[way] = mean = fmean(capped)
+        means[way] = mean = _mean(capped)
         variances[way] = sum((time - mean) ** 2 for time in capped) / (len(capped) * (len(capped) - 1))  # of the mean
     best = min(ways, key=means.__getitem__)
     return [way for way in ways if means[way] - means[best] <= ERRORS * sqrt(variances[way] + variances[best])]
+
+
+def _mean(times: Sequence[float]) -> float:
+    return fsum(times) / len(times)
+
+
+def _median(times: Sequence[float]) -> float:
+    """As `statistics.median`, whose module takes longer to import than the rest of the scheduler."""
+    ordered, middle = sorted(times), len(times) // 2
+    return ordered[middle] if len(times) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -8,14 +8,14 @@ could be folded are added up first. If they exceed the limit, the largest ones a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 
 from webnn.backends.onnx import messages
-from webnn.backends.onnx.messages import ModelProto, TensorProto, ValueInfoProto
+from webnn.backends.onnx.messages import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from webnn.forking import import_lock, import_whole
 
 __all__ = ["FOLDED_BYTES", "GROWTH", "LIMIT", "fold_limit"]
@@ -26,6 +26,17 @@ FOLDED_BYTES: Final = 256 * 1024 * 1024
 """All folded results of one compilation may take this many bytes together."""
 GROWTH: Final = 8
 """Or this many times the size of the graph's constants, if that is more: 4-bit weights that become float32."""
+_BYTES: Final[Mapping[int, int]] = {
+    TensorProto.BOOL: 1,
+    TensorProto.UINT8: 1,
+    TensorProto.INT8: 1,
+    TensorProto.FLOAT16: 2,
+    TensorProto.INT32: 4,
+    TensorProto.UINT32: 4,
+    TensorProto.FLOAT: 4,
+    TensorProto.INT64: 8,
+}
+"""The bytes of an element, by its type."""
 _READ_BYTES: Final = 1024
 """Constants up to this size may be shapes, which shape inference reads."""
 
@@ -51,6 +62,23 @@ def _folded_sizes(model: ModelProto) -> list[int]:
             nodes.append(node)
     if not nodes:
         return []
+    with import_lock:  # here, since most models fold nothing
+        from webnn.backends.onnxruntime.known_shapes import known_result, known_tensor  # noqa: PLC0415
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    results = {name: known_tensor(tensor) for name, tensor in tensors.items()}
+    sizes = []
+    for node in nodes:
+        found = known_result(node, results, tensors)
+        if found is None or found[0] not in _BYTES:
+            return _inferred_sizes(model, nodes)
+        results[node.output[0]] = found
+        sizes.append(math.prod(found[1]) * _BYTES[found[0]])
+    return sizes
+
+
+def _inferred_sizes(model: ModelProto, nodes: Sequence[NodeProto]) -> list[int]:
+    """The same by onnx's shape inference, which knows all operators."""
     read = {name for node in nodes for name in node.input}
     constants = [_declared(tensor) for tensor in model.graph.initializer if tensor.name in read]
     with import_lock:  # here because the onnx package takes longer to load than most models

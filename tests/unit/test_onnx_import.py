@@ -23,6 +23,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.weights import leave_in_files
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.file.reading import read_model
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import place_in_file
@@ -595,3 +596,17 @@ def test_importing_the_package_does_not_load_onnx() -> None:
     environment = {**os.environ, "PYTHONPATH": root}
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "kind", ["BOOL", "INT8", "UINT8", "INT16", "UINT16", "FLOAT16", "BFLOAT16", "UINT32", "INT4", "UINT4"]
+)
+def test_elements_in_a_field_of_a_wider_type_are_read_as_onnx_reads_them(kind: str) -> None:
+    element_type = TensorProto.DataType.Value(kind)
+    values = [0, 1, 7] if kind.startswith(("U", "B")) else [-3, 0, 7]
+    tensor = helper.make_tensor("t", element_type, [3], values)
+    assert not tensor.HasField("raw_data")
+    model = read_model(helper.make_model(helper.make_graph([], "g", [], [], [tensor])))
+    found, expected = model.array(tensor), numpy_helper.to_array(tensor)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)

@@ -132,7 +132,9 @@ class Model:
             field = _FIELDS.get(tensor.data_type)
             if field is not None:
                 return np.array(getattr(tensor, field)[:], dtype).reshape(shape)
-            to_array = import_whole("onnx.numpy_helper").to_array  # for types that share a field with wider ones
+            if tensor.data_type not in _PACKED:
+                return _narrowed(np.array(tensor.uint64_data or tensor.int32_data), dtype).reshape(shape)
+            to_array = import_whole("onnx.numpy_helper").to_array
             return np.ascontiguousarray(to_array(tensor), dtype).reshape(shape)
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             raise DataError(f"{where} does not hold {dtype.name} {list(shape)}: {error}") from None
@@ -201,6 +203,13 @@ class Model:
             check_marks(self._path.name, mark, location, trailing_mark(data))
             self._files[location] = data
         return self._files[location]
+
+
+def _narrowed(elements: Array, dtype: np.dtype[Any]) -> Array:
+    """Elements of `dtype` from integers of a wider field, whose lowest bits hold each of them."""
+    if dtype == np.bool_:
+        return np.not_equal(elements, 0)
+    return elements.astype(f"u{dtype.itemsize}").view(dtype)
 
 
 def read_model(source: object) -> Model:

@@ -93,6 +93,8 @@ def _rounded(node: OnnxNode, value: Value, inputs: set[int]) -> Value:
 
 def is_output_bfloat16(node: OnnxNode, index: int) -> bool:
     """Whether an output has the type of an input that is bfloat16; without a schema, that of the first input."""
+    if not any(value is not None and value.is_bfloat16 for value in node.inputs):
+        return False
     schema = schema_of(node.domain, node.op_type, node.version)
     if schema is None:
         return node.has(0) and node.given(0).is_bfloat16
