@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 from webnn.graph.ir import Graph, Node
@@ -10,11 +11,63 @@ from webnn.graph.ir import Graph, Node
 __all__ = ["SMALL_WORK", "work"]
 
 SMALL_WORK: Final = 1_000_000
-"""Multiply-adds or results below which waking a second thread costs more than it saves."""
+"""Multiply-adds below which waking a second thread costs more than it saves: about 10 us."""
+_DIVIDED: Final = 1 << 14
+"""Results from which on onnxruntime divides an operator that is no product among threads."""
+_TIMES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(
+        [
+            "abs",
+            "add",
+            "clamp",
+            "div",
+            "exp",
+            "hard_sigmoid",
+            "hard_swish",
+            "leaky_relu",
+            "linear",
+            "max",
+            "min",
+            "mul",
+            "neg",
+            "prelu",
+            "reciprocal",
+            "relu",
+            "sub",
+        ],
+        10,
+    ),
+    **dict.fromkeys(
+        [
+            "average_pool2d",
+            "batch_normalization",
+            "erf",
+            "gelu",
+            "instance_normalization",
+            "layer_normalization",
+            "max_pool2d",
+            "pow",
+            "rms_normalization",
+            "rotary_embedding",
+            "sigmoid",
+            "softmax",
+            "softsign",
+            "sqrt",
+            "tanh",
+            "where",
+        ],
+        30,
+    ),
+    **dict.fromkeys(["cos", "elu", "log", "resample2d", "sin"], 100),
+    **dict.fromkeys(["softplus", "tan"], 800),
+}
+"""The multiply-adds that take as long as one result of an operator on one core, about, where onnxruntime divides it."""
+_SORTED: Final = 250
+"""The same for an element that is sorted."""
 
 
 def work(graph: Graph) -> int:
-    """About how many multiply-adds one run takes; each result of another operator counts as one."""
+    """About how many multiply-adds take as long as one run."""
     return sum(_node_work(node) for node in graph.nodes)
 
 
@@ -33,6 +86,9 @@ def _node_work(node: Node) -> int:
             depth = 2 * node["key"].shape[-2]
         case "tree_ensemble":
             return node["input"].shape[0] * node["roots"].shape[0] * int(node.attributes["depth"])
+        case "top_k":  # row by row
+            elements, axis = node["input"].descriptor.element_count, node["input"].shape[node.attributes["axis"]]
+            depth = elements * _SORTED // results if elements > axis else 1
         case _:
-            depth = 1
+            depth = _TIMES.get(node.op, 1) if results >= _DIVIDED else 1
     return results * depth
