@@ -127,6 +127,40 @@ def test_operators_on_both_sides_of_a_test_for_nan_are_no_circle(context: webnn.
     assert {row.providers for row in graph.explain().operators or ()} == {("OpenVINOExecutionProvider",)}
 
 
+# fmt: off
+OF_ONE: Final = (
+    "abs", "ceil", "clamp", "cos", "elu", "erf", "exp", "floor", "gelu", "hard_sigmoid", "hard_swish", "identity",
+    "is_nan", "leaky_relu", "linear", "log", "neg", "reciprocal", "reduce_l1", "reduce_l2", "reduce_max", "reduce_mean",
+    "reduce_min", "reduce_sum", "reduce_sum_square", "relu", "round_even", "sigmoid", "sign", "sin", "softmax",
+    "softplus", "softsign", "sqrt", "tan", "tanh",
+)
+OF_TWO: Final = (
+    "add", "div", "equal", "greater", "greater_or_equal", "lesser", "lesser_or_equal", "max", "min", "mul", "not_equal",
+    "pow", "sub",
+)
+WITHOUT_NAN: Final = (
+    "clamp", "exp", "greater", "greater_or_equal", "hard_sigmoid", "max", "min", "relu", "softmax",
+)
+# fmt: on
+"""Operators that take NaN to be a number on onnxruntime-openvino 1.24.1, as docs/devices.md tells."""
+MORE: Final = {"clamp": {"min_value": -1, "max_value": 1}, "softmax": {"axis": 1}}
+
+
+@pytest.mark.parametrize("op", [*OF_ONE, *OF_TWO])
+def test_operators_that_lose_nan_are_known(op: str, context: webnn.MLContext) -> None:
+    results = []
+    with webnn.create_context(backend="arrays") as reference:
+        for one in (context, reference):
+            builder = one.create_graph_builder()
+            x, y = (builder.input(name, [2, 4], "float32") for name in "xy")
+            made = getattr(builder, op)(*((x, y) if op in OF_TWO else (x,)), **MORE.get(op, {}))
+            graph = builder.build({"made": made, "y": builder.identity(y)})
+            given = np.array([[np.nan, 1, -2, 0], [0, 3, -0.5, np.nan]], np.float32)
+            results.append(one.compute(graph, {"x": given, "y": np.full((2, 4), 0.5, np.float32)})["made"])
+    found, expected = (np.isnan(each) if each.dtype.kind == "f" else each for each in results)
+    assert np.array_equal(found, expected) is (op not in WITHOUT_NAN)
+
+
 def test_the_precision_is_told(context: webnn.MLContext) -> None:
     hint = {"load_config": '{"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}'}
     with webnn.create_context(backend="openvino", backend_options=hint) as narrow:
