@@ -35,7 +35,7 @@ CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/
 SWIFTSHADER ?= $(wildcard $(CHROMIUM)/chromium-153/vk_swiftshader_icd.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak gpu openvino webgpu coreml newest oldest pythons package scaling check format bench bench-docs docs chromium serving clean
+.PHONY: help demo test soak gpu openvino webgpu coreml newest oldest pythons package scaling check format bench bench-docs docs links chromium serving clean
 # Two pips at once would trip over each other.
 .NOTPARALLEL:
 
@@ -55,8 +55,9 @@ help:
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
-	@echo "make bench-docs  run the benchmarks (SCALE=$(SCALE)), and write docs/benchmarks.md anew from their figures"
-	@echo "make docs    write anew what is generated in docs/, run its examples, and build the site in build/site"
+	@echo "make bench-docs  run the benchmarks (SCALE=$(SCALE)), and update docs/benchmarks.md with their figures"
+	@echo "make docs    update what is generated in docs/, run its examples, and build the site in build/site"
+	@echo "make links   check the links of the site to other sites, which needs a network"
 	@echo "make chromium  install two Chromiums with npm, outside of this directory, and compare graphs with them"
 	@echo "make serving  hostile requests and the notebook, in $(SERVING); and webnn serve beside a server written by hand"
 	@echo "make clean   remove the virtual environment and everything that was generated"
@@ -182,6 +183,10 @@ docs: $(VENV)/test.installed
 	$(RUN) -m sphinx -W --keep-going --quiet docs build/site
 	@echo "the site is in build/site/index.html"
 
+# The tests check the links inside. Other sites may be slow or gone, so this is not one of them.
+links: $(VENV)/test.installed
+	$(RUN) -m sphinx -b linkcheck --quiet docs build/links
+
 chromium: $(VENV)/test.installed
 	mkdir -p $(CHROMIUM)
 	cp tests/conformance/chromium/package.json $(CHROMIUM)
@@ -198,7 +203,7 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each stamp stands for one set of extras, installed in place; a change of what is needed installs anew.
+# Each stamp stands for one set of extras, installed in place; a change of the requirements installs again.
 $(VENV)/%.installed: pyproject.toml | $(RUN)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

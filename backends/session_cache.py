@@ -180,7 +180,7 @@ class SessionCache:
                         abandoned.append(entry)
 
     def forget(self) -> None:
-        """Begin anew, as in a new process: graphs keep the entries that they use, and no other graph will find them."""
+        """Begin as in a new process: graphs keep the entries that they use, and no other graph will find them."""
         with self._lock:
             for entries in self._entries.values():
                 for entry in entries:

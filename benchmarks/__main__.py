@@ -20,7 +20,7 @@ SHARED: Final = (
     "report",
     "serving_peer",
 )
-"""Modules here that are no benchmarks."""
+"""Modules here other than benchmarks."""
 
 
 def names() -> list[str]:

@@ -1,7 +1,7 @@
 """What does batching gain by model, and what does it cost where it gains nothing?
 
 Ours: 16 clients that each await a run of their own, with `max_batch=32`. The peer is the same program without batching.
-A lone client is measured, too: it must wait for nobody.
+A lone client is measured, too: it must not wait for others.
 """
 
 from __future__ import annotations

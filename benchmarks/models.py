@@ -51,7 +51,7 @@ def real_model_folder(models: Path | None) -> Path | None:
 
 
 def image_model(models: Path | None, variant: int = 0) -> Model:
-    """MobileNetV2 from its files; or, where they are not to be had, an MLP of about the same cost.
+    """MobileNetV2 from its files; or, without them, an MLP of about the same cost.
 
     Each `variant` has weights of its own, so that no two of them can be one compiled graph.
     """

@@ -46,6 +46,9 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 nitpicky = False
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)"]
+linkcheck_timeout = 20
+linkcheck_retries = 2
 intersphinx_mapping: dict[str, tuple[str, None]] = {}  # the site builds without a network
 
 

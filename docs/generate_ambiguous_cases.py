@@ -2,7 +2,7 @@
 
 python -m docs.generate_ambiguous_cases [--backend NAME]... [--browser PROGRAM]...
 
-The implementations that are named are asked anew; the answers of the others stay as they were recorded. The OpenVINO
+The named implementations are asked again; the answers of the others stay as they were recorded. The OpenVINO
 backend needs an environment of its own, and is asked there. Without arguments only the page is written.
 """
 

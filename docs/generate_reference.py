@@ -47,7 +47,7 @@ def operators() -> list[tuple[str, list[str]]]:
 
 
 def write(docs: Path) -> None:
-    """Write all pages below `docs`. Sphinx does not read those anew that have not changed."""
+    """Write all pages below `docs`. Sphinx does not read unchanged ones again."""
     pages = {"reference/index.rst": _reference()}
     for names in SECTIONS.values():
         pages.update({f"reference/{name}.rst": _page(name) for name in names})

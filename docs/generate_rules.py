@@ -1,4 +1,4 @@
-"""Writes the tables of rules and notes in `docs/check.md` anew.
+"""Writes the tables of rules and notes in `docs/check.md`.
 
 python -m docs.generate_rules [--check]
 """
@@ -36,7 +36,7 @@ def _browsers(kind: str, name: str) -> str:
 
 def _operators(names: tuple[str, ...]) -> str:
     shown = ", ".join(f"`{camel(name)}`" for name in names)
-    return "reductions but `reduceProduct`" if len(names) > 5 else shown
+    return "all reductions except `reduceProduct`" if len(names) > 5 else shown
 
 
 def rules() -> str:
@@ -50,7 +50,7 @@ def rules() -> str:
         ]
         for rule in RULES.values()
     )
-    return _table(["operators", "taken", "instead", "Chromium"], rows)
+    return _table(["operators", "accepted", "alternative", "Chromium"], rows)
 
 
 def notes() -> str:
@@ -59,7 +59,7 @@ def notes() -> str:
         [_operators(note.operators), note.difference, note.proposal, _browsers("notes", note.name)]
         for note in NOTES.values()
     )
-    return _table(["operators", "the browser", "instead", "Chromium"], rows)
+    return _table(["operators", "the browser", "alternative", "Chromium"], rows)
 
 
 def page(before: str) -> str:
@@ -73,7 +73,7 @@ def page(before: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write the tables of docs/check.md anew.")
+    parser = argparse.ArgumentParser(description="Write the tables of docs/check.md.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is stale")
     written = PAGE.read_text(encoding="utf-8")
     if not parser.parse_args().check:

@@ -119,7 +119,7 @@ class BufferPool:
         # Not subtracted yet. The garbage collector appends to it, without the lock.
         self._freed: deque[_Watch] = deque()
         self._total = 0
-        self._is_total_right = True  # False while it changes: after an interrupt there it is added up anew
+        self._is_total_right = True  # False while it changes: after an interrupt there it is added up again
         self._peak = 0
 
     def shelf(self, descriptor: MLOperandDescriptor) -> Shelf:

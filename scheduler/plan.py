@@ -43,7 +43,7 @@ class Plan:
     """Several tasks, and the names that have new values afterwards.
 
     A plan of one task, queued again and again, mostly finds its names with the values of the time before, and nothing
-    else that can reach these. Then the same values are made anew, in the same memory: that they were others before
+    else that can reach these. Then the same values are made again, in the same memory: that they were others before
     cannot be observed, and it takes a third of the time.
 
     Args:
@@ -191,7 +191,7 @@ def submit(
         works: the work of each step.
         zeros: gives a name that has no value yet a value of zeros.
         now: the time of the call in nanoseconds.
-        anew: whether values may be made anew. Their memory is then in use while the task is queued.
+        anew: whether values may be made again. Their memory is then in use while the task is queued.
     """
     values: list[Value] = []
     tasks: list[Task] = []

@@ -21,9 +21,9 @@ The first element of a record is its kind, and says what the others are:
 
 Times are the timeline's clock in nanoseconds, a track is a number in `Recorder.tracks`, a graph one in `Figures.kept`.
 Tasks and values are their `id`: a record must not hold them, since buffers would then be in use that are free without
-the trace. An `id` is given anew to a
-later object, which is no ambiguity: all records of an object come after the one that introduces it, and before that of
-the next object with the same `id`. To that end QUEUED and WROTE are recorded under the timeline's lock.
+the trace. An `id` may be that of an earlier object. This is not ambiguous: all records of an object come after the one
+that introduces it, and before that of the next object with the same `id`. To that end QUEUED and WROTE are recorded
+under the timeline's lock.
 
 In QUEUED, `called` is 0 for a dispatch. A run has copied its inputs since `called`. Its values have no records, and it
 counts none. In SETTLED, `asked` is 0 for the outputs of a run, and None if it was before the trace; `filled since` is 0

@@ -109,5 +109,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """All names, also those that are imported when they are first used."""
-    return sorted({*globals(), *__all__})
+    """The public names, also those that are imported when they are first used."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -24,7 +24,7 @@ def device_number(options: Mapping[str, str]) -> int:
     """The number of the device, the option `device_id`.
 
     Raises:
-        ValidationError: it is no number; or an option is one of those that only the backend may set.
+        ValidationError: it is not a number; or an option is one of those that only the backend may set.
     """
     wrong = sorted(_OURS & options.keys())
     if wrong:

@@ -1,6 +1,6 @@
 """A graph as an `.onnx` file of standard operators, for any runtime that reads ONNX.
 
-Weights of more than a megabyte together lie in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
+Weights of more than a megabyte together are in a second file beside it, `NAME.onnx.data`, as the ONNX standard's
 external data. That file takes its name first, so that a model never refers to weights that are not there yet; both bear
 the same mark (see `marks`), as an entry of the model's metadata and behind the last weight.
 """

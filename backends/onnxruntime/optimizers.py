@@ -41,7 +41,7 @@ def slowing_optimizers(graph: Graph) -> frozenset[str]:
     """The names of the optimizers that must not see the model of `graph`, since its runs would take longer.
 
     A product of one row, as in the attention of a decoder, reads each element of the matrix once. Onnxruntime has a
-    kernel for that. For a product that is scaled as well it has none: it lays the matrix out anew first, which takes as
+    kernel for that. For a product that is scaled as well it has none: it reorders the matrix first, which takes as
     long again.
 
     A sum and the layer normalization behind it become one kernel, which takes up to eight times as long as both.

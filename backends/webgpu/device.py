@@ -6,8 +6,8 @@ Seen of onnxruntime-webgpu 1.27, and answered here:
 - Without an adapter it prints a line and takes the CPU, unless `enable_fallback=0` says that this is an error.
 - The device ends with the last session. Values that are alive then end the process when they are freed, and another
   session cannot use them. `preserveDevice` keeps the device until the process ends.
-- There is no direct allocation. A session of one `Identity` with an output on the device makes a value there, of any
-  data type, and one with an output on the CPU fetches it. It gives up the interpreter meanwhile, as neither
+- Memory cannot be allocated directly. A session of one `Identity` with an output on the device makes a value there, of
+  any data type, and one with an output on the CPU fetches it. It gives up the interpreter meanwhile, as neither
   `OrtValue.numpy` nor `copy_tensors` does.
 - Values that are taken from a binding are views of its slots, which its next run overwrites: a binding serves one run.
 - A run whose outputs stay on the device is queued, and has not ended when the call returns. Fetching a value waits.

@@ -1,4 +1,4 @@
-"""The table of the runtime at hand: for which data types the WebGPU provider takes an operator.
+"""The table of the installed runtime: for which data types the WebGPU provider takes an operator.
 
 Onnxruntime lists no kernels of this provider. So the table is measured: a session of one small node for each operator
 and data type tells which of them it leaves to the CPU. That takes some 50 ms, once per process and operator set.

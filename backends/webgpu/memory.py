@@ -1,6 +1,6 @@
 """Memory of the device. A view has a value on the device, an array of the program that is not there yet, or both.
 
-There is no direct allocation: runs make the values of their outputs, and a view takes each of them over. What the
+Memory cannot be allocated directly: runs make the values of their outputs, and a view takes each of them over. What the
 program writes is copied at the call, and goes to the device with the first run that reads it; so a write never waits
 for the device.
 """

@@ -284,12 +284,14 @@ def test_check_notes_pools_that_a_browser_rounds_otherwise(
 ) -> None:
     (verdict,) = answer(capsys, "check", draft("pool"), "--target", "chromium-147")["targets"]
     assert [note["message"] for note in verdict["notes"] if note["name"] == "pool-rounding"] == [
-        "[up] max_pool2d is rounded up to [3, 3] by outputShapeRounding; chromium-147-linux-litert ignores that option,"
-        " and rounds down unless there are outputSizes or the older roundingType"
+        "[up] max_pool2d is rounded up to [3, 3] by outputShapeRounding; chromium-147-linux-litert ignores"
+        " outputShapeRounding, and rounds down unless outputSizes or the older roundingType is given"
     ]
     assert main(["check", draft("pool"), "--target", "chromium-147"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "note: [up] max_pool2d is rounded up to [3, 3]; the target takes what lies outside of the input for" in text
+    assert (
+        "note: [up] max_pool2d is rounded up to [3, 3]; the target treats values beyond the end of the input as" in text
+    )
 
 
 def test_check_names_the_targets_there_are(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

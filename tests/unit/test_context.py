@@ -266,6 +266,8 @@ def test_whatever_speaks_dlpack_can_be_read_into(context: webnn.MLContext) -> No
     context.write_tensor(tensor, filled(7))
     array = filled(0)
     out = Speaker(array)
+    if not np.from_dlpack(out).flags.writeable:
+        pytest.skip(f"NumPy {np.__version__} makes arrays from DLPack read-only; 2.2.6 does not")
     assert context.read_tensor(tensor, out).result() is out
     assert array.tolist() == [7, 7, 7, 7]
 

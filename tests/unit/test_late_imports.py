@@ -153,6 +153,10 @@ def test_every_public_name_can_be_imported_and_listed() -> None:
         assert name in dir(webnn)
 
 
+def test_no_other_names_are_listed() -> None:
+    assert [name for name in dir(webnn) if not name.startswith("__")] == sorted(webnn.__all__)
+
+
 def test_a_late_name_is_imported_once_and_a_wrong_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     imported = late_names("webnn", {"webnn.runtime.streaming.stream": ["Stream"]})
     monkeypatch.delattr(webnn, "Stream", raising=False)

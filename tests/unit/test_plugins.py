@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 import zipfile
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.setattr(
         sys, "meta_path", [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen")]
+    )
+    # The package importlib_metadata, which other packages import, has taken it away.
+    monkeypatch.setattr(
+        PathFinder, "find_distributions", importlib.metadata.MetadataPathFinder.find_distributions, raising=False
     )
     return tmp_path
 

@@ -237,7 +237,7 @@ async def test_numbers_out_of_range_are_refused(
     [
         (b"", "the request is not valid JSON"),
         (b"[1, 2", "the request is not valid JSON"),
-        (b"[" * 5000, "the request is not valid JSON: depth limit exceeded"),
+        (b"[" * 5000, "the request is not valid JSON: "),
         (b"[" * 100_000 + b"NaN", "it is nested too deeply"),
         (b"\xff\xfe", "the request is not valid JSON"),
         (b"NaN,", "the request is not valid JSON"),

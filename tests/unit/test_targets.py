@@ -85,17 +85,17 @@ def test_every_kind_of_problem_is_found_with_the_node_and_the_operand() -> None:
     lines = {(p.node, p.where, p.operand, p.kind, p.given, p.proposal) for p in found(wide_graph(), target)}
     assert lines == {
         (None, "input 'y'", "", "type", "is int64", ""),
-        (None, "input 'y'", "", "size", "has 32 bytes", "divide it into parts and concat their results"),
-        (0, "[stem] neg", "input", "type", "is float16", "cast to float32 before and back after"),
-        (0, "[stem] neg", "input", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 4 before and back after"),
-        (1, "concat (node 1)", "inputs[0]", "type", "is int64", "cast to int32 before and back after"),
-        (1, "concat (node 1)", "inputs[1]", "type", "is int64", "cast to int32 before and back after"),
-        (2, "split (node 2)", "outputs[0]", "rank", "[2, 2] has rank 2", "reshape to rank 3 before and back after"),
-        (2, "split (node 2)", "outputs[1]", "rank", "[2, 2] has rank 2", "reshape to rank 3 before and back after"),
+        (None, "input 'y'", "", "size", "has 32 bytes", "divide it into parts, and concatenate their results"),
+        (0, "[stem] neg", "input", "type", "is float16", "cast to float32, and back after it"),
+        (0, "[stem] neg", "input", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 4, and back after it"),
+        (1, "concat (node 1)", "inputs[0]", "type", "is int64", "cast to int32, and back after it"),
+        (1, "concat (node 1)", "inputs[1]", "type", "is int64", "cast to int32, and back after it"),
+        (2, "split (node 2)", "outputs[0]", "rank", "[2, 2] has rank 2", "reshape to rank 3, and back after it"),
+        (2, "split (node 2)", "outputs[1]", "rank", "[2, 2] has rank 2", "reshape to rank 3, and back after it"),
         (3, "cast (node 3)", "", "operator", "is not there", ""),
         (None, "output 'x'", "", "type", "is float16", ""),
-        (None, "output 'x'", "", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 2 before and back after"),
-        (None, "output 'y'", "", "rank", "[2, 2, 2] has rank 3", "reshape to rank 2 before and back after"),
+        (None, "output 'x'", "", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 2, and back after it"),
+        (None, "output 'y'", "", "rank", "[2, 2, 2] has rank 3", "reshape to rank 2, and back after it"),
     }
 
 
@@ -232,8 +232,8 @@ def test_infinities_are_found_behind_operators_that_move_them() -> None:
     graph = builder.build({"y": builder.triangular(builder.reshape(mask, [1, 4, 4]), upper=True, label="mask")})
     (note,) = check(graph, "chromium-153").notes
     assert note.message("chromium-153") == (
-        "[mask] triangular has infinities in its input; chromium-153 gives NaN outside of the triangle, where the "
-        "specification has 0"
+        "[mask] triangular has infinities in its input; chromium-153 gives NaN outside the triangle; the "
+        "specification says 0"
     )
 
 

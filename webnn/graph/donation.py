@@ -4,7 +4,7 @@ Where a run is the last use of an input's value, an operator may write its resul
 value afterwards. This is decided here from the structure alone, for a graph (`graph_steps`) or for any other list of
 steps, such as the nodes of an ONNX model. Two cases are safe whatever the backend does between the operators:
 
-- **A scatter** copies its first operand, unless its output lies in the same memory, and replaces some elements. It must
+- **A scatter** copies its first operand, unless its output is in the same memory, and replaces some elements. It must
   be the only reader of the input, and must read it once. Its result must be the output itself.
 - **Pointwise** operators read each element before they write the element at the same place. The output's producer and
   all readers of the input are such operators, and none reads the input after the producer has written. No operator of

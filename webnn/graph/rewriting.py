@@ -36,7 +36,7 @@ Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
 def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
     """`graph` with `rule` applied to each of `nodes`; `graph` itself if `rule` keeps them all.
 
-    The rule is called for producers first. The node that it is given is the graph's own, or, where a node before it was
+    The rule is called for producers first. Its node is the graph's own, or, where a node before it was
     replaced, a copy that reads the replacements.
     """
     chosen = set(nodes)

@@ -94,7 +94,7 @@ class Graphs:
         return graph
 
     def has_axes(self, shapes: Shapes) -> bool:
-        """Whether `axes` has its answer at hand."""
+        """Whether `axes` needs no measurement to answer."""
         return shapes in self._axes
 
     def axes(self, shapes: Shapes, size: int) -> Mapping[str, OutputAxis]:

@@ -194,7 +194,7 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]
         while not ended:
             batch: list[Any] = []
             try:
-                while len(batch) < size:  # not `islice`, which calls `iter` again: that of Daft's Series begins anew
+                while len(batch) < size:  # not `islice`, which calls `iter` again: that of Daft's Series begins again
                     batch.append(next(source))
             except StopIteration:
                 ended = True

@@ -478,7 +478,7 @@ _models: Final[weakref.WeakSet[Model]] = weakref.WeakSet()
 
 @on_fork
 def _give_up_contexts(_: int) -> None:
-    """The contexts are in the parent. In the child each model loads anew at its first call."""
+    """The contexts are in the parent. In the child each model loads again at its first call."""
     for model in list(_models):
         model._own = model._loaded = None
 

@@ -408,7 +408,8 @@ class MLContext(Streaming, Unpicklable):
 
         Returns:
             A promise of `out` if it was given. Otherwise a promise of a read-only array over the value's own memory:
-            nothing is copied, the bytes never change, and the memory is given back when the array is gone.
+            nothing is copied, the bytes never change, and the memory is given back when the array is gone. To change
+            an element, copy the array first: `array.copy()`.
 
         Raises:
             ValidationError: the tensor is not readable, destroyed or of another context; `out` does not fit.
@@ -581,7 +582,7 @@ class MLContext(Streaming, Unpicklable):
                 begun goes on, and its result is thrown away.
 
         Returns:
-            A promise of the outputs by name, as `read_tensor` gives them.
+            A promise of the outputs by name, read-only as those of `read_tensor`: `array.copy()` can be changed.
 
         Raises:
             As `write_tensor` and `dispatch` do.
@@ -600,6 +601,12 @@ class MLContext(Streaming, Unpicklable):
 
         If nothing else is queued, the graph runs on the calling thread, and the backend may read the arrays where they
         are: they must not change meanwhile.
+
+        Returns:
+            The outputs by name. The arrays are read-only: `array.copy()` can be changed.
+
+        Raises:
+            As `run` does.
         """
         if self._recordings:
             self._check_not_recording("compute")

@@ -17,7 +17,7 @@ from typing import Final
 __all__ = ["Admission"]
 
 WINDOW: Final = 0.5
-"""Seconds of work after which the pace is worked out anew. What was measured before counts half from then on."""
+"""Seconds of work after which the pace is computed again. What was measured before counts half from then on."""
 FIRST: Final = 16
 """Items that the pace at the start counts as."""
 

@@ -144,7 +144,7 @@ class Connection(HttpToolsProtocol):
         """Bytes have come."""
         if self._is_new:  # once: a client that sends one request after the other stays, as a rule
             self._is_new = False
-            if has_left(self._socket):  # nobody waits for the answer, and others wait for their turn
+            if has_left(self._socket):  # no client waits for the answer, and others wait for their turn
                 self.transport.abort()
                 return
         super().data_received(data)

@@ -43,8 +43,8 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on `host` and `port`; port 0 is any free one.
 
     Raises:
-        ValidationError: `host` is no address of this machine.
-        OSError: the port is not to be had.
+        ValidationError: `host` is not an address of this machine.
+        OSError: the port is in use or not allowed.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

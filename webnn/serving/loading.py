@@ -41,7 +41,7 @@ def load(name: str, version: str, source: Source, context: MLContext, max_batch:
     Raises:
         ValidationError: another dimension is open.
         NotSupportedError: the file cannot be read, or has an input or output that the protocol lacks.
-        DataError: it is no valid model.
+        DataError: it is not a valid model.
         OSError: it cannot be read.
     """
     items = _item_shapes(source)

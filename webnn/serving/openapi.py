@@ -92,7 +92,7 @@ def _infer(name: str) -> dict[str, Any]:
     }
     return {
         "summary": "Run the model",
-        # The header is no parameter here: with it, the body is not what is described.
+        # The header is not listed as a parameter: with it, the body has another form than the one described.
         "description": "JSON. With the header Inference-Header-Content-Length, the body is JSON of that length and then"
         " the bytes of the tensors that have `binary_data_size`; with the length 0, the bytes of the only input.",
         "requestBody": {

@@ -271,7 +271,7 @@ def _exceeded(target: Target, member: str, descriptor: MLOperandDescriptor, plac
             kind="size",
             given=f"has {descriptor.byte_length} bytes",
             allowed=f"takes up to {target.largest}",
-            proposal="divide it into parts and concat their results",
+            proposal="divide it into parts, and concatenate their results",
         )
 
 
@@ -284,7 +284,7 @@ def _outside(row: Limits, descriptor: MLOperandDescriptor, place: Problem) -> It
             kind="type",
             given=f"is {descriptor.data_type}",
             allowed=f"takes {' or '.join(row.allowed) or 'nothing'}",
-            proposal=f"cast to {nearest} before and back after" if nearest else "",
+            proposal=f"cast to {nearest}, and back after it" if nearest else "",
         )
     low, high = row.ranks
     if not low <= descriptor.rank <= high:
@@ -293,7 +293,7 @@ def _outside(row: Limits, descriptor: MLOperandDescriptor, place: Problem) -> It
             kind="rank",
             given=f"{list(descriptor.shape)} has rank {descriptor.rank}",
             allowed=f"takes rank {low}" + (f" to {high}" if high != low else ""),
-            proposal=f"reshape to rank {high if descriptor.rank > high else low} before and back after",
+            proposal=f"reshape to rank {high if descriptor.rank > high else low}, and back after it",
         )
 
 

@@ -292,7 +292,7 @@ def _reshaped(node: Node, problem: Problem, target: Target) -> Callable[[Replace
         outputs = with_other_rank(b, node, lowest)
         if outputs is None or any(_shapes(one) == _shapes(node) for one in _made(outputs, node) if one.op == node.op):
             return None
-        return _Way(outputs, "reshaped before and back after")
+        return _Way(outputs, "reshaped, and back after it")
 
     return way
 

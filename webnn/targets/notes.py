@@ -142,7 +142,7 @@ def _meets_halves(node: Node) -> str | None:
         if size != result
         for i in range(result)
     )
-    return "has places half way between two values" if any(halves) else None
+    return "has coordinates halfway between two values" if any(halves) else None
 
 
 def _casts_floats_to_integers(node: Node) -> str | None:
@@ -189,16 +189,16 @@ _NOTES: Final = (
         "triangular-infinity",
         ("triangular",),
         _may_hold_infinities,
-        "gives NaN outside of the triangle, where the specification has 0",
-        "large finite numbers, such as -1e9 in a mask",
+        "gives NaN outside the triangle; the specification says 0",
+        "use large finite numbers, such as -1e9 in a mask",
         lambda b, x: b.triangular(b.constant(np.full((2, 2), np.inf, np.float32))),
     ),
     NoteRule(
         "quantize-halves",
         ("quantize_linear",),
         _has_several_scales,
-        "rounds halves away from zero, where the specification rounds them to even",
-        "divide, roundEven, add the zero point, clamp and cast",
+        "rounds halves away from zero; the specification rounds them to even",
+        "compose it of div, roundEven, add of the zero point, clamp and cast",
         lambda b, x: b.quantize_linear(
             x(_floats(0.5, 2.5)), b.constant(_floats(1, 1)), b.constant(np.zeros(2, np.int8))
         ),
@@ -207,15 +207,15 @@ _NOTES: Final = (
         "scatter-repeats",
         ("scatter_elements", "scatter_nd"),
         _may_repeat_places,
-        "adds up the values of repeated places, where the specification has one of them",
-        "places that do not repeat",
+        "adds up the values at repeated indices; the specification keeps one of them",
+        "use indices that do not repeat",
         lambda b, x: b.scatter_nd(x(_floats(0, 0)), b.constant(_ints(0, 0).reshape(2, 1)), x(_floats(1, 2))),
     ),
     NoteRule(
         "max-pool-padding",
         ("max_pool2d",),
         _is_pooled_with_padding,
-        "takes padding for zeros, where the specification leaves it out",
+        "treats padding as zeros; the specification ignores it",
         "pad with the lowest value first",
         lambda b, x: b.max_pool2d(x(_image(-4, -3, -2, -1)), window_dimensions=[2, 2], padding=[1, 0, 1, 0]),
     ),
@@ -223,15 +223,15 @@ _NOTES: Final = (
         "average-pool-padding",
         ("average_pool2d",),
         _is_pooled_with_padding,
-        "counts padding as zeros, where the specification leaves it out",
-        "pad first, and multiply by the share of the window that is inside",
+        "counts padding as zeros; the specification ignores it",
+        "pad first, and correct by the share of each window that is inside the input",
         lambda b, x: b.average_pool2d(x(_image(1, 2, 3, 4)), window_dimensions=[2, 2], padding=[1, 0, 1, 0]),
     ),
     NoteRule(
         "l2-pool-padding",
         ("l2_pool2d",),
         _is_pooled_with_the_same_padding,
-        "gives too much for windows with padding, as if the values inside were as many as in the others",
+        "gives too large values for windows that overlap padding",
         "pad first",
         lambda b, x: b.l2_pool2d(x(_image(1, 2, 3, 4)), window_dimensions=[2, 2], padding=[0, 1, 0, 1]),
     ),
@@ -239,7 +239,7 @@ _NOTES: Final = (
         "pool-beyond-the-end",
         ("average_pool2d", "l2_pool2d", "max_pool2d"),
         _is_pooled_beyond_its_end,
-        "takes what lies outside of the input for zeros",
+        "treats values beyond the end of the input as zeros",
         "pad first, so that no window reaches beyond the end",
         lambda b, x: b.average_pool2d(
             x(_image(*range(16))), window_dimensions=[3, 3], strides=[2, 2], output_sizes=[2, 2]
@@ -249,7 +249,7 @@ _NOTES: Final = (
         "pool-rounding",
         ("average_pool2d", "l2_pool2d", "max_pool2d"),
         _is_rounded_up,
-        "ignores that option, and rounds down unless there are outputSizes or the older roundingType",
+        "ignores outputShapeRounding, and rounds down unless outputSizes or the older roundingType is given",
         "give outputSizes",
         lambda b, x: b.max_pool2d(
             x(_image(*range(16))), window_dimensions=[3, 3], strides=[2, 2], output_shape_rounding="ceil"
@@ -259,8 +259,8 @@ _NOTES: Final = (
         "transposed-convolution-padding-results",
         ("conv_transpose2d",),
         _is_deconvolved_with_padding,
-        "gives zeros or shifted values with some paddings",
-        "leave the padding out, and slice the output",
+        "gives zeros or shifted values for some paddings",
+        "use no padding, and slice the output",
         lambda b, x: b.conv_transpose2d(
             x(np.ones((1, 1, 3, 2), np.float32)), x(np.ones((1, 1, 3, 3), np.float32)), padding=[2, 1, 1, 2]
         ),
@@ -269,15 +269,15 @@ _NOTES: Final = (
         "resample-halves",
         ("resample2d",),
         _meets_halves,
-        "takes the greater coordinate there, where the specification has the smaller one",
-        "gather the rows and columns",
+        "takes the larger of two equally near coordinates; the specification takes the smaller",
+        "use gather on rows and columns",
         lambda b, x: b.resample2d(x(_image(1, 2, 3, 4)), sizes=[3, 3]),
     ),
     NoteRule(
         "cast-out-of-range",
         ("cast",),
         _casts_floats_to_integers,
-        "wraps values around that are out of range, where others give the nearest bound",
+        "wraps values that are out of range; other implementations clamp them",
         "clamp first",
         lambda b, x: b.cast(x(_floats(300)), "int8"),
     ),
@@ -285,15 +285,15 @@ _NOTES: Final = (
         "integer-division-by-zero",
         ("div",),
         _divides_by_zero,
-        "gives zeros throughout, also where divisors are not zero",
-        "divisors that are not zero",
+        "gives only zeros, even where the divisor is not zero",
+        "use divisors that are not zero",
         lambda b, x: b.div(x(_ints(7, 2)), b.constant(_ints(2, 0))),
     ),
     NoteRule(
         "integer-negative-exponents",
         ("pow",),
         _has_negative_exponents,
-        "gives zeros throughout, also where exponents are not negative",
+        "gives only zeros, even where the exponent is not negative",
         "compute with floats",
         lambda b, x: b.pow(x(_ints(2, 3)), b.constant(_ints(3, -1))),
     ),

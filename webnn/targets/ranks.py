@@ -291,6 +291,6 @@ def _fewer(b: Replacement, node: Node) -> Sequence[MLOperand] | None:
 
 REMEDIES.update(
     dict.fromkeys(
-        ("float-reduction-ranks", "float-reduction-ranks-of-few-axes"), Remedy("reshaped before and back after", _fewer)
+        ("float-reduction-ranks", "float-reduction-ranks-of-few-axes"), Remedy("reshaped, and back after it", _fewer)
     )
 )

@@ -42,7 +42,7 @@ _REDUCTIONS: Final = (
     *("reduce_sum", "reduce_sum_square"),
 )
 """But `reduce_product`."""
-_SHAPED_ANEW: Final = ("reshape", "identity")
+_RESHAPING: Final = ("reshape", "identity")
 ELEMENTWISE: Final = (
     *("abs", "cast", "ceil", "clamp", "cos", "elu", "erf", "exp", "floor", "gelu", "hard_sigmoid", "hard_swish"),
     *("is_infinite", "is_nan", "leaky_relu", "linear", "log", "logical_not", "neg", "reciprocal", "relu", "round_even"),
@@ -239,7 +239,7 @@ def _reads_lost_dimensions(node: Node) -> str | None:
     if node.op in ELEMENTWISE or (node.op in BROADCASTING and len(several) == 1):
         return None
     lost = any(loses_a_dimension(operand) for operand in several)
-    return "reads dimensions that argMax or argMin has kept" if lost else None
+    return "reads dimensions that argMax or argMin kept" if lost else None
 
 
 def _ignores_c(node: Node) -> str | None:
@@ -290,7 +290,7 @@ _RULES: Final = (
         ("gather_elements",),
         _has_unknown_indices,
         "takes constant indices",
-        "constant indices, or a gather of the flat input at computed places",
+        "use constant indices, or gather from the flattened input at computed positions",
         (lambda b, x: b.gather_elements(x(_ones(2)), x(_zeros(2))),),
         (lambda b, x: b.gather_elements(x(_ones(2)), b.constant(_zeros(2))),),
     ),
@@ -299,7 +299,7 @@ _RULES: Final = (
         ("scatter_elements",),
         _has_unknown_indices,
         "takes constant indices",
-        "constant indices, or a scatterND into the flat input at computed places",
+        "use constant indices, or scatterND into the flattened input at computed positions",
         (lambda b, x: b.scatter_elements(x(_ones(2)), x(_zeros(1)), x(_ones(1))),),
         (lambda b, x: b.scatter_elements(x(_ones(2)), b.constant(_zeros(1)), x(_ones(1))),),
     ),
@@ -308,7 +308,7 @@ _RULES: Final = (
         ("pad",),
         _pads_with_the_edge,
         'takes "constant" and "reflection"',
-        "concat slices of the edges",
+        "concatenate repeated slices of the edges",
         (lambda b, x: b.pad(x(_ones(2)), [1], [1], mode="edge"),),
         (lambda b, x: b.pad(x(_ones(2)), [1], [1], mode="reflection"),),
     ),
@@ -317,7 +317,7 @@ _RULES: Final = (
         _POOLS,
         _is_dilated,
         "takes dilations of 1",
-        "pool slices with strides, or combine the window's shifted slices",
+        "pool strided slices, or combine shifted slices of the input",
         (lambda b, x: b.max_pool2d(x(_image(3)), window_dimensions=[2, 2], dilations=[2, 2]),),
         (lambda b, x: b.max_pool2d(x(_image(3)), window_dimensions=[2, 2]),),
     ),
@@ -326,7 +326,7 @@ _RULES: Final = (
         ("conv_transpose2d",),
         _is_dilated_or_grouped,
         "takes one group and dilations of 1",
-        "one transposed convolution for each group; a filter with zeros between its values for dilations",
+        "for groups, one transposed convolution each; for dilations, a filter with zeros between its values",
         (lambda b, x: b.conv_transpose2d(x(_image(2)), x(_image(2)), dilations=[2, 2]),),
         (lambda b, x: b.conv_transpose2d(x(_image(2)), x(_image(2))),),
     ),
@@ -334,8 +334,8 @@ _RULES: Final = (
         "transposed-convolution-padding",
         ("conv_transpose2d",),
         _is_padded_otherwise,
-        "takes no padding, or that of the convolution from the output to the input",
-        "leave the padding out, and slice the output",
+        "takes no padding, or the padding with which a convolution maps the output back to the input's size",
+        "use no padding, and slice the output",
         (lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(3)), padding=[1, 0, 1, 0]),),
         (lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(3))),),
     ),
@@ -343,8 +343,8 @@ _RULES: Final = (
         "transposed-convolution-padding-and-strides",
         ("conv_transpose2d",),
         _skips_values,
-        "takes padding where no stride is beyond the kernel's size",
-        "leave the padding out, and slice the output",
+        "takes padding only if no stride is larger than the kernel",
+        "use no padding, and slice the output",
         (lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(1)), padding=[1, 1, 1, 1], strides=[2, 2]),),
         (
             lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(1)), strides=[2, 2]),
@@ -355,8 +355,8 @@ _RULES: Final = (
         "transposed-convolution-padding-of-constant-filters",
         ("conv_transpose2d",),
         _is_padded_around_a_constant,
-        "takes, with a constant filter, no padding or by how much the kernel is larger than the strides",
-        "leave the padding out, and slice the output",
+        "takes a constant filter with no padding, or with a total padding of kernel size minus stride",
+        "use no padding, and slice the output",
         (
             lambda b, x: b.conv_transpose2d(x(_image(4)), b.constant(_image(3)), padding=[1, 0, 1, 0]),
             lambda b, x: b.conv_transpose2d(x(_image(4)), b.constant(_image(2)), padding=[1, 1, 1, 1]),
@@ -371,8 +371,8 @@ _RULES: Final = (
         "transposed-convolution-output-padding",
         ("conv_transpose2d",),
         _outlives_its_padding,
-        "takes no more padding than there are values before output padding",
-        "leave the padding out, and slice the output",
+        "takes no more padding than there are values without output padding",
+        "use no padding, and slice the output",
         (
             lambda b, x: b.conv_transpose2d(
                 x(_image(1)), x(_image(2)), padding=[2, 1, 0, 0], strides=[3, 1], output_padding=[2, 0]
@@ -393,8 +393,8 @@ _RULES: Final = (
         "uint32-scalar-slice",
         ("slice",),
         _slices_a_uint32_scalar,
-        "takes scalars but those of uint32",
-        "leave the slice of a scalar out",
+        "takes scalars of all types except uint32",
+        "omit the operator: the slice of a scalar is the scalar",
         (lambda b, x: b.slice(x(np.array(1, np.uint32)), [], []),),
         (lambda b, x: b.slice(x(np.array(1, np.int32)), [], []),),
     ),
@@ -402,8 +402,8 @@ _RULES: Final = (
         "slice-strides",
         ("slice",),
         _steps_over_its_end,
-        "takes strides up to the size",
-        "strides of the size give the same",
+        "takes strides up to the size of the slice",
+        "use the size as the stride, which gives the same result",
         (lambda b, x: b.slice(x(_ones(3)), [0], [2], strides=[3]),),
         (lambda b, x: b.slice(x(_ones(3)), [0], [2], strides=[2]),),
     ),
@@ -411,8 +411,8 @@ _RULES: Final = (
         "uint64-concat",
         ("concat",),
         _is_of("uint64"),
-        "takes data types but uint64",
-        "cast to int64 before and back after",
+        "takes all data types except uint64",
+        "cast to int64, and back after it",
         (lambda b, x: b.concat([x(_ones(2, dtype=np.uint64)), x(_ones(2, dtype=np.uint64))], 0),),
         (lambda b, x: b.concat([x(_ones(2, dtype=np.int64)), x(_ones(2, dtype=np.int64))], 0),),
     ),
@@ -421,7 +421,7 @@ _RULES: Final = (
         ("concat",),
         _joins_many_dimensions,
         "takes floats up to rank 6",
-        "reshape to rank 3 before and back after",
+        "reshape to rank 3, and back after it",
         (lambda b, x: b.concat([x(_ones(*[1] * 7)), x(_ones(*[1] * 7))], 0),),
         (lambda b, x: b.concat([x(_ones(*[1] * 6)), x(_ones(*[1] * 6))], 0),),
     ),
@@ -429,8 +429,8 @@ _RULES: Final = (
         "uint32-scatter",
         ("scatter_elements", "scatter_nd"),
         _is_of("uint32"),
-        "takes data types but uint32",
-        "cast to int32 before and back after",
+        "takes all data types except uint32",
+        "cast to int32, and back after it",
         (
             lambda b, x: b.scatter_nd(
                 x(_ones(2, dtype=np.uint32)), x(np.array([[0]], np.int32)), x(_ones(1, dtype=np.uint32))
@@ -447,7 +447,7 @@ _RULES: Final = (
         _REDUCTIONS,
         _reduces_many_dimensions,
         "takes floats up to rank 6",
-        "reshape to fewer dimensions before",
+        "reshape to fewer dimensions first",
         (
             lambda b, x: b.reduce_sum(x(_ones(*[2] * 7)), axes=[3]),
             lambda b, x: b.reduce_max(x(_ones(*[2] * 7))),
@@ -458,8 +458,8 @@ _RULES: Final = (
         "float-reduction-ranks-of-few-axes",
         _REDUCTIONS,
         _reduces_few_of_many_dimensions,
-        "takes floats up to rank 6, or 7 axes and more",
-        "reshape to fewer dimensions before",
+        "takes floats up to rank 6, or 7 or more axes",
+        "reshape to fewer dimensions first",
         (lambda b, x: b.reduce_sum(x(_ones(*[2] * 7)), axes=[3]),),
         (
             lambda b, x: b.reduce_sum(x(_ones(*[2] * 7))),
@@ -471,7 +471,7 @@ _RULES: Final = (
         ("gather",),
         _has_indices_of_high_rank,
         "takes indices up to rank 4",
-        "reshape the indices before, and the output after",
+        "reshape the indices before it, and the output after it",
         (lambda b, x: b.gather(x(_ones(2)), x(_zeros(1, 1, 1, 1, 2))),),
         (lambda b, x: b.gather(x(_ones(2)), x(_zeros(1, 1, 1, 2))),),
     ),
@@ -480,16 +480,16 @@ _RULES: Final = (
         ("gather_nd",),
         _has_indices_of_high_rank,
         "takes indices up to rank 4",
-        "reshape the indices before, and the output after",
+        "reshape the indices before it, and the output after it",
         (lambda b, x: b.gather_nd(x(_ones(2, 2)), x(_zeros(1, 1, 1, 3, 2))),),
         (lambda b, x: b.gather_nd(x(_ones(2, 2)), x(_zeros(1, 1, 3, 2))),),
     ),
     Rule(
         "kept-index-dimensions",
-        tuple(op for op in OPERATORS if op not in _SHAPED_ANEW),
+        tuple(op for op in OPERATORS if op not in _RESHAPING),
         _reads_lost_dimensions,
-        "takes them as they are, as a graph's output, by elementwise operators and by reshape",
-        "reshape to the same shape before",
+        "takes only elementwise operators and reshape there",
+        "reshape the result to its own shape first",
         (
             lambda b, x: b.equal(b.arg_max(x(_image(3)), 3, keep_dimensions=True), x(_zeros(1, 1, 3, 2))),
             lambda b, x: b.transpose(b.cast(b.arg_min(x(_image(3)), 3, keep_dimensions=True), "float32")),
@@ -501,14 +501,14 @@ _RULES: Final = (
             lambda b, x: b.cast(b.arg_min(x(_image(3)), 3, keep_dimensions=True), "float32"),
             lambda b, x: b.equal(b.arg_max(x(_image(3)), 1, keep_dimensions=True), x(_zeros(1, 1, 3, 3))),
         ),
-        "reading what `argMax` or `argMin` gives with `keepDimensions`",
+        "operators that read a result of `argMax` or `argMin` with `keepDimensions`",
     ),
     Rule(
         "gemm-beta",
         ("gemm",),
         _ignores_c,
-        "takes c with another beta, or constant",
-        "leave c out",
+        "takes a beta of 0 only without c, or with a constant c",
+        "omit c",
         (lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=x(_ones(1)), beta=0.0),),
         (
             lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=x(_ones(1)), beta=0.5),
@@ -519,7 +519,7 @@ _RULES: Final = (
         "peephole-layout",
         ("lstm", "lstm_cell"),
         _has_peepholes_out_of_order,
-        'takes peephole weights in the layout "iofg"',
+        'takes peephole weights only in the layout "iofg"',
         'reorder the gates of weights and biases to "iofg"',
         (_peepholes("ifgo"),),
         (_peepholes("iofg"),),

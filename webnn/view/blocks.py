@@ -1,6 +1,6 @@
 """The blocks of a graph that its page folds: those that labels name, operators that repeat, and parts of what is left.
 
-A block lies inside another one or in the graph itself, and has at least `FEWEST` operators. In whatever a block or the
+A block is inside another one or in the graph itself, and has at least `FEWEST` operators. In whatever a block or the
 graph consists of, what is read stands before what reads it: no two blocks read each other, not even through others.
 Layouts thus never have an edge that goes up.
 """
@@ -25,7 +25,7 @@ FEWEST: Final = 3
 CONNECTED: Final = 0.6
 """A block has at least as many edges inside of it, relative to what a chain of its operators would have.
 
-"Add" is no block of "p2o.Add.14" and "p2o.Add.52".
+"Add" is not a block of "p2o.Add.14" and "p2o.Add.52".
 """
 SEPARATED: Final = 0.25
 """The share of labels that must have a slash; else the dot separates."""
@@ -80,7 +80,7 @@ class _Scope:
 def blocks_of(
     operators: Sequence[str], labels: Sequence[str], sources: Sequence[Sequence[int]]
 ) -> tuple[list[Block], list[int]]:
-    """The blocks, each after the one that it lies in; and for each node the number of its innermost block, or -1.
+    """The blocks, each after the one around it; and for each node the number of its innermost block, or -1.
 
     Args:
         operators: of the nodes, each after those that it reads.

@@ -1,8 +1,8 @@
 """Which nodes of two graphs are the same, which were changed, and which only one of them has.
 
 Nodes that compute the same from the graph's inputs are the same, and so are nodes whose results go the same way to its
-outputs: what stands behind a change is no change. From these pairs on, their neighbours are paired as far as they
-agree. What is left is paired by its label, and has been changed.
+outputs: what follows a change does not count as changed. From these pairs on, their neighbours are paired as far as
+they agree. What is left is paired by its label, and has been changed.
 """
 
 from __future__ import annotations

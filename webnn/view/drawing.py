@@ -1,6 +1,6 @@
-"""The data of a page, as one value for JSON: boxes with their details, what they read, and the blocks that they lie in.
+"""The data of a page, as one value for JSON: boxes with their details, what they read, and the blocks around them.
 
-The places of the boxes are no part of it: the page lays out what is unfolded.
+The places of the boxes are not in it: the page lays out what is unfolded.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def _nothing() -> Graph:
 
 
 def _alone(node: Node) -> Graph:
-    """A graph of nothing but `node`, whose operands that are no constants are inputs."""
+    """A graph of nothing but `node`, whose inputs are its operands other than constants."""
     inputs: dict[int, MLOperand] = {}
     owner = node.outputs[0].owner
 

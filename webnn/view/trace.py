@@ -12,7 +12,7 @@ __all__ = ["trace_drawing"]
 
 
 def trace_drawing(events: Sequence[TraceEvent], title: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The data for `trace.js`: the tracks, and each event with the depth at which it lies in its track.
+    """The data for `trace.js`: the tracks, and each event with its depth in its track.
 
     Args:
         events: of one trace.
@@ -36,7 +36,7 @@ def trace_drawing(events: Sequence[TraceEvent], title: str, summary: Mapping[str
 
 
 def _set_depths(rows: Sequence[dict[str, Any]]) -> None:
-    """How many other events of its track each event lies inside of."""
+    """How many other events of its track are around each event."""
     open_until: dict[int, list[float]] = {}
     placed = [row for row in rows if row["track"] is not None and row["began"] is not None and row["kind"] != "wait"]
     for row in sorted(placed, key=lambda row: (row["began"], -row["ended"])):

@@ -48,7 +48,7 @@ def load_onnx(
     A `UserWarning` tells of an output for which the model declares another type or shape than it computes.
 
     Args:
-        model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must lie in the folder of the model.
+        model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must be in the folder of the model.
         context: the context that runs the graph. Default: a new one, `webnn.ML().create_context()`.
         shapes: sizes for dimensions that the model leaves open: by the dimension's name, `{"batch": 1}`, or the whole
             shape by the input's name, `{"x": [1, 3, 224, 224]}`.

@@ -1,4 +1,4 @@
-"""How a stream's source comes to its items: it waits for them, computes them, or has them at hand.
+"""How a stream's source comes to its items: it waits for them, computes them, or has them ready.
 
 An item of a source that waits, such as a camera, grows old while it waits for its turn. One that computes needs a core.
 Pure: the caller measures the steps.
@@ -22,8 +22,8 @@ class Pace:
     """The pace of one source."""
 
     def __init__(self) -> None:
-        self._computing = 0.0  # the share of processor time in the steps, without those that had the item at hand
-        self._waiting = 1.0  # the share of time in which the source was idle; none of the steps with the item at hand
+        self._computing = 0.0  # the share of processor time in the steps, without those whose item was ready
+        self._waiting = 1.0  # the share of time in which the source was idle; none of the steps whose item was ready
 
     @property
     def is_busy(self) -> bool:

@@ -30,7 +30,7 @@ function choose(item, show = false, pane = item ? paneOf(item) : active) {
   tell();
 }
 
-/** Unfold what a box or a block lies in, and go there. */
+/** Unfold the blocks around a box or a block, and go there. */
 function reveal(item) {
   const pane = paneOf(item);
   const folded = item.ancestors.filter((block) => !block.open);

@@ -12,7 +12,7 @@ class Item {
   parent = null;
   differing = 0;
 
-  /** The blocks that it lies in, innermost first, with the graph as the last. */
+  /** The blocks around it, innermost first, with the graph as the last. */
   get ancestors() {
     const found = [];
     for (let block = this.parent; block; block = block.parent) found.push(block);

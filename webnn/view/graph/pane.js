@@ -192,7 +192,7 @@ class Pane {
     this.place();
   }
 
-  /** Draw anew after `change`, with the upper end of `item` where it was on the screen. */
+  /** Draw again after `change`, with the upper end of `item` where it was on the screen. */
   keeping(item, change) {
     const before = [item.X, item.Y - item.h / 2];
     change();

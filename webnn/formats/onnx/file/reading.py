@@ -180,7 +180,7 @@ class Model:
         return data[offset : offset + length]
 
     def _file(self, location: str, where: str) -> Array:
-        """The mapped bytes of a file of weights, which must lie in the folder of the model."""
+        """The mapped bytes of a file of weights, which must be in the folder of the model."""
         if location not in self._files:
             if self._path is None:
                 raise DataError(

@@ -181,7 +181,7 @@ class Inputs:
         """The size of each named dimension, given by its name or by the shape of an input that has it.
 
         Exporters use one name for dimensions that differ, and "?" for all of them. So inputs in which one name has
-        different sizes are no contradiction; the size of that name elsewhere is left open.
+        different sizes do not contradict each other; the size of that name elsewhere is left open.
         """
         named = {
             name: unsigned(f"shapes[{name!r}]", given) for name, given in self._shapes.items() if name not in self.names
