@@ -100,6 +100,8 @@ class Cores:
     def _others(self, task: Task) -> int:
         """Runs other than `task` that are in progress, or are ready and have a lane beside it."""
         lane, running = self._renaming.lane, self._renaming.running
+        if not lane and len(running) == 1 and task in running:  # the same as below, in less time
+            return 0
         in_progress = len(running) - (task in running)
         ready = len(lane) - (task in lane)
         return in_progress + max(0, min(ready, self._lanes - 1 - in_progress))

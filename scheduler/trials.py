@@ -45,10 +45,10 @@ FIRST_LOOK: Final = 3
 """Counted runs after which a way is out if it is hopeless."""
 HOPELESS: Final = 2.0
 """A way is hopeless if the median of its runs is this many times that of the way in use."""
-ERRORS: Final = 2.0
+ERRORS: Final = 2.5
 """A way is out if its mean exceeds the least one by this many standard errors of the difference."""
 GAIN: Final = 0.93
-"""Another way is chosen if its mean is at most this share of that of the way in use."""
+"""Another way is chosen if the way in use is out, and its mean at most this share of that of the way in use."""
 HOLD: Final = 1024
 """Runs from one trial to the next, or half as many if they drift. Twice as many after each that has changed nothing."""
 LONGEST: Final = 16384
@@ -57,8 +57,8 @@ RECENT: Final = 64
 """Runs by which a drift is noticed."""
 DRIFT: Final = 1.3
 """Runs drift if their mean differs by this factor from the one in the last trial."""
-WORST: Final = 10
-"""A run counts as at most this many times the median: a longer one was disturbed by something rare."""
+WORST: Final = 20
+"""A run counts as at most this many times the median. The longest one does not count: something rare disturbed it."""
 
 
 class Trials:
@@ -154,7 +154,7 @@ class Trials:
     def _decide(self) -> None:
         self.means = {way: _mean(_capped(times)) for way, times in self._times.items()}
         best = min(self._left, key=self.means.__getitem__)
-        is_new = best != self.chosen and self.means[best] <= GAIN * self.means.get(self.chosen, float("inf"))
+        is_new = self.chosen not in self._left and self.means[best] <= GAIN * self.means.get(self.chosen, float("inf"))
         if is_new:
             self.chosen = best
         self._hold = HOLD if is_new else min(2 * self._hold, LONGEST)
@@ -186,7 +186,7 @@ class Trials:
 
 def _capped(times: Sequence[int]) -> list[float]:
     worst = WORST * _median(times)
-    return [min(time, worst) for time in times]
+    return [min(time, worst) for time in sorted(times)[:-1]]
 
 
 def _close(times: dict[int, list[int]], ways: Sequence[int]) -> list[int]:
@@ -195,7 +195,8 @@ def _close(times: dict[int, list[int]], ways: Sequence[int]) -> list[int]:
     for way in ways:
         capped = _capped(times[way])
         means[way] = mean = _mean(capped)
-        variances[way] = sum((time - mean) ** 2 for time in capped) / (len(capped) * (len(capped) - 1))  # of the mean
+        squares = sum((time - mean) ** 2 for time in capped)
+        variances[way] = squares / max(1, len(capped) * (len(capped) - 1))  # of the mean
     best = min(ways, key=means.__getitem__)
     return [way for way in ways if means[way] - means[best] <= ERRORS * sqrt(variances[way] + variances[best])]
 

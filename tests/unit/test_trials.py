@@ -114,6 +114,13 @@ def test_a_way_that_is_little_faster_is_not_chosen() -> None:
     assert trials.chosen == ALL
 
 
+def test_a_way_that_may_be_faster_by_chance_alone_is_not_chosen() -> None:
+    trials = Trials()
+    run(trials, FIRST + LONG_TRIAL, {ALL: [1000, 4000], RESTING: [800, 3600], ONE: 8000})
+    assert trials.means[RESTING] < 0.9 * trials.means[ALL]
+    assert trials.chosen == ALL
+
+
 def test_trials_become_rare_while_they_change_nothing() -> None:
     trials = Trials()
     times = {ALL: 1000, RESTING: 1500, ONE: 1500}
