@@ -1,4 +1,4 @@
-"""Runs on the thread that waits for them, without a task: for a program that calls a graph and blocks for the result.
+"""Runs on the thread that waits for them, without a task: for calls that block, and for the workers of streams.
 
 Such a run depends on nothing that is queued, and its values have no other reader. So it needs no task, no values and no
 promise, which cost more than a small network. While anything is queued, recorded in a trace or counted against a memory

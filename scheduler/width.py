@@ -34,7 +34,7 @@ EXPECTED_SPEEDUP: Final = 0.75
 """The speedup of a wide run that was not measured yet, as a share of the cores."""
 MARGIN: Final = 1.1
 """The other width must give this many times as many runs before it is chosen."""
-STEADY_RUNS: Final = 3
+STEADY_RUNS: Final = 8
 """Runs in a row that must see no demand before a run is wide again."""
 BUSY: Final = 0.6
 """The host is busy if it computes for more than this share of a run's time."""

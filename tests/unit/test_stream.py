@@ -126,6 +126,15 @@ async def test_results_may_be_kept(context: webnn.MLContext, loop: Loop) -> None
     assert [number(outputs) for outputs in kept] == [2 * i for i in range(12)]
 
 
+async def test_large_inputs_are_read_where_they_are(context: webnn.MLContext, event_loop: Loop) -> None:
+    size = 1 << 20
+    builder = context.create_graph_builder()
+    graph = await builder.build({"y": builder.reduce_mean(builder.input("x", [size], "float32"))})
+    items = ({"x": filled(i, (size,))} for i in range(12))
+    assert [number(outputs) async for outputs in context.stream(graph, items)] == [*range(12)]
+    assert context.memory_info().peak < size
+
+
 async def test_two_streams_may_go_side_by_side(context: webnn.MLContext, loop: Loop) -> None:
     graph = double(context)
     first, second = (aiter(loop.items(context.stream(graph, Source(5)))) for _ in range(2))

@@ -18,6 +18,7 @@ from webnn.runtime import checks
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.streaming.window import Failure, Item
+from webnn.scheduler.direct import run_here
 
 __all__ = ["ItemError", "Piece", "Stage", "piece_of"]
 
@@ -116,8 +117,9 @@ def _step(device: Device, graph: MLGraph, state: Mapping[str, str]) -> Callable[
 
     def run(feeds: Any) -> dict[str, Any]:
         given = checks.feeds(device, "stream", graph, feeds)
-        outputs: dict[str, Any]
-        outputs = timeline.run(graph._work, given, graph._output_shelves, here=True).result()
+        outputs = run_here(timeline, graph._work, given, graph._output_shelves)  # without a copy of large inputs
+        if outputs is None:
+            outputs = timeline.run(graph._work, given, graph._output_shelves, here=True).result()
         return outputs
 
     return _with_state(graph, state, run) if state else run
