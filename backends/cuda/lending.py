@@ -14,6 +14,7 @@ import numpy as np
 
 from webnn.backends.cuda.stream import Stream
 from webnn.forking import keep_for_ever, on_fork
+from webnn.graph.unpicklable import Unpicklable
 from webnn.memory.lease import Lease, lease_of_nothing
 
 __all__ = ["LentArray"]
@@ -62,7 +63,7 @@ class _Versioned(ctypes.Structure):
     ]
 
 
-class LentArray:
+class LentArray(Unpicklable):
     """The value of a tensor, in the memory of a CUDA device: `torch.from_dlpack(lent)`, `cupy.from_dlpack(lent)`.
 
     The memory is shared, and belongs to this package: other libraries must not write to it. It is given back when this
@@ -71,6 +72,9 @@ class LentArray:
 
     __slots__ = ("_address", "_made", "_stream", "base", "dtype", "nbytes", "shape")
 
+    _why_unpicklable: ClassVar[str] = (
+        "it is memory of a device of this process; send the array that context.read_tensor gives"
+    )
     device_type: ClassVar[int] = 2
     """`kDLCUDA`."""
 

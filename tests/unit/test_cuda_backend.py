@@ -6,6 +6,7 @@ the same, `tests/gpu/` shows on a machine that has a device.
 
 from __future__ import annotations
 
+import pickle
 import weakref
 from math import inf
 from pathlib import Path
@@ -195,6 +196,14 @@ def test_a_copy_or_another_device_is_refused(stream: Stream, asked: dict[str, An
     allocator = CudaAllocator(stream, Memory)
     with pytest.raises(BufferError, match=message):
         allocator.lent(allocator.view(FLOATS)).__dlpack__(**asked)
+
+
+def test_memory_of_a_device_cannot_be_pickled(stream: Stream) -> None:
+    allocator = CudaAllocator(stream, Memory)
+    with pytest.raises(
+        TypeError, match=r"memory of a device of this process; send the array that context\.read_tensor"
+    ):
+        pickle.dumps(allocator.lent(allocator.view(FLOATS)))
 
 
 def test_dlpack_has_no_4_bit_integers(stream: Stream) -> None:
