@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import resource
 import socket
 import statistics
 import subprocess
@@ -149,23 +150,38 @@ def among_leavers(report: Report, options: Options, path: Path) -> None:
     path.write_bytes(model.onnx())
     body, headers = request(model, binary=True)
     sent = request_of("/v2/models/model/infer", body, headers)
-    number = max(10, round(LEAVING * min(1.0, options.scale)))
-    with server(ours(path)) as address, connected(address) as kept:
+    number = min(max(10, round(LEAVING * min(1.0, options.scale))), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)
+    with server(ours(path, "--max-batch", "1")) as address, connected(address) as kept:  # the run of a batch is long
         alone = [wait(kept, sent) for _ in range(30)][10:]
-        for what, ends in (("", len(sent)), (" with half of its body sent", len(sent) - len(body) // 2)):
-            for kind in ("kept", "new"):
-                waits = []
-                for _ in range(options.rounds(ROUNDS)):
-                    for _ in range(number):
-                        with connected(address) as leaver:
-                            leaver.sendall(sent[:ends])
-                    began = time.perf_counter()
-                    with nullcontext(kept) if kind == "kept" else connected(address) as client:
-                        wait(client, sent)
-                        waits.append(time.perf_counter() - began)
-                title = f"{model.name}: after {number} clients have left{what}, on a {kind} connection"
-                usual = [statistics.median(alone)] * len(waits)
-                report.times(title, waits, usual, "ms", peer="without them", bar=2.0)
+        for how, leave in (("one after the other", in_turn), ("at once", at_once)):
+            for what, ends in (("a request", len(sent)), ("half a request", len(sent) - len(body) // 2)):
+                for kind in ("kept", "new"):
+                    waits = []
+                    for _ in range(options.rounds(ROUNDS)):
+                        leave(address, sent[:ends], number)
+                        began = time.perf_counter()
+                        with nullcontext(kept) if kind == "kept" else connected(address) as client:
+                            wait(client, sent)
+                            waits.append(time.perf_counter() - began)
+                        wait(kept, sent)
+                    title = f"{model.name}: after {number} clients with {what} have left {how}, on a {kind} connection"
+                    usual = [statistics.median(alone)] * len(waits)
+                    report.times(title, waits, usual, "ms", peer="without them", bar=2.0)
+
+
+def in_turn(address: str, sent: bytes, number: int) -> None:
+    """So many clients connect, send something and leave, one after the other."""
+    for _ in range(number):
+        with connected(address) as leaver:
+            leaver.sendall(sent)
+
+
+def at_once(address: str, sent: bytes, number: int) -> None:
+    """So many clients connect, send something, and leave when all have done that."""
+    with ExitStack() as stack:
+        leavers = [stack.enter_context(connected(address)) for _ in range(number)]
+        for leaver in leavers:
+            leaver.sendall(sent)
 
 
 def connected(address: str) -> socket.socket:

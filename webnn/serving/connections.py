@@ -66,7 +66,6 @@ class Connection(HttpToolsProtocol):
         self._parts: list[bytes] = []
         """Of its body."""
         self._asked = _Asked()
-        self._is_new = True
         self._in_head = False
         self._idle_since = 0.0
         self._head_bytes = 0
@@ -142,11 +141,6 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._is_new:  # once: a client that sends one request after the other stays, as a rule
-            self._is_new = False
-            if has_left(self._socket):  # no client waits for the answer, and others wait for their turn
-                self.transport.abort()
-                return
         super().data_received(data)
         if self._inference is not None:  # more of its body is to come
             self._call_application()
@@ -160,6 +154,13 @@ class Connection(HttpToolsProtocol):
         elif self._head_timer is None:
             slow = Refused(408, f"the head of the request took longer than {HEAD_SECONDS:g} s")
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, slow)
+
+    def eof_received(self) -> None:
+        """The client has left: what is under way for it is given up at once, and `connection_lost` follows."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+        if self.left is not None:
+            self.left()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""

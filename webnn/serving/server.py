@@ -24,6 +24,8 @@ import uvicorn
 from webnn.serving.application import Application
 from webnn.serving.connections import Connection
 from webnn.serving.listening import BACKLOG, has_left, refuse_new
+from webnn.serving.polling import Polling, polling
+from webnn.serving.transports import Transport
 
 __all__ = ["Server"]
 
@@ -69,11 +71,12 @@ class Server(uvicorn.Server):
         self._announce = started
         self._drain: asyncio.Task[None] | None = None
         self._listeners: list[socket.socket] = []
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._polling: Polling
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
         await super().startup([])
+        self._polling = polling(asyncio.get_running_loop())
         self._listeners = sockets or []
         for listener in self._listeners:
             listener.setblocking(False)
@@ -81,6 +84,11 @@ class Server(uvicorn.Server):
         self._close_idle()
         if self._announce is not None:
             self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait until all has been answered."""
+        await super().shutdown(sockets)
+        self._polling.close()
 
     # Not uvloop's server: it accepts one connection in each turn of the loop (findings/one_accept_a_turn.sh), so that a
     # client waits for all those before it, also for those that have left; and the connections that wait when it closes
@@ -100,9 +108,7 @@ class Server(uvicorn.Server):
                 if has_left(connection):
                     connection.close()
                     continue
-                task = loop.create_task(self._connect(connection))
-                self._connecting.add(task)
-                task.add_done_callback(self._connecting.discard)
+                self._connect(connection)
         except (InterruptedError, ConnectionAbortedError):
             pass
         except BlockingIOError:
@@ -114,19 +120,20 @@ class Server(uvicorn.Server):
             return False
         return True
 
-    async def _connect(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # its client has left
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Connection(
-                    connection,
-                    self._application.by_url,
-                    config=self.config,
-                    server_state=self.server_state,
-                    app_state=self.lifespan.state,
-                    _loop=asyncio.get_running_loop(),
-                ),
-                connection,
-            )
+    def _connect(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        protocol = Connection(
+            connection,
+            self._application.by_url,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            _loop=loop,
+        )
+        try:
+            Transport(loop, self._polling, connection, protocol)
+        except OSError:  # its client has left
+            connection.close()
 
     def _close_idle(self) -> None:
         """Close the connections that have been idle for too long, now and again."""

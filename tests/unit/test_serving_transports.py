@@ -1,0 +1,232 @@
+"""The server's own transports: what asyncio's do, but those who have left are not read, and do not delay the others."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+pytest.importorskip("uvicorn")
+
+from webnn.serving import polling as polling_module
+from webnn.serving.listening import listen
+from webnn.serving.polling import Epoll, Polling, polling
+from webnn.serving.transports import HIGH, READ, Transport
+
+needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+KINDS = [Polling, pytest.param(Epoll, marks=needs_epoll)]
+
+
+class Recorder(asyncio.Protocol):
+    """Writes down what its transport tells it."""
+
+    def __init__(self, story: list[str], name: str = "") -> None:
+        self.story, self.name = story, name
+        self.received = bytearray()
+        self.ended = asyncio.Event()
+
+    def tell(self, what: str) -> None:
+        self.story.append(f"{self.name}{what}")
+
+    def data_received(self, data: bytes) -> None:
+        self.tell("data")
+        self.received += data
+
+    def eof_received(self) -> None:
+        self.tell("left")
+
+    def pause_writing(self) -> None:
+        self.tell("pause")
+
+    def resume_writing(self) -> None:
+        self.tell("resume")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.tell("lost")
+        self.ended.set()
+
+
+class Network:
+    """Connections of this process with itself."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._listener = self._stack.enter_context(listen("127.0.0.1", 0))
+        self.story: list[str] = []
+        self._made: list[tuple[Recorder, Transport]] = []
+
+    def connect(self, polled: Polling, name: str = "") -> tuple[socket.socket, Recorder, Transport]:
+        client = self._stack.enter_context(socket.create_connection(self._listener.getsockname()[:2]))
+        accepted, _ = self._listener.accept()
+        recorder = Recorder(self.story, name)
+        transport = Transport(asyncio.get_running_loop(), polled, accepted, recorder)
+        self._made.append((recorder, transport))
+        return client, recorder, transport
+
+    async def end(self, polled: Polling) -> None:
+        """End all connections."""
+        async with asyncio.timeout(10):
+            for recorder, transport in self._made:
+                transport.abort()
+                await recorder.ended.wait()
+        polled.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    network = Network()
+    yield network
+    network.close()
+
+
+async def received(recorder: Recorder, size: int) -> bytes:
+    async with asyncio.timeout(10):
+        while len(recorder.received) < size:  # noqa: ASYNC110 (the loop calls it)
+            await asyncio.sleep(0)
+    return bytes(recorder.received)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_sent_is_received_in_both_directions(network: Network, kind: type[Polling]) -> None:
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    client.sendall(b"a" * 1000)
+    assert await received(recorder, 1000) == b"a" * 1000
+    transport.write(b"answer")
+    assert client.recv(100) == b"answer"
+    assert transport.get_extra_info("peername") == client.getsockname()
+    transport.close()
+    await recorder.ended.wait()
+    assert client.recv(1) == b""
+    transport.close()
+    transport.abort()
+    transport.write(b"too late")
+    await network.end(polled)
+    assert network.story.count("lost") == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_reads_slowly_gets_all_and_the_protocol_is_told_to_wait(
+    network: Network, kind: type[Polling]
+) -> None:
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    parts = [bytes([number]) * 1_000_000 for number in range(16)]
+    for part in parts:
+        transport.write(part)
+    assert network.story == ["pause"]
+    assert transport.get_write_buffer_size() > HIGH
+    transport.close()  # when all has been sent
+    assert transport.is_closing()
+    got = bytearray()
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(15):
+        while data := await loop.sock_recv(client, READ):
+            got += data
+        await recorder.ended.wait()
+    assert bytes(got) == b"".join(parts)
+    assert network.story == ["pause", "resume", "lost"]
+    await network.end(polled)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_transport_that_is_paused_receives_nothing(network: Network, kind: type[Polling]) -> None:
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    other, others, _ = network.connect(polled)
+    transport.pause_reading()
+    assert not transport.is_reading()
+    client.sendall(b"first")
+    other.sendall(b"second")
+    await received(others, 6)
+    assert not recorder.received
+    transport.resume_reading()
+    assert await received(recorder, 5) == b"first"
+    await network.end(polled)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_end_of_a_client_is_told_once(network: Network, kind: type[Polling]) -> None:
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    client.close()
+    async with asyncio.timeout(10):
+        await recorder.ended.wait()
+    transport.abort()
+    await asyncio.sleep(0)
+    assert network.story.count("lost") == 1
+    await network.end(polled)
+
+
+@needs_epoll
+@pytest.mark.asyncio
+@pytest.mark.parametrize("paused", [False, True])
+async def test_what_a_client_has_sent_is_not_read_when_it_has_left(network: Network, paused: bool) -> None:
+    polled = polling(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    if paused:
+        transport.pause_reading()
+    client.sendall(b"a" * 1000)
+    client.close()
+    async with asyncio.timeout(10):
+        await recorder.ended.wait()
+    assert network.story == ["left", "lost"]
+    await network.end(polled)
+
+
+@needs_epoll
+@pytest.mark.asyncio
+async def test_those_who_have_left_are_given_up_first_and_closed_last(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling_module, "ENDING", 0)
+    polled = polling(asyncio.get_running_loop())
+    leavers = [network.connect(polled, f"{number} ") for number in range(50)]
+    client, recorder, _ = network.connect(polled)
+    for leaver, _, _ in leavers:
+        leaver.sendall(b"request")
+        leaver.close()
+    client.sendall(b"request")
+    await received(recorder, 7)
+    assert sorted(network.story[:50]) == sorted(f"{number} left" for number in range(50))
+    assert network.story[50] == "data"
+    async with asyncio.timeout(10):
+        for _, each, _ in leavers:
+            await each.ended.wait()
+    await network.end(polled)
+
+
+@needs_epoll
+@pytest.mark.asyncio
+async def test_the_system_is_asked_again_who_has_left_while_requests_are_read(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling_module, "READING", 0)
+    polled = polling(asyncio.get_running_loop())
+    first, first_recorder, _ = network.connect(polled)
+    second, second_recorder, _ = network.connect(polled, "second ")
+
+    def leave(data: bytes) -> None:
+        first_recorder.received += data
+        second.close()
+
+    monkeypatch.setattr(first_recorder, "data_received", leave)
+    first.sendall(b"request")
+    second.sendall(b"request")
+    await received(first_recorder, 7)
+    async with asyncio.timeout(10):
+        await second_recorder.ended.wait()
+    assert network.story == ["second left", "second lost"]
+    await network.end(polled)

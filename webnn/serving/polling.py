@@ -1,0 +1,145 @@
+"""Which connections have something to read, and which clients have left: those who stay are served first.
+
+An event loop handles what its sockets have to tell in the order in which it came. If a thousand clients leave at once,
+a client that asks after them waits for the end of a thousand connections. So the connections have an epoll of their
+own, which the loop polls like one socket. It tells who has left together with who has sent something: the requests of
+those who stay are read, the runs of the others are given up, and the rest of each end is done little by little.
+
+Systems without epoll get all of it from the event loop, in its order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections import deque
+from time import perf_counter
+from typing import Final, Protocol
+
+__all__ = ["Epoll", "Polled", "Polling", "polling"]
+
+LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
+READING: Final = 0.001
+"""Seconds for which requests are read before the epoll is asked again who has left."""
+ENDING: Final = 0.0003
+"""Seconds for which connections are ended at a time."""
+PAUSE: Final = 0.001
+"""Seconds between these times: a request may take several turns of the event loop."""
+
+
+class Polled(Protocol):
+    """A connection, as it is told what its socket can do."""
+
+    def readable(self) -> None:
+        """There is something to read."""
+
+    def writable(self) -> None:
+        """There is room to write."""
+
+    def left(self) -> None:
+        """The client has left: give up what is under way for it. `end` follows."""
+
+    def end(self) -> None:
+        """Close the connection to a client that has left."""
+
+
+class Polling:
+    """Tells connections what their sockets can do, by an event loop's own means.
+
+    Args:
+        loop: calls them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
+        """Tell `polled` from now on when `connection` can be read or written."""
+        if reads:
+            self._loop.add_reader(connection, polled.readable)
+        else:
+            self._loop.remove_reader(connection)
+        if writes:
+            self._loop.add_writer(connection, polled.writable)
+        else:
+            self._loop.remove_writer(connection)
+
+    def remove(self, connection: socket.socket) -> None:
+        """Tell nothing more about `connection`, which is about to be closed."""
+        self._loop.remove_reader(connection)
+        self._loop.remove_writer(connection)
+
+    def close(self) -> None:
+        """No connection is left."""
+
+
+class Epoll(Polling):
+    """Tells connections what their sockets can do, by an epoll.
+
+    Args:
+        loop: polls it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._epoll = select.epoll()
+        self._polled: dict[int, Polled] = {}
+        self._leaving: deque[Polled] = deque()
+        loop.add_reader(self._epoll.fileno(), self._poll)
+
+    def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
+        """Tell `polled` from now on when `connection` can be read or written, and always that its client has left."""
+        number = connection.fileno()
+        wanted = select.EPOLLRDHUP | (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if writes else 0)
+        if number in self._polled:
+            self._epoll.modify(number, wanted)
+        else:
+            self._epoll.register(number, wanted)
+            self._polled[number] = polled
+
+    def remove(self, connection: socket.socket) -> None:
+        """Tell nothing more about `connection`, which is about to be closed."""
+        if self._polled.pop(connection.fileno(), None) is not None:
+            self._epoll.unregister(connection)
+
+    def close(self) -> None:
+        """No connection is left."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _poll(self) -> None:
+        polled, staying = self._polled, []
+        for number, events in self._epoll.poll(0, len(polled) + 1):
+            if events & LEFT:  # first: what is given up makes room in the queue
+                self._epoll.unregister(number)
+                connection = polled.pop(number)
+                connection.left()
+                if not self._leaving:
+                    self._loop.call_later(PAUSE, self._end_some)
+                self._leaving.append(connection)
+            else:
+                staying.append((number, events))
+        until = perf_counter() + READING
+        for number, events in staying:
+            if number not in polled:  # closed by what was called for another one
+                continue
+            if events & select.EPOLLIN:
+                polled[number].readable()
+            if events & select.EPOLLOUT and number in polled:
+                polled[number].writable()
+            if perf_counter() > until:  # the rest is told again, and by then others may have left
+                return
+
+    def _end_some(self) -> None:
+        until = perf_counter() + ENDING
+        while self._leaving:
+            self._leaving.popleft().end()
+            if perf_counter() > until:
+                self._loop.call_later(PAUSE, self._end_some)
+                return
+
+
+def polling(loop: asyncio.AbstractEventLoop) -> Polling:
+    """What this system has."""
+    return Epoll(loop) if hasattr(select, "epoll") else Polling(loop)

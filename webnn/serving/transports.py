@@ -1,0 +1,205 @@
+"""Transports that do not read what clients have sent who have left.
+
+Asyncio's transports, and uvloop's, read all that has come before they notice that the client has gone. A thousand
+clients that leave in the middle of a request would cost the others as much time as a thousand that stay: what they have
+sent is copied, parsed and queued, and dropped when its end is met. Here it is thrown away with the socket.
+
+They do for this server what it needs of `asyncio.Transport`, over `polling.py`. All connections read into the same
+memory, one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from typing import Any, Final
+
+from webnn.serving.polling import Polling
+
+__all__ = ["Transport"]
+
+READ: Final = 256 * 1024
+"""The most bytes of one read."""
+HIGH: Final = 64 * 1024
+"""Bytes that wait to be sent above which the protocol is told to write no more."""
+LOW: Final = 16 * 1024
+"""Bytes that wait to be sent at which it may write again."""
+_memory: Final = memoryview(bytearray(READ))
+"""Read into by all connections: a process has one loop that serves."""
+
+
+class Transport(asyncio.Transport):
+    """The transport of a connection that was accepted, which calls its protocol as those of asyncio do.
+
+    `data_received` gets memory that is good for that call only. `eof_received` is called when the client has left, and
+    a little later `connection_lost`.
+
+    Args:
+        loop: runs the protocol.
+        polling: of the loop.
+        connection: its socket, which this owns.
+        protocol: is told what comes, and the end.
+
+    Raises:
+        OSError: the client has left; the socket is still open.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        polling: Polling,
+        connection: socket.socket,
+        protocol: asyncio.Protocol,
+    ) -> None:
+        super().__init__()
+        self._loop = loop
+        self._polling = polling
+        self._socket = connection
+        self._protocol = protocol
+        self._reads = True
+        self._closing = self._ended = self._paused = False
+        self._outgoing: deque[memoryview] = deque()
+        self._waiting = 0
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._peer = connection.getpeername()
+        protocol.connection_made(self)
+        self._poll()
+
+    def _poll(self) -> None:
+        self._polling.change(self._socket, self, reads=self._reads, writes=bool(self._outgoing))
+
+    # Reading.
+
+    def is_reading(self) -> bool:
+        """Whether data is received."""
+        return self._reads and not self._closing
+
+    def pause_reading(self) -> None:
+        """Receive no data until `resume_reading` is called."""
+        if self._reads and not self._closing:
+            self._reads = False
+            self._poll()
+
+    def resume_reading(self) -> None:
+        """Receive data again."""
+        if not self._reads and not self._closing:
+            self._reads = True
+            self._poll()
+
+    def readable(self) -> None:
+        """There is something to read."""
+        try:
+            size = self._socket.recv_into(_memory)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if size:
+            self._protocol.data_received(_memory[:size])  # type: ignore[arg-type]  # the parser takes any buffer
+        else:
+            self._end(None)
+
+    # Writing.
+
+    def get_write_buffer_size(self) -> int:
+        """The bytes that wait to be sent."""
+        return self._waiting
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send `data`, now or as soon as the client takes it."""
+        if self._ended or not data:
+            return
+        sent = 0
+        if not self._outgoing:
+            try:
+                sent = self._socket.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self.abort()
+                return
+            if sent == len(data):
+                return
+        self._outgoing.append(memoryview(data)[sent:])
+        if not self._waiting:
+            self._poll()
+        self._waiting += len(data) - sent
+        if self._waiting > HIGH and not self._paused:
+            self._paused = True
+            self._protocol.pause_writing()
+
+    def writable(self) -> None:
+        """There is room to write."""
+        try:
+            while self._outgoing:
+                sent = self._socket.send(self._outgoing[0])
+                self._waiting -= sent
+                if sent < len(self._outgoing[0]):
+                    self._outgoing[0] = self._outgoing[0][sent:]
+                    break
+                self._outgoing.popleft()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if self._paused and self._waiting <= LOW:
+            self._paused = False
+            self._protocol.resume_writing()
+        if not self._outgoing and not self._ended:
+            if self._closing:
+                self._end(None)
+            else:
+                self._poll()
+
+    # The end.
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be when all has been sent."""
+        return self._closing
+
+    def close(self) -> None:
+        """Close it when all has been sent."""
+        if not self._closing:
+            self._closing, self._reads = True, False
+            if self._outgoing:
+                self._poll()
+            else:
+                self._polling.remove(self._socket)
+                self._loop.call_soon(self._end, None)
+
+    def abort(self) -> None:
+        """Close it now. The protocol is told in the next turn of the loop."""
+        if not self._ended:
+            self._closing = True
+            self._polling.remove(self._socket)
+            self._loop.call_soon(self._end, None)
+
+    def left(self) -> None:
+        """The client has left."""
+        self._closing = True
+        self._protocol.eof_received()
+
+    def end(self) -> None:
+        """Close the connection to a client that has left."""
+        self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        """Tell the protocol, and close the socket."""
+        if self._ended:
+            return
+        self._closing = self._ended = True
+        self._polling.remove(self._socket)
+        self._outgoing.clear()
+        self._waiting = 0
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._socket.close()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """The "socket" or the "peername"."""
+        return {"socket": self._socket, "peername": self._peer}.get(name, default)
