@@ -32,9 +32,10 @@ from benchmarks.package_sizes import Sizes, sizes_of
 
 ROUNDS: Final = 7
 LOADS: Final = 5
-"""Fresh processes of each side."""
+"""Fresh processes of each side; 3 with `--scale small`."""
 TURN: Final = 0.25
-"""Seconds of runs in each turn, of which the median counts: the first ones may find both threads on one core."""
+"""Seconds of runs in each turn, of which the median counts: the first ones may find both threads on one core. Less with
+`--scale small`."""
 DTYPES: Final = {
     "tensor(float)": "f4",
     "tensor(double)": "f8",
@@ -116,7 +117,7 @@ async def report_on(name: str, path: Path, sizes: Sizes, options: Options, repor
         first.write_bytes(tiny().onnx())
         np.savez(stored, **cast(dict[str, Any], data))
         words = str(path), str(stored), json.dumps(constants), str(first)
-        processes = 1 if options.is_tiny else LOADS
+        processes = 1 if options.is_tiny else options.count(LOADS, 3)
         loads = [[loaded(program, *words) for program in (OURS, RAW)] for _ in range(processes)]
         shapes = {key: array.shape for key, array in data.items()}
         graph = await webnn.load_onnx(path, context, shapes=shapes, constants=constants)
@@ -124,7 +125,7 @@ async def report_on(name: str, path: Path, sizes: Sizes, options: Options, repor
         began = time.perf_counter()
         theirs = dict(zip([each.name for each in raw.get_outputs()], raw.run(None, feeds), strict=True))
         ours = context.compute(graph, inputs)
-        count = 1 if options.is_tiny else max(3, int(2 * TURN / (time.perf_counter() - began)))
+        count = 1 if options.is_tiny else max(3, int(2 * TURN * options.scale / (time.perf_counter() - began)))
         times = await in_turn(
             options.rounds(ROUNDS),
             {
