@@ -95,7 +95,8 @@ def attribute(name: str, value: Any) -> AttributeProto:
         TypeError: `value` is something else, or an empty list, which has no kind.
     """
     made = AttributeProto(name=name)
-    values = list(value) if isinstance(value, list | tuple | np.ndarray) else None
+    values = value.tolist() if isinstance(value, np.ndarray) else value if isinstance(value, list | tuple) else None
+    kinds = set(map(type, values or ()))  # few, whereas trees have lists of 100,000 items
     if isinstance(value, Integral):
         made.i, made.type = int(value), AttributeProto.INT
     elif isinstance(value, Real):
@@ -108,13 +109,13 @@ def attribute(name: str, value: Any) -> AttributeProto:
     elif isinstance(value, GraphProto):
         made.g.CopyFrom(value)
         made.type = AttributeProto.GRAPH
-    elif values and all(isinstance(item, Integral) for item in values):
+    elif values and all(issubclass(kind, Integral) for kind in kinds):
         made.ints.extend(map(int, values))
         made.type = AttributeProto.INTS
-    elif values and all(isinstance(item, Real) for item in values):
+    elif values and all(issubclass(kind, Real) for kind in kinds):
         made.floats.extend(map(float, values))
         made.type = AttributeProto.FLOATS
-    elif values and all(isinstance(item, str | bytes) for item in values):
+    elif values and all(issubclass(kind, str | bytes) for kind in kinds):
         made.strings.extend(map(_bytes, values))
         made.type = AttributeProto.STRINGS
     else:

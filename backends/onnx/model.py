@@ -370,9 +370,11 @@ class Model:
         for node in self._nodes:
             _rename(node, renamed)
         inputs = [self._value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
-        proto = messages.graph(self._nodes_read(), "webnn", inputs, outputs, self._initializers)
+        proto = messages.graph([], "webnn", inputs, outputs, self._initializers)
         opsets = {"": self._opset, **dict.fromkeys(sorted(self._domains - {""}), 1)}
-        return messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
+        model = messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
+        model.graph.node.extend(self._nodes_read())  # here, since `model` copies the graph that it is given
+        return model
 
     def _node(
         self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], domain: str, attributes: Mapping[str, Any]

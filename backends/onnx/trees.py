@@ -34,24 +34,25 @@ def tree_ensemble(node: Node, model: Model) -> None:
     silent = np.flatnonzero(is_leaf & (trees >= 0) & ~(weights != 0).any(1))  # each leaf needs a weight
     voters, targets = np.concatenate([voters, silent]), np.concatenate([targets, np.zeros_like(silent)])
     modes = ["LEAF" if leaf else _MODES[mode] for mode, leaf in zip(tables["modes"].tolist(), is_leaf, strict=True)]
+    # As arrays, so that there is never more than one list of Python's numbers, which take five times as much memory.
     model.emit(
         "TreeEnsembleRegressor",
         [model[node["input"]]],
         to=node.output,
         domain="ai.onnx.ml",
         n_targets=weights.shape[1],
-        nodes_treeids=trees[order].tolist(),
-        nodes_nodeids=number[order].tolist(),
-        nodes_featureids=tables["features"][order].tolist(),
-        nodes_values=tables["splits"][order].tolist(),
+        nodes_treeids=trees[order],
+        nodes_nodeids=number[order],
+        nodes_featureids=tables["features"][order],
+        nodes_values=tables["splits"][order],
         nodes_modes=[modes[i] for i in order],
-        nodes_missing_value_tracks_true=tables["missing"][order].tolist(),
-        nodes_truenodeids=np.where(is_leaf, 0, number[tables["if_true"]])[order].tolist(),
-        nodes_falsenodeids=np.where(is_leaf, 0, number[tables["if_false"]])[order].tolist(),
-        target_treeids=trees[voters].tolist(),
-        target_nodeids=number[voters].tolist(),
-        target_ids=targets.tolist(),
-        target_weights=weights[voters, targets].tolist(),
+        nodes_missing_value_tracks_true=tables["missing"][order],
+        nodes_truenodeids=np.where(is_leaf, 0, number[tables["if_true"]])[order],
+        nodes_falsenodeids=np.where(is_leaf, 0, number[tables["if_false"]])[order],
+        target_treeids=trees[voters],
+        target_nodeids=number[voters],
+        target_ids=targets,
+        target_weights=weights[voters, targets],
     )
 
 

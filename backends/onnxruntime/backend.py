@@ -132,6 +132,11 @@ class OnnxRuntimeBackend(Backend):
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
             session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
+            if graph.constant_bytes >= SHARED_BYTES:
+                with import_lock:  # here, since small models leave little behind
+                    from webnn.backends.trimming import give_back_freed_memory  # noqa: PLC0415
+
+                give_back_freed_memory()
             return session, [*arrays.values(), *values.values()]
 
         def made() -> tuple[Any, list[Any]]:

@@ -103,12 +103,12 @@ def open_sizes(
     for (number, i), name in reads.items():
         nodes[number].input[i] = name
     operands = {name: values[name] if name in values else _array(tensors[name], external) for name in leaves}
-    read, outside = set(kept), []
+    read, left_out = set(kept), set[int]()
     for number in reversed(range(len(nodes))):
-        node = nodes[number]
-        if number not in varying and (number not in fixed or not read.isdisjoint(node.output)):
-            read.update(node.input)
-            outside.append(node)
+        if number in varying or (number in fixed and read.isdisjoint(nodes[number].output)):
+            left_out.add(number)
+        else:
+            read.update(nodes[number].input)
     computed = None
     if inside:
         inputs = [_declaration(name, _type_of(value), value.ndim) for name, value in operands.items()]
@@ -117,7 +117,12 @@ def open_sizes(
         opsets = {entry.domain: entry.version for entry in model.opset_import}
         inner = messages.graph([nodes[number] for number in inside], "sizes", inputs, outputs)
         computed = messages.model(inner, opsets, model.ir_version)
-    _leave(graph, outside[::-1], [tensor for name, tensor in tensors.items() if name in read and name not in values])
+    for number in reversed(range(len(nodes))):  # without copies, since trees are nodes of megabytes
+        if number in left_out:
+            del graph.node[number]
+    for number in reversed(range(len(graph.initializer))):
+        if (name := graph.initializer[number].name) not in read or name in values:
+            del graph.initializer[number]
     for name in external.keys() - {tensor.name for tensor in graph.initializer}:
         del external[name]
     _open_shapes(graph, dimensions)
@@ -226,11 +231,3 @@ def _array(tensor: TensorProto, external: Mapping[str, Array]) -> Array:
 
 def _type_of(array: Array) -> int:
     return next(number for number, dtype in _DTYPES.items() if dtype == array.dtype)
-
-
-def _leave(graph: GraphProto, nodes: Sequence[NodeProto], initializers: Sequence[TensorProto]) -> None:
-    """Keep only these nodes and initializers."""
-    left = GraphProto(node=nodes, initializer=initializers)
-    del graph.node[:]
-    del graph.initializer[:]
-    graph.MergeFrom(left)

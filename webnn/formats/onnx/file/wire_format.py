@@ -6,6 +6,7 @@ place replaces each of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -38,6 +39,8 @@ _INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
 }
 """The fields that lead from a model to its weights, by number, with the message that each holds."""
 
+_NUMBERS: Final = re.compile(rb"(?:\x3d.{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f])+", re.DOTALL)
+"""The numbers in an attribute's `floats` and `ints`, of which trees have 100,000s, each a field of its own."""
 _MAX_DEPTH: Final = 64
 
 
@@ -57,6 +60,9 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
     kept = position
     fields = 0
     while position < end:
+        if message == "attribute" and (numbers := _NUMBERS.match(data, position, end)):
+            position = numbers.end()
+            continue
         field = position
         fields += 1
         if fields > _MAX_FIELDS:

@@ -1,0 +1,37 @@
+"""Memory that was freed inside the heap goes back to the system."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import pytest
+
+from webnn.backends.trimming import give_back_freed_memory
+
+BLOCK, COUNT = 32 * 1024, 2000
+"""Blocks that are too small for mappings of their own, 64 MB together."""
+
+
+def resident() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can give back parts of the heap")
+def test_freed_blocks_before_one_that_is_in_use_are_given_back() -> None:
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "malloc_trim"):
+        pytest.skip("this C library is not glibc")
+    library.malloc.restype, library.malloc.argtypes, library.free.argtypes = (
+        ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+    )  # fmt: skip
+    blocks = [library.malloc(BLOCK) for _ in range(COUNT)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK)
+    for block in blocks[:-1]:
+        library.free(block)
+    before = resident()
+    give_back_freed_memory()
+    library.free(blocks[-1])
+    assert before - resident() > BLOCK * COUNT // 2

@@ -1,0 +1,65 @@
+"""Models are parsed without their weights, and are otherwise what the parser makes of the whole file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import AttributeProto, ModelProto, helper, numpy_helper
+
+from webnn.formats.onnx.file.wire_format import PLACE, without_weights
+
+
+def model_of(*attributes: AttributeProto) -> ModelProto:
+    node = helper.make_node("Any", ["x"], ["y"])
+    node.attribute.extend(attributes)
+    return helper.make_model(helper.make_graph([node], "g", [], []))
+
+
+def parsed(data: bytes) -> ModelProto:
+    model = ModelProto()
+    model.ParseFromString(without_weights(memoryview(data)))
+    return model
+
+
+def test_long_lists_of_numbers_stay_as_they_are() -> None:
+    random = np.random.default_rng(0)
+    integers = [0, -1, 1, 127, 128, 2**63 - 1, -(2**63), *random.integers(-(2**40), 2**40, 5000).tolist()]
+    floats = [0.0, -1.5, float("inf"), *random.standard_normal(5000).tolist()]
+    model = model_of(
+        helper.make_attribute("integers", integers),
+        helper.make_attribute("floats", floats),
+        helper.make_attribute("texts", ["LEAF", "BRANCH_LEQ"] * 1000),
+    )
+    assert parsed(model.SerializeToString()) == model
+
+
+def test_a_tensor_behind_a_list_of_numbers_is_left_in_the_file() -> None:
+    weights = numpy_helper.from_array(np.arange(1000, dtype=np.float32), "w")
+    attribute = AttributeProto(name="both", ints=range(1000), floats=[0.5] * 1000, type=AttributeProto.TENSOR)
+    tensor = AttributeProto(t=weights).SerializeToString()
+    # A message may have its fields in any order: here the tensor comes last.
+    inner = attribute.SerializeToString() + tensor
+    node = bytes([5 << 3 | 2]) + _size(len(inner)) + inner
+    graph = bytes([1 << 3 | 2]) + _size(len(node)) + node
+    found = parsed(bytes([7 << 3 | 2]) + _size(len(graph)) + graph).graph.node[0].attribute[0]
+    assert list(found.ints) == list(range(1000))
+    assert list(found.floats) == [0.5] * 1000
+    assert not found.t.raw_data
+    assert [entry.key for entry in found.t.external_data] == [PLACE]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5])
+def test_a_list_that_is_cut_off_is_no_model(cut: int) -> None:
+    data = model_of(helper.make_attribute("integers", [2**40] * 1000)).graph.SerializeToString()
+    attribute = data[: data.index(b"\x40" + _size(2**40)) + 7 * 500 - cut]
+    with pytest.raises(DecodeError):
+        parsed(bytes([7 << 3 | 2]) + _size(len(data)) + attribute)
+
+
+def _size(value: int) -> bytes:
+    result = bytearray()
+    while value > 127:
+        result.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*result, value])
