@@ -33,16 +33,19 @@ Rule: TypeAlias = Callable[[Node], Sequence[MLOperand] | None]
 """The operands that stand for a node's outputs from now on, one for each; None to keep the node."""
 
 
-def rewritten(graph: Graph, nodes: Collection[Node], rule: Rule) -> Graph:
+def rewritten(
+    graph: Graph, nodes: Collection[Node], rule: Rule, stands_for: dict[MLOperand, MLOperand] | None = None
+) -> Graph:
     """`graph` with `rule` applied to each of `nodes`; `graph` itself if `rule` keeps them all.
 
-    The rule is called for producers first. Its node is the graph's own, or, where a node before it was
-    replaced, a copy that reads the replacements.
+    The rule is called once for each node, in the order of the graph. Its node is the graph's own, or, where a node
+    before it was replaced, a copy that reads the replacements. An empty `stands_for` is filled with the replacement of
+    each operand, where a rule can look up those before its node.
     """
     chosen = set(nodes)
     if not chosen:
         return graph
-    stands_for: dict[MLOperand, MLOperand] = {}
+    stands_for = {} if stands_for is None else stands_for
     for original in graph.nodes:
         node = original
         if any(operand in stands_for for operand in original.inputs()):

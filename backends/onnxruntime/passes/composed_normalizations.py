@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from webnn.graph.composites.rms_normalization import normalized_by_rms
+from webnn.forking import import_lock
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, readers, rewritten
@@ -85,6 +85,9 @@ def _normalized(node: Node, *, centred: bool) -> Sequence[MLOperand] | None:
     scale, bias = (None if each is None else _flat(b, each, sizes) for each in (scale, bias))
     if not centred:
         scale = b.full(1, sizes, "float32") if scale is None else scale
+        with import_lock:  # here, since most models have no such normalization
+            from webnn.graph.composites.rms_normalization import normalized_by_rms  # noqa: PLC0415
+
         return [normalized_by_rms(b, match.x, scale, epsilon=match.epsilon)]
     before = match.x.node
     assert before is not None

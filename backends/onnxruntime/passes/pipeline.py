@@ -22,6 +22,7 @@ from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
 from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
 from webnn.backends.onnxruntime.passes.products_of_one_row import products_of_one_row
 from webnn.backends.onnxruntime.passes.products_with_relu import products_with_relu
+from webnn.backends.onnxruntime.passes.recognized_composites import recognized_composites
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
 from webnn.backends.onnxruntime.passes.rotary_embeddings import rotary_embeddings
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
@@ -35,7 +36,8 @@ from webnn.graph.rewrites import Rewrite, rewrite_between
 __all__ = ["PASSES", "prepared", "rewrites"]
 
 PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
-    images_between_convolutions,  # first: it knows the operators that users write, not those that passes make of them
+    recognized_composites,  # first: it compares with operators that no pass has changed
+    images_between_convolutions,  # before the others: it knows the operators that users write, not those of passes
     one_hot_products,
     gathers_of_few_rows,
     tanh_gelus,

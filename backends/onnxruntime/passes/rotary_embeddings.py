@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from webnn.forking import import_lock
 from webnn.graph.broadcasting import Shape
-from webnn.graph.composites.rotary_embedding import rotated_by_position
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import MADE_BYTES, Replacement, rewritten
@@ -375,6 +375,9 @@ def _rotated(
     shape = _shape(x, at)
     if shape is None:
         return None
+    with import_lock:  # here, since most models have no rotary embedding
+        from webnn.graph.composites.rotary_embedding import rotated_by_position  # noqa: PLC0415
+
     y = rotated_by_position(b, b.reshape(x, shape), angles.rows(b, cos), angles.rows(b, sin), interleaved=interleaved)
     y = b.reshape(y, x.shape)
     return [b.transpose(y, permutation=[0, 2, 1, 3]) if ahead else y]

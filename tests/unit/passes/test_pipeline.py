@@ -12,6 +12,7 @@ from tests.direct import direct_builder
 from webnn.backends.onnx.export import save_onnx
 from webnn.backends.onnxruntime.passes import pipeline
 from webnn.backends.onnxruntime.passes.pipeline import PASSES, prepared
+from webnn.graph.composites.scatter_reduce import scattered_elements
 from webnn.graph.ir import Graph
 
 
@@ -32,6 +33,7 @@ def a_graph_for_every_pass() -> Graph:
     query = builder.input("query", [1, 1, 512, 4], "float32")
     shares = builder.softmax(builder.matmul(query, builder.transpose(query, permutation=[0, 1, 3, 2])), 3)
     wide = builder.reshape(x, [6, 2])
+    pairs = builder.input("pairs", [6, 2], "int32")
     left, right = builder.split(wide, 2, axis=1)
     cosine, sine = builder.cos(left), builder.sin(left)
     real = builder.sub(builder.mul(left, cosine), builder.mul(right, sine))
@@ -55,6 +57,7 @@ def a_graph_for_every_pass() -> Graph:
             "attention": builder.matmul(shares, query),
             "key": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
             "value": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
+            "scattered": scattered_elements(builder, wide, pairs, wide, axis=1, reduction="add"),
             "rotated": turned,
             "root mean square": builder.div(wide, root),
             "rows of a table": builder.gather(quantized, builder.reshape(places, [4])),
@@ -105,11 +108,13 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     gelu = ["Mul", "Pow", "Mul", "Add", "Mul", "Tanh", "Mul", "Add"]
     attention = ["Transpose", "MatMul", "Softmax", "MatMul"]
     row = ["Reshape", "Slice", "MatMul", "MatMul"]
-    rotated = ["Reshape", "Split", "Cos", "Mul", "Sin", "Mul", "Sub", "Mul", "Mul", "Add", "Concat"]
+    scattered = ["Reshape", "Less", "Add", "Where", "Reshape", "Equal", "Reshape", "Where", "ReduceSum", "Add"]
+    rotated = ["Split", "Cos", "Mul", "Sin", "Mul", "Sub", "Mul", "Mul", "Add", "Concat"]
     normalized = ["Mul", "ReduceMean", "Sqrt", "Div"]
     rows = ["Cast", "Reshape", "Clip", "Gather"]
     layer = ["Reshape", "Reshape", "MatMul", "Relu"]
-    assert nodes == written + reduced + long + embedded + gelu + attention + row + rotated + normalized + rows + layer
+    parts = [written, reduced, long, embedded, gelu, attention, row, scattered, rotated, normalized, rows, layer]
+    assert nodes == [node for part in parts for node in part]
 
 
 def test_inputs_and_outputs_keep_their_names_through_the_passes() -> None:
