@@ -37,8 +37,11 @@ ALONE: Final = 64
 """Short runs alone after which the other executables are compiled. The first trial begins after as many again."""
 BLOCK: Final = 8
 """Runs in a row of one way. The first one is not counted, since it pays for the change."""
-SURE: Final = 2
+SURE: Final = 4
 """Blocks of each way before the means are compared."""
+SPACE: Final = 20
+"""Runs between the rounds of a trial, in which each way has a block. What else runs on the machine often comes and goes
+within some hundred runs, and a trial must not see only one side of it."""
 ROUNDS: Final = 8
 """The most blocks of each way in one trial."""
 FIRST_LOOK: Final = 3
@@ -71,6 +74,7 @@ class Trials:
         "_recent",
         "_rounds",
         "_runs",
+        "_space",
         "_times",
         "_turn",
         "_until",
@@ -95,6 +99,8 @@ class Trials:
         self._block = 0
         """The runs that the present block still needs."""
         self._rounds = 0
+        self._space = 0
+        """The runs until the next round of the trial."""
         self._left: list[int] = []
         """The ways that are not out."""
         self._times: dict[int, list[int]] = {}
@@ -112,6 +118,11 @@ class Trials:
         if self._turn:
             if way == self._turn[0]:  # else it began before the trial
                 self._tried(way, nanoseconds)
+            return
+        if self._space > 0:
+            self._space -= 1
+            if self._space == 0:
+                self._turn = [*self._left]
             return
         self._runs += 1
         if not self.wanted:
@@ -147,7 +158,7 @@ class Trials:
             if self._rounds >= SURE:
                 self._left = _close(self._times, self._left)
             if len(self._left) > 1 and self._rounds < ROUNDS:
-                self._turn = [*self._left]
+                self._space = SPACE
             else:
                 self._decide()
 
@@ -173,7 +184,7 @@ class Trials:
     @property
     def reason(self) -> str:
         """Why runs alone have the way that they have; empty before the first trial."""
-        if self._turn and self.means:
+        if (self._turn or self._space) and self.means:
             return "and a trial goes on"
         others = [way for way in self.means if way != self.chosen]
         if not others:

@@ -552,8 +552,11 @@ class Programs:
                     timeline.statistics  # noqa: B018
                 trials._turn = [way]
                 trials.measured(way - 1, 1, widths.ways)  # it began before the trial
+                trials._turn, trials._space = [], 1
+                self.run(work).result()
                 trials._turn, trials._runs, trials._recent = [], RECENT + 1, [10**9] * (RECENT - 1)
                 self.run(work).result()
+                timeline.statistics  # noqa: B018
                 trials.measured(-1, 1, widths.ways)
 
     def queued_elsewhere(self) -> None:

@@ -23,15 +23,16 @@ from webnn.scheduler.trials import (
     RESTING,
     ROUNDS,
     SHORT,
+    SPACE,
     SURE,
     WAYS,
     Trials,
 )
 from webnn.scheduler.width import Width, Widths
 
-TRIAL = len(WAYS) * BLOCK * SURE
+TRIAL = len(WAYS) * BLOCK * SURE + SPACE * (SURE - 1)
 """The runs of a trial whose ways differ clearly, but not hopelessly."""
-LONG_TRIAL = len(WAYS) * BLOCK * ROUNDS
+LONG_TRIAL = len(WAYS) * BLOCK * ROUNDS + SPACE * (ROUNDS - 1)
 """The runs of a trial whose ways do not differ."""
 FIRST = 2 * ALONE
 """The runs before the first trial."""
@@ -49,12 +50,17 @@ def run(trials: Trials, runs: int, times: Mapping[int, Any], possible: Sequence[
     return ways
 
 
+def tried(rounds: int) -> dict[int, int]:
+    """How many runs of each way a trial of so many rounds has, where all threads were in use before."""
+    return {**dict.fromkeys(EVERY, BLOCK * rounds), ALL: BLOCK * rounds + SPACE * (rounds - 1)}
+
+
 @pytest.mark.parametrize("fastest", EVERY)
 def test_the_fastest_way_is_used_after_a_trial(fastest: int) -> None:
     trials = Trials()
     times = {way: 1000 if way == fastest else 1500 for way in EVERY}
     assert run(trials, FIRST, times) == [ALL] * FIRST
-    assert Counter(run(trials, TRIAL, times)) == dict.fromkeys(EVERY, BLOCK * SURE)
+    assert Counter(run(trials, TRIAL, times)) == tried(SURE)
     assert run(trials, HOLD, times) == [fastest] * HOLD
 
 
@@ -63,7 +69,9 @@ def test_the_ways_take_turns_so_that_a_change_of_the_load_meets_all_of_them() ->
     times = dict.fromkeys(EVERY, 1000)
     run(trials, FIRST, times)
     ways = run(trials, LONG_TRIAL, times)
-    assert [ways[i] for i in range(0, LONG_TRIAL, BLOCK)] == list(EVERY) * ROUNDS
+    turn = [way for way in EVERY for _ in range(BLOCK)]
+    between = [ALL] * SPACE
+    assert ways == (turn + between) * (ROUNDS - 1) + turn
 
 
 def test_a_hopeless_way_costs_few_runs() -> None:
@@ -161,7 +169,7 @@ def test_a_run_that_failed_is_tried_again() -> None:
     run(trials, FIRST, times)
     way = trials.way(EVERY)
     assert [trials.way(EVERY) for _ in range(5)] == [way] * 5  # none of them is reported
-    assert Counter(run(trials, LONG_TRIAL, times)) == dict.fromkeys(EVERY, BLOCK * ROUNDS)
+    assert Counter(run(trials, LONG_TRIAL, times)) == tried(ROUNDS)
 
 
 def test_the_reason_names_all_times() -> None:
