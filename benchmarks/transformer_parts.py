@@ -45,6 +45,12 @@ def normalized_by_rms(b: Builder, length: int, size: int = 1024) -> MLOperand:
     return b.mul(b.div(x, root), b.constant(np.ones(size, np.float32)))
 
 
+def gated(b: Builder, length: int, size: int = 2048) -> MLOperand:
+    """SiLU, the activation of Llama."""
+    x = b.input("x", [1, length, size], "float32")
+    return b.mul(x, b.sigmoid(x))
+
+
 def normalized_sum(b: Builder, length: int, size: int = 768) -> MLOperand:
     """The end of a layer of BERT."""
     x, y = (b.input(name, [1, length, size], "float32") for name in "xy")
@@ -55,6 +61,7 @@ def normalized_sum(b: Builder, length: int, size: int = 768) -> MLOperand:
 PARTS: Final[Mapping[str, tuple[Callable[[Builder, int], MLOperand], Mapping[str, Mapping[str, object]]]]] = {
     "rotary embedding": (rotated, {"ours": {"basic": True}, "plain": {"basic": True}}),
     "RMS normalization": (normalized_by_rms, {"ours": {"basic": True}, "plain": {"basic": True}}),
+    "SiLU": (gated, {"ours": {"basic": True}, "plain": {"basic": True}}),
     "layer normalization of a sum": (normalized_sum, {"ours": {"without": {"SkipLayerNormFusion"}}, "plain": {}}),
 }
 """Each part, with the options of both sessions."""

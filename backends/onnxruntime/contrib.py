@@ -76,3 +76,10 @@ def rotary_embedding(node: Node, model: Model) -> None:
     inputs = [model[x], model.constant(positions), model[node["cos"]], model[node["sin"]]]
     interleaved = int(node.attributes["interleaved"])
     model.emit("RotaryEmbedding", inputs, to=node.output, domain=DOMAIN, interleaved=interleaved)
+
+
+@lowerings.lowers("sigmoid_gelu")
+def sigmoid_gelu(node: Node, model: Model) -> None:
+    """One `QuickGelu`."""
+    alpha = float(node.attributes["alpha"])
+    model.emit("QuickGelu", [model[node["input"]]], to=node.output, domain=DOMAIN, alpha=alpha)

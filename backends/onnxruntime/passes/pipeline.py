@@ -25,6 +25,7 @@ from webnn.backends.onnxruntime.passes.products_with_relu import products_with_r
 from webnn.backends.onnxruntime.passes.recognized_composites import recognized_composites
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
 from webnn.backends.onnxruntime.passes.rotary_embeddings import rotary_embeddings
+from webnn.backends.onnxruntime.passes.sigmoid_gelus import sigmoid_gelus
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
 from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
 from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
@@ -44,6 +45,7 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     rotary_embeddings,  # before it: moves ahead of the transpositions that split heads
     attention,
     composed_normalizations,
+    sigmoid_gelus,
     exact_sigmoid,
     centered_batch_normalization,
     centered_instance_normalization,

@@ -57,6 +57,7 @@ def a_graph_for_every_pass() -> Graph:
             "attention": builder.matmul(shares, query),
             "key": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
             "value": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
+            "gated": builder.mul(wide, builder.sigmoid(wide)),
             "scattered": scattered_elements(builder, wide, pairs, wide, axis=1, reduction="add"),
             "rotated": turned,
             "root mean square": builder.div(wide, root),
@@ -108,12 +109,13 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     gelu = ["Mul", "Pow", "Mul", "Add", "Mul", "Tanh", "Mul", "Add"]
     attention = ["Transpose", "MatMul", "Softmax", "MatMul"]
     row = ["Reshape", "Slice", "MatMul", "MatMul"]
-    scattered = ["Reshape", "Less", "Add", "Where", "Reshape", "Equal", "Reshape", "Where", "ReduceSum", "Add"]
+    gated = ["Reshape", "Sigmoid", "Mul"]
+    scattered = ["Less", "Add", "Where", "Reshape", "Equal", "Reshape", "Where", "ReduceSum", "Add"]
     rotated = ["Split", "Cos", "Mul", "Sin", "Mul", "Sub", "Mul", "Mul", "Add", "Concat"]
     normalized = ["Mul", "ReduceMean", "Sqrt", "Div"]
     rows = ["Cast", "Reshape", "Clip", "Gather"]
     layer = ["Reshape", "Reshape", "MatMul", "Relu"]
-    parts = [written, reduced, long, embedded, gelu, attention, row, scattered, rotated, normalized, rows, layer]
+    parts = [written, reduced, long, embedded, gelu, attention, row, gated, scattered, rotated, normalized, rows, layer]
     assert nodes == [node for part in parts for node in part]
 
 
