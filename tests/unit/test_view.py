@@ -183,6 +183,17 @@ def test_a_drawing_has_every_operand_cost_and_constant() -> None:
     assert (data["parameters"], data["weights"]) == (4, 16)
 
 
+def test_a_node_has_the_same_number_in_check_and_in_a_drawing() -> None:
+    builder = direct_builder()
+    x = builder.relu(builder.input("x", (2, 2), "float32"))
+    graph = builder.build({"y": builder.neg(builder.pad(x, [1, 1], [1, 1], mode="edge"))})
+    verdict = check(graph, "chromium-153")
+    drawn = drawing(graph, "net", verdicts=[verdict])
+    (problem,), (found,) = verdict.problems, drawn["targets"][0]["problems"]
+    first = next(i for i, box in enumerate(drawn["boxes"]) if box["op"] != "input")  # the page counts from here
+    assert (found["box"] - first, drawn["boxes"][found["box"]]["op"]) == (problem.node, problem.operator) == (1, "pad")
+
+
 def test_every_operator_has_a_colour_and_a_section_of_the_specification() -> None:
     data = page_data("all", [{"boxes": [{"op": op} for op in OPERATORS]}])
     assert data["families"].keys() == OPERATORS.keys()

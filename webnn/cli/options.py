@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 import click
@@ -14,10 +15,23 @@ from webnn.cli.data import constant_value
 from webnn.cli.models import Source, load_model
 from webnn.cli.output import progress
 from webnn.errors import ValidationError
+from webnn.formats.outline import OpenDimensionsError
+from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost
 from webnn.targets.target import target_names
 
-__all__ = ["as_json", "backend", "browser", "inputs", "model", "read", "shapes", "source_of", "targets"]
+__all__ = [
+    "as_json",
+    "backend",
+    "browser",
+    "inputs",
+    "model",
+    "read",
+    "shape_options",
+    "shapes",
+    "source_of",
+    "targets",
+]
 
 C = TypeVar("C", bound=Callable[..., Any])
 G = TypeVar("G")
@@ -61,6 +75,15 @@ def source_of(model: Path, shapes: Sequence[str], constants: Sequence[str]) -> S
     return Source(model, dict(map(_shape, shapes)), dict(map(_constant, constants)))
 
 
+def shape_options(error: ValidationError) -> str:
+    """The options --shape that an error about `shapes` asks for, as far as it says which."""
+    missing = error.missing if isinstance(error, OpenDimensionsError) else {}
+    needed = [
+        f"--shape {quote(printable(name))}={sizes.strip('[]').replace(' ', '')}" for name, sizes in missing.items()
+    ]
+    return " ".join(needed or ["--shape NAME=SIZE, as in --shape batch=1 or --shape x=1,3,224,224"])
+
+
 def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: GraphHost[G]) -> G:
     """The model as a graph of `host`, with a progress bar; raises the errors of `load_model`."""
     source = source_of(model, shapes, constants)
@@ -70,9 +93,7 @@ def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: Gra
     except ValidationError as error:
         if "shapes" not in str(error):
             raise
-        raise type(error)(
-            f"{error}\nOn the command line: --shape NAME=SIZE, as in --shape batch=1 or --shape x=1,3,224,224"
-        ) from None
+        raise type(error)(f"{error}\nOn the command line: {shape_options(error)}") from None
 
 
 def _shape(word: str) -> tuple[str, int | list[int]]:

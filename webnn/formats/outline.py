@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 
 from webnn.errors import ValidationError
@@ -20,7 +21,16 @@ def is_name(symbol: str) -> bool:
 
 
 class OpenDimensionsError(ValidationError):
-    """Dimensions of a model's inputs have no size yet."""
+    """Dimensions of a model's inputs have no size yet.
+
+    Attributes:
+        missing: what has to be given: the name of a dimension, or of an input whose whole shape is needed, with the
+            sizes; "..." stands for a size.
+    """
+
+    def __init__(self, message: str, missing: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.missing = dict(missing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,7 @@ def command(
             started=lambda address, served: _print(address, served, as_json),
         )
     except OpenDimensionsError as error:
-        raise type(error)(
-            f"{error}\nOn the command line: --shape NAME=SIZE, as in --shape length=128 or --shape x=1,128"
-        ) from None
+        raise type(error)(f"{error}\nOn the command line: {options.shape_options(error)}") from None
     return 0
 
 

@@ -117,9 +117,12 @@ def _sizes(document: Document, given: Mapping[str, int]) -> dict[str, int]:
     unknown = [name for name in given if name not in limits]
     if unknown:
         raise ValidationError(f"{document.where}: shapes has {unknown[0]!r}, but no input has such a dimension")
-    missing = [f"{name!r} (at most {limit})" for name, limit in limits.items() if name not in given]
+    missing = {name: f"{name!r} (at most {limit})" for name, limit in limits.items() if name not in given}
     if missing:
-        raise OpenDimensionsError(f"{document.where}: shapes must have a size for {', '.join(missing)}")
+        raise OpenDimensionsError(
+            f"{document.where}: shapes must have a size for {', '.join(missing.values())}",
+            dict.fromkeys(missing, "..."),
+        )
     sizes = {}
     for name, limit in limits.items():
         sizes[name] = unsigned(f"shapes[{name!r}]", given[name])

@@ -90,10 +90,13 @@ class Inputs:
                 value = self._input(info, shape)
             values[info.name] = value
         if open_dimensions:
+            missing = self._missing(infos, sizes)
+            proposal = ", ".join(f"{shown_name(name)!r}: {size}" for name, size in missing.items())
             raise OpenDimensionsError(
                 f"the model leaves dimensions open: {'; '.join(open_dimensions)}. "
                 "Give each a size, by its name or with the whole shape of an input: "
-                f"shapes={{{self._missing(infos, sizes)}}}"
+                f"shapes={{{proposal}}}",
+                missing,
             )
         return values
 
@@ -210,7 +213,7 @@ class Inputs:
                     found.setdefault(dim.dim_param, set()).add(size)
         return {**{name: min(sizes) for name, sizes in found.items() if len(sizes) == 1}, **named}
 
-    def _missing(self, infos: Sequence[ValueInfoProto], sizes: Mapping[str, int]) -> str:
+    def _missing(self, infos: Sequence[ValueInfoProto], sizes: Mapping[str, int]) -> dict[str, str]:
         """A proposal for `shapes`, with dots for sizes: dimensions by name, and whole shapes where one has no name."""
         wanted: dict[str, str] = {}
         for info in infos:
@@ -225,7 +228,7 @@ class Inputs:
             else:
                 known = [size if size > 0 else sizes.get(symbol, "...") for size, symbol in dims]
                 wanted[info.name] = f"[{', '.join(map(str, known))}]"
-        return ", ".join(f"{shown_name(name)!r}: {size}" for name, size in wanted.items())
+        return wanted
 
     def _shape(self, info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...] | str:
         """The shape of an input, or a description of its open dimensions."""
