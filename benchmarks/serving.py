@@ -28,7 +28,7 @@ from benchmarks.http_load import load, measured, request_of
 from benchmarks.measure import Options, Report, Skipped, figures_in_turn, main
 from benchmarks.models import Model, image_model, mlp
 
-CONNECTIONS, SECONDS, ROUNDS = 64, 4.0, 5
+CONNECTIONS, SECONDS, ROUNDS = 64, 2.0, 5
 QUEUE, TIMEOUT = 128, 2.0
 LEAVING = 1000
 REQUESTS: Final = 200_000

@@ -139,12 +139,19 @@ class Inference:
         Returns:
             False if the request has to wait before it can be read; the application is to be called for it.
         """
-        if len(body) > LARGE or len(body) > self.max_body or not self.admission.has_room():
+        if len(body) > LARGE or len(body) > self.max_body:
             return False
+        has_room = self.admission.has_room()
+        if not has_room and self._shared.give_up_left():
+            has_room = self.admission.has_room()
+            if not has_room:  # some of them leave it in the next turns of the event loop
+                return False
         exchange = Exchange(None, perf_counter())
         exchange.connection = connection
         self._shared.begin(exchange)
         try:
+            if not has_room:
+                raise self._full(1)
             self._hold(exchange, len(body))
             self._start(exchange, body, _lengths(headers)[1])
             connection.watch(exchange.leave)
