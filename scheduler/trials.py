@@ -33,8 +33,9 @@ SHORT: Final = 1_000_000
 PAUSE: Final = 4_000_000
 """Nanoseconds. A shorter pause before a run counts as a part of it, since threads that spin between runs slow down the
 program, too. A longer one is a wait for something else."""
-ALONE: Final = 64
-"""Short runs alone after which the other executables are compiled. The first trial begins after as many again."""
+ALONE: Final = 512
+"""Short runs alone after which the other executables are compiled. After as many again, the first trial begins: the
+slower ways in it would cost a program of some hundred runs more than it can gain."""
 BLOCK: Final = 8
 """Runs in a row of one way. The first one is not counted, since it pays for the change."""
 SURE: Final = 4
