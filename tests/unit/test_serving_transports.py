@@ -158,6 +158,23 @@ async def test_a_transport_that_is_paused_receives_nothing(network: Network, kin
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_gets_its_answer_though_not_all_was_read_that_it_has_sent(
+    network: Network, kind: type[Polling]
+) -> None:
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    transport.pause_reading()
+    client.sendall(b"a" * 1000)
+    transport.write(b"answer")
+    transport.close()
+    await recorder.ended.wait()
+    assert client.recv(100) == b"answer"
+    assert client.recv(100) == b""  # and no ConnectionResetError
+    await network.end(polled)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_end_of_a_client_is_told_once(network: Network, kind: type[Polling]) -> None:
     polled = kind(asyncio.get_running_loop())
     client, recorder, transport = network.connect(polled)

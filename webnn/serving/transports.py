@@ -25,6 +25,8 @@ HIGH: Final = 64 * 1024
 """Bytes that wait to be sent above which the protocol is told to write no more."""
 LOW: Final = 16 * 1024
 """Bytes that wait to be sent at which it may write again."""
+DISCARDED: Final = 16
+"""Reads before a socket is closed."""
 _memory: Final = memoryview(bytearray(READ))
 """Read into by all connections: a process has one loop that serves."""
 
@@ -185,7 +187,7 @@ class Transport(asyncio.Transport):
 
     def end(self) -> None:
         """Close the connection to a client that has left."""
-        self._end(None)
+        self._end(ConnectionResetError())
 
     def _end(self, error: Exception | None) -> None:
         """Tell the protocol, and close the socket."""
@@ -193,12 +195,23 @@ class Transport(asyncio.Transport):
             return
         self._closing = self._ended = True
         self._polling.remove(self._socket)
+        if error is None:
+            self._discard()
         self._outgoing.clear()
         self._waiting = 0
         try:
             self._protocol.connection_lost(error)
         finally:
             self._socket.close()
+
+    def _discard(self) -> None:
+        """Read what has come: a socket that is closed with it resets the connection, and the answer may be lost."""
+        try:
+            for _ in range(DISCARDED):
+                if not self._socket.recv_into(_memory):
+                    return
+        except OSError:
+            pass
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The "socket" or the "peername"."""
