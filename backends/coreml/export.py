@@ -94,7 +94,7 @@ def check_structure(program: Program, whole: Any) -> None:
         for value in operation.outputs:
             names[value.name] += 1
             assert len(value.shape) <= MAX_RANK, f"{value.name} has the shape {value.shape}"
-            assert has_halves or program.type_of(value) != "fp16", f"{value.name} is float16, which the graph has not"
+            assert has_halves or program.type_of(value) != "fp16", f"{value.name} is float16, but the graph is not"
     repeated = [name for name, count in names.items() if count > 1]
     assert not repeated, f"several values are called {', '.join(repeated)}"
 

@@ -279,7 +279,7 @@ def test_references_between_weights_and_files_reach_no_other_file(tmp_path: Path
     for key in ("../secret", str(tmp_path / "secret"), "file:///etc/passwd"):
         path.write_text(f'webnn_graph "g" v1 {{ consts {{ c: u8[4] @weights("{key}"); }} outputs {{ c; }} }}')
         save_safetensors(tmp_path / "model" / "m.safetensors", {"other": np.ones(4, np.uint8)})
-        with pytest.raises(DataError, match=r"the weight '.* is not there"):
+        with pytest.raises(DataError, match=r"the weight '.* is missing"):
             load(path)
 
 

@@ -92,7 +92,7 @@ def test_every_kind_of_problem_is_found_with_the_node_and_the_operand() -> None:
         (1, "concat (node 1)", "inputs[1]", "type", "is int64", "cast to int32, and back after it"),
         (2, "split (node 2)", "outputs[0]", "rank", "[2, 2] has rank 2", "reshape to rank 3, and back after it"),
         (2, "split (node 2)", "outputs[1]", "rank", "[2, 2] has rank 2", "reshape to rank 3, and back after it"),
-        (3, "cast (node 3)", "", "operator", "is not there", ""),
+        (3, "cast (node 3)", "", "operator", "is missing", ""),
         (None, "output 'x'", "", "type", "is float16", ""),
         (None, "output 'x'", "", "rank", "[2, 1, 1, 1, 1] has rank 5", "reshape to rank 2, and back after it"),
         (None, "output 'y'", "", "rank", "[2, 2, 2] has rank 3", "reshape to rank 2, and back after it"),

@@ -416,7 +416,7 @@ def test_four_bits_in_a_blob_take_a_byte_or_half_of_one(tmp_path: Path, data: by
         ({"w": (2**62, 2**62)}, b"1" * 16, {}, "'w' ends at byte 9223372036854775808, but the file has 16"),
         ({"w": (0, 16), "v": (15, 4)}, b"1" * 19, {}, "'v' at byte 15 overlaps 'w', which ends at 16"),
         ({"w": (0, 12)}, b"1" * 16, {}, r"'w': float32 \[2, 2\] takes 16 bytes, not 12"),
-        ({"v": (0, 16)}, b"1" * 16, {}, "the weight 'w' is not there"),
+        ({"v": (0, 16)}, b"1" * 16, {}, "the weight 'w' is missing"),
         (
             {"w": (-1, 16)},
             b"1" * 16,

@@ -121,7 +121,7 @@ def load_model(source: Source, host: GraphHost[G]) -> G:
         for name in source.outputs:
             if name not in outputs:
                 raise ValidationError(
-                    f"{source.path}: outputs has {name!r}, which the model has not; it has {', '.join(outputs)}"
+                    f"{source.path}: {name!r} in outputs is not an output of the model; it has {', '.join(outputs)}"
                 )
         outputs = {name: outputs[name] for name in source.outputs}
     return builder.build(outputs)

@@ -216,7 +216,7 @@ def node_problems(node: Node, target: Target, index: int = 0, seen: set[int] | N
     rows = target.limits.get(node.op)
     if rows is None:
         others = f"has {len(target.limits)} other operators"
-        yield replace(place, kind="operator", given="is not there", allowed=others)
+        yield replace(place, kind="operator", given="is missing", allowed=others)
         return
     for name, operand in [*named_operands(node), *named_outputs(node)]:
         row = rows.get(name) or rows.get(name.partition("[")[0])

@@ -62,7 +62,7 @@ class Weights(ABC):
         if key not in self._keys:
             similar = self._by_sanitised.get(key, [])
             if len(similar) != 1:
-                problem = f"could be {' or '.join(map(repr, similar))}" if similar else "is not there"
+                problem = f"could be {' or '.join(map(repr, similar))}" if similar else "is missing"
                 raise DataError(f"{self.where}: the weight {shown(key)} {problem}")
             key = similar[0]
         return self._load(key, descriptor, f"{self.where}: {shown(key)}")

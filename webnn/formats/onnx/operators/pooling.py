@@ -25,7 +25,7 @@ _ELEMENTS: Final = 1 << 10
 
 def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
     if not 3 <= x.rank <= 5:
-        raise UnsupportedNodeError(f"it pools {list(x.shape)}, which has not 1, 2 or 3 spatial axes")
+        raise UnsupportedNodeError(f"it pools {list(x.shape)}, but a pool has 1, 2 or 3 spatial axes")
     windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
     if min(*windows.before, *windows.after) < 0:
