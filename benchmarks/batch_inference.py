@@ -1,8 +1,8 @@
 """How fast is batch inference over a folder of images?
 
 Ours: `webnn.Model("model.onnx", batch="batch").map(files, before=decode)`, which decodes and computes side by side. The
-peer is the loop that one writes first: decode a file, run the session of onnxruntime with its defaults, go on to the
-next. Both decode with Pillow, by the same function. Each round is a pass over the whole folder, in a warm process.
+peer is the simplest loop: decode a file, run a session of onnxruntime with its defaults, continue with the next file.
+Both decode with Pillow, by the same function. Each round is a pass over the whole folder, in a warm process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What does batching gain by model, and what does it cost where it gains nothing?
+"""How much does batching gain for different models, and how much does it cost if it gains nothing?
 
 Ours: 16 clients that each await a run of their own, with `max_batch=32`. The peer is the same program without batching.
 A lone client is measured, too: it must not wait for others.

@@ -1,4 +1,4 @@
-"""How long does it take to build a graph and run it once, and how much memory at the most?
+"""How long does it take to build a graph and run it once, and how much memory does it need?
 
 Each in a fresh process that has the weights in memory at the start. Raw: an ONNX model made of the same weights, handed
 to onnxruntime as bytes. Memory: growth of the peak from after the imports to after the first run.

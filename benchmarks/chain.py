@@ -2,8 +2,8 @@
 
 A dispatch is a dense layer with relu, of a square matrix, which reads what the one before it wrote to a tensor; in the
 end one tensor is read. Raw: a session of one thread and one graph, with a preallocated binding for each link, called in
-the same order. Each way has been gone 200 times before it is measured, so that recorded programs and hot chains are
-merged.
+the same order. Each variant runs 200 times before it is measured, so that recorded programs and hot chains are merged
+by then.
 """
 
 from __future__ import annotations

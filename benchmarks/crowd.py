@@ -1,4 +1,4 @@
-"""How many requests per second does a crowd of clients get, each of which awaits a run of its own?
+"""How many requests per second are answered if many clients each await a run of their own?
 
 Ours: `context.run` with `max_batch=32`. Raw: `session.run` in a thread pool of two threads, as asyncio servers do, and
 in a plain loop on the event loop's thread. The latencies are medians, as a client sees them.

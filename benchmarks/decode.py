@@ -1,9 +1,9 @@
-"""What does a token cost with a KV cache that is kept in tensors?
+"""How long does a token take with a KV cache that is kept in tensors?
 
 A decoder of four layers and width 256 writes one position of its caches in each step (`scatter_elements`). Ours: one
-set of cache tensors, named as inputs and outputs of the same dispatch; and two sets in turn, as programs for the
-specification have them. Raw: the same graph as ONNX, with two sets of arrays bound in turn, which copies both caches in
-each layer; and with one set bound as inputs and outputs, which onnxruntime happens to compute right.
+set of cache tensors, named as inputs and outputs of the same dispatch; and two sets in turn, as programs that follow
+the specification do it. Raw: the same graph as ONNX, with two sets of arrays bound in turn, which copies both caches in
+each layer; and with one set bound as inputs and outputs, for which onnxruntime happens to give the right results.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""For which graphs is it worth keeping what was compiled on disk?
+"""For which graphs is it worth keeping the compiled graph on disk?
 
-The time until a graph can run: found in the disk cache ('webnn'), with all that it takes to be sure of the entry, and
-compiled ('raw'). Below 1 it pays. The arrays backend has no stored form: it compiles nothing. `docs/caching.md` draws
-the conclusions.
+The time until a graph can run: found in the disk cache, with the verification of the entry ('webnn'), and compiled (the
+peer). Below 1 the cache pays off. The arrays backend has no stored form, since it compiles nothing. `docs/caching.md`
+draws the conclusions.
 """
 
 from __future__ import annotations

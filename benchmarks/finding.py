@@ -1,7 +1,7 @@
-"""What does it cost to find out that an equal graph was compiled before?
+"""How much does it cost to find out that an equal graph was compiled before?
 
-Ours: looking a graph up in the session cache, and of that the digest of its weights. Raw: compiling the graph, and the
-plain sum of the weights as 64-bit words, which reads them once and tells hardly anything.
+Ours: looking up a graph in the session cache, and the part of this that computes the digest of its weights. Raw:
+compiling the graph, and summing the weights as 64-bit words, which reads them once but distinguishes them poorly.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Each in a fresh process: import, load an ONNX file, run it once. Raw: onnxruntime does the same with the same file. The
 import of numpy is counted, the start of the interpreter is not. Memory: the peak of the whole process. Second size: the
-file is loaded for another shape in the same process, and run once; beside all that the first size took. `--child
-imports` prints the imports that take longest, in milliseconds, for a small file.
+file is loaded for another shape in the same process, and run once; the peer is the whole time that the first size took.
+`--child imports` prints the imports that take longest, in milliseconds, for a small file.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""How old is a frame of a camera when its result is there?
+"""How old is a camera's frame when its result arrives?
 
-A camera does not wait. Ours: `context.stream(graph, camera, policy="latest")`, and the age of each frame at its
-result. The peer is what a program gets that asks for the next frame when it has the last result: the wait for that
-frame and a run of raw onnxruntime. At 30 frames per second a run is done before the next frame comes; at 120 it is
-not, and frames have to be left out. Frames that wait in a queue grow older: the rows with `policy="all"` and four
-frames under way show it.
+A camera does not wait. Ours: `context.stream(graph, camera, policy="latest")`, and the age of each frame at its result.
+The peer is a program that asks for the next frame when it has the last result: the wait for that frame, and a run of
+raw onnxruntime. At 30 frames per second, a run ends before the next frame comes; at 120 it does not, and frames have to
+be skipped. Frames that wait in a queue grow older: the rows with `policy="all"` and four frames under way show it.
 """
 
 from __future__ import annotations

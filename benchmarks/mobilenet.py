@@ -1,7 +1,8 @@
-"""How fast is a real model in the loop that a person writes first, and does the event loop stay free meanwhile?
+"""How fast is a real model in the simplest loop, and does the event loop stay free meanwhile?
 
-Ours: write a tensor, dispatch, await the result. Raw: onnxruntime on arrays that are bound beforehand, with its
-defaults; for the event loop's sake in an executor. Lateness: of a task on the same loop that wants to run every 2 ms.
+Ours: write a tensor, dispatch, await the result. Raw: onnxruntime with its defaults, on arrays that are bound
+beforehand; in an executor where the event loop is measured. Lateness: how late a task on the same loop is that is due
+every 2 ms.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What does the runtime itself cost, on a graph that costs nothing?
+"""How much does the runtime itself cost, on a graph that costs nothing?
 
 Round trip: write a tensor, dispatch, await the result. Pipelined: a chain of dispatches, each of which reads what the
-one before it wrote, so that none can be left out. Run and blocking compute: arrays in, arrays out. Raw onnxruntime:
+one before it wrote, so that none can be dropped. Run and blocking compute: arrays in, arrays out. Raw onnxruntime:
 `session.run`. JAX, IREE and MLX, where they are installed: arrays in, arrays out, as their users call them.
 """
 

@@ -1,8 +1,8 @@
 """How fast is batch inference in Ray Data, with two actors on one machine?
 
-Ours: `dataset.map_batches(webnn.Model, ...)` as it stands. The peer is an actor that one writes by hand: a session of
-onnxruntime with its defaults, run on each batch. Ray decodes the images before, in tasks, for both. Each round is a
-pass over the folder, the start of the actors among it. Needs `ray[data]`, as in the environment of `make scaling`.
+Ours: `dataset.map_batches(webnn.Model, ...)` as it stands. The peer is an actor written by hand: a session of
+onnxruntime with its defaults, run on each batch. For both, tasks of Ray decode the images first. Each round is a pass
+over the folder, including the start of the actors. Needs `ray[data]`, as in the environment of `make scaling`.
 """
 
 from __future__ import annotations

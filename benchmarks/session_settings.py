@@ -1,7 +1,7 @@
-"""What do the settings that the onnxruntime backend makes on its sessions give or cost?
+"""How much do the onnxruntime backend's session settings gain or cost?
 
-Onnxruntime alone, in both columns: with the setting, and with onnxruntime's default. What the backend sets is in
-`backends/onnxruntime/backend.py`; `docs/development/runtime.md` draws the conclusions.
+Both columns are onnxruntime without this package: with the setting, and with onnxruntime's default.
+`backends/onnxruntime/backend.py` makes the settings; `docs/development/runtime.md` explains them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What does it cost to run two graphs in turn, and what does an idle process cost after the last run?
+"""How much does it cost to run two graphs in turn, and how much does an idle process cost after the last run?
 
-With onnxruntime's defaults each session has threads of its own that spin for a while after every run, in the way of
-the other session's. Raw: two sessions, and one, on arrays that are bound beforehand.
+By default, each session of onnxruntime has threads of its own that spin for a while after every run, and get in the way
+of the other session's threads. Raw: one session, and two, on arrays that are bound beforehand.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How many frames per second, when there is work on the host before and after each?
+"""How many frames per second are computed if the host works on each frame before and after the run?
 
-Ours: a plain generator into `context.stream`; and the same with the host's work given as functions. Raw onnxruntime:
-the sequential loop that people write, and the better of two programs tuned by hand in each round: host work on the main
-thread with inference on a worker, and two threads that do everything for every other frame, both with sessions of one
-thread.
+Ours: a plain generator as the source of `context.stream`, and the same with the host's work passed as functions. Raw
+onnxruntime: the sequential loop that people write, and the better of two programs tuned by hand in each round: host
+work on the main thread with inference on a worker, and two threads that do everything for every other frame, both with
+sessions of one thread.
 """
 
 from __future__ import annotations

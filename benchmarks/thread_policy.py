@@ -1,9 +1,8 @@
-"""Does a context choose as good a number of threads for each run as a person who knows the load?
+"""Does a context choose the number of threads for each run as well as a person who knows the load?
 
 Raw: the better of two contexts of this package in each round, one with `threads=1` and a lane for each core, and one
-with all cores for each run and one lane. The loads: runs that are awaited one by one, dispatches that are queued all
-at once, a chain of dependent dispatches, a program that computes during each run, and threads that compute side by
-side.
+with all cores for each run and one lane. The loads: runs that are awaited one by one, dispatches that are queued all at
+once, a chain of dependent dispatches, a program that computes during each run, and threads that compute side by side.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What does a trace cost while it is open, and while none is?
+"""How much does a trace cost while it is open, and while none is?
 
 A round trip is a write, a dispatch and an awaited read of a graph that costs nothing. The peer is the same context
-without a trace, in turns. Without a trace a few attributes are compared with None: the last row has the time of these
-comparisons alone, as many as in a round trip.
+without a trace; the two take turns. Without a trace, a few attributes are compared with None: the last row has the time
+of the comparisons of one round trip.
 """
 
 from __future__ import annotations
