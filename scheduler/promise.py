@@ -181,7 +181,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         Raises:
             TimeoutError: the promise did not settle in time. It stays pending.
             CancelledError: the promise was cancelled.
-            MLError: the work failed. Each call raises a separate exception, whose cause is the one that `exception()`
+            MLError: the work failed. Each call raises a new exception, whose cause is the one that `exception()`
                 returns.
         """
         if self._status is PENDING:
@@ -213,7 +213,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return self._status is CANCELLED
 
     def cancel(self) -> bool:
-        """Give the result up. Work that has not begun is dropped, unless something else can observe it.
+        """Give up the result. Work that has not begun is dropped, unless something else can observe it.
 
         Returns:
             Whether the promise is now cancelled; False if it already had a result or an error.

@@ -77,11 +77,11 @@ _EDGES: Final = _edges()
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How long something took, each time that it was done.
+    """How long something took, each time that it happened.
 
     Attributes:
-        buckets: the buckets that are not empty, shortest times first: from and up to how many seconds, and how many
-            times fell between. A bucket ends 6 to 13 % after its beginning.
+        buckets: the buckets that are not empty, shortest times first: the lower and upper bound in seconds, and the
+            number of times between them. A bucket ends 6 to 13 % after its beginning.
     """
 
     buckets: tuple[tuple[float, float, int], ...] = ()
@@ -92,7 +92,7 @@ class Histogram:
         return sum(many for _, _, many in self.buckets)
 
     def percentile(self, percent: float) -> float:
-        """Seconds within which so many percent of the times were, as exact as the buckets; NaN if there are none.
+        """Seconds within which this percentage of the times fell, as exact as the buckets; NaN if there are none.
 
         >>> Histogram(((0.001, 0.002, 10), (0.01, 0.02, 10))).percentile(75)
         0.015
@@ -107,17 +107,17 @@ class Histogram:
 
     @property
     def median(self) -> float:
-        """Seconds within which half of the times were."""
+        """Seconds within which half of the times fell."""
         return self.percentile(50)
 
     @property
     def p90(self) -> float:
-        """Seconds within which 90 % of the times were."""
+        """Seconds within which 90 % of the times fell."""
         return self.percentile(90)
 
     @property
     def p99(self) -> float:
-        """Seconds within which 99 % of the times were."""
+        """Seconds within which 99 % of the times fell."""
         return self.percentile(99)
 
 
@@ -128,9 +128,9 @@ class GraphStatistics:
     Attributes:
         label: `graph.label`.
         operators: the number of operators of the graph.
-        failed: runs that failed, and those that were not run since an input had failed or the compilation.
+        failed: runs that failed, and those that were not run because an input or the compilation had failed.
         drops: queued runs that were not run, by the reason why; see `Statistics.drops`.
-        compile_seconds: how long the compilation took, with all looking up in caches; None until it has ended.
+        compile_seconds: how long the compilation took, including lookups in caches; None until it has ended.
         queued: from the call to the beginning of the run. It includes waiting for the compilation and for inputs.
         run: from the beginning to the end of the run.
         whole: from the call to the end of the run.

@@ -71,7 +71,7 @@ class ContextLostError(InvalidStateError):
 
 
 class DeviceLostError(ContextLostError):
-    """A backend raises it when its device is gone for good: the context that it belongs to is lost then."""
+    """A backend raises this when its device is gone for good; its context is then lost."""
 
 
 def _readable(message: str) -> str:

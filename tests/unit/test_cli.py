@@ -506,6 +506,12 @@ def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[st
     assert f"_WEBNN_COMPLETE={shell}_complete" in capsys.readouterr().out
 
 
+def test_the_help_of_completion_has_a_line_for_each_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "--help"]) == 0
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "webnn completion " in line]
+    assert lines == ["Usage:", "bash:", "zsh:", "fish:"]
+
+
 @pytest.mark.parametrize(
     ("words", "begun", "expected"),
     [

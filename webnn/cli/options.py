@@ -160,7 +160,7 @@ def targets(command: C) -> C:
         multiple=True,
         metavar="NAME",
         shell_complete=_complete_target,
-        help="A recorded browser or a backend, by the beginning of its name; or a JSON file of opSupportLimits().",
+        help="A recorded browser or a backend, by a prefix of its name; or a JSON file, as from `webnn record`.",
     )(command)
 
 

@@ -66,8 +66,8 @@ class SafeTensors(Mapping[str, np.ndarray[Any, Any]]):
     """The arrays of a file by name, read-only, in the order of the file; or of all files of an index.
 
     Nothing is read until the elements of an array are used, and nothing is copied: the arrays are the mapped file. Only
-    an array whose offset does not suit its type is copied when it is looked up. The file stays open as long as one of
-    its arrays lives; do not shorten it meanwhile (replacing it by another is fine).
+    an array that is not aligned to its type is copied, when it is looked up. The file stays open as long as one of its
+    arrays lives; do not truncate it meanwhile (replacing it with another file is fine).
     """
 
     def __init__(self, places: Mapping[str, _Place], metadata: Mapping[str, str]) -> None:

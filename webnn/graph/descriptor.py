@@ -38,8 +38,8 @@ MAX_TENSOR_COUNT: Final = 8192
 class MLOperandDescriptor:
     """A shape and a data type, immutable and valid: `MLOperandDescriptor([2, 3], "float32")`.
 
-    The data type may also be given as NumPy has it: `np.float32`, or the `dtype` of an array. The order of the
-    specification's dictionary, `MLOperandDescriptor("float32", [2, 3])`, means the same.
+    The data type may also be a NumPy type: `np.float32`, or the `dtype` of an array. The order of the specification's
+    dictionary, `MLOperandDescriptor("float32", [2, 3])`, means the same.
 
     Raises:
         ValidationError: an unknown data type; a dimension that is not 1 to 2**31 - 1; more than 8 dimensions; more

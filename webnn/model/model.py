@@ -71,9 +71,9 @@ class ModelStatistics:
 class Model(Many):
     """A model file, to call with arrays of any size that its inputs allow: `model = webnn.Model("model.onnx")`.
 
-    It holds names only, so it pickles in less than 1 KB and can be sent to other processes and machines. Each process
-    that calls it loads it at the first call, also after a fork. Reading `inputs` or `outputs` reads the file, and
-    `load` loads it at once.
+    It holds only names and options, so it pickles in less than 1 KB and can be sent to other processes and machines.
+    Each process loads it at its first call, also after a fork. Reading `inputs` or `outputs` reads the file, and `load`
+    loads it at once.
 
     ::
 
@@ -82,17 +82,17 @@ class Model(Many):
         outputs = await model.run({"image": images})  # in asyncio or trio
 
     Dimensions that the file leaves open take their sizes from the inputs. Each combination of sizes is a graph, which
-    is made when it comes first. All of them read the same weights.
+    is made when it first occurs. All of them read the same weights.
 
     May be called from several threads and event loops at once. As a context manager it is closed at the end of the
-    block. Otherwise it gives everything back with its last reference, or at exit.
+    block. Otherwise its resources are released with its last reference, or at exit.
 
     Args:
         path: an `.onnx`, `.webnn` or `.json` file; the key of a saved graph, if `saved` is given.
         shapes: sizes for open dimensions that never change, by their name, or whole shapes by the input's.
-        batch: the name of the dimension along which independent items lie. Any number of them may be given then. They
-            are cut into batches of 32, 8, 2 and 1, the last of which is padded where that takes fewer rows. A mapping
-            of the name to a list has other sizes: `{"batch": [1, 16]}`.
+        batch: the name of the dimension along which independent items lie. A call may then have any number of items.
+            They are cut into batches of 32, 8, 2 and 1, the last of which is padded if it is at least three quarters
+            full. A mapping of the name to a list sets other sizes: `{"batch": [1, 16]}`.
         outputs: the outputs to compute, by name. Default: all.
         backend: as in `create_context`.
         warmup: what is compiled and run once when the model loads: sizes of the batch, or mappings with the size of
@@ -101,11 +101,11 @@ class Model(Many):
         constants: as in `load_onnx`.
         saved: True if `path` is the key of a saved graph (`context.save_graph`), or the folder given there as
             `cache_dir`.
-        keep: names of entries of the inputs that are not the model's. They are handed on to the outputs as they are:
-            the keys of the rows, for example.
+        keep: names of entries that are not inputs of the model. They are passed on to the outputs unchanged, such as
+            the keys of the rows.
         errors: the name of another output: for each item, "" or the message of its error. An item that fails then has
             NaN or 0 in the outputs, and does not fail the others. Needs `batch`.
-        graphs: the most graphs that are kept; the least recently used goes first.
+        graphs: the most graphs that are kept; the least recently used one is dropped first.
         concurrency: the most calls of `run` that are under way at once. Others wait, and their inputs are not copied.
         context: further options of `create_context`: `{"threads": 1}`. Where the environment variable
             `OMP_NUM_THREADS` has a number, as in the workers of Ray and Dask, the default is one lane with so many
@@ -206,7 +206,7 @@ class Model(Many):
 
     @property
     def outputs(self) -> Mapping[str, ValueOutline]:
-        """The outputs by name, as the file declares them. Data types and shapes that it does not tell are empty."""
+        """The outputs by name, as the file declares them. Data types and shapes that it does not declare are empty."""
         return self._outline()[1]
 
     def _outline(self) -> tuple[dict[str, ValueOutline], dict[str, ValueOutline], Mapping[str, int]]:
@@ -316,7 +316,7 @@ class Model(Many):
     # Running.
 
     def __call__(self, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:
-        """The outputs for `inputs`; blocks this thread until they are there. In an event loop use `run`.
+        """The outputs for `inputs`; blocks this thread until they are available. In an event loop, use `run`.
 
         Args:
             inputs: an array for each input by name, as `write_tensor` takes it, and the entries that `keep` names. For
@@ -431,7 +431,7 @@ class Model(Many):
         )
 
     def close(self) -> None:
-        """Give everything back in this process, and take no more calls. Calling it again is fine.
+        """Release its resources in this process, and refuse further calls. Calling it again is fine.
 
         Runs that are queued fail with `ContextLostError`.
         """
@@ -460,7 +460,7 @@ class Model(Many):
 
 
 class AsyncModel(Model):
-    """A `Model` whose call is a coroutine, for frameworks that tell from it that a class is async, as Ray Data does.
+    """A `Model` whose call is a coroutine, for frameworks that expect this of an async class, such as Ray Data.
 
     `await model(inputs)` is `await model.run(inputs)`.
     """

@@ -156,7 +156,7 @@ class MLContext(Streaming, Unpicklable):
         return self._timeline.pool.info()
 
     def statistics(self) -> Statistics:
-        """Figures of the work so far: tasks run inline and on lanes, dropped, running and queued; and of each graph.
+        """Figures of the work so far: counts of tasks (run inline or on lanes, dropped, queued), and of each graph.
 
         `statistics().graphs` has the compile time and latency histograms of each graph that is alive:
 
@@ -174,7 +174,7 @@ class MLContext(Streaming, Unpicklable):
         return self._timeline.statistics
 
     def trace(self, target: TraceTarget | None = None) -> Trace:
-        """A record of everything that the context does while its block runs: `with context.trace("run.json"):`.
+        """Record everything that the context does while a block runs: `with context.trace("run.json"):`.
 
         At the end of the block, however it ends, the file is written: a trace for https://ui.perfetto.dev, with a track
         for each thread, and arrows from each write to the runs that used it and on to the reads. `trace.events` has the
@@ -204,14 +204,14 @@ class MLContext(Streaming, Unpicklable):
         return Trace(self._timeline, f"webnn on {self.backend}", target)
 
     def spans(self, tracer_provider: TracerProvider | None = None) -> Spans:
-        """OpenTelemetry spans of what the context does while its block runs: `with context.spans():`.
+        """Emit OpenTelemetry spans of the context's work while a block runs: `with context.spans():`.
 
-        Each run is a span from its call to its end, whose parent is the span that was current at the call; so is each
-        compilation, whose parent is that of `build`. A thread of its own makes the spans. `docs/tracing.md` has the
-        attributes. Needs `pip install 'webnn-runtime[otel]'`.
+        Each run is a span from its call to its end, whose parent is the span that was current at the call. Each
+        compilation is a span too, whose parent is the span that was current at `build`. A separate thread makes the
+        spans. `docs/tracing.md` has the attributes. Needs `pip install 'webnn-runtime[otel]'`.
 
         Args:
-            tracer_provider: where the spans go; None for the program's, as `opentelemetry.trace` has it.
+            tracer_provider: where the spans go; None for the program's own, from `opentelemetry.trace`.
 
         Raises:
             NotSupportedError: `opentelemetry-api` is not installed.
@@ -226,7 +226,7 @@ class MLContext(Streaming, Unpicklable):
     def audit(
         self, graph: MLGraph, *, rate: float = 0.01, backend: str = "arrays", tolerance: float | None = None
     ) -> Audit:
-        """Do a sample of the runs of `graph` again on another backend, and name the first operator that is off.
+        """Repeat a sample of the runs of `graph` on another backend, and name the first operator that is off.
 
         ::
 
@@ -234,23 +234,23 @@ class MLContext(Streaming, Unpicklable):
             ...
             print(audit)  # <Audit of 51200 runs, 498 compared: nothing found>
 
-        From now on, each run is sampled with the probability `rate`, the first one always: its inputs and outputs are
-        copied, and compared later, on a thread of the audit, when the context has nothing to do or after a second. A
-        result that is off is logged and kept as `audit.finding`, and ends the audit. To name the operator, parts of the
-        graph are compiled again on both backends, about twice the logarithm of the number of its operators times.
+        From now on, each run is sampled with the probability `rate`, and the first one always: its inputs and outputs
+        are copied. They are compared later, on a thread of the audit, when the context is idle or after a second. A
+        result that is off is logged and kept as `audit.finding`, and ends the audit. To find the operator, parts of the
+        graph are compiled again on both backends, about 2 log2(n) times for n operators.
 
-        Hot chains with the graph are not merged then. Other runs that are executed together, in batches and merged
-        replays, are not sampled. Where `audit` is used as a context manager, the end of the block waits for the
+        During an audit, hot chains with the graph are not merged. Runs that are executed together, in batches and
+        merged replays, are not sampled. If the audit is used as a context manager, the end of the block waits for the
         comparisons.
 
-        How far floats are off is the largest absolute difference, as a share of the largest value of the tensor; for
-        integers it is the share of the elements that differ, in 8 bits by more than 1.
+        For floats, the error is the largest absolute difference, as a share of the largest value of the tensor. For
+        integers, it is the share of the elements that differ; 8-bit elements may differ by 1.
 
         Args:
             graph: a graph of this context.
             rate: the share of the runs to sample, above 0 and up to 1.
-            backend: the backend that is right, by name; another one than the context's own.
-            tolerance: how far a result may be off. Default: 0.001, and 0.02 for float16.
+            backend: the name of the backend to compare with, which is taken to be right; not the context's own.
+            tolerance: the largest error allowed. Default: 0.001, and 0.02 for float16.
 
         Raises:
             ValidationError: an argument is not valid; the graph is of another context.
@@ -267,7 +267,7 @@ class MLContext(Streaming, Unpicklable):
     # Creation.
 
     def create_graph_builder(self) -> MLGraphBuilder[MLGraph]:
-        """A builder for one graph of this context, the same as `webnn.MLGraphBuilder(context)`."""
+        """A builder for one graph of this context; the same as `webnn.MLGraphBuilder(context)`."""
         return MLGraphBuilder(self)
 
     @overload
@@ -302,7 +302,7 @@ class MLContext(Streaming, Unpicklable):
 
         Raises:
             ValidationError: the descriptor is not valid.
-            OperationError: the tensor alone exceeds the rest of the memory budget.
+            OperationError: the tensor exceeds what is left of the memory budget.
             ContextLostError: the context is destroyed.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-createtensor
@@ -433,7 +433,7 @@ class MLContext(Streaming, Unpicklable):
         return promise if target is out else promise.then(lambda _: out)
 
     def lend_tensor(self, tensor: MLTensor) -> Promise[Any]:
-        """The value of `tensor` at this point in the order of calls, where it is, for other libraries.
+        """Lend the value of `tensor` at this point in the order of calls to other libraries, without a copy.
 
         `torch.from_dlpack(await context.lend_tensor(tensor))` is a tensor over the same memory on a CUDA device, as is
         `cupy.from_dlpack(...)` and `jax.dlpack.from_dlpack(...)`. Their streams wait for the work that computes the
@@ -458,10 +458,10 @@ class MLContext(Streaming, Unpicklable):
         return self._timeline.read(tensor._name, None, Loan)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
-        """Queue a run of `graph` on the values that `inputs` have now. From now on `outputs` hold its results.
+        """Queue a run of `graph` on the values that `inputs` have now. From then on, `outputs` hold its results.
 
-        The call queues the run and waits for nothing. Awaiting the returned handle waits for room in the queue, so a
-        loop that does so never gets too far ahead of the device. To wait for the end of the work, read an output or
+        The call queues the run and does not wait. Awaiting the returned handle waits for room in the queue, so a loop
+        that does so never gets too far ahead of the device. To wait for the end of the work, read an output or
         `await handle.finished()`. An error on the device is raised where a result is read.
 
         Args:
@@ -527,31 +527,33 @@ class MLContext(Streaming, Unpicklable):
             context.replay(program)
             result = await context.read_tensor(ty)
 
-        In the block, dispatches of this context are checked as usual, and recorded. This concerns only the thread, or
-        the task of an event loop, that has begun the block; for others everything is as usual. Everything else that
-        works on tensors or arrays (`write_tensor`, `read_tensor`, `run`, `compute`, `stream`) raises an error there.
-        `replay` in the block adds the dispatches of another program. If the block raises, the program is of no use.
+        In the block, dispatches of this context are checked as usual, and recorded. This applies only to the thread, or
+        the task of an event loop, that has begun the block. Other calls that work on tensors or arrays (`write_tensor`,
+        `read_tensor`, `run`, `compute`, `stream`) raise an error there. `replay` in the block adds the dispatches of
+        another program. If the block raises, the program cannot be replayed.
 
         Raises:
-            InvalidStateError: when the block begins: this thread or task is in such a block of this context already.
+            InvalidStateError: this thread or task is already in such a block of this context; raised when the block
+                begins.
             ContextLostError: the context is destroyed.
         """
         self.check_not_lost()
         return Program(self, self._device, self._recordings)
 
     def replay(self, program: Program) -> Dispatch:
-        """Queue all dispatches of `program` by one call, as if they were made one by one now.
+        """Queue all dispatches of `program` with one call, as if they were made one by one now.
 
-        They read the values that the tensors have now, or that earlier dispatches of the program make, and all tensors
-        that they write have their new values afterwards. After the first replays, cheap dispatches that follow each
+        They read the values that the tensors have now, or that earlier dispatches of the program make. Afterwards, all
+        tensors that they write have their new values. After the first replays, cheap dispatches that follow each
         other are compiled in the background, as one graph.
 
         Returns:
-            A handle as of `dispatch`: await it for room in the queue, or `finished()` for the end of all of the work.
+            A handle like that of `dispatch`: await it for room in the queue, or `finished()` for the end of all the
+            work.
 
         Raises:
             ValidationError: the program is of another context; one of its tensors is destroyed.
-            InvalidStateError: one of its graphs is destroyed; the program has not been recorded completely.
+            InvalidStateError: one of its graphs is destroyed; the recording of the program was not completed.
             OperationError: the outputs exceed the memory budget.
             ContextLostError: the context is destroyed.
         """
@@ -597,7 +599,7 @@ class MLContext(Streaming, Unpicklable):
         return self._timeline.run(graph._work, given, graph._output_shelves, timeout=seconds)
 
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:
-        """Run `graph` on arrays and block this thread until the outputs are there. In an event loop use `run`.
+        """Run `graph` on arrays and block this thread until the outputs are available. In an event loop, use `run`.
 
         If nothing else is queued, the graph runs on the calling thread, and the backend may read the arrays where they
         are: they must not change meanwhile.
@@ -684,7 +686,7 @@ class MLContext(Streaming, Unpicklable):
     # The end.
 
     def destroy(self) -> None:
-        """Give all memory and threads back.
+        """Release all memory and threads.
 
         Queued work is cancelled, running work ends, pending promises are rejected with `ContextLostError`, and `lost`
         resolves. Arrays that were read stay valid. Calling it again is fine.

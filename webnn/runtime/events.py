@@ -45,7 +45,7 @@ class TraceEvent:
         ended: when it ended; None if it has not.
         after: the numbers of the events whose results it used: of a task, the tasks and writes that made its inputs;
             of a read, the task or write that made the value.
-        call_track: the name of the thread that asked for it, where that is another event than the thing itself.
+        call_track: the name of the thread that asked for it, if the call is a separate event.
         call_ended: when the call had queued it.
         details: everything else, as JSON. See `docs/tracing.md`.
     """

@@ -58,8 +58,8 @@ class MLGraph(Unpicklable):
     Made by `MLGraphBuilder.build`. It can be dispatched at once; awaiting it waits for the compilation, gives the
     graph itself, and raises `OperationError` if the backend could not compile it.
 
-    A graph lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Runs that
-    were queued before go on.
+    A graph lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Runs that were
+    queued before then still complete.
     """
 
     _why_unpicklable: ClassVar[str] = (
@@ -139,7 +139,7 @@ class MLGraph(Unpicklable):
 
     @property
     def backend(self) -> str:
-        """The backend that runs it now: the context's, or `meanwhile` as long as that one has not compiled it."""
+        """The backend that runs it now: the context's own, or `meanwhile` until the context's own has compiled it."""
         return self._backend.name
 
     @property
@@ -156,14 +156,14 @@ class MLGraph(Unpicklable):
             )
 
     def explain(self) -> Explanation:
-        """What the runtime can do with this graph, and why it cannot do the rest; print it to read it.
+        """How the runtime runs this graph, which optimizations it cannot make, and why; print it to read it.
 
         It says which inputs can be *donated*: where a dispatch is the last use of an input's value, its memory can
         become that of an output, which an operator then writes in place. A tensor may be named both as such an input
-        and as its output. It says whether several runs can be executed together, with `max_batch`. And by label it
-        lists where the operators run, as the runtime has assigned them, in which data types, and whether each is one
-        operator of the runtime or composed of several. Nothing is compiled or run for the answer: the operators are
-        listed once the graph is compiled.
+        and as its output. It says whether several runs can be executed together, with `max_batch`. It lists the
+        operators by label: where each runs, as the runtime has assigned it, in which data types, and whether it is one
+        operator of the runtime or composed of several. The call compiles and runs nothing; the operators are listed
+        once the graph is compiled.
 
         >>> import numpy as np, webnn
         >>> with webnn.ML().create_context() as context:
@@ -224,7 +224,7 @@ class MLGraph(Unpicklable):
         - `.js`: a JavaScript module that builds and runs the graph in a browser, with TypeScript declarations
           (`STEM.d.ts`, `webnn.d.ts`) and weights (`STEM.safetensors`) beside it.
         - `.html`: a page that needs nothing else, and tests the graph in the browser that opens it. `inputs` and
-          `outputs` are the values of the test; the default are random inputs, by `seed`, and the outputs of the
+          `outputs` are the values of the test. The defaults are random inputs, from `seed`, and the outputs of the
           default backend. Floating-point outputs may differ by `tolerance` (1e-3) of the largest element.
 
         Each file appears whole, and replaces an earlier file of its name.
@@ -258,7 +258,7 @@ class MLGraph(Unpicklable):
     ) -> View:
         """The graph as one HTML page that needs nothing else, as `webnn view` draws it; a notebook shows it.
 
-        The page tells the costs and the shapes of every operator, folds blocks, searches, and saves itself as SVG.
+        The page shows the costs and shapes of every operator, folds blocks, searches, and saves the drawing as SVG.
 
         Args:
             path: a file to write the page to.
@@ -319,7 +319,7 @@ class MLGraph(Unpicklable):
             work.graph, work.unlooked = self._graph, 0
 
     def destroy(self) -> None:
-        """Give its resources back. A compilation that is under way is cancelled. Calling it again is fine.
+        """Release its resources. A compilation that is under way is cancelled. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mlgraph-destroy
         """

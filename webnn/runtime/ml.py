@@ -53,7 +53,7 @@ class ML:
         `backend`, `device_type`, `accelerated` and `power_preference` choose the backend. The first of them that is
         given decides: a named backend runs on its own device, and `device_type` is a closer hint than `accelerated`.
         All but `backend` are preferences: without such a device the CPU is used, which is not an error.
-        `context.backend` and `context.accelerated` tell the choice.
+        `context.backend` and `context.accelerated` say which was chosen.
 
         Args:
             power_preference: which accelerator to try first: "low-power" prefers an NPU to a GPU, "default" and
@@ -78,8 +78,8 @@ class ML:
                 that are under way at the same time are batched if the graph is separable along dimension 0, and where
                 that is measured to be faster. Results then differ from unbatched ones by rounding (see
                 docs/performance.md).
-            max_delay: seconds for which a run waits for others at most, while another lane runs a batch of the same
-                graph. Nothing waits while the device is idle.
+            max_delay: the most seconds that a run waits for others, while another lane runs a batch of the same graph.
+                Nothing waits while the device is idle.
             merge: compile chains of cheap dispatches that are made again and again as one graph each, in the
                 background. Results stay the same to the bit (see docs/performance.md). False runs them one by one.
                 `max_batch` above 1 means the same.

@@ -43,8 +43,8 @@ class MLTensor(Unpicklable):
     Made by `MLContext.create_tensor` and `create_constant_tensor`. It can be used at once; awaiting it gives the tensor
     itself. Its bytes are on the context's device; `await context.read_tensor(tensor)` gives them as an array.
 
-    A tensor lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Work that
-    was queued with it before goes on, and arrays that were read from it stay valid.
+    A tensor lives until `destroy()`, until its context is destroyed, or until its last reference is gone. Work that was
+    queued with it before then still completes, and arrays that were read from it stay valid.
     """
 
     __slots__ = (
@@ -100,7 +100,7 @@ class MLTensor(Unpicklable):
 
     @property
     def nbytes(self) -> int:
-        """The size in bytes of all elements, as packed as `descriptor.byte_length` has it."""
+        """The size in bytes of all elements. 4-bit elements are packed, as in `descriptor.byte_length`."""
         return self.descriptor.byte_length
 
     @property
@@ -114,7 +114,7 @@ class MLTensor(Unpicklable):
         return self._writable
 
     def destroy(self) -> None:
-        """Give its memory back. Pending reads are rejected with `InvalidStateError`. Calling it again is fine.
+        """Release its memory. Pending reads are rejected with `InvalidStateError`. Calling it again is fine.
 
         Spec: https://www.w3.org/TR/webnn/#api-mltensor-destroy
         """

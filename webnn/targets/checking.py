@@ -147,7 +147,7 @@ class Verdict:
 def check(graph: MLGraph | Graph, target: str | Target) -> Verdict:
     """Whether a target would build `graph`, and every reason against it.
 
-    Nothing is run. What a recorded browser refuses beside its limits was tried in that browser.
+    Nothing is run. The rules of a recorded browser, beyond its limits, were tried out in that browser.
 
     Args:
         graph: a graph of any context.

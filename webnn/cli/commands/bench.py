@@ -66,7 +66,7 @@ def command(
     backend: str | None,
     as_json: bool,
 ) -> int:
-    """Time MODEL beside plain onnxruntime, which is given the same file and the same inputs.
+    """Time MODEL beside plain onnxruntime, with the same file and the same inputs.
 
     Latency is the time of one call that waits for its outputs: context.compute against session.run. Throughput is that
     of context.stream against session.run in a loop. The two take turns. Each ratio is the median over the rounds, with

@@ -16,13 +16,13 @@ __all__ = ["command"]
 @options.as_json
 @click.pass_context
 def command(context: click.Context, shell: str, as_json: bool) -> int:
-    r"""Print the script that completes commands, options, files, backends and targets.
+    """Print the script that completes commands, options, files, backends and targets.
 
     \b
     bash:  eval "$(webnn completion bash)"                                   in ~/.bashrc
     zsh:   eval "$(webnn completion zsh)"                                    in ~/.zshrc
     fish:  webnn completion fish > ~/.config/fish/completions/webnn.fish
-    """
+    """  # noqa: D301 (click reads the character that \b stands for)
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(context.find_root().command, {}, "webnn", "_WEBNN_COMPLETE").source()

@@ -27,8 +27,8 @@ __all__ = ["command"]
 def command(*, target: Path, browser: str, description: str | None, force: bool, as_json: bool) -> int:
     """Record what a browser supports in the file TARGET, for `webnn check --target TARGET`.
 
-    The record has the limits that the browser reports, and those of the known rules and notes that apply to it. To find
-    these, an example of each is built and run in the browser.
+    The record has the limits that the browser reports, and the known rules and notes that apply to it. To find these,
+    an example of each is built and run in the browser.
     """
     if target.suffix != ".json":
         raise click.BadParameter(f"expected a file that ends with .json, got {target}", param_hint="TARGET")

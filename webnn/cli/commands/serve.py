@@ -41,21 +41,27 @@ SECONDS: Final = click.FloatRange(0, min_open=True)
     show_default=True,
     help="Items per model under way; more get 503.",
 )
-@click.option("--timeout", default=10.0, type=SECONDS, show_default=True, help="Seconds until an answer; later is 504.")
+@click.option(
+    "--timeout", default=10.0, type=SECONDS, show_default=True, help="Seconds per request; slower ones get 504."
+)
 @click.option("--max-body", default=64.0, type=SECONDS, show_default=True, help="MB per request; more gets 413.")
 @click.option(
-    "--max-batch", default=32, type=click.IntRange(1), show_default=True, help="Items in a run; 1: no batches."
+    "--max-batch",
+    default=32,
+    type=click.IntRange(1),
+    show_default=True,
+    help="The most items in one run; 1 for no batches.",
 )
 @click.option("--threads", default=0, type=click.IntRange(0), help="Threads for one run; 0 lets the backend choose.")
 @click.option(
-    "--access-log", type=click.Path(dir_okay=False), help="Where a line for each request goes; - for standard output."
+    "--access-log", type=click.Path(dir_okay=False), help="Write a line for each request; - for standard output."
 )
 @click.option(
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where a trace of the first seconds goes, for https://ui.perfetto.dev.",
+    help="Write a trace of the first seconds, for https://ui.perfetto.dev.",
 )
-@click.option("--trace-seconds", default=10.0, type=SECONDS, show_default=True, help="How long the trace is.")
+@click.option("--trace-seconds", default=10.0, type=SECONDS, show_default=True, help="How many seconds to trace.")
 @options.backend
 @options.as_json
 def command(

@@ -42,7 +42,7 @@ COLD = "Trace the compilation and the first run, too. By default, one run before
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where a self-contained page that shows the trace goes.",
+    help="Write a self-contained page that shows the trace.",
 )
 @options.backend
 @options.as_json
@@ -63,7 +63,7 @@ def command(
     backend: str | None,
     as_json: bool,
 ) -> int:
-    """Run MODEL for a while, and say when each run was queued, where it ran and what it waited for.
+    """Trace runs of MODEL: when each was queued, where it ran and what it waited for.
 
     The runs are those of context.stream: several are under way at once. With one at a time (--depth 1), each is
     awaited before the next one is queued.

@@ -42,10 +42,10 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "m
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the page goes; default: MODEL with .html, in the current folder. A .svg file is the drawing alone.",
+    help="Where to write the page; default: MODEL with .html, in the current folder. A .svg file has only the drawing.",
 )
 @options.targets
-@click.option("--fit", "fits", is_flag=True, help="Draw MODEL beside the form of it that the one --target builds.")
+@click.option("--fit", "fits", is_flag=True, help="Draw MODEL beside the form of it that the --target builds.")
 @click.option("--profile", "measures", is_flag=True, help="Measure the time of each operator, run by itself.")
 @options.backend
 @click.option("--open", "opens", is_flag=True, help="Show the page in the browser of this desktop.")

@@ -195,8 +195,8 @@ class Streaming:
     ) -> Stream[Any]:
         """Run `graph` on each item of `source`: `async for outputs in context.stream(graph, frames)`, or `for`.
 
-        Each item is worked on in one piece, on a worker thread: `before(item)`, the run, `after(outputs)`. Items go
-        side by side, as many as there are cores. A source that is not async is advanced on a thread of its own. So
+        One worker thread does all the work on an item: `before(item)`, the run, `after(outputs)`. As many items as
+        there are cores are processed side by side. A source that is not async is advanced on a thread of its own. So
         neither the source nor the functions hold up an event loop, and they overlap with the runs.
 
         >>> import numpy as np
@@ -222,14 +222,13 @@ class Streaming:
             before: called with each item; returns the inputs. As all functions here, it is called on several threads at
                 once, unless `state` is given or `depth` is 1.
             after: called with the outputs of each run, by name; returns the result.
-            depth: the most items that are taken from the source and whose results were not given, at least 1. By
-                default as many are in progress as there are cores, one waits for each four of these (two for each, if
-                the source does not wait for its items), and results are kept ready up to four times the number of
-                cores; more, if the work on an item takes little.
-                With `policy="latest"` it is 1.
-            ordered: whether results come in the order of their items, or as soon as they are there.
-            policy: "all" takes an item from the source when there is room for it. "latest" takes items as they come,
-                and when a place is free, begins the newest one and leaves out those before: for cameras.
+            depth: the most items that have been taken from the source and whose results have not been delivered, at
+                least 1. By default, as many items are in progress as there are cores, one more waits for every four
+                cores (two per core, if the source does not wait for its items), and up to four results per core are
+                kept ready; more, if the work on an item takes little. With `policy="latest"` the default is 1.
+            ordered: whether results come in the order of their items, or as soon as they are available.
+            policy: "all" takes an item from the source when there is room for it. "latest" takes items as they come;
+                when a worker is free, it begins the newest item and skips older ones: for cameras.
             deadline: seconds. An item that has waited longer since it came from the source is dropped before any work.
             on_error: "raise" ends the stream with the error of an item, after the results of the items before it.
                 "yield" gives an `ItemError` in place of the result, and goes on.

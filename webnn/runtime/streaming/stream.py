@@ -120,7 +120,7 @@ class StreamResults(Unpicklable, AsyncIterator[T_co]):
             raise
 
     async def aclose(self) -> None:
-        """End the stream: give up what was not begun, and close the source.
+        """End the stream: drop the items that have not begun, and close the source.
 
         When it returns, no function of the program is running on an item any more. The source is closed after the step
         that it is in.
