@@ -31,6 +31,8 @@ from benchmarks.models import Model, image_model, mlp
 CONNECTIONS, SECONDS, ROUNDS = 64, 2.0, 5
 QUEUE, TIMEOUT = 128, 2.0
 LEAVING = 1000
+CLOSING: Final = 0.3
+"""Seconds in which the server closes the connections of those who have left."""
 REQUESTS: Final = 200_000
 
 
@@ -154,7 +156,8 @@ def among_leavers(report: Report, options: Options, path: Path) -> None:
     with server(ours(path, "--max-batch", "1")) as address, connected(address) as kept:  # the run of a batch is long
         alone = [wait(kept, sent) for _ in range(30)][10:]
         for how, leave in (("one after the other", in_turn), ("at once", at_once)):
-            for what, ends in (("a request", len(sent)), ("half a request", len(sent) - len(body) // 2)):
+            ends_of = {"no request": 0, "half a request": len(sent) - len(body) // 2, "a request": len(sent)}
+            for what, ends in ends_of.items():  # without a request, it is the cost of the connections alone
                 for kind in ("kept", "new"):
                     waits = []
                     for _ in range(options.rounds(ROUNDS)):
@@ -164,6 +167,7 @@ def among_leavers(report: Report, options: Options, path: Path) -> None:
                             wait(client, sent)
                             waits.append(time.perf_counter() - began)
                         wait(kept, sent)
+                        time.sleep(CLOSING)
                     title = f"{model.name}: after {number} clients with {what} have left {how}, on a {kind} connection"
                     usual = [statistics.median(alone)] * len(waits)
                     report.times(title, waits, usual, "ms", peer="without them", bar=2.0)

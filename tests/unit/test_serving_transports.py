@@ -59,10 +59,12 @@ class Network:
         self.story: list[str] = []
         self._made: list[tuple[Recorder, Transport]] = []
 
-    def connect(self, polled: Polling, name: str = "") -> tuple[socket.socket, Recorder, Transport]:
+    def connect(
+        self, polled: Polling, name: str = "", kind: type[Recorder] = Recorder
+    ) -> tuple[socket.socket, Recorder, Transport]:
         client = self._stack.enter_context(socket.create_connection(self._listener.getsockname()[:2]))
         accepted, _ = self._listener.accept()
-        recorder = Recorder(self.story, name)
+        recorder = kind(self.story, name)
         transport = Transport(asyncio.get_running_loop(), polled, accepted, recorder)
         self._made.append((recorder, transport))
         return client, recorder, transport
@@ -221,6 +223,34 @@ async def test_those_who_have_left_are_given_up_first_and_closed_last(
     assert network.story[50] == "data"
     async with asyncio.timeout(10):
         for _, each, _ in leavers:
+            await each.ended.wait()
+    await network.end(polled)
+
+
+class Idle(Recorder):
+    """One for whose client nothing is under way."""
+
+    is_waited_for = False
+
+
+@needs_epoll
+@pytest.mark.asyncio
+async def test_requests_are_read_before_the_ends_of_idle_clients_and_after_those_of_waiting_ones(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling_module, "READING", 0)
+    polled = polling(asyncio.get_running_loop())
+    idle = [network.connect(polled, "idle ", Idle) for _ in range(50)]
+    waiting = [network.connect(polled, "waiting ") for _ in range(50)]
+    client, recorder, _ = network.connect(polled)
+    for leaver, _, _ in (*idle, *waiting):
+        leaver.sendall(b"request")
+        leaver.close()
+    client.sendall(b"request")
+    await received(recorder, 7)
+    assert network.story[:101] == ["waiting left"] * 50 + ["data"] + ["idle left"] * 50
+    async with asyncio.timeout(10):
+        for _, each, _ in (*idle, *waiting):
             await each.ended.wait()
     await network.end(polled)
 

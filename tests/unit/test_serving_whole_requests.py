@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -216,6 +216,33 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("max_batch", [1, 4])
+async def test_no_run_of_those_who_have_left_starts_before_that_of_a_client_who_stays(
+    gate: Gate, max_batch: int
+) -> None:
+    context, backend = scripted_context(on_run=gate, max_batch=max_batch)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(context)
+        stack.callback(gate.open)
+        app = application(affine(context))
+        first, *leavers, last = [await stack.enter_async_context(connected(app)) for _ in range(32)]
+        first.writer.write(ASKED)
+        await asyncio.to_thread(gate.reached.wait, 10)
+        for leaver in leavers:
+            leaver.writer.write(ASKED)
+        await until(app, items=31)
+        last.writer.write(ASKED)
+        await until(app, items=32)
+        began = backend.ran
+        for leaver in leavers:
+            leaver.writer.close()
+        await until(app, items=2)
+        gate.open()
+        assert (await last.answer())[0] == 200
+        assert backend.ran == began + 1
+
+
+@pytest.mark.asyncio
 async def test_a_full_queue_a_late_answer_and_an_end(waiting: Application) -> None:
     async with connected(waiting) as client, connected(waiting) as other:
         client.writer.write(asked(parameters={"timeout": 1000}))
@@ -237,9 +264,11 @@ async def test_a_connection_that_is_asked_is_not_idle(waiting: Application, gate
     async with connected(waiting) as client:
         client.writer.write(ASKED)
         await until(waiting, items=1)
+        assert client.connection.is_waited_for
         client.connection.close_if_idle(asyncio.get_running_loop().time() + 1)
         gate.open()
         assert (await client.answer())[0] == 200
+        assert not client.connection.is_waited_for
         client.connection.close_if_idle(asyncio.get_running_loop().time() + 1)
         assert await client.reader.read() == b""
 

@@ -84,6 +84,11 @@ class Connection(HttpToolsProtocol):
         except OSError:  # it is closed
             return True
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a request is under way, as far as it has been read."""
+        return self.left is not None or (self.cycle is not None and not self.cycle.response_complete)
+
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""
         self.left = left

@@ -2,8 +2,9 @@
 
 An event loop handles what its sockets have to tell in the order in which it came. If a thousand clients leave at once,
 a client that asks after them waits for the end of a thousand connections. So the connections have an epoll of their
-own, which the loop polls like one socket. It tells who has left together with who has sent something: the requests of
-those who stay are read, the runs of the others are given up, and the rest of each end is done little by little.
+own, which the loop polls like one socket. It tells who has left together with who has sent something. First the runs of
+those who have left are given up, which makes room, then the requests of those who stay are read, and only then the
+others are looked at who have left: nothing is under way for them. All are closed later, little by little.
 
 Systems without epoll get all of it from the event loop, in its order.
 """
@@ -14,6 +15,7 @@ import asyncio
 import select
 import socket
 from collections import deque
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -22,6 +24,9 @@ __all__ = ["Epoll", "Polled", "Polling", "polling"]
 LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
 READING: Final = 0.001
 """Seconds for which requests are read before the epoll is asked again who has left."""
+STAYING: Final = 0.05
+"""Seconds after which the first of those who have left is closed: the runs of those who stay have the cores until then.
+"""
 ENDING: Final = 0.0003
 """Seconds for which connections are ended at a time."""
 PAUSE: Final = 0.001
@@ -30,6 +35,10 @@ PAUSE: Final = 0.001
 
 class Polled(Protocol):
     """A connection, as it is told what its socket can do."""
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether something may be under way for its client."""
 
     def readable(self) -> None:
         """There is something to read."""
@@ -109,17 +118,29 @@ class Epoll(Polling):
         self._epoll.close()
 
     def _poll(self) -> None:
-        polled, staying = self._polled, []
+        polled, staying, idle = self._polled, [], []
         for number, events in self._epoll.poll(0, len(polled) + 1):
-            if events & LEFT:  # first: what is given up makes room in the queue
-                self._epoll.unregister(number)
-                connection = polled.pop(number)
-                connection.left()
-                if not self._leaving:
-                    self._loop.call_later(PAUSE, self._end_some)
-                self._leaving.append(connection)
-            else:
+            if not events & LEFT:
                 staying.append((number, events))
+            elif polled[number].is_waited_for:  # first: what is given up makes room in the queue
+                self._leave(number)
+            else:
+                idle.append(number)
+        self._read(staying)
+        for number in idle:
+            if number in polled:  # not closed by what was called for another one
+                self._leave(number)
+
+    def _leave(self, number: int) -> None:
+        self._epoll.unregister(number)
+        connection = self._polled.pop(number)
+        connection.left()
+        if not self._leaving:
+            self._loop.call_later(STAYING, self._end_some)
+        self._leaving.append(connection)
+
+    def _read(self, staying: Sequence[tuple[int, int]]) -> None:
+        polled = self._polled
         until = perf_counter() + READING
         for number, events in staying:
             if number not in polled:  # closed by what was called for another one

@@ -180,6 +180,11 @@ class Transport(asyncio.Transport):
             self._polling.remove(self._socket)
             self._loop.call_soon(self._end, None)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether something may be under way for the client: the `is_waited_for` of a protocol that has one."""
+        return getattr(self._protocol, "is_waited_for", True)
+
     def left(self) -> None:
         """The client has left."""
         self._closing = True
