@@ -42,7 +42,7 @@ class MemoryInfo:
         peak: the maximum of both together so far.
         budget: the limit of both together; None for no limit.
         uploaded: copied so far from host memory to the memory of the device; 0 if tensors are in host memory.
-        downloaded: copied so far from the memory of the device to host memory; 0 as above.
+        downloaded: copied so far from the memory of the device to host memory; 0 if tensors are in host memory.
     """
 
     in_use: int

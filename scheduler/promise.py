@@ -83,7 +83,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
 
     Cancelling a task that awaits the promise does not cancel the promise; `cancel()` does. Work that has not begun is
     dropped once none of its promises can be reached. To have it done even if the awaiting task is cancelled, keep the
-    promise in a variable outside of that task.
+    promise in a variable outside that task.
     """
 
     __slots__ = ("_callbacks", "_error", "_installed", "_result", "_source", "_status", "_traceback")

@@ -129,7 +129,7 @@ class GraphStatistics:
         label: `graph.label`.
         operators: the number of operators of the graph.
         failed: runs that failed, and those that were not run because an input or the compilation had failed.
-        drops: queued runs that were not run, by the reason why; see `Statistics.drops`.
+        drops: queued runs that were dropped, by reason; see `Statistics.drops`.
         compile_seconds: how long the compilation took, including lookups in caches; None until it has ended.
         queued: from the call to the beginning of the run. It includes waiting for the compilation and for inputs.
         run: from the beginning to the end of the run.
@@ -157,7 +157,7 @@ class MergingStatistics:
         dispatches: the dispatches that ran merged with others.
         runs: the merged runs. Each counts as one run of every graph in it.
         chains: the chains that run merged now.
-        refused: the chains that run one by one although they are hot, by the reason why: "other results", "not faster",
+        refused: the chains that run one by one although they are hot, by reason: "other results", "not faster",
             "a merged run failed", "not compiled".
     """
 
@@ -178,11 +178,11 @@ class Statistics:
         run_on_lanes: the tasks that have begun on a lane.
         dropped: the queued tasks that were not run, since their results could not be used any more.
         graphs: the figures of each graph that has not been garbage collected, oldest first.
-        drops: runs that were left out, by the reason why: "unobservable", "cancelled", "timed out", which `dropped`
-            counts, and "context destroyed". Items of streams that never became runs are here too: "left out" for a
-            newer one (`policy="latest"`), and "late" (`deadline`).
+        drops: runs that were dropped, by reason: "unobservable", "cancelled", "timed out", which `dropped` counts, and
+            "context destroyed". Items of streams that never became runs are here too: "left out" for a newer one
+            (`policy="latest"`), and "late" (`deadline`).
         width: how many threads runs had, and why.
-        donated: outputs that took over the memory of an input whose last use the run was.
+        donated: outputs that took over the memory of an input at its last use.
         borrowed: outputs that took over the memory of an input that a tensor still had, with its elements saved.
         batching: the batches, and the requests in them.
         merging: the dispatches that ran merged with others.

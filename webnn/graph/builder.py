@@ -190,9 +190,9 @@ class MLGraphBuilder(
 
         - `constant(array)`: anything with `__dlpack__`, `__array__` or the buffer protocol. A C-contiguous array in
           native byte order of more than 64 KB, or in a mapped file, is **not copied**: do not change it while a graph
-          lives that was built from it. A graph lives until it is destroyed and its queued runs have ended. After the
-          last one you may do anything with the array; a graph that is built then sees the elements as they are then.
-          4-bit types: `ml_dtypes` arrays.
+          that was built from it lives. A graph lives until it is destroyed and its queued runs have ended. After the
+          last of these graphs, you may do anything with the array; a graph that is built later sees the elements as
+          they are then. 4-bit types: `ml_dtypes` arrays.
         - `constant("float32", 0.5)`: a scalar, cast to the type as the specification says.
         - `constant(descriptor, buffer)`: the specification's form; the bytes are copied.
         - `constant(tensor)`: a constant tensor of the same context, from `create_constant_tensor`.

@@ -100,17 +100,16 @@ class Many:
         """A result for each of many items, in their order: `for result in model.map(paths, before=decode)`.
 
         Items are worked on side by side, in batches, on as many threads as there are cores: `before` of each item, the
-        runs, `after` of each. So decoding overlaps with inference. An item is the inputs of the model for one item,
-        without the dimension of the batch or with it, and its result has that dimension, or not, likewise. Items of
-        equal shapes are computed together, in the size of batch that was measured to be fastest. The result can be
-        iterated with `for` and with `async for`, once.
+        runs, `after` of each. So decoding overlaps with inference. The inputs of an item may have the dimension of the
+        batch or lack it; its result then has it, or lacks it, too. Items of equal shapes are computed together, in the
+        size of batch that was measured to be fastest. The result can be iterated with `for` and with `async for`, once.
 
         Args:
             items: an iterable or async iterable. It is advanced on a thread, or in a task, of its own.
             before: called with each item; returns the inputs. It is called on several threads at once.
             after: called with the outputs of each item, by name, which are views of the batch; returns the result.
                 Without it, the outputs are copied.
-            key: called with each item; the results are `(key(item), result)` then.
+            key: called with each item; the results are then `(key(item), result)`.
             batch: the most items that are worked on in one piece.
             on_error: "yield" gives an `ItemError` in place of the result of an item that failed. "raise" raises its
                 error, after the results of the items before it.

@@ -50,12 +50,12 @@ class ModelStatistics:
     """Figures of a model in this process.
 
     Attributes:
-        calls: calls with inputs that fit.
+        calls: calls with valid inputs.
         items: the items in them; one for each call of a model without a batch.
-        padded: rows that were computed to fill batches up.
+        padded: rows that were computed only to fill batches.
         graphs: the graphs that are kept now.
         made: the graphs that were made.
-        evicted: the graphs that were given up for others.
+        evicted: the graphs that were dropped to make room for others.
         runtime: the figures of its context; None if it is not loaded in this process.
     """
 

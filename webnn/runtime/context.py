@@ -573,15 +573,15 @@ class MLContext(Streaming, Unpicklable):
     ) -> Promise[dict[str, np.ndarray[Any, Any]]]:
         """Run `graph` on arrays, without tensors: `outputs = await context.run(graph, {"x": frame})`.
 
-        A run that has not begun is dropped when its result cannot be used any more: the promise is cancelled, its
-        deadline has passed, or its last reference is gone and no callback was left on it.
+        A run that has not begun is dropped when its result can no longer be used: the promise is cancelled, its
+        deadline has passed, or its last reference is gone and it has no callback.
 
         Args:
             graph: a graph of this context.
             inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
                 For a graph of one input, its data alone is enough: `context.run(graph, frame)`.
             timeout: seconds after which the promise is rejected with `TimeoutError`; None for no limit. A run that has
-                begun goes on, and its result is thrown away.
+                begun completes, and its result is discarded.
 
         Returns:
             A promise of the outputs by name, read-only as those of `read_tensor`: `array.copy()` can be changed.
@@ -627,7 +627,7 @@ class MLContext(Streaming, Unpicklable):
     # Saved graphs.
 
     def save_graph(self, key: str, graph: MLGraph) -> Promise[None]:
-        """Save `graph` under `key`, for `load_graph` in this program or another one. It replaces an earlier one.
+        """Save `graph` under `key`, for `load_graph` in this program or another one, in place of an earlier graph.
 
         It is written in the background, to the folder given as `create_context(cache_dir=...)`. Other processes see it
         whole or not at all. The graph and its weights are saved, not the compiled form, so any backend can load it.
@@ -651,9 +651,9 @@ class MLContext(Streaming, Unpicklable):
     def load_graph(self, key: str) -> MLGraph:
         """The graph that was saved under `key`, compiled in the background: usable at once, and awaitable.
 
-        Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and compared
-        with their checksum before they are used. If they are damaged, the saved graph is removed, and awaiting the
-        graph or reading one of its results raises `DataError`.
+        Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and verified by
+        their checksum before they are used. If they are damaged, the saved graph is removed, and awaiting the graph or
+        reading one of its results raises `DataError`.
 
         Raises:
             ValidationError: there is no such graph.

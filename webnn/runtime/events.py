@@ -31,7 +31,7 @@ MERELY_QUEUED: Final = "queued"
 
 @dataclass(slots=True)
 class TraceEvent:
-    """Something that has happened while a trace was open.
+    """Something that happened while a trace was open.
 
     Attributes:
         kind: "task" (a run of a graph), "write", "read", "compile", "wait" (a task of an event loop has waited, and

@@ -74,15 +74,14 @@ class ML:
                 threads of their own use it: in this package, `onnxruntime`.
             lanes: worker threads that run graphs side by side. They start when they are first needed. Default: one for
                 each core that the process may use, or for each `threads` of them; one for an accelerator.
-            max_batch: the most runs of one graph that are executed together, as one batch; 1 for no batching. Runs
-                that are under way at the same time are batched if the graph is separable along dimension 0, and where
-                that is measured to be faster. Results then differ from unbatched ones by rounding (see
-                docs/performance.md).
+            max_batch: the most runs of one graph that are executed together, as one batch; 1 for no batching. Runs that
+                are under way at the same time are batched if the graph is separable along dimension 0 and batching is
+                measured to be faster. Results then differ from unbatched ones by rounding (see docs/performance.md).
             max_delay: the most seconds that a run waits for others, while another lane runs a batch of the same graph.
                 Nothing waits while the device is idle.
-            merge: compile chains of cheap dispatches that are made again and again as one graph each, in the
-                background. Results stay the same to the bit (see docs/performance.md). False runs them one by one.
-                `max_batch` above 1 means the same.
+            merge: compile repeated chains of cheap dispatches, each as one graph, in the background. Results stay the
+                same to the bit (see docs/performance.md). False runs them one by one. `max_batch` above 1 has the same
+                effect.
             memory_budget: the most bytes that tensors and results may hold together; None for no limit.
             cache_dir: the folder of `save_graph`. Default: the folder in the environment variable `WEBNN_CACHE_DIR`,
                 or else `webnn` in the user's cache folder.

@@ -76,7 +76,7 @@ class Trace(Unpicklable):
 
     @property
     def events(self) -> list[TraceEvent]:
-        """The events so far, in the order in which they began to concern the timeline: a new list at each call."""
+        """The events so far, in the order in which the timeline first recorded them: a new list at each call."""
         if self._origin is None:
             raise InvalidStateError("trace: it was not opened: with context.trace() as trace")
         return events_of(records_of(list(self._records)), list(self._tracks), dict(self._graphs), self._origin)

@@ -87,7 +87,7 @@ class Note:
         label: the operator's label; may be empty.
         operator: the operator's method name.
         given: the property of the graph: "has 3 scales".
-        difference: the target's results: "rounds halves away from zero, ...".
+        difference: how the target's results differ: "rounds halves away from zero, ...".
         proposal: the nearest form whose results do not differ.
         name: the name of the note, as targets list it.
     """

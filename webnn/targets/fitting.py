@@ -150,8 +150,8 @@ def fit(
         graph: a graph of any context. The result is a graph of the same one.
         target: as `check` takes it.
         inputs: an array for each input of the graph, to compare the results with. Default: random ones.
-        notes: whether operators are replaced, too, that the target builds and computes differently.
-        verify: whether the results are compared.
+        notes: whether to replace also the operators that the target builds but computes differently.
+        verify: whether to compare the results.
 
     Raises:
         NotSupportedError: no target has that name, or several have.

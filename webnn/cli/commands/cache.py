@@ -59,7 +59,7 @@ def list_entries(*, folder: Path | None, as_json: bool) -> int:
 @_place
 @options.as_json
 def clear(*, keys: Sequence[str], folder: Path | None, as_json: bool) -> int:
-    """Remove the entries of these keys, or all entries. Programs that use one go on."""
+    """Remove the entries of these keys, or all entries. Programs that use an entry keep working."""
     root = cache_folder(folder)
     entries = [(store, entry) for store in _stores(root) for entry in store.entries()]
     unknown = set(keys).difference(entry.key for _, entry in entries)

@@ -60,8 +60,8 @@ def command(
     A target is a browser whose limits were recorded (the default: all of these), a backend of this machine, or a file
     that `webnn record` wrote for your own browser.
 
-    With --fix, which needs one --target, each operator that the target refuses is replaced by others: computed in
-    another data type or with fewer dimensions, with explicit padding, or decomposed. The result and the original are
+    With --fix, which needs exactly one --target, each operator that the target refuses is replaced by others: computed
+    in another data type or with fewer dimensions, with explicit padding, or decomposed. The result and the original are
     then run on the given inputs, or on random ones, and compared.
 
     The exit code is 0 if MODEL builds on all targets, else 1. With --fix, it is 0 if the result builds and has the same

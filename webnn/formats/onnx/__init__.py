@@ -40,20 +40,20 @@ def load_onnx(
     """The graph of an ONNX model, compiled in the background: usable at once, and awaitable.
 
     Weights are not copied: those in a file are read from it when they are needed. Values that depend only on constants
-    and shapes are computed during the import. Types that WebNN lacks are held by others: bool by uint8 (0 and 1),
-    double and bfloat16 by float32, int16 and uint16 by int32, constants in int2 and uint2 by int4 and uint4. Tensors
-    in bfloat16 are rounded to its precision wherever ONNX rounds them: inputs, casts, and the result of each node.
-    Models older than opset 7 are converted to it with `onnx.version_converter`, as far as that can.
+    and shapes are computed during the import. Types that WebNN lacks are represented by others: bool by uint8 (0 and
+    1), double and bfloat16 by float32, int16 and uint16 by int32, constants in int2 and uint2 by int4 and uint4.
+    Tensors in bfloat16 are rounded to its precision wherever ONNX rounds them: inputs, casts, and the result of each
+    node. Models older than opset 7 are converted to it with `onnx.version_converter`, as far as it can.
 
-    A `UserWarning` tells of an output for which the model declares another type or shape than it computes.
+    A `UserWarning` is issued for an output whose declared type or shape differs from the one that the model computes.
 
     Args:
         model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must be in the folder of the model.
         context: the context that runs the graph. Default: a new one, `webnn.ML().create_context()`.
         shapes: sizes for dimensions that the model leaves open: by the dimension's name, `{"batch": 1}`, or the whole
             shape by the input's name, `{"x": [1, 3, 224, 224]}`.
-        dtypes: data types of inputs and outputs of the graph, by name: `{"input_ids": "int32"}` where the model
-            says int64. They are cast on the way.
+        dtypes: data types of inputs and outputs of the graph, by name: `{"input_ids": "int32"}` where the model says
+            int64. The values are cast.
         constants: values for inputs that never change, by name: `{"sr": 16000}`. They are not inputs of the graph, and
             an `If` that depends only on them is decided during the import. An input that has a default in the model
             is a constant anyway, and may be given another value here.

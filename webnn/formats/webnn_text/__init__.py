@@ -38,8 +38,8 @@ def load_webnn(
         context: where the graph runs. Default: a new one, `webnn.ML().create_context()`.
         shapes: sizes for the dimensions that the file leaves open, by name: `{"batch": 1}`.
         weights: the weight file. Default: the first of `STEM.safetensors`, `STEM.weights`, `model.safetensors` and
-            `model.weights` that lies beside the graph file and bears the graph's mark, if it has one. A file that is
-            named here is taken whatever its mark.
+            `model.weights` that is beside the graph file and has the graph's mark, if there is one. A file that is
+            named here is used even if its mark differs.
 
     Raises:
         DataError: the file or its weights are not valid, or do not belong together; the message begins with the place.
@@ -56,7 +56,7 @@ def import_webnn(
     shapes: Mapping[str, int] | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> dict[str, MLOperand]:
-    """The outputs of a graph file as operands of `builder`, by name, to go on building with.
+    """The outputs of a graph file as operands of `builder`, by name, to continue building with.
 
     The arguments and errors are those of `load_webnn`.
     """

@@ -30,7 +30,7 @@ _WHY_UNPICKLABLE = (
 class Stream(Unpicklable, Generic[T_co]):
     """The results of a stream: an async iterable, and an iterable if its source is one. It can be iterated once.
 
-    Made by `MLContext.stream`. Nothing is taken from the source before the first result is asked for.
+    Made by `MLContext.stream`. Nothing is taken from the source before the first result is requested.
     """
 
     _why_unpicklable: ClassVar[str] = _WHY_UNPICKLABLE
