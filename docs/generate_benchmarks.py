@@ -38,7 +38,8 @@ FIRST: Final = (
 INTRODUCTION: Final = """\
 # Benchmarks
 
-The speed of this package, beside onnxruntime and other peers that do the same work. Each section answers one question.
+This page shows how fast the package is, beside onnxruntime and other peers that do the same work. Each section answers
+one question.
 
 Every figure is compared with that of a peer in the same run. The two take turns, round by round. Each round gives one
 ratio; the tables show the median ratio, and the spread from the smallest to the largest. The column "wanted" has the

@@ -231,7 +231,7 @@ _NOTES: Final = (
         "l2-pool-padding",
         ("l2_pool2d",),
         _is_pooled_with_the_same_padding,
-        "gives too large values for windows that overlap padding",
+        "gives values that are too large for windows that overlap padding",
         "pad first",
         lambda b, x: b.l2_pool2d(x(_image(1, 2, 3, 4)), window_dimensions=[2, 2], padding=[0, 1, 0, 1]),
     ),

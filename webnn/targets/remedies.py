@@ -84,7 +84,7 @@ def _flat_places(b: Replacement, node: Node) -> MLOperand:
     return places
 
 
-@_remedy("gathered from the flat input at computed places", "gather-elements-constant-indices")
+@_remedy("gathered from the flat input with computed indices", "gather-elements-constant-indices")
 def gather_flat(b: Replacement, node: Node) -> Made:
     """`gather_elements` as a gather of the flat input."""
     flat = b.reshape(node["input"], [node["input"].descriptor.element_count])
@@ -92,7 +92,7 @@ def gather_flat(b: Replacement, node: Node) -> Made:
     return [b.reshape(b.gather(flat, places), node.output.shape)]
 
 
-@_remedy("scattered into the flat input at computed places", "scatter-elements-constant-indices")
+@_remedy("scattered into the flat input with computed indices", "scatter-elements-constant-indices")
 def scatter_flat(b: Replacement, node: Node) -> Made:
     """`scatter_elements` as a scatter into the flat input."""
     count = node["indices"].descriptor.element_count
