@@ -435,7 +435,7 @@ def test_a_package_replaces_one_of_its_name(save: Save) -> None:
             "several values are called same",
         ),
         (lambda program, x: program.emit("relu", x=x, name="x"), "several values are called x"),
-        (lambda program, x: program.cast(x, "fp16"), "is float16, which the graph has not"),
+        (lambda program, x: program.cast(x, "fp16"), "is float16, but the graph is not"),
         (lambda program, x: program.emit("expand_dims", x=x, axes=[0, 1, 2, 3]), r"has the shape \(1, 1, 1, 1, 1, 3\)"),
     ],
 )
