@@ -375,7 +375,7 @@ def test_a_program_whose_dispatches_are_being_merged_is_refused_in_the_child_and
 
 def test_a_file_that_is_being_written_is_written_by_the_parent_alone(before: Before, tmp_path: Path) -> None:
     gate = Gate()
-    blocked = before.context._saved.submit(gate)
+    blocked = before.context._storage.submit(gate)
     assert gate.reached.wait(PATIENCE)
     saved = before.context.save_graph("later", before.graph)
     refuses(saved.result, of_the_parent())

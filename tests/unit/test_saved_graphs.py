@@ -21,7 +21,7 @@ from webnn.formats.webnn_text import import_webnn
 from webnn.graph.limits import narrowed
 from webnn.runtime.cache_options import cache_folder
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.saved_graphs import SavedGraphs
+from webnn.runtime.saved_graphs import GraphStorage
 
 W = np.random.default_rng(1).random((64, 64), np.float32)
 X = np.ones((1, 64), np.float32)
@@ -259,7 +259,7 @@ def test_another_process_finds_the_graph(tmp_path: Path) -> None:
 
 
 def test_what_meets_the_end_of_the_context_on_another_thread_is_not_left_pending(tmp_path: Path) -> None:
-    saved = SavedGraphs(tmp_path)
+    saved = GraphStorage(tmp_path)
     saved.lose(ContextLostError("gone"))
     with pytest.raises(ContextLostError, match="gone"):
         saved.submit(lambda store: store.keys())

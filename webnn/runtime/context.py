@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 import numpy as np
 
 from webnn.backends.base import Backend, CompileOptions, DeviceInfo
-from webnn.errors import InvalidStateError, ValidationError
+from webnn.errors import ValidationError
 from webnn.forking import import_lock
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import MLGraphBuilder
@@ -24,29 +24,22 @@ from webnn.graph.limits import LimitsTable
 from webnn.graph.other_names import CONTEXT
 from webnn.graph.spelling import explained, named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
-from webnn.memory.pool import MemoryInfo
 from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
-from webnn.runtime.graph import MLGraph
-from webnn.runtime.lending import Loan
+from webnn.runtime.graph import MLGraph, compiling
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.merged_chains import merge_chains
-from webnn.runtime.record import Program, Recordings, check_program, recorder
-from webnn.runtime.saved_graphs import SavedGraphs, check_key
+from webnn.runtime.observability import Observability
+from webnn.runtime.record import Recording, Recordings, check_not_recording, recorder
+from webnn.runtime.saved_graphs import GraphStorage, SavedGraphs
 from webnn.runtime.streaming.calls import Streaming
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.direct import run_here
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
-from webnn.scheduler.statistics import Statistics
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import TracerProvider
-
     from webnn.backends.disk_cache import DiskCache
-    from webnn.runtime.audit import Audit
-    from webnn.runtime.spans import Spans
-    from webnn.runtime.tracing import Trace, TraceTarget
 
 __all__ = ["MLContext"]
 
@@ -54,7 +47,7 @@ F = TypeVar("F")
 
 
 @named_elsewhere(CONTEXT)
-class MLContext(Streaming, Unpicklable):
+class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     """A device and its timeline: the order in which writes, dispatches and reads take effect.
 
     Made by `ML.create_context`. It can be used at once; awaiting it gives the context itself. It may be used from
@@ -97,9 +90,9 @@ class MLContext(Streaming, Unpicklable):
         if merge and max_batch == 1:
             merge_chains(self._device)
         self._recordings: Recordings = {}
-        self._saved = SavedGraphs(cache_dir)
-        self._device.on_lost(self._saved.lose)
-        self._device.on_forked(self._saved.forked)
+        self._storage = GraphStorage(cache_dir)
+        self._device.on_lost(self._storage.lose)
+        self._device.on_forked(self._storage.forked)
 
     # Its properties.
 
@@ -149,120 +142,6 @@ class MLContext(Streaming, Unpicklable):
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
         """
         return op_support_limits(self._device.limits, self._device.backend.preferred_input_layout)
-
-    def memory_info(self) -> MemoryInfo:
-        """The bytes that tensors and results hold now (`in_use`), the bytes kept for reuse (`idle`), and the peak."""
-        self._timeline.tidy()
-        return self._timeline.pool.info()
-
-    def statistics(self) -> Statistics:
-        """Figures of the work so far: counts of tasks (run inline or on lanes, dropped, queued), and of each graph.
-
-        `statistics().graphs` has the compile time and latency histograms of each graph that is alive:
-
-        >>> import numpy as np, webnn
-        >>> with webnn.ML().create_context() as context:
-        ...     builder = context.create_graph_builder()
-        ...     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
-        ...     _ = context.compute(graph, {"x": np.ones(2, np.float32)})
-        ...     (figures,) = context.statistics().graphs
-        >>> figures.label, figures.operators, figures.runs
-        ('x -> y', 1, 1)
-        >>> 0 < figures.run.median <= figures.whole.p99
-        True
-        """
-        return self._timeline.statistics
-
-    def trace(self, target: TraceTarget | None = None) -> Trace:
-        """Record everything that the context does while a block runs: `with context.trace("run.json"):`.
-
-        At the end of the block, however it ends, the file is written: a trace for https://ui.perfetto.dev, with a track
-        for each thread, and arrows from each write to the runs that used it and on to the reads. `trace.events` has the
-        same as objects. A run costs about 2 us more while a trace is open, and nothing otherwise.
-
-        >>> import numpy as np, webnn
-        >>> with webnn.ML().create_context() as context:
-        ...     builder = context.create_graph_builder()
-        ...     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
-        ...     with context.trace() as trace:
-        ...         _ = context.compute(graph, {"x": np.ones(2, np.float32)})
-        >>> [event.name for event in trace.events if event.kind == "task"]
-        ['x -> y']
-
-        Args:
-            target: a path, or a file that is open for writing, as text or bytes; None writes nothing.
-
-        Raises:
-            ValidationError: `target` is neither.
-            FileNotFoundError: there is no folder for the file.
-            ContextLostError: the context is destroyed.
-        """
-        self.check_not_lost()
-        with import_lock:  # here, since most programs trace nothing
-            from webnn.runtime.tracing import Trace  # noqa: PLC0415
-
-        return Trace(self._timeline, f"webnn on {self.backend}", target)
-
-    def spans(self, tracer_provider: TracerProvider | None = None) -> Spans:
-        """Emit OpenTelemetry spans of the context's work while a block runs: `with context.spans():`.
-
-        Each run is a span from its call to its end, whose parent is the span that was current at the call. Each
-        compilation is a span too, whose parent is the span that was current at `build`. A separate thread makes the
-        spans. `docs/tracing.md` has the attributes. Needs `pip install 'webnn-runtime[otel]'`.
-
-        Args:
-            tracer_provider: where the spans go; None for the program's own, from `opentelemetry.trace`.
-
-        Raises:
-            NotSupportedError: `opentelemetry-api` is not installed.
-            ContextLostError: the context is destroyed.
-        """
-        self.check_not_lost()
-        with import_lock:  # here, since most programs make no spans
-            from webnn.runtime.spans import Spans  # noqa: PLC0415
-
-        return Spans(self._timeline, self.backend, tracer_provider)
-
-    def audit(
-        self, graph: MLGraph, *, rate: float = 0.01, backend: str = "arrays", tolerance: float | None = None
-    ) -> Audit:
-        """Repeat a sample of the runs of `graph` on another backend, and name the first operator that is off.
-
-        ::
-
-            audit = context.audit(graph)
-            ...
-            print(audit)  # <Audit of 51200 runs, 498 compared: nothing found>
-
-        From now on, each run is sampled with the probability `rate`, and the first one always: its inputs and outputs
-        are copied. They are compared later, on a thread of the audit, when the context is idle or after a second. A
-        result that is off is logged and kept as `audit.finding`, and ends the audit. To find the operator, parts of the
-        graph are compiled again on both backends, about 2 log2(n) times for n operators.
-
-        During an audit, hot chains with the graph are not merged. Runs that are executed together, in batches and
-        merged replays, are not sampled. If the audit is used as a context manager, the end of the block waits for the
-        comparisons.
-
-        For floats, the error is the largest absolute difference, as a share of the largest value of the tensor. For
-        integers, it is the share of the elements that differ; 8-bit elements may differ by 1.
-
-        Args:
-            graph: a graph of this context.
-            rate: the share of the runs to sample, above 0 and up to 1.
-            backend: the name of the backend to compare with, which is taken to be right; not the context's own.
-            tolerance: the largest error allowed. Default: 0.001, and 0.02 for float16.
-
-        Raises:
-            ValidationError: an argument is not valid; the graph is of another context.
-            NotSupportedError: the other backend is not available here.
-            InvalidStateError: an audit of the graph is going on already; the graph is destroyed.
-            ContextLostError: the context is destroyed.
-        """
-        checks.check_graph(self._device, "audit", graph)
-        with import_lock:  # here, since most programs audit nothing
-            from webnn.runtime.audit import begun  # noqa: PLC0415
-
-        return begun(graph, rate, backend, tolerance)
 
     # Creation.
 
@@ -352,10 +231,7 @@ class MLContext(Streaming, Unpicklable):
 
     def compile(self, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
         """Start to compile a graph, after `check`; for `MLGraphBuilder.build`."""
-        result = MLGraph(self, self._device, graph, check)
-        self._device.register(result)
-        self._device.build_lane.wake(result._compile)
-        return result
+        return compiling(self, self._device, graph, check)
 
     # Running.
 
@@ -384,7 +260,7 @@ class MLContext(Streaming, Unpicklable):
         ):
             checks.check_tensor(self._device, "write_tensor", tensor, "writable")
         if self._recordings:
-            self._check_not_recording("write_tensor")
+            check_not_recording(self._recordings, "write_tensor")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype is not descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -425,7 +301,7 @@ class MLContext(Streaming, Unpicklable):
         ):
             checks.check_tensor(self._device, "read_tensor", tensor, "readable")
         if self._recordings:
-            self._check_not_recording("read_tensor")
+            check_not_recording(self._recordings, "read_tensor")
         if out is None:
             return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
@@ -452,9 +328,12 @@ class MLContext(Streaming, Unpicklable):
         """
         checks.check_tensor(self._device, "lend_tensor", tensor, "readable")
         if self._recordings:
-            self._check_not_recording("lend_tensor")
+            check_not_recording(self._recordings, "lend_tensor")
         if self._device.pool.allocator.is_host:
             return self._timeline.read(tensor._name)
+        with import_lock:  # here, since most programs lend nothing, or host memory
+            from webnn.runtime.lending import Loan  # noqa: PLC0415
+
         return self._timeline.read(tensor._name, None, Loan)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> Dispatch:
@@ -515,59 +394,6 @@ class MLContext(Streaming, Unpicklable):
             )
         return self._timeline.dispatch(graph._work, names, results)
 
-    def record(self) -> Program:
-        """Record dispatches instead of queueing them, for `replay`.
-
-        ::
-
-            with context.record() as program:
-                context.dispatch(encoder, {"x": tx}, {"h": th})
-                context.dispatch(decoder, {"h": th}, {"y": ty})
-            context.write_tensor(tx, frame)
-            context.replay(program)
-            result = await context.read_tensor(ty)
-
-        In the block, dispatches of this context are checked as usual, and recorded. This applies only to the thread, or
-        the task of an event loop, that has begun the block. Other calls that work on tensors or arrays (`write_tensor`,
-        `read_tensor`, `run`, `compute`, `stream`) raise an error there. `replay` in the block adds the dispatches of
-        another program. If the block raises, the program cannot be replayed.
-
-        Raises:
-            InvalidStateError: this thread or task is already in such a block of this context; raised when the block
-                begins.
-            ContextLostError: the context is destroyed.
-        """
-        self.check_not_lost()
-        return Program(self, self._device, self._recordings)
-
-    def replay(self, program: Program) -> Dispatch:
-        """Queue all dispatches of `program` with one call, as if they were made one by one now.
-
-        They read the values that the tensors have now, or that earlier dispatches of the program make. Afterwards, all
-        tensors that they write have their new values. After the first replays, cheap dispatches that follow each
-        other are compiled in the background, as one graph.
-
-        Returns:
-            A handle like that of `dispatch`: await it for room in the queue, or `finished()` for the end of all the
-            work.
-
-        Raises:
-            ValidationError: the program is of another context; one of its tensors is destroyed.
-            InvalidStateError: one of its graphs is destroyed; the recording of the program was not completed.
-            OperationError: the outputs exceed the memory budget.
-            ContextLostError: the context is destroyed.
-        """
-        check_program(self._device, "replay", program)
-        if self._recordings and (recording := self._recordings.get(recorder())) is not None:
-            return recording._include(program)
-        return program._replay()
-
-    def _check_not_recording(self, call: str) -> None:
-        if recorder() in self._recordings:
-            raise InvalidStateError(
-                f"{call}: in a block of record() only dispatches are possible; call {call} before or after the block"
-            )
-
     def run(
         self, graph: MLGraph, inputs: Mapping[str, Any] | Any, *, timeout: float | None = None
     ) -> Promise[dict[str, np.ndarray[Any, Any]]]:
@@ -590,7 +416,7 @@ class MLContext(Streaming, Unpicklable):
             As `write_tensor` and `dispatch` do.
         """
         if self._recordings:
-            self._check_not_recording("run")
+            check_not_recording(self._recordings, "run")
         given = checks.feeds(self._device, "run", graph, inputs)
         seconds = None if timeout is None else checks.seconds("run: timeout", timeout)
         batcher = graph._batcher
@@ -611,7 +437,7 @@ class MLContext(Streaming, Unpicklable):
             As `run` does.
         """
         if self._recordings:
-            self._check_not_recording("compute")
+            check_not_recording(self._recordings, "compute")
         given = checks.feeds(self._device, "compute", graph, inputs)
         batcher = graph._batcher
         outputs: dict[str, np.ndarray[Any, Any]]
@@ -623,65 +449,6 @@ class MLContext(Streaming, Unpicklable):
             return direct
         outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
         return outputs
-
-    # Saved graphs.
-
-    def save_graph(self, key: str, graph: MLGraph) -> Promise[None]:
-        """Save `graph` under `key`, for `load_graph` in this program or another one, in place of an earlier graph.
-
-        It is written in the background, to the folder given as `create_context(cache_dir=...)`. Other processes see it
-        whole or not at all. The graph and its weights are saved, not the compiled form, so any backend can load it.
-
-        Args:
-            key: not empty.
-            graph: a graph of this context.
-
-        Raises:
-            ValidationError: the key is empty; the graph is of another context.
-            InvalidStateError: the graph is destroyed.
-            OSError: it could not be written; raised where the promise is awaited.
-
-        Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
-        """
-        check_key("save_graph", key)
-        checks.check_graph(self._device, "save_graph", graph)
-        kept = graph._graph
-        return self._saved.submit(lambda store: store.save(key, kept))
-
-    def load_graph(self, key: str) -> MLGraph:
-        """The graph that was saved under `key`, compiled in the background: usable at once, and awaitable.
-
-        Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and verified by
-        their checksum before they are used. If they are damaged, the saved graph is removed, and awaiting the graph or
-        reading one of its results raises `DataError`.
-
-        Raises:
-            ValidationError: there is no such graph.
-            DataError: it is damaged; it has been removed.
-            NotSupportedError: this context's backend cannot run it; it is not removed.
-            ContextLostError: the context is destroyed.
-        """
-        self.check_not_lost()
-        check_key("load_graph", key)
-        with import_lock:  # here, since most programs keep no graphs
-            from webnn.runtime.draft import Draft  # noqa: PLC0415
-
-        try:
-            saved = self._saved.store.load(key, Draft(self.limits))
-        except ValidationError as error:
-            raise ValidationError(f"load_graph: {error}") from None
-        return self.compile(saved.graph, saved.check)
-
-    def list_graphs(self) -> Promise[list[str]]:
-        """The keys of all saved graphs, sorted."""
-        self.check_not_lost()
-        return self._saved.submit(lambda store: store.keys())
-
-    def delete_graph(self, key: str) -> Promise[None]:
-        """Remove the graph saved under `key`, if there is one. Graphs that were loaded from it stay usable."""
-        self.check_not_lost()
-        check_key("delete_graph", key)
-        return self._saved.submit(lambda store: store.delete(key))
 
     # The end.
 

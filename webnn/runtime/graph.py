@@ -46,7 +46,7 @@ from webnn.scheduler.width import Widths
 if TYPE_CHECKING:
     from webnn.runtime.views import View
 
-__all__ = ["MLGraph"]
+__all__ = ["MLGraph", "compiling"]
 
 _log = logging.getLogger("webnn")
 
@@ -489,3 +489,11 @@ def _release(held: list[Any]) -> None:
     session_cache.release(entry)
     for each in sizes:
         each.close()
+
+
+def compiling(context: object, device: Device, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
+    """`graph` for `context`; the build thread calls `check`, and compiles it."""
+    result = MLGraph(context, device, graph, check)
+    device.register(result)
+    device.build_lane.wake(result._compile)
+    return result

@@ -37,7 +37,7 @@ from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import MergedWork
 
-__all__ = ["Program", "Recordings", "check_program", "recorder"]
+__all__ = ["Program", "Recording", "Recordings", "check_not_recording", "recorder"]
 
 _log = logging.getLogger("webnn")
 
@@ -337,14 +337,76 @@ class _Fused:
     is_used: bool = True
 
 
-def check_program(device: Device, call: str, program: object) -> None:
+Recordings = MutableMapping[Hashable, Program]
+"""The programs that are being recorded, by `recorder()`."""
+
+
+def check_not_recording(recordings: Recordings, call: str) -> None:
+    """Raise if the caller is recording dispatches of the context that has these `recordings`."""
+    if recorder() in recordings:
+        raise InvalidStateError(
+            f"{call}: in a block of record() only dispatches are possible; call {call} before or after the block"
+        )
+
+
+class Recording:
+    """The methods of a context that record dispatches and replay them."""
+
+    _device: Device
+    _recordings: Recordings
+
+    def record(self) -> Program:
+        """Record dispatches instead of queueing them, for `replay`.
+
+        ::
+
+            with context.record() as program:
+                context.dispatch(encoder, {"x": tx}, {"h": th})
+                context.dispatch(decoder, {"h": th}, {"y": ty})
+            context.write_tensor(tx, frame)
+            context.replay(program)
+            result = await context.read_tensor(ty)
+
+        In the block, dispatches of this context are checked as usual, and recorded. This applies only to the thread, or
+        the task of an event loop, that has begun the block. Other calls that work on tensors or arrays (`write_tensor`,
+        `read_tensor`, `lend_tensor`, `run`, `compute`, `stream`) raise an error there. `replay` in the block adds the
+        dispatches of another program. If the block raises, the program cannot be replayed.
+
+        Raises:
+            InvalidStateError: this thread or task is already in such a block of this context; raised when the block
+                begins.
+            ContextLostError: the context is destroyed.
+        """
+        self._device.check_not_lost()
+        return Program(self, self._device, self._recordings)
+
+    def replay(self, program: Program) -> Dispatch:
+        """Queue all dispatches of `program` with one call, as if they were made one by one now.
+
+        They read the values that the tensors have now, or that earlier dispatches of the program make. Afterwards, all
+        tensors that they write have their new values. After the first replays, cheap dispatches that follow each
+        other are compiled in the background, as one graph.
+
+        Returns:
+            A handle like that of `dispatch`: await it for room in the queue, or `finished()` for the end of all the
+            work.
+
+        Raises:
+            ValidationError: the program is of another context; one of its tensors is destroyed.
+            InvalidStateError: one of its graphs is destroyed; the recording of the program was not completed.
+            OperationError: the outputs exceed the memory budget.
+            ContextLostError: the context is destroyed.
+        """
+        _check_program(self._device, "replay", program)
+        if self._recordings and (recording := self._recordings.get(recorder())) is not None:
+            return recording._include(program)
+        return program._replay()
+
+
+def _check_program(device: Device, call: str, program: object) -> None:
     """Raise if `program` cannot be replayed on `device`."""
     if not isinstance(program, Program):
         raise ValidationError(f"{call}: expected a Program, as context.record() makes it, got {type(program).__name__}")
     if program._device is not device:
         raise ValidationError(f"{call}: {program!r} belongs to another context")
     program._check(call)
-
-
-Recordings = MutableMapping[Hashable, Program]
-"""The programs that are being recorded, by `recorder()`."""

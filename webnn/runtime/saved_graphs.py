@@ -1,4 +1,4 @@
-"""Saved graphs: the store behind `context.save_graph`, and the thread that works on it.
+"""Saved graphs: the methods of a context, the store behind them, and the thread that works on it.
 
 The format of the store stands above the runtime and registers itself here.
 """
@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from webnn.errors import ContextLostError, ValidationError
-from webnn.forking import reentrant_lock
+from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import shown
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
+from webnn.runtime import checks
 from webnn.runtime.cache_options import cache_folder
+from webnn.runtime.device import Device
+from webnn.runtime.graph import MLGraph, compiling
 from webnn.runtime.saving import registered
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, abandon, reject, resolve
 
-__all__ = ["GRAPHS", "STORES", "GraphStore", "Saved", "SavedGraphs", "check_key"]
+__all__ = ["GRAPHS", "STORES", "GraphStorage", "GraphStore", "Saved", "SavedGraphs"]
 
 GRAPHS: Final = "graphs"
 """The folder of the saved graphs, and the name of their store in `STORES`."""
@@ -67,7 +70,7 @@ class GraphStore(Protocol):
         ...
 
 
-class SavedGraphs:
+class GraphStorage:
     """The store of one context, and the thread that works on it, in the order of the calls."""
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
@@ -118,7 +121,71 @@ class SavedGraphs:
             abandon(promise, error)
 
 
-def check_key(call: str, key: object) -> str:
+class SavedGraphs:
+    """The methods of a context that save graphs, and load them in this program or another one."""
+
+    _device: Device
+    _storage: GraphStorage
+
+    def save_graph(self, key: str, graph: MLGraph) -> Promise[None]:
+        """Save `graph` under `key`, for `load_graph` in this program or another one, in place of an earlier graph.
+
+        It is written in the background, to the folder given as `create_context(cache_dir=...)`. Other processes see it
+        whole or not at all. The graph and its weights are saved, not the compiled form, so any backend can load it.
+
+        Args:
+            key: not empty.
+            graph: a graph of this context.
+
+        Raises:
+            ValidationError: the key is empty; the graph is of another context.
+            InvalidStateError: the graph is destroyed.
+            OSError: it could not be written; raised where the promise is awaited.
+
+        Explainer: https://github.com/webmachinelearning/webnn/blob/main/cache-explainer.md
+        """
+        _check_key("save_graph", key)
+        checks.check_graph(self._device, "save_graph", graph)
+        kept = graph._graph
+        return self._storage.submit(lambda store: store.save(key, kept))
+
+    def load_graph(self, key: str) -> MLGraph:
+        """The graph that was saved under `key`, compiled in the background: usable at once, and awaitable.
+
+        Its `inputs` and `outputs` are known when this returns. Its weights are read in the background, and verified by
+        their checksum before they are used. If they are damaged, the saved graph is removed, and awaiting the graph or
+        reading one of its results raises `DataError`.
+
+        Raises:
+            ValidationError: there is no such graph.
+            DataError: it is damaged; it has been removed.
+            NotSupportedError: this context's backend cannot run it; it is not removed.
+            ContextLostError: the context is destroyed.
+        """
+        self._device.check_not_lost()
+        _check_key("load_graph", key)
+        with import_lock:  # here, since most programs keep no graphs
+            from webnn.runtime.draft import Draft  # noqa: PLC0415
+
+        try:
+            saved = self._storage.store.load(key, Draft(self._device.limits))
+        except ValidationError as error:
+            raise ValidationError(f"load_graph: {error}") from None
+        return compiling(self, self._device, saved.graph, saved.check)
+
+    def list_graphs(self) -> Promise[list[str]]:
+        """The keys of all saved graphs, sorted."""
+        self._device.check_not_lost()
+        return self._storage.submit(lambda store: store.keys())
+
+    def delete_graph(self, key: str) -> Promise[None]:
+        """Remove the graph saved under `key`, if there is one. Graphs that were loaded from it stay usable."""
+        self._device.check_not_lost()
+        _check_key("delete_graph", key)
+        return self._storage.submit(lambda store: store.delete(key))
+
+
+def _check_key(call: str, key: object) -> str:
     """`key`, if it is a valid key: a string that is not empty."""
     if not isinstance(key, str) or not key:
         raise ValidationError(f"{call}: key must be a string that is not empty, got {shown(key)}")

@@ -10,6 +10,7 @@ import numpy as np
 from webnn.forking import import_lock
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.record import Recordings, check_not_recording
 
 if TYPE_CHECKING:
     from webnn.runtime.streaming.options import ErrorPolicy, Options, Policy
@@ -29,10 +30,7 @@ class Streaming:
     """What a context can do with many items."""
 
     _device: Device
-
-    def _check_not_recording(self, call: str) -> None:
-        """Raise if the caller is recording dispatches."""
-        raise NotImplementedError
+    _recordings: Recordings
 
     @overload
     def stream(
@@ -311,7 +309,7 @@ class Streaming:
                 options_from,
             )
 
-        self._check_not_recording("stream")
+        check_not_recording(self._recordings, "stream")
         check_source(source)
         for name, function in functions.items():
             check_function(name, function)
