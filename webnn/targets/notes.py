@@ -16,7 +16,8 @@ import numpy as np
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.windows import sweeps
-from webnn.targets.rules import Example, axis_sizes, same_padding
+from webnn.targets.breaches import axis_sizes, same_padding
+from webnn.targets.rules import Example
 
 __all__ = ["NOTES", "NoteRule", "scattered_places"]
 

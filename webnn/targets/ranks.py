@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement
+from webnn.targets.breaches import BROADCASTING, ELEMENTWISE
 from webnn.targets.remedies import REMEDIES, Remedy, again, gather_flat, gather_row, scatter_flat
-from webnn.targets.rules import BROADCASTING, ELEMENTWISE
 
 __all__ = ["with_other_rank"]
 

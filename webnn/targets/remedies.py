@@ -18,8 +18,8 @@ from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement
 from webnn.graph.windows import permutation
+from webnn.targets.breaches import axis_sizes, loses_a_dimension
 from webnn.targets.notes import scattered_places
-from webnn.targets.rules import axis_sizes, loses_a_dimension
 
 __all__ = [
     "REMEDIES",

@@ -13,24 +13,13 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from webnn.graph.broadcasting import is_unidirectional
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import OPERATORS
+from webnn.targets import breaches
 
-__all__ = [
-    "ALLOWANCES",
-    "BROADCASTING",
-    "ELEMENTWISE",
-    "RULES",
-    "Allowance",
-    "Example",
-    "Rule",
-    "axis_sizes",
-    "loses_a_dimension",
-    "same_padding",
-]
+__all__ = ["ALLOWANCES", "RULES", "Allowance", "Example", "Rule"]
 
 Builder: TypeAlias = MLGraphBuilder[Any]
 Example: TypeAlias = Callable[[Builder, Callable[[Any], MLOperand]], MLOperand]
@@ -43,17 +32,6 @@ _REDUCTIONS: Final = (
 )
 """But `reduce_product`."""
 _RESHAPING: Final = ("reshape", "identity")
-ELEMENTWISE: Final = (
-    *("abs", "cast", "ceil", "clamp", "cos", "elu", "erf", "exp", "floor", "gelu", "hard_sigmoid", "hard_swish"),
-    *("is_infinite", "is_nan", "leaky_relu", "linear", "log", "logical_not", "neg", "reciprocal", "relu", "round_even"),
-    *("sigmoid", "sign", "sin", "softplus", "softsign", "sqrt", "tan", "tanh"),
-)
-"""Of one operand, whose shape the result has."""
-BROADCASTING: Final = (
-    *("add", "sub", "mul", "div", "max", "min", "pow", "prelu", "where"),
-    *("equal", "not_equal", "greater", "greater_or_equal", "lesser", "lesser_or_equal"),
-    *("logical_and", "logical_or", "logical_xor"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,167 +78,6 @@ class Allowance:
     examples: tuple[Example, ...]
 
 
-def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    """The padding before and after an axis of `size` that gives ceil(size / stride) windows, the rest at the end."""
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2
-
-
-# Conditions. They look at height and width in this order.
-
-
-def axis_sizes(operand: MLOperand, layout: str) -> list[int]:
-    """Height and width of an operand whose axes `layout` names."""
-    return [operand.shape[layout.index(axis)] for axis in "hw"]
-
-
-def _has_unknown_indices(node: Node) -> str | None:
-    return None if node["indices"].constant is not None else "has indices that are not constant"
-
-
-def _pads_with_the_edge(node: Node) -> str | None:
-    return 'has the mode "edge"' if node.attributes["mode"] == "edge" else None
-
-
-def _is_dilated(node: Node) -> str | None:
-    dilations = list(node.attributes["dilations"])
-    return f"has dilations {dilations}" if dilations != [1, 1] else None
-
-
-def _is_dilated_or_grouped(node: Node) -> str | None:
-    groups = node.attributes["groups"]
-    return _is_dilated(node) or (f"has {groups} groups" if groups != 1 else None)
-
-
-def _is_padded(node: Node) -> str | None:
-    padding = list(node.attributes["padding"])
-    return f"has padding {padding}" if any(padding) else None
-
-
-def _kernel(node: Node) -> list[int]:
-    return axis_sizes(node["filter"], node.attributes["filter_layout"])
-
-
-def _is_padded_otherwise(node: Node) -> str | None:
-    """Transposed convolution whose padding is not the one of the convolution from the output back to the input."""
-    outputs = axis_sizes(node.output, node.attributes["input_layout"])
-    axes = zip(outputs, _kernel(node), node.attributes["strides"], strict=True)
-    same = [side for size, window, stride in axes for side in same_padding(size, window, stride)]
-    return _is_padded(node) if list(node.attributes["padding"]) != same else None
-
-
-def _is_padded_around_a_constant(node: Node) -> str | None:
-    """Transposed convolution with a constant filter whose padding is not what its kernel is larger than its strides."""
-    same = []
-    for size, stride in zip(_kernel(node), node.attributes["strides"], strict=True):
-        total = max(size - stride, 0)
-        same += [total // 2, total - total // 2]
-    padded = _is_padded(node) if node["filter"].constant is not None else None
-    return f"{padded} and a constant filter" if padded and list(node.attributes["padding"]) != same else None
-
-
-def _skips_values(node: Node) -> str | None:
-    """Padded transposed convolution with a kernel smaller than its stride."""
-    kernel, strides = _kernel(node), list(node.attributes["strides"])
-    padded = _is_padded(node)
-    if padded is None or all(size >= stride for size, stride in zip(kernel, strides, strict=True)):
-        return None
-    return f"{padded} and strides {strides} beyond the kernel's size {kernel}"
-
-
-def _outlives_its_padding(node: Node) -> str | None:
-    """Transposed convolution whose padding takes more away than there is, before output padding adds to it."""
-    given = node.attributes
-    axes = zip(axis_sizes(node["input"], given["input_layout"]), _kernel(node), given["strides"], strict=True)
-    full = [(size - 1) * stride + window for size, window, stride in axes]
-    padding = list(given["padding"])
-    lost = any(size < sum(padding[2 * i : 2 * i + 2]) for i, size in enumerate(full))
-    return f"has padding {padding} for {full} values" if lost and tuple(given["dilations"]) == (1, 1) else None
-
-
-def _has_a_larger_slope(node: Node) -> str | None:
-    slope, shape = node["slope"].shape, node["input"].shape
-    return None if is_unidirectional(slope, shape) else f"has a slope {list(slope)} for an input {list(shape)}"
-
-
-def _slices_a_uint32_scalar(node: Node) -> str | None:
-    return "is a uint32 scalar" if node["input"].rank == 0 and node["input"].data_type == "uint32" else None
-
-
-def _steps_over_its_end(node: Node) -> str | None:
-    sizes, strides = list(node.attributes["sizes"]), list(node.attributes["strides"])
-    too_long = any(stride > size for size, stride in zip(sizes, strides, strict=True))
-    return f"has strides {strides} for sizes {sizes}" if too_long else None
-
-
-def _is_of(data_type: str) -> Callable[[Node], str | None]:
-    return lambda node: f"is {data_type}" if node.output.data_type == data_type else None
-
-
-def _joins_many_dimensions(node: Node) -> str | None:
-    several = len(node.many("inputs")) > 1 and node.output.data_type in ("float32", "float16")
-    return f"joins inputs of rank {node.output.rank}" if several and node.output.rank > 6 else None
-
-
-def _reduces_many_dimensions(node: Node) -> str | None:
-    x, axes = node["input"], node.attributes["axes"]
-    too_many = x.rank > 6 and x.data_type in ("float32", "float16") and len(axes) > 0
-    return f"reduces {len(axes)} axes of an input of rank {x.rank}" if too_many else None
-
-
-def _reduces_few_of_many_dimensions(node: Node) -> str | None:
-    return _reduces_many_dimensions(node) if len(node.attributes["axes"]) <= 6 else None
-
-
-def _has_indices_of_high_rank(node: Node) -> str | None:
-    rank = node["indices"].rank
-    return f"has indices of rank {rank}" if rank > 4 else None
-
-
-def loses_a_dimension(operand: MLOperand) -> bool:
-    """Whether a browser that forgets `keepDimensions` of `arg_max` and `arg_min` has a dimension less for `operand`.
-
-    It has the same number of elements, and dimensions of size 1 at the beginning are not missed.
-    """
-    node = operand.node
-    while node is not None and node.op not in ("arg_max", "arg_min"):
-        several = [each for each in node.inputs() if each.rank > 0]
-        if node.op in ELEMENTWISE or (node.op in BROADCASTING and len(several) == 1):
-            node = several[0].node if several else None
-        else:
-            return False
-    if node is None or not node.attributes["keep_dimensions"]:
-        return False
-    return any(size != 1 for size in node.output.shape[: node.attributes["axis"]])
-
-
-def _reads_lost_dimensions(node: Node) -> str | None:
-    several = [operand for operand in node.inputs() if operand.rank > 0]
-    if node.op in ELEMENTWISE or (node.op in BROADCASTING and len(several) == 1):
-        return None
-    lost = any(loses_a_dimension(operand) for operand in several)
-    return "reads dimensions that argMax or argMin kept" if lost else None
-
-
-def _ignores_c(node: Node) -> str | None:
-    c = node.get("c")
-    ignored = c is not None and c.constant is None and node.attributes["beta"] == 0
-    return "has c and a beta of 0" if ignored else None
-
-
-def _has_peepholes_out_of_order(node: Node) -> str | None:
-    unordered = node.attributes["layout"] == "ifgo" and node.get("peephole_weight") is not None
-    return 'has peephole weights in the layout "ifgo"' if unordered else None
-
-
-def _has_a_scale_that_is_not_positive(node: Node) -> str | None:
-    scale = node["scale"].constant
-    if scale is None or scale.size != 1:
-        return None
-    number = float(np.asarray(scale).reshape(())[()])
-    return None if number > 0 else f"has a constant scale of {number:g}"
-
-
 # Arrays for the examples.
 
 
@@ -288,7 +105,7 @@ _RULES: Final = (
     Rule(
         "gather-elements-constant-indices",
         ("gather_elements",),
-        _has_unknown_indices,
+        breaches.has_unknown_indices,
         "takes constant indices",
         "use constant indices, or gather from the flattened input at computed positions",
         (lambda b, x: b.gather_elements(x(_ones(2)), x(_zeros(2))),),
@@ -297,7 +114,7 @@ _RULES: Final = (
     Rule(
         "scatter-elements-constant-indices",
         ("scatter_elements",),
-        _has_unknown_indices,
+        breaches.has_unknown_indices,
         "takes constant indices",
         "use constant indices, or scatterND into the flattened input at computed positions",
         (lambda b, x: b.scatter_elements(x(_ones(2)), x(_zeros(1)), x(_ones(1))),),
@@ -306,7 +123,7 @@ _RULES: Final = (
     Rule(
         "edge-padding",
         ("pad",),
-        _pads_with_the_edge,
+        breaches.pads_with_the_edge,
         'takes "constant" and "reflection"',
         "concatenate repeated slices of the edges",
         (lambda b, x: b.pad(x(_ones(2)), [1], [1], mode="edge"),),
@@ -315,7 +132,7 @@ _RULES: Final = (
     Rule(
         "pool-dilations",
         _POOLS,
-        _is_dilated,
+        breaches.is_dilated,
         "takes dilations of 1",
         "pool strided slices, or combine shifted slices of the input",
         (lambda b, x: b.max_pool2d(x(_image(3)), window_dimensions=[2, 2], dilations=[2, 2]),),
@@ -324,7 +141,7 @@ _RULES: Final = (
     Rule(
         "transposed-convolution-groups-and-dilations",
         ("conv_transpose2d",),
-        _is_dilated_or_grouped,
+        breaches.is_dilated_or_grouped,
         "takes one group and dilations of 1",
         "for groups, one transposed convolution each; for dilations, a filter with zeros between its values",
         (lambda b, x: b.conv_transpose2d(x(_image(2)), x(_image(2)), dilations=[2, 2]),),
@@ -333,7 +150,7 @@ _RULES: Final = (
     Rule(
         "transposed-convolution-padding",
         ("conv_transpose2d",),
-        _is_padded_otherwise,
+        breaches.is_padded_otherwise,
         "takes no padding, or the padding with which a convolution maps the output back to the input's size",
         "use no padding, and slice the output",
         (lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(3)), padding=[1, 0, 1, 0]),),
@@ -342,7 +159,7 @@ _RULES: Final = (
     Rule(
         "transposed-convolution-padding-and-strides",
         ("conv_transpose2d",),
-        _skips_values,
+        breaches.skips_values,
         "takes padding only if no stride is larger than the kernel",
         "use no padding, and slice the output",
         (lambda b, x: b.conv_transpose2d(x(_image(3)), x(_image(1)), padding=[1, 1, 1, 1], strides=[2, 2]),),
@@ -354,7 +171,7 @@ _RULES: Final = (
     Rule(
         "transposed-convolution-padding-of-constant-filters",
         ("conv_transpose2d",),
-        _is_padded_around_a_constant,
+        breaches.is_padded_around_a_constant,
         "takes a constant filter with no padding, or with a total padding of kernel size minus stride",
         "use no padding, and slice the output",
         (
@@ -370,7 +187,7 @@ _RULES: Final = (
     Rule(
         "transposed-convolution-output-padding",
         ("conv_transpose2d",),
-        _outlives_its_padding,
+        breaches.outlives_its_padding,
         "takes no more padding than there are values without output padding",
         "use no padding, and slice the output",
         (
@@ -383,7 +200,7 @@ _RULES: Final = (
     Rule(
         "prelu-slope",
         ("prelu",),
-        _has_a_larger_slope,
+        breaches.has_a_larger_slope,
         "takes a slope that broadcasts to the input",
         "expand the input to the output's shape",
         (lambda b, x: b.prelu(x(_ones(1)), x(_ones(2))),),
@@ -392,7 +209,7 @@ _RULES: Final = (
     Rule(
         "uint32-scalar-slice",
         ("slice",),
-        _slices_a_uint32_scalar,
+        breaches.slices_a_uint32_scalar,
         "takes scalars of all types except uint32",
         "omit the operator: the slice of a scalar is the scalar",
         (lambda b, x: b.slice(x(np.array(1, np.uint32)), [], []),),
@@ -401,7 +218,7 @@ _RULES: Final = (
     Rule(
         "slice-strides",
         ("slice",),
-        _steps_over_its_end,
+        breaches.steps_over_its_end,
         "takes strides up to the size of the slice",
         "use the size as the stride, which gives the same result",
         (lambda b, x: b.slice(x(_ones(3)), [0], [2], strides=[3]),),
@@ -410,7 +227,7 @@ _RULES: Final = (
     Rule(
         "uint64-concat",
         ("concat",),
-        _is_of("uint64"),
+        breaches.is_of("uint64"),
         "takes all data types except uint64",
         "cast to int64, and back after it",
         (lambda b, x: b.concat([x(_ones(2, dtype=np.uint64)), x(_ones(2, dtype=np.uint64))], 0),),
@@ -419,7 +236,7 @@ _RULES: Final = (
     Rule(
         "float-concat-ranks",
         ("concat",),
-        _joins_many_dimensions,
+        breaches.joins_many_dimensions,
         "takes floats up to rank 6",
         "reshape to rank 3, and back after it",
         (lambda b, x: b.concat([x(_ones(*[1] * 7)), x(_ones(*[1] * 7))], 0),),
@@ -428,7 +245,7 @@ _RULES: Final = (
     Rule(
         "uint32-scatter",
         ("scatter_elements", "scatter_nd"),
-        _is_of("uint32"),
+        breaches.is_of("uint32"),
         "takes all data types except uint32",
         "cast to int32, and back after it",
         (
@@ -445,7 +262,7 @@ _RULES: Final = (
     Rule(
         "float-reduction-ranks",
         _REDUCTIONS,
-        _reduces_many_dimensions,
+        breaches.reduces_many_dimensions,
         "takes floats up to rank 6",
         "reshape to fewer dimensions first",
         (
@@ -457,7 +274,7 @@ _RULES: Final = (
     Rule(
         "float-reduction-ranks-of-few-axes",
         _REDUCTIONS,
-        _reduces_few_of_many_dimensions,
+        breaches.reduces_few_of_many_dimensions,
         "takes floats up to rank 6, or 7 or more axes",
         "reshape to fewer dimensions first",
         (lambda b, x: b.reduce_sum(x(_ones(*[2] * 7)), axes=[3]),),
@@ -469,7 +286,7 @@ _RULES: Final = (
     Rule(
         "gather-index-ranks",
         ("gather",),
-        _has_indices_of_high_rank,
+        breaches.has_indices_of_high_rank,
         "takes indices up to rank 4",
         "reshape the indices before it, and the output after it",
         (lambda b, x: b.gather(x(_ones(2)), x(_zeros(1, 1, 1, 1, 2))),),
@@ -478,7 +295,7 @@ _RULES: Final = (
     Rule(
         "gather-nd-index-ranks",
         ("gather_nd",),
-        _has_indices_of_high_rank,
+        breaches.has_indices_of_high_rank,
         "takes indices up to rank 4",
         "reshape the indices before it, and the output after it",
         (lambda b, x: b.gather_nd(x(_ones(2, 2)), x(_zeros(1, 1, 1, 3, 2))),),
@@ -487,7 +304,7 @@ _RULES: Final = (
     Rule(
         "kept-index-dimensions",
         tuple(op for op in OPERATORS if op not in _RESHAPING),
-        _reads_lost_dimensions,
+        breaches.reads_lost_dimensions,
         "takes only elementwise operators and reshape there",
         "reshape the result to its own shape first",
         (
@@ -506,7 +323,7 @@ _RULES: Final = (
     Rule(
         "gemm-beta",
         ("gemm",),
-        _ignores_c,
+        breaches.ignores_c,
         "takes a beta of 0 only without c, or with a constant c",
         "omit c",
         (lambda b, x: b.gemm(x(_ones(1, 1)), x(_ones(1, 1)), c=x(_ones(1)), beta=0.0),),
@@ -518,7 +335,7 @@ _RULES: Final = (
     Rule(
         "peephole-layout",
         ("lstm", "lstm_cell"),
-        _has_peepholes_out_of_order,
+        breaches.has_peepholes_out_of_order,
         'takes peephole weights only in the layout "iofg"',
         'reorder the gates of weights and biases to "iofg"',
         (_peepholes("ifgo"),),
@@ -527,7 +344,7 @@ _RULES: Final = (
     Rule(
         "positive-scales",
         ("quantize_linear", "dequantize_linear"),
-        _has_a_scale_that_is_not_positive,
+        breaches.has_a_scale_that_is_not_positive,
         "takes positive scales",
         "multiply by the scale instead",
         (
