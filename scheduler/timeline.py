@@ -21,17 +21,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from threading import get_ident
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from webnn.errors import ContextLostError, MLError
-from webnn.forking import hold_of, reentrant_lock
+from webnn.forking import hold_of, import_lock, reentrant_lock
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.lease import frozen, lend
 from webnn.memory.pool import BufferPool, Shelf
-from webnn.scheduler.batches import Batcher
 from webnn.scheduler.batching import BatchingFigures
 from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
@@ -52,6 +51,9 @@ from webnn.scheduler.trace import Recorder, Sink
 from webnn.scheduler.value import Name, Value
 from webnn.scheduler.width import Width
 from webnn.scheduler.workers import INLINE_LIMIT, Workers
+
+if TYPE_CHECKING:
+    from webnn.scheduler.batches import Batcher
 
 __all__ = ["Timeline"]
 
@@ -325,6 +327,9 @@ class Timeline:
         compile: Callable[[int, bool], None],
     ) -> Batcher:
         """Gathers the runs of `work`, which is the graph of these inputs and outputs. See `Batcher`."""
+        with import_lock:  # here, since most programs batch nothing
+            from webnn.scheduler.batches import Batcher  # noqa: PLC0415
+
         return Batcher(
             self,
             work,

@@ -1,4 +1,4 @@
-"""The batch sizes of a graph: compiled in the background, on the device's build thread, as its batcher wants them.
+"""The batch sizes of a graph: compiled in the background, on the device's slow lane, as its batcher wants them.
 
 Each size is a graph of its own with the same constants, which are found again by the session cache and handed over in
 place as for any other graph.

@@ -5,23 +5,17 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraph
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
-from webnn.backends.session_cache import Entry, session_cache
-from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError, ValidationError
-from webnn.forking import import_lock, reentrant_lock
-from webnn.graph.arguments import described, shown
+from webnn.backends.base import CompileOptions
+from webnn.errors import InvalidStateError, ValidationError
+from webnn.graph.arguments import shown
 from webnn.graph.batching import why_not_separable
-from webnn.graph.composites.composite import expanded
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import graph_donations
 from webnn.graph.explanation import Explanation
@@ -32,27 +26,18 @@ from webnn.graph.placement import OperatorPlacement
 from webnn.graph.rewrites import Rewrite
 from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
-from webnn.memory.lease import SMALL
-from webnn.runtime.batch_sizes import BatchSizes
+from webnn.runtime.compilation import Compilation
 from webnn.runtime.device import Device
-from webnn.runtime.narrow import Around, NarrowExecutable
 from webnn.runtime.saving import SAVERS, registered
-from webnn.scheduler.batches import Batcher
-from webnn.scheduler.promise import Promise, abandon, reject, resolve
-from webnn.scheduler.statistics import GraphFigures
-from webnn.scheduler.task import MergedWork, Work
-from webnn.scheduler.width import Widths
 
 if TYPE_CHECKING:
     from webnn.runtime.views import View
 
 __all__ = ["MLGraph", "compiling"]
 
-_log = logging.getLogger("webnn")
-
 
 @named_elsewhere(GRAPH)
-class MLGraph(Unpicklable):
+class MLGraph(Compilation, Unpicklable):
     """An immutable graph, compiled in the background.
 
     Made by `MLGraphBuilder.build`. It can be dispatched at once; awaiting it waits for the compilation, gives the
@@ -77,44 +62,15 @@ class MLGraph(Unpicklable):
         options: CompileOptions | None = None,
         dispatches: int = 1,
     ) -> None:
+        super().__init__(device, graph, check, options, dispatches)
         self._context = context  # opaque here, and alive as long as its graphs
-        self._device = device
-        self._graph = graph
-        self._check = check
-        self._options = device.options if options is None else options
-        self._destroyed = False
-        self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
-        self._entry: Entry | None = None
-        self._backend = device.backend
-        self._executable: Executable | None = None
-        self._narrow: NarrowExecutable | None = None
-        self._resting: NarrowExecutable | None = None
-        self._around: Around | None = None
-        self._cancellation = Cancellation()
-        self._compiled: Promise[None] = Promise()
-        pool = device.pool
-        self._input_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.inputs.items()]
-        self._output_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.outputs.items()]
         self._is_small = 1 <= len(self._input_shelves) <= 2 and len(self._output_shelves) == 1
         # The plan of `checks.feeds`.
         self._feeds = [
             (name, shelf, shelf.descriptor.dtype, shelf.descriptor.shape) for name, shelf in self._input_shelves
         ]
-        sizes = [operand.descriptor.byte_length for operand in graph.outputs.values()]
-        self._figures = GraphFigures(
-            f"{', '.join(graph.inputs)} -> {', '.join(graph.outputs)}",
-            len(graph.nodes),
-            input_bytes=sum(operand.descriptor.byte_length for operand in graph.inputs.values()),
-            small_bytes=sum(size for size in sizes if size <= SMALL),
-        )
-        device.timeline.figures.add(self._figures)
-        size = sum(shelf.size for _, shelf in self._output_shelves)
-        self._work = MergedWork(size, self._figures, dispatches) if dispatches > 1 else Work(size, self._figures)
         self._explanation: Explanation | None = None
         self._in_place: Sequence[tuple[int, int]] | None = None
-        self._batch_sizes: BatchSizes | None = None
-        self._batcher: Batcher | None = None
-        """Gathers the runs of the graph, if the context batches and the graph is separable."""
 
     @property
     def inputs(self) -> Mapping[str, MLOperandDescriptor]:
@@ -198,9 +154,6 @@ class MLGraph(Unpicklable):
     def _rewrites(self) -> list[Rewrite]:
         backend = self._backend
         return backend.rewrites(self._graph_for(backend))
-
-    def _graph_for(self, backend: Backend) -> Graph:
-        return self._graph if backend is self._device.backend else expanded(self._graph, backend.composites)
 
     def _may_share(self, inputs: Sequence[object], outputs: Sequence[object]) -> bool:
         """Whether every tensor that occurs twice is an input and the output that can take over its memory."""
@@ -287,37 +240,6 @@ class MLGraph(Unpicklable):
             self._device.check_not_lost()
             raise InvalidStateError(f"{what}: {self!r} was destroyed")
 
-    def _wrap(self, around: Around) -> None:
-        """Run `around(executable)` instead of each executable, until `_unwrap(around)`; for an audit."""
-        with self._lock:
-            if self._around is not None:
-                raise InvalidStateError(f"audit: an audit of {self!r} is going on; stop it first")
-            self._around = around
-            self._use_wrapped()
-            self._device.timeline.forget(self._work)  # a run of a merged chain would pass the audit by
-
-    def _unwrap(self, around: Around) -> None:
-        with self._lock:
-            if self._around == around:
-                self._around = None
-                self._use_wrapped()
-                self._allow_merging()
-
-    def _use_wrapped(self) -> None:
-        executable = self._executable
-        if executable is None:
-            return
-        self._work.executable = executable if self._around is None else self._around(executable)
-        for other in (self._narrow, self._resting):
-            if other is not None and self._work.widths is not None:
-                other.wrap(self._work.widths, self._around)
-
-    def _allow_merging(self) -> None:
-        """From now on, runs may be merged with others, on the backend of the device and outside of audits."""
-        work, is_own = self._work, self._executable is not None and self._backend is self._device.backend
-        if is_own and self._around is None and not isinstance(work, MergedWork):
-            work.graph, work.unlooked = self._graph, 0
-
     def destroy(self) -> None:
         """Release its resources. A compilation that is under way is cancelled. Calling it again is fine.
 
@@ -338,157 +260,9 @@ class MLGraph(Unpicklable):
             raise InvalidStateError(f"{self!r} was destroyed")
         return self
 
-    def _compile(self) -> bool:
-        """Compile, on the build lane. Returns False, since there is nothing more to do."""
-        if self._cancellation.cancelled or self._destroyed:
-            return False
-        device, graph = self._device, self._graph
-        if self._check is not None:
-            try:
-                self._check()
-            except BaseException as error:  # the waiters are on other threads, and get it from their promises
-                self._fail(self._work, _explained(error, f"saved graph {self.label} could not be read"))
-                return False
-        if device.meanwhile is not None:
-            with import_lock:  # here, since most programs have one backend
-                from webnn.runtime.meanwhile import compiled_meanwhile  # noqa: PLC0415
-
-            began = time.perf_counter_ns()
-            quick = compiled_meanwhile(device, device.meanwhile, graph, self._cancellation)
-            if quick is not None:
-                self._trace_compilation(began)
-                self._use(device.meanwhile, *quick)
-                device.slow_lane.wake(self._compile_for_device)
-                return False
-        return self._compile_for_device()
-
-    def _compile_for_device(self) -> bool:
-        if self._cancellation.cancelled or self._destroyed:
-            return False
-        device, work, graph = self._device, self._work, self._graph
-        began = time.perf_counter_ns()
-        try:
-            entry = device.compile(graph, self._options, self._cancellation)
-        except BaseException as error:
-            self._trace_compilation(began, described(error))
-            if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
-                self._fail(work, _explained(error, f"{device.backend.name} backend could not compile {self.label}"))
-            return False
-        options = device.backend.narrow_options(graph, self._options)
-        if options is not None:
-            self._narrow = NarrowExecutable(device, graph, options)
-            resting = device.backend.resting_options(graph, self._options)
-            if resting is not None:
-                self._resting = NarrowExecutable(device, graph, resting)
-            # Before the executable, for threads that read both.
-            work.widths = Widths(self._narrow.start, None if self._resting is None else self._resting.start)
-        self._figures.compile_nanoseconds = time.perf_counter_ns() - began
-        self._trace_compilation(began)
-        if device.max_batch > 1 and device.pool.allocator.is_host and why_not_separable(graph) is None:
-            inputs = [shelf for _, shelf in self._input_shelves]
-            self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
-            self._batcher = self._batch_sizes.batcher
-        self._use(device.backend, entry, entry.executable)
-        return False
-
-    def _use(self, backend: Backend, entry: Entry, executable: Executable) -> None:
-        """Run `executable` from now on, and tell those who wait for one. `entry` is released with the graph."""
-        with self._lock:
-            work = self._work
-            before, self._entry = self._entry, entry
-            self._backend, self._executable = backend, executable
-            work.executable = executable
-            if self._around is not None:  # given while it was compiled
-                self._use_wrapped()
-            self._allow_merging()
-        self._device.timeline.compiled(work)
-        resolve(self._compiled, None)
-        if before is not None:
-            session_cache.release(before)
-        if self._destroyed:  # while it was compiled
-            self._let_go()
-
-    def _trace_compilation(self, began: int, error: str = "") -> None:
-        if (trace := self._device.timeline.trace) is not None:
-            trace.compiled(self._figures, began, error)
-
-    def _fail(self, work: Work, error: MLError) -> None:
-        if self._entry is not None:  # of the backend that runs it meanwhile
-            if self._destroyed:
-                return
-            _log.warning("%r goes on running on the %s backend: %s", self, self.backend, error)
-            return
-        work.error = error
-        self._device.timeline.compiled(work)
-        reject(self._compiled, error)
-
-    def _stop(self) -> None:
-        """Cancel the compilations that are under way."""
-        self._cancellation.cancel()
-        self._cancel_others()
-
-    def _cancel_others(self) -> None:
-        for other in (self._narrow, self._resting):
-            if other is not None:
-                other.cancel()
-
-    def _lose(self, error: ContextLostError) -> None:
-        """The device is gone."""
-        self._destroyed = True
-        self._stop()
-        reject(self._compiled, error)
-        self._let_go()
-
-    def _forked(self, error: ContextLostError) -> None:
-        """The device is in the parent process, and so are the threads of the compiled graph, which is not released."""
-        self._destroyed = True  # not cancelled: callbacks of the backend may concern the parent
-        abandon(self._compiled, error)
-
-    def _let_go(self) -> None:
-        # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
-        # build lane, where no caller waits for it.
-        with self._lock:
-            held: list[Any] = [self._entry, (self._narrow, self._resting), self._work]
-            if self._entry is None:
-                return
-            forget = partial(self._device.timeline.forget, self._work)
-            self._entry, self._executable, self._work = None, None, Work(0)
-            # For a dispatch on another thread that found the graph alive a moment ago.
-            self._work.error = InvalidStateError(f"{self!r} was destroyed")
-            sizes, self._batch_sizes, self._batcher = self._batch_sizes, None, None
-        self._cancel_others()
-        if sizes is not None:
-            held.append(sizes)
-        lane = self._device.build_lane
-        if not (lane.call(forget) and lane.call(partial(_release, held))):
-            _release(held)
-
-    def __del__(self) -> None:
-        if getattr(self, "_entry", None) is not None:
-            self._let_go()
-
     def __repr__(self) -> str:
         state = " (destroyed)" if self._destroyed else ""
         return f"<MLGraph {list(self.inputs)} -> {list(self.outputs)}{state}>"
-
-
-def _explained(error: BaseException, what: str) -> MLError:
-    if isinstance(error, MLError):
-        return error
-    explained = OperationError(f"the {what}: {described(error)}")
-    explained.__cause__ = error
-    return explained
-
-
-def _release(held: list[Any]) -> None:
-    entry, others, _work, *sizes = held
-    held.clear()
-    for other in others:
-        if other is not None:
-            other.release()
-    session_cache.release(entry)
-    for each in sizes:
-        each.close()
 
 
 def compiling(context: object, device: Device, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
