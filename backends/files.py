@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,7 +59,7 @@ def written_at_once(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
 
 def _new_part(path: Path) -> tuple[IO[bytes], Path]:
     while True:
-        part = path.with_name(f".{path.name[:_NAME]}.{secrets.token_hex(8)}.part")
+        part = path.with_name(f".{path.name[:_NAME]}.{os.urandom(8).hex()}.part")
         file = open(part, "xb")  # noqa: SIM115 (the caller closes it)
         if claim(file.fileno(), part):
             return file, part

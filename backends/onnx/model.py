@@ -13,7 +13,6 @@ from functools import cache
 from math import prod
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-import ml_dtypes
 import numpy as np
 
 from webnn.backends.onnx import messages
@@ -23,6 +22,7 @@ from webnn.errors import NotSupportedError
 from webnn.forking import import_whole
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph, Node
+from webnn.graph.lean_imports import SMALL_TYPES, small_dtype
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import MADE_BYTES
 
@@ -192,7 +192,7 @@ class Model:
 
     def constant(self, value: Any, data_type: str = "int64") -> str:
         """A constant that the graph does not have: a shape, axes, a bound, a filling."""
-        dtype: Any = {"int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4}.get(data_type) or np.dtype(data_type)
+        dtype = small_dtype(data_type) if data_type in SMALL_TYPES else np.dtype(data_type)
         array = np.asarray(value, dtype=dtype, order="C")
         key = (data_type, array.shape, array.tobytes())
         name = self._constants.get(key)

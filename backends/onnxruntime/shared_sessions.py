@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -22,6 +21,7 @@ from webnn.backends.onnxruntime.open_sizes import declare, open_sizes
 from webnn.backends.session_cache import constants_digests, is_same_memory
 from webnn.forking import on_fork
 from webnn.graph.ir import Graph
+from webnn.graph.lean_imports import sha256
 
 __all__ = ["Parameters", "SharedSession", "opened", "session_key", "shared_session"]
 
@@ -54,7 +54,8 @@ _sessions: Final[WeakValueDictionary[bytes, SharedSession]] = WeakValueDictionar
 
 def session_key(model: ModelProto, *others: object) -> bytes:
     """What tells a session of `model` from others; `others` are further values that decide on it."""
-    return sha256(model.SerializeToString(deterministic=True) + repr(others).encode()).digest()
+    digest: bytes = sha256(model.SerializeToString(deterministic=True) + repr(others).encode()).digest()
+    return digest
 
 
 def shared_session(

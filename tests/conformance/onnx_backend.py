@@ -26,7 +26,7 @@ from webnn.backends.base import Backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import MLError
 from webnn.formats import import_onnx
-from webnn.formats.onnx.importing.data_types import HELD_AS
+from webnn.formats.onnx.importing.data_types import held_dtype
 
 __all__ = ["TABLE", "cases", "outcome", "row", "table"]
 
@@ -154,7 +154,7 @@ def _is_close(result: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], case
 
 def _held(value: Any) -> np.ndarray[Any, Any]:
     array = np.asarray(value)
-    return array.astype(HELD_AS.get(array.dtype, array.dtype))
+    return array.astype(held_dtype(array.dtype))
 
 
 def reason_of(message: str) -> str:

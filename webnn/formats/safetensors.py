@@ -17,13 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 from webnn.backends.files import write_elements, written_at_once
 from webnn.errors import DataError, ValidationError
 from webnn.formats.json_text import parse_json, read_json
 from webnn.graph.arguments import shown
+from webnn.graph.lean_imports import SMALL_TYPES, small_dtype
 from webnn.memory.mapped import MappedArray, map_file
 
 __all__ = ["SafeTensors", "load_safetensors", "save_safetensors"]
@@ -33,23 +33,24 @@ MAX_HEADER: Final = 32 * 1024 * 1024
 MAX_RANK: Final = 64
 """The most dimensions that a NumPy array has."""
 
-DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
-    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
-    "I64": np.dtype("<i8"),
-    "U64": np.dtype("<u8"),
-    "I32": np.dtype("<i4"),
-    "U32": np.dtype("<u4"),
-    "I16": np.dtype("<i2"),
-    "U16": np.dtype("<u2"),
-    "I8": np.dtype("i1"),
-    "U8": np.dtype("u1"),
-    "BOOL": np.dtype("?"),
+DTYPES: Final[Mapping[str, str]] = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "U64": "uint64",
+    "I32": "int32",
+    "U32": "uint32",
+    "I16": "int16",
+    "U16": "uint16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
 }
+"""The names of the format's types in NumPy or ml_dtypes."""
 _NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -183,9 +184,10 @@ def _checked(header: object, where: str, start: int, data: MappedArray) -> tuple
 def _place(row: object, where: str, start: int, data: MappedArray) -> _Place:
     if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
         raise DataError(f"{where} must have exactly dtype, shape and data_offsets")
-    dtype = DTYPES.get(row["dtype"]) if isinstance(row["dtype"], str) else None
-    if dtype is None:
+    name = DTYPES.get(row["dtype"]) if isinstance(row["dtype"], str) else None
+    if name is None:
         raise DataError(f"{where}: unknown dtype {shown(row['dtype'], 40)}; these are known: {', '.join(DTYPES)}")
+    dtype = small_dtype(name) if name in SMALL_TYPES else np.dtype(name).newbyteorder("<")
     shape, offsets = row["shape"], row["data_offsets"]
     if not _are_sizes(shape) or len(shape) > MAX_RANK:
         raise DataError(f"{where}: shape must be at most {MAX_RANK} integers of 0 to 2**63 - 1, got {shown(shape)}")
@@ -226,7 +228,7 @@ def save_safetensors(
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for name, array in ordered:
-        dtype = _NAMES.get(array.dtype.newbyteorder("<"))
+        dtype = _NAMES.get(array.dtype.name)
         if dtype is None or name == "__metadata__":
             problem = f"is {array.dtype.name}" if dtype is None else "is a reserved name"
             raise ValidationError(f"save_safetensors: {name!r} {problem}, which SafeTensors cannot hold")

@@ -37,7 +37,7 @@ __all__ = [
 E = TypeVar("E", bound=str)
 
 _UNSIGNED_LONG_MAX = 2**32 - 1
-_SCALAR_TYPES = {*np.sctypeDict.values(), *(row.dtype.type for row in DATA_TYPES.values())}
+_SCALAR_TYPES = set(np.sctypeDict.values())
 """The types of NumPy's scalars, without abstract ones such as `np.floating`, of which NumPy 2.1 makes data types."""
 
 

@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
-import ml_dtypes
 import numpy as np
 
 from webnn.errors import ValidationError
+from webnn.graph.lean_imports import small_dtype
 from webnn.graph.other_names import DATA_TYPE_NAMES
 
 __all__ = [
@@ -48,7 +48,19 @@ class _Row:
     bits: int
 
 
-DATA_TYPES: Final[dict[DataType, _Row]] = {
+@dataclass(frozen=True, slots=True)
+class _SmallRow:
+    """A row whose data type is imported when it is asked for."""
+
+    name: str
+    bits: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return small_dtype(self.name)
+
+
+DATA_TYPES: Final[dict[DataType, _Row | _SmallRow]] = {
     "float32": _Row(np.dtype(np.float32), 32),
     "float16": _Row(np.dtype(np.float16), 16),
     "int32": _Row(np.dtype(np.int32), 32),
@@ -57,8 +69,8 @@ DATA_TYPES: Final[dict[DataType, _Row]] = {
     "uint64": _Row(np.dtype(np.uint64), 64),
     "int8": _Row(np.dtype(np.int8), 8),
     "uint8": _Row(np.dtype(np.uint8), 8),
-    "int4": _Row(np.dtype(ml_dtypes.int4), 4),
-    "uint4": _Row(np.dtype(ml_dtypes.uint4), 4),
+    "int4": _SmallRow("int4", 4),
+    "uint4": _SmallRow("uint4", 4),
 }
 
 ALL: Final[tuple[DataType, ...]] = cast(tuple[DataType, ...], get_args(DataType)[:8])
@@ -69,7 +81,9 @@ INDICES: Final[tuple[DataType, ...]] = ("int32", "uint32", "int64")
 
 _FLOAT16_MAX: Final = 65504.0
 
-_BY_DTYPE: Final[dict[np.dtype[Any], DataType]] = {row.dtype: name for name, row in DATA_TYPES.items()}
+_BY_DTYPE: Final[dict[np.dtype[Any], DataType]] = {
+    row.dtype: name for name, row in DATA_TYPES.items() if isinstance(row, _Row)
+}
 
 
 def numpy_dtype(data_type: DataType) -> np.dtype[Any]:
@@ -91,6 +105,8 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
     found = _BY_DTYPE.get(dtype)
     if found is not None:
         return found
+    if dtype.name == "int4" or dtype.name == "uint4":
+        return "int4" if dtype.name == "int4" else "uint4"
     if not dtype.isnative:
         raise ValidationError(
             f"dtype {dtype.str!r} is not in native byte order; convert it: array.astype({dtype.name!r})"

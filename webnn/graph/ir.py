@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.frozen import setters
+from webnn.graph.lean_imports import sha256
 from webnn.graph.operand import MLOperand
 
 __all__ = ["Attribute", "Graph", "Node", "Operands", "inputs_of"]
@@ -217,7 +217,8 @@ class Graph:
             digest.update(f"{results} = {node.op} {operands} {dict(node.attributes)}\n".encode())
         named_outputs = [(name, number[id(operand)]) for name, operand in self.outputs.items()]
         digest.update(f"{list(self.inputs)} {named_outputs}".encode())
-        return digest.hexdigest()
+        hexadecimal: str = digest.hexdigest()
+        return hexadecimal
 
     def __repr__(self) -> str:
         return f"<Graph {list(self.inputs)} -> {list(self.outputs)}, {len(self.nodes)} nodes>"

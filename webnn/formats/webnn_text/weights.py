@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 from webnn.backends.files import write_elements, written_at_once
@@ -87,7 +86,7 @@ class _Tensors(Weights):
                 raise DataError(f"{where}: {descriptor.data_type} needs the metadata {PACKED} = '1', got {marker!r}")
             _agree(array, np.dtype(np.uint8), ((descriptor.element_count + 1) // 2,), descriptor, where)
             return array_from(array, descriptor)
-        if descriptor.data_type == "float32" and array.dtype == ml_dtypes.bfloat16:
+        if descriptor.data_type == "float32" and array.dtype.name == "bfloat16":
             array = array.astype(np.float32)
         _agree(array, descriptor.dtype, descriptor.shape, descriptor, where)
         return array

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 from webnn.backends.onnx.messages import TensorProto
+from webnn.graph.lean_imports import small_dtype
 
-__all__ = ["DTYPES", "type_name"]
+__all__ = ["element_dtype", "type_name"]
 
-DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
+_DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
     TensorProto.FLOAT: np.dtype(np.float32),
     TensorProto.FLOAT16: np.dtype(np.float16),
     TensorProto.DOUBLE: np.dtype(np.float64),
-    TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
     TensorProto.BOOL: np.dtype(np.bool_),
     TensorProto.INT8: np.dtype(np.int8),
     TensorProto.INT16: np.dtype(np.int16),
@@ -26,12 +25,22 @@ DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
     TensorProto.UINT16: np.dtype(np.uint16),
     TensorProto.UINT32: np.dtype(np.uint32),
     TensorProto.UINT64: np.dtype(np.uint64),
-    TensorProto.INT4: np.dtype(ml_dtypes.int4),
-    TensorProto.UINT4: np.dtype(ml_dtypes.uint4),
-    TensorProto.INT2: np.dtype(ml_dtypes.int2),
-    TensorProto.UINT2: np.dtype(ml_dtypes.uint2),
 }
-"""The element types that the importer reads; strings, complex numbers and 8-bit floats are not supported."""
+_SMALL: Final[Mapping[int, str]] = {
+    TensorProto.BFLOAT16: "bfloat16",
+    TensorProto.INT4: "int4",
+    TensorProto.UINT4: "uint4",
+    TensorProto.INT2: "int2",
+    TensorProto.UINT2: "uint2",
+}
+
+
+def element_dtype(element_type: int) -> np.dtype[Any] | None:
+    """The NumPy type of ONNX's `element_type`.
+
+    None for those that the importer does not read: strings, complex numbers and 8-bit floats.
+    """
+    return small_dtype(_SMALL[element_type]) if element_type in _SMALL else _DTYPES.get(element_type)
 
 
 def type_name(element_type: int) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import ml_dtypes
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -20,7 +19,7 @@ from webnn.backends.marks import KEY, check_marks, trailing_mark
 from webnn.backends.onnx.messages import ModelProto, SparseTensorProto, TensorProto
 from webnn.errors import DataError, ValidationError
 from webnn.forking import import_whole
-from webnn.formats.onnx.file.element_types import DTYPES, type_name
+from webnn.formats.onnx.file.element_types import element_dtype, type_name
 from webnn.formats.onnx.file.wire_format import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
 
@@ -47,8 +46,6 @@ _FIELDS: Final[Mapping[int, str]] = {
     TensorProto.UINT64: "uint64_data",
 }
 """The field with the elements of a tensor, for the types that a field is named after."""
-
-_SIGNED: Final = (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.int2))
 
 _DENSE_LIMIT: Final = 1 << 25
 """The most elements that all sparse tensors of a model may have as dense ones."""
@@ -94,7 +91,7 @@ class Model:
         shape = tuple(tensor.dims)
         if any(dimension < 0 for dimension in shape):
             raise DataError(f"{where} has the dimensions {list(shape)}")
-        dtype = DTYPES.get(tensor.data_type)
+        dtype = element_dtype(tensor.data_type)
         if dtype is None:
             raise DataError(f"{where} is of type {type_name(tensor.data_type)}, which no WebNN type can hold")
         count = math.prod(shape)
@@ -108,7 +105,7 @@ class Model:
         if tensor.data_type in _PACKED:
             parts = [data >> shift & ((1 << bits) - 1) for shift in range(0, 8, bits)]
             values = np.stack(parts, axis=-1).reshape(-1)[:count]
-            if dtype in _SIGNED:
+            if dtype.name.startswith("int"):
                 sign = 1 << (bits - 1)
                 values = (values ^ sign).astype(np.int8) - sign
             return np.asarray(values.astype(dtype).reshape(shape))

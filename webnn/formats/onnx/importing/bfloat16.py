@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.schemas import schema_of
 from webnn.formats.onnx.importing.values import Value
+from webnn.graph.lean_imports import small_dtype
 from webnn.graph.operand import MLOperand
 
-__all__ = ["BFLOAT16", "is_output_bfloat16", "rounded_outputs", "rounded_to_bfloat16"]
-
-BFLOAT16: Final = np.dtype(ml_dtypes.bfloat16)
+__all__ = ["is_bfloat16", "is_output_bfloat16", "rounded_outputs", "rounded_to_bfloat16"]
 
 _LARGE: Final = 2.0**100
 """Above this, products in `rounded_to_bfloat16` could overflow."""
@@ -42,6 +40,11 @@ _EXACT: Final = frozenset(
 """Operators whose results are bfloat16 values when their operands are."""
 
 
+def is_bfloat16(array: np.ndarray[Any, Any]) -> bool:
+    """Whether the elements of `array` are of that type."""
+    return bool(array.dtype.name == "bfloat16")
+
+
 def rounded_to_bfloat16(importer: Importing, x: MLOperand) -> MLOperand:
     """`x`, float32, rounded to the nearest bfloat16 value, of two equally near ones to the even one.
 
@@ -51,7 +54,7 @@ def rounded_to_bfloat16(importer: Importing, x: MLOperand) -> MLOperand:
     b = importer.builder
     if x.constant is not None and x.constant.size <= _FOLDED and importer.budget.take(x.constant.nbytes):
         with np.errstate(over="ignore"):
-            return b.constant(x.constant.astype(BFLOAT16).astype(np.float32))
+            return b.constant(x.constant.astype(small_dtype("bfloat16")).astype(np.float32))
 
     def number(value: float) -> MLOperand:
         return b.constant("float32", value)
@@ -83,7 +86,7 @@ def _rounded(node: OnnxNode, value: Value, inputs: set[int]) -> Value:
     if value.is_bfloat16 or value.missing or value.data_type != "float32":
         return value
     if value.array is not None:
-        return Value(value.array.astype(BFLOAT16))
+        return Value(value.array.astype(small_dtype("bfloat16")))
     assert value.operand is not None
     operand = value.operand
     if not _is_exact(operand, inputs):
@@ -120,7 +123,8 @@ def _is_exact(operand: MLOperand, inputs: set[int]) -> bool:
             continue
         seen.add(id(operand))
         if operand.constant is not None:
-            if not np.array_equal(operand.constant, operand.constant.astype(BFLOAT16).astype(np.float32)):
+            rounded = operand.constant.astype(small_dtype("bfloat16")).astype(np.float32)
+            if not np.array_equal(operand.constant, rounded):
                 return False
         elif operand.node is None or operand.node.op not in _EXACT:
             return False

@@ -13,10 +13,11 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn.formats.onnx.file.element_types import DTYPES
-from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
+from webnn.formats.onnx.file.element_types import element_dtype
+from webnn.formats.onnx.importing.bfloat16 import is_bfloat16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.reference_evaluation import EVALUATED, evaluated
+from webnn.graph.lean_imports import small_dtype
 
 __all__ = ["fold"]
 
@@ -67,10 +68,10 @@ def _computed_in_float32(folder: Folder) -> Folder:
 
     @functools.wraps(folder)
     def in_float32(node: OnnxNode, *arrays: Array | None) -> Array | list[Array] | None:
-        wide = [a.astype(np.float32) if a is not None and a.dtype == BFLOAT16 else a for a in arrays]
+        wide = [a.astype(np.float32) if a is not None and is_bfloat16(a) else a for a in arrays]
         result = folder(node, *wide)
         if isinstance(result, np.ndarray) and result.dtype == np.float32 and is_output_bfloat16(node, 0):
-            return result.astype(BFLOAT16)
+            return result.astype(small_dtype("bfloat16"))
         return result
 
     return in_float32
@@ -166,8 +167,8 @@ def _where(node: OnnxNode, condition: Array, a: Array, b: Array) -> Array | None
 
 @_folds("Cast", "CastLike")
 def _cast(node: OnnxNode, a: Array, like: Array | None = None) -> Array | None:
-    dtype = DTYPES.get(node.get_int("to")) if like is None else like.dtype
-    a = a.astype(np.float32) if a.dtype == BFLOAT16 and dtype != BFLOAT16 else a
+    dtype = element_dtype(node.get_int("to")) if like is None else like.dtype
+    a = a.astype(np.float32) if is_bfloat16(a) and (dtype is None or dtype.name != "bfloat16") else a
     if dtype is None or a.size > _ELEMENTS:
         return None
     if dtype.kind in "iu" and a.dtype.kind == "f" and not (np.isfinite(a).all() and (abs(a) < 2**31).all()):
@@ -177,7 +178,7 @@ def _cast(node: OnnxNode, a: Array, like: Array | None = None) -> Array | None:
 
 @_folds("BitCast")
 def _bit_cast(node: OnnxNode, a: Array) -> Array | None:
-    dtype = DTYPES.get(node.get_int("to"))
+    dtype = element_dtype(node.get_int("to"))
     return a.view(dtype) if dtype is not None and dtype.itemsize == a.itemsize else None
 
 

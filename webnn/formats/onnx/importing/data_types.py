@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 from webnn.backends.onnx.messages import TensorProto
 from webnn.formats.onnx.file.element_types import type_name
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.dtypes import DataType
+from webnn.graph.dtypes import DataType, numpy_dtype
 
-__all__ = ["HELD_AS", "data_type_for", "held"]
+__all__ = ["data_type_for", "held", "held_dtype", "is_held_as_another"]
 
-HELD_AS: Final[Mapping[np.dtype[Any], np.dtype[Any]]] = {
-    np.dtype(np.bool_): np.dtype(np.uint8),
-    np.dtype(np.float64): np.dtype(np.float32),
-    np.dtype(ml_dtypes.bfloat16): np.dtype(np.float32),
-    np.dtype(np.int16): np.dtype(np.int32),
-    np.dtype(np.uint16): np.dtype(np.int32),
-    np.dtype(ml_dtypes.int2): np.dtype(ml_dtypes.int4),
-    np.dtype(ml_dtypes.uint2): np.dtype(ml_dtypes.uint4),
+_HELD_AS: Final[Mapping[str, DataType]] = {
+    "bool": "uint8",
+    "float64": "float32",
+    "bfloat16": "float32",
+    "int16": "int32",
+    "uint16": "int32",
+    "int2": "int4",
+    "uint2": "uint4",
 }
-"""The NumPy types that hold those which WebNN lacks. A uint16 is held by a signed type, since quantization subtracts a
-zero point from it."""
+"""The types that hold those of NumPy which WebNN lacks, by name. A uint16 is held by a signed type, since quantization
+subtracts a zero point from it."""
 
 _ELEMENT_TYPES: Final[Mapping[int, DataType]] = {
     TensorProto.FLOAT: "float32",
@@ -57,8 +56,17 @@ def data_type_for(element_type: int) -> DataType:
 
 def held(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """`array` in a type that WebNN has; not copied if its type is one already."""
-    target = HELD_AS.get(array.dtype)
-    if target is None:
+    if not is_held_as_another(array.dtype):
         return array
     with np.errstate(over="ignore"):  # the lowest float64, written for minus infinity, becomes infinite
-        return array.astype(target)
+        return array.astype(held_dtype(array.dtype))
+
+
+def is_held_as_another(dtype: np.dtype[Any]) -> bool:
+    """Whether WebNN lacks the type, and another one holds its values."""
+    return dtype.name in _HELD_AS
+
+
+def held_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The NumPy type that holds `dtype`: itself, or the type in its place if WebNN lacks it."""
+    return numpy_dtype(_HELD_AS[dtype.name]) if dtype.name in _HELD_AS else dtype

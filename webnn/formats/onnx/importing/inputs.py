@@ -10,7 +10,7 @@ import numpy as np
 
 from webnn.backends.onnx.messages import GraphProto, TensorProto, TypeProto, ValueInfoProto
 from webnn.errors import ValidationError
-from webnn.formats.onnx.file.element_types import DTYPES, type_name
+from webnn.formats.onnx.file.element_types import element_dtype, type_name
 from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, shown_name
@@ -121,9 +121,9 @@ class Inputs:
         if kind.HasField("sequence_type") and kind.sequence_type.elem_type.HasField("tensor_type"):
             if not isinstance(given, Sequence):
                 raise ValidationError(f"constants[{info.name!r}] must be a list of arrays, got {type(given).__name__}")
-            dtype = DTYPES.get(kind.sequence_type.elem_type.tensor_type.elem_type)
+            dtype = element_dtype(kind.sequence_type.elem_type.tensor_type.elem_type)
             return Value(items=tuple(Value(self._array(info.name, item, dtype)) for item in given))
-        array = self._array(info.name, given, DTYPES.get(_tensor_type(info).elem_type))
+        array = self._array(info.name, given, element_dtype(_tensor_type(info).elem_type))
         declared = _declared(info)
         if not _tensor_type(info).HasField("shape") or _fits(array.shape, declared):
             return Value(array)
@@ -261,7 +261,8 @@ def warn_of_wrong_declaration(info: ValueInfoProto, operand: MLOperand) -> None:
     wrong = []
     if tensor.HasField("shape") and not _fits(operand.shape, declared):
         wrong.append(f"the shape {_written(declared)}, it has {list(operand.shape)}")
-    expected = {data_type_for(tensor.elem_type)} if tensor.elem_type in DTYPES else {operand.data_type}
+    is_known = element_dtype(tensor.elem_type) is not None
+    expected = {data_type_for(tensor.elem_type) if is_known else operand.data_type}
     if expected & {"int4", "uint4"}:
         expected |= {"int8", "uint8"}  # which hold computed integers of 2 bits
     if operand.data_type not in expected:

@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn.backends.onnx.messages import AttributeProto, GraphProto
 from webnn.errors import DataError
-from webnn.formats.onnx.file.element_types import DTYPES
+from webnn.formats.onnx.file.element_types import element_dtype
 from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError, shown_name
 from webnn.formats.onnx.importing.protocol import Importing
@@ -156,7 +156,9 @@ class OnnxNode:
     def element_dtype(element_type: int) -> np.dtype[Any]:
         """The NumPy type of ONNX's `element_type`."""
         data_type_for(element_type)
-        return DTYPES[element_type]
+        dtype = element_dtype(element_type)
+        assert dtype is not None
+        return dtype
 
     def constant(self, array: np.ndarray[Any, Any]) -> MLOperand:
         """`array` as a constant of the graph, in the type that holds its own."""

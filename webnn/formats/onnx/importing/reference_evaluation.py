@@ -10,8 +10,9 @@ import numpy as np
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.messages import ValueInfoProto
 from webnn.forking import import_lock
-from webnn.formats.onnx.importing.bfloat16 import BFLOAT16, is_output_bfloat16
+from webnn.formats.onnx.importing.bfloat16 import is_bfloat16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.graph.lean_imports import small_dtype
 
 __all__ = ["EVALUATED", "evaluated"]
 
@@ -117,14 +118,14 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         return None
     computed = [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
     return [
-        array.astype(BFLOAT16) if array.dtype == np.float32 and is_output_bfloat16(node, i) else array
+        array.astype(small_dtype("bfloat16")) if array.dtype == np.float32 and is_output_bfloat16(node, i) else array
         for i, array in enumerate(computed)
     ]
 
 
 def _wide(array: Array | None) -> Array | None:
     """The array as float32 if it is bfloat16, which the evaluator would round at each step inside an operator."""
-    return array.astype(np.float32) if array is not None and array.dtype == BFLOAT16 else array
+    return array.astype(np.float32) if array is not None and is_bfloat16(array) else array
 
 
 def _shaped(array: Array, scalar: bool) -> Array:

@@ -10,11 +10,11 @@ import numpy as np
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.messages import FunctionProto, TypeProto
 from webnn.forking import import_whole
-from webnn.formats.onnx.importing.bfloat16 import BFLOAT16
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.schemas import schema_of
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.dtypes import numpy_dtype
+from webnn.graph.lean_imports import small_dtype
 
 __all__ = ["has_standard_function", "standard_function"]
 
@@ -67,6 +67,6 @@ def _type_of(value: Value | None) -> TypeProto:
     if value.array is not None:
         dtype = value.array.dtype
     else:
-        dtype = BFLOAT16 if value.is_bfloat16 else numpy_dtype(value.data_type)
+        dtype = small_dtype("bfloat16") if value.is_bfloat16 else numpy_dtype(value.data_type)
     made = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(dtype), value.shape)
     return made

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
-from webnn.formats.onnx.importing.data_types import HELD_AS
+from webnn.formats.onnx.importing.data_types import held_dtype
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import DataType, data_type_of
 from webnn.graph.operand import MLOperand
@@ -50,7 +49,7 @@ class Value:
     @property
     def is_bfloat16(self) -> bool:
         """Whether it is bfloat16 in ONNX; its operand is float32 then, and holds bfloat16 values only."""
-        return self._bfloat16 if self.array is None else self.array.dtype == ml_dtypes.bfloat16
+        return self._bfloat16 if self.array is None else bool(self.array.dtype.name == "bfloat16")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,7 +70,7 @@ class Value:
     def data_type(self) -> DataType:
         """The WebNN type that holds it."""
         if self.array is not None:
-            return data_type_of(HELD_AS.get(self.array.dtype, self.array.dtype))
+            return data_type_of(held_dtype(self.array.dtype))
         assert self.operand is not None
         return self.operand.data_type
 

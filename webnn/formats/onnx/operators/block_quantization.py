@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 from webnn.errors import DataError
@@ -15,15 +14,12 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.linear_quantization import dequantized
+from webnn.graph.dtypes import DataType, numpy_dtype
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
-_TYPES: Final[dict[int, np.dtype[Any]]] = {
-    2: np.dtype(ml_dtypes.uint4),
-    4: np.dtype(ml_dtypes.uint4),
-    8: np.dtype(np.uint8),
-}
+_TYPES: Final[dict[int, DataType]] = {2: "uint4", 4: "uint4", 8: "uint8"}
 """The type that holds integers, by their number of bits."""
 
 
@@ -60,7 +56,7 @@ def matmul_nbits(node: OnnxNode) -> Imported:
         raise DataError(
             f"the weights {list(node.shape(1))} do not hold {blocks} blocks of {size} for {columns} columns"
         )
-    weights = np.ascontiguousarray(_unpacked(packed, bits)[:, :rows].T).astype(_TYPES[bits], copy=False)
+    weights = np.ascontiguousarray(_unpacked(packed, bits)[:, :rows].T).astype(numpy_dtype(_TYPES[bits]), copy=False)
     b, x = node.builder, node.operand(0)
     dense = _dense(node, node.constant(weights), rows=rows, blocks=blocks)
     y = b.matmul(x, dense) if x.rank > 1 else b.reshape(b.matmul(b.reshape(x, [1, rows]), dense), [columns])
@@ -78,9 +74,9 @@ def _dense(node: OnnxNode, weights: MLOperand, *, rows: int, blocks: int) -> MLO
     zero_points = node.known(3)
     if zero_points is not None and zero_points.dtype == np.uint8:
         zeros = _unpacked(zero_points.reshape(columns, -1), bits)[:, :blocks]
-        zero_point = node.constant(np.ascontiguousarray(zeros.T).astype(_TYPES[bits], copy=False))
+        zero_point = node.constant(np.ascontiguousarray(zeros.T).astype(numpy_dtype(_TYPES[bits]), copy=False))
     elif not node.has(3):
-        zero_point = node.constant(np.full((blocks, columns), 1 << (bits - 1), _TYPES[bits]))
+        zero_point = node.constant(np.full((blocks, columns), 1 << (bits - 1), numpy_dtype(_TYPES[bits])))
     else:
         return _with_float_zeros(node, weights, scales, rows=rows, blocks=blocks)
     return dequantized(node, weights, scales, zero_point, axis=0, block=size)
@@ -114,7 +110,7 @@ def gather_block_quantized(node: OnnxNode) -> Imported:
     zeros = None if not node.has(3) else node.array(3, "the zero points")
     if table.dtype == np.uint8:
         bits = _bits(node)
-        table = _unpacked(table, bits).astype(_TYPES[bits], copy=False)
+        table = _unpacked(table, bits).astype(numpy_dtype(_TYPES[bits]), copy=False)
         if zeros is None:
             zeros = np.full(node.shape(2), 1 << (bits - 1), table.dtype)
         else:

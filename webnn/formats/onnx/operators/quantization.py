@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from webnn.formats.onnx.importing.data_types import HELD_AS, data_type_for
+from webnn.forking import import_whole
+from webnn.formats.onnx.importing.data_types import data_type_for, is_held_as_another
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
@@ -57,8 +57,8 @@ def quantize_linear(node: OnnxNode) -> Imported:
     zero_point = node.optional(2)
     if zero_point is None:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
-    if dtype in HELD_AS:
-        bounds = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    if is_held_as_another(dtype):
+        bounds = import_whole("ml_dtypes").iinfo(dtype)
         levels = b.round_even(b.div(x, broadcastable(node, scale, x.shape, axis, block)))
         zero = _zero(node, levels, zero_point, axis, block)
         levels = levels if zero is None else b.add(levels, zero)
