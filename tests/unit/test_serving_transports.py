@@ -257,6 +257,52 @@ async def test_requests_are_read_before_the_ends_of_idle_clients_and_after_those
 
 @needs_epoll
 @pytest.mark.asyncio
+async def test_those_who_have_left_are_told_little_by_little(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling_module, "LEAVING", 0)
+    polled = polling(asyncio.get_running_loop())
+    idle = [network.connect(polled, "idle ", Idle) for _ in range(9)]
+    for leaver, _, _ in idle:
+        leaver.close()
+    turns = 0
+    async with asyncio.timeout(10):
+        while network.story.count("idle left") < 9:
+            await asyncio.sleep(0)
+            turns += 1
+        for _, each, _ in idle:
+            await each.ended.wait()
+    assert turns >= 9
+    await network.end(polled)
+
+
+@needs_epoll
+@pytest.mark.asyncio
+@pytest.mark.parametrize("why", ["no request is under way", "patience", "no more files may be open"])
+async def test_connections_are_closed_later_while_requests_are_under_way(
+    network: Network, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    busy = True
+    polled = polling(asyncio.get_running_loop(), lambda: busy)
+    client, recorder, transport = network.connect(polled)
+    client.close()
+    async with asyncio.timeout(10):
+        while not transport.is_closing():  # noqa: ASYNC110 (the loop calls it)
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.02)
+    assert network.story == ["left"]
+    if why == "patience":
+        monkeypatch.setattr(polled, "_latest", 0.0)
+    elif why == "no request is under way":
+        busy = False
+    else:
+        polled.close_left()
+        assert network.story == ["left", "lost"]
+    async with asyncio.timeout(10):
+        await recorder.ended.wait()
+    await network.end(polled)
+
+
+@needs_epoll
+@pytest.mark.asyncio
 async def test_the_system_is_asked_again_who_has_left_while_requests_are_read(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

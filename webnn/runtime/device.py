@@ -102,7 +102,8 @@ class Device:
         memory = backend.allocator
         self.pool = BufferPool(memory if memory.is_host else GuardedAllocator(memory, died), memory_budget)
         width = Width(usable_cores())
-        self.timeline = Timeline(self.pool, [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)], width=width)
+        self._lanes = [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
+        self.timeline = Timeline(self.pool, self._lanes, width=width)
         self.timeline.device_lost = died
         self.build_lane = ThreadLane("webnn-build")
         """The thread that compiles graphs and releases compiled ones."""
@@ -151,6 +152,20 @@ class Device:
     def on_forked(self, callback: Callable[[ContextLostError], None]) -> None:
         """Call `callback(error)` in a forked child, which has no device."""
         self._on_forked.append(callback)
+
+    def on_each_thread(self, function: Callable[[], object]) -> None:
+        """Call `function()` once on each of its threads, before their next work. They start for that if need be.
+
+        Threads that the backend starts for a graph inherit what the system keeps for each thread, such as priorities,
+        from the one that compiles the graph, which is one of these.
+        """
+
+        def once() -> bool:
+            function()
+            return False
+
+        for lane in {*self._lanes, self.build_lane, self.slow_lane}:
+            lane.wake(once, timed=False)
 
     def compile(
         self, graph: Graph, options: CompileOptions, cancellation: Cancellation, *, stored: bool = True

@@ -4,7 +4,8 @@ An event loop handles what its sockets have to tell in the order in which it cam
 a client that asks after them waits for the end of a thousand connections. So the connections have an epoll of their
 own, which the loop polls like one socket. It tells who has left together with who has sent something. First the runs of
 those who have left are given up, which makes room, then the requests of those who stay are read, and only then the
-others are looked at who have left: nothing is under way for them. All are closed later, little by little.
+others are looked at who have left: nothing is under way for them. All are closed while the server has nothing else to
+do, little by little.
 
 Systems without epoll get all of it from the event loop, in its order.
 """
@@ -15,7 +16,7 @@ import asyncio
 import select
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -24,13 +25,14 @@ __all__ = ["Epoll", "Polled", "Polling", "polling"]
 LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
 READING: Final = 0.001
 """Seconds for which requests are read before the epoll is asked again who has left."""
-STAYING: Final = 0.05
-"""Seconds after which the first of those who have left is closed: the runs of those who stay have the cores until then.
-"""
+LEAVING: Final = 0.0005
+"""Seconds for which it is told at a time that clients have left for whom nothing runs."""
 ENDING: Final = 0.0003
-"""Seconds for which connections are ended at a time."""
-PAUSE: Final = 0.001
-"""Seconds between these times: a request may take several turns of the event loop."""
+"""Seconds for which connections are closed at a time."""
+PAUSE: Final = 0.005
+"""Seconds between these times while requests are under way: their runs need the cores."""
+PATIENCE: Final = 1.0
+"""Seconds after which connections are closed even then."""
 
 
 class Polled(Protocol):
@@ -38,7 +40,7 @@ class Polled(Protocol):
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether something may be under way for its client."""
+        """Whether something may run for its client."""
 
     def readable(self) -> None:
         """There is something to read."""
@@ -79,6 +81,9 @@ class Polling:
         self._loop.remove_reader(connection)
         self._loop.remove_writer(connection)
 
+    def close_left(self) -> None:
+        """Close the connections to those who have left as soon as possible: no more files may be open."""
+
     def close(self) -> None:
         """No connection is left."""
 
@@ -88,13 +93,17 @@ class Epoll(Polling):
 
     Args:
         loop: polls it.
+        is_busy: whether requests are under way.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None = None) -> None:
         super().__init__(loop)
+        self._is_busy = is_busy or bool
         self._epoll = select.epoll()
         self._polled: dict[int, Polled] = {}
         self._leaving: deque[Polled] = deque()
+        self._latest = 0.0
+        """The time of the loop's clock from which on connections are closed even while requests are under way."""
         loop.add_reader(self._epoll.fileno(), self._poll)
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
@@ -127,16 +136,20 @@ class Epoll(Polling):
             else:
                 idle.append(number)
         self._read(staying)
+        until = perf_counter() + LEAVING
         for number in idle:
             if number in polled:  # not closed by what was called for another one
                 self._leave(number)
+                if perf_counter() > until:  # the rest is told again
+                    return
 
     def _leave(self, number: int) -> None:
         self._epoll.unregister(number)
         connection = self._polled.pop(number)
         connection.left()
         if not self._leaving:
-            self._loop.call_later(STAYING, self._end_some)
+            self._latest = self._loop.time() + PATIENCE
+            self._loop.call_soon(self._end_some)
         self._leaving.append(connection)
 
     def _read(self, staying: Sequence[tuple[int, int]]) -> None:
@@ -153,14 +166,27 @@ class Epoll(Polling):
                 return
 
     def _end_some(self) -> None:
-        until = perf_counter() + ENDING
+        is_busy = self._is_busy()
+        if not is_busy or self._loop.time() >= self._latest:
+            until = perf_counter() + ENDING
+            while self._leaving:
+                self._leaving.popleft().end()
+                if perf_counter() > until:
+                    break
+        if self._leaving:
+            self._loop.call_later(PAUSE if is_busy else 0, self._end_some)
+
+    def close_left(self) -> None:
+        """Close all of these connections now."""
         while self._leaving:
             self._leaving.popleft().end()
-            if perf_counter() > until:
-                self._loop.call_later(PAUSE, self._end_some)
-                return
 
 
-def polling(loop: asyncio.AbstractEventLoop) -> Polling:
-    """What this system has."""
-    return Epoll(loop) if hasattr(select, "epoll") else Polling(loop)
+def polling(loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None = None) -> Polling:
+    """What this system has.
+
+    Args:
+        loop: of the connections.
+        is_busy: whether requests are under way. The connections to those who have left can wait then.
+    """
+    return Epoll(loop, is_busy) if hasattr(select, "epoll") else Polling(loop)

@@ -21,6 +21,7 @@ from webnn.serving.application import Application
 from webnn.serving.exchanges import Limits, Shared
 from webnn.serving.listening import listen
 from webnn.serving.loading import load
+from webnn.serving.priority import give_way
 from webnn.serving.repository import Served
 from webnn.serving.server import Server
 
@@ -89,6 +90,7 @@ def run(
         context = stack.enter_context(
             ML().create_context(backend=options.backend, threads=options.threads, max_batch=options.max_batch)
         )
+        context._device.on_each_thread(give_way)
         served = []
         for name, number, source in models:
             with loading(source.path):

@@ -76,7 +76,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
         await super().startup([])
-        self._polling = polling(asyncio.get_running_loop())
+        shared = self._application.shared
+        self._polling = polling(asyncio.get_running_loop(), lambda: bool(shared.exchanges))
         self._listeners = sockets or []
         for listener in self._listeners:
             listener.setblocking(False)
@@ -115,6 +116,7 @@ class Server(uvicorn.Server):
             return False
         except OSError as error:  # no more files may be open: others may be closed soon
             _log.warning("cannot accept a connection: %s", error)
+            self._polling.close_left()
             loop.remove_reader(listener)
             loop.call_later(REST, self._listen, listener)
             return False
