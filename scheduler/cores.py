@@ -17,7 +17,7 @@ from webnn.backends.base import Executable
 from webnn.scheduler.host import HostClock
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.task import RUNNING, Task
-from webnn.scheduler.trials import ALL, ONE, PAUSE, RESTING
+from webnn.scheduler.trials import ALL, ONE, PAUSE
 from webnn.scheduler.width import REST, Width
 
 __all__ = ["Cores"]
@@ -53,23 +53,32 @@ class Cores:
         widths = task.work.widths
         return widths is None or (widths.narrow is not None and self._width.prefers_narrow(widths, self._others(task)))
 
-    def start(self, task: Task) -> Executable:
-        """The executable for `task`, which has started, and whose graph has two widths."""
+    def start(self, task: Task, *, is_host: bool = False) -> Executable:
+        """The executable for `task`, which has started, and whose graph has two widths.
+
+        Args:
+            task: the task.
+            is_host: whether the caller runs it, so that the host computes nothing meanwhile.
+        """
         widths, executable = task.work.widths, task.work.executable
         assert widths is not None
         assert executable is not None
+        width = self._width
         if self._runs:
             for other in [other for other in self._runs if other.state is not RUNNING]:  # an interrupt cut them off
                 del self._runs[other]
-        narrow = self._width.prefers_narrow(widths, self._others(task))
-        if len(self._renaming.running) > 1:  # `admits` has asked, but the number of pieces changes without the lock
-            narrow = True
-        way = self._width.started(widths, narrow=narrow)
-        if way == ONE and widths.narrow is not None:
-            executable = widths.narrow
-        elif way == RESTING and widths.resting is not None:
-            executable = widths.resting
-        self._runs[task] = (way, self.host.now(), self._width.is_alone)
+        others = self._others(task)
+        way = None if others else width.started_alone(widths)
+        is_alone = way is not None
+        if way is None:
+            narrow = width.prefers_narrow(widths, others)
+            if len(self._renaming.running) > 1:  # `admits` has asked, but the number of pieces changes without the lock
+                narrow = True
+            way = width.started(widths, narrow=narrow)
+        if way != ALL:
+            chosen = widths.narrow if way == ONE else widths.resting
+            executable = executable if chosen is None else chosen
+        self._runs[task] = (way, 0 if is_host else self.host.now(), is_alone)
         return executable
 
     def ended(self, task: Task, began: int, nanoseconds: int) -> None:
@@ -87,11 +96,13 @@ class Cores:
         if way == ONE or share <= REST:  # a busy host makes wide runs slower than they are
             widths.measured(nanoseconds, wide=way != ONE)
         others = self._others(task)
-        if was_alone and others == 0:
+        is_alone = was_alone and others == 0
+        if is_alone:
             pause = began - self._last_end
             widths.measured_alone(way, nanoseconds + (pause if pause < PAUSE else 0))
         self._last_end = began + nanoseconds
-        self._width.ended(others, share)
+        if share or not is_alone:  # else it would change nothing
+            self._width.ended(others, share)
 
     def forget(self, task: Task) -> None:
         """`task` has failed, or was interrupted."""

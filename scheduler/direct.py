@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn.backends.base import Executable
 from webnn.errors import ContextLostError, MLError
 from webnn.memory.buffer import BORROWED, View, borrowed
 from webnn.memory.lease import lend
@@ -29,7 +28,7 @@ from webnn.memory.pool import Shelf
 from webnn.scheduler.execution import STEADY
 from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.results import give_back
-from webnn.scheduler.task import DONE, Task, Work
+from webnn.scheduler.task import DONE, LoneTask, Task, Work
 from webnn.scheduler.value import Value
 
 if TYPE_CHECKING:
@@ -53,21 +52,73 @@ def run_here(
         ContextLostError: the context was destroyed meanwhile.
         MLError: the run has failed.
     """
-    renaming = timeline._renaming
-    executable = work.executable
-    if (
-        executable is None
-        or renaming.queued
-        or renaming.trace is not None
-        or timeline.pool.budget is not None
-        or not timeline.allocator.is_host
-    ):
+    renaming, executable = timeline._renaming, work.executable
+    if executable is None or renaming.queued or renaming.trace is not None or not timeline.runs_directly:
         return None
-    task = Task(work, (), ())
+    execution, widths, figures = timeline._execution, work.widths, work.figures
+    clock, cores = execution.clock, execution.cores
+    task = LoneTask(work)
     inputs: list[View] = []
     views: list[View] = []
     try:
-        return _run(timeline, task, executable, given, outputs, inputs, views)
+        called = 0 if figures.runs + 1 < figures.wanted else clock()
+        for shelf, array in given:
+            if shelf.size > LARGE and array.flags.c_contiguous and array.flags.aligned:
+                inputs.append(borrowed(array))
+            else:
+                view = shelf.take()
+                inputs.append(view)
+                view.array[...] = array
+        with timeline._lock:
+            if renaming.discarded:
+                renaming.work_off_discarded()  # their buffers may be used here
+            begun = timeline._lost is None and not renaming.queued and cores.admits(task)
+            if begun:
+                for _, shelf in outputs:
+                    views.append(shelf.take())
+                renaming.start_alone(task)
+                if widths is not None:
+                    executable = cores.start(task, is_host=True)
+        if not begun:
+            _put_back(given, inputs)
+            return None
+        if widths is not None and widths.wanted:
+            widths.compile()
+        failure = None
+        began = clock()
+        try:
+            executable.run(inputs, views)
+        except Exception as error:
+            failure = _failure(timeline, task, error)
+        end = execution.now = clock()
+        if failure is not None:
+            _put_back(given, inputs)
+            for (_, shelf), view in zip(outputs, views, strict=True):
+                shelf.put(view)
+            raise failure
+        took, cost = end - began, work.cost
+        if not cost <= took < STEADY * cost:  # else there is nothing to learn from it
+            work.measured(took)
+        with timeline._lock:
+            if widths is not None:
+                cores.ended(task, began, took)
+            renaming.end_alone(task)
+            figures.runs += 1
+            if called and figures.runs >= figures.wanted:
+                figures.ran(called, began, end)
+            lost = timeline._lost
+        if lost is not None:
+            raise ContextLostError(*lost.args)
+        results = {}
+        for (name, shelf), view in zip(outputs, views):  # noqa: B905 (with `strict` it takes longer)
+            results[name] = array = lend(view.array)
+            if array.base is None:  # it is a copy
+                shelf.put(view)
+            else:
+                give_back(timeline, Value(shelf, None, view), array)
+        _put_back(given, inputs)
+        if renaming.lane:  # a task has waited for the end of this run
+            timeline._workers.wake()
     except MLError:  # refused, or failed in the backend: everything is put right
         raise
     except BaseException:
@@ -77,78 +128,6 @@ def run_here(
             _recover(timeline, task, inputs, views)
             raise
         raise
-
-
-def _run(  # noqa: PLR0917 (the parts of one run)
-    timeline: Timeline,
-    task: Task,
-    executable: Executable,
-    given: Sequence[tuple[Shelf, np.ndarray[Any, Any]]],
-    outputs: Sequence[tuple[str, Shelf]],
-    inputs: list[View],
-    views: list[View],
-) -> dict[str, np.ndarray[Any, Any]] | None:
-    """Run `task`, and put the memory of its inputs and outputs into `inputs` and `views`."""
-    renaming, execution, work = timeline._renaming, timeline._execution, task.work
-    clock, cores, widths, figures = execution.clock, execution.cores, work.widths, work.figures
-    called = 0 if figures.runs + 1 < figures.wanted else clock()
-    for shelf, array in given:
-        if array.nbytes > LARGE and array.flags.c_contiguous and array.flags.aligned:
-            inputs.append(borrowed(array))
-        else:
-            inputs.append(shelf.take())
-            inputs[-1].array[...] = array
-    with timeline._lock:
-        if renaming.discarded:
-            renaming.work_off_discarded()  # their buffers may be used here
-        begun = timeline._lost is None and not renaming.queued and cores.admits(task)
-        if begun:
-            for _, shelf in outputs:
-                views.append(shelf.take())
-            renaming.start_alone(task)
-            if widths is not None:
-                cores.host.here()
-                executable = cores.start(task)
-    if not begun:
-        _put_back(given, inputs)
-        return None
-    if widths is not None and widths.wanted:
-        widths.compile()
-    failure = None
-    began = clock()
-    try:
-        executable.run(inputs, views)
-    except Exception as error:
-        failure = _failure(timeline, task, error)
-    end = execution.now = clock()
-    if failure is not None:
-        _put_back(given, inputs)
-        for (_, shelf), view in zip(outputs, views, strict=True):
-            shelf.put(view)
-        raise failure
-    took, cost = end - began, work.cost
-    if not cost <= took < STEADY * cost:  # else there is nothing to learn from it
-        work.measured(took)
-    with timeline._lock:
-        if widths is not None:
-            cores.ended(task, began, took)
-        renaming.end_alone(task)
-        figures.runs += 1
-        if called and figures.runs >= figures.wanted:
-            figures.ran(called, began, end)
-        lost = timeline._lost
-    if lost is not None:
-        raise ContextLostError(*lost.args)
-    results = {}
-    for (name, shelf), view in zip(outputs, views):  # noqa: B905 (with `strict` it takes longer)
-        results[name] = array = lend(view.array)
-        if array.base is None:  # it is a copy
-            shelf.put(view)
-        else:
-            give_back(timeline, Value(shelf, None, view), array)
-    _put_back(given, inputs)
-    if renaming.lane:  # a task has waited for the end of this run
-        timeline._workers.wake()
     return results
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from webnn.scheduler.donation import Placement
     from webnn.scheduler.trace import Recorder
 
-__all__ = ["MERGED_LIMIT", "MOVES", "MergedWork", "Task", "TaskState", "Waiter", "Work"]
+__all__ = ["MERGED_LIMIT", "MOVES", "LoneTask", "MergedWork", "Task", "TaskState", "Waiter", "Work"]
 
 
 class TaskState(IntEnum):
@@ -212,3 +212,13 @@ class Task:
         """Change to `state`. An illegal move is a bug in this package."""
         assert state in MOVES[self.state], f"a task cannot go from {self.state.name} to {state.name}"
         self.state = state
+
+
+class LoneTask(Task):
+    """A run that waits for nothing and that nothing waits for. It has only what others ask of it while it runs."""
+
+    __slots__ = ()
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.state = QUEUED

@@ -90,6 +90,8 @@ class Timeline:
     ) -> None:
         self.pool = pool
         self.allocator: Allocator = pool.allocator
+        self.runs_directly = pool.budget is None and pool.allocator.is_host
+        """Whether `run_here` may run a graph on the arrays of its caller."""
         self.host_array: Callable[[View], np.ndarray[Any, Any]] = pool.allocator.host_array
         # A copy of what is on a device need not hold that memory.
         self.lend: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] = lend if pool.allocator.is_host else frozen

@@ -58,7 +58,7 @@ HOLD: Final = 1024
 LONGEST: Final = 16384
 """The most runs from one trial to the next."""
 RECENT: Final = 64
-"""Runs by which a drift is noticed."""
+"""Runs that are looked at together between trials. To look at each one takes a twentieth of a short run."""
 DRIFT: Final = 1.3
 """Runs drift if their mean differs by this factor from the one in the last trial."""
 WORST: Final = 20
@@ -72,7 +72,6 @@ class Trials:
         "_block",
         "_hold",
         "_left",
-        "_recent",
         "_rounds",
         "_runs",
         "_space",
@@ -81,6 +80,7 @@ class Trials:
         "_until",
         "chosen",
         "means",
+        "unseen",
         "wanted",
     )
 
@@ -94,7 +94,8 @@ class Trials:
         self._until = 2 * ALONE
         """The next trial begins after so many runs."""
         self._runs = 0
-        self._recent: list[int] = []
+        self.unseen: list[int] | None = []
+        """The times of the last runs, of the way in use, that `look` has not seen yet; None during a trial."""
         self._turn: list[int] = []
         """The ways that get a block in this round of the trial, the present one first; empty if there is no trial."""
         self._block = 0
@@ -116,30 +117,46 @@ class Trials:
 
         A run that failed is not reported.
         """
-        if self._turn:
-            if way == self._turn[0]:  # else it began before the trial
-                self._tried(way, nanoseconds)
-            return
-        if self._space > 0:
-            self._space -= 1
-            if self._space == 0:
-                self._turn = [*self._left]
-            return
-        self._runs += 1
+        unseen = self.unseen
+        if unseen is None:
+            self._measured_in_trial(way, nanoseconds)
+        elif way == self.chosen:
+            unseen.append(nanoseconds)
+            if len(unseen) >= RECENT:
+                self.look(possible)
+
+    def look(self, possible: Sequence[int]) -> None:
+        """Take note of the `unseen` runs, which decide whether a trial begins."""
+        times, self.unseen = self.unseen or (), []
+        self._runs += len(times)
         if not self.wanted:
-            if self._runs == ALONE:
+            if self._runs >= ALONE:
                 self.wanted = True
         elif self._runs >= self._until:
             if len(possible) > 1:
                 self._begin(possible)
-        elif self.means and self._runs > RECENT:
-            self._look_for_drift(way, nanoseconds)
+        elif self.chosen in self.means and self._runs > RECENT:
+            change = _mean(_capped(times)) / self.means[self.chosen]
+            if not 1 / DRIFT <= change <= DRIFT:
+                self._until = max(self._runs + 1, self._hold // 2)
+
+    def _measured_in_trial(self, way: int, nanoseconds: int) -> None:
+        if self._turn:
+            if way == self._turn[0]:  # else it began before the trial
+                self._tried(way, nanoseconds)
+        elif self._space > 1:
+            self._space -= 1
+        elif self._space == 1:
+            self._turn, self._space = [*self._left], 0
+        else:
+            self.unseen = []  # an interrupt has cut off the end of the trial
 
     def _begin(self, possible: Sequence[int]) -> None:
         self._left = sorted(possible, key=lambda way: way != self.chosen)  # the others are compared with it
         self._times = {way: [] for way in possible}
         self._block, self._rounds = BLOCK, 0
-        self._turn = [*self._left]  # last: an interrupt must not leave half a trial
+        self._turn = [*self._left]
+        self.unseen = None  # last: an interrupt must not leave half a trial
 
     def _tried(self, way: int, nanoseconds: int) -> None:
         times = self._times[way]
@@ -170,17 +187,7 @@ class Trials:
         if is_new:
             self.chosen = best
         self._hold = HOLD if is_new else min(2 * self._hold, LONGEST)
-        self._until, self._runs, self._recent = self._hold, 0, []
-
-    def _look_for_drift(self, way: int, nanoseconds: int) -> None:
-        if way != self.chosen or way not in self.means:
-            return
-        self._recent.append(nanoseconds)
-        if len(self._recent) == RECENT:
-            change = _mean(_capped(self._recent)) / self.means[way]
-            self._recent = []
-            if not 1 / DRIFT <= change <= DRIFT:
-                self._until = max(self._runs + 1, self._hold // 2)
+        self._until, self._runs, self.unseen = self._hold, 0, []
 
     @property
     def reason(self) -> str:

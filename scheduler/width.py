@@ -26,7 +26,7 @@ from typing import Final
 from weakref import ref
 
 from webnn.backends.base import Executable
-from webnn.scheduler.trials import ALL, ONE, RESTING, SHORT, Trials
+from webnn.scheduler.trials import ALL, ONE, RECENT, RESTING, SHORT, Trials
 
 __all__ = ["Piece", "Width", "WidthStatistics", "Widths"]
 
@@ -43,7 +43,7 @@ REST: Final = 0.4
 
 
 _NO_LOAD: Final = (1, 1, 0, False)
-"""The choice of a wide run beside which nothing goes on; see `Width.prefers_narrow`."""
+"""The choice of a run beside which nothing goes on; see `Width.started_alone`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,8 @@ class Widths:
         if compile is not None and self.trials.wanted:
             compile(self)
             self._compile_resting = None
+        if self._compile is None and self._compile_resting is None:
+            self.wanted = False  # there is nothing more to compile
 
     @property
     def ways(self) -> Sequence[int]:
@@ -144,9 +146,13 @@ class Widths:
 
     def measured_alone(self, way: int, nanoseconds: int) -> None:
         """A run beside which nothing else went on took `nanoseconds`."""
-        if self.trials.wanted or 0 < self.wide_cost < SHORT:
-            self.trials.measured(way, nanoseconds, self.ways)
-            if self.trials.wanted:
+        trials = self.trials
+        unseen = trials.unseen
+        if unseen is not None and len(unseen) < RECENT - 1 and way == trials.chosen:
+            unseen.append(nanoseconds)  # as `measured` does, in less time
+        elif trials.wanted or 0 < self.wide_cost < SHORT:
+            trials.measured(way, nanoseconds, self.ways)
+            if trials.wanted:
                 self.wanted = True
 
     def measured(self, nanoseconds: int, *, wide: bool) -> None:
@@ -217,9 +223,6 @@ class Width:
         """
         pieces = len(self._pieces)
         was_wide = self._quiet_runs >= STEADY_RUNS
-        if was_wide and others == 0 and pieces <= 1:  # the same as below, in less time
-            self._choice = _NO_LOAD
-            return False
         demand = max(others + 1, pieces)
         expected = demand if was_wide else max(demand, self._demand)
         busy = min(max(pieces - 1, int(self._host_busy)), self.cores - 1)
@@ -228,6 +231,27 @@ class Width:
         narrow = narrow_rate > wide_rate * MARGIN if was_wide else narrow_rate * MARGIN > wide_rate
         self._choice = (demand, expected, pieces, self._host_busy)
         return narrow
+
+    def started_alone(self, widths: Widths) -> int | None:
+        """A run starts beside which nothing is in progress or ready. Returns the way in which it runs; see `trials.py`.
+
+        None if it may have to be narrow all the same, because of the load before it. Then it has not started.
+        """
+        if self._quiet_runs < STEADY_RUNS or len(self._pieces) > 1:
+            return None
+        trials = widths.trials
+        way = trials.chosen if trials.unseen is not None else trials.way(widths.ways)
+        self._choice = _NO_LOAD
+        self._refusal = ""
+        self._trials = trials
+        self._way = way
+        if way == ONE:
+            self._narrow += 1
+        else:
+            self._wide += 1
+            if way == RESTING:
+                self._resting += 1
+        return way
 
     def started(self, widths: Widths, *, narrow: bool) -> int:
         """A run starts, which should be `narrow` or not. Returns the way in which it runs; see `trials.py`."""
@@ -238,21 +262,12 @@ class Width:
             self._refusal = widths.refusal or "the graph is not compiled for one thread yet"
             narrow = False
         way = ONE if narrow else ALL
-        if not narrow and self.is_alone and widths.trials.wanted:
-            self._trials = widths.trials
-            way = widths.trials.way(widths.ways)
-        if way == ONE:
+        if narrow:
             self._narrow += 1
         else:
             self._wide += 1
-            self._resting += way == RESTING
         self._way = way
         return way
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether nothing goes on beside the run that was chosen for last."""
-        return self._choice is _NO_LOAD
 
     def ended(self, others: int, host_share: float) -> None:
         """A run has ended.

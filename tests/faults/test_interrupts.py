@@ -527,10 +527,10 @@ class Programs:
         widths.wide_cost = 1.0
         for executable in (None, work.executable):
             widths.narrow = widths.resting = executable
-            trials.wanted, trials._runs = False, ALONE - 1
-            self.run(work).result()
-            trials._runs = trials._until
-            self.run(work).result()
+            for runs in (ALONE, trials._until):
+                trials.wanted, trials._runs = runs != ALONE, runs - RECENT
+                trials.unseen = [1] * (RECENT - 1)
+                self.run(work).result()
             for way in (ALL, ONE, RESTING):
                 for rounds, block, own, others in (
                     (0, BLOCK, 1, 1),
@@ -539,7 +539,7 @@ class Programs:
                     (SURE - 1, 1, LIMIT, 1),
                     (ROUNDS - 1, 1, 1, LIMIT),  # better than the way in use
                 ):
-                    trials.chosen = ALL
+                    trials.chosen, trials.unseen = ALL, None
                     trials._times = {each: [own if each == way else others] * 2 for each in (ALL, RESTING, ONE)}
                     trials._left, trials._block, trials._rounds, trials._turn = (
                         [ALL, RESTING, ONE],
@@ -550,11 +550,14 @@ class Programs:
                     timeline.statistics  # noqa: B018
                     self.run(work).result()
                     timeline.statistics  # noqa: B018
-                trials._turn = [way]
+                trials._turn, trials.unseen = [way], None
                 trials.measured(way - 1, 1, widths.ways)  # it began before the trial
-                trials._turn, trials._space = [], 1
+                trials._turn, trials._space = [], 2
                 self.run(work).result()
-                trials._turn, trials._runs, trials._recent = [], RECENT + 1, [10**9] * (RECENT - 1)
+                self.run(work).result()
+                trials._turn = []  # as if an interrupt had cut off the end of the trial
+                self.run(work).result()
+                trials._runs, trials._until, trials.unseen = RECENT + 1, 4 * RECENT, [10**9] * (RECENT - 1)
                 self.run(work).result()
                 timeline.statistics  # noqa: B018
                 trials.measured(-1, 1, widths.ways)
