@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from webnn.graph.in_place import InPlaceOutput
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
 from webnn.graph.placement import OperatorPlacement, native_placements
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewrites import Rewrite
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View

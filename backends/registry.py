@@ -7,7 +7,6 @@ entry-point group `webnn.backends`. A backend's module is imported on first use.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from webnn.backends.base import Backend, DeviceType
@@ -15,6 +14,7 @@ from webnn.backends.plugins import plugins
 from webnn.errors import NotSupportedError
 from webnn.forking import import_lock, import_whole
 from webnn.graph.arguments import described
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["ACCELERATORS", "BackendInfo", "available_backends", "backend_named", "preference", "preferred_backend"]
 

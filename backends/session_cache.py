@@ -20,7 +20,6 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -32,6 +31,7 @@ from webnn.forking import keep_for_ever, on_fork, reentrant_lock
 from webnn.graph.arrays import owner_of
 from webnn.graph.builder import COPIED_BYTES
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.mapped import place_in_file
 
 if TYPE_CHECKING:

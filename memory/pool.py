@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from webnn.errors import MLError, OperationError
 from webnn.forking import reentrant_lock
 from webnn.graph.arguments import described
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.allocator import ALIGNMENT, Allocator
 from webnn.memory.buffer import Buffer, View, bytes_in_memory
 

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Batching", "BatchingFigures", "BatchingStatistics", "sizes_up_to"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 from webnn.scheduler.promise import PENDING, Promise, reject, resolve

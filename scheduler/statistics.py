@@ -17,12 +17,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import Final
 
 import numpy as np
 
+from webnn.graph.quick_dataclass import dataclass
 from webnn.scheduler.batching import BatchingStatistics
 from webnn.scheduler.width import WidthStatistics
 

@@ -20,12 +20,12 @@ The module is pure: no thread, no lock and no clock. `Timeline` and its parts ca
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 from weakref import ref
 
 from webnn.backends.base import Executable
+from webnn.graph.quick_dataclass import dataclass
 from webnn.scheduler.trials import ALL, ONE, RECENT, RESTING, SHORT, Trials
 
 __all__ = ["Piece", "Width", "WidthStatistics", "Widths"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from webnn.graph.broadcasting import Shape
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewriting import MADE_BYTES, Replacement
 
 __all__ = ["Masks", "Term"]

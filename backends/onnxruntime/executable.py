@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from webnn.backends.base import Executable
 from webnn.backends.onnxruntime import native
 from webnn.errors import OperationError
+from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.buffer import BORROWED, View
 
 __all__ = ["CPU", "OnnxRuntimeExecutable"]

@@ -16,7 +16,7 @@ from tests.specification import idl, snake
 from webnn.graph.dtypes import ALL
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.operand import MLOperand
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import operator_signature
 
 __all__ = ["hostile_call", "wrong_call"]
 
@@ -56,8 +56,8 @@ WRONG: Final[dict[str, tuple[Any, ...]]] = {
 
 def wrong_call(draft: Draft, call: Call) -> Call:
     """`call` with one argument that makes it wrong."""
-    name = draft.pick([*OPERATORS[call.op].parameters][1:])
-    idl_type, default = IDL_TYPES[call.op][name], OPERATORS[call.op].parameters[name].default
+    name = draft.pick([*operator_signature(call.op).parameters][1:])
+    idl_type, default = IDL_TYPES[call.op][name], operator_signature(call.op).parameters[name].default
     if idl_type in _IDL["enums"]:
         values: tuple[Any, ...] = ("", "bogus", "NCHW", b"nchw", 3, ["nchw"], np.float32, None)
     else:
@@ -88,7 +88,7 @@ _NUMBERS: Final = st.one_of(st.floats(), st.integers(-(2**70), 2**70), st.floats
 def hostile_call(draft: Draft, op: str) -> Call:
     """A valid call of which some arguments were replaced by others of the right Python type."""
     call = valid_call(draft, op)
-    for name, parameter in [*OPERATORS[op].parameters.items()][1:]:
+    for name, parameter in [*operator_signature(op).parameters.items()][1:]:
         if draft.integer(0, 2):
             continue
         idl_type = IDL_TYPES[op][name].replace("[EnforceRange] ", "")
@@ -120,7 +120,7 @@ def _plausible(draft: Draft, idl_type: str) -> Any:
 
 
 def _with(call: Call, name: str, value: Any) -> Call:
-    position = [*OPERATORS[call.op].parameters].index(name) - 1
+    position = [*operator_signature(call.op).parameters].index(name) - 1
     if position < len(call.args):
         return Call(call.op, [*call.args[:position], value, *call.args[position + 1 :]], call.options)
     return Call(call.op, call.args, {**call.options, name: value})

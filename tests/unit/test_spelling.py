@@ -13,7 +13,7 @@ import pytest
 import webnn
 from webnn.graph import other_names
 from webnn.graph.dtypes import DATA_TYPES
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import OPERATORS, operator_signature
 from webnn.graph.spelling import explained, misuse, names_in_camel_case
 
 CLASSES: Mapping[type, Mapping[str, str]] = {
@@ -78,7 +78,7 @@ def test_every_name_that_a_hint_gives_exists() -> None:
 
 
 def test_every_name_that_a_table_maps_to_exists() -> None:
-    parameters = {name for signature in OPERATORS.values() for name in signature.parameters}
+    parameters = {name for op in OPERATORS for name in operator_signature(op).parameters}
     for function in (webnn.ML.create_context, webnn.MLContext.create_tensor, webnn.load_onnx):
         parameters |= set(inspect.signature(function).parameters)
     assert {ours for names in other_names.ARGUMENTS.values() for ours in names} - parameters == set()

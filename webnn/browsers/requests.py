@@ -16,7 +16,7 @@ from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.naming import camel
 from webnn.graph.operand import MLOperand
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import OPERATORS, operator_signature
 
 __all__ = ["BIG_INTEGERS", "Recorder"]
 
@@ -77,7 +77,7 @@ class Recorder:
             raise AttributeError(op)
 
         def call(*args: Any, **options: Any) -> Any:
-            step = self._step(op, OPERATORS[op].bind(None, *args, **options).arguments)
+            step = self._step(op, operator_signature(op).bind(None, *args, **options).arguments)
             self.calls.append(step)
             result = getattr(self._builder, op)(*args, **options)
             step["results"] = [self._name(o) for o in (result if isinstance(result, list | tuple) else [result])]
@@ -87,7 +87,7 @@ class Recorder:
 
     def _step(self, op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A call: what has no default by position, and the rest as options."""
-        parameters = OPERATORS[op].parameters
+        parameters = operator_signature(op).parameters
         args, options = [], {}
         for name, value in arguments.items():
             if name == "self":

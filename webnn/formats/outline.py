@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TypeAlias
 
 from webnn.errors import ValidationError
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["OpenDimensionsError", "Outline", "Size", "ValueOutline", "is_name"]
 

@@ -5,7 +5,6 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, overload
 
 import numpy as np
@@ -14,6 +13,7 @@ from webnn.errors import ValidationError
 from webnn.graph.arguments import data_type_named, unsigned_list
 from webnn.graph.dtypes import DATA_TYPES, DataType, DataTypeLike
 from webnn.graph.frozen import setters
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = [
     "MAX_BYTE_LENGTH",

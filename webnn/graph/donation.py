@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["ARITHMETIC", "NOTHING_IN_PLACE", "Donation", "Donations", "InPlace", "Step", "donations", "graph_donations"]
 

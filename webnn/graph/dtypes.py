@@ -5,7 +5,6 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor and #algorithms-casti
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from webnn.errors import ValidationError
 from webnn.graph.lean_imports import small_dtype
 from webnn.graph.other_names import DATA_TYPE_NAMES
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = [
     "ALL",

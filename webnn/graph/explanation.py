@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from webnn.graph.donation import Donations
 from webnn.graph.placement import OperatorPlacement, shown_placements
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewrites import Rewrite
 
 __all__ = ["Explanation"]

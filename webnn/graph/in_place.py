@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from webnn.graph.donation import Donation
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.scattered import Index, Scattered, scattered
 
 __all__ = ["SMALL", "InPlaceOutput", "Replaced", "in_place_outputs", "pair_numbers"]

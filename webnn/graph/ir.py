@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.frozen import setters
 from webnn.graph.lean_imports import sha256
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Attribute", "Graph", "Node", "Operands", "inputs_of"]
 

@@ -7,10 +7,11 @@ Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, TypeAlias
 
 from webnn.graph.dtypes import ALL, FLOATS, DataType
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["SPEC_LIMITS", "Limits", "LimitsTable", "N", "Rank", "narrowed"]
 
@@ -69,7 +70,7 @@ class Limits:
             other = rows[self.same_as].resolved(rows)
             types, ours = other.types, ours or other.ours
         required = self.required or tuple(t for t in types if t in _REQUIRED) or types
-        return replace(self, types=types, required=required, ours=ours)
+        return Limits(types, self.rank, self.same_as, required, self.required_rank, ours)
 
 
 LimitsTable: TypeAlias = Mapping[str, Mapping[str, Limits]]

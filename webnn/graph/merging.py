@@ -7,11 +7,11 @@ made by at most one link. This module is pure, and knows neither tensors nor how
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from webnn.graph.ir import Graph, Node, Operands
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["MAX_BYTES", "MAX_NODES", "Link", "Merged", "groups", "merged", "needed"]
 

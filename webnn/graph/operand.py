@@ -6,7 +6,6 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperand
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
@@ -17,6 +16,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 from webnn.graph.frozen import setters
 from webnn.graph.other_names import OPERAND
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 

@@ -20,7 +20,8 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
+from types import FunctionType
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.graph.arguments import printable, shown
@@ -30,14 +31,20 @@ from webnn.graph.limits import SPEC_LIMITS, Limits, LimitsTable
 from webnn.graph.operand import MLOperand
 from webnn.graph.spelling import misuse
 
-__all__ = ["OPERATORS", "Operators", "default_label", "operator"]
+__all__ = ["OPERATORS", "Operators", "default_label", "operator", "operator_signature"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="Operators")
 
-OPERATORS: Final[dict[str, inspect.Signature]] = {}
-"""The method name and signature of every operator. The `operator` decorator fills it."""
+OPERATORS: Final[dict[str, FunctionType]] = {}
+"""The method of every operator, by its name. The `operator` decorator fills it."""
+
+
+@functools.cache
+def operator_signature(op: str) -> inspect.Signature:
+    """The parameters of an operator's method, `self` first."""
+    return inspect.signature(OPERATORS[op])
 
 
 class Host(Protocol):
@@ -130,16 +137,12 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
 
     def define(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
         op = method.__name__
-        signature = inspect.signature(method)
-        names = list(signature.parameters)[1:]
-        positions = {name: i for i, name in enumerate(names)}
+        OPERATORS[op] = plain = cast("FunctionType", method)
         SPEC_LIMITS[op] = {name: row.resolved(rows) for name, row in rows.items()}
-        OPERATORS[op] = signature
-        operands = [
-            (name, positions[name], signature.parameters[name].default is not inspect.Parameter.empty)
-            for name in rows
-            if name in positions
-        ]
+        code = plain.__code__
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        without_default = {*names[: code.co_argcount - 1 - len(plain.__defaults__ or ())]}
+        operands = [(name, names.index(name), name not in without_default) for name in rows if name in names]
 
         @functools.wraps(method)
         def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -173,7 +176,7 @@ def operator(**rows: Limits) -> Callable[[Callable[Concatenate[S, P], R]], Calla
                 where = f"[{printable(label)}] {op}" if isinstance(label, str) and label else op
                 raise type(error)(f"{where}: {error}") from None
             except TypeError:
-                problem = misuse(op, signature, (self, *args), kwargs)
+                problem = misuse(op, operator_signature(op), (self, *args), kwargs)
                 if problem is None:
                     raise
                 raise TypeError(problem) from None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["OperatorPlacement", "Realization", "native_placements", "shown_placements"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Rewrite", "rewrite_between"]
 

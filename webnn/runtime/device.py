@@ -17,7 +17,6 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
@@ -26,6 +25,7 @@ from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, DeviceLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.lane import ThreadLane

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Hashable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -26,6 +26,7 @@ from typing import ClassVar, Final, Self
 from webnn.errors import ContextLostError, DestroyedError, InvalidStateError, ValidationError
 from webnn.forking import reentrant_lock
 from webnn.graph.merging import Link, groups, merged, needed
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph

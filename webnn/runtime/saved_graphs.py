@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from webnn.errors import ContextLostError, ValidationError
@@ -16,6 +15,7 @@ from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import shown
 from webnn.graph.builder import GraphHost
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 from webnn.runtime import checks
 from webnn.runtime.cache_options import cache_folder
 from webnn.runtime.device import Device

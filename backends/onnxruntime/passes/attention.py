@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from webnn.backends.onnxruntime.attention_masks import Masks, Term
@@ -23,6 +23,7 @@ from webnn.graph.broadcasting import Shape
 from webnn.graph.composites.attention import attended
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewriting import Replacement, Rule, readers, rewritten
 
 __all__ = ["attention"]

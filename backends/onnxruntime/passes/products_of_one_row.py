@@ -8,7 +8,6 @@ take 16.5 us on two threads, and 11.1 us as one product. The numbers are the sam
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewriting import Replacement, readers, rewritten
 
 __all__ = ["products_of_one_row"]

@@ -18,7 +18,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.naming import camel, snake
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import operator_signature
 
 __all__ = ["ARRAY_TYPES", "literal", "module_text", "resource"]
 
@@ -194,7 +194,9 @@ class _Body:
             return f"const {self._new(node.values[0])} = {self._names[node.inputs[0]]};"
         arguments = self._arguments(node)
         results = [self._new(name) for name in node.values]
-        is_list = str(OPERATORS[snake(node.op)].return_annotation).startswith("list[")  # of one too, if it is a list
+        is_list = str(operator_signature(snake(node.op)).return_annotation).startswith(
+            "list["
+        )  # of one too, if it is a list
         target = f"[{', '.join(results)}]" if is_list else results[0]
         return f"const {target} = builder.{node.op}({', '.join(arguments)});"
 
@@ -204,7 +206,7 @@ class _Body:
         operands = [self._names[name] for name in node.inputs]
         options = dict(node.options)
         positional = []
-        for name, parameter in OPERATORS[op].parameters.items():
+        for name, parameter in operator_signature(op).parameters.items():
             if name == "self" or parameter.default is not parameter.empty:
                 continue
             if name == "inputs":

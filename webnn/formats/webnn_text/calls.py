@@ -18,7 +18,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.naming import camel, snake
 from webnn.graph.operand import MLOperand
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import OPERATORS, operator_signature
 
 __all__ = ["OPTION_NAMES", "Scope", "call"]
 
@@ -79,7 +79,7 @@ def call(node: Node, scope: Scope) -> Sequence[MLOperand]:
 
 
 def _arguments(op: str, node: Node, operands: Sequence[MLOperand], scope: Scope, where: str) -> dict[str, Any]:
-    parameters = OPERATORS[op].parameters
+    parameters = operator_signature(op).parameters
     rows = [name for name in SPEC_LIMITS[op] if name in parameters]
     arguments: dict[str, Any] = {}
     absent = set()

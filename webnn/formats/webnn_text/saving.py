@@ -33,7 +33,7 @@ from webnn.graph.arguments import enum_value
 from webnn.graph.composites.composite import expanded
 from webnn.graph.naming import camel
 from webnn.graph.operand import MLOperand
-from webnn.graph.operator import OPERATORS
+from webnn.graph.operator import operator_signature
 
 __all__ = ["document_of", "encoded", "save_document", "save_json", "save_webnn"]
 
@@ -138,7 +138,7 @@ class _Writer:
         self._document.constants[name] = Constant(operand.data_type, operand.shape, init)
 
     def _node(self, node: ir.Node, wanted: str) -> Node:
-        parameters = OPERATORS[node.op].parameters
+        parameters = operator_signature(node.op).parameters
         inputs: list[str] = []
         options: dict[str, Any] = {}
         for name, operand in node.operands.items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from webnn.backends.onnx.messages import NodeProto
 from webnn.errors import NotSupportedError
 from webnn.graph.arguments import printable
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = [
     "MOST_NAMES",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Windows"]
 
