@@ -8,7 +8,7 @@ and the outputs back. 32- and 64-bit integers are never widened to floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from math import prod
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
@@ -87,6 +87,8 @@ class Kernels(Protocol):
     """The version of the standard's operators that the model declares, unless a lowering requires a later one."""
     kept_as: Mapping[str, str] = {}
     """The types in whose place the runtime has another one, which holds all of their values; for instance `bool`."""
+    everywhere: Collection[str] = ()
+    """Types that every operator has a kernel for, if the standard has the type; `types` need not be asked then."""
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
@@ -399,8 +401,10 @@ class Model:
 
     def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
         """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
+        if not data_type or data_type in self.kernels.everywhere:
+            return data_type
         types = self.kernels.types(op_type, domain, variable)
-        if types is None or data_type in types or not data_type:
+        if types is None or data_type in types:
             return data_type
         for wider in _WIDER.get(data_type, ()):
             if wider in types:

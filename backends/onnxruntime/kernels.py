@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,35 +18,44 @@ _NAMES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 class CpuKernels(Kernels):
     """The registered kernels of the CPU execution provider, for the operator set that the lowerings speak.
 
-    The registry has thousands of kernels, so the types of one are read when they are asked for.
+    The registry has thousands of kernels, and takes 5 ms to list. So it is read when it is needed, as it is not for
+    graphs of floats, and the types of a kernel when they are asked for.
     """
 
+    everywhere = frozenset({"float32", "float16"})
+
     def __init__(self) -> None:
-        self._kernels: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self._types: dict[tuple[str, str], dict[str, frozenset[str]]] = {}
-        newest: dict[tuple[str, str], int] = {}
-        for kernel in native.get_all_opkernel_def():
-            since, until = kernel.version_range
-            if kernel.provider != "CPUExecutionProvider" or not (since <= OPSET <= until or kernel.domain):
-                continue
-            key = (kernel.op_name, kernel.domain)
-            if since > newest.get(key, 0):  # a later version of a kernel replaces the earlier one
-                newest[key] = since
-                self._kernels[key].clear()
-            self._kernels[key].append(kernel)
 
     def has(self, op_type: str, domain: str = "") -> bool:
         """Whether there is any kernel of the operator."""
-        return (op_type, domain) in self._kernels
+        return (op_type, domain) in _registered()
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable`; None if the kernel does not constrain it."""
         key = (op_type, domain)
         if key not in self._types:
-            self._types[key] = _types(self._kernels.get(key, ()))
+            self._types[key] = _types(_registered().get(key, ()))
         types = self._types[key].get(variable)
         # onnxruntime itself casts what has no kernel for float16, and leaves out the casts between two such nodes.
         return types | {"float16"} if types is not None and "float32" in types else types
+
+
+@cache
+def _registered() -> Mapping[tuple[str, str], Sequence[Any]]:
+    """The newest kernels of each operator and domain."""
+    found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    newest: dict[tuple[str, str], int] = {}
+    for kernel in native.get_all_opkernel_def():
+        since, until = kernel.version_range
+        if kernel.provider != "CPUExecutionProvider" or not (since <= OPSET <= until or kernel.domain):
+            continue
+        key = (kernel.op_name, kernel.domain)
+        if since > newest.get(key, 0):  # a later version of a kernel replaces the earlier one
+            newest[key] = since
+            found[key].clear()
+        found[key].append(kernel)
+    return found
 
 
 def _types(kernels: Iterable[Any]) -> dict[str, frozenset[str]]:
@@ -60,5 +69,5 @@ def _types(kernels: Iterable[Any]) -> dict[str, frozenset[str]]:
 
 @cache
 def cpu_kernels() -> CpuKernels:
-    """The table, read once per process (about 2 ms)."""
+    """The kernels of this process."""
     return CpuKernels()

@@ -218,3 +218,16 @@ def test_types_without_kernels_are_those_that_onnxruntime_lacks() -> None:
             if standard is not None and computed is not None and not standard <= computed | floats:
                 missing[name, variable] = standard - computed - floats
     assert missing == WITHOUT_KERNELS
+
+
+def test_every_operator_has_a_kernel_for_the_types_that_are_not_looked_up() -> None:
+    kernels = cpu_kernels()
+    missing = []
+    for name in emitted_operators():
+        for constraint in onnx.defs.get_schema(name, OPSET, "").type_constraints:
+            variable = constraint.type_param_str
+            standard, computed = standard_types(name, "", variable), kernels.types(name, "", variable)
+            if standard is not None and computed is not None:
+                missing += [(name, variable, t) for t in kernels.everywhere if t in standard - computed]
+    assert missing == []
+    assert "float64" not in kernels.types("Erf", "", "T")  # which such a table would not have
