@@ -7,59 +7,69 @@ names, data types and shapes of its outputs. Only the onnxruntime backend runs p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
-from webnn.backends.onnxruntime.passes.attention import attention
-from webnn.backends.onnxruntime.passes.centered_batch_normalization import centered_batch_normalization
-from webnn.backends.onnxruntime.passes.centered_instance_normalization import centered_instance_normalization
-from webnn.backends.onnxruntime.passes.composed_normalizations import composed_normalizations
-from webnn.backends.onnxruntime.passes.exact_elu import exact_elu
-from webnn.backends.onnxruntime.passes.exact_sigmoid import exact_sigmoid
-from webnn.backends.onnxruntime.passes.gathers_of_few_rows import gathers_of_few_rows
-from webnn.backends.onnxruntime.passes.images_between_convolutions import images_between_convolutions
-from webnn.backends.onnxruntime.passes.norms_in_range import norms_in_range
-from webnn.backends.onnxruntime.passes.one_hot_products import one_hot_products
-from webnn.backends.onnxruntime.passes.products_of_one_row import products_of_one_row
-from webnn.backends.onnxruntime.passes.products_with_relu import products_with_relu
-from webnn.backends.onnxruntime.passes.recognized_composites import recognized_composites
-from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
-from webnn.backends.onnxruntime.passes.rotary_embeddings import rotary_embeddings
-from webnn.backends.onnxruntime.passes.sigmoid_gelus import sigmoid_gelus
-from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
-from webnn.backends.onnxruntime.passes.staged_cumulative_sums import staged_cumulative_sums
-from webnn.backends.onnxruntime.passes.staged_sums import staged_sums
-from webnn.backends.onnxruntime.passes.sums_without_unit_axes import sums_without_unit_axes
-from webnn.backends.onnxruntime.passes.tanh_gelus import tanh_gelus
+from webnn.forking import import_whole
 from webnn.graph.ir import Graph
 from webnn.graph.rewrites import Rewrite, rewrite_between
 
-__all__ = ["PASSES", "prepared", "rewrites"]
+__all__ = ["PASSES", "Pass", "prepared", "rewrites"]
 
-PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
-    recognized_composites,  # first: it compares with operators that no pass has changed
-    images_between_convolutions,  # before the others: it knows the operators that users write, not those of passes
-    one_hot_products,
-    gathers_of_few_rows,
-    tanh_gelus,
-    rotary_embeddings,  # before it: moves ahead of the transpositions that split heads
-    attention,
-    composed_normalizations,
-    sigmoid_gelus,
-    exact_sigmoid,
-    centered_batch_normalization,
-    centered_instance_normalization,
-    exact_elu,
-    norms_in_range,
-    products_of_one_row,
-    products_with_relu,  # after it: what is left
-    staged_average_pools,  # after it: makes stages of its averages
-    reductions_by_sums,
-    staged_cumulative_sums,
-    staged_sums,  # makes stages of the sums and means of all before
-    sums_without_unit_axes,  # last: those that are not in stages
+
+class Pass:
+    """A pass by name, whose module is imported with the first graph that it may apply to.
+
+    Args:
+        name: of the module and its function.
+        *needs: operators, in groups. A graph that has none of a group is left alone; most graphs need few passes.
+    """
+
+    def __init__(self, name: str, *needs: str) -> None:
+        self.__name__ = name
+        self.needs: Final = tuple(frozenset(group.split()) for group in needs)
+
+    def may_apply(self, ops: Collection[str]) -> bool:
+        """Whether a graph with these operators has one of each group."""
+        return not any(group.isdisjoint(ops) for group in self.needs)
+
+    def __call__(self, graph: Graph) -> Graph:
+        """`graph` after the pass."""
+        result: Graph = getattr(import_whole(f"{__package__}.{self.__name__}"), self.__name__)(graph)
+        return result
+
+
+PASSES: Final[tuple[Pass, ...]] = (
+    # First: it compares with operators that no pass has changed.
+    Pass("recognized_composites", "cast equal logical_or quantize_linear scatter_elements"),
+    # Before the others: it knows the operators that users write, not those of passes.
+    Pass("images_between_convolutions", "reshape", "conv2d conv_transpose2d"),
+    Pass("one_hot_products", "matmul", "equal"),
+    Pass("gathers_of_few_rows", "gather"),
+    Pass("tanh_gelus", "tanh"),
+    # Before `attention`: moves ahead of the transpositions that split heads.
+    Pass("rotary_embeddings", "concat"),
+    Pass("attention", "matmul", "softmax"),
+    Pass("composed_normalizations", "div mul", "pow sqrt", "reduce_mean reduce_sum reduce_sum_square"),
+    Pass("sigmoid_gelus", "sigmoid"),
+    Pass("exact_sigmoid", "sigmoid"),
+    Pass("centered_batch_normalization", "batch_normalization"),
+    Pass("centered_instance_normalization", "instance_normalization"),
+    Pass("exact_elu", "elu"),
+    Pass("norms_in_range", "reduce_l2 l2_pool2d"),
+    Pass("products_of_one_row", "gemm matmul"),
+    # After `products_of_one_row`: what is left.
+    Pass("products_with_relu", "matmul", "relu"),
+    # After `norms_in_range`: makes stages of its averages.
+    Pass("staged_average_pools", "average_pool2d"),
+    Pass("reductions_by_sums", "reduce_l1 reduce_log_sum reduce_log_sum_exp reduce_sum_square"),
+    Pass("staged_cumulative_sums", "cumulative_sum"),
+    # Makes stages of the sums and means of all before.
+    Pass("staged_sums", "reduce_mean reduce_product reduce_sum"),
+    # Last: those that are not in stages.
+    Pass("sums_without_unit_axes", "reduce_mean reduce_sum"),
 )
-"""First to last; a pass that has to run before or after another says why here."""
+"""First to last."""
 
 
 def prepared(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Graph:
@@ -69,10 +79,14 @@ def prepared(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Gr
         graph: a graph as the builder made it.
         checkpoint: called before each pass, e.g. `Cancellation.checkpoint`.
     """
+    ops = {node.op for node in graph.nodes}
     for run in PASSES:
         if checkpoint is not None:
             checkpoint()
-        graph = run(graph)
+        if run.may_apply(ops):
+            before, graph = graph, run(graph)
+            if graph is not before:
+                ops = {node.op for node in graph.nodes}
     return graph
 
 
