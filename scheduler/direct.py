@@ -10,8 +10,8 @@ the backend reads the caller's own memory, since the caller is blocked until the
 
 Locks. As for `Execution.run`: the timeline's lock is taken to start and to end the run, and not held while it runs.
 
-Interrupts. Nothing outside of this call refers to the run but `Renaming.running`, which `rebuild` makes anew from the
-tasks, and `Cores`, for which the run is over when its state says so. Buffers that are lost are freed.
+Interrupts. Nothing outside of this call refers to the run but `Renaming.running`, which `recovery.py` makes anew from
+the tasks, and `Cores`, for which the run is over when its state says so. Buffers that are lost are freed.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from webnn.scheduler.cores import Cores
 from webnn.scheduler.donation import Donation
 from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.promise import Promise, resolve
+from webnn.scheduler.recovery import put_back, rebuild
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
 from webnn.scheduler.task import Task
@@ -262,7 +263,7 @@ class Execution:
     def _put_back(self, task: Task, outputs: list[View]) -> None:
         self.cores.forget(task)
         with self._lock:
-            self._renaming.put_back(task, outputs)
+            put_back(self._renaming, task, outputs)
 
     def tell_ended(self) -> None:
         """Tell the waiters of tasks that have ended. Never called under the lock, since waiters call other code.
@@ -308,7 +309,7 @@ class Execution:
 
     def _recover(self) -> None:
         with self._lock:
-            self._renaming.rebuild()
+            rebuild(self._renaming)
         self.tell_ended()
 
     def _failed(self, task: Task, error: BaseException) -> None:

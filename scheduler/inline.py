@@ -27,7 +27,7 @@ from webnn.scheduler.hot_chains import MIN_LINKS
 from webnn.scheduler.merged_runs import MergedRuns
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
-from webnn.scheduler.task import QUEUED, Task
+from webnn.scheduler.task import QUEUED, Task, needed_for
 from webnn.scheduler.workers import Workers
 
 __all__ = ["TICK_BUDGET", "InlineLane"]
@@ -96,7 +96,7 @@ class InlineLane:
             renaming.awaited(task, self._execution.clock())
             if task.state is not QUEUED:
                 return False
-            needed = renaming.needed_for(task) or []
+            needed = needed_for(task) or []
             if not renaming.cheap(needed):
                 needed = []
         if needed and self._run(needed, TICK_BUDGET) > TICK_BUDGET and task.state is QUEUED:
@@ -120,7 +120,7 @@ class InlineLane:
                 with self._lock:
                     if task.state is not QUEUED:
                         break
-                    needed = self._renaming.needed_for(task)
+                    needed = needed_for(task)
                     if needed is None or (
                         needed[0] in self._renaming.lane and not self._execution.cores.admits(needed[0])
                     ):

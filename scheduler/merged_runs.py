@@ -26,6 +26,7 @@ from webnn.memory.lease import SMALL
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.execution import Execution
 from webnn.scheduler.hot_chains import COUNTING, FAILED, MERGED, TIMED, Chain, HotChains
+from webnn.scheduler.recovery import put_back
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.room import Room
 from webnn.scheduler.task import DONE, QUEUED, Task, Work
@@ -162,7 +163,7 @@ class MergedRuns:
     def _put_back(self, tasks: Sequence[Task], runners: Sequence[list[View]]) -> None:
         with self._lock:
             for task, runner in zip(tasks, runners, strict=False):  # an interrupt may have come before the last ones
-                self._renaming.put_back(task, runner)
+                put_back(self._renaming, task, runner)
 
     def _fall_back(
         self, chain: Chain, tasks: Sequence[Task], runners: Sequence[list[View]], error: BaseException

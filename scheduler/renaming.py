@@ -16,9 +16,9 @@ Invariants:
   in `ended`.
 
 Interrupts. A signal handler can raise between any two steps of a change. So every change has one deciding step, and the
-rest of the change can be derived again. `rebuild` does so, from the tasks in `live`, their states, errors and views,
-and the values that they read and make. The deciding steps are `live[task] = None` for a task that is queued,
-`task.views = views` for a task that has run, and `task.error = error` or the new state for every other end.
+rest of the change can be derived again, which `recovery.py` does. The deciding steps are `live[task] = None` for a task
+that is queued, `task.views = views` for a task that has run, and `task.error = error` or the new state for every other
+end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from webnn.errors import OperationError, UnknownError
+from webnn.errors import UnknownError
 from webnn.memory.buffer import View
 from webnn.scheduler.donation import Placement, forget, hand_back, restored
 from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE, GraphFigures
@@ -475,51 +475,6 @@ class Renaming:
             elif task.state is QUEUED:  # it may have failed already, with another of these tasks
                 self._fail(task, work.error)
 
-    def needed_for(self, task: Task) -> list[Task] | None:
-        """The queued tasks that must run for `task`, producers first; None if one is running or not compiled."""
-        if task.unmet == 0:
-            return [task]
-        if task.unmet == 1:
-            chain = self._chain_to(task)
-            if chain is not None:
-                return chain
-        order: list[Task] = []
-        done: set[Task] = set()
-        stack = [task]
-        while stack:
-            top = stack[-1]
-            if top in done:
-                stack.pop()
-                continue
-            if top.state is RUNNING or top in top.work.waiting:
-                return None
-            missing = [v.producer for v in top.inputs if v.producer is not None and v.producer not in done]
-            if missing:
-                stack.extend(missing)
-            else:
-                stack.pop()
-                done.add(top)
-                order.append(top)
-        return order
-
-    @staticmethod
-    def _chain_to(task: Task) -> list[Task] | None:
-        """`needed_for` in the common case, a chain of queued tasks, each of which waits for one input."""
-        chain = [task]
-        while task.unmet == 1:
-            producer = None
-            for value in task.inputs:
-                if value.view is None:
-                    producer = value.producer
-            if producer is None or producer.state is RUNNING:  # it waits for its executable, or for another thread
-                break
-            task = producer
-            chain.append(task)
-        if task.unmet:
-            return None
-        chain.reverse()
-        return chain
-
     def cheap(self, tasks: Sequence[Task]) -> bool:
         """Whether all of `tasks` may run inline, and none has been given to a lane."""
         limit, lane = self.inline_limit, self.lane
@@ -550,103 +505,6 @@ class Renaming:
             for value in task.inputs:
                 if value.producer is not None:
                     value.producer.consumers.pop(task, None)
-
-    # After an interrupt.
-
-    def rebuild(self) -> None:
-        """Complete the changes that an interrupt has cut off, and derive everything that follows from them again.
-
-        Holds are left as they are. A value may then have too many, and its buffer does not go back to the shelf. Ready
-        tasks go to the lanes. This may be interrupted too, and called again.
-        """
-        self.inline.clear()
-        self.lane.clear()
-        self._uncompiled.clear()
-        self._handed.clear()
-        queued = queued_bytes = 0
-        running: set[Task] = set()
-        for task in list(self.live):  # producers come before their consumers
-            task.consumers = {}
-            if task.views is not None:
-                self._complete_run(task)
-            elif task.error is not None or task.state not in (QUEUED, RUNNING):
-                self._complete_end(task)
-            elif task.state is RUNNING:
-                running.add(task)
-                self._handed.add(task)
-            elif self._requeue(task):
-                queued += 1
-                queued_bytes += task.work.byte_length
-        self.running = running
-        self.queued, self.queued_bytes = queued, queued_bytes
-
-    def _complete_run(self, task: Task) -> None:
-        assert task.views is not None
-        for value, view in zip(task.outputs, task.views, strict=True):
-            if value.producer is task:
-                value.view = view
-                value.producer = None
-        if task.placement is not None:
-            for value in task.placement.donated.values():
-                value.view = None
-            for i, (value, undo) in task.placement.borrowed.items():
-                if value.producer is task:
-                    if value.undo is undo and value.view is None:
-                        undo.successor = task.outputs[i]
-                        value.error = restored(value)
-                    value.producer = None
-        task.state = DONE
-        self._end(task)
-
-    def _complete_end(self, task: Task) -> None:
-        if task.state is QUEUED or task.state is RUNNING:
-            task.state = FAILED
-        if task.placement is not None:
-            task.placement.give_back()
-        if task.error is not None:
-            self._spoil(task, task.error)
-        self._end(task)
-
-    def _requeue(self, task: Task) -> bool:
-        """Register a queued task with everything that it waits for. Returns whether it is still queued."""
-        error, unmet = task.work.error, 0
-        for value in task.inputs:
-            if value.view is None:
-                if value.producer is not None:
-                    consumers = value.producer.consumers
-                    consumers[task] = consumers.get(task, 0) + 1
-                    unmet += 1
-                else:
-                    error = value.error if value.undo is None else restored(value)
-        if error is not None:
-            task.error = error
-            self._complete_end(task)
-            return False
-        if task.work.executable is None:
-            task.work.waiting[task] = None
-            self._uncompiled.add(task.work)
-            unmet += 1
-        else:
-            task.work.waiting.pop(task, None)  # `compiled` may be about to be called
-        task.unmet = unmet
-        if unmet == 0:
-            self.lane[task] = None
-        return True
-
-    def put_back(self, task: Task, runner: list[View]) -> None:
-        """Queue `task` again if the run `runner` was interrupted between the start and the end of the task.
-
-        `rebuild` must be called next.
-        """
-        if task.runner is runner and task.state is RUNNING and task.views is None and task.error is None:
-            self._give_back(task)
-            placement, task.placement = task.placement, None
-            if placement is not None:
-                placement.give_back()
-            if placement is not None and not placement.repeatable:
-                task.error = OperationError("the run was interrupted when it may have overwritten an input in place")
-            else:
-                task.move(QUEUED)
 
 
 def _reason(task: Task) -> str:

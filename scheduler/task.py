@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from webnn.scheduler.donation import Placement
     from webnn.scheduler.trace import Recorder
 
-__all__ = ["MERGED_LIMIT", "MOVES", "LoneTask", "MergedWork", "Task", "TaskState", "Waiter", "Work"]
+__all__ = ["MERGED_LIMIT", "MOVES", "LoneTask", "MergedWork", "Task", "TaskState", "Waiter", "Work", "needed_for"]
 
 
 class TaskState(IntEnum):
@@ -201,7 +201,7 @@ class Task:
         self.placement: Placement | None = None
         """The memory of its run, while it runs, if its graph can run in place."""
         self.runner: list[View] | None = None
-        """The memory with which it was started. The list also identifies the run; see `Renaming.put_back`."""
+        """The memory with which it was started. The list also identifies the run; see `put_back` in `recovery.py`."""
         self.unmet = 0
         """The number of things that it still waits for: inputs that other tasks make, and its executable."""
         self.consumers: dict[Task, int] = {}
@@ -222,3 +222,49 @@ class LoneTask(Task):
     def __init__(self, work: Work) -> None:
         self.work = work
         self.state = QUEUED
+
+
+def needed_for(task: Task) -> list[Task] | None:
+    """The queued tasks that must run for `task`, producers first; None if one is running or not compiled."""
+    if task.unmet == 0:
+        return [task]
+    if task.unmet == 1:
+        chain = _chain_to(task)
+        if chain is not None:
+            return chain
+    order: list[Task] = []
+    done: set[Task] = set()
+    stack = [task]
+    while stack:
+        top = stack[-1]
+        if top in done:
+            stack.pop()
+            continue
+        if top.state is RUNNING or top in top.work.waiting:
+            return None
+        missing = [v.producer for v in top.inputs if v.producer is not None and v.producer not in done]
+        if missing:
+            stack.extend(missing)
+        else:
+            stack.pop()
+            done.add(top)
+            order.append(top)
+    return order
+
+
+def _chain_to(task: Task) -> list[Task] | None:
+    """`needed_for` in the common case, a chain of queued tasks, each of which waits for one input."""
+    chain = [task]
+    while task.unmet == 1:
+        producer = None
+        for value in task.inputs:
+            if value.view is None:
+                producer = value.producer
+        if producer is None or producer.state is RUNNING:  # it waits for its executable, or for another thread
+            break
+        task = producer
+        chain.append(task)
+    if task.unmet:
+        return None
+    chain.reverse()
+    return chain

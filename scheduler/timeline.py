@@ -13,7 +13,7 @@ processes.
 Threads. Every public method, here and of the parts, may be called from any thread.
 
 Interrupts. A signal handler may raise between any two steps of a call on the main thread. The call has then done either
-nothing or everything that it does, and raises the handler's exception. See `Renaming.rebuild`.
+nothing or everything that it does, and raises the handler's exception. See `recovery.py`.
 """
 
 from __future__ import annotations

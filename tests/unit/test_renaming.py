@@ -13,7 +13,7 @@ from webnn.memory.allocator import HostAllocator
 from webnn.memory.buffer import View
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.renaming import Renaming
-from webnn.scheduler.task import Task, TaskState, Work
+from webnn.scheduler.task import Task, TaskState, Work, needed_for
 from webnn.scheduler.value import Name, Value
 
 LIMIT = 100.0
@@ -518,7 +518,7 @@ def test_needed_are_the_producers_first(machine: Machine) -> None:
     left = machine.dispatch([g], [h], machine.work(CHEAP))
     right = machine.dispatch([g], [y], machine.work(CHEAP))
     bottom = machine.dispatch([h, y], [x], machine.work(CHEAP))
-    needed = machine.renaming.needed_for(bottom)
+    needed = needed_for(bottom)
     assert needed is not None
     assert needed[0] is top
     assert set(map(id, needed[1:3])) == {id(left), id(right)}
@@ -530,7 +530,7 @@ def test_needed_are_the_producers_first(machine: Machine) -> None:
 def test_needed_is_the_task_alone_when_its_inputs_are_there(machine: Machine) -> None:
     x, y = machine.name(), Name(machine.shelf)
     task = machine.dispatch([x], [y])
-    assert machine.renaming.needed_for(task) == [task]
+    assert needed_for(task) == [task]
 
 
 def test_what_needs_a_running_task_or_a_compilation_cannot_be_run_now(machine: Machine) -> None:
@@ -538,9 +538,9 @@ def test_what_needs_a_running_task_or_a_compilation_cannot_be_run_now(machine: M
     first = machine.dispatch([x], [h], machine.work(CHEAP))
     second = machine.dispatch([h], [y], machine.work(CHEAP))
     machine.start(first)
-    assert machine.renaming.needed_for(second) is None
+    assert needed_for(second) is None
     behind = machine.dispatch([x], [z], machine.work(CHEAP, compiled=False))
-    assert machine.renaming.needed_for(behind) is None
+    assert needed_for(behind) is None
 
 
 def test_a_chain_is_not_cheap_if_one_of_it_is_dear_or_on_a_lane(machine: Machine) -> None:

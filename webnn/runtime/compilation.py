@@ -18,7 +18,6 @@ from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError
 from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import described
-from webnn.graph.batching import why_not_separable
 from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
 from webnn.memory.lease import SMALL
@@ -136,13 +135,15 @@ class Compilation:
             work.widths = Widths(self._narrow.start, None if self._resting is None else self._resting.start)
         self._figures.compile_nanoseconds = time.perf_counter_ns() - began
         self._trace_compilation(began)
-        if device.max_batch > 1 and device.pool.allocator.is_host and why_not_separable(graph) is None:
+        if device.max_batch > 1 and device.pool.allocator.is_host:
             with import_lock:  # here, since most programs batch nothing
+                from webnn.graph.batching import why_not_separable  # noqa: PLC0415
                 from webnn.runtime.batch_sizes import BatchSizes  # noqa: PLC0415
 
-            inputs = [shelf for _, shelf in self._input_shelves]
-            self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
-            self._batcher = self._batch_sizes.batcher
+            if why_not_separable(graph) is None:
+                inputs = [shelf for _, shelf in self._input_shelves]
+                self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
+                self._batcher = self._batch_sizes.batcher
         self._use(device.backend, entry, entry.executable)
         return False
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from webnn.backends.base import CompileOptions
 from webnn.errors import InvalidStateError, ValidationError
+from webnn.forking import import_lock
 from webnn.graph.arguments import shown
-from webnn.graph.batching import why_not_separable
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import graph_donations
 from webnn.graph.explanation import Explanation
@@ -139,6 +139,9 @@ class MLGraph(Compilation, Unpicklable):
           [store] scatter_nd: CPUExecutionProvider, int32 and float32, composed by Clip, Cast, ScatterND
         """
         if self._explanation is None:
+            with import_lock:  # here, since most programs explain nothing
+                from webnn.graph.batching import why_not_separable  # noqa: PLC0415
+
             donations = graph_donations(self._graph, self._device.backend.in_place)
             self._explanation = Explanation(donations, why_not_separable(self._graph))
         # A new one, since it refers to the graph.
