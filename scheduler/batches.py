@@ -5,16 +5,16 @@ one, or where batching does not pay, it hands them on at once. Otherwise it gath
 as one task without inputs and outputs, and which is open until a lane begins it. So requests gather while the device is
 busy, and go together when it is free. Requests of one tick of an event loop go together too.
 
-Each request has buffers of its own for its inputs. They are copied into the batch when it runs, and each result is
-copied out of it. So a request can be given up, fail, or run by itself like any other run, and a small result never
-keeps a large buffer alive.
+Each request has copies of its own of its inputs: bytes if they are small, otherwise buffers. They are copied into the
+batch when it runs, and each result is copied out of it. So a request can be given up, fail, or run by itself like any
+other run, and a small result never keeps a large buffer alive.
 
 Locks. The timeline's lock guards the batchers and their batches. It is not held while a batch is computed or settled.
 
-Threads. A batch runs on a lane. The results of the requests of one event loop are settled there by one call, so that
-their waiters go on in one tick, and their next requests meet again. A request that a plain thread or another loop waits
-for is settled on the lane. `Request.loop` decides: a waiter of another kind removes it, and looks for the result after
-that, while the batch stores the result first and looks at the loop after that.
+Threads. A batch runs on a lane. The results that tasks of one event loop wait for are settled there by one call, so
+that these tasks go on in one tick, and their next requests meet again. All others are settled on the lane. A plain
+thread that waits for a request sets `Request.here` and then looks for the result, while the batch stores the result
+first and looks at `here` after that.
 
 A lane that has computed a batch and will compute another one begins that first. A loop that is woken takes the
 interpreter until it has handled all of the results, and the lane would wait for it. So the next batch is made ready,
@@ -39,12 +39,12 @@ from webnn.forking import Hold
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL
 from webnn.memory.pool import Shelf
-from webnn.scheduler import bridge
 from webnn.scheduler.batching import Batching
-from webnn.scheduler.bridge import Bridge, current_bridge, current_loop, current_task
+from webnn.scheduler.bridge import Bridge, Waiter, current_loop, current_task
+from webnn.scheduler.callbacks import loop_of
 from webnn.scheduler.deadlines import Deadline, call_after, give_up_after
 from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
-from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject
+from webnn.scheduler.promise import PENDING, RESOLVED, Promise, abandon, reject, settling
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Run
 from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
@@ -72,6 +72,9 @@ RELEASING: Final = 500
 """Elements of an input above which it is copied without NumPy, if it is not large: between loop and lane, the turn that
 NumPy gives away takes longer than the copy."""
 
+Input = View | bytes
+"""One input of a request."""
+
 
 class Size:
     """A graph that is compiled for several requests at once.
@@ -93,23 +96,23 @@ class Size:
 class Request(Run):
     """The source of the promise of a run that is gathered in a batch."""
 
-    __slots__ = ("batch", "error", "forgone", "loop", "queued_at", "ready", "views")
+    __slots__ = ("batch", "error", "forgone", "here", "inputs", "queued_at", "ready")
 
     batch: Batch
-    views: list[list[View]]
-    """The views of its inputs, as the only item. The thread that pops it computes the request, or gives it up."""
-    loop: object
-    """The event loop that made the request and settles it; None if the thread that computes it does."""
+    inputs: list[list[Input]]
+    """Its inputs, as the only item. The thread that pops it computes the request, or gives it up."""
+    here: bool
+    """Whether the thread that computes it settles it, whoever waits for it."""
     queued_at: int
     ready: bool
     """Whether it has been computed, or has failed."""
     error: BaseException | None
     forgone: str
 
-    def take(self) -> list[View] | None:
-        """The views of its inputs; None if it was given up, or another thread was faster."""
+    def take(self) -> list[Input] | None:
+        """Its inputs; None if it was given up, or another thread was faster."""
         try:
-            return self.views.pop()
+            return self.inputs.pop()
         except IndexError:
             return None
 
@@ -127,9 +130,18 @@ class Request(Run):
 
     def settle_here(self) -> None:
         """Have it settled by the thread that computes it, or now if it has been computed."""
-        self.loop = None
+        self.here = True
         if self.ready:
             self.settle()
+
+    def loop(self) -> Waiter | Bridge | None:
+        """The event loop to settle it on; None if it is to be settled on the thread that computes it."""
+        if self.here or (promise := self()) is None or not promise._callbacks:
+            return None
+        try:
+            return loop_of(promise._callbacks[0])
+        except IndexError:  # another thread was faster
+            return None
 
     # Called by the promise.
 
@@ -137,8 +149,6 @@ class Request(Run):
         """Settle if the result is there. Nothing is computed on this thread."""
         if self.ready:
             self.settle()
-        elif self.loop is not None and self.loop is not (bridge.asyncio_loop() or current_loop()):
-            self.settle_here()
         return False
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
@@ -147,19 +157,20 @@ class Request(Run):
         self.batch.wake()
 
     def expect(self, promise: Promise[Any]) -> None:
-        """Make sure that it settles even if this event loop ends."""
-        if self.loop is not (bridge.asyncio_loop() or current_loop()):
+        """Make sure that it settles even if the event loop of another waiter ends."""
+        loop = self.loop()
+        if loop is None or loop.loop is not current_loop():
             self.settle_here()
             self.batch.wake()
 
     def expect_elsewhere(self, _: Promise[Any]) -> None:
         """Have it settled on a lane. Takes no lock of the timeline."""
-        self.loop = None
+        self.here = True
         self.batch.call(self.settle_here)
 
     def forgo(self) -> None:
         """Note why it is given up. Its buffers are given back by `discarded`, under the lock."""
-        if self.views:
+        if self.inputs:
             promise = self()
             if promise is not None and promise._status is CANCELLED:
                 self.forgone = WAS_CANCELLED
@@ -169,9 +180,9 @@ class Request(Run):
 
     def discarded(self) -> None:
         """The promise has been freed, or has settled without a result: give the inputs back."""
-        views = self.take() if hasattr(self, "batch") else None
-        if views is not None:
-            self.batch.leave(self, views)
+        inputs = self.take() if hasattr(self, "batch") else None
+        if inputs is not None:
+            self.batch.leave(self, inputs)
         super().discarded()
 
 
@@ -186,8 +197,6 @@ class Batch(Executable):
         super().__init__((), ())
         self._batcher = batcher
         self.requests: list[Request] = []
-        self.bridges: dict[object, Bridge] = {}
-        """The event loops of the requests."""
         self.work = Work(0, batcher.figures)
         self.task = Task(self.work, (), ())
         self.task.waiters.append(self)
@@ -207,9 +216,9 @@ class Batch(Executable):
         """Call `function` on a lane. Takes no lock of the timeline."""
         self._batcher.workers.call(function)
 
-    def leave(self, request: Request, views: list[View]) -> None:
+    def leave(self, request: Request, inputs: list[Input]) -> None:
         """`request` was given up before it began. Called under the lock."""
-        self._batcher.give_back(views)
+        self._batcher.give_back(inputs)
         if self.task.state is QUEUED or self.task.state is RUNNING:
             self._batcher.count_drop(request.forgone)
         if self.task.state is not QUEUED:
@@ -266,11 +275,41 @@ class _Delivery:
     def __call__(self) -> None:
         try:
             self._dropped = None
-            for request in self._requests:
-                request.settle()
+            _settle_together(self._requests)
         except BaseException:  # an interrupt
             _settle_elsewhere(self._batch, self._requests)
             raise
+
+
+def _settle_together(requests: Sequence[Request]) -> None:
+    """Settle requests on the thread of the event loop whose tasks wait for them.
+
+    Most of them have a small result and one waiter. For these it does the same as `settle`, in a straight line.
+    """
+    promise: Promise[Any] | None = None
+    try:
+        for request in requests:
+            promise = request()
+            if promise is None or request.result is None or request.deadline is not None:
+                request.settle()
+                continue
+            with settling:
+                if promise._status is not PENDING:
+                    continue
+                promise._result, promise._status = request.result, RESOLVED
+            request.kept = promise._source = None
+            callbacks = promise._callbacks
+            if callbacks is not None and len(callbacks) == 1 and promise._installed is None:
+                waiter = callbacks[0]
+                if isinstance(waiter, Waiter):
+                    waiter.wake()
+                    promise._callbacks = None
+                    continue
+            promise._announce()
+    except BaseException:
+        if promise is not None and promise._status is not PENDING:
+            promise._announce()
+        raise
 
 
 def _settle_elsewhere(batch: Batch, requests: list[Request], _: object = None) -> None:
@@ -330,6 +369,8 @@ class Batcher:
         timeline.batching.graphs.add(self.policy)
         self.figures = GraphFigures()
         """Of the batches' tasks; those of the requests are counted for the graph itself."""
+        self._as_bytes = JOINED if timeline.allocator.is_host else -1
+        """The most bytes of an input that is kept as bytes instead of in a buffer."""
         self._sizes: dict[int, Size] = {}
         self._open: Batch | None = None
         """The batch that the next request joins, as long as it is queued."""
@@ -370,74 +411,91 @@ class Batcher:
         return inline.tick_of is not None and inline.tick_began == self._last_tick and who != self._last_task
 
     def _gather(self, given: Sequence[tuple[Shelf, Array]], timeout: float | None) -> Promise[Any]:
-        timeline = self._timeline
-        views: list[View] = []
+        timeline, renaming = self._timeline, self._renaming
+        inputs: list[Input] = []
         try:
-            if self._renaming.discarded:
+            if renaming.discarded:
                 timeline.tidy()  # first: their buffers may be used here
+            most = self._as_bytes
             if timeline.pool.budget is not None:
+                most = -1  # only buffers count
                 needed = self._work.byte_length + sum(shelf.size for shelf, _ in given)
                 with self._lock:
-                    timeline.pool.check(self._renaming.queued_bytes + needed)
-            is_host = timeline.allocator.is_host
+                    timeline.pool.check(renaming.queued_bytes + needed)
             for shelf, array in given:
-                view = shelf.take()
-                views.append(view)
-                if array.size > RELEASING and array.nbytes <= JOINED and array.flags.c_contiguous and is_host:
-                    memoryview(view.array).cast("B")[:] = memoryview(array).cast("B")  # type: ignore[arg-type]
+                if array.nbytes <= most:
+                    inputs.append(array.tobytes())
                 else:
-                    timeline.allocator.write(view, array)
-            loop = bridge.asyncio_loop() or current_loop()
+                    view = shelf.take()
+                    inputs.append(view)
+                    self._write(view, array)
             promise: Promise[Any] = Promise()
-            request = Request(promise, timeline.discard)
-            request.outputs, request.values, request.deadline = self._outputs, None, None
-            request.views, request.loop, request.queued_at = [views], loop, self._clock()
-            request.ready, request.result, request.error = False, None, None
+            request = Request(promise, timeline.discard)  # one by one: more than three at once would build a tuple
+            request.outputs = self._outputs
+            request.inputs = [inputs]
+            request.values = request.deadline = request.result = request.error = None
+            request.here = request.ready = False
             request.forgone = UNOBSERVABLE
+            request.queued_at = self._clock()
             with self._lock:
-                timeline._check_not_lost()
+                if timeline._lost is not None:
+                    timeline._check_not_lost()
                 batch = self._open
                 new = batch is None or batch.task.state is not QUEUED
                 if batch is None or new:
                     batch = Batch(self)
-                if loop is not None and loop not in batch.bridges:
-                    running = current_bridge()
-                    assert running is not None
-                    batch.bridges[loop] = running
                 request.batch = batch
-                request.begin(promise, timeline, None)
-                batch.requests.append(request)
+                request.timeline, request.task, request.kept = timeline, None, None  # the same as `begin`
+                promise._source = request
+                requests = batch.requests
+                requests.append(request)
                 if new:
                     batch.task.queued_at = request.queued_at
                     if not self._admit(batch):
                         self._held.append(batch)
-                    self._renaming.submit(batch.task)
+                    renaming.submit(batch.task)
                     self._open = batch
-                self.grow(batch, 1)
-                full = len(batch.requests) >= self._max_batch
+                size = self._work.byte_length  # the same as `grow`
+                batch.work.byte_length += size
+                renaming.queued_bytes += size
+                full = len(requests) >= self._max_batch
                 if full:
                     self._open = None
             if timeout is not None:
                 request.deadline = give_up_after(timeout, promise, f"run: no result after {timeout:g} s")
                 if promise._status is not PENDING:
                     request.deadline.call_off()
-            if batch.work.executable is None:
-                if full:
-                    self._hurry(batch)
-                elif new and self._max_delay and self._beside > 1:
-                    batch.deadline = call_after(self._max_delay / 1e9, partial(self._hurry, batch))
-            elif full or loop is None:
-                self.workers.wake()
-            elif new:
-                timeline.inline.expect_tick()  # requests of the same tick come along
+            if full or new:
+                self._expect(batch, full)
         except MLError:  # refused before anything was changed
-            for (shelf, _), view in zip(given, views, strict=False):
-                shelf.put(view)
+            for (shelf, _), each in zip(given, inputs, strict=False):
+                if isinstance(each, View):
+                    shelf.put(each)
             raise
         except BaseException:
             self.workers.recover()
             raise
         return promise
+
+    def _write(self, view: View, array: Array) -> None:
+        """Copy a request's input into its buffer."""
+        allocator = self._timeline.allocator
+        if array.size > RELEASING and array.nbytes <= JOINED and array.flags.c_contiguous and allocator.is_host:
+            memoryview(view.array).cast("B")[:] = memoryview(array).cast("B")  # type: ignore[arg-type]
+        else:
+            allocator.write(view, array)
+
+    def _expect(self, batch: Batch, full: bool) -> None:
+        """Make sure that `batch`, which is new or full, runs."""
+        if batch.work.executable is None:
+            if full:
+                self._hurry(batch)
+            elif self._max_delay and self._beside > 1:
+                batch.deadline = call_after(self._max_delay / 1e9, partial(self._hurry, batch))
+        elif full or current_loop() is None:
+            self.workers.wake()
+        else:
+            self._timeline.inline.expect_tick()  # requests of the same tick come along
 
     # Called by a batch, under the lock.
 
@@ -447,10 +505,11 @@ class Batcher:
         batch.work.byte_length += size
         self._renaming.queued_bytes += size
 
-    def give_back(self, views: list[View]) -> None:
+    def give_back(self, inputs: Sequence[Input]) -> None:
         """A request's inputs are not needed any more."""
-        for shelf, view in zip(self._inputs, views, strict=True):
-            shelf.put(view)
+        for shelf, each in zip(self._inputs, inputs, strict=False):
+            if isinstance(each, View):
+                shelf.put(each)
 
     def count_drop(self, reason: str) -> None:
         """A request was given up before it began."""
@@ -545,7 +604,7 @@ class Batcher:
         """Run all requests of `batch`, in one run or more."""
         policy = self.policy
         with self._lock:
-            waiting = [request for request in batch.requests if request.views]
+            waiting = [request for request in batch.requests if request.inputs]
             waiting.reverse()  # taken from the end
             wanted = policy.gathered(len(waiting)) if waiting else None
         if wanted is not None:
@@ -556,19 +615,19 @@ class Batcher:
                     number = policy.choose(len(waiting))
                     size = self._sizes.get(number)
                 chunk: list[Request] = []
-                views: list[list[View]] = []
+                inputs: list[list[Input]] = []
                 while waiting and len(chunk) < number:
                     request = waiting.pop()
                     taken = request.take()
                     if taken is not None:
                         chunk.append(request)
-                        views.append(taken)
+                        inputs.append(taken)
                 if size is None or len(chunk) < 2:
                     self.settle_due(batch)
-                    for request, own in zip(chunk, views, strict=True):
+                    for request, own in zip(chunk, inputs, strict=True):
                         self._run_alone(request, own)
                 else:
-                    self._run_together(batch, number, size, chunk, views)
+                    self._run_together(batch, number, size, chunk, inputs)
                 batch.due[id(chunk)] = batch, chunk
         finally:
             with self._lock:
@@ -576,16 +635,23 @@ class Batcher:
                 for number in unused:
                     del self._sizes[number]
 
-    def _run_alone(self, request: Request, views: list[View]) -> None:
+    def _run_alone(self, request: Request, given: Sequence[Input]) -> None:
         """Compute one request as if it had never been in a batch."""
         executable = self._work.executable
         assert executable is not None
+        inputs: list[View] = []
         outputs: list[View] = []
         began = self._clock()
         try:
+            for shelf, each in zip(self._inputs, given, strict=True):
+                view = each if isinstance(each, View) else shelf.take()
+                inputs.append(view)
+                if isinstance(each, bytes):
+                    array = np.frombuffer(each, shelf.descriptor.dtype)
+                    self._timeline.allocator.write(view, array.reshape(shelf.descriptor.shape))
             for _, shelf in self._outputs:
                 outputs.append(shelf.take())
-            executable.run(views, outputs)
+            executable.run(inputs, outputs)
         except Exception as error:
             for (_, shelf), view in zip(self._outputs, outputs, strict=False):
                 shelf.put(view)
@@ -595,7 +661,7 @@ class Batcher:
         else:
             request.values = [Value(shelf, None, view) for (_, shelf), view in zip(self._outputs, outputs, strict=True)]
         ended = self._clock()
-        self.give_back(views)
+        self.give_back(inputs)
         with self._lock:
             if request.error is not None:
                 self._work.figures.failed += 1
@@ -605,7 +671,7 @@ class Batcher:
         request.ready = True
 
     def _run_together(
-        self, batch: Batch, number: int, size: Size, chunk: list[Request], views: list[list[View]]
+        self, batch: Batch, number: int, size: Size, chunk: list[Request], given: list[list[Input]]
     ) -> None:
         """Compute requests in one run. If that fails, each runs by itself, and only those fail that have to."""
         inputs: list[View] = []
@@ -614,14 +680,14 @@ class Batcher:
         try:
             for i, shelf in enumerate(size.inputs):
                 inputs.append(shelf.take())
-                _stack([own[i].array for own in views], inputs[-1].array, number)
+                _stack([own[i] for own in given], inputs[-1].array, number)
             for shelf in size.outputs:
                 outputs.append(shelf.take())
             self.settle_due(batch, beside=True)
             size.executable.run(inputs, outputs)
             self._split(number, chunk, outputs)
         except Exception:
-            for request, own in zip(chunk, views, strict=True):
+            for request, own in zip(chunk, given, strict=True):
                 self._run_alone(request, own)
             if not any(request.error for request in chunk):  # so it is the batch that cannot be run
                 self.failed(number)
@@ -632,7 +698,7 @@ class Batcher:
             for shelf, view in zip(size.outputs, outputs, strict=False):
                 shelf.put(view)
         ended = self._clock()
-        for own in views:
+        for own in given:
             self.give_back(own)
         with self._lock:
             self.policy.side_by_side = self._side_by_side
@@ -696,32 +762,32 @@ class Batcher:
 
     def _settle(self, batch: Batch, requests: Sequence[Request]) -> None:
         """Settle requests that were computed, those of each event loop together and there."""
-        on_loops: dict[object, list[Request]] = {}
+        on_loops: dict[object, tuple[Waiter | Bridge, list[Request]]] = {}
         for request in requests:
-            loop = request.loop
+            loop = request.loop()
             if loop is None:
                 request.settle()
+            elif (known := on_loops.get(loop.loop)) is not None:
+                known[1].append(request)
             else:
-                on_loops.setdefault(loop, []).append(request)
-        for loop, those in on_loops.items():
+                on_loops[loop.loop] = loop, [request]
+        for loop, those in on_loops.values():
             delivery = _Delivery(batch, those)
-            if not batch.bridges[loop].post(delivery):
+            if not loop.post(delivery):
                 delivery()
 
 
-def _stack(arrays: list[Array], batch: Array, number: int) -> None:
-    """Copy `arrays` into `batch`, one after the other, and the last one again to fill it up.
+def _stack(given: list[Input], batch: Array, number: int) -> None:
+    """Copy the inputs `given` into `batch`, one after the other, and the last one again to fill it up.
 
     Padding must be valid data: other numbers could be indices out of range, or so small that processors take long.
     """
-    first = arrays[0]
-    if first.nbytes <= JOINED and isinstance(batch, np.ndarray):
-        parts: list[Any] = [*arrays, *arrays[-1:] * (number - len(arrays))]
-        joined = b"".join(parts)
-        batch.reshape(-1)[...] = np.frombuffer(joined, batch.dtype)
+    parts = [each.array if isinstance(each, View) else each for each in given]
+    missing = parts[-1:] * (number - len(parts))
+    first: Any = parts[0]
+    if isinstance(batch, np.ndarray) and (isinstance(first, bytes) or first.nbytes <= JOINED):
+        memoryview(batch).cast("B")[:] = b"".join([*parts, *missing])  # type: ignore[arg-type]
         return
     rows = batch.reshape(number, *first.shape)
-    for i, array in enumerate(arrays):
+    for i, array in enumerate([*parts, *missing]):
         rows[i] = array
-    if len(arrays) < number:
-        rows[len(arrays) :] = arrays[-1]

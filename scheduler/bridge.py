@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-__all__ = ["Bridge", "asyncio_loop", "current_bridge", "current_loop", "current_task"]
+__all__ = ["Bridge", "Waiter", "asyncio_loop", "current_bridge", "current_loop", "current_task", "current_waiter"]
 
 
 class Bridge(ABC):
@@ -34,20 +34,41 @@ class Bridge(ABC):
         """Call `callback` on the loop's thread: now if this is it, otherwise soon. Returns False if the loop ended."""
 
     @abstractmethod
-    def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
-        """Suspend the task until it is woken.
-
-        `subscribe(wake)` is called once. `wake()` may be called from any thread, at any time from then on. `subscribe`
-        returns a function that is called if the task stops waiting because it was cancelled.
-        """
-
-    @abstractmethod
     def breathe(self) -> Generator[Any, Any, None]:
         """Let the loop's other tasks run once. This is a cancellation point."""
 
     @abstractmethod
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Run `function()` as a new task in the caller's context. It must not raise. Returns a function to cancel."""
+
+
+class Waiter:
+    """A task that waits: the callback that wakes it.
+
+    `yield from waiter.suspend()` suspends the task until the waiter is called. It may be called from any thread, at any
+    time, and again. It is no `ABC`, for which `isinstance` takes too long here.
+    """
+
+    __slots__ = ("loop",)
+
+    loop: Any
+    """Identifies the loop of the task."""
+
+    @abstractmethod
+    def suspend(self) -> Iterable[Any]:
+        """An iterable for the task to yield from."""
+
+    @abstractmethod
+    def __call__(self, _: object = None) -> None:
+        """Wake the task. A loop that has ended has no tasks."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Wake the task, on the thread of its loop."""
+
+    @abstractmethod
+    def post(self, callback: Callable[[], object]) -> bool:
+        """As `Bridge.post`, for the loop of the task."""
 
 
 class _AsyncioBridge(Bridge):
@@ -58,38 +79,7 @@ class _AsyncioBridge(Bridge):
         self.loop.call_soon(callback)
 
     def post(self, callback: Callable[[], object]) -> bool:
-        loop = self.loop
-        if asyncio_loop() is loop:
-            callback()
-            return True
-        try:
-            loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            if not loop.is_closed():
-                raise
-            return False
-        return True
-
-    def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
-        loop = self.loop
-        future: Future[None] = loop.create_future()
-
-        def set_result() -> None:
-            try:
-                if not future.done():
-                    future.set_result(None)
-            except BaseException:  # an interrupt: the loop would only log it, and the waiter would wait for ever
-                if not future.done():
-                    future.set_result(None)
-                raise
-
-        unsubscribe = subscribe(lambda: self.post(set_result))  # a loop that has ended has no waiters
-        try:
-            yield from future
-        except BaseException:
-            unsubscribe()
-            del subscribe, unsubscribe  # the exception keeps this frame alive
-            raise
+        return _post(self.loop, callback)
 
     def breathe(self) -> Generator[Any, Any, None]:
         yield
@@ -105,6 +95,46 @@ class _AsyncioBridge(Bridge):
                     loop.call_soon_threadsafe(task.cancel)
 
         return cancel
+
+
+def _post(loop: AbstractEventLoop, callback: Callable[[], object]) -> bool:
+    """`Bridge.post` for a loop of asyncio."""
+    if asyncio_loop() is loop:
+        callback()
+        return True
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+        return False
+    return True
+
+
+class _AsyncioWaiter(Waiter):
+    __slots__ = ("_future",)
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self._future: Future[None] = loop.create_future()
+
+    def suspend(self) -> Iterable[Any]:
+        return self._future
+
+    def __call__(self, _: object = None) -> None:
+        _post(self.loop, self.wake)
+
+    def wake(self) -> None:
+        try:
+            if not self._future.done():
+                self._future.set_result(None)
+        except BaseException:  # an interrupt: the loop would only log it, and the task would wait for ever
+            if not self._future.done():
+                self._future.set_result(None)
+            raise
+
+    def post(self, callback: Callable[[], object]) -> bool:
+        return _post(self.loop, callback)
 
 
 class _TrioBridge(Bridge):
@@ -128,16 +158,6 @@ class _TrioBridge(Bridge):
             return False
         return True
 
-    def wait(self, subscribe: Callable[[Callable[[], object]], Callable[[], None]]) -> Generator[Any, Any, None]:
-        event = self._trio.Event()
-        unsubscribe = subscribe(lambda: self._soon(event.set))  # a run that has ended has no waiters
-        try:
-            yield from _await(event.wait())
-        except BaseException:
-            unsubscribe()
-            del subscribe, unsubscribe  # the exception keeps this frame alive
-            raise
-
     def breathe(self) -> Generator[Any, Any, None]:
         yield from _await(self._trio.lowlevel.checkpoint())
 
@@ -158,6 +178,27 @@ class _TrioBridge(Bridge):
                 self._soon(scope.cancel)
 
         return cancel
+
+
+class _TrioWaiter(Waiter):
+    __slots__ = ("_bridge", "_event")
+
+    def __init__(self, bridge: _TrioBridge) -> None:
+        self.loop = bridge.loop
+        self._bridge = bridge
+        self._event = bridge._trio.Event()
+
+    def suspend(self) -> Iterable[Any]:
+        return _await(self._event.wait())
+
+    def __call__(self, _: object = None) -> None:
+        self._bridge._soon(self._event.set)
+
+    def wake(self) -> None:
+        self._event.set()
+
+    def post(self, callback: Callable[[], object]) -> bool:
+        return self._bridge.post(callback)
 
 
 def _await(awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
@@ -207,3 +248,11 @@ def current_bridge() -> Bridge | None:
         return _TrioBridge()
     loop = asyncio_loop()
     return None if loop is None else _AsyncioBridge(loop)
+
+
+def current_waiter() -> Waiter | None:
+    """A waiter for the task that runs the caller; None in a plain thread."""
+    if "trio" in sys.modules and _running_trio() is not None:
+        return _TrioWaiter(_TrioBridge())
+    loop = asyncio_loop()
+    return None if loop is None else _AsyncioWaiter(loop)

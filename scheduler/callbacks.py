@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from webnn.errors import InvalidStateError
-from webnn.scheduler.bridge import Bridge
+from webnn.scheduler.bridge import Bridge, Waiter
 from webnn.scheduler.status import CANCELLED, PENDING, REJECTED, RESOLVED
 
 if TYPE_CHECKING:
     from webnn.scheduler.promise import Promise
 
-__all__ = ["Callback", "Follower", "Following", "call"]
+__all__ = ["Callback", "Follower", "Following", "call", "loop_of"]
 
 _log = logging.getLogger("webnn")
 
@@ -29,22 +29,29 @@ def call(callback: Callable[[Any], object], promise: Promise[Any]) -> None:
 class Callback:
     """A user's callback. It is called once, on the event loop that it was added from, if there was one."""
 
-    __slots__ = ("_bridge", "_called", "function")
+    __slots__ = ("_called", "bridge", "function")
 
     def __init__(self, function: Callable[[Any], object], bridge: Bridge | None) -> None:
         self.function = function
-        self._bridge = bridge
+        self.bridge = bridge
         self._called = False
 
     def __call__(self, promise: Promise[Any]) -> None:
         """Call it on its event loop, or here if there is none, or if the loop has ended."""
-        if self._bridge is None or not self._bridge.post(lambda: call(self._once, promise)):
+        if self.bridge is None or not self.bridge.post(lambda: call(self._once, promise)):
             self._once(promise)
 
     def _once(self, promise: Promise[Any]) -> None:
         if not self._called:
             self._called = True
             self.function(promise)
+
+
+def loop_of(callback: Callable[[Any], object]) -> Waiter | Bridge | None:
+    """The event loop that `callback` will call or wake; None if it does neither."""
+    if isinstance(callback, Waiter):
+        return callback
+    return callback.bridge if isinstance(callback, Callback) else None
 
 
 class Follower:

@@ -19,18 +19,20 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from copy import copy
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 
 from webnn.errors import InvalidStateError
 from webnn.graph.other_names import PROMISE
 from webnn.graph.spelling import named_elsewhere, without_operators
 from webnn.graph.unpicklable import Unpicklable
-from webnn.scheduler.bridge import Bridge, current_bridge
+from webnn.scheduler.bridge import Bridge, current_bridge, current_waiter
 from webnn.scheduler.callbacks import Callback, Follower, Following, call
 from webnn.scheduler.futures import FUTURE_STATES, Installed
 from webnn.scheduler.status import CANCELLED, PENDING, REJECTED, RESOLVED, Status, settling
 
 __all__ = ["CANCELLED", "PENDING", "RESOLVED", "Promise", "Source", "abandon", "reject", "resolve", "settling"]
+
+_NO_LOOP: Final = "await needs a running asyncio or trio event loop; in a plain thread use .result()"
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -162,11 +164,16 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             if late:
                 yield from self._bridge().breathe()
             elif self._status is PENDING:
+                waiter = current_waiter()
+                if waiter is None:
+                    raise InvalidStateError(_NO_LOOP)
                 try:
-                    yield from self._bridge().wait(self._subscribe)
+                    if self._listen(waiter):
+                        yield from waiter.suspend()
                 except BaseException:
+                    self._forget(waiter)
                     # The exception keeps this frame alive, which must not keep the promise alive.
-                    del self
+                    del self, waiter
                     raise
         if self._status is RESOLVED:
             return self._result  # type: ignore[no-any-return]
@@ -275,27 +282,24 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
                     if self._source is not None:
                         self._source.keep(None)
 
-    def _subscribe(self, wake: Callable[[], object]) -> Callable[[], None]:
-        def callback(_: object) -> None:
-            wake()
-
-        self._listen(callback)
-        return lambda: self._forget(callback)
-
     def _wait(self, timeout: float | None) -> None:
         if self._source is not None:
             self._source.drive(self, timeout)
         if self._status is not PENDING:
             return
         event = threading.Event()
-        unsubscribe = self._subscribe(event.set)
+
+        def wake(_: object) -> None:
+            event.set()
+
+        self._listen(wake)
         try:
             if event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
                 return
         except BaseException:
-            unsubscribe()
+            self._forget(wake)
             raise
-        unsubscribe()
+        self._forget(wake)
         if self._status is PENDING:
             raise TimeoutError(f"no result after {timeout} s")
 
@@ -309,7 +313,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     def _bridge() -> Bridge:
         bridge = current_bridge()
         if bridge is None:
-            raise InvalidStateError("await needs a running asyncio or trio event loop; in a plain thread use .result()")
+            raise InvalidStateError(_NO_LOOP)
         return bridge
 
     # For the functions of `concurrent.futures` and `asyncio`.

@@ -100,7 +100,7 @@ def interrupted(program: Callable[[], object], target: Place | None) -> _Tracer:
         program()
     except Interrupt:
         pass
-    except Exception as error:
+    except (Exception, BaseExceptionGroup) as error:
         if not _is_caused(error):  # an interrupt on a lane fails the task; in a callback of trio, it fails trio
             raise
     finally:

@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from tests.loops import Loop
-from webnn.scheduler.bridge import Bridge, current_bridge, current_loop
+from webnn.scheduler.bridge import Bridge, current_bridge, current_loop, current_waiter
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -50,7 +50,14 @@ class Door:
         return unsubscribe
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return Await(lambda bridge: bridge.wait(self.subscribe)).__await__()
+        waiter = current_waiter()
+        assert waiter is not None
+        unsubscribe = self.subscribe(waiter)
+        try:
+            yield from waiter.suspend()
+        except BaseException:
+            unsubscribe()
+            raise
 
 
 def bridge_here() -> Bridge:
@@ -61,7 +68,9 @@ def bridge_here() -> Bridge:
 
 def test_a_plain_thread_has_no_loop() -> None:
     assert current_loop() is None
+    assert current_waiter() is None
     assert current_bridge() is None
+    assert current_waiter() is None
 
 
 async def test_a_loop_is_told_from_every_other_one(event_loop: Loop) -> None:
@@ -130,11 +139,13 @@ async def test_a_waiter_is_woken_from_another_thread(event_loop: Loop) -> None:
 
 
 async def test_one_who_is_woken_before_waiting_does_not_wait(event_loop: Loop) -> None:
-    def subscribe(wake: Callable[[], object]) -> Callable[[], None]:
-        wake()
-        return lambda: None
+    def wait(_: Bridge) -> Generator[Any, Any, None]:
+        waiter = current_waiter()
+        assert waiter is not None
+        waiter.wake()
+        yield from waiter.suspend()
 
-    await Await(lambda bridge: bridge.wait(subscribe))
+    await Await(wait)
     assert event_loop.name in ("asyncio", "uvloop", "trio")
 
 
@@ -272,6 +283,7 @@ def test_while_another_thread_imports_trio_nobody_runs_in_it(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "trio", types.ModuleType("trio"))
     assert current_loop() is None
     assert current_bridge() is None
+    assert current_waiter() is None
 
 
 async def test_what_was_spawned_can_be_cancelled_from_another_thread(event_loop: Loop) -> None:
