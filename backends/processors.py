@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 
-__all__ = ["processor_name", "usable_cores"]
+__all__ = ["processor_name", "runnable_threads", "usable_cores"]
 
 
 def processor_name(system: Path = Path("/")) -> str:
@@ -33,6 +35,27 @@ def usable_cores(system: Path = Path("/")) -> int:
         threads = set(range(os.cpu_count() or 1))
     cores = {_core(system, thread) for thread in threads}
     return max(1, math.ceil(min(len(cores), _quota(system))))
+
+
+@cache
+def runnable_threads(file: str = "/proc/loadavg") -> Callable[[], int] | None:
+    """A function that counts the threads of the machine that run or are ready to run, with its caller's.
+
+    It takes about a microsecond, and returns 0 if the system does not say. None on other systems than Linux. The file
+    stays open.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError:
+        return None
+    return partial(_runnable_threads, descriptor)
+
+
+def _runnable_threads(loadavg: int) -> int:
+    try:
+        return int(os.pread(loadavg, 64, 0).split()[3].partition(b"/")[0])  # "0.52 0.61 0.60 2/845 4711"
+    except (OSError, ValueError, IndexError):  # a program that makes itself a daemon may close all files
+        return 0
 
 
 def _core(system: Path, thread: int) -> str:

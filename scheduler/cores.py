@@ -13,7 +13,11 @@ Interrupts. A run counts as wide while its task is running, so nothing has to be
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from webnn.backends.base import Executable
+from webnn.scheduler.crowd import LATE
+from webnn.scheduler.crowd import PAUSE as LOOK_AFTER
 from webnn.scheduler.host import HostClock
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.task import RUNNING, Task
@@ -30,12 +34,14 @@ class Cores:
         renaming: the timeline's state, with the runs that are in progress or ready.
         width: chooses the widths.
         lanes: the number of lanes.
+        clock: the time in nanoseconds.
     """
 
-    def __init__(self, renaming: Renaming, width: Width, lanes: int) -> None:
+    def __init__(self, renaming: Renaming, width: Width, lanes: int, clock: Callable[[], int]) -> None:
         self._renaming = renaming
         self._width = width
         self._lanes = lanes
+        self._clock = clock
         self.host = HostClock()
         self._last_end = 0
         """When the last run of such a graph ended."""
@@ -68,7 +74,18 @@ class Cores:
             for other in [other for other in self._runs if other.state is not RUNNING]:  # an interrupt cut them off
                 del self._runs[other]
         others = self._others(task)
-        way = None if others else width.started_alone(widths)
+        host_began = 0 if is_host else self.host.now()
+        way, crowd = None, width.crowd
+        if not others:
+            # A host that is not the caller has woken this thread, and is about to wait.
+            if (
+                crowd is not None
+                and ((pause := self._clock() - self._last_end) > LOOK_AFTER or crowd.looks)
+                and width.is_crowded(widths, pause, 1 if host_began else 0)
+            ):
+                way = width.started(widths, narrow=True)
+            else:
+                way = width.started_alone(widths)
         is_alone = way is not None
         if way is None:
             narrow = width.prefers_narrow(widths, others)
@@ -78,7 +95,7 @@ class Cores:
         if way != ALL:
             chosen = widths.narrow if way == ONE else widths.resting
             executable = executable if chosen is None else chosen
-        self._runs[task] = (way, 0 if is_host else self.host.now(), is_alone)
+        self._runs[task] = (way, host_began, is_alone)
         return executable
 
     def ended(self, task: Task, began: int, nanoseconds: int) -> None:
@@ -93,6 +110,11 @@ class Cores:
         assert widths is not None
         way, host_began, was_alone = self._runs.pop(task, (ALL, 0, False))
         share = (self.host.now() - host_began) / nanoseconds if host_began and nanoseconds else 0.0
+        crowd = self._width.crowd
+        if crowd is not None:
+            crowd.was_wide = way != ONE
+            if crowd.was_wide and nanoseconds > LATE * widths.wide_cost:
+                crowd.looks = True
         if way == ONE or share <= REST:  # a busy host makes wide runs slower than they are
             widths.measured(nanoseconds, wide=way != ONE)
         others = self._others(task)

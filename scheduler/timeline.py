@@ -105,7 +105,7 @@ class Timeline:
         self.width = width if width is not None else Width(len(lanes))
         """Chooses how many threads a run has. `width.piece()` counts the work of streams."""
         self._execution = Execution(
-            lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width, len(lanes))
+            lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width, len(lanes), clock)
         )
         self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
         self.inline = InlineLane(lock, renaming, self._execution, self._workers, fetches=fetches)

@@ -26,6 +26,7 @@ from weakref import ref
 
 from webnn.backends.base import Executable
 from webnn.graph.quick_dataclass import dataclass
+from webnn.scheduler.crowd import Crowd
 from webnn.scheduler.trials import ALL, ONE, RECENT, RESTING, SHORT, Trials
 
 __all__ = ["Piece", "Width", "WidthStatistics", "Widths"]
@@ -44,6 +45,10 @@ REST: Final = 0.4
 
 _NO_LOAD: Final = (1, 1, 0, False)
 """The choice of a run beside which nothing goes on; see `Width.started_alone`."""
+_CROWD: Final = (1, 1, 0, True)
+"""The choice of a run beside which nothing of this program goes on, while others use the cores."""
+MOST_LOST: Final = 3.0
+"""A crowd makes runs narrow if all cores make them at most this many times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +181,12 @@ class Width:
 
     Args:
         cores: the cores that this process may use.
+        crowd: the other threads of the machine, if the system counts them.
     """
 
-    def __init__(self, cores: int) -> None:
+    def __init__(self, cores: int, crowd: Crowd | None = None) -> None:
         self.cores = cores
+        self.crowd = crowd
         self._wide = self._narrow = self._resting = 0
         self._way = ALL
         self._trials: Trials | None = None
@@ -253,6 +260,21 @@ class Width:
                 self._resting += 1
         return way
 
+    def is_crowded(self, widths: Widths, pause: int, waiting: int) -> bool:
+        """Whether a run beside which nothing goes on should be narrow all the same, since other programs use the cores.
+
+        Args:
+            widths: of the run's graph.
+            pause: the nanoseconds since the last run.
+            waiting: threads of the program that run, but are about to wait for this run.
+        """
+        crowd, speedup = self.crowd, widths.speedup(self.cores)
+        is_worth_it = 0 < widths.wide_cost < SHORT and speedup <= MOST_LOST
+        if crowd is None or not is_worth_it or not crowd.is_here(pause, waiting):
+            return False
+        self._choice = _CROWD
+        return True
+
     def started(self, widths: Widths, *, narrow: bool) -> int:
         """A run starts, which should be `narrow` or not. Returns the way in which it runs; see `trials.py`."""
         self._refusal = ""
@@ -299,6 +321,8 @@ class Width:
         demand, expected, pieces, host_busy = self._choice
         if pieces > 1:
             load = f"{pieces} pieces of streams are in progress"
+        elif self._choice is _CROWD:
+            load = "other programs use the cores"
         elif demand > 1:
             load = f"{demand} runs are in progress or ready"
         elif expected > 1:

@@ -42,6 +42,7 @@ from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.batches import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
+from webnn.scheduler.crowd import Crowd
 from webnn.scheduler.direct import LARGE as LARGE_INPUT
 from webnn.scheduler.direct import run_here
 from webnn.scheduler.hot_chains import MAX_ENDINGS, MAX_SHAPES, SINGLE, TIMED, HotChains
@@ -562,6 +563,22 @@ class Programs:
                 self.run(work).result()
                 timeline.statistics  # noqa: B018
                 trials.measured(-1, 1, widths.ways)
+
+    def crowded(self) -> None:
+        """Runs of a graph alone, while threads of other programs come and go."""
+        timeline = self.rig.timeline
+        work = self.rig.work("short", lambda a: a + 1, cost=LIMIT, measured=False, nanoseconds=LIMIT)
+        widths = work.widths = Widths(lambda _: self.told.append("narrow"))
+        runnable = [3]
+        crowd = timeline.width.crowd = Crowd(2, 2, lambda: runnable[0])
+        for until in (0, 0, 0, 2, 1, 1):  # unknown, is late, looks, is here, may be over, is over
+            crowd._until = until
+            self.run(work).result()
+            timeline.statistics  # noqa: B018
+            widths.narrow = work.executable
+            widths.wide_cost = 1.0
+            if until:
+                runnable[0] = 1
 
     def queued_elsewhere(self) -> None:
         """As if a thread that has ended had queued the tasks."""
@@ -1233,6 +1250,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "mapped": {},
     "widths": {"inline_limit": LIMIT, "lanes": 2},
     "trials": {"inline_limit": LIMIT, "lanes": 2},
+    "crowded": {"inline_limit": LIMIT, "lanes": 2},
     "traced": {"inline_limit": LIMIT},
     "traced_choices": {"inline_limit": LIMIT},
     "in_place": {"inline_limit": LIMIT},

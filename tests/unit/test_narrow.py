@@ -49,6 +49,7 @@ class TwoWidthsBackend(ScriptedBackend):
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("webnn.runtime.device.usable_cores", lambda: 2)
+    monkeypatch.setattr("webnn.runtime.device.runnable_threads", lambda: None)  # what else runs here is of no account
     yield
     session_cache.clear()
 

@@ -15,12 +15,13 @@ In each case, the pending promises of the timeline are rejected with `ContextLos
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
-from webnn.backends.processors import usable_cores
+from webnn.backends.processors import runnable_threads, usable_cores
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, DeviceLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
@@ -28,6 +29,7 @@ from webnn.graph.ir import Graph
 from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.pool import BufferPool
+from webnn.scheduler.crowd import Crowd
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.promise import Promise, abandon, resolve
 from webnn.scheduler.timeline import Timeline
@@ -101,7 +103,8 @@ class Device:
         died = _if_alive(self)
         memory = backend.allocator
         self.pool = BufferPool(memory if memory.is_host else GuardedAllocator(memory, died), memory_budget)
-        width = Width(usable_cores())
+        cores, count = usable_cores(), runnable_threads()
+        width = Width(cores, Crowd(cores, os.cpu_count() or 1, count) if count is not None and cores > 1 else None)
         self._lanes = [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
         self.timeline = Timeline(self.pool, self._lanes, width=width)
         self.timeline.device_lost = died
