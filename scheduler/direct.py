@@ -66,9 +66,8 @@ def run_here(
             if shelf.size > LARGE and array.flags.c_contiguous and array.flags.aligned:
                 inputs.append(borrowed(array))
             else:
-                view = shelf.take()
-                inputs.append(view)
-                view.array[...] = array
+                inputs.append(shelf.take())  # into no variable, which would outlive an interrupt with its buffer
+                inputs[-1].array[...] = array
         with timeline._lock:
             if renaming.discarded:
                 renaming.work_off_discarded()  # their buffers may be used here
