@@ -17,9 +17,11 @@ from webnn.backends.digests import named_digest
 from webnn.backends.files import write_elements, written_at_once
 from webnn.backends.marks import KEY, trailer
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnx.lowerings import COMPOSITES
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnx.portable import PortableKernels
 from webnn.errors import ValidationError
+from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
 
 __all__ = ["save_onnx"]
@@ -40,7 +42,7 @@ def save_onnx(graph: Graph, path: Path) -> None:
         NotSupportedError: an operator has no form in standard ONNX.
         OSError: a file cannot be written.
     """
-    model = lower(graph, PortableKernels())
+    model = lower(expanded(graph, COMPOSITES), PortableKernels())
     _check_names(model)
     proto = model.finish()
     if sum(array.nbytes for array in model.external.values()) <= TOGETHER_BYTES:

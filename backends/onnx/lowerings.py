@@ -10,13 +10,13 @@ from webnn.backends.onnx.model import Model
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Node
 
-__all__ = ["OnnxLowering", "lowerings", "one_to_one"]
+__all__ = ["COMPOSITES", "OnnxLowering", "lowerings", "one_to_one"]
 
 OnnxLowering: TypeAlias = Callable[[Node, Model], None]
 """Emits the ONNX nodes of one operator, and gives each of its outputs a name in the model."""
 
 
-_COMPOSITES: Final[Mapping[str, str]] = {
+COMPOSITES: Final[Mapping[str, str]] = {
     "dynamic_quantize_linear": "quantization",
     "matmul_integer": "quantization",
     "scatter_reduce_elements": "gathering",
@@ -24,13 +24,13 @@ _COMPOSITES: Final[Mapping[str, str]] = {
     "top_k": "reduction",
     "tree_ensemble": "trees",
 }
-"""The module that lowers a composite."""
+"""The modules that lower composites, for those that standard ONNX has an operator for."""
 
 
 def _family_of(op: str) -> str | None:
     """The module here that is named as the module of the operator's method, which composites do not have."""
     method = getattr(MLGraphBuilder, op, None)
-    family = _COMPOSITES.get(op) if method is None else method.__module__.rpartition(".")[2]
+    family = COMPOSITES.get(op) if method is None else method.__module__.rpartition(".")[2]
     return None if family is None else f"webnn.backends.onnx.{family}"
 
 

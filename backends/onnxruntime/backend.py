@@ -50,7 +50,14 @@ _LAID_OUT_ANEW: Final = frozenset(
 """Operators that the higher levels of optimisation make faster, convolutions up to 2.5 times."""
 
 _COMPOSITES: Final = frozenset(
-    {"dynamic_quantize_linear", "scatter_reduce_elements", "scatter_reduce_nd", "top_k", "tree_ensemble"}
+    {
+        "block_product",
+        "dynamic_quantize_linear",
+        "scatter_reduce_elements",
+        "scatter_reduce_nd",
+        "top_k",
+        "tree_ensemble",
+    }
 )
 
 _PROVIDER: Final = "CPUExecutionProvider"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,10 @@ ATTENTION_OPSET: Final = 23
 _PIECE_SCORES: Final = 1 << 18
 """The scores of a head in one `Attention`, which keeps them: as many as stay in the cache."""
 _PIECES: Final = 16
+_EXACT: Final = 1
+"""The accuracy level of `MatMulNBits` at which it multiplies floats."""
+_ROUNDED: Final = 4
+"""The one at which it rounds the other factor to 8 bits, and multiplies integers."""
 
 
 @lowerings.lowers("attention")
@@ -55,6 +59,41 @@ def attention(node: Node, model: Model) -> None:
 
 def _split(model: Model, name: str, sizes: list[int], axis: int) -> list[str]:
     return model.emit_many("Split", [name, model.constant(sizes)], [None] * len(sizes), axis=axis)
+
+
+@lowerings.lowers("block_product")
+def block_product(node: Node, model: Model) -> None:
+    """One `MatMulNBits`, of weights that are packed here."""
+    x, weights, scale, zero_point = (node[name] for name in ("input", "weights", "scale", "zero_point"))
+    bits, (rows, columns) = node.attributes["bits"], weights.shape
+    size = rows // scale.shape[0]
+    middle = 1 << (bits - 1)
+    # Packed integers have no sign: those with one are moved up by half of the range.
+    shift = 0 if weights.data_type.startswith("u") else middle
+
+    def packed(integers: np.ndarray[Any, Any], block: int) -> np.ndarray[Any, Any]:
+        """`[rows, columns]` as `[columns, blocks, bytes]`, the lowest bits of a byte first."""
+        unsigned = (integers.astype(np.int16) + shift).astype(np.uint8).T.reshape(columns, -1, block)
+        each = 8 // bits
+        even = np.pad(unsigned, [(0, 0), (0, 0), (0, -block % each)])
+        parts = even.reshape(*even.shape[:-1], -1, each)
+        bytes_: np.ndarray[Any, Any] = np.bitwise_or.reduce(parts << (bits * np.arange(each, dtype=np.uint8)), axis=-1)
+        return bytes_
+
+    zeros = zero_point.constant
+    assert zeros is not None
+    inputs = [
+        model[x],
+        model.derived([weights], ("packed", bits, size), lambda integers: packed(integers, size)),
+        model.derived([scale], "by columns", lambda scales: scales.T.reshape(-1)),
+    ]
+    if (zeros.astype(np.int16) + shift != middle).any():
+        inputs.append(
+            model.derived([zero_point], ("packed", bits), lambda integers: packed(integers, len(integers)).reshape(-1))
+        )
+    level = _ROUNDED if node.attributes["rounded"] else _EXACT
+    options = {"K": rows, "N": columns, "bits": bits, "block_size": size, "accuracy_level": level}
+    model.emit("MatMulNBits", inputs, to=node.output, domain=DOMAIN, **options)
 
 
 @lowerings.lowers("rms_normalization")

@@ -77,6 +77,8 @@ def _node_work(node: Node) -> int:
         case "matmul" | "gemm" | "matmul_integer":
             shape = node["a"].shape
             depth = shape[-2] if node.attributes.get("a_transpose") else shape[-1]
+        case "block_product":
+            depth = node["input"].shape[-1]
         case "conv2d" | "conv_transpose2d":
             depth = math.prod(node["filter"].shape) // max(1, node.output.shape[1])
         case "gru" | "lstm" | "gru_cell" | "lstm_cell":

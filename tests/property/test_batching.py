@@ -19,6 +19,7 @@ from webnn.backends.base import Backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.graph import batching
 from webnn.graph.batching import NEVER, RULES, stacked, why_not_separable
+from webnn.graph.composites.block_product import product_by_blocks
 from webnn.graph.composites.tree_ensemble import LESS, summed_leaves
 from webnn.graph.ir import Graph
 from webnn.graph.operator import OPERATORS
@@ -95,6 +96,25 @@ def test_an_ensemble_of_trees_computes_each_request_by_itself(backend: Backend) 
     x = np.array([[0, 0], [1, 0], [0, -1], [1, -1]], np.float32)
     assert run_graph(graph, {"x": x}, backend)["sum"].ravel().tolist() == [21, 22, 11, 12]
     assert difference_of_stacked(graph, {"x": x}, backend, EXACT, 2) is None
+
+
+@pytest.mark.parametrize("backend", [ONNXRUNTIME, ARRAYS], ids=["onnxruntime", "arrays"])
+def test_a_product_that_rounds_computes_each_request_by_itself(backend: Backend) -> None:
+    generator = np.random.default_rng(0)
+    builder = direct_builder(backend, backend.composites)
+    constants = [
+        builder.constant(each)
+        for each in (
+            generator.integers(0, 255, (32, 4), np.uint8),
+            generator.uniform(0, 1, (2, 4)).astype(np.float32),
+            np.full((2, 4), 128, np.uint8),
+        )
+    ]
+    x = builder.input("x", [3, 32], "float32")
+    graph = builder.build({"y": product_by_blocks(builder, x, *constants, bits=8, rounded=True)})
+    assert why_not_separable(graph) is None
+    rows = {"x": generator.standard_normal((3, 32)).astype(np.float32)}
+    assert difference_of_stacked(graph, rows, backend, EXACT, 2) is None
 
 
 SOFTMAX: Final = {"x": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}

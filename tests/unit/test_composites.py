@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 
 import webnn
@@ -17,6 +19,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
 from webnn.graph.composites import attention as _attention  # noqa: F401 (makes its composite known)
 from webnn.graph.composites import integer_products
+from webnn.graph.composites.block_product import product_by_blocks
 from webnn.graph.composites.composite import expanded
 from webnn.graph.composites.scatter_reduce import REDUCTIONS, scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
@@ -138,6 +141,33 @@ def test_a_context_compiles_composites_and_files_hold_operators(tmp_path: Path) 
                 np.testing.assert_array_equal(found, values[name])
     assert "topK" not in (tmp_path / "best.webnn").read_text()
     assert "TopK" in (tmp_path / "best.onnx").read_bytes().decode("latin1")
+
+
+def test_files_hold_the_operators_of_a_composite_that_standard_onnx_lacks(tmp_path: Path) -> None:
+    from webnn.formats.onnx import load_onnx  # noqa: PLC0415
+
+    generator = np.random.default_rng(0)
+    weights = generator.integers(0, 16, (64, 5)).astype(ml_dtypes.uint4)
+    x = generator.standard_normal((3, 64)).astype(np.float32)
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+        b = context.create_graph_builder()
+        constants = [
+            b.constant(each) for each in (weights, np.ones((2, 5), np.float32), np.full((2, 5), 8, weights.dtype))
+        ]
+        y = product_by_blocks(b, b.input("x", x.shape, "float32"), *constants, bits=4, rounded=True)
+        graph = b.build({"y": y})
+        rounded = context.compute(graph, {"x": x})["y"]
+        graph.save(tmp_path / "product.webnn")
+        graph.save(tmp_path / "product.onnx")
+        exact = x.astype(np.float64) @ (weights.astype(np.float64) - 8)
+        for again in (
+            webnn.load_webnn(tmp_path / "product.webnn", context),
+            load_onnx(tmp_path / "product.onnx", context),
+        ):
+            np.testing.assert_allclose(context.compute(again, {"x": x})["y"], exact, atol=1e-3)
+    assert np.abs(rounded - exact).max() > 1e-3
+    operators = {node.op_type for node in onnx.load(tmp_path / "product.onnx").graph.node}
+    assert operators == {"DequantizeLinear", "MatMul"}
 
 
 @pytest.mark.parametrize("largest", [False, True])

@@ -6,11 +6,13 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import onnxruntime
 import pytest
 
-from tests.direct import direct_builder
+from tests.direct import direct_builder, run_graph
 from tests.onnx_nodes import Array, Fixed, Given, check_node, computed, node_model, random
 from webnn.backends.base import Backend
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.operator_table import MICROSOFT
@@ -160,6 +162,25 @@ def test_weights_of_few_bits_stay_so_in_the_graph() -> None:
     nodes = builder.build(import_onnx(model, builder)).nodes
     assert [node.op for node in nodes] == ["dequantize_linear", "matmul"]
     assert (nodes[0]["input"].data_type, nodes[0]["input"].shape, nodes[0]["scale"].shape) == ("uint4", (32, 6), (2, 6))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("zeros", [True, False])
+def test_a_file_that_allows_rounding_gets_the_results_of_onnxruntime(bits: int, zeros: bool) -> None:
+    inputs: list[Given] = [random(0, 3, 64), Fixed(packed(1, 6, 2, 4 * bits)), Fixed(np.abs(random(2, 12)))]
+    if zeros:
+        inputs.append(Fixed(packed(3, 6, -(-2 * bits // 8))))
+    options = {"K": 64, "N": 6, "bits": bits, "block_size": 32, "accuracy_level": 4}
+    model, feeds = node_model("MatMulNBits", inputs, domain=MICROSOFT, **options)
+    backend = OnnxRuntimeBackend()
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
+    builder = direct_builder(backend, backend.composites)
+    graph = builder.build(import_onnx(model, builder))
+    assert [node.op for node in graph.nodes] == ["block_product"]
+    (result,) = run_graph(graph, feeds, backend).values()
+    np.testing.assert_array_equal(result, expected)
+    (exact,) = computed(model, feeds, backend)  # by operators, which round nothing
+    assert 0 < np.abs(exact - expected).max() < 0.02 * np.abs(exact).max()
 
 
 def test_weights_of_few_bits_must_fit(backend: Backend) -> None:

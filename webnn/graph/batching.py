@@ -240,6 +240,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("reduce_mean", "reduce_min", "reduce_product", "reduce_sum", "reduce_sum_square"), _axes),
     **dict.fromkeys(("reverse", "resample2d"), _axes),
     **dict.fromkeys(("conv2d", "conv_transpose2d", "instance_normalization", "tree_ensemble"), _on("input")),
+    "block_product": _on("input"),
     **dict.fromkeys(("average_pool2d", "l2_pool2d", "max_pool2d"), _on("input")),
     **dict.fromkeys(("batch_normalization", "layer_normalization"), _normalized),
     **dict.fromkeys(("quantize_linear", "dequantize_linear"), _quantized),

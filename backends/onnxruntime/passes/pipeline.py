@@ -57,6 +57,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("centered_instance_normalization", "instance_normalization"),
     Pass("exact_elu", "elu"),
     Pass("norms_in_range", "reduce_l2 l2_pool2d"),
+    Pass("products_of_blocks", "matmul", "dequantize_linear"),
     Pass("products_of_one_row", "gemm matmul"),
     # After `products_of_one_row`: what is left.
     Pass("products_with_relu", "matmul", "relu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 
@@ -38,6 +39,8 @@ def a_graph_for_every_pass() -> Graph:
     cosine, sine = builder.cos(left), builder.sin(left)
     real = builder.sub(builder.mul(left, cosine), builder.mul(right, sine))
     turned = builder.concat([real, builder.add(builder.mul(left, sine), builder.mul(right, cosine))], 1)
+    nibbles = [np.ones((32, 2), ml_dtypes.uint4), np.ones((2, 2), np.float32), np.ones((2, 2), ml_dtypes.uint4)]
+    dense = builder.dequantize_linear(*(builder.constant(each) for each in nibbles))
     root = builder.sqrt(builder.reduce_mean(builder.mul(wide, wide), axes=[1], keep_dimensions=True))
     return builder.build(
         {
@@ -62,6 +65,7 @@ def a_graph_for_every_pass() -> Graph:
             "rotated": turned,
             "root mean square": builder.div(wide, root),
             "rows of a table": builder.gather(quantized, builder.reshape(places, [4])),
+            "product of blocks": builder.matmul(builder.expand(builder.slice(first, [0, 0], [1, 1]), [1, 32]), dense),
             "layer": builder.relu(builder.matmul(builder.reshape(x, [4, 3]), builder.reshape(x, [3, 4]))),
         }
     )
@@ -125,8 +129,24 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     rotated = ["Split", "Cos", "Mul", "Sin", "Mul", "Sub", "Mul", "Mul", "Add", "Concat"]
     normalized = ["Mul", "ReduceMean", "Sqrt", "Div"]
     rows = ["Cast", "Reshape", "Clip", "Gather"]
+    blocks = ["Slice", "Expand", "DequantizeLinear", "MatMul"]
     layer = ["Reshape", "Reshape", "MatMul", "Relu"]
-    parts = [written, reduced, long, embedded, gelu, attention, row, gated, scattered, rotated, normalized, rows, layer]
+    parts = [
+        written,
+        reduced,
+        long,
+        embedded,
+        gelu,
+        attention,
+        row,
+        gated,
+        scattered,
+        rotated,
+        normalized,
+        rows,
+        blocks,
+    ]
+    parts.append(layer)
     assert nodes == [node for part in parts for node in part]
 
 

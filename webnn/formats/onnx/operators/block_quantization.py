@@ -14,6 +14,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.linear_quantization import dequantized
+from webnn.graph.composites.block_product import product_by_blocks
 from webnn.graph.dtypes import DataType, numpy_dtype
 from webnn.graph.operand import MLOperand
 
@@ -21,6 +22,8 @@ __all__: list[str] = []
 
 _TYPES: Final[dict[int, DataType]] = {2: "uint4", 4: "uint4", 8: "uint8"}
 """The type that holds integers, by their number of bits."""
+_ROUNDED: Final = 4
+"""The accuracy level from which on the other factor may be rounded to 8 bits."""
 
 
 def _unpacked(packed: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:
@@ -59,7 +62,18 @@ def matmul_nbits(node: OnnxNode) -> Imported:
     weights = np.ascontiguousarray(_unpacked(packed, bits)[:, :rows].T).astype(numpy_dtype(_TYPES[bits]), copy=False)
     b, x = node.builder, node.operand(0)
     dense = _dense(node, node.constant(weights), rows=rows, blocks=blocks)
-    y = b.matmul(x, dense) if x.rank > 1 else b.reshape(b.matmul(b.reshape(x, [1, rows]), dense), [columns])
+
+    def product(x: MLOperand) -> MLOperand:
+        made_by = dense.node
+        if node.get_int("accuracy_level", 0) != _ROUNDED or made_by is None or made_by.op != "dequantize_linear":
+            return b.matmul(x, dense)
+        integers, scale, zero_point = (made_by[name] for name in ("input", "scale", "zero_point"))
+        is_whole = scale.shape[0] * size == rows
+        if x.data_type != "float32" or not is_whole or scale.constant is None or zero_point.constant is None:
+            return b.matmul(x, dense)
+        return product_by_blocks(b, x, integers, scale, zero_point, bits=bits, rounded=True)
+
+    y = product(x) if x.rank > 1 else b.reshape(product(b.reshape(x, [1, rows])), [columns])
     bias = node.optional(5)
     return y if bias is None else b.add(y, bias)
 
