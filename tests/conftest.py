@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.leaks import ErrorLog, watched
 from tests.loops import EVENT_LOOPS, LOOPS, Loop, loop_named
+from tests.scripted import Gate
 
 # The first import of a backend takes long enough to look like a blocked event loop.
 from webnn.backends.arrays import backend as _arrays  # noqa: F401
@@ -47,6 +48,14 @@ def event_loop(request: pytest.FixtureRequest) -> Loop:
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loops of a test that is marked with `pytest.mark.anyio`."""
     return str(request.param)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Holds up what a test gives it to, such as the runs of a `scripted_context`."""
+    gate = Gate()
+    yield gate
+    gate.open()
 
 
 @pytest.fixture

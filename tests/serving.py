@@ -44,12 +44,16 @@ class Answer:
         return str(error)
 
 
-def affine(context: MLContext, *, name: str = "affine", version: str = "1", batched: bool = True) -> Served:
-    """A model of two inputs: `y = 2 x + z`, rows of three."""
+def affine(
+    context: MLContext, *, name: str = "affine", version: str = "1", batched: bool = True, pace: float = 0.0
+) -> Served:
+    """A model of two inputs: `y = 2 x + z`, rows of three; a run is said to take `pace` seconds."""
     builder = context.create_graph_builder()
     x, z = (builder.input(port, [1, 3], "float32") for port in "xz")
     graph = builder.build({"y": x * 2 + z})
-    return Served(name, version, graph, batched=batched)
+    served = Served(name, version, graph, batched=batched)
+    served.pace = pace
+    return served
 
 
 def application(*models: Served, **limits: Any) -> Application:

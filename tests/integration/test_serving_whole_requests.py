@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -29,7 +30,7 @@ from webnn.serving.access_log import AccessLog
 from webnn.serving.application import Application
 from webnn.serving.calls import KEPT, Calls
 from webnn.serving.connections import Connection
-from webnn.serving.exchanges import Limits
+from webnn.serving.exchanges import LATE, Limits
 from webnn.serving.listening import listen
 from webnn.serving.protocol import Port, Refused
 
@@ -92,13 +93,6 @@ async def until(app: Application, *, items: int) -> None:
     async with asyncio.timeout(10):
         while app.inferences[0].admission.items != items:  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(0)
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 @pytest.fixture
@@ -217,14 +211,15 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("max_batch", [1, 4])
+@pytest.mark.parametrize("pace", [0.0, 1.0], ids=["all in the runtime", "most in the backlog"])
 async def test_no_run_of_those_who_have_left_starts_before_that_of_a_client_who_stays(
-    gate: Gate, max_batch: int
+    gate: Gate, max_batch: int, pace: float
 ) -> None:
     context, backend = scripted_context(on_run=gate, max_batch=max_batch)
     async with AsyncExitStack() as stack:
         stack.enter_context(context)
         stack.callback(gate.open)
-        app = application(affine(context))
+        app = application(affine(context, pace=pace), timeout=100.0)
         first, *leavers, last = [await stack.enter_async_context(connected(app)) for _ in range(32)]
         first.writer.write(ASKED)
         await asyncio.to_thread(gate.reached.wait, 10)
@@ -233,6 +228,8 @@ async def test_no_run_of_those_who_have_left_starts_before_that_of_a_client_who_
         await until(app, items=31)
         last.writer.write(ASKED)
         await until(app, items=32)
+        waits = sum(each.connection.is_waited_for is False for each in (*leavers, last))
+        assert (waits > 0) == (pace > 0)
         began = backend.ran
         for leaver in leavers:
             leaver.writer.close()
@@ -240,6 +237,98 @@ async def test_no_run_of_those_who_have_left_starts_before_that_of_a_client_who_
         gate.open()
         assert (await last.answer())[0] == 200
         assert backend.ran == began + 1
+
+
+def in_pieces(sent: bytes) -> list[bytes]:
+    """A request whose body is not there with its head."""
+    head, end, body = sent.partition(b"\r\n\r\n")
+    return [head + end, body]
+
+
+@asynccontextmanager
+async def backlogged(
+    app: Application, context: MLContext, number: int, *, pieces: bool
+) -> AsyncIterator[tuple[list[Client], list[Client]]]:
+    """Clients whose runs are under way, and so many whose requests wait in the server behind those."""
+    ahead = len(context._device.lanes) + 1
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(app)) for _ in range(ahead + number)]
+        for items, client in enumerate(clients, 1):
+            for part in in_pieces(ASKED) if pieces else [ASKED]:
+                client.writer.write(part)
+                await asyncio.sleep(0)
+            await until(app, items=items)
+        assert app.backlog.items == ahead
+        yield clients[:ahead], clients[ahead:]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("pieces", [False, True], ids=["whole", "in pieces"])
+async def test_requests_that_wait_in_the_server_are_answered(gate: Gate, pieces: bool) -> None:
+    with scripted_context(on_run=gate)[0] as context:
+        app = application(affine(context, pace=1.0), timeout=100.0)
+        async with backlogged(app, context, 3, pieces=pieces) as (ahead, waiting):
+            gate.open()
+            for client in (*ahead, *waiting):
+                assert y_of((await client.answer())[1]) == GIVEN
+        assert app.inferences[0].requests.by_status == {200: len(ahead) + 3}
+        assert app.backlog.items == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("pieces", [False, True], ids=["whole", "in pieces"])
+async def test_a_request_that_waits_in_the_server_ends_when_its_client_leaves_or_wants_it_no_more(
+    gate: Gate, pieces: bool
+) -> None:
+    context, backend = scripted_context(on_run=gate)
+    with context:
+        app = application(affine(context, pace=1.0), timeout=100.0)
+        async with backlogged(app, context, 3, pieces=pieces) as (ahead, waiting):
+            leaver, late, last = waiting
+            items = app.inferences[0].admission.items
+            leaver.writer.close()
+            await until(app, items=items - 1)
+            next(each for each in app.shared.exchanges if each.connection is late.connection).end(LATE)
+            assert await late.answer() == (504, {"error": "the run was not done in time"})
+            app.shared.stop()
+            assert await last.answer() == (503, {"error": "the server is shutting down"})
+            gate.open()
+        assert app.inferences[0].requests.by_status == {499: 1, 504: 1, 503: len(ahead) + 1}
+        assert app.inferences[0].admission.items == app.backlog.items == 0
+        assert backend.ran <= len(ahead) + 2  # two when it was made
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has left")
+async def test_the_system_is_asked_whether_a_client_is_still_there_before_its_run_begins(gate: Gate) -> None:
+    context, backend = scripted_context(on_run=gate)
+    with context:
+        app = application(affine(context, pace=1.0), timeout=100.0)
+        async with backlogged(app, context, 20, pieces=False) as (ahead, waiting):
+            *leavers, last = waiting
+            before = backend.ran
+            for leaver in leavers:
+                leaver.connection.transport.pause_reading()  # the event loop cannot see it
+                leaver.writer.transport.abort()
+            gate.open()
+            for client in (*ahead, last):
+                assert (await client.answer())[0] == 200
+            assert backend.ran - before <= len(ahead) + 1
+            for leaver in leavers:
+                leaver.connection.transport.resume_reading()
+            await until(app, items=0)
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_cannot_begin_after_a_wait_is_answered(gate: Gate) -> None:
+    with scripted_context(on_run=gate)[0] as context:
+        app = application(affine(context, pace=1.0), timeout=100.0)
+        async with backlogged(app, context, 2, pieces=False) as (ahead, waiting):
+            asyncio.get_running_loop().call_soon(gate.open)
+            context.destroy()
+            for client in (*ahead, *waiting):
+                assert (await client.answer())[0] == 503
+        assert app.backlog.items == 0
 
 
 @pytest.mark.asyncio

@@ -31,13 +31,6 @@ asynchronous = pytest.mark.asyncio
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
 def context(gate: Gate) -> Iterator[MLContext]:
     """All runs wait at the gate."""
     with scripted_context(on_run=gate)[0] as context:

@@ -105,8 +105,9 @@ class Device:
         self.pool = BufferPool(memory if memory.is_host else GuardedAllocator(memory, died), memory_budget)
         cores, count = usable_cores(), runnable_threads()
         width = Width(cores, Crowd(cores, os.cpu_count() or 1, count) if count is not None and cores > 1 else None)
-        self._lanes = [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
-        self.timeline = Timeline(self.pool, self._lanes, width=width)
+        self.lanes = [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]
+        """The threads that run graphs."""
+        self.timeline = Timeline(self.pool, self.lanes, width=width)
         self.timeline.device_lost = died
         self.build_lane = ThreadLane("webnn-build")
         """The thread that compiles graphs and releases compiled ones."""
@@ -167,7 +168,7 @@ class Device:
             function()
             return False
 
-        for lane in {*self._lanes, self.build_lane, self.slow_lane}:
+        for lane in {*self.lanes, self.build_lane, self.slow_lane}:
             lane.wake(once, timed=False)
 
     def compile(

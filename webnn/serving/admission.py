@@ -36,6 +36,10 @@ class Admission:
         self.timeout = timeout
         self.items = 0
         """The items that are under way."""
+        self.handed = 0
+        """Those among them that have been handed to the runtime."""
+        self.company = 0
+        """Up to so many are handed over in any case, since they are computed together."""
         self.pace = pace
         """Seconds for an item while the model is busy; 0 while that is not known."""
         self._done = float(FIRST) if pace else 0.0

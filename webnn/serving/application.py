@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from webnn.serving.admission import Admission
+from webnn.serving.backlog import Backlog
 from webnn.serving.exchanges import Limits, Message, Observer, Receive, Scope, Send, Shared
 from webnn.serving.inference import Inference, refusal
 from webnn.serving.json_text import written
@@ -52,6 +53,8 @@ class Application:
         self._version = version
         self._log = log
         self._by_path: dict[str, Inference] = {}
+        self._contexts = list({id(served.context): served.context for served in self.repository}.values())
+        self.backlog = Backlog(sum(len(context._device.lanes) for context in self._contexts))
         admissions = {
             name: Admission(
                 self.limits.max_queue,
@@ -61,13 +64,12 @@ class Application:
             for name in self.repository.names
         }
         for served in self.repository:  # the highest version comes last, and is the default
-            inference = Inference(served, self.limits, self.shared, admissions[served.name], log)
+            inference = Inference(served, self.limits, self.shared, admissions[served.name], self.backlog, log=log)
             self.inferences.append(inference)
             self._by_path[f"/v2/models/{served.name}/versions/{served.version}/infer"] = inference
             self._by_path[f"/v2/models/{served.name}/infer"] = inference
         self.by_url = {path.encode(): each for path, each in self._by_path.items() if quote(path) == path}
         """What answers requests for runs, by the path as clients send it, for connections that need no more."""
-        self._contexts = list({id(served.context): served.context for served in self.repository}.values())
         self._figures = Metrics(self.inferences, self._contexts, self.shared)
         self._others = Starlette(
             routes=self._routes(),

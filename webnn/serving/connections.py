@@ -59,6 +59,8 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(**options)
         self.left: Callable[[], object] | None = None
+        self.is_waited_for = False
+        """Whether runs are under way for the client."""
         self._socket = connection
         self._inferences = inferences or {}
         self._inference: Inference | None = None
@@ -83,11 +85,6 @@ class Connection(HttpToolsProtocol):
             return self.transport.is_closing() or has_left(self._socket)
         except OSError:  # it is closed
             return True
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether a request is under way, as far as it has been read."""
-        return self.left is not None or (self.cycle is not None and not self.cycle.response_complete)
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
 from typing import Any, Final
 
 from webnn.scheduler.promise import Promise
+from webnn.serving.admission import Admission
 from webnn.serving.tensors import Call
 
 __all__ = [
@@ -40,10 +42,12 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 LOOK: Final = 0.01
 """Seconds after which a full queue is looked through again for clients that have gone away."""
+SOME: Final = 32
+"""Requests of such clients that are given up at a time: the next client would wait for more."""
 CONNECTION: Final = "webnn.connection"
 """In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
 client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, `has_left`
-asks the system that, and `answer` sends an answer in one piece."""
+asks the system that, and `answer` sends an answer in one piece. `is_waited_for` is set while runs are under way."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"
@@ -115,13 +119,14 @@ class Shared:
     def give_up_left(self) -> bool:
         """Give the requests up whose clients have gone away, which the event loop has not seen yet; were there any?
 
-        It looks once in `LOOK` seconds at most.
+        It gives up `SOME` at most, and looks again in `LOOK` seconds at the earliest if there were fewer.
         """
         now = perf_counter()
         if now < self._next_look:
             return False
-        self._next_look = now + LOOK
-        left = [each for each in self.exchanges if each.connection is not None and each.connection.has_left]
+        left = list(islice((each for each in self.exchanges if each.has_left), SOME))
+        if len(left) < SOME:
+            self._next_look = now + LOOK
         for exchange in left:
             exchange.leave()
         return bool(left)
@@ -135,12 +140,37 @@ class Shared:
 class Exchange:
     """One request, and the reason to end it before its answer is there."""
 
-    __slots__ = ("began", "call", "connection", "held", "promises", "task", "timer", "waiting", "watch", "why")
+    __slots__ = (
+        "admission",
+        "began",
+        "begin",
+        "call",
+        "connection",
+        "cost",
+        "given_up",
+        "handed",
+        "held",
+        "promises",
+        "task",
+        "timer",
+        "waiting",
+        "watch",
+        "why",
+    )
 
-    def __init__(self, task: asyncio.Task[Any] | None, began: float) -> None:
+    def __init__(self, task: asyncio.Task[Any] | None, began: float, admission: Admission) -> None:
         self.began = began
+        self.admission = admission
         self.call: Call | None = None
-        """What it asks for, while runs for that are under way."""
+        """What it asks for, while it is in the queue of its model."""
+        self.begin: Callable[[], object] | None = None
+        """Begins its runs, while it waits in the backlog."""
+        self.given_up: Callable[[], object] | None = None
+        """Called if it is ended while it waits there, if it has no task."""
+        self.handed = 0
+        """Items that the runtime has."""
+        self.cost = 0.0
+        """The seconds that they were expected to take."""
         self.waiting = 0
         """The runs that have not ended, if it has no task that waits for them."""
         self.held = 0
@@ -158,14 +188,27 @@ class Exchange:
         """Give the work up."""
         if not self.why:
             self.why = why
+            self.begin = None
             for promise in self.promises:
                 promise.cancel()
             if self.task is not None:
                 self.task.cancel()
+            elif self.given_up is not None:
+                self.given_up()
 
     def leave(self) -> None:
         """The client went away."""
         self.end(LEFT)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has gone away, as far as the system knows it."""
+        return self.connection is not None and bool(self.connection.has_left)
+
+    def runs(self) -> None:
+        """Its runs are under way."""
+        if self.connection is not None:
+            self.connection.is_waited_for = True
 
     def watch_client(self, scope: Scope, receive: Receive) -> None:
         """Give the work up when the client goes away. Its body must have been received."""
@@ -184,7 +227,9 @@ class Exchange:
         """It has ended."""
         if self.timer is not None:
             self.timer.cancel()
+        self.begin = self.given_up = None
         if self.connection is not None:
+            self.connection.is_waited_for = False
             self.connection.watch(None)
         if self.watch is not None:
             self.watch.cancel()

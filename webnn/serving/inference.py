@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol, TypeVar
 from webnn.errors import ContextLostError, MLError
 from webnn.scheduler.promise import Promise
 from webnn.serving.admission import Admission
+from webnn.serving.backlog import Backlog
 from webnn.serving.calls import Calls
 from webnn.serving.exchanges import (
     CONNECTION,
@@ -83,13 +84,22 @@ class Inference:
         limits: of the server.
         shared: of the server.
         admission: the queue of the model, which its versions share.
+        backlog: of the server.
         log: called after each request, with its scope, its status, the bytes of its answer and its seconds.
     """
 
     def __init__(
-        self, served: Served, limits: Limits, shared: Shared, admission: Admission, log: Observer | None = None
+        self,
+        served: Served,
+        limits: Limits,
+        shared: Shared,
+        admission: Admission,
+        backlog: Backlog,
+        *,
+        log: Observer | None = None,
     ) -> None:
         self.served = served
+        self._backlog = backlog
         self.admission = admission
         self.requests = Requests()
         self._calls = Calls(served.name, served.version, served.inputs, served.outputs, limits.max_queue)
@@ -102,7 +112,7 @@ class Inference:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
-        exchange = Exchange(asyncio.current_task(), perf_counter())
+        exchange = Exchange(asyncio.current_task(), perf_counter(), self.admission)
         self._shared.begin(exchange)
         status, items = 200, 0
         headers: Headers = ()
@@ -146,21 +156,42 @@ class Inference:
             has_room = self.admission.has_room()
             if not has_room:  # some of them leave it in the next turns of the event loop
                 return False
-        exchange = Exchange(None, perf_counter())
+        exchange = Exchange(None, perf_counter(), self.admission)
         exchange.connection = connection
         self._shared.begin(exchange)
         try:
             if not has_room:
                 raise self._full(1)
             self._hold(exchange, len(body))
-            self._start(exchange, body, _lengths(headers)[1])
+            self._read(exchange, body, _lengths(headers)[1])
+            if self._backlog.enter(exchange):
+                self._run(exchange)
+            else:
+                exchange.begin = partial(self._run_later, exchange)
+                exchange.given_up = partial(self._give_up, exchange)
             connection.watch(exchange.leave)
-            ended = partial(self._run_ended, exchange)
-            for promise in exchange.promises:
-                promise.add_done_callback(ended)
         except Exception as error:
             self._reply(exchange, *self._failed(error))
         return True
+
+    def _run(self, exchange: Exchange) -> None:
+        """Start the runs of a request without a task."""
+        self._start(exchange)
+        ended = partial(self._run_ended, exchange)
+        for promise in exchange.promises:
+            promise.add_done_callback(ended)
+
+    def _run_later(self, exchange: Exchange) -> None:
+        """The same for one that has waited."""
+        exchange.given_up = None
+        try:
+            self._run(exchange)
+        except Exception as error:
+            self._reply(exchange, *self._failed(error))
+
+    def _give_up(self, exchange: Exchange) -> None:
+        """A request without a task was ended while it waited."""
+        self._reply(exchange, *self._failed(self._ended(exchange, 504, "the run was not done")))
 
     def _run_ended(self, exchange: Exchange, promise: Promise[Any]) -> None:
         """A run of a request without a task has ended: answer if it was the last one, or if it failed."""
@@ -182,35 +213,43 @@ class Inference:
     def _reply(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
         """Answer a request without a task."""
         items = 0 if exchange.call is None else exchange.call.items
-        self._leave(exchange, done=status == 200)
-        self._close(exchange)
-        self._shared.bodies -= exchange.held
         connection: Asker = exchange.connection
+        self._close(exchange)
         exchange.connection = None
+        self._shared.bodies -= exchange.held
         if status != GONE:
             connection.reply(status, headers, body)
+        self._leave(exchange, done=status == 200)
         seconds = perf_counter() - exchange.began
         self.requests.count(status, seconds, items)
         if self._log is not None:
             self._log(connection.scope_for_log(), status, len(body), seconds)
 
-    def _start(self, exchange: Exchange, body: bytes, header: bytes | None) -> None:
-        """Read a request and start its runs."""
+    def _read(self, exchange: Exchange, body: bytes, header: bytes | None) -> None:
+        """Read a request, which is in the queue of the model from now on."""
         call = self._calls.read(body, header)
         if not self.admission.has_room(call.items):
             raise self._full(call.items)
         if call.seconds is not None:
             self._hurry(exchange, call.seconds)
-        exchange.promises = self.served.start(call.inputs, call.items)
-        exchange.waiting = len(exchange.promises)
         exchange.call = call
+        self.admission.company = self.served.company
         self.admission.enter(call.items, perf_counter())
 
+    def _start(self, exchange: Exchange) -> None:
+        """Start the runs of a request that has been read."""
+        call = exchange.call
+        assert call is not None
+        exchange.promises = self.served.start(call.inputs, call.items)
+        exchange.waiting = len(exchange.promises)
+        exchange.runs()
+
     def _leave(self, exchange: Exchange, *, done: bool) -> None:
-        """The runs of a request have ended, if there were any."""
+        """A request has ended, with its runs if it had any."""
         call, exchange.call, exchange.promises = exchange.call, None, ()
         if call is not None:
             self.admission.leave(call.items, perf_counter(), done=done)
+            self._backlog.leave(exchange)
 
     def _close(self, exchange: Exchange) -> None:
         exchange.close()
@@ -258,17 +297,22 @@ class Inference:
             try:
                 if large:  # twice, since what the loop meets in its first turn comes behind this in the second
                     await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
-                self._start(exchange, body, header)
+                self._read(exchange, body, header)
             finally:
                 if large:
                     shared.turn.release()
             call = exchange.call
             assert call is not None
-            exchange.task = None
             done = False
             try:
                 if not large:
                     exchange.watch_client(scope, receive)
+                if not self._backlog.enter(exchange):
+                    turn = asyncio.get_running_loop().create_future()
+                    exchange.begin = partial(_begin, turn)
+                    await self._while_waiting(exchange, turn, 504, "the run was not done")
+                exchange.task = None
+                self._start(exchange)
                 results = [await promise for promise in exchange.promises]
                 done = True
             except CancelledError:
@@ -338,6 +382,12 @@ class Inference:
             parts.append(part)
             if not message.get("more_body", False):
                 return part if len(parts) == 1 else b"".join(parts)
+
+
+def _begin(turn: asyncio.Future[None]) -> None:
+    """It is the turn of a request that waits, if that has not been ended meanwhile."""
+    if not turn.done():
+        turn.set_result(None)
 
 
 async def _breathe() -> None:

@@ -30,7 +30,7 @@ LEAVING: Final = 0.0005
 ENDING: Final = 0.0003
 """Seconds for which connections are closed at a time."""
 PAUSE: Final = 0.005
-"""Seconds between these times while requests are under way: their runs need the cores."""
+"""Seconds between these times while runs are under way, which need the cores."""
 PATIENCE: Final = 1.0
 """Seconds after which connections are closed even then."""
 
@@ -93,7 +93,7 @@ class Epoll(Polling):
 
     Args:
         loop: polls it.
-        is_busy: whether requests are under way.
+        is_busy: whether runs are under way.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None = None) -> None:
@@ -103,7 +103,7 @@ class Epoll(Polling):
         self._polled: dict[int, Polled] = {}
         self._leaving: deque[Polled] = deque()
         self._latest = 0.0
-        """The time of the loop's clock from which on connections are closed even while requests are under way."""
+        """The time of the loop's clock from which on connections are closed even while runs are under way."""
         loop.add_reader(self._epoll.fileno(), self._poll)
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
@@ -187,6 +187,6 @@ def polling(loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None 
 
     Args:
         loop: of the connections.
-        is_busy: whether requests are under way. The connections to those who have left can wait then.
+        is_busy: whether runs are under way. The connections to those who have left can wait then.
     """
     return Epoll(loop, is_busy) if hasattr(select, "epoll") else Polling(loop)

@@ -54,6 +54,12 @@ class Served:
         self.inputs = {port: Port.of(port, each, batched=batched) for port, each in graph.inputs.items()}
         self.outputs = {port: Port.of(port, each, batched=batched) for port, each in graph.outputs.items()}
 
+    @property
+    def company(self) -> int:
+        """Runs that are worth having under way at once beyond those of the lanes: a batch, and the next one."""
+        batcher = self.graph._batcher
+        return 0 if batcher is None or batcher.policy.pays is False else 2 * self.context._device.max_batch
+
     def start(self, inputs: Mapping[str, Array], items: int) -> Sequence[Promise[dict[str, Array]]]:
         """Start the runs for a request of so many items."""
         if items == 1:

@@ -30,6 +30,9 @@ __all__ = ["Options", "run"]
 COLLECT: Final = 20_000
 """Objects between two looks of the garbage collector at the youngest ones. A request makes some dozens, nearly all of
 which go by themselves."""
+SWITCH: Final = 0.0005
+"""Seconds for which a thread keeps the interpreter while another one waits for it, a tenth of Python's own. The event
+loop gives it up for too short a time when it calls the system, so a run would begin when the loop has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def run(
         warn: called with what is served otherwise than expected.
         started: called with the address and the models when requests are answered.
     """
+    sys.setswitchinterval(SWITCH)
     with ExitStack() as stack:
         listener = stack.enter_context(
             listen(options.host, options.port)

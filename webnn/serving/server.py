@@ -34,7 +34,7 @@ GRACE: Final = 0.3
 LINGER: Final = 0.2
 """Seconds for which it then lets handshakes end that have begun, and after that keeps connections open that have no
 request yet: one may be on its way."""
-ACCEPTING: Final = 0.001
+ACCEPTING: Final = 0.0003
 """Seconds for which connections are accepted in one turn of the event loop."""
 REST: Final = 0.1
 """Seconds without accepting where no more files may be open."""
@@ -76,8 +76,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
         await super().startup([])
-        shared = self._application.shared
-        self._polling = polling(asyncio.get_running_loop(), lambda: bool(shared.exchanges))
+        backlog = self._application.backlog
+        self._polling = polling(asyncio.get_running_loop(), lambda: backlog.items > 0)
         self._listeners = sockets or []
         for listener in self._listeners:
             listener.setblocking(False)

@@ -182,7 +182,7 @@ class Transport(asyncio.Transport):
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether something may be under way for the client: the `is_waited_for` of a protocol that has one."""
+        """Whether something may run for the client: the `is_waited_for` of a protocol that has one."""
         return getattr(self._protocol, "is_waited_for", True)
 
     def left(self) -> None:

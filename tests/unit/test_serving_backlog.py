@@ -1,0 +1,127 @@
+"""The backlog hands over what keeps the lanes busy, in order, and nothing of those who have left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webnn.serving.admission import Admission
+from webnn.serving.backlog import ENOUGH, Backlog
+from webnn.serving.exchanges import Exchange
+from webnn.serving.tensors import Call
+
+
+class Rig:
+    """A backlog for two lanes, and the requests that have begun."""
+
+    def __init__(self) -> None:
+        self.backlog = Backlog(lanes=2)
+        self.begun: list[Exchange] = []
+
+    def model(self, pace: float, company: int = 0) -> Admission:
+        """A model whose items take so many seconds."""
+        admission = Admission(most=10_000, timeout=1e9, pace=pace)
+        admission.company = company
+        return admission
+
+    def ask(self, admission: Admission, items: int = 1, connection: Any = None) -> Exchange:
+        """A request for so many items."""
+        exchange = Exchange(None, 0.0, admission)
+        exchange.call = Call(None, {}, items, (), None)
+        exchange.connection = connection
+        if self.backlog.enter(exchange):
+            self.begun.append(exchange)
+        else:
+            exchange.begin = lambda: self.begun.append(exchange)
+        return exchange
+
+
+class Client:
+    has_left = False
+
+
+def test_so_much_is_handed_over_as_keeps_the_lanes_busy_for_a_moment_and_the_rest_follows_in_its_order() -> None:
+    rig = Rig()
+    model = rig.model(ENOUGH / 8)
+    asked = [rig.ask(model) for _ in range(20)]
+    assert rig.begun == asked[:8]
+    for i in range(12):
+        rig.backlog.leave(asked[i])
+        assert rig.begun == asked[: 9 + i]
+    assert rig.backlog.items == model.handed == 8
+
+
+def test_every_lane_has_a_long_run_and_one_more_waits_for_them_in_the_runtime() -> None:
+    rig = Rig()
+    model = rig.model(1.0)
+    asked = [rig.ask(model) for _ in range(5)]
+    assert rig.begun == asked[:3]
+    rig.backlog.leave(asked[1])
+    assert rig.begun == asked[:4]
+
+
+def test_runs_that_are_gathered_have_company() -> None:
+    rig = Rig()
+    gathered, alone = rig.model(1.0, company=6), rig.model(1.0)
+    asked = [rig.ask(gathered) for _ in range(8)]
+    assert rig.begun == asked[:6]
+    gathered.company = 0  # they do not pay
+    other = rig.ask(alone)
+    for each in asked[:4]:
+        rig.backlog.leave(each)
+    assert rig.begun == asked[:7]
+    rig.backlog.leave(asked[4])
+    rig.backlog.leave(asked[5])
+    assert rig.begun == [*asked, other]
+
+
+def test_a_request_of_many_items_begins_as_a_whole_and_none_passes_it() -> None:
+    rig = Rig()
+    model = rig.model(ENOUGH)
+    first, many, last = rig.ask(model, 3), rig.ask(model, 100), rig.ask(model)
+    assert rig.begun == [first]
+    rig.backlog.leave(first)
+    assert rig.begun == [first, many]
+    assert rig.backlog.items == 100
+    rig.backlog.leave(many)
+    assert rig.begun == [first, many, last]
+
+
+def test_those_whose_clients_have_left_are_passed_over() -> None:
+    rig = Rig()
+    model = rig.model(1.0)
+    clients = [Client() for _ in range(10)]
+    asked = [rig.ask(model, connection=client) for client in clients]
+    for client in clients[:9]:
+        client.has_left = True
+    rig.backlog.leave(asked[0])
+    assert rig.begun == [*asked[:3], asked[9]]
+    for each in asked[1:]:
+        rig.backlog.leave(each)
+    assert rig.backlog.items == model.handed == 0
+    assert len(rig.begun) == 4
+
+
+def test_those_that_end_while_they_wait_are_forgotten() -> None:
+    rig = Rig()
+    model = rig.model(1.0)
+    asked = [rig.ask(model) for _ in range(6)]
+    rig.backlog.leave(asked[3])
+    rig.backlog.leave(asked[4])
+    assert rig.begun == asked[:3]
+    rig.backlog.leave(asked[0])
+    assert rig.begun == [*asked[:3], asked[5]]
+
+
+def test_a_thousand_that_cannot_begin_are_no_deep_recursion() -> None:
+    rig = Rig()
+    model = rig.model(1.0)
+    asked = [rig.ask(model) for _ in range(2000)]
+
+    def fail(exchange: Exchange) -> None:
+        rig.backlog.leave(exchange)
+
+    for each in asked[3:]:
+        each.begin = lambda each=each: fail(each)
+    rig.backlog.leave(asked[0])
+    assert rig.backlog.items == 2
+    assert not rig.backlog._waiting
