@@ -45,6 +45,7 @@ class Node:
     """Typed for its readers: the operator's method has fixed the type of each value."""
     label: str
     outputs: tuple[MLOperand, ...]
+    _read: tuple[MLOperand, ...]
 
     def __init__(
         self,
@@ -58,8 +59,17 @@ class Node:
     ) -> None:
         _set_op(self, op)
         _set_operands(self, MappingProxyType(dict(operands)))
-        _set_attributes(self, MappingProxyType(dict(attributes)))
+        # What a node has kept, nothing can change: `replace` passes it on.
+        is_kept = isinstance(attributes, MappingProxyType)
+        _set_attributes(self, attributes if is_kept else MappingProxyType(dict(attributes)))
         _set_label(self, label)
+        read: list[MLOperand] = []
+        for operand in operands.values():
+            if isinstance(operand, MLOperand):
+                read.append(operand)
+            else:
+                read += operand
+        _set_read(self, tuple(read))
         _set_outputs(self, tuple([MLOperand(owner, descriptor, node=self) for descriptor in outputs]))
 
     def replace(
@@ -108,11 +118,7 @@ class Node:
 
     def inputs(self) -> Iterator[MLOperand]:
         """Every operand that the node reads, in order."""
-        for operand in self.operands.values():
-            if isinstance(operand, MLOperand):
-                yield operand
-            else:
-                yield from operand
+        return iter(self._read)
 
     @property
     def output(self) -> MLOperand:
@@ -128,7 +134,7 @@ class Node:
         return f"<Node {self.where}>"
 
 
-_set_op, _set_operands, _set_attributes, _set_label, _set_outputs = setters(Node)
+_set_op, _set_operands, _set_attributes, _set_label, _set_outputs, _set_read = setters(Node)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)

@@ -48,7 +48,7 @@ def rewritten(
     stands_for = {} if stands_for is None else stands_for
     for original in graph.nodes:
         node = original
-        if any(operand in stands_for for operand in original.inputs()):
+        if not stands_for.keys().isdisjoint(original.inputs()):
             node = original.replace(operands=_replaced(original.operands, stands_for))
         outputs = (rule(node) if original in chosen else None) or node.outputs
         for before, after in zip(original.outputs, outputs, strict=True):

@@ -153,8 +153,8 @@ def _match(product: Node, sole: Sole) -> _Match | None:
         return None  # which keys count where all are hidden depends on the order of the masks
     if query.length < _FEW_QUERIES and key.heads == scores.heads:
         return None
-    # With few heads, only the kernel that keeps no scores has work for all cores.
-    lone = scores.batch * scores.heads < usable_cores() and query.length * key.length >= _LONE_SCORES
+    # With few heads, only the kernel that keeps no scores has work for all cores. (The system's files tell how many.)
+    lone = query.length * key.length >= _LONE_SCORES and scores.batch * scores.heads < usable_cores()
     if lone and not _is_flash(scores, key, query.length):
         return None
     scores.scale *= factor * key_factor

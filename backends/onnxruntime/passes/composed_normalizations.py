@@ -42,20 +42,18 @@ class _Match:
 
 def composed_normalizations(graph: Graph) -> Graph:
     """`graph` with a `layer_normalization` or a `rms_normalization` for each such composition of float32."""
+    searched = None
     for centred in (True, False):
-        candidates = [node for node in graph.nodes if node.op in ("div", "mul") and _match(node) is not None]
-        if not candidates:
-            break
-        read_by = readers(graph)
-        ends = [_end(node, read_by, centred=centred) for node in candidates]
+        if graph is not searched:
+            matches = {node: match for node in graph.nodes if (match := _match(node)) is not None}
+            read_by, searched = readers(graph) if matches else {}, graph
+        ends = [_end(node, match, read_by, centred=centred) for node, match in matches.items()]
         graph = rewritten(graph, [end for end in ends if end is not None], partial(_normalized, centred=centred))
     return graph
 
 
-def _end(node: Node, read_by: _Readers, *, centred: bool) -> Node | None:
+def _end(node: Node, match: _Match, read_by: _Readers, *, centred: bool) -> Node | None:
     """The last node of the normalization whose quotient `node` computes; None if something else reads its results."""
-    match = _match(node)
-    assert match is not None
     if any(len(read_by.get(operand, ())) != 1 for operand in match.inside):
         return None
     if centred:
@@ -144,12 +142,10 @@ def _fits(factor: MLOperand, match: _Match) -> bool:
 
 
 def _match(node: Node) -> _Match | None:
-    if node.output.data_type != "float32":
+    if node.op not in ("div", "mul") or node.output.data_type != "float32":
         return None
     if node.op == "div":
         return _over(node["a"], node["b"], inverse=False) if node["a"].constant is None else None
-    if node.op != "mul":
-        return None
     return _over(node["a"], node["b"], inverse=True) or _over(node["b"], node["a"], inverse=True)
 
 

@@ -29,30 +29,69 @@ _TOLERANCE: Final = 1e-5
 _DEGREE: Final = 4
 _STEPS: Final = 8
 """Operators between x and the tanh, and between the tanh and the result, at the most."""
+_NUMBERED: Final = 3
+"""Of so many operators in front of the tanh, one has a number: the factor of all, or those of the terms."""
 
 
 def tanh_gelus(graph: Graph) -> Graph:
     """`graph` with a `gelu` for each such formula of float32."""
-    if all(node.op != "tanh" for node in graph.nodes):
+    tanhs = {node: x for node in graph.nodes if node.op == "tanh" and (x := _argument_of(node)) is not None}
+    if not tanhs:
         return graph
-    ends = [node for node in graph.nodes if node.op in ("mul", "add", "div") and node.output.data_type == "float32"]
-    return rewritten(graph, ends, _gelu)
+    read_by: dict[MLOperand, list[Node]] = {}
+    for node in graph.nodes:
+        if node.op in _RULES:
+            for operand in node.inputs():
+                read_by.setdefault(operand, []).append(node)
+    found = (
+        next((node for node in _behind(tanh, read_by) if _is_result(node, x, tanh.output)), None)
+        for tanh, x in tanhs.items()
+    )
+    return rewritten(graph, [node for node in found if node is not None], _gelu)
 
 
 def _gelu(node: Node) -> Sequence[MLOperand] | None:
     for tanh in _before(node.output):
         if tanh.node is None or tanh.node.op != "tanh":
             continue
-        for x in _before(tanh.node["input"]):
-            if (
-                x.descriptor == node.output.descriptor
-                and _equal(_multiplied_out(tanh.node["input"], x, None), _ARGUMENT)
-                and _equal(_multiplied_out(node.output, x, tanh), _RESULT)
-            ):
-                gelu = Replacement(node).gelu(x).node
-                assert gelu is not None
-                return gelu.replace(attributes={"approximate": "tanh"}).outputs
+        x = _argument_of(tanh.node)
+        if x is not None and _is_result(node, x, tanh):
+            gelu = Replacement(node).gelu(x).node
+            assert gelu is not None
+            return gelu.replace(attributes={"approximate": "tanh"}).outputs
     return None
+
+
+def _argument_of(tanh: Node) -> MLOperand | None:
+    """The operand for whose GELU a tanh is; None if it is for something else."""
+    # Most other programs, such as the cells of an LSTM, have no number near to the tanh.
+    if tanh.output.data_type != "float32" or not _has_number(tanh["input"], _NUMBERED):
+        return None
+    before = _before(tanh["input"])
+    return next((x for x in before if _equal(_multiplied_out(tanh["input"], x, None), _ARGUMENT)), None)
+
+
+def _has_number(result: MLOperand, steps: int) -> bool:
+    node = result.node
+    if node is None or node.op not in _RULES or not steps:
+        return False
+    return any(
+        operand.constant.size == 1 if operand.constant is not None else _has_number(operand, steps - 1)
+        for operand in node.inputs()
+    )
+
+
+def _is_result(node: Node, x: MLOperand, tanh: MLOperand) -> bool:
+    return x.descriptor == node.output.descriptor and _equal(_multiplied_out(node.output, x, tanh), _RESULT)
+
+
+def _behind(tanh: Node, read_by: Mapping[MLOperand, Sequence[Node]]) -> Iterator[Node]:
+    """The nodes that compute something of `tanh` by a few sums and products."""
+    level = [tanh.output]
+    for _ in range(_STEPS):
+        nodes = dict.fromkeys(node for operand in level for node in read_by.get(operand, ()))
+        yield from nodes
+        level = [node.output for node in nodes]
 
 
 def _before(result: MLOperand) -> Iterator[MLOperand]:
