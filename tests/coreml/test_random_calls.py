@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -13,13 +12,12 @@ from hypothesis import strategies as st
 from tests.coreml.inference import inferred
 from tests.direct import run_graph
 from tests.property.calls import VALID, valid_call
-from tests.property.draft import Draft
+from tests.property.draft import Draft, returnable
 from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.coreml.backend import CoreMLBackend
 from webnn.backends.coreml.export import MISSING
 from webnn.errors import NotSupportedError, ValidationError
-from webnn.graph.operand import MLOperand
 
 if find_spec("coremltools") is None:
     pytest.skip(MISSING, allow_module_level=True)
@@ -31,14 +29,6 @@ OURS: Final = {
     "average_pool2d": Tolerance(2, "composed averages are divided along one axis after the other"),
 }
 """Where programs differ more than `TOLERANCES` allows."""
-
-
-def returnable(draft: Draft, operand: MLOperand) -> MLOperand:
-    """`operand`, or where it holds 4-bit integers, which a graph cannot return, the same numbers as floats."""
-    if operand.data_type not in ("int4", "uint4"):
-        return operand
-    one, zero = np.ones([1] * operand.rank, np.float32), np.zeros([1] * operand.rank, operand.descriptor.dtype)
-    return draft.builder.dequantize_linear(operand, draft.builder.constant(one), draft.builder.constant(zero))
 
 
 @pytest.mark.parametrize("op", VALID)

@@ -18,8 +18,8 @@ from tests.coreml.interpreter.datatypes import Array
 from tests.coreml.models import interpreted
 from tests.direct import run_graph
 from tests.property.calls import VALID, valid_call
-from tests.property.draft import Draft
-from tests.property.test_operators import LOCAL, returnable
+from tests.property.draft import Draft, returnable
+from tests.property.test_operators import LOCAL
 from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.coreml.backend import CoreMLBackend

@@ -17,7 +17,19 @@ from webnn.graph.dtypes import SIGNED, DataType, numpy_dtype
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Draft", "Shape", "Values", "between", "ordered", "places", "positive", "signs", "tame", "wild"]
+__all__ = [
+    "Draft",
+    "Shape",
+    "Values",
+    "between",
+    "ordered",
+    "places",
+    "positive",
+    "returnable",
+    "signs",
+    "tame",
+    "wild",
+]
 
 T = TypeVar("T")
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -208,3 +220,11 @@ class Draft:
         name = f"input {next(self._names)}"
         self.feeds[name] = np.ascontiguousarray(array).reshape(array.shape)
         return self.builder.input(name, array.shape, array.dtype.name)
+
+
+def returnable(draft: Draft, operand: MLOperand) -> MLOperand:
+    """`operand`, or where it holds 4-bit integers, which a graph cannot return, the same numbers as floats."""
+    if operand.data_type not in ("int4", "uint4"):
+        return operand
+    one, zero = np.ones([1] * operand.rank, np.float32), np.zeros([1] * operand.rank, operand.descriptor.dtype)
+    return draft.builder.dequantize_linear(operand, draft.builder.constant(one), draft.builder.constant(zero))

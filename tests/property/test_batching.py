@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.direct import direct_builder, every_composite, run_graph
 from tests.property.calls import VALID, valid_call
-from tests.property.draft import Array, Draft
-from tests.property.test_operators import EXAMPLES, LOCAL, returnable
+from tests.property.draft import Array, Draft, returnable
+from tests.property.test_operators import EXAMPLES, LOCAL
 from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.direct import run_graph
 from tests.property.calls import VALID, Call, valid_call
-from tests.property.draft import Draft
+from tests.property.draft import Draft, returnable
 from tests.property.mutations import hostile_call, wrong_call
 from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
 from webnn.backends.arrays.backend import ArraysBackend
@@ -49,14 +48,6 @@ def check_shapes(graph: Graph, draft: Draft) -> None:
         results = run_graph(graph, draft.feeds, backend)
         found = {name: (array.dtype.name, array.shape) for name, array in results.items()}
         assert found == {name: operand.descriptor.key for name, operand in graph.outputs.items()}
-
-
-def returnable(draft: Draft, operand: MLOperand) -> MLOperand:
-    """`operand`, or where it holds 4-bit integers, which a graph cannot return, the same numbers as floats."""
-    if operand.data_type not in ("int4", "uint4"):
-        return operand
-    one, zero = np.ones([1] * operand.rank, np.float32), np.zeros([1] * operand.rank, operand.descriptor.dtype)
-    return draft.builder.dequantize_linear(operand, draft.builder.constant(one), draft.builder.constant(zero))
 
 
 @pytest.mark.parametrize("op", VALID)

@@ -1,7 +1,10 @@
 """What the unit tests share."""
 
+from collections.abc import Iterator
+
 import pytest
 
+import webnn
 from tests.stepped import LARGE, SMALL, Rig
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
@@ -18,3 +21,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def rig(request: pytest.FixtureRequest) -> Rig:
     """A timeline that runs everything on one stepped lane."""
     return Rig(descriptor=request.param)
+
+
+@pytest.fixture
+def context() -> Iterator[webnn.MLContext]:
+    """A context of the reference backend, which is destroyed at the end of the test."""
+    with webnn.ML().create_context(backend="arrays") as context:
+        yield context

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,6 @@ from webnn.errors import ContextLostError, OperationError, ValidationError
 from webnn.scheduler.promise import PENDING
 
 LARGE = (2048,)
-
-
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
 
 
 def numbers(outputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, float]:

@@ -24,12 +24,6 @@ from webnn.scheduler.results import Dispatch
 from webnn.scheduler.width import Widths
 
 
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
-
-
 def tensors(context: webnn.MLContext, count: int, shape: Sequence[int] = (4,)) -> list[webnn.MLTensor]:
     return [context.create_tensor(shape, "float32", readable=True, writable=True) for _ in range(count)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -46,12 +45,6 @@ def facts(span: ReadableSpan) -> dict[str, Any]:
 @pytest.fixture
 def collected() -> Collected:
     return Collected()
-
-
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
 
 
 async def test_a_run_is_a_span_below_the_one_of_its_caller(loop: Loop, collected: Collected) -> None:

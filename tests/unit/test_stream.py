@@ -8,7 +8,7 @@ import contextvars
 import gc
 import itertools
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,6 @@ from tests.scripted import PATIENCE, Gate, double, filled, scripted_context
 from tests.stepped import number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError, ValidationError
 from webnn.runtime.streaming.options import cores
-
-
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
 
 
 class Source:

@@ -25,12 +25,6 @@ from webnn.runtime.streaming import options
 
 
 @pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
-
-
-@pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams work on two items side by side, whatever the machine has."""
     monkeypatch.setattr(options, "cores", lambda: 2)

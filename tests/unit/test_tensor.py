@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
@@ -19,12 +18,6 @@ from webnn.graph.dtypes import DATA_TYPES
 
 LARGE = (2048,)
 WRITABLE = [data_type for data_type in DATA_TYPES if data_type not in ("int4", "uint4")]
-
-
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
 
 
 def test_it_says_what_it_is(context: webnn.MLContext) -> None:

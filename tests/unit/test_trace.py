@@ -375,12 +375,6 @@ def test_awaiting_a_dispatch_that_waits_for_room_is_an_event() -> None:
 # Opening and closing.
 
 
-@pytest.fixture
-def context() -> Any:
-    with webnn.ML().create_context(backend="arrays") as context:
-        yield context
-
-
 def run(context: webnn.MLContext, label: str = "double") -> None:
     graph = double(context)
     graph.label = label

@@ -67,11 +67,6 @@ class Recorder:
             "used": [*graph.inputs] if graph else [],
         }
 
-    def forget_refused(self) -> None:
-        """Strike the last call out, if it gave nothing."""
-        if self.calls and not self.calls[-1]["results"]:
-            self.calls.pop()
-
     def __getattr__(self, op: str) -> Any:
         if op not in OPERATORS:
             raise AttributeError(op)

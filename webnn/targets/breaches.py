@@ -28,6 +28,7 @@ __all__ = [
     "is_dilated",
     "is_dilated_or_grouped",
     "is_of",
+    "is_padded",
     "is_padded_around_a_constant",
     "is_padded_otherwise",
     "joins_many_dimensions",
@@ -89,7 +90,8 @@ def is_dilated_or_grouped(node: Node) -> str | None:
     return is_dilated(node) or (f"has {groups} groups" if groups != 1 else None)
 
 
-def _is_padded(node: Node) -> str | None:
+def is_padded(node: Node) -> str | None:
+    """Any padding."""
     padding = list(node.attributes["padding"])
     return f"has padding {padding}" if any(padding) else None
 
@@ -103,7 +105,7 @@ def is_padded_otherwise(node: Node) -> str | None:
     outputs = axis_sizes(node.output, node.attributes["input_layout"])
     axes = zip(outputs, _kernel(node), node.attributes["strides"], strict=True)
     same = [side for size, window, stride in axes for side in same_padding(size, window, stride)]
-    return _is_padded(node) if list(node.attributes["padding"]) != same else None
+    return is_padded(node) if list(node.attributes["padding"]) != same else None
 
 
 def is_padded_around_a_constant(node: Node) -> str | None:
@@ -112,14 +114,14 @@ def is_padded_around_a_constant(node: Node) -> str | None:
     for size, stride in zip(_kernel(node), node.attributes["strides"], strict=True):
         total = max(size - stride, 0)
         same += [total // 2, total - total // 2]
-    padded = _is_padded(node) if node["filter"].constant is not None else None
+    padded = is_padded(node) if node["filter"].constant is not None else None
     return f"{padded} and a constant filter" if padded and list(node.attributes["padding"]) != same else None
 
 
 def skips_values(node: Node) -> str | None:
     """Padded transposed convolution with a kernel smaller than its stride."""
     kernel, strides = _kernel(node), list(node.attributes["strides"])
-    padded = _is_padded(node)
+    padded = is_padded(node)
     if padded is None or all(size >= stride for size, stride in zip(kernel, strides, strict=True)):
         return None
     return f"{padded} and strides {strides} beyond the kernel's size {kernel}"

@@ -16,7 +16,7 @@ import numpy as np
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.windows import sweeps
-from webnn.targets.breaches import axis_sizes, same_padding
+from webnn.targets.breaches import axis_sizes, is_padded, same_padding
 from webnn.targets.rules import Example
 
 __all__ = ["NOTES", "NoteRule", "scattered_places"]
@@ -127,11 +127,6 @@ def _is_rounded_up(node: Node) -> str | None:
         if asked and _is_pooled_beyond_its_end(node)
         else None
     )
-
-
-def _is_deconvolved_with_padding(node: Node) -> str | None:
-    padding = list(node.attributes["padding"])
-    return f"has padding {padding}" if any(padding) else None
 
 
 def _meets_halves(node: Node) -> str | None:
@@ -259,7 +254,7 @@ _NOTES: Final = (
     NoteRule(
         "transposed-convolution-padding-results",
         ("conv_transpose2d",),
-        _is_deconvolved_with_padding,
+        is_padded,
         "gives zeros or shifted values for some paddings",
         "use no padding, and slice the output",
         lambda b, x: b.conv_transpose2d(

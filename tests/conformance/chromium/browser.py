@@ -12,7 +12,10 @@ from tests.specification import snake
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.graph.limits import Limits, LimitsTable
 
-__all__ = ["FOLDER", "WithLimits", "missing", "program"]
+__all__ = ["FOLDER", "NAMES", "WithLimits", "missing", "program"]
+
+NAMES: Final = ("chromium-147", "chromium-153")
+"""The browsers that are installed, as `package.json` names them."""
 
 _HERE: Final = Path(__file__).parent
 _CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

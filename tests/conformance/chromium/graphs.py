@@ -34,6 +34,12 @@ class RecordedDraft(Draft):
         self.recorder = Recorder(self.builder)
         self.builder = self.recorder  # type: ignore[assignment]  # it has the same methods
 
+    def forget_refused(self) -> None:
+        """Strike the last call out, if it gave nothing."""
+        calls = self.recorder.calls
+        if calls and not calls[-1]["results"]:
+            calls.pop()
+
     def shape(self, low: int = 0, high: int = 4) -> Shape:
         return super().shape(low, max(low, high))
 

@@ -127,7 +127,7 @@ def test_chromium_agrees_on_graphs_of_many_operators(
             call = valid_call(draft, draft.pick(LOCAL))
             draft.pool += call.on(draft.builder)
         except ValidationError:
-            draft.recorder.forget_refused()
+            draft.forget_refused()
             continue
         calls.append(call)
     if not calls:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.conformance.chromium.browser import missing, program
 from tests.conformance.chromium.real_models import Model, in_wheel, random_inputs
 from tests.direct import run_graph
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -59,20 +57,6 @@ MODELS: Final = (
 )
 BUILD: Final = {("MiniLM in 8 bits", "chromium-153")}
 """Those that build as they are."""
-
-
-@pytest.fixture(scope="module", params=["chromium-147", "chromium-153"])
-def name(request: pytest.FixtureRequest) -> str:
-    wanted: str = request.param
-    if (absent := missing(wanted)) is not None:
-        pytest.skip(absent)
-    return wanted
-
-
-@pytest.fixture(scope="module")
-def chromium(name: str) -> Iterator[Chromium]:
-    with Chromium(program(name)) as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)

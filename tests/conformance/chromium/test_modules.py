@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import UnsatisfiedAssumption
 
-from tests.conformance.chromium.browser import FOLDER, WithLimits, missing, program
+from tests.conformance.chromium.browser import FOLDER, WithLimits
 from tests.conformance.chromium.graphs import RecordedDraft
 from tests.conformance.chromium.tolerances import without_subnormals
 from tests.direct import direct_builder, run_graph
@@ -52,14 +51,6 @@ export async function use(values: Inputs): Promise<Outputs> {
 EXAMPLES: Final = max(1, (settings.default or settings()).max_examples // 14)
 """Of every operator: one unless another profile is asked for."""
 drawn = settings(max_examples=EXAMPLES, phases=(Phase.reuse, Phase.generate))
-
-
-@pytest.fixture(scope="module", params=["chromium-147", "chromium-153"])
-def chromium(request: pytest.FixtureRequest) -> Iterator[Chromium]:
-    if (absent := missing(request.param)) is not None:
-        pytest.skip(absent)
-    with Chromium(program(request.param)) as browser:
-        yield browser
 
 
 def drawn_graph(data: st.DataObject, op: str, backend: Backend) -> tuple[RecordedDraft, Graph]:

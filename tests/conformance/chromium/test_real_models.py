@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.conformance.chromium.browser import missing, program
+from tests.conformance.chromium.browser import NAMES, missing, program
 from tests.conformance.chromium.real_models import LIGHT, Model, at, built, in_wheel, random_inputs
 from tests.conformance.wpt import SHARED
 from webnn.browsers.chromium import ARGUMENTS
@@ -43,19 +43,11 @@ MODELS: Final = (
 )
 
 
-@pytest.fixture(scope="module", params=["chromium-147", "chromium-153"])
-def browser(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    if (absent := missing(name)) is not None:
-        pytest.skip(absent)
-    return name
-
-
 @pytest.fixture(scope="module", params=MODELS, ids=str)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a model; the same for each browser."""
-    if missing("chromium-147") is not None and missing("chromium-153") is not None:
-        pytest.skip(missing("chromium-153") or "")
+    if all(missing(name) is not None for name in NAMES):
+        pytest.skip(missing(NAMES[-1]) or "")
     model: Model = request.param
     folder = tmp_path_factory.mktemp("model")
     graph = load_model(Source(model.file(folder), model.shapes, model.constants), blueprint())
@@ -64,29 +56,29 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
-def answer_of(path: Path, browser: str) -> tuple[dict[str, Any], list[str]]:
+def answer_of(path: Path, name: str) -> tuple[dict[str, Any], list[str]]:
     """What the page at `path` says, and the complaints of the browser."""
-    with Page(program(browser), *ARGUMENTS, patience=PATIENCE) as opened:
+    with Page(program(name), *ARGUMENTS, patience=PATIENCE) as opened:
         opened.open(f"{path.as_uri()}#runs=1")
         result: dict[str, Any] = opened.value("globalThis.result")
         assert opened.requests == [path.as_uri()]
         return result, opened.complaints
 
 
-def test_the_page_of_a_real_model_passes_its_test(page: Path, browser: str) -> None:
-    result, complaints = answer_of(page, browser)
+def test_the_page_of_a_real_model_passes_its_test(page: Path, name: str) -> None:
+    result, complaints = answer_of(page, name)
     assert result["ok"], result
     assert complaints == []
 
 
-def test_a_page_with_other_expectations_fails(browser: str, tmp_path: Path) -> None:
+def test_a_page_with_other_expectations_fails(name: str, tmp_path: Path) -> None:
     graph = load_model(Source(LIGHT / "light_squeezenet.onnx"), blueprint())
     inputs = random_inputs(graph, 2)
     expected = np.full((1, 1000, 1, 1), 0.001, np.float32)
     expected[0, 7] = 0.0011
     path = tmp_path / "page.html"
     save_html(graph, path, inputs=inputs, outputs={"softmaxout_1": expected})
-    result, _ = answer_of(path, browser)
+    result, _ = answer_of(path, name)
     (output,) = result["outputs"]
     assert not result["ok"]
     assert output["at"] == [0, 7, 0, 0]

@@ -5,16 +5,14 @@ Skipped where the browsers are not: `make chromium` installs them and runs this.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.chromium.browser import missing, program
 from tests.conformance.chromium.graphs import RecordedDraft
 from tests.conformance.chromium.targeted import TARGETED
 from tests.direct import direct_builder, run_graph
@@ -31,7 +29,6 @@ from webnn.targets.fitting import fit
 from webnn.targets.rules import Example
 from webnn.targets.target import target_named
 
-NAMES: Final = ("chromium-147", "chromium-153")
 EXAMPLES: Final = max(1, (settings.default or settings()).max_examples // 7)
 AGREEMENT: Final = 0.995
 
@@ -41,20 +38,6 @@ class Unlimited(ArraysBackend):
 
     def support_limits(self) -> LimitsTable:
         return SPEC_LIMITS
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def name(request: pytest.FixtureRequest) -> str:
-    wanted: str = request.param
-    if (absent := missing(wanted)) is not None:
-        pytest.skip(absent)
-    return wanted
-
-
-@pytest.fixture(scope="module")
-def chromium(name: str) -> Iterator[Chromium]:
-    with Chromium(program(name)) as browser:
-        yield browser
 
 
 def replayed(graph: Graph) -> tuple[Recorder, Graph]:

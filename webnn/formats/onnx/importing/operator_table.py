@@ -21,7 +21,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.operand import MLOperand
 
-__all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_by", "imported_types", "imports"]
+__all__ = ["MICROSOFT", "ImportFunction", "Imported", "import_function_for", "imported_by", "imports"]
 
 MICROSOFT: Final = "com.microsoft"
 """The domain of ONNX Runtime's contrib operators."""
@@ -69,8 +69,3 @@ def import_function_for(domain: str, op_type: str, version: int) -> ImportFuncti
         if first <= version:
             return function
     return None
-
-
-def imported_types(domain: str = "") -> list[str]:
-    """The types of nodes of a domain that have a function."""
-    return sorted(op_type for there, op_type in _TABLE.keys() | _HOMES.keys() if there == domain)
