@@ -369,8 +369,9 @@ class Batcher:
         timeline.batching.graphs.add(self.policy)
         self.figures = GraphFigures()
         """Of the batches' tasks; those of the requests are counted for the graph itself."""
-        self._as_bytes = JOINED if timeline.allocator.is_host else -1
-        """The most bytes of an input that is kept as bytes instead of in a buffer."""
+        # Only buffers count for a budget.
+        self._as_bytes = JOINED if timeline.allocator.is_host and timeline.pool.budget is None else -1
+        """The most bytes of an input that is kept as bytes instead of in a buffer. It is the same for all requests."""
         self._sizes: dict[int, Size] = {}
         self._open: Batch | None = None
         """The batch that the next request joins, as long as it is queued."""
@@ -416,14 +417,12 @@ class Batcher:
         try:
             if renaming.discarded:
                 timeline.tidy()  # first: their buffers may be used here
-            most = self._as_bytes
             if timeline.pool.budget is not None:
-                most = -1  # only buffers count
                 needed = self._work.byte_length + sum(shelf.size for shelf, _ in given)
                 with self._lock:
                     timeline.pool.check(renaming.queued_bytes + needed)
             for shelf, array in given:
-                if array.nbytes <= most:
+                if array.nbytes <= self._as_bytes:
                     inputs.append(array.tobytes())
                 else:
                     view = shelf.take()
@@ -618,10 +617,11 @@ class Batcher:
                 inputs: list[list[Input]] = []
                 while waiting and len(chunk) < number:
                     request = waiting.pop()
-                    taken = request.take()
-                    if taken is not None:
-                        chunk.append(request)
-                        inputs.append(taken)
+                    try:
+                        inputs.append(request.inputs.pop())
+                    except IndexError:  # it was given up
+                        continue
+                    chunk.append(request)
                 if size is None or len(chunk) < 2:
                     self.settle_due(batch)
                     for request, own in zip(chunk, inputs, strict=True):
@@ -667,7 +667,7 @@ class Batcher:
                 self._work.figures.failed += 1
             else:
                 self.policy.measured(1, ended - began)
-                self._count([request], began, ended)
+                self._work.figures.ran_together([request.queued_at], began, ended)
         request.ready = True
 
     def _run_together(
@@ -698,12 +698,14 @@ class Batcher:
             for shelf, view in zip(size.outputs, outputs, strict=False):
                 shelf.put(view)
         ended = self._clock()
-        for own in given:
-            self.give_back(own)
+        for i, shelf in enumerate(self._inputs):
+            if isinstance(given[0][i], View):
+                for own in given:
+                    shelf.put(own[i])  # type: ignore[arg-type]  # it is of the same kind
         with self._lock:
             self.policy.side_by_side = self._side_by_side
             self.policy.measured(number, ended - began)
-            self._count(chunk, began, ended)
+            self._work.figures.ran_together([request.queued_at for request in chunk], began, ended)
             batching = self._timeline.batching
             batching.batches += 1
             batching.requests += len(chunk)
@@ -738,15 +740,14 @@ class Batcher:
                 for copy in copies:
                     copy.flags.writeable = False
                 parts.append(copies)
-        for i, request in enumerate(chunk):
-            request.result = {name: part[i] for (name, _), part in zip(self._outputs, parts, strict=True)}
-
-    def _count(self, requests: Sequence[Request], began: int, ended: int) -> None:
-        figures = self._work.figures
-        for request in requests:
-            figures.runs += 1
-            if figures.runs >= figures.wanted:
-                figures.ran(request.queued_at, began, ended)
+        if len(parts) == 1:
+            ((name, _),) = self._outputs
+            for request, part in zip(chunk, parts[0], strict=False):  # the padding has no request
+                request.result = {name: part}
+            return
+        names = [name for name, _ in self._outputs]
+        for request, *own in zip(chunk, *parts, strict=False):
+            request.result = dict(zip(names, own, strict=True))
 
     def settle_due(self, batch: Batch, *, beside: bool = False) -> None:
         """Settle what `batch` has to settle. May be called again, and on two threads at once.
@@ -782,7 +783,7 @@ def _stack(given: list[Input], batch: Array, number: int) -> None:
 
     Padding must be valid data: other numbers could be indices out of range, or so small that processors take long.
     """
-    parts = [each.array if isinstance(each, View) else each for each in given]
+    parts = given if isinstance(given[0], bytes) else [each.array for each in given]  # type: ignore[union-attr]
     missing = parts[-1:] * (number - len(parts))
     first: Any = parts[0]
     if isinstance(batch, np.ndarray) and (isinstance(first, bytes) or first.nbytes <= JOINED):

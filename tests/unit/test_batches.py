@@ -293,9 +293,8 @@ def test_large_results_that_are_given_up_during_the_run_give_their_buffers_back(
 
 
 def test_a_request_beyond_the_budget_is_refused() -> None:
-    crowd = Crowd(LARGE).gather(4)
-    size = crowd.rig.size
-    crowd.rig.pool.budget = 5 * size
+    size = Crowd(LARGE).rig.size
+    crowd = Crowd(LARGE, budget=5 * size).gather(4)
     promises = [crowd.run(1), crowd.run(2)]
     with pytest.raises(OperationError, match=f"the memory budget of {5 * size} bytes does not hold"):
         crowd.run(3)
