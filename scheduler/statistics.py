@@ -253,21 +253,20 @@ class GraphFigures:
     def ran(self, queued: int, began: int, ended: int) -> None:
         """Keep the times of a run."""
         self.times += (queued, began, ended)
-        if len(self.times) >= FULL:
-            self.count()
-        if self.runs > EXACT and ended - began < CHEAP:
-            self.wanted = self.runs + 1 + ended % 32  # as good as random, so that no pattern of calls is met
+        self._kept(1, began, ended)
 
     def ran_together(self, queued: Sequence[int], began: int, ended: int) -> None:
         """Count runs that were one run, each with the time of its call, and keep their times if they are wanted."""
         self.runs += len(queued)
-        if self.runs < self.wanted:
-            return
-        self.times += [time for call in queued for time in (call, began, ended)]
+        if self.runs >= self.wanted:
+            self.times += [time for call in queued for time in (call, began, ended)]
+            self._kept(len(queued), began, ended)
+
+    def _kept(self, runs: int, began: int, ended: int) -> None:
         if len(self.times) >= FULL:
             self.count()
         if self.runs > EXACT and ended - began < CHEAP:
-            self.wanted = self.runs + 1 + ended % 32 * len(queued)
+            self.wanted = self.runs + 1 + ended % 32 * runs  # as good as random, so that no pattern of calls is met
 
     def count(self) -> None:
         """Count the times into the histograms, and forget them."""

@@ -53,7 +53,7 @@ from webnn.scheduler.width import Width
 from webnn.scheduler.workers import INLINE_LIMIT, Workers
 
 if TYPE_CHECKING:
-    from webnn.scheduler.batches import Batcher
+    from webnn.scheduler.batches.batcher import Batcher
 
 __all__ = ["Timeline"]
 
@@ -330,7 +330,7 @@ class Timeline:
     ) -> Batcher:
         """Gathers the runs of `work`, which is the graph of these inputs and outputs. See `Batcher`."""
         with import_lock:  # here, since most programs batch nothing
-            from webnn.scheduler.batches import Batcher  # noqa: PLC0415
+            from webnn.scheduler.batches.batcher import Batcher  # noqa: PLC0415
 
         return Batcher(
             self,

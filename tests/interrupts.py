@@ -133,7 +133,7 @@ def places(program: Callable[[], object], *, first: int) -> Iterator[Place]:
 def lines_of(folder: str) -> dict[tuple[str, int], str]:
     """Every line in the functions of a folder that can run without an earlier exception, and its function's name."""
     found: dict[tuple[str, int], str] = {}
-    for path in sorted(Path(folder).glob("*.py")):
+    for path in sorted(Path(folder).rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         handling = {
             line

@@ -39,7 +39,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
 from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.mapped import map_file, place_in_file, unmap
-from webnn.scheduler.batches import Size
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.crowd import Crowd
@@ -1025,7 +1025,7 @@ class Programs:
         for size in (1, 2, 4):
             if size > 1:
                 batcher.policy._compiling.add(size)
-                batcher.compiled(size, Size(Function(function), [shelves[size]], [shelves[size]]))
+                batcher.computation.compiled(size, Size(Function(function), [shelves[size]], [shelves[size]]))
             for _ in range(SAMPLES):
                 batcher.policy.measured(size, 1000)
         given = [(shelves[1], np.full(row.shape, 3, np.float32))]
@@ -1060,7 +1060,7 @@ class Programs:
         for _ in range(4):
             self.keep(run())
         rig.run_all()
-        batcher.failed(4)
+        batcher.computation.failed(4)
         self.keep(run())
         for _ in range(batcher.policy._lonely, 4):
             self.keep(run())
@@ -1393,9 +1393,10 @@ NOT_HERE: Final = {
 """Functions that run where signal handlers do not raise."""
 
 ONLY_IN_RACES: Final = {
-    "batches.py": 16,
+    "batcher.py": 3,
     "bridge.py": 7,
     "callbacks.py": 12,
+    "computation.py": 8,
     "cores.py": 1,
     "deadlines.py": 6,
     "donation.py": 4,
@@ -1408,7 +1409,9 @@ ONLY_IN_RACES: Final = {
     "promise.py": 18,
     "recovery.py": 26,
     "renaming.py": 15,
+    "request.py": 5,
     "results.py": 7,
+    "settling.py": 9,
     "task.py": 1,
     "timeline.py": 9,
     "workers.py": 1,

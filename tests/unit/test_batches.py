@@ -13,7 +13,8 @@ from tests.stepped import LARGE, LOST, SMALL, Function, Rig, broken, number_in
 from webnn.errors import ContextLostError, OperationError, UnknownError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.lease import Lease
-from webnn.scheduler.batches import Batcher, Size
+from webnn.scheduler.batches.batcher import Batcher
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.statistics import CANCELLED, UNOBSERVABLE
@@ -63,7 +64,7 @@ class Crowd:
         """Make `size` usable, and let its runs be as fast as a single one."""
         shelf = self.rig.pool.shelf(MLOperandDescriptor(self.row.data_type, [size, *self.row.shape[1:]]))
         self.batcher.policy._compiling.add(size)
-        self.batcher.compiled(size, Size(Function(self.add_one), [shelf], [shelf]))
+        self.batcher.computation.compiled(size, Size(Function(self.add_one), [shelf], [shelf]))
         if measured:
             for _ in range(SAMPLES):
                 self.batcher.policy.measured(size, ALONE)
@@ -425,7 +426,7 @@ def test_a_request_with_several_rows_is_batched_with_others_of_as_many() -> None
     crowd.gather()
     shelf = crowd.rig.pool.shelf(MLOperandDescriptor("float32", [8, 3]))
     crowd.batcher.policy._compiling.add(4)
-    crowd.batcher.compiled(4, Size(Function(crowd.add_one), [shelf], [shelf]))
+    crowd.batcher.computation.compiled(4, Size(Function(crowd.add_one), [shelf], [shelf]))
     promises = [crowd.run(number) for number in range(3)]
     crowd.rig.run_all()
     assert results(promises) == [1, 2, 3]

@@ -19,7 +19,7 @@ from webnn.graph.batching import stacked
 from webnn.graph.ir import Graph
 from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
-from webnn.scheduler.batches import Size
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.task import Work
 
 __all__ = ["BatchSizes"]
@@ -80,7 +80,7 @@ class BatchSizes:
         except BaseException:  # the requests do not need it: they run one by one
             if not self._cancellation.cancelled:
                 _log.warning("no batches of %d: they cannot be compiled", size, exc_info=True)
-            self.batcher.failed(size)
+            self.batcher.computation.failed(size)
             return False
         with self._lock:
             closed = self._closed
@@ -91,7 +91,7 @@ class BatchSizes:
             return False
         inputs = [device.pool.shelf(descriptor) for descriptor in graph.input_descriptors.values()]
         outputs = [device.pool.shelf(descriptor) for descriptor in graph.output_descriptors.values()]
-        self.batcher.compiled(size, Size(entry.executable, inputs, outputs))
+        self.batcher.computation.compiled(size, Size(entry.executable, inputs, outputs))
         return False
 
     def close(self) -> None:

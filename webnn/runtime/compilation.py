@@ -30,7 +30,7 @@ from webnn.scheduler.width import Widths
 
 if TYPE_CHECKING:
     from webnn.runtime.batch_sizes import BatchSizes
-    from webnn.scheduler.batches import Batcher
+    from webnn.scheduler.batches.batcher import Batcher
 
 __all__ = ["Compilation"]
 

@@ -1,0 +1,96 @@
+"""A batch: requests that run together, and the task that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from webnn.backends.base import Executable
+from webnn.memory.buffer import View
+from webnn.scheduler.batches.request import Input, Request
+from webnn.scheduler.deadlines import Deadline
+from webnn.scheduler.promise import abandon, reject
+from webnn.scheduler.task import QUEUED, RUNNING, Task, Work
+from webnn.scheduler.trace import Recorder
+from webnn.scheduler.value import Value
+
+if TYPE_CHECKING:
+    from webnn.scheduler.batches.batcher import Batcher
+
+__all__ = ["Batch"]
+
+
+class Batch(Executable):
+    """Requests that run together, and the task that runs them.
+
+    Args:
+        batcher: has made it.
+    """
+
+    def __init__(self, batcher: Batcher) -> None:
+        super().__init__((), ())
+        self._batcher = batcher
+        self.requests: list[Request] = []
+        self.work = Work(0, batcher.figures)
+        self.task = Task(self.work, (), ())
+        self.task.waiters.append(self)
+        self.due: dict[int, tuple[Batch, list[Request]]] = {}
+        """Requests of this batch and of the one before that were computed and are to be settled, by their identity."""
+        self.deadline: Deadline | None = None
+        """When it need not gather any more, if it is held back and could run beside others."""
+
+    __eq__ = object.__eq__  # two batches are never the same, while executables are compared by their tensors
+    __hash__ = object.__hash__
+
+    def wake(self) -> None:
+        """Wake a lane for it."""
+        self._batcher.workers.wake()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call `function` on a lane. Takes no lock of the timeline."""
+        self._batcher.workers.call(function)
+
+    def leave(self, request: Request, inputs: list[Input]) -> None:
+        """`request` was given up before it began. Called under the lock."""
+        self._batcher.computation.give_back(inputs)
+        if self.task.state is QUEUED or self.task.state is RUNNING:
+            self._batcher.count_drop(request.forgone)
+        if self.task.state is not QUEUED:
+            return
+        self.requests = [other for other in self.requests if other is not request]
+        self._batcher.grow(self, -1)
+        if not self.requests:
+            self._batcher.withdraw(self)
+
+    # As a waiter of its task.
+
+    def collect(self, release: Callable[[Value], None], trace: Recorder | None) -> None:
+        """Its task has no results."""
+
+    def task_ended(self, task: Task) -> None:
+        """It has run; or it failed or was cancelled without."""
+        if task.error is not None:
+            self._batcher.computation.settle_due(self)
+            self.reject(task.error)
+        self.requests = []
+        self._batcher.ended(self)
+
+    def reject(self, error: BaseException) -> None:
+        """Reject all requests that have not settled."""
+        for request in list(self.requests):
+            promise = request()
+            if promise is not None:
+                reject(promise, error)
+
+    def forked(self, error: BaseException) -> None:
+        """This process is a forked child: settle without telling the waiters."""
+        for request in [*self.requests, *(each for _, requests in self.due.values() for each in requests)]:
+            promise = request()
+            if promise is not None:
+                abandon(promise, error)
+
+    # As an executable.
+
+    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        """Compute the requests in as many runs as it takes."""
+        self._batcher.computation.compute(self)
