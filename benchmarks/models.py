@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks import mobilenet_v2 as mobilenet
 from webnn import MLGraph, MLGraphBuilder
 
-__all__ = ["Model", "dense", "image_model", "mlp", "real_model_folder", "tiny"]
+__all__ = ["Model", "convolutions", "dense", "image_model", "mlp", "real_model_folder", "tiny"]
 
 MODELS: Final = Path(__file__).resolve().parents[2] / "shared" / "models"
 OPSET: Final = 21
@@ -111,6 +111,34 @@ def mlp(name: str, widths: Sequence[int], seed: int = 0) -> Model:
         return _model(nodes, ("x", (1, widths[0])), ("y", (1, widths[-1])), named)
 
     return Model(name, ("x", random.random((1, widths[0]), np.float32)), ("y", (1, widths[-1])), build, onnx)
+
+
+def convolutions(name: str, layers: int, channels: int = 64, side: int = 32, seed: int = 0) -> Model:
+    """Convolutions of 3x3 with relu, of random weights: little memory, and work that grows with their number."""
+    random = np.random.default_rng(seed)
+    widths = [8, *[channels] * (layers - 1), 1]
+    filters = [
+        random.standard_normal((b, a, 3, 3), np.float32) * np.float32(np.sqrt(2 / 9 / a)) for a, b in pairwise(widths)
+    ]
+    input_shape, output_shape = (1, widths[0], side, side), (1, widths[-1], side, side)
+
+    def build(builder: MLGraphBuilder[MLGraph]) -> MLGraph:
+        y = builder.input("x", input_shape, "float32")
+        for each in filters:
+            y = builder.relu(builder.conv2d(y, builder.constant(each), padding=[1, 1, 1, 1]))
+        return builder.build({"y": y})
+
+    def onnx() -> bytes:
+        nodes, x = [], "x"
+        for i in range(layers):
+            y = "y" if i == layers - 1 else f"h{i}"
+            nodes.append(helper.make_node("Conv", [x, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
+            nodes.append(helper.make_node("Relu", [f"c{i}"], [y]))
+            x = y
+        named = {f"w{i}": each for i, each in enumerate(filters)}
+        return _model(nodes, ("x", input_shape), ("y", output_shape), named)
+
+    return Model(name, ("x", random.random(input_shape, np.float32)), ("y", output_shape), build, onnx)
 
 
 def dense(width: int, rows: int = 1, seed: int = 0) -> Model:

@@ -1,24 +1,19 @@
 """How many requests does `webnn serve` answer, beside a server written by hand over onnxruntime?
 
 Raw: Starlette and uvicorn over onnxruntime in an executor of two threads (benchmarks/serving_peer.py). 64 connections,
-from `wrk` where it is installed. Then, of `webnn serve` alone: twice the load that it can serve, clients that go away,
-and the memory of the process before and after.
+from `wrk` where it is installed. Then, of `webnn serve` alone: twice the load that it can serve, and the memory of the
+process before and after.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import resource
-import socket
-import statistics
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,9 +25,6 @@ from benchmarks.models import Model, image_model, mlp
 
 CONNECTIONS, SECONDS, ROUNDS = 64, 2.0, 5
 QUEUE, TIMEOUT = 128, 2.0
-LEAVING = 1000
-CLOSING: Final = 0.3
-"""Seconds in which the server closes the connections of those who have left."""
 REQUESTS: Final = 200_000
 
 
@@ -88,7 +80,6 @@ async def measure(report: Report, options: Options) -> None:
         for model, binary in options.some([(dense, False), (dense, True), (image, True)]):
             await beside(report, options, model, Path(folder) / f"{model.name}.onnx", bars, binary=binary)
         await beyond(report, options, dense, Path(folder) / f"{dense.name}.onnx")
-        among_leavers(report, options, Path(folder) / "leavers.onnx")
 
 
 async def beside(
@@ -144,66 +135,6 @@ async def beyond(report: Report, options: Options, model: Model, path: Path) -> 
             twice.statuses.update(more.statuses)
         growth = (resident(address) - before) / 1e6
         report.figure(f"memory after {sum(twice.statuses.values())} requests more", [growth], "MB")
-
-
-def among_leavers(report: Report, options: Options, path: Path) -> None:
-    """How long a client waits when many others have sent a request and gone away, beside its wait without them."""
-    model = mlp("MLP of 12 million weights", [512, 3072, 3072, 1024, 10])
-    path.write_bytes(model.onnx())
-    body, headers = request(model, binary=True)
-    sent = request_of("/v2/models/model/infer", body, headers)
-    number = min(max(10, round(LEAVING * min(1.0, options.scale))), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)
-    with server(ours(path, "--max-batch", "1")) as address, connected(address) as kept:  # the run of a batch is long
-        alone = [wait(kept, sent) for _ in range(30)][10:]
-        for how, leave in (("one after the other", in_turn), ("at once", at_once)):
-            ends_of = {"no request": 0, "half a request": len(sent) - len(body) // 2, "a request": len(sent)}
-            for what, ends in ends_of.items():  # without a request, it is the cost of the connections alone
-                for kind in ("kept", "new"):
-                    waits = []
-                    for _ in range(options.rounds(ROUNDS)):
-                        leave(address, sent[:ends], number)
-                        began = time.perf_counter()
-                        with nullcontext(kept) if kind == "kept" else connected(address) as client:
-                            wait(client, sent)
-                            waits.append(time.perf_counter() - began)
-                        wait(kept, sent)
-                        time.sleep(CLOSING)
-                    title = f"{model.name}: after {number} clients with {what} have left {how}, on a {kind} connection"
-                    usual = [statistics.median(alone)] * len(waits)
-                    report.times(title, waits, usual, "ms", peer="without them", bar=2.0)
-
-
-def in_turn(address: str, sent: bytes, number: int) -> None:
-    """So many clients connect, send something and leave, one after the other."""
-    for _ in range(number):
-        with connected(address) as leaver:
-            leaver.sendall(sent)
-
-
-def at_once(address: str, sent: bytes, number: int) -> None:
-    """So many clients connect, send something, and leave when all have done that."""
-    with ExitStack() as stack:
-        leavers = [stack.enter_context(connected(address)) for _ in range(number)]
-        for leaver in leavers:
-            leaver.sendall(sent)
-
-
-def connected(address: str) -> socket.socket:
-    """A connection to a server."""
-    host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)))
-
-
-def wait(client: socket.socket, sent: bytes) -> float:
-    """Seconds until a request is answered."""
-    began = time.perf_counter()
-    client.sendall(sent)
-    answer = http.client.HTTPResponse(client)
-    answer.begin()
-    answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"a request was answered with status {answer.status}")
-    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -210,6 +210,19 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
 
 
 @pytest.mark.asyncio
+async def test_a_client_that_has_closed_its_half_of_the_connection_counts_as_one_that_has_left(
+    waiting: Application,
+) -> None:
+    async with connected(waiting) as client:
+        client.writer.write(ASKED)
+        await until(waiting, items=1)
+        client.writer.write_eof()
+        await until(waiting, items=0)
+        assert await client.reader.read() == b""
+    assert waiting.inferences[0].requests.by_status == {499: 1}
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("max_batch", [1, 4])
 @pytest.mark.parametrize("pace", [0.0, 1.0], ids=["all in the runtime", "most in the backlog"])
 async def test_no_run_of_those_who_have_left_starts_before_that_of_a_client_who_stays(
@@ -228,7 +241,7 @@ async def test_no_run_of_those_who_have_left_starts_before_that_of_a_client_who_
         await until(app, items=31)
         last.writer.write(ASKED)
         await until(app, items=32)
-        waits = sum(each.connection.is_waited_for is False for each in (*leavers, last))
+        waits = sum(not each.connection.runs for each in (*leavers, last))
         assert (waits > 0) == (pace > 0)
         began = backend.ran
         for leaver in leavers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -14,7 +14,7 @@ pytest.importorskip("uvicorn")
 
 from webnn.serving import polling as polling_module
 from webnn.serving.listening import listen
-from webnn.serving.polling import Epoll, Polling, polling
+from webnn.serving.polling import PLACES, Epoll, Polling, polling
 from webnn.serving.transports import HIGH, READ, Transport
 
 needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
@@ -192,13 +192,16 @@ async def test_the_end_of_a_client_is_told_once(network: Network, kind: type[Pol
 @needs_epoll
 @pytest.mark.asyncio
 @pytest.mark.parametrize("paused", [False, True])
-async def test_what_a_client_has_sent_is_not_read_when_it_has_left(network: Network, paused: bool) -> None:
+@pytest.mark.parametrize("leave", [socket.socket.close, lambda client: client.shutdown(socket.SHUT_WR)])
+async def test_what_a_client_has_sent_is_not_read_when_it_has_left(
+    network: Network, paused: bool, leave: Callable[[socket.socket], object]
+) -> None:
     polled = polling(asyncio.get_running_loop())
     client, recorder, transport = network.connect(polled)
     if paused:
         transport.pause_reading()
     client.sendall(b"a" * 1000)
-    client.close()
+    leave(client)
     async with asyncio.timeout(10):
         await recorder.ended.wait()
     assert network.story == ["left", "lost"]
@@ -227,7 +230,13 @@ async def test_those_who_have_left_are_given_up_first_and_closed_last(
     await network.end(polled)
 
 
-class Idle(Recorder):
+class Waiting(Recorder):
+    """One for whose client nothing runs."""
+
+    runs = False
+
+
+class Idle(Waiting):
     """One for whose client nothing is under way."""
 
     is_waited_for = False
@@ -235,22 +244,23 @@ class Idle(Recorder):
 
 @needs_epoll
 @pytest.mark.asyncio
-async def test_requests_are_read_before_the_ends_of_idle_clients_and_after_those_of_waiting_ones(
+async def test_requests_are_read_after_the_runs_and_some_places_of_those_who_have_left_are_given_up(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polling_module, "READING", 0)
     polled = polling(asyncio.get_running_loop())
     idle = [network.connect(polled, "idle ", Idle) for _ in range(50)]
-    waiting = [network.connect(polled, "waiting ") for _ in range(50)]
+    running = [network.connect(polled, "running ") for _ in range(50)]
+    waiting = [network.connect(polled, "waiting ", Waiting) for _ in range(50)]
     client, recorder, _ = network.connect(polled)
-    for leaver, _, _ in (*idle, *waiting):
+    for leaver, _, _ in (*idle, *running, *waiting):
         leaver.sendall(b"request")
         leaver.close()
     client.sendall(b"request")
     await received(recorder, 7)
-    assert network.story[:101] == ["waiting left"] * 50 + ["data"] + ["idle left"] * 50
+    assert network.story[: 51 + PLACES] == ["running left"] * 50 + ["waiting left"] * PLACES + ["data"]
     async with asyncio.timeout(10):
-        for _, each, _ in (*idle, *waiting):
+        for _, each, _ in (*idle, *running, *waiting):
             await each.ended.wait()
     await network.end(polled)
 

@@ -59,7 +59,7 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(**options)
         self.left: Callable[[], object] | None = None
-        self.is_waited_for = False
+        self.runs = False
         """Whether runs are under way for the client."""
         self._socket = connection
         self._inferences = inferences or {}
@@ -85,6 +85,11 @@ class Connection(HttpToolsProtocol):
             return self.transport.is_closing() or has_left(self._socket)
         except OSError:  # it is closed
             return True
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a request of the client has a place in a queue."""
+        return self.left is not None
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""

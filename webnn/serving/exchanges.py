@@ -47,7 +47,7 @@ SOME: Final = 32
 CONNECTION: Final = "webnn.connection"
 """In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
 client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, `has_left`
-asks the system that, and `answer` sends an answer in one piece. `is_waited_for` is set while runs are under way."""
+asks the system that, and `answer` sends an answer in one piece. `runs` is set while runs are under way."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"
@@ -208,7 +208,7 @@ class Exchange:
     def runs(self) -> None:
         """Its runs are under way."""
         if self.connection is not None:
-            self.connection.is_waited_for = True
+            self.connection.runs = True
 
     def watch_client(self, scope: Scope, receive: Receive) -> None:
         """Give the work up when the client goes away. Its body must have been received."""
@@ -229,7 +229,7 @@ class Exchange:
             self.timer.cancel()
         self.begin = self.given_up = None
         if self.connection is not None:
-            self.connection.is_waited_for = False
+            self.connection.runs = False
             self.connection.watch(None)
         if self.watch is not None:
             self.watch.cancel()

@@ -3,9 +3,9 @@
 An event loop handles what its sockets have to tell in the order in which it came. If a thousand clients leave at once,
 a client that asks after them waits for the end of a thousand connections. So the connections have an epoll of their
 own, which the loop polls like one socket. It tells who has left together with who has sent something. First the runs of
-those who have left are given up, which makes room, then the requests of those who stay are read, and only then the
-others are looked at who have left: nothing is under way for them. All are closed while the server has nothing else to
-do, little by little.
+those who have left are given up, and some of their places in the queues. Then the requests of those who stay are read,
+and only then the others are looked at who have left. All are closed while the server has nothing else to do, little by
+little.
 
 Systems without epoll get all of it from the event loop, in its order.
 """
@@ -17,6 +17,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -25,6 +26,8 @@ __all__ = ["Epoll", "Polled", "Polling", "polling"]
 LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
 READING: Final = 0.001
 """Seconds for which requests are read before the epoll is asked again who has left."""
+PLACES: Final = 16
+"""Places in queues that are given up before requests are read: full queues have room for some then."""
 LEAVING: Final = 0.0005
 """Seconds for which it is told at a time that clients have left for whom nothing runs."""
 ENDING: Final = 0.0003
@@ -39,8 +42,12 @@ class Polled(Protocol):
     """A connection, as it is told what its socket can do."""
 
     @property
-    def is_waited_for(self) -> bool:
+    def runs(self) -> bool:
         """Whether something may run for its client."""
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a request of its client may have a place in a queue."""
 
     def readable(self) -> None:
         """There is something to read."""
@@ -127,18 +134,22 @@ class Epoll(Polling):
         self._epoll.close()
 
     def _poll(self) -> None:
-        polled, staying, idle = self._polled, [], []
+        polled, staying, others = self._polled, [], []
         for number, events in self._epoll.poll(0, len(polled) + 1):
             if not events & LEFT:
                 staying.append((number, events))
-            elif polled[number].is_waited_for:  # first: what is given up makes room in the queue
+            elif polled[number].runs:
                 self._leave(number)
             else:
-                idle.append(number)
+                others.append(number)
+        waiting = (number for number in others if number in polled and polled[number].is_waited_for)
+        for number in list(islice(waiting, PLACES)):
+            if number in polled:
+                self._leave(number)
         self._read(staying)
         until = perf_counter() + LEAVING
-        for number in idle:
-            if number in polled:  # not closed by what was called for another one
+        for number in others:
+            if number in polled:  # not closed by what was called for another one, nor told already
                 self._leave(number)
                 if perf_counter() > until:  # the rest is told again
                     return

@@ -181,8 +181,13 @@ class Transport(asyncio.Transport):
             self._loop.call_soon(self._end, None)
 
     @property
+    def runs(self) -> bool:
+        """Whether something may run for the client: the `runs` of a protocol that has it."""
+        return getattr(self._protocol, "runs", True)
+
+    @property
     def is_waited_for(self) -> bool:
-        """Whether something may run for the client: the `is_waited_for` of a protocol that has one."""
+        """Whether something may wait for the client: the `is_waited_for` of a protocol that has it."""
         return getattr(self._protocol, "is_waited_for", True)
 
     def left(self) -> None:
