@@ -44,7 +44,29 @@ def _along_axis(node: Node, model: Model) -> str:
 
 def _coordinates(node: Node, model: Model) -> str:
     indices = node["indices"]
-    return model.cast(_clamped(indices, node["input"].shape[: indices.shape[-1]], model), "int64")
+    sizes = node["input"].shape[: indices.shape[-1]]
+    inside = model[indices] if _are_inside(indices, sizes) else _clamped(indices, sizes, model)
+    return model.cast(inside, "int64")
+
+
+def _are_inside(indices: MLOperand, sizes: Sequence[int]) -> bool:
+    """Whether `indices` are joined from coordinates that are within dimensions of `sizes` whatever is computed."""
+    node = indices.node
+    if node is None or node.op != "concat" or node.attributes["axis"] != indices.rank - 1:
+        return False
+    parts = list(node.inputs())
+    return len(parts) == len(sizes) and all(map(_is_inside, parts, sizes))
+
+
+def _is_inside(coordinate: MLOperand, size: int) -> bool:
+    if coordinate.constant is not None:
+        return bool(((-size <= coordinate.constant) & (coordinate.constant < size)).all())
+    node = coordinate.node
+    while node is not None and node.op == "reshape":
+        node = node["input"].node
+    if node is None or node.op != "clamp":
+        return False
+    return bool(-size <= node.attributes["min_value"] and node.attributes["max_value"] < size)
 
 
 @lowerings.lowers("gather")

@@ -46,6 +46,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("images_between_convolutions", "reshape", "conv2d conv_transpose2d"),
     Pass("one_hot_products", "matmul", "equal"),
     Pass("gathers_of_few_rows", "gather"),
+    Pass("scatters_of_few_elements", "scatter_elements"),
     Pass("tanh_gelus", "tanh"),
     # Before `attention`: moves ahead of the transpositions that split heads.
     Pass("rotary_embeddings", "concat"),

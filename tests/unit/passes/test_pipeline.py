@@ -41,6 +41,7 @@ def a_graph_for_every_pass() -> Graph:
     turned = builder.concat([real, builder.add(builder.mul(left, sine), builder.mul(right, cosine))], 1)
     nibbles = [np.ones((32, 2), ml_dtypes.uint4), np.ones((2, 2), np.float32), np.ones((2, 2), ml_dtypes.uint4)]
     dense = builder.dequantize_linear(*(builder.constant(each) for each in nibbles))
+    negated = builder.neg(wide)
     root = builder.sqrt(builder.reduce_mean(builder.mul(wide, wide), axes=[1], keep_dimensions=True))
     return builder.build(
         {
@@ -67,6 +68,8 @@ def a_graph_for_every_pass() -> Graph:
             "rows of a table": builder.gather(quantized, builder.reshape(places, [4])),
             "product of blocks": builder.matmul(builder.expand(builder.slice(first, [0, 0], [1, 1]), [1, 32]), dense),
             "layer": builder.relu(builder.matmul(builder.reshape(x, [4, 3]), builder.reshape(x, [3, 4]))),
+            "key cache": builder.scatter_elements(wide, pairs, wide, axis=1),
+            "value cache": builder.scatter_elements(wide, pairs, negated, axis=1),
         }
     )
 
@@ -146,7 +149,8 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
         rows,
         blocks,
     ]
-    parts.append(layer)
+    caches = ["Clip", "ScatterElements", "Neg", "Clip", "ScatterElements"]
+    parts += [layer, caches]
     assert nodes == [node for part in parts for node in part]
 
 
