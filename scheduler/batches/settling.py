@@ -27,7 +27,7 @@ def settle(batch: Batch, requests: Sequence[Request]) -> None:
         else:
             on_loops[loop.loop] = loop, [request]
     for loop, those in on_loops.values():
-        delivery = _Delivery(batch, those)
+        delivery = _Delivery(batch, those, loop.loop)
         if not loop.post(delivery):
             delivery()
 
@@ -35,24 +35,25 @@ def settle(batch: Batch, requests: Sequence[Request]) -> None:
 class _Delivery:
     """The call that settles requests on their event loop. If that loop is closed before, a lane settles them."""
 
-    __slots__ = ("__weakref__", "_batch", "_dropped", "_requests")
+    __slots__ = ("__weakref__", "_batch", "_dropped", "_loop", "_requests")
 
-    def __init__(self, batch: Batch, requests: list[Request]) -> None:
+    def __init__(self, batch: Batch, requests: list[Request], loop: object) -> None:
         self._batch = batch
+        self._loop = loop
         self._requests = requests
         self._dropped: ref[_Delivery] | None = ref(self, partial(_settle_elsewhere, batch, requests))
 
     def __call__(self) -> None:
         try:
             self._dropped = None
-            _settle_together(self._requests)
+            _settle_together(self._requests, self._loop)
         except BaseException:  # an interrupt
             _settle_elsewhere(self._batch, self._requests)
             raise
 
 
-def _settle_together(requests: Sequence[Request]) -> None:
-    """Settle requests on the thread of the event loop whose tasks wait for them.
+def _settle_together(requests: Sequence[Request], loop: object) -> None:
+    """Settle requests on the thread of `loop`, whose tasks wait for them.
 
     Most of them have a small result and one waiter. For these it does the same as `settle`, in a straight line.
     """
@@ -71,7 +72,7 @@ def _settle_together(requests: Sequence[Request]) -> None:
             callbacks = promise._callbacks
             if callbacks is not None and len(callbacks) == 1 and promise._installed is None:
                 waiter = callbacks[0]
-                if isinstance(waiter, Waiter):
+                if isinstance(waiter, Waiter) and waiter.loop is loop:  # it may have changed since
                     waiter.wake()
                     promise._callbacks = None
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from webnn.memory.lease import Lease
 from webnn.scheduler.batches.batcher import Batcher
 from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
+from webnn.scheduler.bridge import Waiter
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.statistics import CANCELLED, UNOBSERVABLE
 from webnn.scheduler.width import Width
@@ -535,3 +536,77 @@ def test_a_forked_child_abandons_results_that_have_not_been_told() -> None:
     for promise in (*following.first, *following.late):
         with pytest.raises(ContextLostError, match="a test said so"):
             promise.result()
+
+
+class HandDrivenLoop:
+    """An event loop whose posted calls are run by hand."""
+
+    def __init__(self) -> None:
+        self.posted: list[Callable[[], object]] = []
+
+
+class WaitingTask(Waiter):
+    """A task of such a loop that waits; `woken` has how it was woken."""
+
+    def __init__(self, loop: HandDrivenLoop) -> None:
+        self.loop = loop
+        self.woken: list[str] = []
+
+    def suspend(self) -> Iterable[Any]:
+        return ()
+
+    def __call__(self, _: object = None) -> None:
+        self.woken.append("from any thread")
+
+    def wake(self) -> None:
+        self.woken.append("on its loop")
+
+    def post(self, callback: Callable[[], object]) -> bool:
+        self.loop.posted.append(callback)
+        return True
+
+
+def test_the_tasks_of_one_loop_get_the_results_of_a_batch_by_one_call() -> None:
+    crowd = Crowd().gather(4)
+    loops = [HandDrivenLoop(), HandDrivenLoop()]
+    promises = [crowd.run(number) for number in range(4)]
+    tasks = [WaitingTask(loops[number == 3]) for number in range(4)]
+    for promise, task in zip(promises, tasks, strict=True):
+        promise._listen(task)
+    crowd.rig.run_all()
+    assert [len(loop.posted) for loop in loops] == [1, 1]
+    assert [task.woken for task in tasks] == [[], [], [], []]
+    loops[0].posted.pop()()
+    assert [task.woken for task in tasks] == [["on its loop"]] * 3 + [[]]
+    loops[1].posted.pop()()
+    assert tasks[3].woken == ["on its loop"]
+    assert results(promises) == [1, 2, 3, 4]
+
+
+def test_a_task_of_another_loop_that_has_come_to_wait_meanwhile_is_not_woken_as_if_it_were_there() -> None:
+    crowd = Crowd().gather(4)
+    loop, elsewhere = HandDrivenLoop(), HandDrivenLoop()
+    promises = [crowd.run(number) for number in range(2)]
+    tasks = [WaitingTask(loop), WaitingTask(loop)]
+    for promise, task in zip(promises, tasks, strict=True):
+        promise._listen(task)
+    crowd.rig.run_all()
+    late = WaitingTask(elsewhere)
+    promises[0]._forget(tasks[0])
+    promises[0]._listen(late)
+    loop.posted.pop()()
+    assert late.woken == ["from any thread"]
+    assert tasks[1].woken == ["on its loop"]
+    assert tasks[0].woken == []
+
+
+def test_a_thread_that_begins_to_wait_does_not_depend_on_the_loop_of_another_waiter() -> None:
+    crowd = Crowd().gather(4)
+    loop = HandDrivenLoop()
+    promises = [crowd.run(number) for number in range(2)]
+    for promise in promises:
+        promise._listen(WaitingTask(loop))
+    crowd.rig.run_all()
+    assert results(promises) == [1, 2], "although the loop does nothing"
+    loop.posted.pop()()
+    assert results(promises) == [1, 2]
