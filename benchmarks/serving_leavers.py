@@ -38,8 +38,8 @@ def measure(report: Report, options: Options) -> None:
     """Add the waits among those who leave, for runs of about 1.5, 10 and 40 ms on two cores."""
     models = (
         mlp("MLP of 12 million weights", [512, 3072, 3072, 1024, 10]),
-        convolutions("24 convolutions", 24),
-        convolutions("96 convolutions", 96),
+        convolutions("64 convolutions", 64),
+        convolutions("256 convolutions", 256),
     )
     for model in options.some(models):
         with TemporaryDirectory() as folder:
