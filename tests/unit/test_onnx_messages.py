@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -23,6 +24,30 @@ def test_the_classes_are_those_of_the_package(order: str) -> None:
     lines = [ours, package] if order == "messages first" else [package, ours]
     lines.append("assert all(getattr(ours, name) is getattr(onnx, name) for name in ours.__all__ if name[0].isupper())")
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
+@pytest.mark.parametrize("implementation", ["upb", "python"])
+def test_the_classes_work_with_each_implementation_of_protobuf(implementation: str) -> None:
+    """Those in C are made without the modules of protobuf that are written in Python."""
+    script = """
+import sys
+from webnn.backends.onnx.messages import AttributeProto, NodeProto, TensorProto, attribute, tensor
+print("google.protobuf.text_format" in sys.modules)
+import pickle, numpy
+node = NodeProto(op_type="Relu", attribute=[attribute("t", tensor("w", numpy.ones(2), TensorProto.DOUBLE))])
+again = NodeProto.FromString(node.SerializeToString())
+assert again == node == pickle.loads(pickle.dumps(node))
+assert AttributeProto.TENSOR == again.attribute[0].type == AttributeProto.AttributeType.Value("TENSOR")
+import onnx
+assert onnx.NodeProto is NodeProto and onnx.TensorProto is type(again.attribute[0].t)
+onnx.checker.check_node(onnx.helper.make_node("Relu", ["x"], ["y"]))
+assert "Relu" in str(again)
+"""
+    environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation}
+    printed = subprocess.run(
+        [sys.executable, "-c", script], check=True, env=environment, capture_output=True, text=True, timeout=50
+    )
+    assert printed.stdout.strip() == str(implementation == "python")
 
 
 def test_the_package_is_not_imported_for_the_messages() -> None:
