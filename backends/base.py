@@ -9,21 +9,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import field
 from pathlib import Path
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
 
 from webnn.backends.processors import processor_name
 from webnn.errors import ValidationError
-from webnn.forking import reentrant_lock
+from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import NOTHING_IN_PLACE, InPlace
 from webnn.graph.in_place import InPlaceOutput
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
-from webnn.graph.placement import OperatorPlacement, native_placements
 from webnn.graph.quick_dataclass import dataclass
-from webnn.graph.rewrites import Rewrite
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View
+
+if TYPE_CHECKING:
+    from webnn.graph.placement import OperatorPlacement
+    from webnn.graph.rewrites import Rewrite
 
 __all__ = ["Backend", "Cancellation", "CompileOptions", "DeviceInfo", "DeviceType", "Executable", "PowerPreference"]
 
@@ -175,6 +177,9 @@ class Backend(ABC):
 
         The default is right for backends that run every operator themselves, in its own data types.
         """
+        with import_lock:  # here, since most programs explain nothing
+            from webnn.graph.placement import native_placements  # noqa: PLC0415
+
         return native_placements(graph, self.name)
 
     def rewrites(self, graph: Graph) -> list[Rewrite]:

@@ -138,7 +138,7 @@ def attribute(name: str, value: Any) -> AttributeProto:
     elif isinstance(value, GraphProto):
         made.g.CopyFrom(value)
         made.type = AttributeProto.GRAPH
-    elif values and all(issubclass(kind, Integral) for kind in kinds):
+    elif values and (kinds == {int} or all(issubclass(kind, Integral) for kind in kinds)):
         made.ints.extend(map(int, values))
         made.type = AttributeProto.INTS
     elif values and all(issubclass(kind, Real) for kind in kinds):

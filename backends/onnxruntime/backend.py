@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU, OnnxRuntimeExecutable
 from webnn.backends.onnxruntime.folding import FOLDED_BYTES, GROWTH, LIMIT, fold_limit
 from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
-from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared, rewrites
@@ -35,8 +34,10 @@ from webnn.forking import import_lock, import_whole
 from webnn.graph.donation import InPlace
 from webnn.graph.in_place import in_place_outputs
 from webnn.graph.ir import Graph
-from webnn.graph.placement import OperatorPlacement
-from webnn.graph.rewrites import Rewrite
+
+if TYPE_CHECKING:
+    from webnn.graph.placement import OperatorPlacement
+    from webnn.graph.rewrites import Rewrite
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -77,6 +78,9 @@ class OnnxRuntimeBackend(Backend):
     @property
     def composites(self) -> Collection[str]:
         """Those with a kernel; and products of integers, where they are exact."""
+        with import_lock:  # here, since most graphs have no composites
+            from webnn.backends.onnxruntime.integer_products import integer_products_are_exact  # noqa: PLC0415
+
         return _COMPOSITES | {"matmul_integer"} if integer_products_are_exact() else _COMPOSITES
 
     def device(self, options: Mapping[str, str]) -> DeviceInfo:

@@ -194,7 +194,7 @@ def test_the_largest_integers_are_multiplied_exactly() -> None:
 
 
 def test_integers_are_multiplied_as_floats_where_the_processor_clips_sums(monkeypatch: pytest.MonkeyPatch) -> None:
-    from webnn.backends.onnxruntime import backend as module  # noqa: PLC0415
+    from webnn.backends.onnxruntime import integer_products as module  # noqa: PLC0415
 
     monkeypatch.setattr(module, "integer_products_are_exact", lambda: False)
     composites = OnnxRuntimeBackend().composites

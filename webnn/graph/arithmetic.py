@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import numpy as np
 
 from webnn.errors import ValidationError
+from webnn.forking import import_lock
 from webnn.graph.arguments import number, shown
 from webnn.graph.dtypes import FLOATS, DataType, Number, integer_range
-from webnn.graph.indexing import part
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.graph.other_names import FUNCTIONS
 
@@ -102,6 +102,9 @@ class Arithmetic:
 
     def __getitem__(self: Any, key: Any) -> MLOperand:
         """A part of the operand, by integers, slices, `...` and `None`, as NumPy has them."""
+        with import_lock:  # here, since most graphs come from files
+            from webnn.graph.indexing import part  # noqa: PLC0415
+
         return part(self._its_builder(), self, key)
 
     def __iter__(self) -> NoReturn:

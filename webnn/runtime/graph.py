@@ -18,12 +18,9 @@ from webnn.forking import import_lock
 from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import graph_donations
-from webnn.graph.explanation import Explanation
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.other_names import GRAPH
-from webnn.graph.placement import OperatorPlacement
-from webnn.graph.rewrites import Rewrite
 from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.compilation import Compilation
@@ -31,6 +28,9 @@ from webnn.runtime.device import Device
 from webnn.runtime.saving import SAVERS, registered
 
 if TYPE_CHECKING:
+    from webnn.graph.explanation import Explanation
+    from webnn.graph.placement import OperatorPlacement
+    from webnn.graph.rewrites import Rewrite
     from webnn.runtime.views import View
 
 __all__ = ["MLGraph", "compiling"]
@@ -141,6 +141,7 @@ class MLGraph(Compilation, Unpicklable):
         if self._explanation is None:
             with import_lock:  # here, since most programs explain nothing
                 from webnn.graph.batching import why_not_separable  # noqa: PLC0415
+                from webnn.graph.explanation import Explanation  # noqa: PLC0415
 
             donations = graph_donations(self._graph, self._device.backend.in_place)
             self._explanation = Explanation(donations, why_not_separable(self._graph))

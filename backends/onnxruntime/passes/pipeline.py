@@ -8,11 +8,13 @@ names, data types and shapes of its outputs. Only the onnxruntime backend runs p
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from webnn.forking import import_whole
+from webnn.forking import import_lock, import_whole
 from webnn.graph.ir import Graph
-from webnn.graph.rewrites import Rewrite, rewrite_between
+
+if TYPE_CHECKING:
+    from webnn.graph.rewrites import Rewrite
 
 __all__ = ["PASSES", "Pass", "prepared", "rewrites"]
 
@@ -94,6 +96,9 @@ def prepared(graph: Graph, checkpoint: Callable[[], object] | None = None) -> Gr
 
 def rewrites(graph: Graph) -> list[Rewrite]:
     """What each pass changes, for those that change something."""
+    with import_lock:  # here, since most programs explain nothing
+        from webnn.graph.rewrites import rewrite_between  # noqa: PLC0415
+
     found = []
     for run in PASSES:
         before, graph = graph, run(graph)
