@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
-__all__ = ["processor_name", "runnable_threads", "usable_cores"]
+__all__ = ["processor_name", "runnable_threads", "usable_cores", "usable_threads"]
 
 
 def processor_name(system: Path = Path("/")) -> str:
@@ -29,12 +29,21 @@ def usable_cores(system: Path = Path("/")) -> int:
     Args:
         system: the root folder, in which the files of the kernel are.
     """
-    try:
-        threads = os.sched_getaffinity(0)
-    except AttributeError:  # not on this system
-        threads = set(range(os.cpu_count() or 1))
-    cores = {_core(system, thread) for thread in threads}
+    cores = {_core(system, thread) for thread in _affinity()}
     return max(1, math.ceil(min(len(cores), _quota(system))))
+
+
+def usable_threads(system: Path = Path("/")) -> int:
+    """The same as `usable_cores`, but each hardware thread counts: for work that is not all arithmetic."""
+    return max(1, math.ceil(min(len(_affinity()), _quota(system))))
+
+
+def _affinity() -> set[int]:
+    """The hardware threads on which this process may run."""
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # not on this system
+        return set(range(os.cpu_count() or 1))
 
 
 @cache

@@ -16,7 +16,7 @@ import pytest
 import webnn
 from tests.scripted import PATIENCE, Gate, ScriptedBackend, double, filled
 from webnn.backends.base import Cancellation, CompileOptions, Executable
-from webnn.backends.processors import usable_cores
+from webnn.backends.processors import usable_cores, usable_threads
 from webnn.backends.session_cache import session_cache
 from webnn.errors import OperationError
 from webnn.graph.ir import Graph
@@ -326,6 +326,7 @@ class TestUsableCores:
             siblings = f"{thread // 2 * 2}-{thread // 2 * 2 + 1}\n"
             self.write(tmp_path / f"sys/devices/system/cpu/cpu{thread}/topology/thread_siblings_list", siblings)
         assert usable_cores(tmp_path) == 4
+        assert usable_threads(tmp_path) == 5
 
     @pytest.mark.parametrize(("quota", "cores"), [("150000 100000", 2), ("max 100000", 8), ("50000 100000", 1)])
     def test_the_quota_of_any_group_on_the_way_limits_them(
@@ -335,7 +336,7 @@ class TestUsableCores:
         self.write(tmp_path / "proc/self/cgroup", "0::/outer/inner\n")
         self.write(tmp_path / "sys/fs/cgroup/outer/cpu.max", quota)
         self.write(tmp_path / "sys/fs/cgroup/outer/inner/cpu.max", "max 100000")
-        assert usable_cores(tmp_path) == cores
+        assert usable_cores(tmp_path) == usable_threads(tmp_path) == cores
 
     def test_the_first_version_of_cgroups_counts_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)

@@ -21,8 +21,8 @@ from tests.leaks import ErrorLog
 from tests.loops import Loop
 from tests.scripted import PATIENCE, Gate, double, filled, scripted_context
 from tests.stepped import number_in
+from webnn.backends.processors import usable_threads
 from webnn.errors import ContextLostError, InvalidStateError, OperationError, ValidationError
-from webnn.runtime.streaming.options import cores
 
 
 class Source:
@@ -435,7 +435,7 @@ async def test_leaving_the_loop_drops_what_has_not_begun(event_loop: Loop, kind:
         assert not closing.done  # since items are under way
         gate.open()
         await event_loop.join(closing)
-        assert backend.ran <= cores()
+        assert backend.ran <= usable_threads()
         await event_loop.until(lambda: source.closed)
         await event_loop.until(lambda: context.memory_info().in_use == 0)
         with pytest.raises(StopAsyncIteration):

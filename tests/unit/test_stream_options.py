@@ -21,13 +21,13 @@ from tests.loops import Loop
 from tests.scripted import PATIENCE, Gate, double, filled, scripted_context
 from tests.stepped import number_in
 from webnn.errors import ContextLostError, OperationError, ValidationError
-from webnn.runtime.streaming import options
+from webnn.runtime.streaming import calls
 
 
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams work on two items side by side, whatever the machine has."""
-    monkeypatch.setattr(options, "cores", lambda: 2)
+    monkeypatch.setattr(calls, "usable_threads", lambda: 2)
 
 
 def feeds(i: int) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Loaded:
         self.sizes = sizes
         self.slots = Slots(concurrency)
         self.calls = self.items = self.padded = 0
+        self._ahead = 2 * usable_cores()
+        """The runs of one call that are queued at once at most, since their inputs are copied."""
         self._beside = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN, brief=True)
         """For runs on threads that run graphs side by side."""
         self._alone = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN)
@@ -157,7 +159,7 @@ class Loaded:
         for piece in runs:
             graph = self.graphs.get(call.shapes, piece.size)
             queued.append((piece, self.context.run(graph, self._cut(call, piece, start))))
-            if len(queued) > 2 * usable_cores():  # their inputs are copied
+            if len(queued) > self._ahead:
                 first, promise = queued.popleft()
                 parts.append(self._part(promise.result(), first, axes))
         return parts + [self._part(promise.result(), piece, axes) for piece, promise in queued]
@@ -178,7 +180,7 @@ class Loaded:
         for piece in runs:
             graph = self.graphs.get(call.shapes, piece.size)
             queued.append((piece, self.context.run(graph, self._cut(call, piece, 0), timeout=timeout)))
-            if len(queued) > 2 * usable_cores():
+            if len(queued) > self._ahead:
                 first, promise = queued.popleft()
                 parts.append(self._part(await promise, first, axes))
         while queued:

@@ -54,6 +54,7 @@ class AuditFinding:
     error: float
     """How far it was off: see `MLContext.audit`."""
     tolerance: float
+    """The largest error that was allowed."""
     operator: str
     """The first operator whose result is off; empty if the parts of the graph, compiled by themselves, are right."""
     label: str
@@ -61,7 +62,9 @@ class AuditFinding:
     operator_error: float
     """How far the result of that operator is off."""
     backend: str
+    """The backend of the context."""
     reference: str
+    """The backend that it was compared with."""
 
     def __str__(self) -> str:
         where = f"[{self.label}] {self.operator}" if self.label else self.operator

@@ -1,6 +1,6 @@
 """`Device`: the backend, the timeline and the memory of one context, and the way they end.
 
-It is below contexts, graphs and tensors and imports none of them. Graphs and tensors register as `Dependent`.
+It is below contexts, graphs and tensors and imports none of them. What ends with it registers as `Dependent`.
 
 A device ends once, in one of three ways:
 - `lose` is called by `MLContext.destroy`, and by `died` where a backend finds that its device is gone. All dependents
@@ -49,7 +49,7 @@ class MLContextLostInfo:
 
 
 class Dependent(Protocol):
-    """A graph or a tensor: something that ends with its device."""
+    """What ends with its device: a graph, a tensor, a pass over a stream, or the compiler of merged chains."""
 
     def _stop(self) -> None:
         """Called first, while the timeline still runs: cancel work that is not on the timeline."""

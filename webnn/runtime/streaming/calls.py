@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 
+from webnn.backends.processors import usable_threads
 from webnn.forking import import_lock
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
@@ -243,7 +244,6 @@ class Streaming:
                 context nor a function, or `state` does not fit the graph.
         """
         with import_lock:  # here, since most programs stream nothing
-            from webnn.runtime.streaming.options import cores  # noqa: PLC0415
             from webnn.runtime.streaming.pieces import piece_of  # noqa: PLC0415
 
         options = self._checked_options(
@@ -254,7 +254,7 @@ class Streaming:
             policy=policy,
             deadline=deadline,
             on_error=on_error,
-            width=1 if state else cores(),
+            width=1 if state else usable_threads(),
         )
         piece = piece_of(
             self._device,
@@ -284,7 +284,6 @@ class Streaming:
         The options are those of `stream`. For code that chooses the graph by the item, as `webnn.Model` does.
         """
         with import_lock:  # here, since most programs stream nothing
-            from webnn.runtime.streaming.options import cores  # noqa: PLC0415
             from webnn.runtime.streaming.pieces import Piece  # noqa: PLC0415
 
         options = self._checked_options(
@@ -295,7 +294,7 @@ class Streaming:
             policy=policy,
             deadline=deadline,
             on_error=on_error,
-            width=cores(),
+            width=usable_threads(),
         )
         return _stream(self._device, source, Piece(steps, key, yields_errors=options.yields_errors), options)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -12,7 +11,7 @@ from webnn.graph.arguments import boolean, enum_value, unsigned
 from webnn.runtime.checks import seconds
 from webnn.runtime.graph import MLGraph
 
-__all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "cores", "options_from"]
+__all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "options_from"]
 
 Policy: TypeAlias = Literal["all", "latest"]
 ErrorPolicy: TypeAlias = Literal["raise", "yield"]
@@ -72,8 +71,3 @@ def check_function(name: str, function: Callable[..., Any] | None) -> None:
     """Raise if `function` was given and cannot be called."""
     if function is not None and (not callable(function) or isinstance(function, MLGraph)):
         raise ValidationError(f"stream: {name} must be a function, got {type(function).__name__}")
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
