@@ -25,9 +25,9 @@ AWAKE: Final = 300_000
 LATE: Final = 1.5
 """A run on all cores that takes this many times the expected time may have shared them."""
 EVERY: Final = 4
-"""Runs from one look to the next while there is a crowd."""
+"""Runs from one look to the next while there is a crowd. The second look is made at once."""
 CLEAR: Final = 2
-"""Looks in a row that must find free cores before the crowd is over."""
+"""Looks in a row that must find free cores before the crowd is over, if more than one has found it."""
 
 
 class Crowd:
@@ -51,6 +51,8 @@ class Crowd:
         self._until = 0
         """The runs until the next look, while there is a crowd."""
         self._clear = 0
+        self._seen = 0
+        """The looks that have found a crowd since it came."""
 
     def is_here(self, pause: int, waiting: int) -> bool:
         """Whether a run on all cores that starts now, with nothing of this program beside it, would have to share them.
@@ -65,12 +67,16 @@ class Crowd:
             self._until -= 1
             if self._until > 0:
                 return True
-        self._until = EVERY
         needed = self._ready() - waiting + (0 if self.was_wide and pause < AWAKE else self._cores - 1)
         if needed > self._processors:
+            self._seen += 1
             self._is_here, self._clear = True, 0
         elif self._is_here:
             self._clear += 1
-            self._is_here = self._clear < CLEAR
+            self._is_here = self._clear < min(CLEAR, self._seen)
+        # Much of what is seen once, such as a thread of the system, is gone when the next run begins.
+        self._until = EVERY if self._seen > 1 else 1
+        if not self._is_here:
+            self._seen = 0
         self.looks = self._is_here
         return self._is_here

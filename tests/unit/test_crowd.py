@@ -172,9 +172,17 @@ class TestRuns:
         work.widths.measured(int(1.5 * RUN), wide=False)
         assert program.run(work, 3) == ["narrow"] * 3
 
+    def test_what_is_seen_once_costs_one_narrow_run(self) -> None:
+        program = Program()
+        work = program.two(RUN)
+        program.others = 1
+        assert program.run(work) == ["narrow"]
+        program.others = 0
+        assert program.run(work, 10, pause=0) == ["wide"] * 10
+
     def test_a_crowd_has_the_narrow_executable_compiled(self) -> None:
         program = Program()
-        program.others = 1
+        program.others = 2  # one of them stands for the second thread of the wide runs
         work = program.two(RUN, compiled=False)
         assert program.run(work, 3) == ["wide"] * 3
         assert program.asked == 1
