@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -142,12 +142,10 @@ class OnnxRuntimeBackend(Backend):
                 settings.add_session_config_entry(_PACKED, "1")
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
-            session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
-            if graph.constant_bytes >= SHARED_BYTES:
-                with import_lock:  # here, since small models leave little behind
-                    from webnn.backends.trimming import give_back_freed_memory  # noqa: PLC0415
-
-                give_back_freed_memory()
+            # The heap of this thread has no use for what the import has freed on another one.
+            trimmed = nullcontext() if graph.constant_bytes < SHARED_BYTES else _trimmed()
+            with trimmed:
+                session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
             return session, [*arrays.values(), *values.values()]
 
         def made() -> tuple[Any, list[Any]]:
@@ -192,6 +190,17 @@ class OnnxRuntimeBackend(Backend):
         proto = ModelProto()
         proto.ParseFromString((store / STORED).read_bytes())
         return _executable(graph, Model(graph), session, proto, [])
+
+
+@contextmanager
+def _trimmed() -> Iterator[None]:
+    """Give freed memory back to the system before the body and after it."""
+    with import_lock:  # here, since small models leave little behind
+        from webnn.backends.trimming import give_back_freed_memory  # noqa: PLC0415
+
+    give_back_freed_memory()
+    yield
+    give_back_freed_memory()
 
 
 def _session(

@@ -115,7 +115,8 @@ class Model:
         # Large arrays of a file may have any offset: backends read them from the file, or copy them if needed.
         in_place = array.flags.aligned or (isinstance(array, MappedArray) and array.nbytes > _MUCH)
         if not in_place or not array.dtype.isnative:
-            array = np.array(array, dtype, subok=False)
+            # Of bytes, which nothing can change: a builder copies other arrays of this size once more.
+            array = np.frombuffer(np.asarray(array, dtype).tobytes(), dtype)
         return array.reshape(shape)
 
     def _from_fields(self, tensor: TensorProto, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> Array:
