@@ -53,6 +53,8 @@ PASSES: Final[tuple[Pass, ...]] = (
     # Before `attention`: moves ahead of the transpositions that split heads.
     Pass("rotary_embeddings", "concat"),
     Pass("attention", "matmul", "softmax"),
+    # After it: the scores of few queries, which stay products.
+    Pass("scaled_products_of_one_row", "div mul", "matmul"),
     Pass("composed_normalizations", "div mul", "pow sqrt", "reduce_mean reduce_sum reduce_sum_square"),
     Pass("sigmoid_gelus", "sigmoid"),
     Pass("exact_sigmoid", "sigmoid"),

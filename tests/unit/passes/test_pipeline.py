@@ -42,6 +42,8 @@ def a_graph_for_every_pass() -> Graph:
     nibbles = [np.ones((32, 2), ml_dtypes.uint4), np.ones((2, 2), np.float32), np.ones((2, 2), ml_dtypes.uint4)]
     dense = builder.dequantize_linear(*(builder.constant(each) for each in nibbles))
     negated = builder.neg(wide)
+    keys = builder.expand(builder.reshape(first, [3, 1]), [3, 12])
+    scores = builder.mul(builder.matmul(first, keys), builder.constant("float32", 0.5))
     root = builder.sqrt(builder.reduce_mean(builder.mul(wide, wide), axes=[1], keep_dimensions=True))
     return builder.build(
         {
@@ -70,6 +72,7 @@ def a_graph_for_every_pass() -> Graph:
             "layer": builder.relu(builder.matmul(builder.reshape(x, [4, 3]), builder.reshape(x, [3, 4]))),
             "key cache": builder.scatter_elements(wide, pairs, wide, axis=1),
             "value cache": builder.scatter_elements(wide, pairs, negated, axis=1),
+            "scores": scores,
         }
     )
 
@@ -150,7 +153,7 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
         blocks,
     ]
     caches = ["Clip", "ScatterElements", "Neg", "Clip", "ScatterElements"]
-    parts += [layer, caches]
+    parts += [layer, caches, ["Reshape", "Expand", "MatMul", "Mul"]]
     assert nodes == [node for part in parts for node in part]
 
 
