@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from webnn.graph.placement import OperatorPlacement
     from webnn.graph.rewrites import Rewrite
 
-__all__ = ["Backend", "Cancellation", "CompileOptions", "DeviceInfo", "DeviceType", "Executable", "PowerPreference"]
+__all__ = [
+    "Backend",
+    "Cancellation",
+    "CompileOptions",
+    "DeviceInfo",
+    "DeviceType",
+    "Ending",
+    "Executable",
+    "PowerPreference",
+]
 
 PowerPreference: TypeAlias = Literal["default", "high-performance", "low-power"]
 DeviceType: TypeAlias = Literal["cpu", "gpu", "npu"]
@@ -82,6 +91,23 @@ class Cancellation:
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""
         return self._event.is_set()
+
+
+class Ending(ABC):
+    """Ends one run early. It belongs to that run alone, so it cannot end a later one that uses the same memory."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        self.asked = False
+        """Whether `end` was called."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Ask the run to end soon, or at once if it has not begun; does nothing if it has ended.
+
+        Called from any thread, under the timeline's lock, and perhaps again: it sets a flag and waits for nothing.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +165,22 @@ class Executable(ABC):
         Raises:
             OperationError: the backend's message, with the operator's label in front if it is known.
         """
+
+    def ending(self) -> Ending | None:
+        """Makes what can end the next `run_until`. None, the default, if runs always go on to their end.
+
+        Called under the timeline's lock, before runs that are expected to take a millisecond or more.
+        """
+        return None
+
+    def run_until(self, inputs: Sequence[View], outputs: Sequence[View], ending: Ending) -> None:
+        """Like `run`, but `ending`, which was made for this run, may end it early.
+
+        Raises:
+            CancelledError: (`concurrent.futures.CancelledError`) it was ended. The outputs have any contents.
+            OperationError: see `run`.
+        """
+        raise NotImplementedError
 
 
 class Backend(ABC):

@@ -3,6 +3,10 @@
 Locks. The timeline's lock is taken to start a task and to record its end. It is not held while the backend runs, nor
 while the waiters are told, since their callbacks are code of the program.
 
+Ends. A run that is expected to be long, and has memory of its own for all outputs, is given an `Ending`. `Renaming`
+uses that under the lock as soon as nothing can observe the results. The run then counts as dropped, and its time is not
+measured. A run whose outputs take over the memory of inputs always goes on to its end: their contents may be restored.
+
 Interrupts. After an exception between any two steps, `recover` completes the change that was begun. A task that was
 interrupted before it had run is queued again, for a lane: signal handlers do not interrupt lanes.
 """
@@ -11,10 +15,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from math import inf
 from typing import Final
 
+from webnn.backends.base import Ending
 from webnn.errors import MLError
 from webnn.forking import Hold
 from webnn.memory.buffer import View
@@ -35,6 +41,8 @@ __all__ = ["Execution", "oldest"]
 
 STEADY: Final = 1.25
 """A run that takes up to this many times the expected time leaves the expectation as it is."""
+LONG: Final = 1_000_000
+"""Nanoseconds. A run that is expected to take less is not worth being ended early. One of unknown cost may be long."""
 
 
 class Execution:
@@ -95,6 +103,7 @@ class Execution:
         outputs: list[View] = []
         work = task.work
         executable, widths = work.executable, work.widths
+        ending: Ending | None = None
         try:
             while True:
                 with lock:
@@ -146,6 +155,14 @@ class Execution:
                             except MLError as error:
                                 renaming.fail(task, error)
                                 inputs = None
+                            else:
+                                ending = None
+                                if work.cost >= LONG and task.placement is None:
+                                    ending = executable.ending()  # type: ignore[union-attr]
+                                    if ending is not None:
+                                        task.ending = ending
+                                        if renaming.discarded:  # promises that settled too early to see it run
+                                            renaming.work_off_discarded()
                 if ended is not None and ended.waiters:
                     for waiter in ended.waiters:
                         waiter.task_ended(ended)
@@ -157,14 +174,20 @@ class Execution:
                     widths.compile()
                 began = clock()
                 try:
-                    executable.run(inputs, outputs)  # type: ignore[union-attr]
+                    if ending is None:
+                        executable.run(inputs, outputs)  # type: ignore[union-attr]
+                    else:
+                        executable.run_until(inputs, outputs, ending)  # type: ignore[union-attr]
                 except BaseException as error:
                     self.now = clock()
                     if not isinstance(error, Exception) and not on_lane:
                         raise  # a Ctrl-C that came while the task ran on the user's thread
                     if renaming.trace is not None:
                         renaming.trace.ran(task, began, self.now, on_lane, None)
-                    self._failed(task, error)
+                    if ending is not None and isinstance(error, CancelledError):
+                        self._ended_early(task)
+                    else:
+                        self._failed(task, error)
                     return spent + self.now - began or 1
                 end = self.now = clock()
                 took, cost = end - began, work.cost
@@ -310,6 +333,12 @@ class Execution:
     def _recover(self) -> None:
         with self._lock:
             rebuild(self._renaming)
+        self.tell_ended()
+
+    def _ended_early(self, task: Task) -> None:
+        self.cores.forget(task)
+        with self._lock:
+            self._renaming.ended_early(task)
         self.tell_ended()
 
     def _failed(self, task: Task, error: BaseException) -> None:

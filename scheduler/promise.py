@@ -220,7 +220,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         return self._status is CANCELLED
 
     def cancel(self) -> bool:
-        """Give up the result. Work that has not begun is dropped, unless something else can observe it.
+        """Give up the result. The work is dropped, unless something else can observe it; see `context.run`.
 
         Returns:
             Whether the promise is now cancelled; False if it already had a result or an error.

@@ -8,7 +8,8 @@ tasks in `ended`.
 Invariants:
 - `value.holds` is the number of names, queued or running readers, promises and lent arrays that can reach the value.
 - A value with no holds has no view. If a queued task makes it, and no other output of that task is held, the task is
-  dropped, and so on up the chain. A running task runs to its end, and its unreachable outputs are freed then.
+  dropped, and so on up the chain. A running task is asked to end early if it has an `ending`, and otherwise runs to its
+  end. Its unreachable outputs are freed then.
 - A queued task is in `inline` or in `lane` exactly when it waits for nothing (`unmet == 0`).
 - One call of `hand_over` is enough: every task that depends on tasks that were running or were handed over goes to a
   lane when it becomes ready, whichever thread runs those tasks.
@@ -76,7 +77,7 @@ class Renaming:
         """The number of tasks that have begun."""
         self.dropped = 0
         self.drops: dict[str, int] = {}
-        """Tasks that were not run, by the reason why."""
+        """Tasks that were not run, or not to their end, by the reason why."""
         self.ended: dict[Task, None] = {}
         """Tasks that ended without having run, or were interrupted, and whose waiters have not been told."""
         self.discarded: deque[Any] = deque()
@@ -133,20 +134,22 @@ class Renaming:
                 hand_back(value, view)
         elif value.undo is not None:
             forget(value)
-        elif value.producer is not None and value.producer.state is QUEUED:
+        elif value.producer is not None:
             self._drop_unobservable(value.producer)
 
     def _drop_unobservable(self, task: Task) -> None:
         stack = [task]
         while stack:  # no recursion: chains of queued tasks can be long
             task = stack.pop()
-            if task.state is not QUEUED or any(output.holds for output in task.outputs):
+            if task.state > RUNNING or any(output.holds for output in task.outputs):
+                continue
+            if task.state is RUNNING:
+                ending = getattr(task, "ending", None)
+                if ending is not None:
+                    ending.end()
                 continue
             self._leave_queue(task)
-            task.move(DROPPED)
-            self.dropped += 1
-            self.count_drop(task.work.figures, getattr(task, "forgone", UNOBSERVABLE))
-            self._end(task)
+            self._drop(task)
             for value in task.inputs:
                 value.holds -= 1
                 if value.holds == 0:
@@ -154,6 +157,12 @@ class Renaming:
                         stack.append(value.producer)
                     else:
                         self._unreachable(value)
+
+    def _drop(self, task: Task) -> None:
+        task.move(DROPPED)
+        self.dropped += 1
+        self.count_drop(task.work.figures, getattr(task, "forgone", UNOBSERVABLE))
+        self._end(task)
 
     # Tasks.
 
@@ -377,6 +386,15 @@ class Renaming:
             self._return_borrowed(task, task.placement)
         self._fail(task, error)
 
+    def ended_early(self, task: Task) -> None:
+        """`task`, which was running, has ended before it had results, since nothing could observe them."""
+        self._give_back(task)
+        self.running.discard(task)
+        self._handed.discard(task)
+        self._drop(task)
+        for value in task.inputs:
+            self.release(value)
+
     def _return_borrowed(self, task: Task, placement: Placement) -> None:
         """`task` has failed: tasks that wait for a value that it has borrowed need not wait any more."""
         placement.give_back()
@@ -451,7 +469,7 @@ class Renaming:
             self.trace.ended(task, _reason(task))
 
     def count_drop(self, figures: GraphFigures, reason: str) -> None:
-        """A queued run of the graph with these `figures` will not be run."""
+        """A run of the graph with these `figures` will not be run, or not to its end."""
         for drops in (self.drops, figures.drops):
             drops[reason] = drops.get(reason, 0) + 1
 

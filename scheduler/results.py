@@ -24,7 +24,7 @@ from webnn.scheduler.deadlines import Deadline
 from webnn.scheduler.promise import CANCELLED, PENDING, RESOLVED, Promise, abandon, reject, resolve, settling
 from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
 from webnn.scheduler.statistics import TIMED_OUT, UNOBSERVABLE
-from webnn.scheduler.task import QUEUED, Task
+from webnn.scheduler.task import RUNNING, Task
 from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Name, Value
 
@@ -154,8 +154,12 @@ class End(ref[Promise[Any]]):
         self.timeline.inline.expect_elsewhere()
 
     def keep(self, promise: Promise[Any] | None) -> None:
-        """Keep the promise alive."""
+        """Keep the promise alive, or no longer. It may be freed next: then its run ends, if that has begun."""
         self.kept = promise
+        if promise is None and self.task is not None and self.task.state <= RUNNING:
+            bridge = current_bridge()
+            if bridge is not None:
+                bridge.call_soon(self.timeline.tidy)
 
     def let_go(self, _: object) -> None:
         """Release the promise. Nothing else is held."""
@@ -169,11 +173,18 @@ class End(ref[Promise[Any]]):
     def forgo(self) -> None:
         """The promise was cancelled, or its deadline has passed: note that, for the case that its task is dropped."""
         promise = self()
-        if promise is not None and self.task is not None and self.task.state is QUEUED:
+        if promise is not None and self.task is not None and self.task.state <= RUNNING:
             is_late = isinstance(promise._error, TimeoutError)
             self.task.forgone = (
                 WAS_CANCELLED if promise._status is CANCELLED else TIMED_OUT if is_late else UNOBSERVABLE
             )
+
+    def end_run(self) -> None:
+        """The promise has settled without a result, and discarded its values: end their run, if that has begun."""
+        task = self.task
+        was_freed = self() is None  # then `tidy` is calling this
+        if task is not None and task.state is RUNNING and hasattr(task, "ending") and not was_freed:
+            self.timeline.tidy()
 
     def discarded(self) -> None:
         """The promise has been freed."""
@@ -316,6 +327,8 @@ class Read(End):
                 self.timeline.discard(value)
             else:
                 give_back(self.timeline, value, result)
+            if result is None:
+                self.end_run()
 
 
 class Run(End):
@@ -377,6 +390,8 @@ class Run(End):
         for (name, _), value in zip(self.outputs, values or (), strict=False):
             if value.error is None:
                 give_back(self.timeline, value, None if result is None else result[name])
+        if result is None:
+            self.end_run()
 
 
 class Lent(ref[Lease]):

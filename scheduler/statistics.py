@@ -130,7 +130,7 @@ class GraphStatistics:
         label: `graph.label`.
         operators: the number of operators of the graph.
         failed: runs that failed, and those that were not run because an input or the compilation had failed.
-        drops: queued runs that were dropped, by reason; see `Statistics.drops`.
+        drops: runs that were dropped, by reason; see `Statistics.drops`.
         compile_seconds: how long the compilation took, including lookups in caches; None until it has ended.
         queued: from the call to the beginning of the run. It includes waiting for the compilation and for inputs.
         run: from the beginning to the end of the run.
@@ -177,7 +177,7 @@ class Statistics:
         running: the tasks that are running now.
         run_inline: the tasks that have begun on a thread of the program.
         run_on_lanes: the tasks that have begun on a lane.
-        dropped: the queued tasks that were not run, since their results could not be used any more.
+        dropped: the tasks that were not run, or not to their end, since their results could not be used any more.
         graphs: the figures of each graph that has not been garbage collected, oldest first.
         drops: runs that were dropped, by reason: "unobservable", "cancelled", "timed out", which `dropped` counts, and
             "context destroyed". Items of streams that never became runs are here too: "left out" for a newer one

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from webnn.backends.base import Executable
+from webnn.backends.base import Ending, Executable
 from webnn.graph.ir import Graph
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
@@ -36,7 +36,7 @@ QUEUED, RUNNING, DONE, FAILED, DROPPED, CANCELLED = TaskState
 
 MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
     QUEUED: frozenset({RUNNING, FAILED, DROPPED, CANCELLED}),  # FAILED: a value that it reads has failed
-    RUNNING: frozenset({DONE, FAILED, QUEUED}),  # QUEUED: an interrupt came before it had run
+    RUNNING: frozenset({DONE, FAILED, DROPPED, QUEUED}),  # QUEUED: an interrupt came before it had run
     DONE: frozenset(),
     FAILED: frozenset(),
     DROPPED: frozenset(),
@@ -162,6 +162,7 @@ class Task:
 
     __slots__ = (
         "consumers",
+        "ending",
         "error",
         "forgone",
         "inputs",
@@ -180,6 +181,8 @@ class Task:
 
     queued_at: int
     """The time of the call in nanoseconds; 0 if it is not wanted, see `GraphFigures.wanted`."""
+    ending: Ending
+    """Ends its run early. Not set unless it has started with one."""
     forgone: str
     """Why a promise of its results has been given up. Not set unless one has."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from threading import get_ident
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn.backends.base import Executable
+from webnn.backends.base import Ending, Executable
 from webnn.errors import ContextLostError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput, Replaced
@@ -18,6 +19,7 @@ from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL as SMALL_ARRAY
 from webnn.memory.pool import BufferPool
+from webnn.scheduler.execution import LONG
 from webnn.scheduler.hot_chains import Chain, HotChains
 from webnn.scheduler.lane import SteppedLane, ThreadLane
 from webnn.scheduler.promise import Promise
@@ -28,11 +30,13 @@ from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.value import Name
 
 __all__ = [
+    "HALF_WRITTEN",
     "LARGE",
     "LOST",
     "SMALL",
     "Clock",
     "DeviceAllocator",
+    "Endable",
     "Function",
     "Rig",
     "Together",
@@ -50,6 +54,9 @@ SMALL: Final = MLOperandDescriptor("float32", [4])
 """Small enough for the timeline's short cuts: such values may be written in place and read by copying."""
 LARGE: Final = MLOperandDescriptor("float32", [2048])
 """Too large for these short cuts."""
+
+HALF_WRITTEN: Final = -7
+"""Fills the outputs of runs that were ended."""
 
 LOST: Final = ContextLostError("the context was lost: a test said so")
 
@@ -89,6 +96,34 @@ class Function(Executable):
         results = self.function(*(view.array for view in inputs))
         for view, result in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
             view.array[...] = result
+
+
+class Flag(Ending):
+    """Ends a run of `Endable`."""
+
+    def end(self) -> None:
+        self.asked = True
+
+
+class Endable(Function):
+    """A `Function` whose runs can be ended: before the function is called, or by a call within the function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self.endings: list[Ending] = []
+        """Those of all runs that had one."""
+
+    def ending(self) -> Ending:
+        return Flag()
+
+    def run_until(self, inputs: Sequence[View], outputs: Sequence[View], ending: Ending) -> None:
+        self.endings.append(ending)
+        if not ending.asked:
+            self.run(inputs, outputs)
+        if ending.asked:
+            for view in outputs:
+                view.array[...] = HALF_WRITTEN
+            raise CancelledError
 
 
 class Together(Executable):
@@ -244,6 +279,13 @@ class Rig:
     def scatter(self, label: str = "scatter", function: Callable[..., Any] = replaced, **options: Any) -> Work:
         """Work that replaces an element of its first input, and can do so in place."""
         return self.in_place(self.work(label, function, **options), InPlaceOutput(0, 0, True, Cell()))
+
+    def endable(self, label: str, function: Callable[..., Any], **options: Any) -> Work:
+        """Work whose runs can be ended, and are expected to take long."""
+        work = self.work(label, function, **{"nanoseconds": LONG, **options})
+        assert isinstance(work.executable, Function)
+        work.executable = Endable(work.executable.function)
+        return work
 
     @staticmethod
     def in_place(work: Work, *outputs: InPlaceOutput) -> Work:

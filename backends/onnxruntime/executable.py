@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
-from webnn.backends.base import Executable
+from webnn.backends.base import Ending, Executable
 from webnn.backends.onnxruntime import native
 from webnn.errors import OperationError
 from webnn.graph.quick_dataclass import dataclass
@@ -26,6 +27,20 @@ KEPT: Final = 128
 _DEFAULTS: Final = native.RunOptions()  # without options onnxruntime makes these in each run, which takes 0.5 us
 _NOTHING: Final = native.OrtValue.ortvalue_from_numpy(np.zeros(1, np.uint8), CPU)
 _UNBOUND: Final = object()  # unlike None, no handle of a view that is new
+
+
+class _Ending(Ending):
+    """Ends a run of onnxruntime, which looks at its options before each operator."""
+
+    __slots__ = ("options",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options = native.RunOptions()
+
+    def end(self) -> None:
+        self.asked = True  # first: the run may end before this returns
+        self.options.terminate = True
 
 
 class _Binding:
@@ -63,13 +78,13 @@ class _Binding:
                     bound[i] = view.handle
                 i += 1
 
-    def run(self, executable: OnnxRuntimeExecutable, inputs: Sequence[View]) -> None:
+    def run(self, executable: OnnxRuntimeExecutable, inputs: Sequence[View], options: Any) -> None:
         """Run with the borrowed views among `inputs`, which must not be bound any more when the run has ended."""
         for i in self.borrowed:
             value = native.OrtValue.ortvalue_from_numpy(inputs[i].array, CPU)
             self.io.bind_ortvalue_input(executable.input_names[i], value)
         try:
-            executable.session.run_with_iobinding(self.io, _DEFAULTS)
+            executable.session.run_with_iobinding(self.io, options)
         finally:
             for i in self.borrowed:
                 self.io.bind_ortvalue_input(executable.input_names[i], _NOTHING)
@@ -94,7 +109,7 @@ class OnnxRuntimeExecutable(Executable):
     _bindings: dict[tuple[object, ...], _Binding] = field(default_factory=dict)
     """By the handles that are bound; the binding that was used last comes last. A run takes its binding out."""
 
-    def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+    def run(self, inputs: Sequence[View], outputs: Sequence[View], options: Any = _DEFAULTS) -> None:
         """Run on these views, which are bound in place."""
         handles = []
         for view in inputs:
@@ -109,12 +124,26 @@ class OnnxRuntimeExecutable(Executable):
                 binding.bind(self, inputs, outputs)
                 key = tuple(binding.handles)
             if binding.borrowed:
-                binding.run(self, inputs)
+                binding.run(self, inputs, options)
             else:
-                self.session.run_with_iobinding(binding.io, _DEFAULTS)
+                self.session.run_with_iobinding(binding.io, options)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise OperationError(f"onnxruntime: {error}") from error
         self._bindings[key] = binding
+
+    def ending(self) -> Ending:
+        """Ends the run between two operators."""
+        return _Ending()
+
+    def run_until(self, inputs: Sequence[View], outputs: Sequence[View], ending: Ending) -> None:
+        """Run with options of its own, in which `ending` sets the flag `terminate`."""
+        assert isinstance(ending, _Ending)
+        try:
+            self.run(inputs, outputs, ending.options)
+        except OperationError as error:
+            if ending.asked:
+                raise CancelledError from error
+            raise
 
     def _any_binding(self) -> _Binding:
         """The binding that has not been used for the longest time, or a new one if there is still room for it."""

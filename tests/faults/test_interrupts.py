@@ -253,6 +253,35 @@ class Programs:
         rig.write(self.x, 1)
         rig.run_all()
 
+    def ended(self) -> None:
+        """Runs that end early, on a lane and on the caller's thread: cancelled, freed, overwritten, or not begun."""
+        rig, give_up = self.rig, list[Callable[[], object]]()
+
+        def meanwhile(a: Any) -> Any:
+            while give_up:
+                give_up.pop()()
+            return a + 1
+
+        long = rig.endable("long", meanwhile)
+        give_up.append(self.run(long).cancel)
+        rig.run_all()
+        held = [self.run(long)]
+        self.promises.pop()
+        give_up += [rig.timeline.tidy, held.clear]
+        rig.run_all()
+        rig.dispatch(long, [self.x], self.y)
+        give_up.append(partial(rig.write, self.y, 1))
+        rig.run_all()
+        blocking = self.run(long)
+        give_up.append(blocking.cancel)
+        with contextlib.suppress(concurrent.futures.CancelledError):
+            blocking.result()
+        blocking, freed = self.run(long), self.run(long)
+        self.promises.pop()
+        del freed
+        blocking.result()
+        rig.run_all()
+
     def replays(self) -> None:
         rig, (x, y, z) = self.rig, (self.x, self.y, self.z)
         unwritten = rig.name()
@@ -1218,6 +1247,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "reads": {},
     "fetched": {"inline_limit": LIMIT, "allocator": GuardedAllocator(DeviceAllocator(), print)},
     "drops": {},
+    "ended": {"inline_limit": LIMIT},
     "replays": {"inline_limit": LIMIT},
     "made_anew": {"inline_limit": LIMIT},
     "failures": {"inline_limit": LIMIT},

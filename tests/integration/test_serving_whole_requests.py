@@ -33,6 +33,7 @@ from webnn.serving.connections import Connection
 from webnn.serving.exchanges import LATE, Limits
 from webnn.serving.listening import listen
 from webnn.serving.protocol import Port, Refused
+from webnn.serving.repository import Served
 
 PATH = "/v2/models/affine/infer"
 ROW = [1.0, 2.0, 3.0]
@@ -207,6 +208,35 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
         assert y_of((await other.answer())[1])
     assert waiting.inferences[0].requests.by_status == {200: 1, 499: 1}
     assert waiting.shared.bodies == 0
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_has_begun_ends_when_its_client_leaves() -> None:
+    with ML().create_context(backend="onnxruntime") as context:
+        app = application(long(context))
+        async with connected(app) as client, asyncio.timeout(20):
+            client.writer.write(ASKED)
+            while context.statistics().running == 0:  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(0.001)
+            client.writer.close()
+            while context.statistics().running:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        statistics = context.statistics()
+        assert statistics.drops == {"cancelled": 1}
+        assert statistics.graphs[0].runs == 0
+        assert context.memory_info().in_use == 0
+
+
+def long(context: MLContext) -> Served:
+    """A model like that of `affine`, whose runs have 300 large operators and take a second or so."""
+    builder = context.create_graph_builder()
+    x, z = (builder.input(port, [1, 3], "float32") for port in "xz")
+    weights = builder.constant(np.full((512, 512), 1 / 512, np.float32))
+    state = weights * builder.reduce_sum(x)
+    for _ in range(300):
+        state = builder.tanh(builder.matmul(state, weights))
+    graph = builder.build({"y": x * 2 + z + builder.reduce_mean(state)})
+    return Served("affine", "1", graph, batched=False)
 
 
 @pytest.mark.asyncio

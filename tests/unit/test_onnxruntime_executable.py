@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +18,7 @@ from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import OnnxRuntimeExecutable
 from webnn.errors import OperationError
 from webnn.memory.buffer import View
+from webnn.scheduler.execution import LONG
 
 REAL: Final[Any] = native.SessionIOBinding
 
@@ -150,3 +154,91 @@ def test_a_binding_that_has_failed_is_not_used_again(executable: OnnxRuntimeExec
     assert not executable._bindings
     executable.run([a], [b])
     assert b.array[0] == 2
+
+
+class TestEnding:
+    def test_a_run_that_was_ended_before_it_began_fails_at_once_and_the_next_one_is_right(
+        self, executable: OnnxRuntimeExecutable
+    ) -> None:
+        given, made = [view(1)], [view()]
+        ending = executable.ending()
+        ending.end()
+        ending.end()
+        with pytest.raises(CancelledError):
+            executable.run_until(given, made, ending)
+        executable.run(given, made)
+        assert made[0].array[0] == 2
+        executable.run_until([view(3)], made, executable.ending())
+        assert made[0].array[0] == 6
+
+    def test_the_end_of_a_run_that_has_ended_does_not_touch_the_next_one_with_its_binding(
+        self, executable: OnnxRuntimeExecutable
+    ) -> None:
+        given, made = [view(1)], [view()]
+        first, second = executable.ending(), executable.ending()
+        executable.run_until(given, made, first)
+        executable.session.during = first.end
+        executable.run_until(given, made, second)
+        assert (first.asked, second.asked) == (True, False)
+        assert len(set(executable.session.used)) == 1
+
+    def test_an_error_of_a_run_that_was_not_ended_is_one(self, executable: OnnxRuntimeExecutable) -> None:
+        with pytest.raises(OperationError, match="onnxruntime"):
+            executable.run_until([View(None, np.zeros(5, np.float32))], [view()], executable.ending())
+
+    def test_a_long_run_ends_early(self) -> None:
+        with webnn.ML().create_context(backend="onnxruntime") as context:
+            graph = chain(context, 1000, 512)
+            promise = context.run(graph, np.ones((512, 512), np.float32))
+            while not context.statistics().running:
+                time.sleep(0.001)
+            promise.cancel()
+            while context.statistics().running:
+                time.sleep(0.001)
+            statistics = context.statistics()
+            assert statistics.drops == {"cancelled": 1}, "it has run to its end"
+            assert statistics.graphs[0].runs == 0
+            assert context.memory_info().in_use == 0
+
+    def test_runs_that_go_on_beside_ended_ones_are_right(self) -> None:
+        """Several threads run one graph, and give up about half of the runs at random times."""
+        errors: list[BaseException] = []
+        with webnn.ML().create_context(backend="onnxruntime") as context:
+            graph = chain(context, 100, 64)
+            data = [np.full((64, 64), i, np.float32) for i in range(4)]
+            expected = [context.compute(graph, each)["y"].copy() for each in data]
+            graph._work.cost = 10 * LONG  # so that short runs can be ended, too
+
+            def use(seed: int) -> None:
+                rng = random.Random(seed)
+                try:
+                    for _ in range(60):
+                        i = rng.randrange(len(data))
+                        promise = context.run(graph, data[i])
+                        if rng.random() < 0.6:
+                            time.sleep(rng.random() * 0.001)
+                            promise.cancel()
+                            graph._work.cost = 10 * LONG
+                        else:
+                            np.testing.assert_array_equal(promise.result()["y"], expected[i])
+                except BaseException as error:
+                    errors.append(error)
+
+            threads = [threading.Thread(target=use, args=(seed,)) for seed in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert errors == []
+            assert context.statistics().graphs[0].failed == 0
+            assert context.statistics().drops["cancelled"] > 0
+
+
+def chain(context: webnn.MLContext, length: int, size: int) -> webnn.MLGraph:
+    """So many products of square matrices, one after the other."""
+    builder = context.create_graph_builder()
+    weights = builder.constant(np.full((size, size), 1 / size, np.float32))
+    state = builder.input("x", [size, size], "float32")
+    for _ in range(length):
+        state = builder.tanh(builder.matmul(state, weights))
+    return builder.build({"y": state})

@@ -399,15 +399,14 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     ) -> Promise[dict[str, np.ndarray[Any, Any]]]:
         """Run `graph` on arrays, without tensors: `outputs = await context.run(graph, {"x": frame})`.
 
-        A run that has not begun is dropped when its result can no longer be used: the promise is cancelled, its
-        deadline has passed, or its last reference is gone and it has no callback.
+        A run is dropped when its result can no longer be used: the promise is cancelled, its deadline has passed, or
+        its last reference is gone and it has no callback. A run that has begun ends early if the backend can do that.
 
         Args:
             graph: a graph of this context.
             inputs: data for each of the graph's inputs, as `write_tensor` takes it; the bytes are copied at the call.
                 For a graph of one input, its data alone is enough: `context.run(graph, frame)`.
-            timeout: seconds after which the promise is rejected with `TimeoutError`; None for no limit. A run that has
-                begun completes, and its result is discarded.
+            timeout: seconds after which the promise is rejected with `TimeoutError`; None for no limit.
 
         Returns:
             A promise of the outputs by name, read-only as those of `read_tensor`: `array.copy()` can be changed.
