@@ -593,7 +593,7 @@ class Timeline:
     # The end.
 
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
-        """Cancel the queued tasks, let the running ones end, reject all pending promises, and end the lanes.
+        """Cancel the queued tasks, reject all pending promises, let the running tasks end, and end the lanes.
 
         With `wait`, idle lanes have ended when it returns. A finalizer does not wait: the garbage collector may have
         called it in the middle of code that a lane waits for.

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.stepped import LARGE, SMALL, Cell, Endable, Rig, now, number_in, replaced
+from webnn.errors import ContextLostError
 from webnn.graph.in_place import InPlaceOutput
 from webnn.scheduler.execution import LONG
 from webnn.scheduler.promise import Promise
@@ -156,6 +157,16 @@ def test_a_run_ends_at_its_deadline() -> None:
     # The values are given back before callbacks are called.
     assert long.asked == [True]
     assert drops(rig) == {TIMED_OUT: 1}
+
+
+def test_a_run_ends_when_the_context_is_destroyed() -> None:
+    rig = Rig()
+    long = Meanwhile(rig, rig.end)
+    promise = run(rig, long.work)
+    rig.run_all()
+    assert long.asked == [True]
+    assert isinstance(promise.exception(), ContextLostError)
+    assert rig.in_use == 0
 
 
 def test_a_caller_that_blocks_is_told_when_another_thread_cancels() -> None:
