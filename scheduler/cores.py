@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from webnn.backends.base import Executable
-from webnn.scheduler.crowd import LATE
+from webnn.scheduler.crowd import LATE, SHORTEST
 from webnn.scheduler.crowd import PAUSE as LOOK_AFTER
 from webnn.scheduler.host import HostClock
 from webnn.scheduler.renaming import Renaming
@@ -113,7 +113,7 @@ class Cores:
         crowd = self._width.crowd
         if crowd is not None:
             crowd.was_wide = way != ONE
-            if crowd.was_wide and nanoseconds > LATE * widths.wide_cost:
+            if crowd.was_wide and nanoseconds > LATE * widths.wide_cost >= LATE * SHORTEST:
                 crowd.looks = True
         if way == ONE or share <= REST:  # a busy host makes wide runs slower than they are
             widths.measured(nanoseconds, wide=way != ONE)

@@ -26,7 +26,7 @@ from weakref import ref
 
 from webnn.backends.base import Executable
 from webnn.graph.quick_dataclass import dataclass
-from webnn.scheduler.crowd import Crowd
+from webnn.scheduler.crowd import SHORTEST, Crowd
 from webnn.scheduler.trials import ALL, ONE, RECENT, RESTING, SHORT, Trials
 
 __all__ = ["Piece", "Width", "WidthStatistics", "Widths"]
@@ -269,7 +269,7 @@ class Width:
             waiting: threads of the program that run, but are about to wait for this run.
         """
         crowd, speedup = self.crowd, widths.speedup(self.cores)
-        is_worth_it = 0 < widths.wide_cost < SHORT and speedup <= MOST_LOST
+        is_worth_it = SHORTEST <= widths.wide_cost < SHORT and speedup <= MOST_LOST
         if crowd is None or not is_worth_it or not crowd.is_here(pause, waiting):
             return False
         self._choice = _CROWD

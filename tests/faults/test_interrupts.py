@@ -42,7 +42,7 @@ from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
-from webnn.scheduler.crowd import Crowd
+from webnn.scheduler.crowd import SHORTEST, Crowd
 from webnn.scheduler.direct import LARGE as LARGE_INPUT
 from webnn.scheduler.direct import run_here
 from webnn.scheduler.hot_chains import MAX_ENDINGS, MAX_SHAPES, SINGLE, TIMED, HotChains
@@ -596,7 +596,7 @@ class Programs:
     def crowded(self) -> None:
         """Runs of a graph alone, while threads of other programs come and go."""
         timeline = self.rig.timeline
-        work = self.rig.work("short", lambda a: a + 1, cost=LIMIT, measured=False, nanoseconds=LIMIT)
+        work = self.rig.work("short", lambda a: a + 1, cost=LIMIT, measured=False, nanoseconds=2 * SHORTEST)
         widths = work.widths = Widths(lambda _: self.told.append("narrow"))
         runnable = [3]
         crowd = timeline.width.crowd = Crowd(2, 2, lambda: runnable[0])
@@ -605,7 +605,7 @@ class Programs:
             self.run(work).result()
             timeline.statistics  # noqa: B018
             widths.narrow = work.executable
-            widths.wide_cost = 1.0
+            widths.wide_cost = float(SHORTEST)
             if until:
                 runnable[0] = 1
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.stepped import Function, Rig
 from webnn.backends.processors import runnable_threads
-from webnn.scheduler.crowd import AWAKE, CLEAR, EVERY, LATE, PAUSE, Crowd
+from webnn.scheduler.crowd import AWAKE, CLEAR, EVERY, LATE, PAUSE, SHORTEST, Crowd
 from webnn.scheduler.task import Work
 from webnn.scheduler.trials import SHORT
 from webnn.scheduler.width import Width, Widths
@@ -162,6 +162,18 @@ class TestRuns:
         program = Program()
         program.others = 1
         assert program.run(program.two(SHORT), 3) == ["wide"] * 3
+
+    def test_very_short_runs_have_all_cores_and_do_not_look(self) -> None:
+        program = Program()
+        program.others = 1
+        work = program.two(SHORTEST // 2)
+        crowd = program.timeline.width.crowd
+        assert crowd is not None
+        assert program.run(work, 3) == ["wide"] * 3
+        assert work.widths is not None
+        work.widths.wide_cost /= 2  # so that the next run is late
+        assert program.run(work, 3, pause=0) == ["wide"] * 3
+        assert not crowd.looks
 
     def test_a_graph_that_would_lose_more_than_others_take_has_all_cores(self) -> None:
         program = Program(cores=8)
