@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["Better", "Report", "Row", "described"]
@@ -164,7 +165,9 @@ class Report:
     def show(self, console: Console | None = None) -> None:
         """Print a table."""
         several = len({row.peer for row in self.rows if row.theirs is not None}) > 1
-        table = Table(title=self.question, title_justify="left", caption="\n".join(self.notes), caption_justify="left")
+        table = Table(
+            title=self.question, title_justify="left", caption=escape("\n".join(self.notes)), caption_justify="left"
+        )
         table.add_column("what")
         for column in ("webnn", "peer" if several else self.peer, f"webnn / {'peer' if several else self.peer}"):
             table.add_column(column, justify="right")
