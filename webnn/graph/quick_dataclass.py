@@ -1,9 +1,9 @@
-"""`dataclass` of the standard library, four times faster to define.
+"""`dataclass` of the standard library, three times faster to define.
 
 The standard one writes the text of every method of every class and compiles each by itself, which took a tenth of the
 time from the start of a program to its first result. Here only `__init__` is compiled; the other methods are closures
 over the names of the fields. The classes do the same as those of the standard one, and `dataclasses.fields`, `replace`
-and `asdict` take them. Instances of frozen classes with slots are made twice as fast.
+and `asdict` take them. Instances of frozen classes with slots are made in two thirds of the time.
 
 Type checkers see the standard one.
 """
