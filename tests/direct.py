@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.graph import composites
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.composites.composite import COMPOSITES
+from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
@@ -48,6 +49,17 @@ def direct_builder(backend: Backend | None = None, composites: Collection[str] =
     return MLGraphBuilder(DirectHost(backend, composites))
 
 
+def operator_graph(op: str, shape: Sequence[int], data_type: DataType = "float32", **options: Any) -> Graph:
+    """The graph `y = op(x, **options)`."""
+    builder = direct_builder()
+    return builder.build({"y": getattr(builder, op)(builder.input("x", shape, data_type), **options)})
+
+
+def ops(graph: Graph) -> list[str]:
+    """The operators of the nodes, in the graph's order."""
+    return [node.op for node in graph.nodes]
+
+
 def run_graph(graph: Graph, feeds: Mapping[str, Any], backend: Backend) -> dict[str, np.ndarray[Any, Any]]:
     """Compile `graph`, run it once on `feeds`, return its outputs."""
     executable = backend.compile(graph, CompileOptions(), Cancellation())
@@ -61,6 +73,11 @@ def run_graph(graph: Graph, feeds: Mapping[str, Any], backend: Backend) -> dict[
         outputs.append(allocator.allocate(descriptor.byte_length).view(descriptor))
     executable.run(inputs, outputs)
     return {name: view.array for (name, _), view in zip(executable.outputs, outputs, strict=True)}
+
+
+def call(op: str, **options: Any) -> Callable[..., MLOperand]:
+    """A function for `compute` that adds the operator, with these options."""
+    return lambda builder, *operands: getattr(builder, op)(*operands, **options)
 
 
 def compute(backend: Backend, build: Callable[..., MLOperand], *arrays: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -30,7 +30,9 @@ from webnn.scheduler.timeline import Timeline
 from webnn.scheduler.value import Name
 
 __all__ = [
+    "CHEAP",
     "HALF_WRITTEN",
+    "INLINE_LIMIT",
     "LARGE",
     "LOST",
     "SMALL",
@@ -54,6 +56,10 @@ SMALL: Final = MLOperandDescriptor("float32", [4])
 """Small enough for the timeline's short cuts: such values may be written in place and read by copying."""
 LARGE: Final = MLOperandDescriptor("float32", [2048])
 """Too large for these short cuts."""
+
+CHEAP: Final = 1_000
+"""Nanoseconds of a run that is cheap enough for the thread that awaits its result, with `INLINE_LIMIT`."""
+INLINE_LIMIT: Final = 50_000
 
 HALF_WRITTEN: Final = -7
 """Fills the outputs of runs that were ended."""

@@ -7,11 +7,12 @@ runtime that lacks a kernel of float16 casts by itself.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from webnn.backends.onnx.model import Kernels, standard_types
+from webnn.backends.onnx.model import Kernels, Model, standard_types
 
-__all__ = ["WITHOUT_KERNELS", "PortableKernels"]
+__all__ = ["WITHOUT_KERNELS", "PortableKernels", "is_nan"]
 
 _SHORT: Final = frozenset({"int16", "uint16"})
 _UNSIGNED: Final = frozenset({"uint32", "uint64"})
@@ -60,3 +61,9 @@ class PortableKernels(Kernels):
         """The types of the standard for the schema's type `variable`, without those that runtimes lack."""
         standard = standard_types(op_type, domain, variable)
         return standard and standard - WITHOUT_KERNELS.get((op_type, variable), frozenset())
+
+
+def is_nan(model: Model, inputs: Sequence[str], _: Mapping[str, Any]) -> str:
+    """The composition of `IsNaN` for runtimes without it: NaN is the only number that is not equal to itself."""
+    (x,) = inputs
+    return model.emit("Not", [model.emit("Equal", [x, x])])

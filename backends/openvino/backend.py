@@ -21,7 +21,7 @@ import numpy as np
 from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, DeviceType, Executable
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.model import Composition, Model
-from webnn.backends.onnx.portable import PortableKernels
+from webnn.backends.onnx.portable import PortableKernels, is_nan
 from webnn.backends.processors import processor_name
 from webnn.backends.providers.placement import assigned_nodes, placements
 from webnn.backends.providers.sessions import provider_missing, refusal, session
@@ -64,13 +64,8 @@ class _OpenVinoKernels(PortableKernels):
     """
 
     def composition(self, op_type: str, data_type: str) -> Composition | None:
-        """NaN is what is not equal to itself."""
-        return _is_nan if op_type == "IsNaN" else None
-
-
-def _is_nan(model: Model, inputs: Sequence[str], _: Mapping[str, Any]) -> str:
-    (x,) = inputs
-    return model.emit("Not", [model.emit("Equal", [x, x])])
+        """`is_nan` for `IsNaN`."""
+        return is_nan if op_type == "IsNaN" else None
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from webnn.backends.onnx.model import Composition, Model
+from webnn.backends.onnx.portable import is_nan
 
 __all__ = ["COMPOSITIONS"]
 
@@ -54,11 +55,6 @@ def _or(model: Model, inputs: Sequence[str], _: Attributes) -> str:
 def _xor(model: Model, inputs: Sequence[str], _: Attributes) -> str:
     a, b = (model.cast(name, "int32") for name in inputs)
     return model.emit("Not", [model.emit("Equal", [a, b])])
-
-
-def _is_nan(model: Model, inputs: Sequence[str], _: Attributes) -> str:
-    (x,) = inputs
-    return model.emit("Not", [model.emit("Equal", [x, x])])
 
 
 def _is_infinite(model: Model, inputs: Sequence[str], _: Attributes) -> str:
@@ -115,7 +111,7 @@ def _product_with_vector(model: Model, inputs: Sequence[str], _: Attributes) -> 
 COMPOSITIONS: Final[Mapping[str, Composition]] = {
     "Clip": _bounded,
     "IsInf": _is_infinite,
-    "IsNaN": _is_nan,
+    "IsNaN": is_nan,
     "MatMul": _product_with_vector,
     "Max": _larger,
     "Min": _smaller,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +22,6 @@ KNOWN: Final[dict[str, str]] = {
     "clamp int64 1D tensor": "elements of its input, up to 4147483647, do not fit in the int32 that holds them",
 }
 """Cases that fail, and why. Those in `known_failures` come on top."""
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.create_context(backend="arrays") as context:
-        yield context
 
 
 @pytest.mark.parametrize("case", wpt.parameters(wpt.conformance_cases()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +24,6 @@ SILERO: Final = wpt.SHARED / "models" / "silero_vad"
 LIGHT: Final = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 """Networks that the package onnx brings, each with weights that are all the same, and with its output."""
 FOLDER: Final = sentence_embeddings.installed()
-
-
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.create_context(backend="arrays") as context:
-        yield context
 
 
 @pytest.mark.skipif(not mobilenet.MODEL.is_dir(), reason=f"no model in {mobilenet.MODEL}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,12 +39,6 @@ Save = Callable[[Make], Package]
 Outputs = Callable[[Make, Mapping[str, Array]], dict[str, Array]]
 
 X: Final = np.array([[1.5, -2.0, 41.0]], np.float32)
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.create_context(backend="arrays") as context:
-        yield context
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ programs that are saved are compared in full by the interpreter of this folder's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
@@ -34,12 +33,6 @@ NOT_COMPUTED: Final = frozenset(
     }
 )
 """Operators whose programs coremltools does not compute in some or in all cases."""
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.create_context(backend="arrays") as context:
-        yield context
 
 
 @pytest.mark.parametrize("case", wpt.parameters(wpt.conformance_cases()))

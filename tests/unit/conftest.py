@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import webnn
-from tests.stepped import LARGE, SMALL, Rig
+from tests.stepped import INLINE_LIMIT, LARGE, SMALL, Rig
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -21,6 +21,12 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def rig(request: pytest.FixtureRequest) -> Rig:
     """A timeline that runs everything on one stepped lane."""
     return Rig(descriptor=request.param)
+
+
+@pytest.fixture(params=[LARGE, SMALL], ids=["large", "small"])
+def inline(request: pytest.FixtureRequest) -> Rig:
+    """Cheap tasks run where their result is wanted."""
+    return Rig(descriptor=request.param, inline_limit=INLINE_LIMIT)
 
 
 @pytest.fixture

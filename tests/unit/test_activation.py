@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.direct import compute, direct_builder
+from tests.direct import call, compute, direct_builder
 from webnn.backends.base import Backend
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType, numpy_dtype
@@ -32,10 +32,6 @@ DEFAULTS: Final = {
     "linear": {"alpha": 1.0, "beta": 0.0},
 }
 TOLERANCE: Final = {"float32": 2e-6, "float16": 2e-3}
-
-
-def call(op: str, **options: Any) -> Callable[..., Any]:
-    return lambda builder, *operands: getattr(builder, op)(*operands, **options)
 
 
 @pytest.mark.parametrize("data_type", FLOATS)

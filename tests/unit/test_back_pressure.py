@@ -5,18 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.loops import Loop
-from tests.stepped import LARGE, SMALL, Rig
+from tests.stepped import CHEAP, INLINE_LIMIT, LARGE, Rig
 from webnn.errors import ContextLostError
-
-CHEAP = 1_000
-"""Nanoseconds of a task that runs where its result is wanted."""
-LIMIT = 50_000
-
-
-@pytest.fixture(params=[LARGE, SMALL], ids=["large", "small"])
-def inline(request: pytest.FixtureRequest) -> Rig:
-    """Cheap tasks run where their result is wanted."""
-    return Rig(descriptor=request.param, inline_limit=LIMIT)
 
 
 class TestBackPressure:
@@ -106,7 +96,7 @@ class TestBackPressure:
         assert len(rig.ran) == 40
 
     async def test_cheap_work_is_run_to_make_room(self, event_loop: Loop) -> None:
-        rig = Rig(inline_limit=LIMIT)
+        rig = Rig(inline_limit=INLINE_LIMIT)
         x, work, most = rig.name(1), rig.work("cheap", cost=CHEAP), 0
         names = [rig.name() for _ in range(200)]
         for name in names:

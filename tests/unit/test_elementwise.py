@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.direct import compute, direct_builder
+from tests.direct import call, compute, direct_builder
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
@@ -19,10 +19,6 @@ BINARY: Final = ("add", "sub", "mul", "div", "max", "min", "pow")
 FLOAT_UNARY: Final = ("ceil", "cos", "erf", "exp", "floor", "log", "reciprocal", "round_even", "sin", "sqrt", "tan")
 INTEGERS: Final = tuple(data_type for data_type in ALL if data_type not in FLOATS)
 EPSILON: Final = {"float32": 6e-7, "float16": 1e-3}
-
-
-def call(op: str, **options: Any) -> Callable[..., Any]:
-    return lambda builder, *operands: getattr(builder, op)(*operands, **options)
 
 
 def wrapped(value: int, data_type: DataType) -> int:

@@ -9,23 +9,13 @@ from typing import Any
 import pytest
 
 from tests.loops import Loop
-from tests.stepped import LARGE, SMALL, DeviceAllocator, Rig, broken, now, number_in
+from tests.stepped import CHEAP, INLINE_LIMIT, DeviceAllocator, Rig, broken, now, number_in
 from webnn.errors import OperationError
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import PENDING
 from webnn.scheduler.renaming import PROBE, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.room import MAX_QUEUED
 from webnn.scheduler.timeline import UNREAD
-
-CHEAP = 1_000
-"""Nanoseconds of a task that runs where its result is wanted."""
-LIMIT = 50_000
-
-
-@pytest.fixture(params=[LARGE, SMALL], ids=["large", "small"])
-def inline(request: pytest.FixtureRequest) -> Rig:
-    """Cheap tasks run where their result is wanted."""
-    return Rig(descriptor=request.param, inline_limit=LIMIT)
 
 
 class TestInline:
@@ -41,7 +31,7 @@ class TestInline:
 
     def test_dear_work_goes_to_a_lane_at_once(self, inline: Rig) -> None:
         x, y = inline.name(1), inline.name()
-        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        inline.dispatch(inline.work("dear", cost=INLINE_LIMIT), [x], y)
         read = inline.read(y)
         assert not read.done()
         assert inline.step()
@@ -57,7 +47,7 @@ class TestInline:
         assert work.cost == CHEAP
 
     def test_work_that_turns_out_dear_stays_on_the_lanes(self, inline: Rig) -> None:
-        x, y, work = inline.name(1), inline.name(), inline.work("new", nanoseconds=LIMIT)
+        x, y, work = inline.name(1), inline.name(), inline.work("new", nanoseconds=INLINE_LIMIT)
         for _ in range(2):
             inline.dispatch(work, [x], y)
             assert inline.step()
@@ -80,7 +70,7 @@ class TestInline:
     def test_what_dear_work_depends_on_goes_to_the_lane_with_it(self, inline: Rig) -> None:
         x, y, z = inline.name(1), inline.name(), inline.name()
         inline.dispatch(inline.work("cheap", cost=CHEAP), [x], y)
-        inline.dispatch(inline.work("dear", cost=LIMIT), [y], z)
+        inline.dispatch(inline.work("dear", cost=INLINE_LIMIT), [y], z)
         read = inline.read(z)
         assert not read.done()
         assert inline.ran == []
@@ -90,7 +80,7 @@ class TestInline:
 
     def test_cheap_work_behind_dear_work_stays_on_the_lane(self, inline: Rig) -> None:
         x, y, z = inline.name(1), inline.name(), inline.name()
-        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        inline.dispatch(inline.work("dear", cost=INLINE_LIMIT), [x], y)
         inline.dispatch(inline.work("cheap", cost=CHEAP), [y], z)
         read = inline.read(z)
         assert inline.step()
@@ -99,7 +89,7 @@ class TestInline:
 
     def test_blocking_for_a_result_runs_dear_work_on_this_thread(self, inline: Rig) -> None:
         x, y, z = inline.name(1), inline.name(), inline.name()
-        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        inline.dispatch(inline.work("dear", cost=INLINE_LIMIT), [x], y)
         inline.dispatch(inline.work("new"), [y], z)
         assert number_in(inline.read(z).result()) == 3
         assert inline.timeline.statistics.run_inline == 2
@@ -107,7 +97,7 @@ class TestInline:
 
     def test_blocking_for_a_limited_time_leaves_dear_work_to_the_lane(self, inline: Rig) -> None:
         x, y = inline.name(1), inline.name()
-        inline.dispatch(inline.work("dear", cost=LIMIT), [x], y)
+        inline.dispatch(inline.work("dear", cost=INLINE_LIMIT), [x], y)
         read = inline.read(y)
         with pytest.raises(TimeoutError):
             read.result(timeout=0)
@@ -172,7 +162,7 @@ class TestInline:
 class TestOnALoop:
     @pytest.fixture
     def inline(self) -> Rig:
-        return Rig(inline_limit=LIMIT)
+        return Rig(inline_limit=INLINE_LIMIT)
 
     async def test_cheap_work_runs_at_the_end_of_the_tick_though_nobody_awaits_it(
         self, inline: Rig, event_loop: Loop
@@ -304,7 +294,7 @@ class TestOnALoop:
         assert rig.timeline.statistics.dropped == 0
 
     async def test_another_loop_may_come_after_one_that_ended_in_the_middle_of_a_tick(self, event_loop: Loop) -> None:
-        inline = Rig(inline_limit=LIMIT)
+        inline = Rig(inline_limit=INLINE_LIMIT)
         x, y, work = inline.name(1), inline.name(), inline.work("cheap", cost=CHEAP)
         inline.dispatch(work, [x], y)
 
@@ -339,22 +329,22 @@ class TestPrompt:
         return inline
 
     def test_work_that_is_awaited_at_once_runs_inline_after_a_few_times(self, inline: Rig) -> None:
-        work = inline.work("dear", cost=2 * LIMIT, measured=False)
+        work = inline.work("dear", cost=2 * INLINE_LIMIT, measured=False)
         assert self.loop(inline, work, 10) == [False] * PROMPT + [True] * (10 - PROMPT)
 
     def test_it_stays_on_lanes_while_the_host_works_before_it_awaits(self, inline: Rig) -> None:
-        work = inline.work("dear", cost=2 * LIMIT, measured=False)
-        assert not any(self.loop(inline, work, 10, busy=LIMIT))
+        work = inline.work("dear", cost=2 * INLINE_LIMIT, measured=False)
+        assert not any(self.loop(inline, work, 10, busy=INLINE_LIMIT))
 
     def test_it_goes_back_to_the_lanes_when_the_host_begins_to_work(self, inline: Rig) -> None:
-        work = inline.work("dear", cost=2 * LIMIT, measured=False)
+        work = inline.work("dear", cost=2 * INLINE_LIMIT, measured=False)
         self.loop(inline, work, 10)
-        later = self.loop(inline, work, 2 * PROBE, busy=LIMIT)
+        later = self.loop(inline, work, 2 * PROBE, busy=INLINE_LIMIT)
         assert later[0]
         assert not any(later[PROBE:])
 
     def test_it_stays_on_lanes_beside_other_work(self, inline: Rig) -> None:
-        x, work = inline.name(1), inline.work("dear", cost=2 * LIMIT, measured=False)
+        x, work = inline.name(1), inline.work("dear", cost=2 * INLINE_LIMIT, measured=False)
         for _ in range(10):
             names = [inline.name() for _ in range(3)]
             for name in names:
@@ -374,7 +364,7 @@ class TestDeviceMemory:
 
     async def test_reads_of_available_values_are_carried_out_on_a_lane(self, event_loop: Loop) -> None:
         allocator = DeviceAllocator()
-        rig = Rig(threads=1, inline_limit=LIMIT, allocator=allocator)
+        rig = Rig(threads=1, inline_limit=INLINE_LIMIT, allocator=allocator)
         x, y = rig.name(1), rig.name()
 
         told: list[object] = []

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.direct import compute, direct_builder
+from tests.direct import call, compute, direct_builder
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.kernels import cpu_kernels
@@ -29,10 +29,6 @@ LOGIC: Final[dict[str, Callable[[bool, bool], bool]]] = {
     "logical_xor": operator.xor,
 }
 BINARY: Final = (*COMPARISONS, *LOGIC)
-
-
-def call(op: str) -> Callable[..., Any]:
-    return lambda builder, *operands: getattr(builder, op)(*operands)
 
 
 def extremes(data_type: DataType) -> list[float]:

@@ -16,7 +16,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 import webnn
-from tests.direct import direct_builder, run_graph
+from tests.direct import direct_builder, ops, run_graph
 from webnn.backends.base import Backend
 from webnn.backends.onnxruntime import backend as backend_module
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -53,10 +53,6 @@ def model_of(
 def imported(model: Any, **options: Any) -> Graph:
     builder = direct_builder()
     return builder.build(import_onnx(model, builder, **options))
-
-
-def ops(graph: Graph) -> list[str]:
-    return [node.op for node in graph.nodes]
 
 
 node = helper.make_node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,6 @@ OBJECTS: Mapping[str, object] = {
     "webnn": webnn,
 }
 """What a message calls an object, and where its names are."""
-
-
-@pytest.fixture
-def context() -> Iterator[webnn.MLContext]:
-    with webnn.create_context(backend="arrays") as context:
-        yield context
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -196,6 +190,7 @@ def test_a_data_type_of_another_library_is_refused_with_ours(context: webnn.MLCo
 def test_shape_and_data_type_have_one_order_and_are_told_apart(context: webnn.MLContext) -> None:
     descriptor = webnn.MLOperandDescriptor([2, 3], np.float32)
     assert descriptor == webnn.MLOperandDescriptor("float32", [2, 3]) == eval(repr(descriptor), vars(webnn))
+    assert str(descriptor) == "float32 [2, 3]"
     assert descriptor == webnn.MLOperandDescriptor(data_type="float32", shape=[2, 3])
     assert context.create_tensor([2, 3], "float32").descriptor == descriptor
     assert context.create_graph_builder().input("x", [2, 3], "float32").descriptor == descriptor

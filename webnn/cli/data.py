@@ -58,7 +58,7 @@ def inputs_from(
     missing = [name for name in descriptors if name not in values]
     if missing and not fill:
         raise ValidationError(
-            f"no value for input {missing[0]!r}, {_words(descriptors[missing[0]])}: give"
+            f"no value for input {missing[0]!r}, {descriptors[missing[0]]}: give"
             f" {_example({missing[0]: descriptors[missing[0]]})}, or --random for all that are left out"
         )
     generator = np.random.default_rng(seed)
@@ -135,10 +135,6 @@ def _npz(path: Path) -> dict[str, Array]:
 def _reason(error: Exception) -> str:
     """NumPy's message, without its advice on pickled objects, for which it takes any other file."""
     return "it does not hold arrays" if "pickle" in str(error) else str(error)
-
-
-def _words(descriptor: MLOperandDescriptor) -> str:
-    return f"{descriptor.data_type} {list(descriptor.shape)}"
 
 
 def _example(descriptors: Mapping[str, MLOperandDescriptor]) -> str:

@@ -29,8 +29,10 @@ __all__ = [
     "read",
     "shape_options",
     "shapes",
+    "some_inputs",
     "source_of",
     "targets",
+    "threads",
 ]
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -127,19 +129,27 @@ def browser(command: C) -> C:
 
 def inputs(command: C) -> C:
     """The options `--input` and `--seed`: the values of the model's inputs."""
-    for parameter in (
-        click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values."),
-        click.option(
-            "--input",
-            "inputs",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="VALUE is @FILE.npy, @FILE.npz, @FILE (raw bytes), random, zeros, ones, a number or a JSON list. "
-            "@FILE.npz alone holds all inputs.",
-        ),
-    ):
-        command = parameter(command)
-    return command
+    return _with_inputs(
+        command,
+        "VALUE is @FILE.npy, @FILE.npz, @FILE (raw bytes), random, zeros, ones, a number or a JSON list. "
+        "@FILE.npz alone holds all inputs.",
+    )
+
+
+def some_inputs(command: C) -> C:
+    """As `inputs`, for commands in which inputs without a value are random."""
+    return _with_inputs(command, "As for `run`; the others are random.")
+
+
+def _with_inputs(command: C, values: str) -> C:
+    command = click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values.")(command)
+    return click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help=values)(command)
+
+
+def threads(command: C) -> C:
+    """The option `--threads`."""
+    text = "Threads for one run; 0 lets the backend choose."
+    return click.option("--threads", default=0, type=click.IntRange(0), help=text)(command)
 
 
 def backend(command: C) -> C:

@@ -35,14 +35,12 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
     elif array.dtype != descriptor.dtype or not array.dtype.isnative:
         given = array.dtype.name if array.dtype.isnative else f"{array.dtype.str!r} (not in native byte order)"
         raise ValidationError(
-            f"expected {descriptor.data_type} {list(descriptor.shape)}, got {given} {list(array.shape)};"
+            f"expected {descriptor}, got {given} {list(array.shape)};"
             f" convert it: array.astype({descriptor.dtype.name!r})"
         )
     if array.shape != descriptor.shape:
         if array.ndim != 1 or array.size != descriptor.element_count:
-            raise ValidationError(
-                f"expected {descriptor.data_type} {list(descriptor.shape)}, got shape {list(array.shape)}"
-            )
+            raise ValidationError(f"expected {descriptor}, got shape {list(array.shape)}")
         array = array.reshape(descriptor.shape)
     return _contiguous(array)
 
@@ -92,7 +90,7 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
             return _from_numbers(data, descriptor.data_type)
         return np.asarray(_buffer(data))
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
-        wanted = "an array or a buffer" if descriptor is None else f"{descriptor.data_type} {list(descriptor.shape)}"
+        wanted = "an array or a buffer" if descriptor is None else str(descriptor)
         raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}") from None
 
 
@@ -123,10 +121,7 @@ def _from_numbers(data: object, data_type: DataType) -> np.ndarray[Any, Any]:
 
 def _from_bytes(array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) -> np.ndarray[Any, Any]:
     if array.nbytes != descriptor.byte_length:
-        raise ValidationError(
-            f"expected {descriptor.byte_length} bytes for {descriptor.data_type} {list(descriptor.shape)},"
-            f" got {array.nbytes}"
-        )
+        raise ValidationError(f"expected {descriptor.byte_length} bytes for {descriptor}, got {array.nbytes}")
     array = np.ascontiguousarray(array)
     if descriptor.data_type in ("int4", "uint4"):  # two in each byte, the first one in the low bits
         nibbles = np.stack([array & 15, array >> 4], axis=-1).reshape(-1)[: descriptor.element_count]

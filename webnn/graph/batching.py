@@ -71,7 +71,7 @@ class _Reading:
         descriptor = operand.descriptor
         if not descriptor.rank or descriptor.data_type in ("int4", "uint4") or descriptor.byte_length > REPEATED_BYTES:
             self.refuse(
-                f"needs a {descriptor.data_type} {list(descriptor.shape)} once for each request, which is the same for"
+                f"needs a {descriptor} once for each request, which is the same for"
                 f" all; at most {REPEATED_BYTES} bytes are repeated"
             )
         self.repeated.add(operand)

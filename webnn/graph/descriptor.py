@@ -96,6 +96,9 @@ class MLOperandDescriptor:
     def __hash__(self) -> int:
         return hash(self.key)
 
+    def __str__(self) -> str:
+        return f"{self.data_type} {list(self.shape)}"
+
     def __repr__(self) -> str:
         return f"MLOperandDescriptor({list(self.shape)}, {self.data_type!r})"
 

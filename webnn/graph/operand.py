@@ -122,7 +122,7 @@ class MLOperand(Arithmetic, Unpicklable):
             what = f"of {self.node.op}"
         else:
             what = "constant"
-        return f"<MLOperand {what}: {self.data_type} {list(self.shape)}>"
+        return f"<MLOperand {what}: {self.descriptor}>"
 
     def _no_data(self, what: str) -> NoReturn:
         raise TypeError(f"{self!r} has no {what}: build a graph, run it and read its output")

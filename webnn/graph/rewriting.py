@@ -24,7 +24,7 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
 
-__all__ = ["MADE_BYTES", "Replacement", "Rule", "readers", "rewritten"]
+__all__ = ["MADE_BYTES", "Replacement", "Rule", "number_in", "readers", "rewritten"]
 
 MADE_BYTES: Final = 1024 * 1024
 """Constants that rewriting and lowering make are at most this large, where they can be computed in the graph."""
@@ -71,6 +71,12 @@ def readers(graph: Graph) -> dict[MLOperand, list[Node]]:
     for operand in graph.outputs.values():
         found.pop(operand, None)
     return found
+
+
+def number_in(operand: MLOperand) -> float | None:
+    """The number of a constant that has one element; None for other operands."""
+    constant = operand.constant
+    return float(constant.item()) if constant is not None and constant.size == 1 else None
 
 
 class Replacement(MLGraphBuilder[Graph]):

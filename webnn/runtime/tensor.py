@@ -165,7 +165,7 @@ class MLTensor(Unpicklable):
     def __repr__(self) -> str:
         what = "constant " if self.constant else ""
         state = " (destroyed)" if self._destroyed else ""
-        return f"<MLTensor {what}{self.data_type} {list(self.shape)}{state}>"
+        return f"<MLTensor {what}{self.descriptor}{state}>"
 
     def _repr_html_(self) -> str:
         """A table for notebooks. It has no elements, which would have to be read from the device."""

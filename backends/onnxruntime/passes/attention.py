@@ -24,7 +24,7 @@ from webnn.graph.composites.attention import attended
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.quick_dataclass import dataclass
-from webnn.graph.rewriting import Replacement, Rule, readers, rewritten
+from webnn.graph.rewriting import Replacement, Rule, number_in, readers, rewritten
 
 __all__ = ["attention"]
 
@@ -116,7 +116,7 @@ def _match(product: Node, sole: Sole) -> _Match | None:
     shares, zeroing = product["a"], None
     while (node := shares.node) is not None and node.op in ("reshape", "where") and sole(shares):
         if node.op == "where":
-            if zeroing is not None or _number(node["true_value"]) != 0:
+            if zeroing is not None or number_in(node["true_value"]) != 0:
                 return None
             zeroing, shares = node["condition"], node["false_value"]
         else:
@@ -204,7 +204,7 @@ def _scores(x: MLOperand, sole: Sole) -> _Scores | None:
             kept, filler = (
                 node[name] for name in (("false_value", "true_value") if hides else ("true_value", "false_value"))
             )
-            number = _number(filler)
+            number = number_in(filler)
             if number is None or number > _HIDDEN or kept.shape != x.shape:
                 return None
             terms.append(Term(node["condition"], x.shape, number, hides))
@@ -236,7 +236,7 @@ def _leads_to_product(x: MLOperand) -> bool:
 def _asks_for_nothing(condition: MLOperand, scores: _Scores) -> bool:
     """Whether `condition` is that the masks hide all keys from a query."""
     equal = condition.node
-    if equal is None or equal.op != "equal" or _number(equal["b"]) != -math.inf or equal["a"].node is None:
+    if equal is None or equal.op != "equal" or number_in(equal["b"]) != -math.inf or equal["a"].node is None:
         return False
     best = equal["a"].node
     if best.op != "reduce_max" or best.attributes["axes"] != (best["input"].rank - 1,):
@@ -447,14 +447,8 @@ def _multiple(operand: MLOperand) -> tuple[MLOperand, float] | None:
         return node["input"], node.attributes["alpha"]
     if node.op not in ("mul", "div"):
         return None
-    if number := _number(node["b"]):
+    if number := number_in(node["b"]):
         return node["a"], number if node.op == "mul" else 1 / number
-    if node.op == "mul" and (number := _number(node["a"])):
+    if node.op == "mul" and (number := number_in(node["a"])):
         return node["b"], number
     return None
-
-
-def _number(operand: MLOperand) -> float | None:
-    """The only element of a constant."""
-    constant = operand.constant
-    return float(constant.reshape(())) if constant is not None and constant.size == 1 else None

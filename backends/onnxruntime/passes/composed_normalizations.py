@@ -19,7 +19,7 @@ from webnn.forking import import_lock
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.quick_dataclass import dataclass
-from webnn.graph.rewriting import Replacement, readers, rewritten
+from webnn.graph.rewriting import Replacement, number_in, readers, rewritten
 
 __all__ = ["composed_normalizations"]
 
@@ -153,13 +153,13 @@ def _over(x: MLOperand, root: MLOperand, *, inverse: bool) -> _Match | None:
     """The normalization that `x` over `root` is, or `x` times it, if it is the `inverse` of a root."""
     inside, exponent = [root], -0.5 if inverse else 0.5
     node = root.node
-    if inverse and node is not None and (node.op == "reciprocal" or (node.op == "div" and _number(node["a"]) == 1)):
+    if inverse and node is not None and (node.op == "reciprocal" or (node.op == "div" and number_in(node["a"]) == 1)):
         root, exponent = node["input"] if node.op == "reciprocal" else node["b"], 0.5
         inside.append(root)
         node = root.node
     if node is None:
         return None
-    if node.op == "pow" and _number(node["b"]) == exponent:
+    if node.op == "pow" and number_in(node["b"]) == exponent:
         shifted = node["a"]
     elif node.op == "sqrt" and exponent == 0.5:
         shifted = node["input"]
@@ -199,12 +199,12 @@ def _affine(operand: MLOperand) -> tuple[MLOperand, float, float] | None:
         return None
     if node.op == "linear":
         return node["input"], node.attributes["alpha"], node.attributes["beta"]
-    if node.op == "div" and (number := _number(node["b"])):
+    if node.op == "div" and (number := number_in(node["b"])):
         return node["a"], 1 / number, 0.0
     if node.op not in ("add", "mul"):
         return None
     for x, other in ((node["a"], node["b"]), (node["b"], node["a"])):
-        if (number := _number(other)) is not None:
+        if (number := number_in(other)) is not None:
             return (x, 1.0, number) if node.op == "add" else (x, number, 0.0)
     return None
 
@@ -213,9 +213,4 @@ def _is_square(squares: MLOperand, x: MLOperand) -> bool:
     node = squares.node
     if node is None or node.op not in ("mul", "pow") or node["a"] is not x:
         return False
-    return node["b"] is x if node.op == "mul" else _number(node["b"]) == 2
-
-
-def _number(operand: MLOperand) -> float | None:
-    constant = operand.constant
-    return float(constant.reshape(())) if constant is not None and constant.size == 1 else None
+    return node["b"] is x if node.op == "mul" else number_in(node["b"]) == 2

@@ -19,7 +19,7 @@ from webnn.forking import import_lock
 from webnn.graph.broadcasting import Shape
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
-from webnn.graph.rewriting import MADE_BYTES, Replacement, rewritten
+from webnn.graph.rewriting import MADE_BYTES, Replacement, number_in, rewritten
 
 __all__ = ["rotary_embeddings"]
 
@@ -139,7 +139,7 @@ def _negated(operand: MLOperand) -> MLOperand | None:
         return node["input"]
     if node.op == "mul":
         for x, other in ((node["a"], node["b"]), (node["b"], node["a"])):
-            if other.constant is not None and other.constant.size == 1 and other.constant.item() == -1:
+            if number_in(other) == -1:
                 return x
     return None
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
-from webnn.graph.rewriting import Replacement, readers, rewritten
+from webnn.graph.rewriting import Replacement, number_in, readers, rewritten
 
 __all__ = ["scaled_products_of_one_row"]
 
@@ -52,8 +52,7 @@ def _parts(node: Node) -> tuple[MLOperand, float]:
     scaled, factor = node["a"], node["b"]
     if node.op == "mul" and factor.constant is None:
         scaled, factor = factor, scaled
-    constant = factor.constant
-    return scaled, float(constant.reshape(())) if constant is not None and constant.size == 1 else 0.0
+    return scaled, number_in(factor) or 0.0
 
 
 def _scaled_row(node: Node) -> Sequence[MLOperand]:

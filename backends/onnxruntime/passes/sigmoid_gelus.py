@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from webnn.forking import import_lock
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
-from webnn.graph.rewriting import Replacement, readers, rewritten
+from webnn.graph.rewriting import Replacement, number_in, readers, rewritten
 
 __all__ = ["sigmoid_gelus"]
 
@@ -60,6 +60,6 @@ def _unscaled(operand: MLOperand) -> tuple[MLOperand, float]:
         return node["input"], float(node.attributes["alpha"])
     if node is not None and node.op == "mul":
         for x, other in ((node["a"], node["b"]), (node["b"], node["a"])):
-            if other.constant is not None and other.constant.size == 1:
-                return x, float(other.constant.item())
+            if (number := number_in(other)) is not None:
+                return x, number
     return operand, 1.0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.direct import direct_builder, run_graph
+from tests.direct import direct_builder, ops, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnx.model import OPSET
 from webnn.backends.onnxruntime import contrib, native
@@ -60,10 +60,6 @@ def attention(scaled: Scaling = the_scores, *, rows: bool = True, merged: bool =
         y = b.reshape(b.transpose(y, permutation=[0, 2, 1, 3]), SHAPE)
     read = {"shares": shares, "scores": scores}
     return b.build({"y": y, **{name: read[name] for name in changes.get("read", ())}})
-
-
-def ops(graph: Graph) -> list[str]:
-    return [node.op for node in graph.nodes]
 
 
 def feeds_of(graph: Graph, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:

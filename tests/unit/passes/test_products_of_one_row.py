@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.direct import direct_builder, run_graph
+from tests.direct import direct_builder, ops, run_graph
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.passes import pipeline
 from webnn.backends.onnxruntime.passes import products_of_one_row as module
@@ -27,10 +27,6 @@ def graph_of(function: Function, shape: Sequence[int] = (1, 8)) -> Graph:
     b = direct_builder()
     results = function(b, b.input("x", list(shape), "float32"))
     return b.build({str(i): result for i, result in enumerate(results)})
-
-
-def ops(graph: Graph) -> list[str]:
-    return [node.op for node in graph.nodes]
 
 
 def random(*shape: int) -> np.ndarray:

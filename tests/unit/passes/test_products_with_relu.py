@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.direct import direct_builder, run_graph
+from tests.direct import direct_builder, ops, run_graph
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.passes.products_with_relu import products_with_relu
 from webnn.graph.dtypes import DataType
@@ -22,10 +22,6 @@ def layer(rows: int, depth: int, width: int, data_type: DataType = "float32", we
     x = builder.input("x", [rows, depth], data_type)
     w = builder.input("w", [depth, width], data_type) if weight is None else builder.constant(weight)
     return builder.build({"y": builder.relu(builder.matmul(x, w, label="dense"))})
-
-
-def ops(graph: Graph) -> list[str]:
-    return [node.op for node in graph.nodes]
 
 
 def raw(x: Any, w: Any, *, constant: bool = False) -> Any:

@@ -9,23 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.direct import direct_builder, run_graph
+from tests.direct import operator_graph, run_graph
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.passes.reductions_by_sums import reductions_by_sums
 from webnn.graph.dtypes import DataType
-from webnn.graph.ir import Graph
 
 OPS = ("reduce_l1", "reduce_log_sum", "reduce_log_sum_exp", "reduce_sum_square")
 
 
-def a_reduction(op: str, shape: Sequence[int], data_type: DataType = "float32", **options: Any) -> Graph:
-    builder = direct_builder()
-    return builder.build({"y": getattr(builder, op)(builder.input("x", shape, data_type), **options)})
-
-
 def reduced(op: str, values: Sequence[float], data_type: DataType = "float32") -> float:
     x = np.array(values, data_type)
-    graph = reductions_by_sums(a_reduction(op, x.shape, data_type))
+    graph = reductions_by_sums(operator_graph(op, x.shape, data_type))
     assert all(node.op != op for node in graph.nodes)
     return float(run_graph(graph, {"x": x}, OnnxRuntimeBackend())["y"])
 
@@ -68,10 +62,10 @@ def test_float16_is_computed_in_float32(op: str) -> None:
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("options", [{"axes": [1]}, {"axes": [2, 0]}, {"axes": [0, 1], "keep_dimensions": True}])
 def test_the_shape_is_kept(op: str, options: dict[str, Any]) -> None:
-    graph = a_reduction(op, [2, 3, 4], **options)
+    graph = operator_graph(op, [2, 3, 4], **options)
     assert reductions_by_sums(graph).output_descriptors == graph.output_descriptors
 
 
 def test_integers_and_reductions_along_no_axis_are_left_as_they_are() -> None:
-    for graph in (a_reduction("reduce_l1", [2], "int32"), a_reduction("reduce_l1", [2], axes=[])):
+    for graph in (operator_graph("reduce_l1", [2], "int32"), operator_graph("reduce_l1", [2], axes=[])):
         assert reductions_by_sums(graph) is graph

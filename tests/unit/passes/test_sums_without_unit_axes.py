@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.direct import direct_builder, run_graph
+from tests.direct import operator_graph, run_graph
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.passes.sums_without_unit_axes import sums_without_unit_axes
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
-
-
-def a_reduction(op: str, shape: Sequence[int], data_type: DataType = "float32", **options: Any) -> Graph:
-    builder = direct_builder()
-    return builder.build({"y": getattr(builder, op)(builder.input("x", shape, data_type), **options)})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +30,7 @@ def a_reduction(op: str, shape: Sequence[int], data_type: DataType = "float32", 
 def test_the_axes_go_and_the_result_stays(
     op: str, data_type: DataType, shape: tuple[int, ...], options: dict[str, Any], reduced: tuple[int, ...]
 ) -> None:
-    graph = a_reduction(op, shape, data_type, **options)
+    graph = operator_graph(op, shape, data_type, **options)
     replaced = sums_without_unit_axes(graph)
     assert [node["input"].shape for node in replaced.nodes if node.op == op] == [reduced]
     x = np.random.default_rng(0).uniform(0, 1, shape).astype(data_type)
@@ -49,13 +43,13 @@ def test_the_axes_go_and_the_result_stays(
 @pytest.mark.parametrize(
     "graph",
     [
-        a_reduction("reduce_sum", (2, 64, 96), axes=[1]),
-        a_reduction("reduce_sum", (1, 6, 9), axes=[1]),
-        a_reduction("reduce_mean", (1, 1, 5000), axes=[2]),
-        a_reduction("reduce_mean", (1, 64, 2, 96), axes=[1, 3]),
-        a_reduction("reduce_sum", (1, 64, 96), "int32", axes=[1]),
-        a_reduction("reduce_sum", (1, 64, 96), axes=[]),
-        a_reduction("reduce_max", (1, 64, 96), axes=[1]),
+        operator_graph("reduce_sum", (2, 64, 96), axes=[1]),
+        operator_graph("reduce_sum", (1, 6, 9), axes=[1]),
+        operator_graph("reduce_mean", (1, 1, 5000), axes=[2]),
+        operator_graph("reduce_mean", (1, 64, 2, 96), axes=[1, 3]),
+        operator_graph("reduce_sum", (1, 64, 96), "int32", axes=[1]),
+        operator_graph("reduce_sum", (1, 64, 96), axes=[]),
+        operator_graph("reduce_max", (1, 64, 96), axes=[1]),
     ],
 )
 def test_others_are_left_as_they_are(graph: Graph) -> None:

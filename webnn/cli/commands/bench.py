@@ -46,8 +46,7 @@ _TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}
 @click.option(
     "--depth", default=4, type=click.IntRange(1), show_default=True, help="Runs under way at once, for the throughput."
 )
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="As for `run`; the others are random.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values.")
+@options.some_inputs
 @click.option("--no-peer", is_flag=True, help="Time MODEL alone.")
 @options.backend
 @options.as_json

@@ -52,7 +52,7 @@ SECONDS: Final = click.FloatRange(0, min_open=True)
     show_default=True,
     help="The most items in one run; 1 for no batches.",
 )
-@click.option("--threads", default=0, type=click.IntRange(0), help="Threads for one run; 0 lets the backend choose.")
+@options.threads
 @click.option(
     "--access-log", type=click.Path(dir_okay=False), help="Write a line for each request; - for standard output."
 )

@@ -29,10 +29,9 @@ COLD = "Trace the compilation and the first run, too. By default, one run before
 @click.option("--runs", default=20, type=click.IntRange(1), show_default=True, help="How many runs to trace.")
 @click.option("--depth", default=4, type=click.IntRange(1), show_default=True, help="Runs under way at once.")
 @click.option("--lanes", default=1, type=click.IntRange(1), show_default=True, help="Worker threads of the context.")
-@click.option("--threads", default=0, type=click.IntRange(0), help="Threads for one run; 0 lets the backend choose.")
+@options.threads
 @click.option("--cold", is_flag=True, help=COLD)
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="As for `run`; the others are random.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values.")
+@options.some_inputs
 @click.option(
     "-o",
     "--output",

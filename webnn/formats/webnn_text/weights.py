@@ -129,7 +129,7 @@ class _Blob(Weights):
         if descriptor.data_type in FOUR_BITS:
             return four_bits_from(data, descriptor, where)
         if length != descriptor.byte_length:
-            raise DataError(f"{where}: {_words(descriptor)} takes {descriptor.byte_length} bytes, not {length}")
+            raise DataError(f"{where}: {descriptor} takes {descriptor.byte_length} bytes, not {length}")
         array = data.view(descriptor.dtype.newbyteorder("<"))
         if not array.flags.aligned:
             array = array.copy()
@@ -156,17 +156,13 @@ def _read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
     return rows, mark if isinstance(mark, str) else None
 
 
-def _words(descriptor: MLOperandDescriptor) -> str:
-    return f"{descriptor.data_type} {list(descriptor.shape)}"
-
-
 def _agree(
     array: Array, dtype: np.dtype[Any], shape: tuple[int, ...], descriptor: MLOperandDescriptor, where: str
 ) -> None:
     if array.dtype != dtype or array.shape != shape:
         packed = f", packed as {dtype.name} {list(shape)}" if descriptor.data_type in FOUR_BITS else ""
         raise DataError(
-            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph has {_words(descriptor)}{packed}"
+            f"{where}: the file has {array.dtype.name} {list(array.shape)}, the graph has {descriptor}{packed}"
         )
 
 
@@ -180,7 +176,7 @@ def four_bits_from(data: Array, descriptor: MLOperandDescriptor, where: str) -> 
     if data.size == (count + 1) // 2:
         return array_from(data, descriptor)
     if data.size != count:
-        raise DataError(f"{where}: {_words(descriptor)} takes {(count + 1) // 2} bytes, or {count}, not {data.size}")
+        raise DataError(f"{where}: {descriptor} takes {(count + 1) // 2} bytes, or {count}, not {data.size}")
     values = data if descriptor.data_type == "uint4" else data.view(np.int8)
     low, high = (0, 15) if descriptor.data_type == "uint4" else (-8, 7)
     if not low <= int(values.min()) <= int(values.max()) <= high:

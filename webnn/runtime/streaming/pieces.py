@@ -160,10 +160,10 @@ def _states(stages: Sequence[object], state: Mapping[str, str] | None) -> dict[i
                 f" {len(owners)} of the graphs have both, expected 1; there is {names}"
             )
         given, taken = owners[0].outputs[output], owners[0].inputs[input_]
-        if (given.data_type, given.shape) != (taken.data_type, taken.shape):
+        if given != taken:
             raise ValidationError(
-                f"stream: state feeds output {printable(output)!r}, {given.data_type} {list(given.shape)}, back to"
-                f" input {printable(input_)!r}, {taken.data_type} {list(taken.shape)}"
+                f"stream: state feeds output {printable(output)!r}, {given}, back to"
+                f" input {printable(input_)!r}, {taken}"
             )
         of_graph = found.setdefault(id(owners[0]), {})
         if input_ in of_graph.values():

@@ -236,6 +236,13 @@ class OnnxNode:
         assert found is not None
         return found.g
 
+    # Results.
+
+    def call(self, method: str, operands: int) -> MLOperand:
+        """The result of the builder's method of that name for the first `operands` inputs."""
+        result: MLOperand = getattr(self.builder, method)(*map(self.operand, range(operands)))
+        return result
+
     # Axes.
 
     def axis(self, value: int, rank: int, name: str = "axis") -> int:

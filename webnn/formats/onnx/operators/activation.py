@@ -26,8 +26,7 @@ _UNARY: Final[Mapping[str, str]] = {
 @imports(*_UNARY)
 def unary(node: OnnxNode) -> Imported:
     """Activations without parameters that WebNN has too."""
-    result: MLOperand = getattr(node.builder, _UNARY[node.op_type])(node.operand(0))
-    return result
+    return node.call(_UNARY[node.op_type], operands=1)
 
 
 @imports("Relu")

@@ -52,8 +52,7 @@ def unary(node: OnnxNode) -> Imported:
     if node.op_type in {"Abs", "Sign"} and x.data_type.startswith("u"):
         one = node.scalar(x, 1)
         return node.builder.identity(x) if node.op_type == "Abs" else node.builder.min(x, one)
-    result: MLOperand = getattr(node.builder, _UNARY[node.op_type])(x)
-    return result
+    return node.call(_UNARY[node.op_type], operands=1)
 
 
 @imports("Identity")
@@ -75,8 +74,7 @@ def dropout(node: OnnxNode) -> Imported:
 @imports(*_BINARY)
 def binary(node: OnnxNode) -> Imported:
     """Two operands that broadcast."""
-    result: MLOperand = getattr(node.builder, _BINARY[node.op_type])(node.operand(0), node.operand(1))
-    return result
+    return node.call(_BINARY[node.op_type], operands=2)
 
 
 @imports("Max", "Min", "Sum", "Mean")

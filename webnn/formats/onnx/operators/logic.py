@@ -35,8 +35,7 @@ _BINARY: Final[Mapping[str, str]] = {
 @imports(*_BINARY)
 def binary(node: OnnxNode) -> Imported:
     """Two operands that broadcast; booleans are uint8."""
-    result: MLOperand = getattr(node.builder, _BINARY[node.op_type])(node.operand(0), node.operand(1))
-    return result
+    return node.call(_BINARY[node.op_type], operands=2)
 
 
 @imports("Not")
