@@ -86,6 +86,8 @@ def _has_product_behind_cast(nodes: Sequence[NodeProto]) -> bool:
 def _moves_dequantized(graph: GraphProto) -> bool:
     """Whether a value of a type in `_NOT_PROPAGATED` is dequantized, and then moved without being quantized again.
 
+    That is so, too, where the moved value is a result of the model.
+
     Its type is that of the zero point, which only int32 may lack.
     """
     fixed = {tensor.name: tensor.data_type for tensor in graph.initializer}
@@ -101,4 +103,6 @@ def _moves_dequantized(graph: GraphProto) -> bool:
     moved = {
         node.output[0] for node in graph.node if node.op_type in _PROPAGATED_THROUGH and node.input[0] in dequantized
     }
+    if not moved.isdisjoint(output.name for output in graph.output):
+        return True
     return any(node.op_type != "QuantizeLinear" and not moved.isdisjoint(node.input) for node in graph.node)

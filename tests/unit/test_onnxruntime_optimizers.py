@@ -66,14 +66,17 @@ def test_a_value_may_be_returned_and_padded(backend: Backend, names: tuple[str, 
     ],
     ids=["max_pool2d", "reshape", "slice", "transpose"],
 )
-def test_what_is_dequantized_may_be_moved(backend: Backend, move: Callable[..., MLOperand], dtype: Any) -> None:
+@pytest.mark.parametrize("then", [lambda b, x: b.relu(x), lambda _, x: x], ids=["computed with", "returned"])
+def test_what_is_dequantized_may_be_moved(
+    backend: Backend, then: Callable[..., MLOperand], move: Callable[..., MLOperand], dtype: Any
+) -> None:
     x, scale = np.arange(-3, 3, dtype=dtype).reshape(1, 1, 2, 3), np.full((1, 1, 1, 1), 0.5, np.float32)
 
     def build(b: Builder, x: MLOperand) -> MLOperand:
-        return b.relu(move(b, b.dequantize_linear(x, b.constant(scale), b.constant(scale.astype(dtype)))))
+        return then(b, move(b, b.dequantize_linear(x, b.constant(scale), b.constant(scale.astype(dtype)))))
 
     def expected(b: Builder, x: MLOperand) -> MLOperand:
-        return b.relu(move(b, x))
+        return then(b, move(b, x))
 
     np.testing.assert_array_equal(compute(backend, build, x), compute(backend, expected, x.astype(np.float32) / 2))
 
