@@ -211,6 +211,24 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
 
 
 @pytest.mark.asyncio
+async def test_a_client_that_leaves_with_requests_behind_each_other_is_no_error(
+    waiting: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(waiting) as client:
+        client.writer.write(ASKED[:-1])  # so it goes to the application
+        while client.calls == 0:  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0)
+        client.writer.write(ASKED[-1:] + ASKED)
+        await until(waiting, items=1)
+        client.writer.close()
+        await until(waiting, items=0)
+        while client.connection.tasks:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert waiting.inferences[0].requests.by_status == {499: 1}
+    assert caplog.text == ""
+
+
+@pytest.mark.asyncio
 async def test_a_run_that_has_begun_ends_when_its_client_leaves() -> None:
     with ML().create_context(backend="onnxruntime") as context:
         app = application(long(context))
@@ -439,6 +457,25 @@ async def test_they_are_logged(context: MLContext) -> None:
         await client.answer()
     log.flush()
     assert f'127.0.0.1 "POST {PATH}" 200' in lines.getvalue()
+
+
+@pytest.mark.asyncio
+async def test_a_request_is_logged_with_its_own_path_though_another_one_follows(
+    waiting: Application, gate: Gate
+) -> None:
+    logged: list[str] = []
+    app = Application(
+        [each.served for each in waiting.inferences], version="0", log=lambda *a: logged.append(a[0]["path"])
+    )
+    async with connected(app) as client:
+        client.writer.write(ASKED)
+        await until(app, items=1)
+        client.writer.write(b"GET /v2/health/live HTTP/1.1\r\n\r\n")
+        while client.connection.url != b"/v2/health/live":  # noqa: ASYNC110 (the loop calls data_received)
+            await asyncio.sleep(0)
+        gate.open()
+        assert (await client.answer())[0] == (await client.answer())[0] == 200
+    assert logged == [PATH, "/v2/health/live"]
 
 
 # Calls whose JSON is known.

@@ -100,6 +100,9 @@ class Watched:
     def answer(self, *_: object) -> bool:
         return False  # as if its buffer was full
 
+    def answer_nothing(self, _: object) -> None:
+        pass
+
     def watch(self, left: Callable[[], object] | None) -> None:
         self.left = left
 

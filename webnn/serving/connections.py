@@ -35,7 +35,7 @@ HEAD_SECONDS: Final = 20.0
 class _Asked:
     """What uvicorn wants to know of the request that is under way, for those that a model has taken."""
 
-    __slots__ = ("disconnected", "keep_alive", "response_complete")
+    __slots__ = ("disconnected", "keep_alive", "response_complete", "url")
 
     message_event: Final = asyncio.Event()  # which nothing waits for
 
@@ -43,6 +43,7 @@ class _Asked:
         self.disconnected = False
         self.keep_alive = True
         self.response_complete = True
+        self.url = b""
 
 
 class Connection(HttpToolsProtocol):
@@ -117,6 +118,15 @@ class Connection(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    def answer_nothing(self, scope: Scope) -> None:
+        """The request of `scope` has ended without an answer, since its client has left.
+
+        Uvicorn knows that of the last request of a connection only.
+        """
+        cycle = scope.pop(_CYCLE, None)
+        if cycle is not None:
+            cycle.disconnected = True
+
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """Send the whole answer to a request that a model has taken, if the client is still there."""
         if not self.transport.is_closing():
@@ -139,7 +149,7 @@ class Connection(HttpToolsProtocol):
 
     def scope_for_log(self) -> Scope:
         """The method, the path and the client of the request that a model has taken."""
-        return {"method": "POST", "path": self.url.decode("ascii"), "client": self.client}
+        return {"method": "POST", "path": self._asked.url.decode("ascii"), "client": self.client}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It has been accepted."""
@@ -230,6 +240,7 @@ class Connection(HttpToolsProtocol):
             return
         before, parts, asked = self.cycle, self._parts, self._asked
         asked.response_complete = False
+        asked.url = self.url  # which may be that of the next request when this one is logged
         asked.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
         self.cycle = asked  # type: ignore[assignment]
         self._inference = None

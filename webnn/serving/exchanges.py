@@ -47,7 +47,8 @@ SOME: Final = 32
 CONNECTION: Final = "webnn.connection"
 """In the scope of a request, an object with a method `watch`, if the server has one. It calls a function when the
 client goes away. Otherwise a task waits for that, which costs more. `is_closing` says whether it has gone, `has_left`
-asks the system that, and `answer` sends an answer in one piece. `runs` is set while runs are under way."""
+asks the system that. `answer` sends an answer in one piece, and `answer_nothing` is called for a client that has left.
+`runs` is set while runs are under way."""
 LEFT: Final = "left"
 """The client went away."""
 LATE: Final = "late"

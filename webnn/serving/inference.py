@@ -128,7 +128,10 @@ class Inference:
         finally:
             self._close(exchange)
         connection = scope.get(CONNECTION)
-        if status != GONE and (connection is None or not connection.answer(scope, status, headers, body)):
+        if status == GONE:
+            if connection is not None:
+                connection.answer_nothing(scope)
+        elif connection is None or not connection.answer(scope, status, headers, body):
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         seconds = perf_counter() - exchange.began
