@@ -6,7 +6,7 @@ has ended. `Width` chooses; this module keeps the runs in progress and tells it 
 
 Cheap runs on the thread that awaits them are not held up: they take less time than the wait.
 
-Locks. Every method is called under the timeline's lock, except `forget`.
+Locks. Every method is called under the timeline's lock.
 
 Interrupts. A run counts as wide while its task is running, so nothing has to be undone when it is cut off.
 """

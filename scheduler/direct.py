@@ -140,8 +140,8 @@ def _failure(timeline: Timeline, task: Task, error: Exception) -> MLError:
     """End the run, which has failed, and return the error to raise."""
     forget_frames(error)
     task.work.failed = True
-    timeline._execution.cores.forget(task)
     with timeline._lock:
+        timeline._execution.cores.forget(task)
         timeline._renaming.end_alone(task)
         task.work.figures.failed += 1
     timeline._workers.wake()
@@ -154,5 +154,6 @@ def _recover(timeline: Timeline, task: Task, inputs: list[View], views: list[Vie
     inputs.clear()  # which frees their buffers: they may be on a shelf already, or not yet
     views.clear()
     task.state = DONE
-    timeline._execution.cores.forget(task)
+    with timeline._lock:
+        timeline._execution.cores.forget(task)
     timeline._workers.recover()

@@ -284,8 +284,8 @@ class Execution:
             raise
 
     def _put_back(self, task: Task, outputs: list[View]) -> None:
-        self.cores.forget(task)
         with self._lock:
+            self.cores.forget(task)
             put_back(self._renaming, task, outputs)
 
     def tell_ended(self) -> None:
@@ -336,16 +336,16 @@ class Execution:
         self.tell_ended()
 
     def _ended_early(self, task: Task) -> None:
-        self.cores.forget(task)
         with self._lock:
+            self.cores.forget(task)
             self._renaming.ended_early(task)
         self.tell_ended()
 
     def _failed(self, task: Task, error: BaseException) -> None:
         forget_frames(error)
-        self.cores.forget(task)
         task.work.failed = True
         with self._lock:
+            self.cores.forget(task)
             self._renaming.fail(task, explained(f"{task.work.figures.label}: the backend failed", error))
         self.tell_ended()
         tell_if_lost(error, self.device_lost)

@@ -65,7 +65,10 @@ class Renaming:
     def __init__(self, inline_limit: float) -> None:
         self.inline_limit = inline_limit
         self.live: dict[Task, None] = {}
-        """Every task that is queued or running, or that has run and has waiters to be told; oldest first."""
+        """Every task that is queued or running, or that has run and has waiters to be told; oldest first.
+
+        `told` takes tasks out without the lock, so it is copied before it is iterated over.
+        """
         self.inline: dict[Task, None] = {}
         """Ready tasks that are cheap enough for the thread that awaits their result; oldest first."""
         self.lane: OrderedDict[Task, None] = OrderedDict()
@@ -417,7 +420,7 @@ class Renaming:
 
     def cancel_all(self, error: BaseException) -> None:
         """Cancel every queued task, with `error` as the reason. Running tasks go on."""
-        tasks = [task for task in self.live if task.state is QUEUED]
+        tasks = [task for task in list(self.live) if task.state is QUEUED]
         for task in tasks:
             task.error = error
             self._leave_queue(task)

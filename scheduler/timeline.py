@@ -441,7 +441,7 @@ class Timeline:
     def _destroy_name(self, name: Name, error: MLError) -> None:
         renaming = self._renaming
         with self._lock:
-            waiters: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
+            waiters: list[Waiter] = [waiter for task in list(renaming.live) for waiter in task.waiters]
             waiters += self.inline.unsettled.values()
             reads = [waiter for waiter in waiters if isinstance(waiter, Read) and waiter.name is name]
             renaming.unbind(name)
@@ -613,7 +613,7 @@ class Timeline:
         with self._lock:
             self._lost = error = self._lost or error
             renaming.cancel_all(error)
-            pending: list[Waiter] = [waiter for task in renaming.live for waiter in task.waiters]
+            pending: list[Waiter] = [waiter for task in list(renaming.live) for waiter in task.waiters]
             pending += self.inline.unsettled.values()
             busy = bool(renaming.running)
         while room.waiting:

@@ -82,7 +82,8 @@ class Batcher:
         self._max_delay = max_delay
         self._clock = clock
         self.policy = Batching(max_batch)
-        timeline.batching.graphs.add(self.policy)
+        with lock:
+            timeline.batching.graphs.add(self.policy)
         self.computation = Computation(
             timeline,
             work,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.stepped import LARGE, SMALL, Rig, number_in
-from webnn.errors import InvalidStateError, OperationError
+from webnn.errors import ContextLostError, InvalidStateError, OperationError
 from webnn.memory.pool import Shelf
 from webnn.scheduler.promise import Promise
 
@@ -226,3 +226,38 @@ class TestThreads:
             rig.dispatch(rig.work("too much", outputs=3), [x], [rig.name() for _ in range(3)])
         assert finished.done()
         rig.end()
+
+    @pytest.mark.parametrize("what", ["a tensor", "the context"])
+    def test_something_is_destroyed_while_other_work_ends(self, what: str) -> None:
+        rig = Rig(lanes=2)
+        live = rig.timeline._renaming.live
+
+        class Waiters(list[Any]):
+            """While a thread looks at them, another one has told the waiters of the task behind."""
+
+            def __iter__(self) -> Any:
+                if last in live:
+                    del live[last]
+                return super().__iter__()
+
+        def destroy(x: Any) -> Any:
+            first.waiters = Waiters(first.waiters)
+            if what == "a tensor":
+                rig.timeline.destroy_name(y, InvalidStateError("gone"))
+            else:
+                rig.end()
+            done.append(what)
+            live[last] = None
+            return x
+
+        done: list[str] = []
+        x, y, z = rig.name(1), rig.name(), rig.name()
+        rig.dispatch(rig.work("first", lambda x: rig.step(1) + x), [x], y)
+        read = rig.read(y)
+        rig.dispatch(rig.work("last", destroy), [x], z)
+        end = rig.read(z)
+        first, last = live
+        rig.run_all()
+        assert isinstance(read.exception(), InvalidStateError if what == "a tensor" else ContextLostError)
+        assert end.done()
+        assert done == [what]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.stepped import Function, Rig, now, number_in
+from tests.stepped import Endable, Function, Rig, now, number_in
 from webnn.errors import OperationError
+from webnn.scheduler.direct import run_here
+from webnn.scheduler.execution import LONG
 from webnn.scheduler.task import Work
 from webnn.scheduler.width import EXPECTED_SPEEDUP, STEADY_RUNS, Width, Widths, WidthStatistics
 
@@ -162,6 +167,29 @@ def test_a_piece_that_was_never_left_is_over_when_it_is_freed() -> None:
     assert width.pieces == 0
 
 
+class Watched(dict[Any, Any]):
+    """A dictionary that notes which changes are made without `lock`."""
+
+    def __init__(self, lock: Any) -> None:
+        super().__init__()
+        self._lock = lock
+        self.changes = 0
+        self.unguarded: list[str] = []
+
+    def _note(self, change: str) -> None:
+        self.changes += 1
+        if not self._lock._is_owned():
+            self.unguarded.append(change)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._note("set")
+        super().__setitem__(key, value)
+
+    def pop(self, *args: Any) -> Any:
+        self._note("pop")
+        return super().pop(*args)
+
+
 class TwoWidths(Rig):
     """A rig with several lanes, whose works can be narrow. Their runs are in `ran`, e.g. `a wide`."""
 
@@ -291,6 +319,35 @@ class TestOnLanes:
         rig.dispatch(rig.two("a"), [x], y)
         rig.run_all()
         assert rig.ran[-1].startswith("a ")
+
+    @pytest.mark.parametrize("end", ["well", "failed", "ended early", "interrupted"])
+    @pytest.mark.parametrize("where", ["on a lane", "of a blocked caller", "on the caller's arrays"])
+    def test_the_runs_in_progress_change_under_the_lock_however_they_end(self, end: str, where: str) -> None:
+        if (end, where) in {("interrupted", "on a lane"), ("ended early", "on the caller's arrays")}:
+            pytest.skip("it cannot be")
+        rig, ends = TwoWidths(), {"failed": OperationError("it fails"), "interrupted": KeyboardInterrupt()}
+
+        def compute(x: Any) -> Any:
+            if end == "ended early":
+                promise.cancel()
+            elif end != "well":
+                raise ends.pop(end)
+            return x + 1
+
+        work = rig.two("a")
+        work.executable, work.cost = Endable(compute), LONG
+        runs = rig.timeline._execution.cores._runs = Watched(rig.timeline._lock.acquire.__self__)  # type: ignore[attr-defined]
+        given = [(rig.shelf, np.ones(rig.shelf.descriptor.shape, np.float32))]
+        with suppress(OperationError, KeyboardInterrupt, CancelledError):
+            if where == "on the caller's arrays":
+                run_here(rig.timeline, work, given, [("y", rig.shelf)])
+            else:
+                promise = rig.timeline.run(work, given, [("y", rig.shelf)], here=where != "on a lane")
+                if where == "on a lane":
+                    rig.run_all()
+                promise.result()
+        assert runs.changes >= 2
+        assert runs.unguarded == []
 
     def test_a_thread_that_blocks_beside_a_wide_run_leaves_its_run_to_the_lanes(self) -> None:
         rig = TwoWidths(lanes=1)
