@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from webnn import errors
+
 __all__ = [
     "ARGUMENTS",
     "BUILDER",
@@ -275,6 +277,7 @@ MODULE: Final[Mapping[str, str]] = {
     "save": "write graph.save(path)",
     "tensor": "write context.create_tensor(array)",
     "uint8": _DATA_TYPE,
+    **{name: f"write webnn.errors.{name}" for name in errors.__all__ if name != "MLError"},
 }
 
 ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
