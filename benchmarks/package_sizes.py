@@ -27,12 +27,14 @@ class Sizes:
         values: the value that fills an input.
         below: for inputs of integers, the number that all elements are below; 2 for those that are not named.
         constants: inputs that are constants of the graph; onnxruntime takes them in each run.
+        left_out: the pattern of the names of outputs that neither side computes: those without elements.
     """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     below: Mapping[str, int] = field(default_factory=dict)
     constants: Mapping[str, int] = field(default_factory=dict)
+    left_out: str = ""
 
     def feeds(self, inputs: Mapping[str, tuple[Sequence[int | str | None], np.dtype[Any]]]) -> dict[str, Array]:
         """Data for `inputs`, which are a declared shape and a data type each. The same ones every time."""
@@ -60,6 +62,8 @@ _TEXT: Final = (1, 64)
 _VAD: Final = Sizes({"input": (1, 576), "state": (2, 1, 128)}, constants={"sr": 16000})
 _NODES, _EDGES, _GRAPHS = 400, 860, 16
 _ATOMS, _CONTACTS, _RESIDUES = 1500, 24000, 190
+_HEARD, _SAID = 165, 20
+"""Positions of four seconds of speech, and words of its text that are in the cache."""
 
 SIZES: Final[Mapping[str, Sizes]] = {
     "arabic_name_romanizer/*/decoder.onnx": Sizes(
@@ -118,6 +122,22 @@ SIZES: Final[Mapping[str, Sizes]] = {
             "graph_slots": (_GRAPHS,),
         },
         below={"edge_index": _NODES, "batch": _GRAPHS},
+    ),
+    "moonshine_voice/*/encoder_model.ort": _fixed(input_values=(1, 64000), attention_mask=(1, 64000)),
+    "moonshine_voice/*/decoder_model_merged.ort": Sizes(
+        {
+            "input_ids": (1, 1),
+            "encoder_attention_mask": (1, _HEARD),
+            "encoder_hidden_states": (1, _HEARD, 288),
+            **{
+                f"past_key_values.{layer}.{part}": (1, 8, {"decoder": _SAID, "encoder": _HEARD}[part[:7]], 36)
+                for layer in range(6)
+                for part in ("decoder.key", "decoder.value", "encoder.key", "encoder.value")
+            },
+        },
+        below={"input_ids": 32768},
+        constants={"use_cache_branch": 1},
+        left_out="present.*.encoder.*",
     ),
     "nudenet/*": _fixed(images=(1, 3, 320, 320)),
     "*/cls.onnx": _fixed(x=(1, 3, 48, 192)),

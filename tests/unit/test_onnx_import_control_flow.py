@@ -254,3 +254,26 @@ def test_branches_with_results_of_different_kinds_are_reported(backend: Backend,
     )
     with pytest.raises(OnnxNotSupportedError, match=message):
         import_onnx(model, direct_builder(backend))
+
+
+SAME_NAMES = """
+p = Abs (x)
+y, z = If (c) <then_branch = graph () => (float[2, 3] y, float[2, 3] z) {
+    a = Neg (x)  y = Exp (a)
+    z = If (c) <then_branch = graph () => (float[2, 3] z) { z = Add (a, y) },
+                else_branch = graph () => (float[2, 3] z) { z = Sub (a, y) }>
+}, else_branch = graph () => (float[2, 3] y, float[2, 3] z) {
+    y = Add (p, x)  z = Mul (y, p)
+}>
+"""
+
+
+@pytest.mark.parametrize("condition", [True, False])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_branches_may_call_their_results_as_the_graph_around_them_does(
+    backend: Backend, is_known: bool, condition: bool
+) -> None:
+    """As in the decoders with and without a cache that optimum merges."""
+    known = f"c = Constant <value = bool {{{condition:d}}}> ()" if is_known else "c = Identity (d)"
+    model = model_of("float[2, 3] x, bool d", "float[2, 3] y, float[2, 3] z", known + SAME_NAMES)
+    check(backend, model, x=random(0, 2, 3), d=np.array(condition))

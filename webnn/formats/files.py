@@ -37,11 +37,14 @@ class Reader:
 
 
 READERS: Final[dict[str, Reader]] = {
-    ".onnx": Reader(
-        "webnn.formats.onnx:import_onnx",
-        ("shapes", "dtypes", "constants", "outputs"),
-        "webnn.formats.onnx.outline:outline_onnx",
-        whole_shapes=True,
+    **dict.fromkeys(
+        (".onnx", ".ort"),
+        Reader(
+            "webnn.formats.onnx:import_onnx",
+            ("shapes", "dtypes", "constants", "outputs"),
+            "webnn.formats.onnx.outline:outline_onnx",
+            whole_shapes=True,
+        ),
     ),
     **dict.fromkeys(
         (".webnn", ".json"),
@@ -60,7 +63,6 @@ _NO_MODELS: Final[Mapping[str, str]] = {
     ".pth": "export it to ONNX first: torch.onnx.export",
     ".tflite": "convert it to ONNX first: tf2onnx",
     ".pb": "convert it to ONNX first: tf2onnx",
-    ".ort": "this is onnxruntime's own format: give the .onnx file that it was made of",
 }
 
 

@@ -195,7 +195,7 @@ def _rate(times: Sequence[Sequence[float]]) -> float:
 @contextmanager
 def _onnx_file(model: Path, graph: Graph) -> Iterator[Path]:
     """The ONNX file that the peer is given: the model itself, or an export that lasts as long as the block."""
-    if model.suffix.lower() == ".onnx":
+    if model.suffix.lower() in (".onnx", ".ort"):  # which onnxruntime reads
         yield model
         return
     with TemporaryDirectory(prefix="webnn-bench-") as folder:

@@ -47,6 +47,9 @@ _FIELDS: Final[Mapping[int, str]] = {
 }
 """The field with the elements of a tensor, for the types that a field is named after."""
 
+_ORT_FORMAT: Final = b"ORTM"
+"""The identifier of a flatbuffer in onnxruntime's format, after the four bytes of its root's offset."""
+
 _DENSE_LIMIT: Final = 1 << 25
 """The most elements that all sparse tensors of a model may have as dense ones."""
 
@@ -214,7 +217,7 @@ def read_model(source: object) -> Model:
     """The model that a path, bytes or a `ModelProto` holds.
 
     Raises:
-        DataError: the file is not an ONNX model.
+        DataError: the file is neither an ONNX model nor one in onnxruntime's format.
         OSError: it cannot be read.
         ValidationError: `source` is something else.
     """
@@ -236,6 +239,9 @@ def read_model(source: object) -> Model:
 
 
 def _parsed(data: Array, path: Path | None, what: str) -> Model:
+    if bytes(data[4:8]) == _ORT_FORMAT:
+        as_onnx = import_whole("webnn.formats.onnx.file.ort_format").as_onnx
+        data = np.frombuffer(as_onnx(data, what), np.uint8)
     proto = ModelProto()
     try:
         proto.ParseFromString(without_weights(data.data))

@@ -160,6 +160,15 @@ def _mod(node: OnnxNode, a: Array, b: Array) -> Array | None:
     return np.asarray((np.fmod if node.get_int("fmod", 0) else np.mod)(a, b), a.dtype)
 
 
+@_folds("MatMul")
+@_computed_in_float32
+def _matmul(node: OnnxNode, a: Array, b: Array) -> Array | None:
+    """Rotary embeddings have such a product, of positions and frequencies."""
+    of_each = b.shape[-1] if b.ndim > 1 else 1
+    repeats = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2])) // max(1, math.prod(a.shape[:-2]))
+    return np.asarray(np.matmul(a, b)) if a.size * repeats * of_each <= _ELEMENTS else None
+
+
 @_folds("Where")
 def _where(node: OnnxNode, condition: Array, a: Array, b: Array) -> Array | None:
     return np.where(condition, a, b) if _fits(condition.shape, a.shape, b.shape) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from webnn.backends.onnx.messages import NodeProto
+from webnn.backends.onnx.messages import GraphProto, NodeProto
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.problems import node_title, shown_name
 
@@ -33,17 +33,31 @@ def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
 
 
 def names_read(node: NodeProto) -> Iterator[str]:
-    """The names that a node and its subgraphs read, including names that are local to the subgraphs."""
+    """The names that a node and its subgraphs read from outside the node.
+
+    A subgraph may have a value of the same name as one outside of it, even as a result of the node itself: optimum's
+    decoders with a cache give the branches of their `If` and the model the same outputs.
+    """
     yield from (name for name in node.input if name)
-    graphs = [(a.g, 0) for a in node.attribute if a.HasField("g")]
+    graphs = [(a.g, frozenset[str](), 0) for a in node.attribute if a.HasField("g")]
     while graphs:
-        graph, depth = graphs.pop()
+        graph, around, depth = graphs.pop()
         if depth > MAX_DEPTH:
             raise DataError(f"graphs are nested more than {MAX_DEPTH} deep")
-        yield from (info.name for info in graph.output)
+        local = around.union(_names_defined(graph))
+        yield from (info.name for info in graph.output if info.name not in local)
         for inner in graph.node:
-            yield from (name for name in inner.input if name)
-            graphs += [(a.g, depth + 1) for a in inner.attribute if a.HasField("g")]
+            yield from (name for name in inner.input if name and name not in local)
+            graphs += [(a.g, local, depth + 1) for a in inner.attribute if a.HasField("g")]
+
+
+def _names_defined(graph: GraphProto) -> Iterator[str]:
+    """The inputs, the weights and the results of a graph's nodes."""
+    yield from (info.name for info in graph.input)
+    yield from (weights.name for weights in graph.initializer)
+    yield from (weights.values.name for weights in graph.sparse_initializer)
+    for node in graph.node:
+        yield from node.output
 
 
 def needed_nodes(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:

@@ -50,7 +50,6 @@ EVALUATED: Final = frozenset(
         "IsNaN",
         "LeakyRelu",
         "LogSoftmax",
-        "MatMul",
         "Mish",
         "OneHot",
         "PRelu",
@@ -81,7 +80,7 @@ EVALUATED: Final = frozenset(
 _SWITCHES: Final = frozenset({"keepdims", "noop_with_empty_axes"})
 """Attributes in which shape inference and the evaluator disagree about numbers other than 0 and 1."""
 _ELEMENTS: Final = 1 << 18
-_QUADRATIC: Final = frozenset({"MatMul", "Gemm", "TopK", "Unique", "Compress"})
+_QUADRATIC: Final = frozenset({"Gemm", "TopK", "Unique", "Compress"})
 _QUADRATIC_LIMIT: Final = 1 << 14
 
 
