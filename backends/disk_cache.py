@@ -40,7 +40,7 @@ class DiskCache:
     """Compiles graphs, or finds those that were compiled before.
 
     Args:
-        folder: of this cache alone; shared between processes.
+        folder: a folder for this cache alone; processes share it.
         limit: the most bytes that it may take.
     """
 

@@ -96,7 +96,7 @@ class DiskStore:
     """Entries by key in a folder, which is made when it is first written to.
 
     Args:
-        folder: of this store alone.
+        folder: a folder for this store alone.
         limit: the most bytes that all entries may take; the least recently used go first, and an entry larger than
             the limit is not kept. None: no limit.
     """

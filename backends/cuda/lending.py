@@ -104,7 +104,7 @@ class LentArray(Unpicklable):
         """A capsule of the same memory.
 
         Args:
-            stream: of the consumer: 1 or None is the legacy default stream, 2 that of the thread, -1 waits for nothing.
+            stream: the consumer's: 1 or None is the legacy default stream, 2 that of the thread, -1 waits for nothing.
             max_version: the newest version of DLPack that the consumer reads.
             dl_device: the device on which it wants the elements.
             copy: whether it wants a copy.

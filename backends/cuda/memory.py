@@ -41,7 +41,7 @@ class CudaAllocator(Allocator):
     """Allocates with the execution provider, and copies on the device's stream.
 
     Args:
-        stream: of the device.
+        stream: the stream of the device.
         allocate: gives so many bytes on the device, as an object whose `data_ptr()` is their address.
     """
 

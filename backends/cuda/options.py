@@ -72,7 +72,7 @@ def engine_folder(cache: Path, gpu: str, capability: str, versions: Mapping[str,
         cache: the folder of all caches.
         gpu: what its driver calls it.
         capability: its compute capability.
-        versions: of everything that an engine depends on, by name: the driver, the CUDA runtime, onnxruntime.
+        versions: those of everything that an engine depends on, by name: the driver, the CUDA runtime, onnxruntime.
     """
     key = "\n".join([gpu, capability, *(f"{name} {version}" for name, version in sorted(versions.items()))])
     words = "".join(c if c.isalnum() else "-" for c in gpu.lower()).strip("-")

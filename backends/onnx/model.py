@@ -255,7 +255,7 @@ class Model:
             op_type: the ONNX operator.
             inputs: names of values; "" for an optional input that is not given.
             to: the operand that the output is the value of, if it is one.
-            domain: of the operator, "" for the standard one.
+            domain: the domain of the operator, "" for the standard one.
             **attributes: the node's attributes, without those that are None.
         """
         return self.emit_many(op_type, inputs, [to], domain=domain, **attributes)[0]

@@ -34,7 +34,7 @@ class SharedSession:
     Args:
         session: the native session.
         constants: by name.
-        digests: of the constants, before the session was made.
+        digests: the digests of the constants, before the session was made.
         values: arrays and OrtValues that the session reads in place.
     """
 

@@ -63,7 +63,7 @@ def session(
     Args:
         model: the serialized model, or its path.
         provider: its name, such as "OpenVINOExecutionProvider".
-        options: of the provider.
+        options: the options of the provider.
         settings: `SessionOptions` to go on from.
         fallback: providers between this one and the CPU, with their options.
         cancellation: stops the compilation where onnxruntime can.

@@ -53,7 +53,7 @@ def refit_mode(options: Mapping[str, str], constant_bytes: int, *, stored: bool)
     """How to build an engine.
 
     Args:
-        options: of the program; `refit` asks for engines that take other weights.
+        options: the options of the program; `refit` asks for engines that take other weights.
         constant_bytes: the size of the graph's weights.
         stored: whether the engine goes to the disk.
     """
@@ -107,7 +107,7 @@ class Builder:
 
     Args:
         folder: the times of kernels and refittable engines are kept there, for one GPU, driver and TensorRT.
-        options: of the program.
+        options: the options of the program.
     """
 
     folder: Path

@@ -75,7 +75,7 @@ class Session:
     """A session on the device. Its runs take values on the device and make new ones.
 
     Args:
-        session: of onnxruntime.
+        session: the session of onnxruntime.
         inputs: the names of its inputs.
         outputs: the names of its outputs.
     """
@@ -135,7 +135,7 @@ def open_session(
         model: its outputs may lack data types and shapes.
         inputs: the names of its inputs, in the order in which runs take them.
         outputs: the names of its outputs.
-        options: of the execution provider, by name.
+        options: the options of the execution provider, by name.
         weights: the values of initializers that are declared as external.
         cancellation: stops the compilation.
         optimized: whether onnxruntime may change the model.

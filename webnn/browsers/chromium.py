@@ -39,7 +39,7 @@ class Answer:
     """The result of one request; exactly one field is given.
 
     Attributes:
-        outputs: of the graph, by name.
+        outputs: the outputs of the graph, by name.
         refused: the index of the call that threw, -1 for an input or a constant, and the error's text.
         failed: the error's text, if building or running threw after all calls had been accepted.
     """

@@ -42,7 +42,7 @@ class BrowserGraph:
     Args:
         chromium: the browser.
         graph: the graph.
-        options: of its `createContext`.
+        options: the options of its `createContext`.
 
     Attributes:
         milliseconds: the time that building took, and after a run the time of that.

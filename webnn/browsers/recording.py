@@ -38,7 +38,7 @@ def record_of(chromium: Chromium, description: str, advance: Callable[[int], Non
 
     Args:
         chromium: the browser. Examples that end its process end with a new one in its place.
-        description: of the target, in words.
+        description: the description of the target, in words.
         advance: is told of each step.
     """
     rules, allowances, notes = {}, [], []

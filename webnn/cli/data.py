@@ -30,9 +30,9 @@ def inputs_from(
     Args:
         words: `NAME=VALUE`, where VALUE is `@FILE.npy`, `@FILE.npz` (the array called NAME), `@FILE` (raw bytes),
             `random`, `zeros`, `ones`, a number or a JSON list; or `@FILE.npz` alone: all arrays in it.
-        descriptors: of the graph's inputs.
+        descriptors: the types and shapes of the graph's inputs, by name.
         fill: whether inputs that no word names are random.
-        seed: of the random values.
+        seed: the seed of the random values.
 
     Raises:
         ValidationError: an input is missing or unknown, or a value does not fit it.

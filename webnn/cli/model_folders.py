@@ -31,7 +31,7 @@ class Found:
     Attributes:
         name: by which clients ask for it.
         version: a positive number as text.
-        path: of the file.
+        path: the path of the file.
     """
 
     name: str

@@ -20,7 +20,7 @@ class OperatorPlacement:
     """Where the nodes of a graph run that have this label and operator. `graph.explain().operators` lists them.
 
     Attributes:
-        label: of the nodes; may be empty.
+        label: the label of the nodes; may be empty.
         op: their operator. A backend may have put other nodes in the place of those of the program.
         nodes: how many there are.
         providers: what runs them: the execution providers of onnxruntime, or the backend. Several where they are parted

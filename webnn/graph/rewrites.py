@@ -19,10 +19,10 @@ class Rewrite:
     """One pass over a graph that has replaced operators. `graph.explain().rewrites` lists them.
 
     Attributes:
-        name: of the pass, in words.
+        name: the name of the pass, in words.
         removed: how many of each operator are gone.
         added: how many of each operator stand for them.
-        labels: of the operators that were added.
+        labels: the labels of the operators that were added.
     """
 
     name: str

@@ -30,7 +30,7 @@ class Scattered:
     """Finds the elements that one scatter replaces, from its indices.
 
     Args:
-        shape: of the tensor that is written into.
+        shape: the shape of the tensor that is written into.
         indices: the shape of the indices.
         axis: of `scatter_elements`; None for `scatter_nd`.
     """

@@ -19,8 +19,8 @@ def statistics(array: Array, bins: int = 0) -> dict[str, Any]:
     """Smallest, largest, mean and standard deviation of the finite elements, how many are 0 or not finite.
 
     Args:
-        array: of one of the data types; may be large.
-        bins: of a histogram from the smallest to the largest; 0 for none.
+        array: an array of one of the data types; may be large.
+        bins: the number of bins of a histogram from the smallest to the largest; 0 for none.
     """
     flat = array.reshape(-1)
     low, high, total, squares, zeros, finite = np.inf, -np.inf, 0.0, 0.0, 0, 0

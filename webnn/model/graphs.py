@@ -1,6 +1,7 @@
-"""The graphs of one model in one context, by the sizes of its open dimensions: made when a size comes first.
+"""The graphs of one model in one context, by the sizes of its open dimensions.
 
-At most so many are kept, and the least recently used goes first. They read the same weights in the same file.
+A graph is made when its size first occurs. Their number has a limit: the least recently used one is dropped first.
+All read the same weights in one file.
 """
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ class Graphs:
         return len(self._graphs)
 
     def kept(self) -> list[MLGraph]:
-        """Those that are kept, the least recently used first."""
+        """The graphs that are kept, the least recently used first."""
         with self._lock:
             return list(self._graphs.values())
 
     def find(self, shapes: Shapes, size: int | None = None) -> MLGraph | None:
-        """The graph for these shapes in a batch of `size`, if it is there. One that could not be compiled is not."""
+        """The graph for these shapes in a batch of `size`; None if it was not made, or could not be compiled."""
         key = (shapes, size)
         with self._lock:
             graph = self._graphs.get(key)
@@ -77,9 +78,9 @@ class Graphs:
             return graph
 
     def get(self, shapes: Shapes, size: int | None = None) -> MLGraph:
-        """The graph for these shapes, made now if it is not there: it compiles in the background then.
+        """The graph for these shapes. If there is none yet, it is made now and compiles in the background.
 
-        Raises what `load_model` raises.
+        Raises: the errors of `load_model`.
         """
         with self._lock:
             graph = self.find(shapes, size)

@@ -32,7 +32,7 @@ class Call:
 
     Attributes:
         feeds: the inputs.
-        shapes: of the open inputs, which choose the graph.
+        shapes: the shapes of the open inputs, which choose the graph.
         count: the number of items; None if the model has no batch.
     """
 
@@ -119,7 +119,7 @@ class Loaded:
         self._axes(call, runs)
 
     def goes_one_by_one(self, shapes: Shapes, count: int, *, here: bool) -> bool:
-        """Whether so many items would be computed one after the other, so that they need not be put together."""
+        """Whether `count` items would be computed one after the other, and so need not be put together."""
         runs = (self._beside if here else self._alone).of(shapes).plan(count)
         return count > 1 and all(piece.size == 1 for piece in runs)
 
@@ -128,7 +128,7 @@ class Loaded:
 
         Args:
             call: the call.
-            here: run on this thread, for a thread beside others that do the same.
+            here: whether to run on this thread, for a thread beside others that do the same.
         """
         if call.count is None:
             return self.context.compute(self.graphs.get(call.shapes), call.feeds)

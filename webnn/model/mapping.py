@@ -27,9 +27,9 @@ class Work:
     """What is done with each item.
 
     Attributes:
-        before: of an item; returns the inputs of the model.
-        after: of the outputs; returns the result.
-        key: of an item; stands beside its result.
+        before: called with an item; returns the inputs of the model.
+        after: called with the outputs; returns the result.
+        key: called with an item; its value stands beside the result.
     """
 
     before: Callable[[Any], Any] | None
@@ -37,7 +37,7 @@ class Work:
     key: Callable[[Any], Any] | None
 
     def of(self, loaded: Loaded, first: int, items: Sequence[Any]) -> list[tuple[Any, Any]]:
-        """The key and the result of each item, or its `ItemError`; `first` is the number of the first one."""
+        """The key and the result of each item, or its `ItemError`. `first` is the number of the first item."""
         outcomes = computed(loaded, [self._inputs(item) for item in items], here=True)
         results: list[tuple[Any, Any]] = []
         for number, (item, outcome) in enumerate(zip(items, outcomes, strict=True), first):

@@ -39,7 +39,7 @@ class Piece:
     Attributes:
         start: the number of its first item.
         count: how many items it has.
-        size: of the batch; the last `size - count` rows are padding.
+        size: the size of the batch; the last `size - count` rows are padding.
     """
 
     start: int

@@ -37,7 +37,7 @@ class TraceEvent:
         kind: "task" (a run of a graph), "write", "read", "compile", "wait" (a task of an event loop has waited, and
             others may have used its thread) or "other".
         name: the label of the graph, or what was done.
-        number: of the event, from 1 on.
+        number: the number of the event, from 1 on.
         track: the name of the thread that did it: a lane, the build thread or a thread of the program.
         called: when the program asked for it; None if it is not known, or the same as `began`. Like the other times in
             nanoseconds since the trace was opened: less than 0 if that was before.
@@ -81,7 +81,7 @@ def events_of(
     """The events that `records` tell of, in the order in which they were recorded first.
 
     Args:
-        records: of one trace, in the order in which they were appended.
+        records: the records of one trace, in the order in which they were appended.
         tracks: the names of the threads.
         graphs: the figures of each graph, by number.
         origin: the time when the trace was opened.

@@ -24,7 +24,7 @@ def trace_json(events: Sequence[TraceEvent], *, process: int, title: str) -> JSO
     """The whole file.
 
     Args:
-        events: of one trace.
+        events: the events of one trace.
         process: the process id.
         title: what the process is called.
     """

@@ -23,7 +23,7 @@ class View:
     """A graph as a page that needs nothing else. In a notebook it shows itself.
 
     Attributes:
-        title: of the page.
+        title: the title of the page.
         html: the page.
     """
 

@@ -1,4 +1,4 @@
-"""The access log: a line for each request, written a few times in a second and not while one is answered."""
+"""The access log: a line for each request. Lines are kept back and written a few times a second, so no answer waits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AccessLog:
     """Writes a line for each request.
 
     Args:
-        file: text.
+        file: a text file, open for writing.
     """
 
     def __init__(self, file: _Text) -> None:
@@ -44,7 +44,7 @@ class AccessLog:
         )
 
     def flush(self) -> None:
-        """Write what has been gathered."""
+        """Write the lines that were kept back."""
         lines, self._lines = self._lines, []
         self._file.write("".join(lines))
         self._file.flush()

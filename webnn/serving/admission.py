@@ -47,7 +47,7 @@ class Admission:
         self._since = 0.0
 
     def has_room(self, items: int = 1) -> bool:
-        """Whether so many more items may be taken."""
+        """Whether the queue has room for `items` more."""
         total = self.items + items
         return total <= self.most and (total * self.pace <= self.timeout or self.items == 0)
 
@@ -57,13 +57,13 @@ class Admission:
         return max(1, min(math.ceil(self.items * self.pace), math.ceil(self.timeout)))
 
     def enter(self, items: int, now: float) -> None:
-        """So many items are under way from `now` on."""
+        """Count `items` as under way from `now` on."""
         if self.items == 0:
             self._since = now
         self.items += items
 
     def leave(self, items: int, now: float, *, done: bool) -> None:
-        """So many items have ended; `done` if they were computed, not given up."""
+        """Count `items` as ended at `now`; `done` if they were computed, not given up."""
         self.items -= items
         if done:
             self._done += items

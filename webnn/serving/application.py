@@ -1,4 +1,4 @@
-"""The server as an ASGI application: runs of models by the straight path, everything else through Starlette."""
+"""The server as an ASGI application: it answers requests for runs itself, and all others through Starlette."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Application:
 
     Args:
         models: every version of every model.
-        version: of the server, for its metadata.
-        limits: of queues, times and bodies.
+        version: the version of the server, for its metadata.
+        limits: the limits of queues, times and bodies.
         log: called after each request, with its scope, its status, the bytes of its answer and its seconds.
     """
 

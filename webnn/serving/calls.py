@@ -26,7 +26,7 @@ DIGITS: Final = 5
 
 
 class _Known:
-    """What is the same in all calls with the same JSON, whose tensors are all bytes.
+    """The parts that all calls with the same JSON share, if their tensors are raw bytes.
 
     Args:
         call: one of them.
@@ -54,10 +54,10 @@ class Calls:
     """Reads the requests for one version of a model, and writes its answers.
 
     Args:
-        name: of the model.
-        version: of the model.
-        inputs: of the model.
-        outputs: of the model.
+        name: the name of the model.
+        version: the version of the model.
+        inputs: the inputs of the model.
+        outputs: the outputs of the model.
         most: the most items of a request.
     """
 

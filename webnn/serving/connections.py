@@ -3,7 +3,7 @@
 They also send a whole answer at once. The interface between servers and applications has two messages for it, each of
 which would be a call of the system and a packet: together a third of the work on a request of a small model.
 
-A request for a run that comes as a whole, as nearly all do, needs no scope, no task and none of the objects of uvicorn.
+A request for a run that arrives in one piece, as nearly all do, needs no scope, no task and no objects of uvicorn.
 It goes straight to the model (`Inference.take`), which replies when it has run. The rest goes to uvicorn and to the
 application: a body in pieces, a large one, a request behind another one.
 """
@@ -33,7 +33,7 @@ HEAD_SECONDS: Final = 20.0
 
 
 class _Asked:
-    """What uvicorn wants to know of the request that is under way, for those that a model has taken."""
+    """The attributes that uvicorn reads of the request under way, for requests that a model has taken."""
 
     __slots__ = ("disconnected", "keep_alive", "response_complete", "url")
 
@@ -51,8 +51,8 @@ class Connection(HttpToolsProtocol):
 
     Args:
         connection: its socket, which its transport owns.
-        inferences: what takes requests for runs, by the path as it is sent.
-        options: of uvicorn.
+        inferences: take the requests for runs; by the path, as it was sent.
+        options: the options of uvicorn.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class Connection(HttpToolsProtocol):
         """Send the whole answer to a request; False if the client reads too slowly for that.
 
         Args:
-            scope: of the request, which is no HEAD.
-            status: of HTTP.
+            scope: the scope of the request. Its method is not HEAD.
+            status: the HTTP status.
             headers: with the length of the body among them.
-            body: of the answer.
+            body: the body of the answer.
         """
         cycle = scope.pop(_CYCLE, None)  # which has the scope: nothing is to be left to the garbage collector
         if cycle is None or cycle.disconnected:  # the client has left
@@ -152,12 +152,12 @@ class Connection(HttpToolsProtocol):
         return {"method": "POST", "path": self._asked.url.decode("ascii"), "client": self.client}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """It has been accepted."""
+        """The connection was accepted."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes were received."""
         super().data_received(data)
         if self._inference is not None:  # more of its body is to come
             self._call_application()
@@ -180,7 +180,7 @@ class Connection(HttpToolsProtocol):
             self.left()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
+        """The connection has ended."""
         self._end_head()
         if self.scope is not None:
             self.scope.pop(_CYCLE, None)  # type: ignore[typeddict-item]
@@ -226,14 +226,14 @@ class Connection(HttpToolsProtocol):
             super().on_body(b"".join(parts))
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body has come."""
+        """A part of the body was received."""
         if self._inference is None:
             super().on_body(body)
         else:
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        """The whole body has come."""
+        """The whole body was received."""
         inference = self._inference
         if inference is None:
             super().on_message_complete()
@@ -253,7 +253,7 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The whole answer has been sent. Unlike uvicorn's, it sets no timer for each, which takes longer than it."""
+        """The whole answer has been sent. No timer is set, as uvicorn does it: that would take longer than the rest."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return

@@ -118,9 +118,9 @@ class Shared:
         self._timer = None
 
     def give_up_left(self) -> bool:
-        """Give the requests up whose clients have gone away, which the event loop has not seen yet; were there any?
+        """Give up requests whose clients have left, before the event loop sees it; returns whether there were any.
 
-        It gives up `SOME` at most, and looks again in `LOOK` seconds at the earliest if there were fewer.
+        One call gives up at most `SOME` of them. If there are fewer, it looks again after `LOOK` seconds or later.
         """
         now = perf_counter()
         if now < self._next_look:
@@ -186,7 +186,7 @@ class Exchange:
         self.watch: asyncio.Task[None] | None = None
 
     def end(self, why: str) -> None:
-        """Give the work up."""
+        """Give up the work."""
         if not self.why:
             self.why = why
             self.begin = None
@@ -207,12 +207,12 @@ class Exchange:
         return self.connection is not None and bool(self.connection.has_left)
 
     def runs(self) -> None:
-        """Its runs are under way."""
+        """Its runs have started."""
         if self.connection is not None:
             self.connection.runs = True
 
     def watch_client(self, scope: Scope, receive: Receive) -> None:
-        """Give the work up when the client goes away. Its body must have been received."""
+        """Give up the work when the client leaves. The body must have been received."""
         self.connection = scope.get(CONNECTION)
         if self.connection is not None:
             self.connection.watch(self.leave)

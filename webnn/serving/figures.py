@@ -1,4 +1,4 @@
-"""What the server counts of each model, in plain numbers: a request costs it a microsecond.
+"""The counts that the server keeps for each model, in plain numbers, so that a request costs a microsecond.
 
 `metrics.py` shows them to Prometheus, and the status page to people.
 """
@@ -43,7 +43,7 @@ class Requests:
             self.items += items
 
     def percentile(self, percent: float) -> float | None:
-        """Seconds within which so many percent of the answers came, as exact as the buckets; None if there are none."""
+        """The seconds within which `percent` of the answers came, as exact as the buckets; None without answers."""
         total = sum(self.buckets)
         rank = total * percent / 100
         begin = 0.0

@@ -1,7 +1,7 @@
 """The answer to a request for a run: read, queued, computed, written; or refused, given up, late.
 
 It is an ASGI application without a framework around it, since the computation of a small model takes less time than a
-router. A request that has come as a whole over a connection of `connections.py` needs no task either: the connection
+router. A request that arrived in one piece over a connection of `connections.py` needs no task either: the connection
 hands it to `take`, and the answer is written when the last of its runs has ended. Both ways begin and end with the same
 methods.
 
@@ -64,7 +64,7 @@ class _GoneError(Exception):
 
 
 class Asker(Protocol):
-    """The connection of a request that has come as a whole."""
+    """The connection of a request that arrived in one piece."""
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this."""
@@ -81,10 +81,10 @@ class Inference:
 
     Args:
         served: the model.
-        limits: of the server.
-        shared: of the server.
+        limits: the limits of the server.
+        shared: the state that all models of the server share.
         admission: the queue of the model, which its versions share.
-        backlog: of the server.
+        backlog: the backlog of the server.
         log: called after each request, with its scope, its status, the bytes of its answer and its seconds.
     """
 
@@ -142,12 +142,12 @@ class Inference:
             raise cancelled
 
     def take(self, connection: Asker, headers: Headers, body: bytes) -> bool:
-        """Answer a request that has come as a whole, without a task.
+        """Answer a request that arrived in one piece, without a task.
 
         Args:
             connection: is told the answer, now or later.
-            headers: of the request.
-            body: of the request.
+            headers: the headers of the request.
+            body: the body of the request.
 
         Returns:
             False if the request has to wait before it can be read; the application is to be called for it.

@@ -27,16 +27,17 @@ COMPANY: Final = 2
 
 
 def load(name: str, version: str, source: Source, context: MLContext, max_batch: int) -> tuple[Served, str]:
-    """The model of a file, ready to answer; and why its requests have one item each, if the file says otherwise.
+    """A model that is compiled and has run, and a message if its requests are limited to one item against its file.
 
-    An open leading dimension that all inputs share is that of the items. A graph of one item is compiled then.
+    If all inputs share an open leading dimension, that is the dimension of the items, and a graph of one item is
+    compiled. If the items depend on each other in that graph, the message says why. It is empty otherwise.
 
     Args:
-        name: of the model.
-        version: of the model.
+        name: the name of the model.
+        version: the version of the model.
         source: the file.
         context: runs it.
-        max_batch: of the context.
+        max_batch: the `max_batch` of the context.
 
     Raises:
         ValidationError: another dimension is open.

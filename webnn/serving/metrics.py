@@ -1,4 +1,4 @@
-"""The figures of a server for Prometheus, made of what it counts anyway when they are asked for."""
+"""The figures of a server for Prometheus, made from its own counts when they are asked for."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Metrics(Collector):
     """The figures of all models of a server.
 
     Args:
-        inferences: of every version.
+        inferences: the inferences of every version.
         contexts: that run the models.
-        shared: of the server.
+        shared: the state that all models of the server share.
     """
 
     def __init__(self, inferences: Sequence[Inference], contexts: Sequence[MLContext], shared: Shared) -> None:

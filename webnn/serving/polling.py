@@ -1,11 +1,11 @@
-"""Which connections have something to read, and which clients have left: those who stay are served first.
+"""Which connections have something to read, and which clients have left: the requests of those who stay come first.
 
 An event loop handles what its sockets have to tell in the order in which it came. If a thousand clients leave at once,
 a client that asks after them waits for the end of a thousand connections. So the connections have an epoll of their
 own, which the loop polls like one socket. It tells who has left together with who has sent something. First the runs of
 those who have left are given up, and some of their places in the queues. Then the requests of those who stay are read,
-and only then the others are looked at who have left. All are closed while the server has nothing else to do, little by
-little.
+and only then the other clients that have left are looked at. All their connections are closed little by little, while
+the server has nothing else to do.
 
 Systems without epoll get all of it from the event loop, in its order.
 """
@@ -39,7 +39,7 @@ PATIENCE: Final = 1.0
 
 
 class Polled(Protocol):
-    """A connection, as it is told what its socket can do."""
+    """A connection that is told when its socket can be read or written."""
 
     @property
     def runs(self) -> bool:
@@ -63,7 +63,7 @@ class Polled(Protocol):
 
 
 class Polling:
-    """Tells connections what their sockets can do, by an event loop's own means.
+    """Tells connections when their sockets can be read or written, by the event loop's own means.
 
     Args:
         loop: calls them.
@@ -73,7 +73,7 @@ class Polling:
         self._loop = loop
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
-        """Tell `polled` from now on when `connection` can be read or written."""
+        """From now on, tell `polled` when `connection` can be read or written."""
         if reads:
             self._loop.add_reader(connection, polled.readable)
         else:
@@ -84,7 +84,7 @@ class Polling:
             self._loop.remove_writer(connection)
 
     def remove(self, connection: socket.socket) -> None:
-        """Tell nothing more about `connection`, which is about to be closed."""
+        """Stop watching `connection`, which is about to be closed."""
         self._loop.remove_reader(connection)
         self._loop.remove_writer(connection)
 
@@ -92,11 +92,11 @@ class Polling:
         """Close the connections to those who have left as soon as possible: no more files may be open."""
 
     def close(self) -> None:
-        """No connection is left."""
+        """End the polling: no connection is left."""
 
 
 class Epoll(Polling):
-    """Tells connections what their sockets can do, by an epoll.
+    """Tells connections when their sockets can be read or written, by an epoll.
 
     Args:
         loop: polls it.
@@ -114,7 +114,7 @@ class Epoll(Polling):
         loop.add_reader(self._epoll.fileno(), self._poll)
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
-        """Tell `polled` from now on when `connection` can be read or written, and always that its client has left."""
+        """From now on, tell `polled` when `connection` can be read or written, and when its client has left."""
         number = connection.fileno()
         wanted = select.EPOLLRDHUP | (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if writes else 0)
         if number in self._polled:
@@ -124,12 +124,12 @@ class Epoll(Polling):
             self._polled[number] = polled
 
     def remove(self, connection: socket.socket) -> None:
-        """Tell nothing more about `connection`, which is about to be closed."""
+        """Stop watching `connection`, which is about to be closed."""
         if self._polled.pop(connection.fileno(), None) is not None:
             self._epoll.unregister(connection)
 
     def close(self) -> None:
-        """No connection is left."""
+        """End the polling: no connection is left."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -194,10 +194,10 @@ class Epoll(Polling):
 
 
 def polling(loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None = None) -> Polling:
-    """What this system has.
+    """An `Epoll` where the system has one, else a `Polling`.
 
     Args:
-        loop: of the connections.
+        loop: the event loop of the connections.
         is_busy: whether runs are under way. The connections to those who have left can wait then.
     """
     return Epoll(loop, is_busy) if hasattr(select, "epoll") else Polling(loop)

@@ -1,4 +1,4 @@
-"""The event loop goes before the runs where both want the same core.
+"""The event loop takes precedence over runs where both want the same core.
 
 While runs keep all cores busy, the system gives the thread of the event loop a core for a few milliseconds, and then
 lets it wait for as long. Meanwhile it reads no requests, sends no answers, and learns of no client that has left, so

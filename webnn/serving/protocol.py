@@ -1,4 +1,4 @@
-"""The words of the protocol: data types, tensors as clients see them, and refusals.
+"""The terms of the protocol: data types, tensors as clients see them, and refusals.
 
 Protocol: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
@@ -48,7 +48,7 @@ class Refused(Exception):  # noqa: N818 (it is an answer, not a failure of the s
     """A request that is answered with an error.
 
     Args:
-        status: of HTTP.
+        status: the HTTP status.
         message: for the client.
         headers: further headers of the answer.
     """
@@ -68,8 +68,8 @@ class Port:
         name: as the model has it.
         datatype: the protocol's name of its data type.
         dtype: NumPy's.
-        shape: of one item, with the leading 1 if `batched`.
-        batched: the leading dimension may have any size in a request: so many items.
+        shape: the shape of one item, with the leading 1 if `batched`.
+        batched: whether the leading dimension may have any size in a request, which is the number of items.
     """
 
     name: str

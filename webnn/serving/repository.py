@@ -24,14 +24,14 @@ class Served:
     """One version of a model.
 
     Args:
-        name: of the model.
+        name: the name of the model.
         version: a positive number as text.
-        graph: of a context that outlives this; for one item if `batched`.
-        batched: the leading dimension of all inputs and outputs is the number of items, and may be any in a request.
+        graph: takes one item if `batched`. Its context must outlive this.
+        batched: whether a request may have several items, along the leading dimension of all inputs and outputs.
             Each item is a run, and the context gathers runs in batches.
 
     Raises:
-        ValidationError: it is `batched`, and some input or output is not of one item, or items depend on each other.
+        ValidationError: `batched` is True, and an input or output is not of one item, or items depend on each other.
         NotSupportedError: an input or output is of a data type that the protocol lacks.
     """
 
@@ -61,7 +61,7 @@ class Served:
         return 0 if batcher is None or batcher.policy.pays is False else 2 * self.context._device.max_batch
 
     def start(self, inputs: Mapping[str, Array], items: int) -> Sequence[Promise[dict[str, Array]]]:
-        """Start the runs for a request of so many items."""
+        """Start a run for each of the `items` of a request, if it is batched; else one run."""
         if items == 1:
             return [self.context.run(self.graph, inputs)]
         return [
@@ -93,7 +93,7 @@ class Repository:
         models: every version of every model.
 
     Raises:
-        ValidationError: a version is there twice.
+        ValidationError: a version occurs twice.
     """
 
     def __init__(self, models: Sequence[Served]) -> None:

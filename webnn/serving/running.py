@@ -42,13 +42,13 @@ class Options:
     Attributes:
         host: the address to listen on.
         port: 0 for any free one.
-        limits: of queues, times and bodies.
+        limits: the limits of queues, times and bodies.
         max_batch: the most items in a run.
         backend: its name; None for the best one.
         threads: for one run; 0 lets the backend choose.
-        access_log: a file for a line about each request; "-" for the standard output.
-        trace: a file for a trace of what the runtime does after the first request.
-        trace_seconds: for how long.
+        access_log: the file for a line about each request; "-" for the standard output.
+        trace: the file for a trace of the runtime, from the first request on.
+        trace_seconds: how many seconds the trace covers.
     """
 
     host: str
@@ -76,9 +76,9 @@ def run(
     Args:
         models: names, versions and files.
         options: how it runs.
-        version: of the server, for its metadata.
-        loading: a context around the loading of a file.
-        warn: called with what is served otherwise than expected.
+        version: the version of the server, for its metadata.
+        loading: makes the context manager in which a file is loaded, such as a progress bar.
+        warn: called with a message about each model that is not served as its file would allow.
         started: called with the address and the models when requests are answered.
     """
     sys.setswitchinterval(SWITCH)
@@ -121,7 +121,7 @@ class Tracing:
         context: is traced.
         target: the file.
         seconds: how long the trace is.
-        shared: of the server, tells when the first request comes.
+        shared: the state that all models share; it tells when the first request arrives.
     """
 
     def __init__(self, context: MLContext, target: Path, seconds: float, shared: Shared) -> None:

@@ -1,4 +1,4 @@
-"""The server's process: a socket, uvicorn, and an end that answers everything that was accepted.
+"""The server's process: a socket, uvicorn, and a shutdown that answers every request that was accepted.
 
 The first SIGTERM or SIGINT begins the drain. The server is not ready from then on, and each answer closes its
 connection; connections that are waiting to be accepted still are. After a moment it listens no more, and ends when the
@@ -45,7 +45,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server(uvicorn.Server):
-    """Serves an application until a signal comes, and until everything that was accepted is answered.
+    """Serves an application until a signal arrives and every request that was accepted has been answered.
 
     Args:
         application: what is served.

@@ -42,12 +42,12 @@ class Call:
     """A request for a run.
 
     Attributes:
-        id: what the client calls it, if anything.
+        id: the client's name for the request, if it has one.
         inputs: an array for each input of the model; its leading dimension is the number of items.
         items: the number of items.
         outputs: the outputs that are wanted, and whether each goes as bytes instead of JSON.
         seconds: the client's own limit for the answer, if it has one.
-        known: what `calls.py` knows of such calls, if anything.
+        known: the entry of `calls.py` for calls with the same JSON, if there is one.
     """
 
     id: str | None
@@ -64,8 +64,8 @@ def call_of(body: bytes, header: bytes | None, inputs: Ports, outputs: Ports, mo
     Args:
         body: JSON, or JSON and then the bytes of tensors.
         header: the value of `Inference-Header-Content-Length`, the length of the JSON; None for all of it.
-        inputs: of the model.
-        outputs: of the model.
+        inputs: the inputs of the model.
+        outputs: the outputs of the model.
         most: the most items.
 
     Raises:
@@ -332,7 +332,7 @@ def answer(
 
     Args:
         model: its name.
-        version: of the model.
+        version: the version of the model.
         call: the request.
         results: the outputs of the run.
     """

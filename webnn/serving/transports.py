@@ -1,11 +1,11 @@
-"""Transports that do not read what clients have sent who have left.
+"""Transports that do not read the data of clients that have left.
 
 Asyncio's transports, and uvloop's, read all that has come before they notice that the client has gone. A thousand
 clients that leave in the middle of a request would cost the others as much time as a thousand that stay: what they have
 sent is copied, parsed and queued, and dropped when its end is met. Here it is thrown away with the socket.
 
-They do for this server what it needs of `asyncio.Transport`, over `polling.py`. All connections read into the same
-memory, one after the other.
+They implement the part of `asyncio.Transport` that this server uses, over `polling.py`. All connections read into the
+same memory, one after the other.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _memory: Final = memoryview(bytearray(READ))
 class Transport(asyncio.Transport):
     """The transport of a connection that was accepted, which calls its protocol as those of asyncio do.
 
-    `data_received` gets memory that is good for that call only. `eof_received` is called when the client has left, and
-    a little later `connection_lost`.
+    `data_received` gets memory that is valid only during that call. `eof_received` is called when the client has left,
+    and a little later `connection_lost`.
 
     Args:
         loop: runs the protocol.
-        polling: of the loop.
+        polling: tells the transport when its socket can be read or written.
         connection: its socket, which this owns.
-        protocol: is told what comes, and the end.
+        protocol: is told the data that arrives, and the end.
 
     Raises:
         OSError: the client has left; the socket is still open.
@@ -111,7 +111,7 @@ class Transport(asyncio.Transport):
         return self._waiting
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Send `data`, now or as soon as the client takes it."""
+        """Send `data` now, or as soon as the client takes it."""
         if self._ended or not data:
             return
         sent = 0
@@ -215,7 +215,7 @@ class Transport(asyncio.Transport):
             self._socket.close()
 
     def _discard(self) -> None:
-        """Read what has come: a socket that is closed with it resets the connection, and the answer may be lost."""
+        """Drop the data that has arrived: to close a socket with unread data resets it, and may lose the answer."""
         try:
             for _ in range(DISCARDED):
                 if not self._socket.recv_into(_memory):

@@ -41,7 +41,7 @@ class Target:
     Attributes:
         name: as `--target` takes it.
         description: in words.
-        limits: of the operators; a missing one is not supported.
+        limits: the limits of the operators; a missing one is not supported.
         members: the limits of a graph's inputs, constants and outputs.
         largest: the most bytes that one tensor may have.
         rules: the names of the rules (`rules.py`) that hold beside the limits, with the target's own error for each.

@@ -47,7 +47,7 @@ class Block:
     """One block.
 
     Attributes:
-        name: of its part of the labels; or which repetition it is, or which part.
+        name: its part of the labels; or which repetition it is, or which part.
         parent: the number of the block that it lies in; -1 if there is none.
         kind: where it comes from.
         alike: equal for blocks with the same operators in the same order.
@@ -83,8 +83,8 @@ def blocks_of(
     """The blocks, each after the one around it; and for each node the number of its innermost block, or -1.
 
     Args:
-        operators: of the nodes, each after those that it reads.
-        labels: of the nodes; may be empty.
+        operators: the operators of the nodes, each after those that it reads.
+        labels: the labels of the nodes; may be empty.
         sources: for each node, those that it reads.
     """
     root = _named(labels, sources)

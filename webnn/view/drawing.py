@@ -64,7 +64,7 @@ def drawing(
         graph: the graph to draw.
         name: its name.
         about: more about it, such as the format of its file.
-        verdicts: of targets that it was held against.
+        verdicts: the verdicts of targets that it was held against.
         milliseconds: the time of each operator, where it was measured.
         looks_at_constants: whether it has statistics of the constants, which reads all of them.
         advance: called for each constant.

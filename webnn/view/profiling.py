@@ -29,7 +29,7 @@ __all__ = ["Profile", "profile"]
 Array: TypeAlias = np.ndarray[Any, Any]
 
 LEAST: Final = 5
-"""Runs of each operator."""
+"""The least number of runs of each operator."""
 SECONDS: Final = 0.02
 """For so long an operator is run, if it was run often enough."""
 
@@ -39,9 +39,9 @@ class Profile:
     """Times in milliseconds, each the median of several runs.
 
     Attributes:
-        operators: of each node; None where the backend cannot run it by itself.
-        whole: of the graph.
-        call: of a graph that does next to nothing. It is not part of the others.
+        operators: the time of each node; None where the backend cannot run it by itself.
+        whole: the time of the whole graph.
+        call: the time of a graph that does nearly nothing. The other times do not include it.
     """
 
     operators: tuple[float | None, ...]

@@ -15,7 +15,7 @@ def trace_drawing(events: Sequence[TraceEvent], title: str, summary: Mapping[str
     """The data for `trace.js`: the tracks, and each event with its depth in its track.
 
     Args:
-        events: of one trace.
+        events: the events of one trace.
         title: the name of what was traced.
         summary: the figures of the events, as `webnn.cli.tracing.summary` gives them.
     """

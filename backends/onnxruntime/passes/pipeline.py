@@ -23,7 +23,7 @@ class Pass:
     """A pass by name, whose module is imported with the first graph that it may apply to.
 
     Args:
-        name: of the module and its function.
+        name: the name of the module and its function.
         *needs: operators, in groups. A graph that has none of a group is left alone; most graphs need few passes.
     """
 

@@ -84,7 +84,7 @@ def module_text(document: Document, outputs: Mapping[str, MLOperandDescriptor], 
     """The source of the module.
 
     Args:
-        document: of the graph.
+        document: the document of the graph.
         outputs: the descriptors of its outputs.
         weights: the name of the file with its weights, from the module's folder; empty if it has none, or a page holds
             them.

@@ -47,12 +47,12 @@ def save_html(
 
     Args:
         graph: the graph.
-        path: of the page.
+        path: the path of the page.
         inputs: the values that the page runs the graph on. Default: random ones.
         outputs: what they give. Default: the outputs of the default backend of this machine.
         tolerance: how far floating-point outputs may be from `outputs`, relative to the largest element of each;
             integers must be equal.
-        seed: of the random values.
+        seed: the seed of the random values.
 
     Raises:
         ValidationError: an array does not fit its input or output, or a name cannot be encoded.

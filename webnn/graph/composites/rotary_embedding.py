@@ -17,8 +17,8 @@ def rotated_by_position(b: Builder, x: MLOperand, cos: MLOperand, sin: MLOperand
     Args:
         b: the builder of the operands.
         x: `[batch, heads, length, size]`, or `[batch, length, heads * size]`.
-        cos: of the angles, `[length, size / 2]` for all sequences, or `[batch * length, size / 2]`.
-        sin: of the angles, as `cos`.
+        cos: the cosines of the angles, `[length, size / 2]` for all sequences, or `[batch * length, size / 2]`.
+        sin: the sines of the angles, as `cos`.
         interleaved: whether the pairs are features 0 and 1, 2 and 3 and so on. Otherwise the first half of the
             features is paired with the second one.
     """

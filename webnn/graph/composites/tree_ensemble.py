@@ -51,7 +51,7 @@ def summed_leaves(b: Builder, x: MLOperand, tables: Mapping[str, Array], *, dept
     Args:
         b: the builder.
         x: `[rows, features]`.
-        tables: of the trees, which share no nodes; see `TABLES`.
+        tables: the tables of the trees, which share no nodes; see `TABLES`.
         depth: the most comparisons from a root to a leaf.
     """
     operands = {"input": x}

@@ -53,7 +53,7 @@ class Iteration:
     """One pass over a stream.
 
     Args:
-        source: of the items.
+        source: gives the items.
         window: decides which item is next, and which result.
         piece: does the work on an item; returns its outcome, and whether it is an error.
         counted: a context manager around work that needs a core, for the choice of the width of runs.

@@ -30,7 +30,7 @@ class ItemError:
     """What a stream with `on_error="yield"` gives in place of a result.
 
     Attributes:
-        number: of the item, from 0: the number of items that the source had given before it.
+        number: the number of the item, from 0: the number of items that the source had given before it.
         error: what the program's function or the run raised.
     """
 
@@ -43,7 +43,7 @@ class Piece:
 
     Args:
         steps: the first one takes the item, each other one the result of the step before.
-        key: of an item; it stands beside the item's result.
+        key: the key of an item; it stands beside the item's result.
         yields_errors: whether an error of a step is a result too.
     """
 
