@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from webnn.forking import import_whole
+from webnn.graph.dtypes import dtype_name
 
 if TYPE_CHECKING:
     from onnx import (
@@ -168,7 +169,7 @@ def node(
 
 def tensor(name: str, array: np.ndarray[Any, Any], element_type: int) -> TensorProto:
     """A tensor that holds the elements of `array`, which are of the type `element_type`."""
-    if array.dtype.itemsize == 1 and array.dtype.name in ("int4", "uint4"):  # two to a byte in ONNX
+    if array.dtype.itemsize == 1 and dtype_name(array.dtype) in ("int4", "uint4"):  # two to a byte in ONNX
         packed: TensorProto = import_whole("onnx.numpy_helper").from_array(array, name)
         return packed
     content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

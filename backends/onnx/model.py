@@ -21,6 +21,7 @@ from webnn.backends.onnx.signatures import signature
 from webnn.errors import NotSupportedError
 from webnn.forking import import_whole
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import dtype_name
 from webnn.graph.ir import Graph, Node
 from webnn.graph.lean_imports import SMALL_TYPES, small_dtype
 from webnn.graph.operand import MLOperand
@@ -435,7 +436,7 @@ class Model:
         self, array: np.ndarray[Any, Any], kind: str = "weight", *, inline: bool = False, convert: bool = True
     ) -> str:
         name = self._fresh(kind)
-        data_type = array.dtype.name
+        data_type = dtype_name(array.dtype)
         kept_as = self.kernels.kept_as.get(data_type) if convert else None
         if kept_as is not None:
             array = array.astype(kept_as)
@@ -450,7 +451,7 @@ class Model:
         return name
 
     def _inline(self, name: str, array: np.ndarray[Any, Any], data_type: str) -> None:
-        self._initializers.append(messages.tensor(name, array, onnx_type(array.dtype.name)))
+        self._initializers.append(messages.tensor(name, array, onnx_type(dtype_name(array.dtype))))
         self._types[name] = data_type
 
 

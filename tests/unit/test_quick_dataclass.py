@@ -52,6 +52,31 @@ def with_all_fields(decorator: Any) -> type[Any]:
     return Case
 
 
+def test_the_first_object_may_be_one_of_a_subclass() -> None:
+    @dataclass(slots=True)
+    class Base:
+        a: int
+
+    class Derived(Base):
+        def __init__(self) -> None:
+            super().__init__(3)
+
+    assert [Derived().a, Derived().a, Base(4).a] == [3, 3, 4]
+
+
+def test_the_method_that_makes_objects_is_compiled_once() -> None:
+    @dataclass
+    class Case:
+        a: int
+
+    assert not inspect.isfunction(vars(Case)["__init__"])
+    assert Case(1).a == 1
+    compiled = vars(Case)["__init__"]
+    assert inspect.isfunction(compiled)
+    assert Case(2).a == 2
+    assert vars(Case)["__init__"] is compiled
+
+
 def behaviour(kind: type[Any]) -> list[Any]:
     """What can be seen of a class and of its instances."""
     seen: list[Any] = [str(inspect.signature(kind)), inspect.get_annotations(kind.__init__), kind.__match_args__]

@@ -5,6 +5,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mloperanddescriptor and #algorithms-casti
 """
 
 import math
+from functools import cache
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "Number",
     "cast_number",
     "data_type_of",
+    "dtype_name",
     "element_bits",
     "integer_range",
     "numpy_dtype",
@@ -40,6 +42,12 @@ DataTypeLike: TypeAlias = DataType | np.dtype[Any] | type[np.generic]
 
 Number: TypeAlias = int | float
 """`MLNumber`: a Python int keeps its precision where a 64-bit type needs it."""
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """`dtype.name`, which NumPy puts together anew in each call: that was a tenth of the import of a model."""
+    return str(dtype.name)
 
 
 @dataclass(frozen=True, slots=True)

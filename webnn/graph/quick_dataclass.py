@@ -1,9 +1,10 @@
 """`dataclass` of the standard library, three times faster to define.
 
 The standard one writes the text of every method of every class and compiles each by itself, which took a tenth of the
-time from the start of a program to its first result. Here only `__init__` is compiled; the other methods are closures
-over the names of the fields. The classes do the same as those of the standard one, and `dataclasses.fields`, `replace`
-and `asdict` take them. Instances of frozen classes with slots are made in two thirds of the time.
+time from the start of a program to its first result. Here only `__init__` is compiled, when the first object of the
+class is made; the other methods are closures over the names of the fields. The classes do the same as those of the
+standard one, and `dataclasses.fields`, `replace` and `asdict` take them. Instances of frozen classes with slots are
+made in two thirds of the time.
 
 Type checkers see the standard one.
 """
@@ -60,7 +61,7 @@ def _made(
     compared = _values_of([field.name for field in fields if field.compare])
     methods: dict[str, Any] = {}
     if init:
-        methods["__init__"] = _init(kind, fields, frozen)
+        methods["__init__"] = _LateInit(kind, fields, frozen)
     if repr:
         methods["__repr__"] = _repr([field.name for field in fields if field.repr])
     if eq:
@@ -75,10 +76,25 @@ def _made(
         own = {name: value for name, value in own.items() if name != "__hash__"}
     for name, method in methods.items():
         if name not in own:
-            if method is not None:
+            if method is not None and name != "__init__":
                 method.__name__, method.__qualname__ = name, f"{kind.__qualname__}.{name}"
             setattr(kind, name, method)
     return kind
+
+
+class _LateInit:
+    """`__init__` until the first object is made, or someone asks for the method: then it is compiled and takes over."""
+
+    def __init__(self, kind: type[Any], fields: Sequence[dataclasses.Field[Any]], frozen: bool) -> None:
+        self._given = (kind, fields, frozen)
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Callable[..., None]:
+        kind = self._given[0]
+        compiled = _init(*self._given)
+        compiled.__name__, compiled.__qualname__ = "__init__", f"{kind.__qualname__}.__init__"
+        type.__setattr__(kind, "__init__", compiled)  # (two threads may do so, with equal functions)
+        bound: Callable[..., None] = compiled.__get__(instance, owner)
+        return bound
 
 
 def _init(kind: type[Any], fields: Sequence[dataclasses.Field[Any]], frozen: bool) -> Callable[..., None]:

@@ -15,6 +15,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.schemas import schema_of
 from webnn.formats.onnx.importing.values import Value
+from webnn.graph.dtypes import dtype_name
 from webnn.graph.lean_imports import small_dtype
 from webnn.graph.operand import MLOperand
 
@@ -42,7 +43,7 @@ _EXACT: Final = frozenset(
 
 def is_bfloat16(array: np.ndarray[Any, Any]) -> bool:
     """Whether the elements of `array` are of that type."""
-    return bool(array.dtype.name == "bfloat16")
+    return dtype_name(array.dtype) == "bfloat16"
 
 
 def rounded_to_bfloat16(importer: Importing, x: MLOperand) -> MLOperand:

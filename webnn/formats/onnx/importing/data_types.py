@@ -10,7 +10,7 @@ import numpy as np
 from webnn.backends.onnx.messages import TensorProto
 from webnn.formats.onnx.file.element_types import type_name
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.dtypes import DataType, numpy_dtype
+from webnn.graph.dtypes import DataType, dtype_name, numpy_dtype
 
 __all__ = ["data_type_for", "held", "held_dtype", "is_held_as_another"]
 
@@ -64,9 +64,9 @@ def held(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def is_held_as_another(dtype: np.dtype[Any]) -> bool:
     """Whether WebNN lacks the type, and another one holds its values."""
-    return dtype.name in _HELD_AS
+    return dtype_name(dtype) in _HELD_AS
 
 
 def held_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The NumPy type that holds `dtype`: itself, or the type in its place if WebNN lacks it."""
-    return numpy_dtype(_HELD_AS[dtype.name]) if dtype.name in _HELD_AS else dtype
+    return numpy_dtype(_HELD_AS[dtype_name(dtype)]) if is_held_as_another(dtype) else dtype

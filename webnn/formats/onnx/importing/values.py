@@ -8,7 +8,7 @@ import numpy as np
 
 from webnn.formats.onnx.importing.data_types import held_dtype
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.dtypes import DataType, data_type_of
+from webnn.graph.dtypes import DataType, data_type_of, dtype_name
 from webnn.graph.operand import MLOperand
 
 __all__ = ["ABSENT", "Value", "as_value"]
@@ -49,7 +49,7 @@ class Value:
     @property
     def is_bfloat16(self) -> bool:
         """Whether it is bfloat16 in ONNX; its operand is float32 then, and holds bfloat16 values only."""
-        return self._bfloat16 if self.array is None else bool(self.array.dtype.name == "bfloat16")
+        return self._bfloat16 if self.array is None else dtype_name(self.array.dtype) == "bfloat16"
 
     @property
     def shape(self) -> tuple[int, ...]:
