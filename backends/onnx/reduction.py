@@ -14,6 +14,7 @@ from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.model import Model
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
 
 _OP_TYPES: Final = {
     "reduce_l1": "ReduceL1",
@@ -30,6 +31,11 @@ _OP_TYPES: Final = {
 _OF_ONE_VALUE: Final = {"reduce_l1": "Abs", "reduce_l2": "Abs", "reduce_log_sum": "Log"}
 """The operator for a reduction of one value, where the result is not the value itself."""
 
+_NOT_NEGATIVE: Final = frozenset({"abs", "exp", "relu", "sigmoid", "softmax", "softplus", "sqrt"})
+"""Operators whose results have no NaN in their sum unless one of them is NaN."""
+_MOVING: Final = frozenset({"expand", "identity", "reshape", "slice", "transpose"})
+_HARDLY_NEGATIVE: Final = frozenset({"gelu", "hard_swish"})
+"""Likewise in float32, where no sum of the least values overflows."""
 _INT64_MIN: Final = -(2**63)
 
 
@@ -54,11 +60,22 @@ def reduce_extreme(node: Node, model: Model) -> None:
         return
     extreme = _reduced(node, _OP_TYPES[node.op], _sortable(name, model), model)
     if model.data_type(name) in FLOATS:
-        norm = _reduced(node, "ReduceSum", model.emit("Abs", [name]), model)
+        norm = _reduced(node, "ReduceSum", name if _keeps_sums(node["input"]) else model.emit("Abs", [name]), model)
         extreme = model.emit("Where", [model.emit("IsNaN", [norm]), norm, extreme])
     elif model.data_type(name) == "uint64":
         extreme = model.emit("BitwiseXor", [extreme, model.constant(_INT64_MIN)])
     model.set(node.output, extreme)
+
+
+def _keeps_sums(operand: MLOperand) -> bool:
+    """Whether a sum over `operand` is NaN only if an element is: it does not come to infinity minus infinity."""
+    node = operand.node
+    while node is not None and node.op in _MOVING:
+        node = node["input"].node
+    if node is None:
+        return False
+    op = node.op
+    return op in _NOT_NEGATIVE or (op in _HARDLY_NEGATIVE and operand.data_type == "float32")
 
 
 @lowerings.lowers("reduce_l1", "reduce_product", "reduce_sum", "reduce_sum_square")

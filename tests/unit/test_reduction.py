@@ -132,6 +132,18 @@ def test_a_nan_is_the_largest_and_the_smallest(backend: Backend, data_type: str,
             np.testing.assert_array_equal(result, FLOAT[op](x, axis=tuple(axes)))
 
 
+@pytest.mark.parametrize("data_type", FLOATS)
+@pytest.mark.parametrize("op", ["relu", "gelu", "abs"])
+def test_a_nan_behind_an_activation_is_the_largest_and_infinities_are_none(
+    backend: Backend, data_type: str, op: str
+) -> None:
+    def largest(b: MLGraphBuilder[Any], x: MLOperand) -> MLOperand:
+        return b.reduce_max(b.reshape(getattr(b, op)(x), [2, 3]), axes=[1])
+
+    x = np.array([NAN, -1, INF, 3, INF, 2], data_type)
+    np.testing.assert_array_equal(compute(backend, largest, x), np.array([NAN, INF], data_type))
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -1,9 +1,10 @@
 """Operators between convolutions over one axis, computed in the form that they have over two.
 
 WebNN convolves over two axes, so a signal is reshaped from `[batch, channels, width]` to `[batch, channels, 1, width]`
-and back for each convolution. onnxruntime neither fuses an activation with a convolution across a reshape, nor keeps
-its own layout of images from one convolution to the next. So element-wise operators between them are computed of the
-images, and the reshapes go behind them, where those that nothing reads are dropped.
+or `[batch, channels, width, 1]`, and back, for each convolution. onnxruntime neither fuses a bias or an activation with
+a convolution across a reshape, nor keeps its own layout of images from one convolution to the next. So element-wise
+operators between them are computed of the images, and the reshapes go behind them, where those that nothing reads are
+dropped.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _CHANNEL_AXIS: Final = 1
 
 
 def images_between_convolutions(graph: Graph) -> Graph:
-    """`graph` with element-wise operators on images wherever their operands come from images, one pixel high."""
+    """`graph` with element-wise operators on images, of one row or column, wherever their operands come from these."""
     if not any(_makes_rows(node) for node in graph.nodes):
         return graph
     return rewritten(graph, graph.nodes, _Rows().rule)
@@ -52,7 +53,8 @@ class _Rows:
         operands = self._operands(node)
         if operands is None:
             return None
-        descriptor = MLOperandDescriptor(node.output.data_type, _image_shape(node.output.shape))
+        (axis,) = self._axes(node)
+        descriptor = MLOperandDescriptor(node.output.data_type, _image_shape(node.output.shape, axis))
         image = node.replace(operands=operands, outputs=[descriptor]).output
         rows = Replacement(node).reshape(image, node.output.shape)
         self._images[rows] = image
@@ -60,7 +62,7 @@ class _Rows:
 
     def _operands(self, node: Node) -> Mapping[str, MLOperand | tuple[MLOperand, ...]] | None:
         """The operands of `node` for images, or None if it is not computed of images."""
-        if not any(operand in self._images for operand in node.inputs()):
+        if len(self._axes(node)) != 1:  # none is an image, or some are rows and some are columns
             return None
         shape = node.output.shape
         if node.op == "batch_normalization" and node.attributes["axis"] == _CHANNEL_AXIS:
@@ -70,25 +72,39 @@ class _Rows:
             return {"inputs": tuple(image for image in joined if image is not None)} if None not in joined else None
         if node.op not in _ELEMENTWISE:
             return None
-        images = {name: self._image(node[name], shape) for name in node.operands}
+        images = {name: self._image(node, node[name], shape) for name in node.operands}
         found = {name: image for name, image in images.items() if image is not None}
         return found if len(found) == len(images) else None
 
-    def _image(self, operand: MLOperand, shape: tuple[int, ...]) -> MLOperand | None:
+    def _image(self, node: Node, operand: MLOperand, shape: tuple[int, ...]) -> MLOperand | None:
         image = self._images.get(operand)
         if image is not None:
             return image if operand.shape == shape else None
-        is_number = operand.constant is not None and operand.descriptor.element_count == 1
-        return operand if is_number and operand.rank <= len(shape) else None
+        if operand.constant is None or operand.rank > len(shape):
+            return None
+        if operand.descriptor.element_count == 1:
+            return operand
+        if operand.shape[-1] != 1:
+            return None
+        # One number for each channel, such as a bias, which onnxruntime makes part of the convolution.
+        return Replacement(node).constant(operand.constant[..., None])
+
+    def _axes(self, node: Node) -> set[int]:
+        """The axes of size 1 that images have and the rows of `node`, made of these, do not: 2, 3 or both."""
+        return {self._images[operand].shape.index(1, 2) for operand in node.inputs() if operand in self._images}
 
 
-def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (*shape[:-1], 1, shape[-1])
+def _image_shape(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], 1, *shape[axis:])
 
 
 def _makes_rows(node: Node) -> bool:
-    """Whether `node` takes a convolution's result, one pixel high, for rows."""
-    if node.op != "reshape" or node.output.rank != 3 or node["input"].shape != _image_shape(node.output.shape):
+    """Whether `node` takes a convolution's result, one pixel high or wide, for rows."""
+    if node.op != "reshape" or node.output.rank != 3:
+        return False
+    if node["input"].shape not in (_image_shape(node.output.shape, 2), _image_shape(node.output.shape, 3)):
         return False
     made_by = node["input"].node
+    while made_by is not None and made_by.op == "identity":  # importers leave some in place of what has no effect
+        made_by = made_by["input"].node
     return made_by is not None and made_by.op in _CONVOLUTIONS and made_by.attributes["input_layout"] == "nchw"

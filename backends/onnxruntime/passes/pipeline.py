@@ -46,6 +46,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("recognized_composites", "cast equal logical_or quantize_linear scatter_elements"),
     # Before the others: it knows the operators that users write, not those of passes.
     Pass("images_between_convolutions", "reshape", "conv2d conv_transpose2d"),
+    Pass("convolutions_of_transposed_rows", "conv2d", "transpose"),
     Pass("one_hot_products", "matmul", "equal"),
     Pass("gathers_of_few_rows", "gather"),
     Pass("scatters_of_few_elements", "scatter_elements"),
@@ -57,6 +58,8 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("scaled_products_of_one_row", "div mul", "matmul"),
     Pass("composed_normalizations", "div mul", "pow sqrt", "reduce_mean reduce_sum reduce_sum_square"),
     Pass("sigmoid_gelus", "sigmoid"),
+    # After the passes that make a `gelu` of several operators.
+    Pass("operators_after_gathers", "gather"),
     Pass("exact_sigmoid", "sigmoid"),
     Pass("centered_batch_normalization", "batch_normalization"),
     Pass("centered_instance_normalization", "instance_normalization"),

@@ -64,3 +64,28 @@ def test_a_graph_without_rows_is_the_same_object() -> None:
     image = builder.conv2d(builder.input("x", [1, 2, 4, 5], "float32"), constant(builder, 2, 2, 1, 3))
     graph = builder.build({"y": builder.reshape(image, [1, 8, 3])})
     assert images_between_convolutions(graph) is graph
+
+
+@pytest.mark.parametrize("is_high", [False, True])
+def test_the_bias_of_each_channel_is_added_to_images_of_one_row_and_of_one_column(
+    is_high: bool, backend: Backend
+) -> None:
+    builder = direct_builder()
+    shape, kernel = ([1, 2, 5, 1], (3, 2, 3, 1)) if is_high else ([1, 2, 1, 5], (3, 2, 1, 3))
+    image = builder.conv2d(builder.input("x", shape, "float32"), constant(builder, *kernel))
+    rows = builder.reshape(builder.identity(image), [1, 3, 3])
+    y = builder.gelu(builder.add(rows, constant(builder, 1, 3, 1)))
+    graph = builder.build({"y": builder.reduce_max(y, axes=[2])})
+    assert operators(graph) == ["conv2d", "identity", "add", "gelu", "reshape", "reduce_max"]
+    x = np.linspace(-1, 1, 10, dtype=np.float32).reshape(shape)
+    expected = run_graph(graph, {"x": x}, ArraysBackend())["y"]
+    result = run_graph(images_between_convolutions(graph), {"x": x}, backend)["y"]
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_row_and_a_column_are_not_added_as_images() -> None:
+    builder = direct_builder()
+    row = builder.conv2d(builder.input("row", [1, 2, 1, 5], "float32"), constant(builder, 3, 2, 1, 1))
+    column = builder.conv2d(builder.input("column", [1, 2, 5, 1], "float32"), constant(builder, 3, 2, 1, 1))
+    graph = builder.build({"y": builder.add(builder.reshape(row, [1, 3, 5]), builder.reshape(column, [1, 3, 5]))})
+    assert operators(graph) == [node.op for node in graph.nodes]

@@ -45,6 +45,7 @@ def a_graph_for_every_pass() -> Graph:
     keys = builder.expand(builder.reshape(first, [3, 1]), [3, 12])
     scores = builder.mul(builder.matmul(first, keys), builder.constant("float32", 0.5))
     root = builder.sqrt(builder.reduce_mean(builder.mul(wide, wide), axes=[1], keep_dimensions=True))
+    column = builder.transpose(builder.reshape(x, [1, 4, 3, 1]), permutation=[0, 2, 1, 3])
     return builder.build(
         {
             "rows": builder.relu(rows),
@@ -73,6 +74,8 @@ def a_graph_for_every_pass() -> Graph:
             "key cache": builder.scatter_elements(wide, pairs, wide, axis=1),
             "value cache": builder.scatter_elements(wide, pairs, negated, axis=1),
             "scores": scores,
+            "column": builder.conv2d(column, builder.constant(np.ones((1, 3, 1, 1), np.float32))),
+            "active rows": builder.relu(builder.gather(table, builder.reshape(places, [4]))),
         }
     )
 
@@ -154,6 +157,7 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
     ]
     caches = ["Clip", "ScatterElements", "Neg", "Clip", "ScatterElements"]
     parts += [layer, caches, ["Reshape", "Expand", "MatMul", "Mul"]]
+    parts += [["Reshape", "Transpose", "Conv"], ["Reshape", "Clip", "Gather", "Relu"]]
     assert nodes == [node for part in parts for node in part]
 
 
