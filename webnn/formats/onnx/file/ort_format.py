@@ -18,11 +18,11 @@ from webnn.forking import import_whole
 __all__ = ["as_onnx"]
 
 
-def as_onnx(data: np.ndarray[Any, Any], what: str) -> bytes:
-    """The bytes of an ONNX model from those of a file in onnxruntime's format.
+def as_onnx(source: Path | np.ndarray[Any, Any], what: str) -> bytes:
+    """The bytes of an ONNX model from a file in onnxruntime's format.
 
     Args:
-        data: the bytes of the file.
+        source: the file, or its bytes.
         what: the file, for errors.
 
     Raises:
@@ -34,11 +34,12 @@ def as_onnx(data: np.ndarray[Any, Any], what: str) -> bytes:
     options.add_session_config_entry("session.load_model_format", "ORT")
     options.add_session_config_entry("session.save_model_format", "ONNX")
     options.log_severity_level = 4
+    given = str(source) if isinstance(source, Path) else source.tobytes()
     with TemporaryDirectory(prefix="webnn-ort-") as folder:
         file = Path(folder) / "model.onnx"
         options.optimized_model_filepath = str(file)
         try:
-            onnxruntime.InferenceSession(data.tobytes(), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
             return file.read_bytes()
         except Exception as error:  # its classes have no common base
             raise DataError(f"{what} is in onnxruntime's format, and onnxruntime cannot read it: {error}") from None

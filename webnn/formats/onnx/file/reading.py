@@ -241,7 +241,7 @@ def read_model(source: object) -> Model:
 def _parsed(data: Array, path: Path | None, what: str) -> Model:
     if bytes(data[4:8]) == _ORT_FORMAT:
         as_onnx = import_whole("webnn.formats.onnx.file.ort_format").as_onnx
-        data = np.frombuffer(as_onnx(data, what), np.uint8)
+        data = np.frombuffer(as_onnx(data if path is None else path, what), np.uint8)
     proto = ModelProto()
     try:
         proto.ParseFromString(without_weights(data.data))
