@@ -14,6 +14,7 @@ Interrupts. A run counts as wide while its task is running, so nothing has to be
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from webnn.backends.base import Executable
 from webnn.scheduler.crowd import LATE, SHORTEST
@@ -21,10 +22,17 @@ from webnn.scheduler.crowd import PAUSE as LOOK_AFTER
 from webnn.scheduler.host import HostClock
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.task import RUNNING, Task
-from webnn.scheduler.trials import ALL, ONE, PAUSE
-from webnn.scheduler.width import REST, Width
+from webnn.scheduler.trials import ALL, ONE, PAUSE, RESTING
+from webnn.scheduler.width import REST, Width, Widths
 
 __all__ = ["Cores"]
+
+_LONE: Final = ((ALL, 0, True), (RESTING, 0, True), (ONE, 0, True))
+"""The runs of a caller that nothing goes on beside, by their ways."""
+_LATE: Final = (ALL, 0, False)
+"""A run that an interrupt has taken from the list."""
+_LATEST: Final = LATE * SHORTEST
+"""Nanoseconds. Shorter runs are never late."""
 
 
 class Cores:
@@ -98,6 +106,25 @@ class Cores:
         self._runs[task] = (way, host_began, is_alone)
         return executable
 
+    def start_here(self, task: Task, widths: Widths) -> Executable:
+        """As `start`, for a caller that carries out the run itself. A loop of runs alone pays a third for this."""
+        renaming, width = self._renaming, self._width
+        crowd = width.crowd
+        if not (
+            self._runs
+            or renaming.lane
+            or len(renaming.running) > 1
+            or (crowd is not None and (crowd.looks or self._clock() - self._last_end > LOOK_AFTER))
+        ):
+            way = width.started_alone(widths)
+            if way is not None:
+                self._runs[task] = _LONE[way]
+                chosen = None if way == ALL else widths.narrow if way == ONE else widths.resting
+                executable = chosen or task.work.executable
+                assert executable is not None
+                return executable
+        return self.start(task, is_host=True)
+
     def ended(self, task: Task, began: int, nanoseconds: int) -> None:
         """`task`, which was started, is about to finish: the tasks that wait for its results are not ready yet.
 
@@ -108,21 +135,19 @@ class Cores:
         """
         widths = task.work.widths
         assert widths is not None
-        way, host_began, was_alone = self._runs.pop(task, (ALL, 0, False))
-        share = (self.host.now() - host_began) / nanoseconds if host_began and nanoseconds else 0.0
+        way, host_began, was_alone = self._runs.pop(task, _LATE)
         crowd = self._width.crowd
         if crowd is not None:
             crowd.was_wide = way != ONE
-            if crowd.was_wide and nanoseconds > LATE * widths.wide_cost >= LATE * SHORTEST:
+            if nanoseconds > _LATEST and crowd.was_wide and nanoseconds > LATE * widths.wide_cost >= _LATEST:
                 crowd.looks = True
-        if way == ONE or share <= REST:  # a busy host makes wide runs slower than they are
-            widths.measured(nanoseconds, wide=way != ONE)
-        others = self._others(task)
-        is_alone = was_alone and others == 0
-        if is_alone:
-            pause = began - self._last_end
-            widths.measured_alone(way, nanoseconds + (pause if pause < PAUSE else 0))
-        self._last_end = began + nanoseconds
+        pause, self._last_end = began - self._last_end, began + nanoseconds
+        share = (self.host.now() - host_began) / nanoseconds if host_began and nanoseconds else 0.0
+        renaming = self._renaming  # below, the usual case of `_others` without its call
+        others = 0 if not renaming.lane and len(renaming.running) == 1 else self._others(task)
+        is_alone = was_alone and not others
+        counts = way == ONE or share <= REST  # a busy host makes wide runs slower than they are
+        widths.ran(way, nanoseconds, pause if pause < PAUSE else 0, is_alone, counts)
         if share or not is_alone:  # else it would change nothing
             self._width.ended(others, share)
 

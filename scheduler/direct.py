@@ -77,7 +77,7 @@ def run_here(
                     views.append(shelf.take())
                 renaming.start_alone(task)
                 if widths is not None:
-                    executable = cores.start(task, is_host=True)
+                    executable = cores.start_here(task, widths)
         if not begun:
             _put_back(given, inputs)
             return None

@@ -149,16 +149,30 @@ class Widths:
             return (ALL,) if self.resting is None else (ALL, RESTING)
         return (ALL, ONE) if self.resting is None else (ALL, RESTING, ONE)
 
-    def measured_alone(self, way: int, nanoseconds: int) -> None:
-        """A run beside which nothing else went on took `nanoseconds`."""
-        trials = self.trials
-        unseen = trials.unseen
-        if unseen is not None and len(unseen) < RECENT - 1 and way == trials.chosen:
-            unseen.append(nanoseconds)  # as `measured` does, in less time
-        elif trials.wanted or 0 < self.wide_cost < SHORT:
-            trials.measured(way, nanoseconds, self.ways)
-            if trials.wanted:
-                self.wanted = True
+    def ran(self, way: int, nanoseconds: int, pause: int, is_alone: bool, counts: bool) -> None:
+        """A run has ended.
+
+        Args:
+            way: of the run.
+            nanoseconds: how long it took.
+            pause: the nanoseconds since the run before it; 0 if they have nothing to do with it.
+            is_alone: whether nothing else went on beside it.
+            counts: whether it says how long the runs of this width take.
+        """
+        if counts:
+            if way != ONE and 0 < (known := self.wide_cost) < nanoseconds:  # as `measured` does, in less time
+                self.wide_cost = known + (nanoseconds - known) / 16
+            else:
+                self.measured(nanoseconds, wide=way != ONE)
+        if is_alone:
+            trials = self.trials
+            unseen = trials.unseen
+            if unseen is not None and len(unseen) < RECENT - 1 and way == trials.chosen:
+                unseen.append(nanoseconds + pause)  # as `measured` does, in less time
+            elif trials.wanted or 0 < self.wide_cost < SHORT:
+                trials.measured(way, nanoseconds + pause, self.ways)
+                if trials.wanted:
+                    self.wanted = True
 
     def measured(self, nanoseconds: int, *, wide: bool) -> None:
         """A run took `nanoseconds`. The estimate falls at once and rises slowly: longer runs were disturbed."""
