@@ -201,7 +201,11 @@ class Batching:
     @property
     def alone_cost(self) -> float:
         """Nanoseconds of a run of one request; infinity if that is not known."""
-        return self._costs.get(1, float("inf"))
+        return self.cost(1)
+
+    def cost(self, size: int) -> float:
+        """Nanoseconds of a run of `size`; infinity if that is not known."""
+        return self._costs.get(size, float("inf"))
 
     @property
     def usable(self) -> frozenset[int]:

@@ -16,6 +16,7 @@ from webnn.scheduler.value import Value
 
 if TYPE_CHECKING:
     from webnn.scheduler.batches.batcher import Batcher
+    from webnn.scheduler.batches.under_way import UnderWay
 
 __all__ = ["Batch"]
 
@@ -38,6 +39,8 @@ class Batch(Executable):
         """Requests of this batch and of the one before that were computed and are to be settled, by their identity."""
         self.deadline: Deadline | None = None
         """When it need not gather any more, if it is held back and could run beside others."""
+        self.under_way: UnderWay | None = None
+        """What it computes at the moment, if that can be ended early."""
 
     __eq__ = object.__eq__  # two batches are never the same, while executables are compared by their tensors
     __hash__ = object.__hash__
@@ -49,6 +52,14 @@ class Batch(Executable):
     def call(self, function: Callable[[], object]) -> None:
         """Call `function` on a lane. Takes no lock of the timeline."""
         self._batcher.workers.call(function)
+
+    def look(self) -> None:
+        """A request was given up that is being computed, perhaps."""
+        self._batcher.look(self)
+
+    def drop(self, request: Request) -> None:
+        """`request` was given up while it was computed, and its run has ended early. Called under the lock."""
+        self._batcher.count_drop(request.forgone)
 
     def leave(self, request: Request, inputs: list[Input]) -> None:
         """`request` was given up before it began. Called under the lock."""

@@ -232,7 +232,7 @@ class Batcher:
         self._renaming.queued_bytes += size
 
     def count_drop(self, reason: str) -> None:
-        """A request was given up before it began."""
+        """A request was given up, and was not computed, or not to the end."""
         self._renaming.dropped += 1
         self._renaming.count_drop(self._work.figures, reason)
 
@@ -241,6 +241,14 @@ class Batcher:
         if batch in self._held:
             self._held.remove(batch)
         self._renaming.withdraw(batch.task)
+
+    # Called by a batch.
+
+    def look(self, batch: Batch) -> None:
+        """A request of `batch` was given up: end what is computed of it, if that was for this request alone."""
+        with self._lock:
+            if batch.under_way is not None:
+                batch.under_way.look()
 
     # Batches beside each other.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn.backends.base import Executable
+from webnn.backends.base import Ending, Executable
 from webnn.forking import Hold
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL
@@ -16,7 +17,9 @@ from webnn.memory.pool import Shelf
 from webnn.scheduler.batches.batch import Batch
 from webnn.scheduler.batches.request import Input, Request
 from webnn.scheduler.batches.settling import settle
+from webnn.scheduler.batches.under_way import UnderWay
 from webnn.scheduler.batching import Batching
+from webnn.scheduler.execution import LONG
 from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.task import Work
 from webnn.scheduler.value import Value
@@ -144,6 +147,40 @@ class Computation:
                 for number in unused:
                     del self._sizes[number]
 
+    def _run(
+        self, executable: Executable, requests: Sequence[Request], inputs: list[View], outputs: list[View], cost: float
+    ) -> None:
+        """Compute `requests`, which are expected to take `cost` nanoseconds.
+
+        Raises:
+            CancelledError: all of them were given up meanwhile.
+        """
+        ending: Ending | None = None
+        if cost >= LONG:
+            batch, renaming = requests[0].batch, self._timeline._renaming
+            with self._lock:
+                ending = executable.ending()
+                if ending is not None:
+                    batch.under_way = UnderWay(requests, ending)
+                    renaming.work_off_discarded()
+                    batch.under_way.look()  # for those that were given up before
+        if ending is None:
+            executable.run(inputs, outputs)
+            return
+        try:
+            executable.run_until(inputs, outputs, ending)
+        finally:
+            batch.under_way = None
+
+    def _ended_early(self, requests: Sequence[Request], error: Exception) -> bool:
+        """Whether `error` says that the run of `requests` has ended since all were given up. They count as dropped."""
+        if not isinstance(error, CancelledError) or not all(request.is_given_up for request in requests):
+            return False
+        with self._lock:
+            for request in requests:
+                request.batch.drop(request)
+        return True
+
     def _run_alone(self, request: Request, given: Sequence[Input]) -> None:
         """Compute one request as if it had never been in a batch."""
         executable = self._work.executable
@@ -160,11 +197,14 @@ class Computation:
                     self._timeline.allocator.write(view, array.reshape(shelf.descriptor.shape))
             for _, shelf in self._outputs:
                 outputs.append(shelf.take())
-            executable.run(inputs, outputs)
+            self._run(executable, (request,), inputs, outputs, self._policy.alone_cost)
         except Exception as error:
             for (_, shelf), view in zip(self._outputs, outputs, strict=False):
                 shelf.put(view)
             forget_frames(error)
+            if self._ended_early((request,), error):
+                self.give_back(inputs)
+                return
             request.error = explained(f"{self._work.figures.label}: the backend failed", error)
             tell_if_lost(error, self._timeline.device_lost)
         else:
@@ -193,12 +233,16 @@ class Computation:
             for shelf in size.outputs:
                 outputs.append(shelf.take())
             self.settle_due(batch, beside=True)
-            size.executable.run(inputs, outputs)
+            self._run(size.executable, chunk, inputs, outputs, self._policy.cost(number))
             self._split(number, chunk, outputs)
-        except Exception:
+        except Exception as error:
+            if self._ended_early(chunk, error):
+                for own in given:
+                    self.give_back(own)
+                return
             for request, own in zip(chunk, given, strict=True):
                 self._run_alone(request, own)
-            if not any(request.error for request in chunk):  # so it is the batch that cannot be run
+            if all(request.ready and request.error is None for request in chunk):  # it is the batch that cannot be run
                 self.failed(number)
             return
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webnn.memory.buffer import View
-from webnn.scheduler.bridge import Bridge, Waiter, current_loop
+from webnn.scheduler.bridge import Bridge, Waiter, current_bridge, current_loop
 from webnn.scheduler.callbacks import loop_of
 from webnn.scheduler.promise import PENDING, RESOLVED, Promise, reject
 from webnn.scheduler.results import Run
@@ -37,6 +37,12 @@ class Request(Run):
     """Whether it has been computed, or has failed."""
     error: BaseException | None
     forgone: str
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nothing can observe its result any more, as long as that is not there. It is not taken back."""
+        promise = self()
+        return promise is None or promise._status is not PENDING
 
     def take(self) -> list[Input] | None:
         """Its inputs; None if it was given up, or another thread was faster."""
@@ -98,14 +104,27 @@ class Request(Run):
         self.batch.call(self.settle_here)
 
     def forgo(self) -> None:
-        """Note why it is given up. Its buffers are given back by `discarded`, under the lock."""
+        """Note why it is given up. If it has not begun, its buffers are given back by `discarded`, under the lock."""
+        promise = self()
+        if promise is not None and promise._status is CANCELLED:
+            self.forgone = WAS_CANCELLED
+        elif promise is not None and isinstance(promise._error, TimeoutError):
+            self.forgone = TIMED_OUT
         if self.inputs:
-            promise = self()
-            if promise is not None and promise._status is CANCELLED:
-                self.forgone = WAS_CANCELLED
-            elif promise is not None and isinstance(promise._error, TimeoutError):
-                self.forgone = TIMED_OUT
             self.timeline.discard(self)
+
+    def keep(self, promise: Promise[Any] | None) -> None:
+        """Keep the promise alive, or no longer. It may be freed next: then its run ends, if that has begun."""
+        self.kept = promise
+        if promise is None and self.batch.under_way is not None:
+            bridge = current_bridge()
+            if bridge is not None:
+                bridge.call_soon(self.timeline.tidy)
+
+    def end_run(self) -> None:
+        """The promise has settled without a result: end the run, if it was the last one of those who wait for it."""
+        if self.batch.under_way is not None:
+            self.batch.look()
 
     def discarded(self) -> None:
         """The promise has been freed, or has settled without a result: give the inputs back."""

@@ -33,7 +33,7 @@ import trio
 import webnn
 from tests.interrupts import FOLDERS, Interrupt, Place, interrupted, lines_of, places, undisturbed
 from tests.leaks import ErrorLog
-from tests.stepped import LARGE, SMALL, DeviceAllocator, Function, Rig, broken, replaced
+from tests.stepped import LARGE, SMALL, DeviceAllocator, Endable, Function, Rig, broken, replaced
 from webnn.errors import InvalidStateError, MLError, OperationError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
@@ -45,6 +45,7 @@ from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.crowd import SHORTEST, Crowd
 from webnn.scheduler.direct import LARGE as LARGE_INPUT
 from webnn.scheduler.direct import run_here
+from webnn.scheduler.execution import LONG
 from webnn.scheduler.hot_chains import MAX_ENDINGS, MAX_SHAPES, SINGLE, TIMED, HotChains
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
@@ -1040,23 +1041,25 @@ class Programs:
         rig.run_all()
         self.keep(rig.read(self.y)).exception()
 
-    def batcher(self, function: Any = lambda x: x + 1) -> Any:
+    def batcher(self, function: Any = lambda x: x + 1, kind: Any = Function, cost: int = 1000) -> Any:
         """Gathers requests of one row of a rig's tensors, in batches of up to 4."""
         rig = self.rig
         row = MLOperandDescriptor("float32", [1, *rig.shelf.descriptor.shape])
         shelves = {size: rig.pool.shelf(MLOperandDescriptor("float32", [size, *row.shape[1:]])) for size in (1, 2, 4)}
         work = rig.work("alone", function, cost=LIMIT, measured=False)
+        if kind is not Function:
+            work.executable = kind(function)
         batcher = rig.timeline.batcher(
             work, [shelves[1]], [("y", shelves[1])], max_batch=4, max_delay=1e8, compile=lambda *_: None
         )
         batcher.policy.cheap = 0
-        batcher.policy.meets_company(1000)
+        batcher.policy.meets_company(cost)
         for size in (1, 2, 4):
             if size > 1:
                 batcher.policy._compiling.add(size)
-                batcher.computation.compiled(size, Size(Function(function), [shelves[size]], [shelves[size]]))
+                batcher.computation.compiled(size, Size(kind(function), [shelves[size]], [shelves[size]]))
             for _ in range(SAMPLES):
-                batcher.policy.measured(size, 1000)
+                batcher.policy.measured(size, cost)
         given = [(shelves[1], np.full(row.shape, 3, np.float32))]
         return partial(batcher.run, given), batcher
 
@@ -1156,6 +1159,55 @@ class Programs:
             self.rig.run_all()
             for promise in promises:
                 promise.exception()
+
+    def batches_ended(self) -> None:
+        """All requests of a batch are given up while it is computed, and those of one request alone."""
+        promises: list[Promise[Any]] = []
+
+        def give_up(x: Any) -> Any:
+            while promises:
+                promises.pop().cancel()
+            self.rig.timeline.tidy()
+            self.rig.clock.now += LONG
+            return x + 1
+
+        run, _ = self.batcher(give_up, Endable, cost=LONG)
+        for many in (3, 1):
+            promises += [self.keep(run(timeout=0.5)) for _ in range(many)]
+            unseen = run()
+            del unseen
+            self.rig.run_all()
+        self.keep(run())
+        self.rig.run_all()
+
+    async def given_up_while_it_runs(self) -> None:
+        """A task that awaits a request of a batch that is being computed is cancelled."""
+        begun, ended = threading.Event(), threading.Event()
+
+        def hold(x: Any) -> Any:
+            begun.set()
+            ended.wait(5)
+            return x + 1
+
+        run, _ = self.batcher(hold, Endable, cost=LONG)
+        try:
+            async with anyio.create_task_group() as clients:
+                for _ in range(2):
+                    clients.start_soon(self.awaited, run())
+                for _ in range(5000):
+                    if begun.is_set():
+                        break
+                    await anyio.sleep(0.0005)
+                clients.cancel_scope.cancel()
+        finally:
+            ended.set()
+
+    @staticmethod
+    async def awaited(promise: Promise[Any]) -> None:
+        await promise
+
+    def on_asyncio_batch_ended(self) -> None:
+        asyncio.run(self.given_up_while_it_runs())
 
     async def gathered(self) -> None:
         run, _ = self.batcher()
@@ -1273,6 +1325,8 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "batches_following": {"lanes": 2, "width": Width(2)},
     "batches_cheap": {},
     "batches_fail": {},
+    "batches_ended": {},
+    "on_asyncio_batch_ended": {"threads": 1},
     "on_asyncio_batched": {"threads": 1},
     "on_trio_batched": {"threads": 1},
     "batches_destroyed": {},
