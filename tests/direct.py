@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from webnn.backends.base import Backend, Cancellation, CompileOptions
+from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.graph import composites
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.composites.composite import COMPOSITES
@@ -62,7 +62,11 @@ def ops(graph: Graph) -> list[str]:
 
 def run_graph(graph: Graph, feeds: Mapping[str, Any], backend: Backend) -> dict[str, np.ndarray[Any, Any]]:
     """Compile `graph`, run it once on `feeds`, return its outputs."""
-    executable = backend.compile(graph, CompileOptions(), Cancellation())
+    return run_executable(backend.compile(graph, CompileOptions(), Cancellation()), feeds)
+
+
+def run_executable(executable: Executable, feeds: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """The outputs of one run on `feeds`."""
     allocator = HostAllocator()
     inputs, outputs = [], []
     for name, descriptor in executable.inputs:

@@ -52,6 +52,8 @@ def _coordinates(node: Node, model: Model) -> str:
 def _are_inside(indices: MLOperand, sizes: Sequence[int]) -> bool:
     """Whether `indices` are joined from coordinates that are within dimensions of `sizes` whatever is computed."""
     node = indices.node
+    if node is not None and node.op == "scatter_coordinates":
+        return True
     if node is None or node.op != "concat" or node.attributes["axis"] != indices.rank - 1:
         return False
     parts = list(node.inputs())

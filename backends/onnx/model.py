@@ -165,10 +165,10 @@ class Model:
         self._domains: set[str] = set()
         self._opset = self.kernels.opset
         for name, operand in graph.inputs.items():
-            self.input_names[name] = self._names[id(operand)] = self._fresh(_spelled(name) or "input")
+            self.input_names[name] = self._names[id(operand)] = self.fresh(_spelled(name) or "input")
             self._types[self.input_names[name]] = operand.data_type
         for name in graph.outputs:  # before a value of a lowering takes the name
-            self.output_names[name] = self._fresh(_spelled(name) or "output")
+            self.output_names[name] = self.fresh(_spelled(name) or "output")
 
     def __getitem__(self, operand: MLOperand) -> str:
         """The name of an operand's value in the model."""
@@ -286,7 +286,7 @@ class Model:
             if operand != "":
                 untold = operand.data_type if operand is not None else self._types.get(inputs[0], "")
                 made, final = self._output_types(op_type, domain, i, variables, untold)
-                name = self._fresh(f"{op_type}{len(self._nodes)}")
+                name = self.fresh(f"{op_type}{len(self._nodes)}")
                 self._types[name] = made
             names.append(name)
             results.append((name, made, final))
@@ -341,7 +341,7 @@ class Model:
         to = [data_type] if kept_as is None else [data_type, kept_as] if wraps else [kept_as]
         result = name
         for each in to:
-            result, before = self._fresh(f"Cast{len(self._nodes)}"), result
+            result, before = self.fresh(f"Cast{len(self._nodes)}"), result
             self._node("Cast", [before], [result], "", {"to": onnx_type(each)})
             self._types[result] = data_type
         self._cast_from[result] = name
@@ -420,7 +420,8 @@ class Model:
         kept_as = self.kernels.kept_as.get(descriptor.data_type, descriptor.data_type)
         return messages.value_info(name, onnx_type(kept_as), descriptor.shape)
 
-    def _fresh(self, name: str) -> str:
+    def fresh(self, name: str) -> str:
+        """`name`, or one like it if a value of the model has that name already."""
         candidate = name
         while candidate in self._taken:
             self._taken[name] += 1
@@ -435,7 +436,7 @@ class Model:
     def _weight(
         self, array: np.ndarray[Any, Any], kind: str = "weight", *, inline: bool = False, convert: bool = True
     ) -> str:
-        name = self._fresh(kind)
+        name = self.fresh(kind)
         data_type = dtype_name(array.dtype)
         kept_as = self.kernels.kept_as.get(data_type) if convert else None
         if kept_as is not None:

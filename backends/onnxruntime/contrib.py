@@ -1,13 +1,16 @@
-"""Lowerings to operators that only the passes make: onnxruntime's own, of `com.microsoft`, and a later opset's."""
+"""Lowerings of operators that only the passes make: to onnxruntime's own, of `com.microsoft`, and a later opset's."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from webnn.backends.onnx import messages
 from webnn.backends.onnx.lowerings import lowerings
+from webnn.backends.onnx.messages import GraphProto, NodeProto, TensorProto, ValueInfoProto
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 
@@ -115,6 +118,46 @@ def rotary_embedding(node: Node, model: Model) -> None:
     inputs = [model[x], model.constant(positions), model[node["cos"]], model[node["sin"]]]
     interleaved = int(node.attributes["interleaved"])
     model.emit("RotaryEmbedding", inputs, to=node.output, domain=DOMAIN, interleaved=interleaved)
+
+
+@lowerings.lowers("scatter_coordinates")
+def scatter_coordinates(node: Node, model: Model) -> None:
+    """The coordinates of slices if the indices within each are the same, and otherwise of the single elements.
+
+    Then this value has fewer dimensions and elements than the graph says, and `ScatterND` takes the same updates.
+    """
+    axis, at, name = node.attributes["axis"], node["indices"].shape, model[node["indices"]]
+    whole = model.constant([*at, 1])
+    if not node.attributes["by_slices"]:
+        parts = _coordinates(at, axis, model.emit("Reshape", [name, whole]), model)
+        model.emit("Concat", parts, to=node.output, axis=len(at))
+        return
+    depth = axis + 1
+    slices = name if depth == len(at) - 1 else model.reshape(name, [*at[:depth], -1])
+    last = model.constant([depth])
+    lowest = model.emit("ReduceMin", [slices, last], keepdims=1)
+    spread = model.emit("Sub", [model.emit("ReduceMax", [slices, last], keepdims=1), lowest])
+    is_even = model.emit("Equal", [model.emit("ReduceMax", [spread], keepdims=0), model.constant(0)])
+    column, *results = map(model.fresh, ("column", "of_slices", "of_elements"))
+    by_slice = _body(messages.node("Concat", _coordinates(at[:depth], axis, lowest, model), results[:1], axis=depth))
+    by_element = _body(
+        messages.node("Reshape", [name, whole], [column]),
+        messages.node("Concat", _coordinates(at, axis, column, model), results[1:], axis=len(at)),
+    )
+    model.emit("If", [is_even], to=node.output, then_branch=by_slice, else_branch=by_element)
+
+
+def _coordinates(at: Sequence[int], axis: int, column: str, model: Model) -> list[str]:
+    """The coordinates of elements or slices, each in a new last dimension; `column` has those along `axis`."""
+    places = np.indices(at, np.int64)[..., None]
+    return [column if i == axis else model.constant(part) for i, part in enumerate(places)]
+
+
+def _body(*nodes: NodeProto) -> GraphProto:
+    """A branch that computes integers of any shape."""
+    output = ValueInfoProto(name=nodes[-1].output[0])
+    output.type.tensor_type.elem_type = TensorProto.INT64
+    return messages.graph(nodes, "coordinates", [], [output])
 
 
 @lowerings.lowers("sigmoid_gelu")
