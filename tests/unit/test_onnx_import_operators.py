@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from tests.direct import direct_builder
-from tests.onnx_nodes import Fixed, Given, by_reference, check_node, computed, node_model, random
+from tests.onnx_nodes import Array, Fixed, Given, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
 from webnn.errors import DataError
@@ -64,6 +64,45 @@ def test_arcs_are_exact_where_they_begin_and_end(backend: Backend, op_type: str)
     with np.errstate(all="ignore"):
         wanted = getattr(np, {"Asin": "arcsin", "Acos": "arccos", "Atan": "arctan"}[op_type])(x.astype(np.float64))
     np.testing.assert_allclose(result, wanted, rtol=5e-7, atol=2e-7 if op_type == "Acos" else 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("op_type", ["Sinh", "Cosh", "Asinh", "Acosh", "Atanh"])
+def test_hyperbolic_functions_keep_their_digits_near_0_and_at_the_ends_of_the_range(
+    backend: Backend, op_type: str, dtype: Any
+) -> None:
+    sizes = np.concatenate([np.logspace(-30, 38, 600), np.linspace(0, 89, 200), [1 - 2**-10, 1 + 2**-10, np.inf]])
+    with np.errstate(over="ignore"):
+        x = np.concatenate([-sizes, sizes]).astype(dtype)
+    x = x[np.abs(x) <= 1] if op_type == "Atanh" else x[x >= 1] if op_type == "Acosh" else x
+    (result,) = computed(*node_model(op_type, [x]), backend)
+    with np.errstate(all="ignore"):
+        function = {"Asinh": "arcsinh", "Acosh": "arccosh", "Atanh": "arctanh"}.get(op_type, op_type.lower())
+        wanted = getattr(np, function)(x.astype(np.float64)).astype(dtype)
+    small = np.finfo(dtype).tiny
+    np.testing.assert_allclose(result, wanted, rtol=2e-6 if dtype is np.float32 else 1e-3, atol=small)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "numbers", "wanted"),
+    [
+        ("LogSoftmax", np.float32([0, 200]), [-200, 0]),
+        ("ReduceL2", np.float32([1e30, 1e30]), 1.4142135e30),
+        ("ReduceL2", np.float32([3e-30, 4e-30]), 5e-30),
+        ("ReduceLogSumExp", np.float32([-1000, -1000]), -999.30685),
+        ("ReduceLogSumExp", np.float32([-np.inf, -np.inf]), -np.inf),
+        ("ReduceSumSquare", np.int32([3, 4]), 25),
+        ("ReduceL1", np.int32([3, -4]), 7),
+    ],
+)
+def test_constants_that_are_folded_are_as_exact_as_in_a_run(
+    backend: Backend, op_type: str, numbers: Array, wanted: Any
+) -> None:
+    options = {} if op_type == "LogSoftmax" else {"keepdims": 0}
+    for given in (Fixed(numbers), numbers):
+        (result,) = computed(*node_model(op_type, [given], version=18, **options), backend)
+        assert result.dtype == numbers.dtype
+        np.testing.assert_allclose(result, wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("op_type", ["BitwiseAnd", "BitwiseOr", "BitwiseXor"])

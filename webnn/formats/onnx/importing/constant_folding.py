@@ -352,13 +352,31 @@ def _range(node: OnnxNode, start: Array, limit: Array, delta: Array) -> Array | 
     return (start + np.arange(count) * delta).astype(start.dtype) if count <= _ELEMENTS else None
 
 
+def _norm(a: Array, **options: Any) -> Any:
+    """The Euclidean norm. The squares of float32 are in the range of float64."""
+    return np.sqrt(np.sum(np.square(a, dtype=np.float64), **options))
+
+
+def _log_sum_exp(a: Array, **options: Any) -> Any:
+    largest = np.max(a, axis=options["axis"], keepdims=True, initial=-np.inf)
+    largest = np.where(np.isfinite(largest), largest, 0)
+    total = np.log(np.sum(np.exp(a - largest), dtype=np.float64, **options))
+    return total + largest.reshape(total.shape)
+
+
 _REDUCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "ReduceL1": lambda a, **options: np.sum(np.abs(a), **options),
+    "ReduceL2": _norm,
+    "ReduceLogSumExp": _log_sum_exp,
     "ReduceMax": np.max,
     "ReduceMean": np.mean,
     "ReduceMin": np.min,
     "ReduceProd": np.prod,
     "ReduceSum": np.sum,
+    "ReduceSumSquare": lambda a, **options: np.sum(np.square(a), **options),
 }
+_ELEMENTWISE: Final = frozenset({"ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"})
+"""Reductions that are not the identity for a single element."""
 
 
 @_folds(*_REDUCTIONS)
@@ -368,6 +386,18 @@ def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
     if a.size > _ELEMENTS:
         return None
     if not axes and node.is_one("noop_with_empty_axes", 0):
-        return a
+        return a if node.op_type not in _ELEMENTWISE else None
+    if node.op_type == "ReduceLogSumExp" and a.dtype.kind != "f":
+        return None
     keep = node.is_one("keepdims", 1)
     return np.asarray(_REDUCTIONS[node.op_type](a, axis=tuple(axes) if axes else None, keepdims=keep), a.dtype)
+
+
+@_folds("LogSoftmax")
+@_computed_in_float32
+def _log_softmax(node: OnnxNode, a: Array) -> Array | None:
+    if node.version < 13 or a.size > _ELEMENTS:  # earlier versions join axes
+        return None
+    axis = node.get_int("axis", -1)
+    below = a - np.max(a, axis, keepdims=True)
+    return np.asarray(below - np.log(np.sum(np.exp(below), axis, dtype=np.float64, keepdims=True)), a.dtype)

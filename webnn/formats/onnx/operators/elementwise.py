@@ -199,29 +199,6 @@ def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
 
 
-@imports("Sinh", "Cosh")
-def hyperbolic(node: OnnxNode) -> Imported:
-    """Half the sum or the difference of `exp(x)` and `exp(-x)`."""
-    b = node.builder
-    x = node.operand(0)
-    up, down = b.exp(x), b.exp(b.neg(x))
-    return b.mul(b.add(up, down) if node.op_type == "Cosh" else b.sub(up, down), node.scalar(x, 0.5))
-
-
-@imports("Asinh", "Acosh", "Atanh")
-def inverse_hyperbolic(node: OnnxNode) -> Imported:
-    """The inverse functions by their logarithms; Asinh takes that of the absolute value, which is more exact."""
-    b = node.builder
-    x = node.operand(0)
-    one = node.scalar(x, 1)
-    if node.op_type == "Atanh":
-        return b.mul(b.log(b.div(b.add(one, x), b.sub(one, x))), node.scalar(x, 0.5))
-    if node.op_type == "Acosh":
-        return b.log(b.add(x, b.sqrt(b.mul(b.sub(x, one), b.add(x, one)))))
-    size = b.abs(x)
-    return b.mul(b.sign(x), b.log(b.add(size, b.sqrt(b.add(b.mul(size, size), one)))))
-
-
 @imports("Atan", "Asin", "Acos")
 def inverse_trigonometric(node: OnnxNode) -> Imported:
     """The arc tangent. Asin and Acos are arc tangents of expressions that lose no digits near 1."""

@@ -38,13 +38,14 @@ FAMILIES: Final[Mapping[str, str]] = {
     "control_flow": "If Loop Scan",
     "convolution": "Col2Im Conv ConvTranspose",
     "elementwise": (
-        "Abs Acos Acosh Add Asin Asinh Atan Atanh Cast CastLike Ceil Clip Cos Cosh Div Dropout Erf Exp Floor "
-        "Identity Log Max Mean Min Mod Mul Neg Pow Reciprocal Round Sign Sin Sinh Sqrt StopGradient Sub Sum "
+        "Abs Acos Add Asin Atan Cast CastLike Ceil Clip Cos Div Dropout Erf Exp Floor "
+        "Identity Log Max Mean Min Mod Mul Neg Pow Reciprocal Round Sign Sin Sqrt StopGradient Sub Sum "
         "Tan Tanh"
     ),
     "gathering": "Compress CumProd CumSum Gather GatherElements GatherND OneHot ReverseSequence",
     "grid_sample": "DeformConv GridSample RoiAlign",
     "group_query_attention": "RotaryEmbedding com.microsoft.GroupQueryAttention com.microsoft.RotaryEmbedding",
+    "hyperbolic": "Acosh Asinh Atanh Cosh Sinh",
     "integer_products": (
         "ConvInteger MatMulInteger com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"
     ),
