@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from webnn.graph.descriptor import MLOperandDescriptor
 
 __all__ = ["BORROWED", "Buffer", "View", "borrowed", "bytes_in_memory"]
@@ -33,9 +35,15 @@ class View:
 class Buffer:
     """Contiguous bytes from an allocator, at least as many as requested."""
 
-    __slots__ = ("__weakref__", "memory", "size")
+    __slots__ = ("__weakref__", "life", "memory", "size")
 
     def __init__(self, memory: Any, size: int) -> None:
+        self.life = np.empty(0, np.uint8)
+        """An object that goes with this one. It is an array, which the garbage collector does not know.
+
+        Weak references to the buffer itself are cleared as soon as the collector finds it unreachable, even if the
+        finalizer of a tensor then gives it back to its shelf.
+        """
         self.memory = memory
         """A one-dimensional array of bytes, of the allocator's library."""
         self.size = size

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 from webnn.errors import MLError, OperationError
 from webnn.forking import reentrant_lock
@@ -93,8 +93,8 @@ class Shelf:
             self.views.append(view)
 
 
-class _Watch(weakref.ref[Buffer]):
-    """A weak reference that knows the size of a buffer that is gone."""
+class _Watch(weakref.ref[Any]):
+    """A weak reference to the `life` of a buffer, which knows the buffer's size when that is gone."""
 
     __slots__ = ("size",)
 
@@ -217,7 +217,7 @@ class BufferPool:
             raise OperationError(f"allocating {size} bytes failed: {described(error)}") from error
         self._allocated()
         self._is_total_right = False
-        watch = _Watch(buffer, self._freed.append)
+        watch = _Watch(buffer.life, self._freed.append)
         watch.size = size = buffer.size
         key = id(watch)
         self._buffers[key] = watch

@@ -230,6 +230,27 @@ def test_a_buffer_that_is_lost_on_its_way_is_not_counted_any_more() -> None:
     assert pool.info() == MemoryInfo(0, 0, 64, None)
 
 
+def test_a_buffer_that_a_finalizer_brings_back_is_still_counted() -> None:
+    pool = BufferPool(HostAllocator(), budget=4096)
+    shelf = pool.shelf(described(1024))
+
+    class Tensor:
+        """Gives its view back when it is freed, and refers to itself."""
+
+        def __init__(self) -> None:
+            self.view = shelf.take()
+            self.itself = self
+
+        def __del__(self) -> None:
+            shelf.put(self.view)
+
+    for _ in range(3):
+        Tensor()
+        gc.collect()
+        assert (pool.info().in_use, pool.info().idle) == (0, 4096)
+    assert not gc.is_tracked(shelf.take().buffer.life)  # type: ignore[union-attr]
+
+
 def test_what_is_allocated_is_known_without_a_look_at_every_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = BufferPool(HostAllocator(), 64 * 100)
     shelf = pool.shelf(described(4))
