@@ -275,11 +275,12 @@ class Computation:
         ]
         if any(row[0].nbytes > SMALL for row in rows):
             for i, request in enumerate(chunk):
-                request.values = []
+                values = []
                 for row, (_, shelf) in zip(rows, self._outputs, strict=True):
                     view = shelf.take()
-                    request.values.append(Value(shelf, None, view))
+                    values.append(Value(shelf, None, view))
                     self._timeline.allocator.write(view, row[i])
+                request.values = values  # when they are written: a promise that is cancelled gives them back at once
             return
         # Small results are copied instead of lent, and very small ones together: nothing keeps a large buffer alive.
         parts = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.stepped import LARGE, LOST, SMALL, Function, Rig, broken, number_in
+from tests.stepped import LARGE, LOST, SMALL, Function, Rig, broken, now, number_in
 from webnn.errors import ContextLostError, OperationError, UnknownError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.lease import Lease
@@ -610,3 +610,34 @@ def test_a_thread_that_begins_to_wait_does_not_depend_on_the_loop_of_another_wai
     assert results(promises) == [1, 2], "although the loop does nothing"
     loop.posted.pop()()
     assert results(promises) == [1, 2]
+
+
+def test_a_request_that_is_given_up_while_its_results_are_copied_changes_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowd = Crowd(LARGE).gather(4)
+    crowd.rig.run_all()
+    allocator = crowd.rig.timeline.allocator
+    write = allocator.write
+    promises = [crowd.run(number) for number in range(4)]
+    others: list[Any] = []
+
+    def meanwhile(view: Any, data: Any) -> None:
+        monkeypatch.setattr(allocator, "write", write)
+        promises[0].cancel()
+        crowd.rig.timeline.tidy()
+        others.append(crowd.rig.name(100))  # takes what was given back
+        write(view, data)
+
+    split = crowd.batcher.computation._split
+
+    def splitting(*args: Any) -> None:
+        monkeypatch.setattr(allocator, "write", meanwhile)
+        split(*args)
+
+    monkeypatch.setattr(crowd.batcher.computation, "_split", splitting)
+    crowd.rig.run_all()
+    assert promises[0].cancelled()
+    assert results(promises[1:]) == [2, 3, 4]
+    assert [now(crowd.rig.read(name)) for name in others] == [100]
+    assert 4 in crowd.batcher.policy.usable, "nothing is wrong with batches of this size"
