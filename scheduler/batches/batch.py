@@ -53,6 +53,12 @@ class Batch(Executable):
         """Call `function` on a lane. Takes no lock of the timeline."""
         self._batcher.workers.call(function)
 
+    @property
+    def ends(self) -> bool:
+        """Whether all of its requests have been given up, and what is computed of it ends soon."""
+        under_way = self.under_way
+        return under_way is not None and under_way.is_last and under_way.ends
+
     def look(self) -> None:
         """A request was given up that is being computed, perhaps."""
         self._batcher.look(self)

@@ -245,10 +245,19 @@ class Batcher:
     # Called by a batch.
 
     def look(self, batch: Batch) -> None:
-        """A request of `batch` was given up: end what is computed of it, if that was for this request alone."""
+        """A request of `batch` was given up: end what is computed of it, if that was for this request alone.
+
+        The next batch need not wait until that has ended, which is at the end of an operator.
+        """
+        following = None
+        self._timeline.tidy()
         with self._lock:
             if batch.under_way is not None:
                 batch.under_way.look()
+                if batch.ends and self._held and self._admit(self._held[0]):
+                    following = self._active[-1]
+        if following is not None:
+            self._timeline.compiled(following.work)
 
     # Batches beside each other.
 
@@ -261,7 +270,7 @@ class Batcher:
 
     def _is_under_way(self, batch: Batch) -> bool:
         state = batch.task.state
-        return batch.task in self._renaming.live and (state is QUEUED or state is RUNNING)
+        return batch.task in self._renaming.live and (state is QUEUED or state is RUNNING) and not batch.ends
 
     def _admit(self, batch: Batch, *, hurry: bool = False) -> bool:
         """Let `batch`, which is queued, run if no other one is under way. Called under the lock.

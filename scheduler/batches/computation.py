@@ -137,9 +137,9 @@ class Computation:
                 if size is None or len(chunk) < 2:
                     self.settle_due(batch)
                     for request, own in zip(chunk, inputs, strict=True):
-                        self._run_alone(request, own)
+                        self._run_alone(request, own, is_last=not waiting and request is chunk[-1])
                 else:
-                    self._run_together(batch, number, size, chunk, inputs)
+                    self._run_together(batch, number, size, chunk, inputs, is_last=not waiting)
                 batch.due[id(chunk)] = batch, chunk
         finally:
             with self._lock:
@@ -148,7 +148,14 @@ class Computation:
                     del self._sizes[number]
 
     def _run(
-        self, executable: Executable, requests: Sequence[Request], inputs: list[View], outputs: list[View], cost: float
+        self,
+        executable: Executable,
+        requests: Sequence[Request],
+        inputs: list[View],
+        outputs: list[View],
+        *,
+        cost: float,
+        is_last: bool,
     ) -> None:
         """Compute `requests`, which are expected to take `cost` nanoseconds.
 
@@ -161,7 +168,7 @@ class Computation:
             with self._lock:
                 ending = executable.ending()
                 if ending is not None:
-                    batch.under_way = UnderWay(requests, ending)
+                    batch.under_way = UnderWay(requests, ending, is_last=is_last)
                     renaming.work_off_discarded()
                     batch.under_way.look()  # for those that were given up before
         if ending is None:
@@ -181,7 +188,7 @@ class Computation:
                 request.batch.drop(request)
         return True
 
-    def _run_alone(self, request: Request, given: Sequence[Input]) -> None:
+    def _run_alone(self, request: Request, given: Sequence[Input], *, is_last: bool) -> None:
         """Compute one request as if it had never been in a batch."""
         executable = self._work.executable
         assert executable is not None
@@ -197,7 +204,7 @@ class Computation:
                     self._timeline.allocator.write(view, array.reshape(shelf.descriptor.shape))
             for _, shelf in self._outputs:
                 outputs.append(shelf.take())
-            self._run(executable, (request,), inputs, outputs, self._policy.alone_cost)
+            self._run(executable, (request,), inputs, outputs, cost=self._policy.alone_cost, is_last=is_last)
         except Exception as error:
             for (_, shelf), view in zip(self._outputs, outputs, strict=False):
                 shelf.put(view)
@@ -220,7 +227,14 @@ class Computation:
         request.ready = True
 
     def _run_together(
-        self, batch: Batch, number: int, size: Size, chunk: list[Request], given: list[list[Input]]
+        self,
+        batch: Batch,
+        number: int,
+        size: Size,
+        chunk: list[Request],
+        given: list[list[Input]],
+        *,
+        is_last: bool,
     ) -> None:
         """Compute requests in one run. If that fails, each runs by itself, and only those fail that have to."""
         inputs: list[View] = []
@@ -233,7 +247,7 @@ class Computation:
             for shelf in size.outputs:
                 outputs.append(shelf.take())
             self.settle_due(batch, beside=True)
-            self._run(size.executable, chunk, inputs, outputs, self._policy.cost(number))
+            self._run(size.executable, chunk, inputs, outputs, cost=self._policy.cost(number), is_last=is_last)
             self._split(number, chunk, outputs)
         except Exception as error:
             if self._ended_early(chunk, error):
@@ -241,7 +255,7 @@ class Computation:
                     self.give_back(own)
                 return
             for request, own in zip(chunk, given, strict=True):
-                self._run_alone(request, own)
+                self._run_alone(request, own, is_last=is_last and request is chunk[-1])
             if all(request.ready and request.error is None for request in chunk):  # it is the batch that cannot be run
                 self.failed(number)
             return

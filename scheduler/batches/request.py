@@ -119,11 +119,11 @@ class Request(Run):
         if promise is None and self.batch.under_way is not None:
             bridge = current_bridge()
             if bridge is not None:
-                bridge.call_soon(self.timeline.tidy)
+                bridge.call_soon(self.batch.look)
 
     def end_run(self) -> None:
         """The promise has settled without a result: end the run, if it was the last one of those who wait for it."""
-        if self.batch.under_way is not None:
+        if self.batch.under_way is not None and self() is not None:
             self.batch.look()
 
     def discarded(self) -> None:
@@ -131,4 +131,8 @@ class Request(Run):
         inputs = self.take() if hasattr(self, "batch") else None
         if inputs is not None:
             self.batch.leave(self, inputs)
-        super().discarded()
+        if self() is None:  # otherwise it has let go, and may be doing that just now
+            super().discarded()
+        under_way = self.batch.under_way if hasattr(self, "batch") else None
+        if under_way is not None:
+            under_way.look()

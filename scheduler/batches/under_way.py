@@ -19,11 +19,13 @@ class UnderWay:
     Args:
         requests: what is computed.
         ending: ends this run and no other.
+        is_last: whether no request of the batch is computed after it.
     """
 
-    __slots__ = ("_ending", "_waiting")
+    __slots__ = ("_ending", "_waiting", "is_last")
 
-    def __init__(self, requests: Sequence[Request], ending: Ending) -> None:
+    def __init__(self, requests: Sequence[Request], ending: Ending, *, is_last: bool) -> None:
+        self.is_last = is_last
         self._ending = ending
         self._waiting = list(requests)
 
@@ -34,3 +36,8 @@ class UnderWay:
             waiting.pop()
         if not waiting:
             self._ending.end()
+
+    @property
+    def ends(self) -> bool:
+        """Whether it has been asked to end."""
+        return self._ending.asked

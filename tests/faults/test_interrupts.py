@@ -1165,6 +1165,8 @@ class Programs:
         promises: list[Promise[Any]] = []
 
         def give_up(x: Any) -> Any:
+            if len(promises) > 1:
+                self.keep(run())  # which is held back until the others are given up
             while promises:
                 promises.pop().cancel()
             self.rig.timeline.tidy()

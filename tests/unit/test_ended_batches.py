@@ -192,6 +192,41 @@ def test_the_second_run_of_a_batch_is_ended_without_the_first() -> None:
     assert [number_in(promise.result(timeout=0)["y"]) for promise in promises[:2]] == [1, 2]
 
 
+def test_a_request_is_given_up_while_another_one_of_its_batch_is_computed() -> None:
+    long = Long()
+    del long.policy._samples[4], long.batcher.computation._sizes[4]
+    promises = [long.run(number) for number in range(4)]
+    long.then = once(promises[2].cancel)
+    long.rig.run_all()
+    assert [number_in(promises[i].result(timeout=0)["y"]) for i in (0, 1, 3)] == [1, 2, 4]
+    assert (long.ran, long.asked.count(True)) == ([2, 1], 0)
+    assert long.drops == {CANCELLED: 1}
+    promises.clear()
+    assert long.rig.in_use == 0
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_the_next_batch_does_not_wait_for_the_operator_in_which_one_ends(ends: bool, first: bool) -> None:
+    long = Long(lanes=2)
+    promises = [long.run(), long.run()]
+    late: list[Promise[Any]] = []
+
+    def leave() -> None:
+        if first:
+            late.append(long.run(6))
+        for promise in promises if ends else ():
+            promise.cancel()
+        late.append(long.run(7))
+        long.rig.step(1)
+        assert [promise.done() for promise in late] == [ends] * len(late)
+
+    long.then = once(leave)
+    long.rig.run_all()
+    assert [number_in(promise.result(timeout=0)["y"]) for promise in late] == [7, 8][-len(late) :]
+    assert long.asked.count(True) == ends
+
+
 def test_a_run_that_says_that_it_was_ended_although_it_was_not_fails_no_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -295,7 +330,9 @@ def test_a_batch_ends_when_all_tasks_that_await_it_are_cancelled() -> None:
 @settings(max_examples=60)
 @given(st.data())
 def test_random_programs_give_the_results_of_those_that_were_not_given_up(data: st.DataObject) -> None:
-    long = Long()
+    long = Long(lanes=data.draw(st.integers(1, 2)))
+    if data.draw(st.booleans()):  # so that batches take several runs
+        del long.policy._samples[4], long.batcher.computation._sizes[4]
     waiting: dict[int, Promise[Any]] = {}
     given_up: set[int] = set()
 
