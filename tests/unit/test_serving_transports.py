@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import select
 import socket
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -13,6 +15,7 @@ import pytest
 pytest.importorskip("uvicorn")
 
 from webnn.serving import polling as polling_module
+from webnn.serving import transports as transports_module
 from webnn.serving.listening import listen
 from webnn.serving.polling import PLACES, Epoll, Polling, polling
 from webnn.serving.transports import HIGH, READ, Transport
@@ -76,6 +79,9 @@ class Network:
                 transport.abort()
                 await recorder.ended.wait()
         polled.close()
+
+    def forget(self) -> None:
+        self._made.clear()
 
     def close(self) -> None:
         self._stack.close()
@@ -268,7 +274,7 @@ async def test_requests_are_read_after_the_runs_and_some_places_of_those_who_hav
 @needs_epoll
 @pytest.mark.asyncio
 async def test_those_who_have_left_are_told_little_by_little(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling_module, "LEAVING", 0)
+    monkeypatch.setattr(polling_module, "ENDING", 0)
     polled = polling(asyncio.get_running_loop())
     idle = [network.connect(polled, "idle ", Idle) for _ in range(9)]
     for leaver, _, _ in idle:
@@ -281,6 +287,62 @@ async def test_those_who_have_left_are_told_little_by_little(network: Network, m
         for _, each, _ in idle:
             await each.ended.wait()
     assert turns >= 9
+    await network.end(polled)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pauses", [False, True])
+async def test_what_does_not_fit_in_one_read_is_read_in_the_next_turns(
+    network: Network, monkeypatch: pytest.MonkeyPatch, kind: type[Polling], pauses: bool
+) -> None:
+    monkeypatch.setattr(transports_module, "READ", 1000)
+    monkeypatch.setattr(transports_module, "_memory", memoryview(bytearray(1000)))
+    monkeypatch.setattr(polling_module, "READING", 0)
+    loop = asyncio.get_running_loop()
+    polled = kind(loop)
+    both = [network.connect(polled) for _ in range(2)]
+    sent = bytes(range(250)) * 100
+    for client, recorder, transport in both:
+        client.sendall(sent)
+        if pauses:
+
+            def receive(data: bytes, recorder: Recorder = recorder, transport: Transport = transport) -> None:
+                recorder.received += data
+                transport.pause_reading()
+                loop.call_soon(transport.resume_reading)
+
+            monkeypatch.setattr(recorder, "data_received", receive)
+    for client, recorder, _ in both:
+        assert await received(recorder, len(sent)) == sent
+        client.sendall(b"more")
+        assert await received(recorder, len(sent) + 4) == sent + b"more"
+    await network.end(polled)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_nothing_is_left_to_the_garbage_collector(network: Network, kind: type[Polling], leaves: bool) -> None:
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, transport = network.connect(polled)
+    client.sendall(b"request")
+    await received(recorder, 7)
+    if leaves:
+        client.close()
+    else:
+        transport.close()
+    async with asyncio.timeout(10):
+        await recorder.ended.wait()
+    await asyncio.sleep(0)
+    seen = weakref.ref(transport)
+    network.forget()
+    gc.disable()
+    try:
+        del transport
+        assert seen() is None
+    finally:
+        gc.enable()
     await network.end(polled)
 
 

@@ -187,6 +187,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.left is not None:
             self.left()
+        self.parser = None  # type: ignore[assignment]  # which is a cycle
 
     def on_message_begin(self) -> None:
         """A request begins."""

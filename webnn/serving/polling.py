@@ -3,9 +3,11 @@
 An event loop handles what its sockets have to tell in the order in which it came. If a thousand clients leave at once,
 a client that asks after them waits for the end of a thousand connections. So the connections have an epoll of their
 own, which the loop polls like one socket. It tells who has left together with who has sent something. First the runs of
-those who have left are given up, and some of their places in the queues. Then the requests of those who stay are read,
-and only then the other clients that have left are looked at. All their connections are closed little by little, while
-the server has nothing else to do.
+those who have left are given up, and some of their places in the queues. Then the requests of those who stay are read.
+All else about those who have left is done little by little, while the server has nothing else to do.
+
+The epoll tells each change once (it is edge-triggered). So a client that has left costs no call of the system, and one
+line of Python, until its connection is closed. In return, what cannot be read at once is remembered here.
 
 Systems without epoll get all of it from the event loop, in its order.
 """
@@ -24,12 +26,11 @@ from typing import Final, Protocol
 __all__ = ["Epoll", "Polled", "Polling", "polling"]
 
 LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
+EDGES: Final = select.EPOLLET | select.EPOLLRDHUP if hasattr(select, "epoll") else 0
 READING: Final = 0.001
 """Seconds for which requests are read before the epoll is asked again who has left."""
 PLACES: Final = 16
 """Places in queues that are given up before requests are read: full queues have room for some then."""
-LEAVING: Final = 0.0005
-"""Seconds for which it is told at a time that clients have left for whom nothing runs."""
 ENDING: Final = 0.0003
 """Seconds for which connections are closed at a time."""
 PAUSE: Final = 0.005
@@ -49,17 +50,20 @@ class Polled(Protocol):
     def is_waited_for(self) -> bool:
         """Whether a request of its client may have a place in a queue."""
 
-    def readable(self) -> None:
-        """There is something to read."""
+    def readable(self) -> bool:
+        """There is something to read. Gives whether there may be more after that."""
 
     def writable(self) -> None:
         """There is room to write."""
 
+    def gone(self) -> None:
+        """The client has left. Called once, and does no more than to note that; `end` follows."""
+
     def left(self) -> None:
-        """The client has left: give up what is under way for it. `end` follows."""
+        """Give up what is under way for a client that has left."""
 
     def end(self) -> None:
-        """Close the connection to a client that has left."""
+        """Give up what is still under way for a client that has left, and close the connection to it."""
 
 
 class Polling:
@@ -88,6 +92,10 @@ class Polling:
         self._loop.remove_reader(connection)
         self._loop.remove_writer(connection)
 
+    def close_later(self, connection: socket.socket) -> None:
+        """Close the socket of a client that had left when it was accepted, now or when there is nothing else to do."""
+        connection.close()
+
     def close_left(self) -> None:
         """Close the connections to those who have left as soon as possible: no more files may be open."""
 
@@ -100,7 +108,7 @@ class Epoll(Polling):
 
     Args:
         loop: polls it.
-        is_busy: whether runs are under way.
+        is_busy: whether runs are under way, or clients wait to be accepted.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None = None) -> None:
@@ -108,7 +116,10 @@ class Epoll(Polling):
         self._is_busy = is_busy or bool
         self._epoll = select.epoll()
         self._polled: dict[int, Polled] = {}
-        self._leaving: deque[Polled] = deque()
+        self._ready: dict[int, int] = {}
+        """What connections have told that has not been looked at, by the number of their socket."""
+        self._leaving: deque[Callable[[], object]] = deque()
+        """Each ends the connection of a client that has left."""
         self._latest = 0.0
         """The time of the loop's clock from which on connections are closed even while runs are under way."""
         loop.add_reader(self._epoll.fileno(), self._poll)
@@ -116,8 +127,9 @@ class Epoll(Polling):
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
         """From now on, tell `polled` when `connection` can be read or written, and when its client has left."""
         number = connection.fileno()
-        wanted = select.EPOLLRDHUP | (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if writes else 0)
+        wanted = EDGES | (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if writes else 0)
         if number in self._polled:
+            self._ready.pop(number, None)  # it is told again
             self._epoll.modify(number, wanted)
         else:
             self._epoll.register(number, wanted)
@@ -126,6 +138,7 @@ class Epoll(Polling):
     def remove(self, connection: socket.socket) -> None:
         """Stop watching `connection`, which is about to be closed."""
         if self._polled.pop(connection.fileno(), None) is not None:
+            self._ready.pop(connection.fileno(), None)
             self._epoll.unregister(connection)
 
     def close(self) -> None:
@@ -134,63 +147,69 @@ class Epoll(Polling):
         self._epoll.close()
 
     def _poll(self) -> None:
-        polled, staying, others = self._polled, [], []
+        polled, ready = self._polled, self._ready
+        running: list[Polled] = []
+        others: list[Polled] = []
         for number, events in self._epoll.poll(0, len(polled) + 1):
+            connection = polled.get(number)
+            if connection is None:  # it is about to be closed
+                continue
             if not events & LEFT:
-                staying.append((number, events))
-            elif polled[number].runs:
-                self._leave(number)
-            else:
-                others.append(number)
-        waiting = (number for number in others if number in polled and polled[number].is_waited_for)
-        for number in list(islice(waiting, PLACES)):
-            if number in polled:
-                self._leave(number)
-        self._read(staying)
-        until = perf_counter() + LEAVING
-        for number in others:
-            if number in polled:  # not closed by what was called for another one, nor told already
-                self._leave(number)
-                if perf_counter() > until:  # the rest is told again
-                    return
+                ready[number] = events
+                continue
+            del polled[number]
+            ready.pop(number, None)
+            connection.gone()
+            (running if connection.runs else others).append(connection)
+        for connection in running:
+            connection.left()
+        for connection in islice((each for each in others if each.is_waited_for), PLACES):
+            connection.left()
+        if running or others:
+            self._end_later([connection.end for connection in (*running, *others)])
+        if ready:
+            self._read()
 
-    def _leave(self, number: int) -> None:
-        self._epoll.unregister(number)
-        connection = self._polled.pop(number)
-        connection.left()
+    def _read(self) -> None:
+        polled, ready = self._polled, self._ready
+        until = perf_counter() + READING
+        for number, events in list(ready.items()):
+            if ready.pop(number, None) is None:  # closed, or told to wait, by what was called for another one
+                continue
+            if events & select.EPOLLIN and polled[number].readable():
+                ready[number] = select.EPOLLIN
+            if events & select.EPOLLOUT and number in polled:
+                polled[number].writable()
+            if perf_counter() > until:  # by now others may have left
+                break
+        if ready:
+            self._loop.call_soon(self._poll)
+
+    def _end_later(self, ends: Sequence[Callable[[], object]]) -> None:
         if not self._leaving:
             self._latest = self._loop.time() + PATIENCE
             self._loop.call_soon(self._end_some)
-        self._leaving.append(connection)
-
-    def _read(self, staying: Sequence[tuple[int, int]]) -> None:
-        polled = self._polled
-        until = perf_counter() + READING
-        for number, events in staying:
-            if number not in polled:  # closed by what was called for another one
-                continue
-            if events & select.EPOLLIN:
-                polled[number].readable()
-            if events & select.EPOLLOUT and number in polled:
-                polled[number].writable()
-            if perf_counter() > until:  # the rest is told again, and by then others may have left
-                return
+        self._leaving += ends
 
     def _end_some(self) -> None:
-        is_busy = self._is_busy()
+        is_busy = bool(self._ready) or self._is_busy()
         if not is_busy or self._loop.time() >= self._latest:
             until = perf_counter() + ENDING
             while self._leaving:
-                self._leaving.popleft().end()
+                self._leaving.popleft()()
                 if perf_counter() > until:
                     break
         if self._leaving:
             self._loop.call_later(PAUSE if is_busy else 0, self._end_some)
 
+    def close_later(self, connection: socket.socket) -> None:
+        """Close it when there is nothing else to do."""
+        self._end_later([connection.close])
+
     def close_left(self) -> None:
         """Close all of these connections now."""
         while self._leaving:
-            self._leaving.popleft().end()
+            self._leaving.popleft()()
 
 
 def polling(loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None = None) -> Polling:
@@ -198,6 +217,7 @@ def polling(loop: asyncio.AbstractEventLoop, is_busy: Callable[[], bool] | None 
 
     Args:
         loop: the event loop of the connections.
-        is_busy: whether runs are under way. The connections to those who have left can wait then.
+        is_busy: whether runs are under way, or clients wait to be accepted. The connections to those who have left can
+            wait then.
     """
     return Epoll(loop, is_busy) if hasattr(select, "epoll") else Polling(loop)

@@ -27,9 +27,10 @@ from webnn.serving.server import Server
 
 __all__ = ["Options", "run"]
 
-COLLECT: Final = 20_000
+COLLECT: Final = 100_000
 """Objects between two looks of the garbage collector at the youngest ones. A request makes some dozens, nearly all of
-which go by themselves."""
+which go by themselves. A thousand clients that have sent requests have fifty thousand, and a look at as many takes
+longer than a short run."""
 SWITCH: Final = 0.0005
 """Seconds for which a thread keeps the interpreter while another one waits for it, a tenth of Python's own. The event
 loop gives it up for too short a time when it calls the system, so a run would begin when the loop has nothing to do."""

@@ -71,13 +71,15 @@ class Server(uvicorn.Server):
         self._announce = started
         self._drain: asyncio.Task[None] | None = None
         self._listeners: list[socket.socket] = []
+        self._accepts = False
+        """Whether more clients wait to be accepted."""
         self._polling: Polling
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
         await super().startup([])
         backlog = self._application.backlog
-        self._polling = polling(asyncio.get_running_loop(), lambda: backlog.items > 0)
+        self._polling = polling(asyncio.get_running_loop(), lambda: backlog.items > 0 or self._accepts)
         self._listeners = sockets or []
         for listener in self._listeners:
             listener.setblocking(False)
@@ -103,18 +105,21 @@ class Server(uvicorn.Server):
         """Accept connections that wait, and close those whose clients have left; gives whether more may wait."""
         loop = asyncio.get_running_loop()
         until = perf_counter() + ACCEPTING
+        self._accepts = True
         try:
             while perf_counter() < until:
                 connection, _ = listener.accept()
                 if has_left(connection):
-                    connection.close()
-                    continue
-                self._connect(connection)
+                    self._polling.close_later(connection)
+                else:
+                    self._connect(connection)
         except (InterruptedError, ConnectionAbortedError):
             pass
         except BlockingIOError:
+            self._accepts = False
             return False
         except OSError as error:  # no more files may be open: others may be closed soon
+            self._accepts = False
             _log.warning("cannot accept a connection: %s", error)
             self._polling.close_left()
             loop.remove_reader(listener)

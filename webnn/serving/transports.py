@@ -30,6 +30,9 @@ DISCARDED: Final = 16
 _memory: Final = memoryview(bytearray(READ))
 """Read into by all connections: a process has one loop that serves."""
 
+_nothing: Final = asyncio.Protocol()
+"""The protocol of connections that have ended."""
+
 
 class Transport(asyncio.Transport):
     """The transport of a connection that was accepted, which calls its protocol as those of asyncio do.
@@ -60,7 +63,9 @@ class Transport(asyncio.Transport):
         self._socket = connection
         self._protocol = protocol
         self._reads = True
-        self._closing = self._ended = self._paused = False
+        self._closing = self._gone = self._ended = self._paused = False
+        self._told = False
+        """Whether the protocol knows that the client has left."""
         self._outgoing: deque[memoryview] = deque()
         self._waiting = 0
         connection.setblocking(False)
@@ -90,19 +95,22 @@ class Transport(asyncio.Transport):
             self._reads = True
             self._poll()
 
-    def readable(self) -> None:
-        """There is something to read."""
+    def readable(self) -> bool:
+        """There is something to read. Gives whether there may be more after that."""
         try:
             size = self._socket.recv_into(_memory)
-        except (BlockingIOError, InterruptedError):
-            return
+        except InterruptedError:
+            return True
+        except BlockingIOError:
+            return False
         except OSError as error:
             self._end(error)
-            return
+            return False
         if size:
             self._protocol.data_received(_memory[:size])  # type: ignore[arg-type]  # the parser takes any buffer
         else:
             self._end(None)
+        return size == READ and self.is_reading()
 
     # Writing.
 
@@ -112,7 +120,7 @@ class Transport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send `data` now, or as soon as the client takes it."""
-        if self._ended or not data:
+        if self._ended or self._gone or not data:
             return
         sent = 0
         if not self._outgoing:
@@ -190,13 +198,19 @@ class Transport(asyncio.Transport):
         """Whether something may wait for the client: the `is_waited_for` of a protocol that has it."""
         return getattr(self._protocol, "is_waited_for", True)
 
-    def left(self) -> None:
+    def gone(self) -> None:
         """The client has left."""
-        self._closing = True
-        self._protocol.eof_received()
+        self._closing = self._gone = True
+
+    def left(self) -> None:
+        """Tell the protocol that the client has left, once."""
+        if not self._told:
+            self._told = True
+            self._protocol.eof_received()
 
     def end(self) -> None:
         """Close the connection to a client that has left."""
+        self.left()
         self._end(ConnectionResetError())
 
     def _end(self, error: Exception | None) -> None:
@@ -213,6 +227,7 @@ class Transport(asyncio.Transport):
             self._protocol.connection_lost(error)
         finally:
             self._socket.close()
+            self._protocol = _nothing  # a cycle, and a thousand of them hold up requests when they are collected
 
     def _discard(self) -> None:
         """Drop the data that has arrived: to close a socket with unread data resets it, and may lose the answer."""
