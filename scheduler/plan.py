@@ -22,7 +22,7 @@ from webnn.scheduler.value import Name, Value
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["Calls", "EndOfAll", "Plan", "Replay", "Step", "submit"]
+__all__ = ["Calls", "EndOfAll", "Plan", "Replay", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,69 @@ class Plan:
                 size -= name.shelf.size
         return size
 
+    def submit(
+        self,
+        renaming: Renaming,
+        works: Sequence[Work],
+        zeros: Callable[[Name], Value],
+        *,
+        now: int,
+        anew: bool,
+    ) -> list[Task]:
+        """Queue the tasks, one for each of `works`. Called under the lock.
+
+        The names are bound when all tasks are queued. An interrupt before that leaves tasks whose outputs nothing can
+        reach, and the call has done nothing; after an interrupt later than that, the rest is done here.
+
+        Args:
+            renaming: the state of the timeline.
+            works: the work of each step.
+            zeros: gives a name that has no value yet a value of zeros.
+            now: the time of the call in nanoseconds.
+            anew: whether values may be made again. Their memory is then in use while the task is queued.
+        """
+        values: list[Value] = []
+        tasks: list[Task] = []
+        again: Task | None = None
+        begun = False
+        try:
+            for name in self.names:
+                values.append(name.value or zeros(name))
+            # If it runs in place, `Donation` chooses the memory.
+            if self.last and (executable := works[0].executable) is not None and not executable.in_place:
+                again = self.anew(works[0], [values[number] for number in self.steps[0].inputs])
+            if again is not None:
+                again.queued_at = now
+                tasks.append(again)
+                renaming.submit(again)
+                _give_outputs(renaming, self, again)
+            else:
+                for i, step in enumerate(self.steps):
+                    task = Task(works[i], [values[number] for number in step.inputs], step.shelves)
+                    task.queued_at = now
+                    tasks.append(task)
+                    values += task.outputs
+                    renaming.submit(task)
+                begun = True
+                _bind(renaming, self, values)
+                for number in self.unbound:
+                    renaming.release(values[number])
+                if anew and self.outputs:
+                    self.made(tasks[0].outputs)
+        except BaseException:
+            for _ in range(2):  # the second time after another interrupt
+                with suppress(BaseException):
+                    if again is not None and (again in renaming.live or again in renaming.ended):
+                        _give_outputs(renaming, self, again)
+                    elif begun:
+                        _bind(renaming, self, values)
+            raise
+        return tasks
+
+    def handle(self, timeline: Timeline, tasks: Sequence[Task]) -> Dispatch:
+        """The handle of the tasks that were queued."""
+        return Dispatch(timeline, tasks[0]) if len(tasks) == 1 else Replay(timeline, tasks)
+
 
 class Calls:
     """Dispatches one after another, with each value that a name has in between told apart by a number.
@@ -171,67 +234,6 @@ class Calls:
         )
 
 
-def submit(
-    renaming: Renaming,
-    plan: Plan,
-    works: Sequence[Work],
-    zeros: Callable[[Name], Value],
-    *,
-    now: int,
-    anew: bool,
-) -> list[Task]:
-    """Queue the tasks of `plan`, one for each of `works`. Called under the lock.
-
-    The names are bound when all tasks are queued. An interrupt before that leaves tasks whose outputs nothing can
-    reach, and the call has done nothing; after an interrupt later than that, the rest is done here.
-
-    Args:
-        renaming: the state of the timeline.
-        plan: what to queue.
-        works: the work of each step.
-        zeros: gives a name that has no value yet a value of zeros.
-        now: the time of the call in nanoseconds.
-        anew: whether values may be made again. Their memory is then in use while the task is queued.
-    """
-    values: list[Value] = []
-    tasks: list[Task] = []
-    again: Task | None = None
-    begun = False
-    try:
-        for name in plan.names:
-            values.append(name.value or zeros(name))
-        # If it runs in place, `Donation` chooses the memory.
-        if plan.last and (executable := works[0].executable) is not None and not executable.in_place:
-            again = plan.anew(works[0], [values[number] for number in plan.steps[0].inputs])
-        if again is not None:
-            again.queued_at = now
-            tasks.append(again)
-            renaming.submit(again)
-            _give_outputs(renaming, plan, again)
-        else:
-            for i, step in enumerate(plan.steps):
-                task = Task(works[i], [values[number] for number in step.inputs], step.shelves)
-                task.queued_at = now
-                tasks.append(task)
-                values += task.outputs
-                renaming.submit(task)
-            begun = True
-            _bind(renaming, plan, values)
-            for number in plan.unbound:
-                renaming.release(values[number])
-            if anew and plan.outputs:
-                plan.made(tasks[0].outputs)
-    except BaseException:
-        for _ in range(2):  # the second time after another interrupt
-            with suppress(BaseException):
-                if again is not None and (again in renaming.live or again in renaming.ended):
-                    _give_outputs(renaming, plan, again)
-                elif begun:
-                    _bind(renaming, plan, values)
-        raise
-    return tasks
-
-
 def _bind(renaming: Renaming, plan: Plan, values: Sequence[Value]) -> None:
     for name, number in plan.bound:
         if name.value is not values[number]:
@@ -259,7 +261,7 @@ class Replay(Dispatch):
 
     def finished(self) -> Promise[None]:
         """A promise that settles when all of the work has ended, with the first error if there was one."""
-        return self._timeline.end_of_all(self._tasks)
+        return self._timeline.end_of_all(self._tasks, EndOfAll)
 
     def __repr__(self) -> str:
         ended = sum(task.state is not QUEUED and task.state is not RUNNING for task in self._tasks)

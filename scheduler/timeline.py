@@ -40,7 +40,6 @@ from webnn.scheduler.hot_chains import Chain, HotChains
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
 from webnn.scheduler.merged_runs import MergedRuns
-from webnn.scheduler.plan import EndOfAll, Plan, Replay, submit
 from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
@@ -54,6 +53,7 @@ from webnn.scheduler.workers import INLINE_LIMIT, Workers
 
 if TYPE_CHECKING:
     from webnn.scheduler.batches.batcher import Batcher
+    from webnn.scheduler.plan import EndOfAll, Plan
 
 __all__ = ["Timeline"]
 
@@ -233,14 +233,14 @@ class Timeline:
                 if self._lost is not None or self.pool.budget is not None:
                     self._check_not_lost()
                     self.pool.check(renaming.queued_bytes + plan.more_bytes(works))
-                tasks = submit(renaming, plan, works, self._zeros, now=self._clock(), anew=self.pool.budget is None)
+                tasks = plan.submit(renaming, works, self._zeros, now=self._clock(), anew=self.pool.budget is None)
             self._after_submit()
         except MLError:  # refused before anything was changed
             raise
         except BaseException:
             self._workers.recover()
             raise
-        return Dispatch(self, tasks[0]) if len(tasks) == 1 else Replay(self, tasks)
+        return plan.handle(self, tasks)
 
     def run(
         self,
@@ -400,10 +400,10 @@ class Timeline:
         source.task_ended(task)
         return promise
 
-    def end_of_all(self, tasks: Sequence[Task]) -> Promise[None]:
-        """A promise that settles when all of `tasks` have ended, or now if they have."""
+    def end_of_all(self, tasks: Sequence[Task], kind: type[EndOfAll]) -> Promise[None]:
+        """A promise that settles when all of `tasks` have ended, or now if they have; `kind` is its source's class."""
         promise: Promise[None] = Promise()
-        source = EndOfAll(promise, self.discard)
+        source = kind(promise, self.discard)
         source.tasks = tasks
         source.begin(promise, self, None)
         with self._lock:

@@ -24,7 +24,6 @@ from webnn.runtime.context import MLContext
 from webnn.runtime.device import MLContextLostInfo
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.ml import ML, create_context
-from webnn.runtime.record import Program
 from webnn.runtime.tensor import MLTensor
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from webnn.model.model import AsyncModel, Model, ModelStatistics
     from webnn.runtime.audit import Audit, AuditFinding
     from webnn.runtime.events import TraceEvent
+    from webnn.runtime.record import Program
     from webnn.runtime.streaming.pieces import ItemError
     from webnn.runtime.streaming.stream import Stream
     from webnn.runtime.streaming.window import StreamStatistics
@@ -50,6 +50,7 @@ else:
             "webnn.model.model": ("AsyncModel", "Model", "ModelStatistics"),
             "webnn.runtime.audit": ("Audit", "AuditFinding"),
             "webnn.runtime.events": ("TraceEvent",),
+            "webnn.runtime.record": ("Program",),
             "webnn.runtime.streaming.pieces": ("ItemError",),
             "webnn.runtime.streaming.stream": ("Stream",),
             "webnn.runtime.streaming.window": ("StreamStatistics",),

@@ -26,7 +26,7 @@ from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared, rewrites
-from webnn.backends.onnxruntime.threads import SMALL_WORK, work
+from webnn.backends.onnxruntime.threads import is_small
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.backends.processors import processor_name, usable_cores
 from webnn.errors import OperationError
@@ -170,7 +170,7 @@ class OnnxRuntimeBackend(Backend):
 
     def narrow_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
         """One thread for graphs that would get several."""
-        if options.threads or usable_cores() == 1 or work(graph) < SMALL_WORK:
+        if options.threads or usable_cores() == 1 or is_small(graph):
             return None
         return replace(options, threads=1)
 
@@ -257,7 +257,7 @@ def _stored_version() -> str:
 def _traits(graph: Graph) -> tuple[bool, bool]:
     """Whether a run is little work, and whether the higher levels of optimisation would do nothing for it."""
     is_large = graph.constant_bytes >= LARGE_BYTES
-    return work(graph) < SMALL_WORK, is_large and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes)
+    return is_small(graph), is_large and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes)
 
 
 def _settings(graph: Graph, options: CompileOptions) -> Any:

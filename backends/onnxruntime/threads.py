@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Final
 
 from webnn.graph.ir import Graph, Node
 
-__all__ = ["SMALL_WORK", "work"]
+__all__ = ["SMALL_WORK", "is_small", "work"]
 
 SMALL_WORK: Final = 1_000_000
 """Multiply-adds below which waking a second thread costs more than it saves: about 10 us."""
@@ -69,6 +70,11 @@ _SORTED: Final = 250
 def work(graph: Graph) -> int:
     """About how many multiply-adds take as long as one run."""
     return sum(_node_work(node) for node in graph.nodes)
+
+
+def is_small(graph: Graph) -> bool:
+    """Whether a run is less than `SMALL_WORK`; of a large graph, only the first nodes are looked at."""
+    return all(total < SMALL_WORK for total in accumulate(map(_node_work, graph.nodes)))
 
 
 def _node_work(node: Node) -> int:

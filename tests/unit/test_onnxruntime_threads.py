@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.direct import direct_builder
-from webnn.backends.onnxruntime.threads import SMALL_WORK, work
+from webnn.backends.onnxruntime.threads import SMALL_WORK, is_small, work
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.composites.top_k import largest_or_smallest
 from webnn.graph.operand import MLOperand
@@ -48,3 +48,12 @@ def test_rows_are_sorted_side_by_side_and_a_single_one_is_not() -> None:
 
     assert work_of(top, 8, 2000) > SMALL_WORK
     assert work_of(top, 1, 16000) < SMALL_WORK
+
+
+@pytest.mark.parametrize(("rows", "small"), [(1, True), (64, True), (200, False), (4000, False)])
+def test_a_graph_is_small_if_its_work_is(rows: int, small: bool) -> None:
+    b = direct_builder()
+    x = b.input("x", (rows, 256), "float32")
+    graph = b.build({"y": b.relu(b.relu(x))})
+    assert is_small(graph) is small
+    assert (work(graph) < SMALL_WORK) is small

@@ -6,7 +6,8 @@ functions here then find the reason and raise it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
@@ -21,12 +22,15 @@ from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.tensor import MLTensor
+from webnn.scheduler.bridge import current_task
 
 __all__ = [
     "check_graph",
+    "check_not_recording",
     "check_tensor",
     "constant_arguments",
     "feeds",
+    "recorder",
     "refuse_dispatch",
     "seconds",
     "tensor_arguments",
@@ -115,6 +119,19 @@ def feeds(
     except ValidationError as error:
         raise ValidationError(f"{call}: {error}") from None
     return found
+
+
+def recorder() -> Hashable:
+    """Identifies the caller's thread and, on an event loop, its task: only its dispatches are recorded."""
+    return threading.get_ident(), current_task()
+
+
+def check_not_recording(recorders: Container[Hashable], call: str) -> None:
+    """Raise if the caller is one of the `recorders` of a context, which record dispatches."""
+    if recorder() in recorders:
+        raise InvalidStateError(
+            f"{call}: in a block of record() only dispatches are possible; call {call} before or after the block"
+        )
 
 
 def check_graph(device: Device, call: str, graph: object) -> None:

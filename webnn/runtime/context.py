@@ -30,7 +30,7 @@ from webnn.runtime.graph import MLGraph, compiling
 from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.merged_chains import merge_chains
 from webnn.runtime.observability import Observability
-from webnn.runtime.record import Recording, Recordings, check_not_recording, recorder
+from webnn.runtime.recording import Recording, Recordings
 from webnn.runtime.saved_graphs import GraphStorage, SavedGraphs
 from webnn.runtime.streaming.calls import Streaming
 from webnn.runtime.tensor import MLTensor
@@ -260,7 +260,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
         ):
             checks.check_tensor(self._device, "write_tensor", tensor, "writable")
         if self._recordings:
-            check_not_recording(self._recordings, "write_tensor")
+            checks.check_not_recording(self._recordings, "write_tensor")
         descriptor = tensor.descriptor
         if data.__class__ is not np.ndarray or data.dtype is not descriptor.dtype or data.shape != descriptor.shape:
             try:
@@ -301,7 +301,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
         ):
             checks.check_tensor(self._device, "read_tensor", tensor, "readable")
         if self._recordings:
-            check_not_recording(self._recordings, "read_tensor")
+            checks.check_not_recording(self._recordings, "read_tensor")
         if out is None:
             return self._timeline.read(tensor._name)
         target = checks.writable_array(out, tensor.descriptor)
@@ -328,7 +328,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
         """
         checks.check_tensor(self._device, "lend_tensor", tensor, "readable")
         if self._recordings:
-            check_not_recording(self._recordings, "lend_tensor")
+            checks.check_not_recording(self._recordings, "lend_tensor")
         if self._device.pool.allocator.is_host:
             return self._timeline.read(tensor._name)
         with import_lock:  # here, since most programs lend nothing, or host memory
@@ -386,7 +386,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
             checks.refuse_dispatch(device, graph, inputs, outputs)
-        if self._recordings and (program := self._recordings.get(recorder())) is not None:
+        if self._recordings and (program := self._recordings.get(checks.recorder())) is not None:
             return program._record(
                 graph,
                 [inputs[name] for name, _ in graph._input_shelves],
@@ -415,7 +415,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
             As `write_tensor` and `dispatch` do.
         """
         if self._recordings:
-            check_not_recording(self._recordings, "run")
+            checks.check_not_recording(self._recordings, "run")
         given = checks.feeds(self._device, "run", graph, inputs)
         seconds = None if timeout is None else checks.seconds("run: timeout", timeout)
         batcher = graph._batcher
@@ -436,7 +436,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
             As `run` does.
         """
         if self._recordings:
-            check_not_recording(self._recordings, "compute")
+            checks.check_not_recording(self._recordings, "compute")
         given = checks.feeds(self._device, "compute", graph, inputs)
         batcher = graph._batcher
         outputs: dict[str, np.ndarray[Any, Any]]

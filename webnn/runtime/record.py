@@ -15,7 +15,6 @@ A dispatch whose results are all overwritten, later in the program, before anyth
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Collection, Hashable, Iterable, MutableMapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,17 +27,17 @@ from webnn.forking import reentrant_lock
 from webnn.graph.merging import Link, groups, merged, needed
 from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.unpicklable import Unpicklable
+from webnn.runtime.checks import recorder
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
 from webnn.runtime.merged_chains import merged_options
 from webnn.runtime.tensor import MLTensor
-from webnn.scheduler.bridge import current_task
 from webnn.scheduler.plan import Calls, Plan
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.task import MergedWork
 
-__all__ = ["Program", "Recording", "Recordings", "check_not_recording", "recorder"]
+__all__ = ["Program"]
 
 _log = logging.getLogger("webnn")
 
@@ -54,11 +53,6 @@ TRIED: Final = 16
 """Replays of merged graphs after which their cost is compared with that of the single graphs."""
 
 RECORDING, MEASURING, COMPILING, TRYING, SETTLED = range(5)
-
-
-def recorder() -> Hashable:
-    """Identifies the caller's thread and, on an event loop, its task: only its dispatches are recorded."""
-    return threading.get_ident(), current_task()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +95,7 @@ class Program(Unpicklable):
         " process that uses it"
     )
 
-    def __init__(self, context: object, device: Device, recordings: Recordings) -> None:
+    def __init__(self, context: object, device: Device, recordings: MutableMapping[Hashable, Program]) -> None:
         self._context = context
         self._device = device
         self._recordings = recordings
@@ -175,9 +169,10 @@ class Program(Unpicklable):
 
     # Replaying.
 
-    def _check(self, call: str) -> None:
-        """Raise if it cannot be replayed."""
-        device = self._device
+    def _check(self, device: Device, call: str) -> None:
+        """Raise if it cannot be replayed on `device`."""
+        if self._device is not device:
+            raise ValidationError(f"{call}: {self!r} belongs to another context")
         if self._stage is RECORDING:
             state = "is still being recorded" if self._recorder in self._recordings else "was not recorded completely"
             raise InvalidStateError(f"{call}: the program {state}; replay it after its block, if that raises no error")
@@ -336,78 +331,3 @@ class _Fused:
     limit: float
     """Nanoseconds of a run beyond which the single graphs are faster."""
     is_used: bool = True
-
-
-Recordings = MutableMapping[Hashable, Program]
-"""The programs that are being recorded, by `recorder()`."""
-
-
-def check_not_recording(recordings: Recordings, call: str) -> None:
-    """Raise if the caller is recording dispatches of the context that has these `recordings`."""
-    if recorder() in recordings:
-        raise InvalidStateError(
-            f"{call}: in a block of record() only dispatches are possible; call {call} before or after the block"
-        )
-
-
-class Recording:
-    """The methods of a context that record dispatches and replay them."""
-
-    _device: Device
-    _recordings: Recordings
-
-    def record(self) -> Program:
-        """Record dispatches instead of queueing them, for `replay`.
-
-        ::
-
-            with context.record() as program:
-                context.dispatch(encoder, {"x": tx}, {"h": th})
-                context.dispatch(decoder, {"h": th}, {"y": ty})
-            context.write_tensor(tx, frame)
-            context.replay(program)
-            result = await context.read_tensor(ty)
-
-        In the block, dispatches of this context are checked as usual, and recorded. This applies only to the thread, or
-        the task of an event loop, that has begun the block. Other calls that work on tensors or arrays (`write_tensor`,
-        `read_tensor`, `lend_tensor`, `run`, `compute`, `stream`) raise an error there. `replay` in the block adds the
-        dispatches of another program. If the block raises, the program cannot be replayed.
-
-        Raises:
-            InvalidStateError: this thread or task is already in such a block of this context; raised when the block
-                begins.
-            ContextLostError: the context is destroyed.
-        """
-        self._device.check_not_lost()
-        return Program(self, self._device, self._recordings)
-
-    def replay(self, program: Program) -> Dispatch:
-        """Queue all dispatches of `program` with one call, as if they were made one by one now.
-
-        They read the values that the tensors have now, or that earlier dispatches of the program make. Afterwards, all
-        tensors that they write have their new values. After the first replays, cheap dispatches that follow each
-        other are compiled in the background, as one graph.
-
-        Returns:
-            A handle like that of `dispatch`: await it for room in the queue, or `finished()` for the end of all the
-            work.
-
-        Raises:
-            ValidationError: the program is of another context; one of its tensors is destroyed.
-            InvalidStateError: one of its graphs is destroyed; the recording of the program was not completed.
-            OperationError: the outputs exceed the memory budget.
-            ContextLostError: the context is destroyed.
-        """
-        _check_program(self._device, "replay", program)
-        if self._recordings and (recording := self._recordings.get(recorder())) is not None:
-            return recording._include(program)
-        return program._replay()
-
-
-def _check_program(device: Device, call: str, program: object) -> None:
-    """Raise if `program` cannot be replayed on `device`."""
-    if not isinstance(program, Program):
-        raise ValidationError(f"{call}: expected a Program, as context.record() makes it, got {type(program).__name__}")
-    if program._device is not device:
-        raise ValidationError(f"{call}: {program!r} belongs to another context")
-    program._check(call)

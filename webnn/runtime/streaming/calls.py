@@ -9,9 +9,10 @@ import numpy as np
 
 from webnn.backends.processors import usable_threads
 from webnn.forking import import_lock
+from webnn.runtime.checks import check_not_recording
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
-from webnn.runtime.record import Recordings, check_not_recording
+from webnn.runtime.recording import Recordings
 
 if TYPE_CHECKING:
     from webnn.runtime.streaming.options import ErrorPolicy, Options, Policy
