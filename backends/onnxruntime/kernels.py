@@ -1,4 +1,4 @@
-"""The data types for which the installed onnxruntime has CPU kernels, from its own registry."""
+"""The data types for which the installed onnxruntime has CPU kernels, from a table or its own registry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from webnn.backends.onnx.model import OPSET, Kernels
 from webnn.backends.onnxruntime import native
+from webnn.backends.onnxruntime.kernel_types import VERSION, kernel_types
 
 __all__ = ["CpuKernels", "cpu_kernels"]
 
@@ -18,14 +19,14 @@ _NAMES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 class CpuKernels(Kernels):
     """The registered kernels of the CPU execution provider, for the operator set that the lowerings speak.
 
-    The registry has thousands of kernels, and takes 5 ms to list. So it is read when it is needed, as it is not for
-    graphs of floats, and the types of a kernel when they are asked for.
+    The registry has thousands of kernels, and takes 5 ms to list. So it is read only for another version than that of
+    the table `kernel_types`, or for an operator that the table lacks; graphs of floats need neither.
     """
 
     everywhere = frozenset({"float32", "float16"})
 
     def __init__(self) -> None:
-        self._types: dict[tuple[str, str], dict[str, frozenset[str]]] = {}
+        self._types: dict[tuple[str, str], Mapping[str, frozenset[str]]] = {}
 
     def has(self, op_type: str, domain: str = "") -> bool:
         """Whether there is any kernel of the operator."""
@@ -35,7 +36,8 @@ class CpuKernels(Kernels):
         """The types that may stand for the schema's type `variable`; None if the kernel does not constrain it."""
         key = (op_type, domain)
         if key not in self._types:
-            self._types[key] = _types(_registered().get(key, ()))
+            known = kernel_types(op_type) if not domain and native.version.startswith(VERSION) else None
+            self._types[key] = _types(_registered().get(key, ())) if known is None else known
         types = self._types[key].get(variable)
         # onnxruntime itself casts what has no kernel for float16, and leaves out the casts between two such nodes.
         return types | {"float16"} if types is not None and "float32" in types else types

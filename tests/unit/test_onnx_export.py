@@ -21,10 +21,12 @@ from tests.property.draft import Draft
 from tests.property.tolerances import EXACT, TOLERANCES, difference
 from webnn.backends.onnx import portable, signatures
 from webnn.backends.onnx.export import save_onnx
-from webnn.backends.onnx.model import OPSET, standard_types
+from webnn.backends.onnx.model import _ONNX_TYPES, OPSET, standard_types
 from webnn.backends.onnx.portable import WITHOUT_KERNELS
+from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
-from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.backends.onnxruntime.kernel_types import VERSION, kernel_types
+from webnn.backends.onnxruntime.kernels import CpuKernels, _registered, _types, cpu_kernels
 from webnn.errors import InvalidStateError, ValidationError
 from webnn.formats import import_onnx
 from webnn.graph.builder import MLGraphBuilder
@@ -218,6 +220,21 @@ def test_types_without_kernels_are_those_that_onnxruntime_lacks() -> None:
             if standard is not None and computed is not None and not standard <= computed | floats:
                 missing[name, variable] = standard - computed - floats
     assert missing == WITHOUT_KERNELS
+
+
+@pytest.mark.skipif(not native.version.startswith(VERSION), reason=f"onnxruntime is {native.version}")
+def test_the_table_of_kernels_is_that_of_onnxruntimes_registry() -> None:
+    types = {*_ONNX_TYPES}
+    for name in emitted_operators():
+        registered = _registered().get((name, ""))
+        constraints = {} if registered is None else _types(registered)
+        wanted = {variable: allowed & types for variable, allowed in constraints.items() if allowed & types}
+        assert (kernel_types(name) or {}) == wanted, name
+
+
+def test_an_operator_that_the_table_lacks_is_looked_up_in_the_registry() -> None:
+    assert kernel_types("Acos") is None
+    assert CpuKernels().types("Acos", "", "T") == frozenset({"float32", "float16"})
 
 
 def test_every_operator_has_a_kernel_for_the_types_that_are_not_looked_up() -> None:
