@@ -331,20 +331,19 @@ class Timeline:
         """Gathers the runs of `work`, which is the graph of these inputs and outputs. See `Batcher`."""
         with import_lock:  # here, since most programs batch nothing
             from webnn.scheduler.batches.batcher import Batcher  # noqa: PLC0415
+            from webnn.scheduler.batches.computation import Batched  # noqa: PLC0415
 
-        return Batcher(
+        batched = Batched(
             self,
             work,
             lock=self._lock,
-            renaming=self._renaming,
             workers=self._workers,
             inputs=inputs,
             outputs=outputs,
-            max_batch=max_batch,
-            max_delay=max_delay,
             compile=compile,
             clock=self._clock,
         )
+        return Batcher(batched, renaming=self._renaming, max_batch=max_batch, max_delay=max_delay)
 
     def read(self, name: Name, out: np.ndarray[Any, Any] | None = None, source_of: type[Read] = Read) -> Promise[Any]:
         """A promise of the value that `name` has now, as an array."""

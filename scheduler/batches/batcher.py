@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from webnn.errors import MLError
-from webnn.forking import Hold
 from webnn.memory.buffer import View
 from webnn.memory.pool import Shelf
 from webnn.scheduler.batches.batch import Batch
-from webnn.scheduler.batches.computation import JOINED, NARROW, Computation
+from webnn.scheduler.batches.computation import JOINED, NARROW, Batched, Computation
 from webnn.scheduler.batches.request import Input, Request
 from webnn.scheduler.batching import Batching
 from webnn.scheduler.bridge import current_loop, current_task
@@ -22,11 +21,10 @@ from webnn.scheduler.promise import PENDING, Promise
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Run
 from webnn.scheduler.statistics import UNOBSERVABLE, GraphFigures
-from webnn.scheduler.task import QUEUED, RUNNING, Work
-from webnn.scheduler.workers import Workers
+from webnn.scheduler.task import QUEUED, RUNNING
 
 if TYPE_CHECKING:
-    from webnn.scheduler.timeline import Timeline
+    pass
 
 __all__ = ["Batcher"]
 
@@ -41,60 +39,28 @@ class Batcher:
     """Gathers the requests of one graph.
 
     Args:
-        timeline: runs the batches.
-        work: the graph's own work, for requests that run by themselves.
-        lock: the timeline's lock.
-        renaming: the timeline's state, which `lock` guards.
-        workers: the lanes.
-        inputs: the shelves of the inputs of one request.
-        outputs: the names and shelves of its outputs.
+        batched: the graph.
+        renaming: the timeline's state, which the lock of `batched` guards.
         max_batch: the most requests in one run.
         max_delay: nanoseconds for which a request waits for company at most, while there are lanes and cores to run it
             beside the batch that is under way.
-        compile: starts to compile a size in the background, for one thread if the second argument is True, and returns
-            at once. It ends with `Computation.compiled` or `failed`.
-        clock: the time in nanoseconds.
     """
 
-    def __init__(
-        self,
-        timeline: Timeline,
-        work: Work,
-        *,
-        lock: Hold,
-        renaming: Renaming,
-        workers: Workers,
-        inputs: Sequence[Shelf],
-        outputs: Sequence[tuple[str, Shelf]],
-        max_batch: int,
-        max_delay: float,
-        compile: Callable[[int, bool], None],
-        clock: Callable[[], int],
-    ) -> None:
-        self._timeline = timeline
-        self._lock = lock
+    def __init__(self, batched: Batched, *, renaming: Renaming, max_batch: int, max_delay: float) -> None:
+        self._timeline = timeline = batched.timeline
+        self._lock = batched.lock
         self._renaming = renaming
-        self.workers = workers
-        self._work = work
-        self._inputs = inputs
-        self._outputs = outputs
+        self.workers = batched.workers
+        self._work = batched.work
+        self._inputs = batched.inputs
+        self._outputs = batched.outputs
         self._max_batch = max_batch
         self._max_delay = max_delay
-        self._clock = clock
+        self._clock = batched.clock
         self.policy = Batching(max_batch)
-        with lock:
+        with self._lock:
             timeline.batching.graphs.add(self.policy)
-        self.computation = Computation(
-            timeline,
-            work,
-            lock=lock,
-            policy=self.policy,
-            workers=workers,
-            inputs=inputs,
-            outputs=outputs,
-            compile=compile,
-            clock=clock,
-        )
+        self.computation = Computation(batched, self.policy)
         self.figures = GraphFigures()
         """Of the batches' tasks; those of the requests are counted for the graph itself."""
         # Only buffers count for a budget.

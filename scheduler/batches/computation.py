@@ -11,6 +11,7 @@ import numpy as np
 
 from webnn.backends.base import Ending, Executable
 from webnn.forking import Hold
+from webnn.graph.quick_dataclass import dataclass
 from webnn.memory.buffer import View
 from webnn.memory.lease import SMALL
 from webnn.memory.pool import Shelf
@@ -28,7 +29,7 @@ from webnn.scheduler.workers import Workers
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["JOINED", "NARROW", "Computation", "Size"]
+__all__ = ["JOINED", "NARROW", "Batched", "Computation", "Size"]
 
 Array = np.ndarray[Any, Any]
 
@@ -57,43 +58,50 @@ class Size:
         self.outputs = outputs
 
 
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """A graph whose requests are batched, and what its batcher and its computation use of the timeline.
+
+    Attributes:
+        timeline: runs the batches.
+        work: the graph's own work, for requests that run by themselves.
+        lock: the timeline's lock.
+        workers: the lanes.
+        inputs: the shelves of the inputs of one request.
+        outputs: the names and shelves of its outputs.
+        compile: starts to compile a size in the background, for one thread if the second argument is True, and returns
+            at once. It ends with `Computation.compiled` or `failed`.
+        clock: the time in nanoseconds.
+    """
+
+    timeline: Timeline
+    work: Work
+    lock: Hold
+    workers: Workers
+    inputs: Sequence[Shelf]
+    outputs: Sequence[tuple[str, Shelf]]
+    compile: Callable[[int, bool], None]
+    clock: Callable[[], int]
+
+
 class Computation:
     """Computes the batches of one graph.
 
     Args:
-        timeline: of the batches.
-        work: the graph's own work, for requests that run by themselves.
-        lock: the timeline's lock.
+        batched: the graph.
         policy: chooses the sizes.
-        workers: the lanes.
-        inputs: the shelves of the inputs of one request.
-        outputs: the names and shelves of its outputs.
-        compile: starts to compile a size, see `Batcher`.
-        clock: the time in nanoseconds.
     """
 
-    def __init__(
-        self,
-        timeline: Timeline,
-        work: Work,
-        *,
-        lock: Hold,
-        policy: Batching,
-        workers: Workers,
-        inputs: Sequence[Shelf],
-        outputs: Sequence[tuple[str, Shelf]],
-        compile: Callable[[int, bool], None],
-        clock: Callable[[], int],
-    ) -> None:
-        self._timeline = timeline
-        self._work = work
-        self._lock = lock
+    def __init__(self, batched: Batched, policy: Batching) -> None:
+        self._timeline = batched.timeline
+        self._work = batched.work
+        self._lock = batched.lock
         self._policy = policy
-        self._workers = workers
-        self._inputs = inputs
-        self._outputs = outputs
-        self._compile = compile
-        self._clock = clock
+        self._workers = batched.workers
+        self._inputs = batched.inputs
+        self._outputs = batched.outputs
+        self._compile = batched.compile
+        self._clock = batched.clock
         self._sizes: dict[int, Size] = {}
 
     # Sizes.
