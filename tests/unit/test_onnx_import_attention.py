@@ -49,7 +49,7 @@ def test_several_heads_share_a_key(backend: Backend, groups: int, causal: int, v
     standard(backend, four(groups=groups, keys=5), is_causal=causal, version=version)
 
 
-def test_three_dimensions(backend: Backend) -> None:
+def test_inputs_of_three_dimensions_are_split_into_heads(backend: Backend) -> None:
     inputs = [random(0, BATCH, LENGTH, HIDDEN), random(1, BATCH, 5, HIDDEN // 2), random(2, BATCH, 5, 10)]
     options = {"q_num_heads": HEADS, "kv_num_heads": 2, "outputs": [True] * 3}
     standard(backend, inputs, **options)
@@ -59,7 +59,9 @@ def test_three_dimensions(backend: Backend) -> None:
 @pytest.mark.parametrize("shape", [(LENGTH, 5), (HEADS, LENGTH, 5), (1, 1, LENGTH, 5), (BATCH, HEADS, LENGTH, 5)])
 @pytest.mark.parametrize("fixed", [True, False])
 @pytest.mark.parametrize("causal", [0, 1])
-def test_masks(backend: Backend, shape: tuple[int, ...], fixed: bool, causal: int) -> None:
+def test_masks_may_be_booleans_or_floats_and_known_or_not(
+    backend: Backend, shape: tuple[int, ...], fixed: bool, causal: int
+) -> None:
     for mask in (booleans(3, *shape), random(4, *shape)):
         given = Fixed(mask) if fixed else mask
         standard(backend, [*four(keys=5), given], is_causal=causal)
@@ -114,7 +116,9 @@ def test_the_softmax_of_halves_may_be_in_floats(backend: Backend) -> None:
 @pytest.mark.parametrize("interleaved", [0, 1])
 @pytest.mark.parametrize("rotated", [0, 4])
 @pytest.mark.parametrize("flat", [True, False])
-def test_rotary_embeddings(backend: Backend, interleaved: int, rotated: int, flat: bool) -> None:
+def test_rotary_embeddings_turn_all_or_some_of_the_features(
+    backend: Backend, interleaved: int, rotated: int, flat: bool
+) -> None:
     pairs = (rotated or SIZE) // 2
     x = random(0, BATCH, LENGTH, HIDDEN) if flat else random(0, BATCH, HEADS, LENGTH, SIZE)
     positions = np.array([[0, 1, 2], [4, 2, 7]], np.int64)

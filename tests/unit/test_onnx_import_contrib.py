@@ -22,7 +22,7 @@ def check(backend: Backend, op_type: str, inputs: list[Given], **options: Any) -
     check_node(backend, op_type, inputs, domain=MICROSOFT, **options)
 
 
-def test_gelus(backend: Backend) -> None:
+def test_gelus_may_have_a_bias(backend: Backend) -> None:
     x, bias = random(0, 2, 3, 8), Fixed(random(1, 8))
     check(backend, "Gelu", [x])
     check(backend, "BiasGelu", [x, bias])
@@ -34,7 +34,7 @@ def test_gelus(backend: Backend) -> None:
     assert result.shape == (2, 3, 4)
 
 
-def test_sums(backend: Backend) -> None:
+def test_a_bias_and_a_skip_are_added_up(backend: Backend) -> None:
     x, bias, skip = random(0, 2, 3, 8), random(1, 8), random(2, 2, 3, 8)
     (result,) = computed(*node_model("BiasAdd", [x, bias, skip], domain=MICROSOFT), backend)
     np.testing.assert_allclose(result, x + bias + skip, rtol=1e-6, atol=1e-6)
@@ -102,7 +102,7 @@ def test_images_with_channels_last(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "s", "sm", "smp"])
-def test_embeddings(backend: Backend, given: str) -> None:
+def test_embeddings_may_have_segments_a_mask_and_positions(backend: Backend, given: str) -> None:
     generator = np.random.default_rng(0)
     ids = generator.integers(0, 10, (2, 4), dtype=np.int32)
     segments = generator.integers(0, 2, (2, 4), dtype=np.int32) if "s" in given else None
@@ -123,7 +123,7 @@ def test_softmax_of_a_sum(backend: Backend) -> None:
     np.testing.assert_allclose(result, total / total.sum(-1, keepdims=True), rtol=1e-5)
 
 
-def test_movements(backend: Backend) -> None:
+def test_triangles_and_new_dimensions_are_those_of_onnxruntime(backend: Backend) -> None:
     check(backend, "Trilu", [random(0, 2, 3, 4), Fixed(np.array(1, np.int64))], upper=0)
     check(backend, "ExpandDims", [random(0, 2, 3), Fixed(np.array(-1, np.int32))])
 

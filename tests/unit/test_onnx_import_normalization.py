@@ -63,7 +63,7 @@ def test_the_skip_connection_may_be_the_same_for_all_samples(backend: Backend, s
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_group_normalization(backend: Backend, groups: int) -> None:
+def test_groups_are_scaled_before_version_21_and_channels_since_then(backend: Backend, groups: int) -> None:
     x = random(0, 2, 4, 3, 2)
     of_groups, of_channels = (random(1, groups), random(2, groups)), (random(1, 4), random(2, 4))
     check_node(backend, "GroupNormalization", [x, *of_groups], num_groups=groups, version=20, expected=_by_group)

@@ -51,7 +51,7 @@ def test_softmax_before_version_13_is_over_all_axes_from_its_axis_on(
         ("Round", {}),
     ],
 )
-def test_activations(backend: Backend, op_type: str, options: dict[str, Any]) -> None:
+def test_activations_take_their_parameters(backend: Backend, op_type: str, options: dict[str, Any]) -> None:
     check_node(backend, op_type, [np.clip(random(0, 3, 5), -0.9, 0.9)], **options)
 
 
@@ -157,7 +157,7 @@ def test_the_gelu_by_tanh_is_written_such_that_onnxruntime_fuses_it(tmp_path: Pa
         {"dilations": [2, 1], "group": 2},
     ],
 )
-def test_transposed_convolutions(backend: Backend, options: dict[str, Any]) -> None:
+def test_transposed_convolutions_take_strides_padding_and_dilations(backend: Backend, options: dict[str, Any]) -> None:
     check_node(
         backend,
         "ConvTranspose",
@@ -290,7 +290,7 @@ def test_padding_wraps_around_as_often_as_it_takes(backend: Backend) -> None:
 
 @pytest.mark.parametrize("op_type", ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"])
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5), (2, 3, 4, 5, 2)])
-def test_global_poolings(backend: Backend, op_type: str, shape: tuple[int, ...]) -> None:
+def test_global_poolings_are_over_one_to_three_axes(backend: Backend, op_type: str, shape: tuple[int, ...]) -> None:
     check_node(backend, op_type, [random(0, *shape)])
 
 
@@ -331,7 +331,7 @@ def test_products_of_vectors_and_stacks(backend: Backend, a: tuple[int, ...], b:
         ("ij,kj->i", [(2, 3), (4, 3)]),
     ],
 )
-def test_einsum(backend: Backend, equation: str, shapes: list[tuple[int, ...]]) -> None:
+def test_the_equations_of_einsum_are_computed(backend: Backend, equation: str, shapes: list[tuple[int, ...]]) -> None:
     check_node(
         backend,
         "Einsum",
@@ -368,7 +368,9 @@ def test_pad_of_some_axes_with_a_value(backend: Backend) -> None:
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
 @pytest.mark.parametrize("target", [(2, 4, 14, 18), (2, 4, 5, 3), (2, 4, 7, 13)])
-def test_resize(backend: Backend, mode: str, coordinates: str, target: tuple[int, ...]) -> None:
+def test_images_are_resized_in_every_mode_and_coordinate_system(
+    backend: Backend, mode: str, coordinates: str, target: tuple[int, ...]
+) -> None:
     options = {"mode": mode, "coordinate_transformation_mode": coordinates}
     check_node(backend, "Resize", [IMAGE, None, None, fixed(*target)], version=19, **options)
 
@@ -381,7 +383,7 @@ def test_resize_to_the_nearest(backend: Backend, nearest: str) -> None:
 
 
 @pytest.mark.parametrize("version", [7, 9])
-def test_upsample(backend: Backend, version: int) -> None:
+def test_upsample_takes_its_scales_as_an_attribute_or_an_input(backend: Backend, version: int) -> None:
     scales = [1.0, 1.0, 2.0, 3.0]
     inputs: list[Given] = [IMAGE] if version == 7 else [IMAGE, Fixed(np.float32(scales))]
     check_node(backend, "Upsample", inputs, version=version, **({"scales": scales} if version == 7 else {}))
@@ -389,14 +391,14 @@ def test_upsample(backend: Backend, version: int) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64, np.uint8])
 @pytest.mark.parametrize("axis", [0, -1])
-def test_one_hot(backend: Backend, dtype: Any, axis: int) -> None:
+def test_indices_of_any_type_become_one_hot(backend: Backend, dtype: Any, axis: int) -> None:
     indices = np.array([[0, 2], [1, 7]]).astype(dtype)
     values = np.float32([-1, 5])
     check_node(backend, "OneHot", [indices, Fixed(np.array(4)), values], axis=axis, expected=by_reference)
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 5, 5), (2, 2, 1, 1), (1, 20, 20)])
-def test_determinants(backend: Backend, shape: tuple[int, ...]) -> None:
+def test_determinants_of_singular_matrices_are_0(backend: Backend, shape: tuple[int, ...]) -> None:
     x = random(0, *shape)
     check_node(backend, "Det", [x])
     x[..., 0, 0] = 0  # no pivot without a change of rows
@@ -468,7 +470,7 @@ def test_only_the_number_1_keeps_dimensions(backend: Backend, op_type: str, swit
     check_node(backend, op_type, [x], noop_with_empty_axes=switch, version=18)
 
 
-def test_uneven_parts(backend: Backend) -> None:
+def test_split_gives_uneven_parts(backend: Backend) -> None:
     check_node(backend, "Split", [random(0, 7, 2)], num_outputs=3, outputs=[True] * 3, version=18)
     check_node(backend, "Split", [random(0, 7, 2), fixed(1, 6)], outputs=[True] * 2, version=13)
     check_node(backend, "Split", [random(0, 2, 7)], split=[3, 4], axis=-1, outputs=[True] * 2, version=11)

@@ -136,7 +136,7 @@ def _by_block(axis: int, block: int) -> Any:
 
 
 @pytest.mark.parametrize("dtype", [ml_dtypes.int4, ml_dtypes.uint4])
-def test_nibbles(backend: Backend, dtype: Any) -> None:
+def test_integers_of_4_bits_are_dequantized_in_blocks(backend: Backend, dtype: Any) -> None:
     low = 0 if dtype is ml_dtypes.uint4 else -8
     integers = np.random.default_rng(0).integers(low, low + 16, (4, 6)).astype(dtype)
     zeros = np.random.default_rng(1).integers(low, low + 16, (2, 6)).astype(dtype)
@@ -159,7 +159,7 @@ def test_dequantizing_to_another_type(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 5, -5, 0.25])
-def test_dynamic_quantization(backend: Backend, offset: float) -> None:
+def test_the_range_of_a_dynamic_quantization_includes_0(backend: Backend, offset: float) -> None:
     x = random(0, 3, 4) + np.float32(offset)
     check_node(backend, "DynamicQuantizeLinear", [x], outputs=[True] * 3)
     check_node(backend, "DynamicQuantizeLinear", [np.zeros((2, 2), np.float32)], outputs=[True] * 3)
@@ -245,7 +245,7 @@ def test_products_to_floats(backend: Backend, bias: bool) -> None:
     check_node(backend, "DynamicQuantizeMatMul", [x, b, scale(3), np.array(3, np.int8), added], domain=MICROSOFT)
 
 
-def test_quantized_products(backend: Backend) -> None:
+def test_quantized_products_have_a_scale_for_each_matrix_or_column(backend: Backend) -> None:
     a, y = quantity(0, 2, 3, 8), into(size=0.3)
     columns: list[Given] = [weights(1, 8, 4), Fixed(scale(2, 4)), Fixed(np.zeros(4, np.int8))]
     steps = 1 if type(backend).__name__ == "ArraysBackend" else 0
@@ -257,7 +257,9 @@ def test_quantized_products(backend: Backend) -> None:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_quantized_convolution(backend: Backend, bias: bool, per_channel: bool, groups: int) -> None:
+def test_quantized_convolutions_have_groups_and_a_scale_for_each_channel(
+    backend: Backend, bias: bool, per_channel: bool, groups: int
+) -> None:
     channels = (6,) if per_channel else ()
     w: list[Given] = [
         Fixed(weights(1, 6, 4 // groups, 3, 3)),
@@ -277,7 +279,7 @@ def test_quantized_sums_and_products_of_elements(backend: Backend, op_type: str,
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
-def test_quantized_activations(backend: Backend, dtype: Any) -> None:
+def test_quantized_activations_are_one_step_off_at_most(backend: Backend, dtype: Any) -> None:
     x = quantity(0, 2, 3, 4, dtype=dtype)
     check_node(backend, "QLinearSigmoid", [*x, *into(dtype, 1 / 256, 0)], domain=MICROSOFT, tolerance=1)
     check_node(backend, "QLinearLeakyRelu", [*x, *into(dtype)], domain=MICROSOFT, tolerance=1, alpha=0.2)
@@ -286,7 +288,7 @@ def test_quantized_activations(backend: Backend, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("last", [0, 1])
-def test_quantized_pooling(backend: Backend, last: int) -> None:
+def test_quantized_poolings_take_channels_first_or_last(backend: Backend, last: int) -> None:
     x = quantity(0, 2, 5, 6, 4) if last else quantity(0, 2, 4, 5, 6)
     options = {"domain": MICROSOFT, "channels_last": last, "tolerance": 1}
     check_node(backend, "QLinearGlobalAveragePool", [*x, *into()], **options)
@@ -294,7 +296,7 @@ def test_quantized_pooling(backend: Backend, last: int) -> None:
     check_node(backend, "QLinearAveragePool", [*x, *into()], kernel_shape=[3, 3], pads=[1, 1, 1, 1], **options)
 
 
-def test_quantized_movement(backend: Backend) -> None:
+def test_quantized_operands_are_brought_to_one_scale(backend: Backend) -> None:
     x, y = quantity(0, 2, 3), quantity(1, 2, 4, size=0.04)
     check_node(backend, "QLinearConcat", [*into(), *x, *y], domain=MICROSOFT, axis=1, tolerance=1)
     condition = np.array([[True], [False]])
@@ -304,7 +306,7 @@ def test_quantized_movement(backend: Backend) -> None:
 
 @pytest.mark.parametrize("transposed", [0, 1])
 @pytest.mark.parametrize("output", [True, False])
-def test_quantized_gemm(backend: Backend, transposed: int, output: bool) -> None:
+def test_quantized_gemm_gives_integers_or_floats(backend: Backend, transposed: int, output: bool) -> None:
     shape = (4, 8) if transposed else (8, 4)
     b: list[Given] = [Fixed(weights(1, *shape)), Fixed(scale(2, 4)), Fixed(np.zeros(4, np.int8))]
     c = Fixed(random(3, 4, dtype=np.int16).astype(np.int32))

@@ -182,7 +182,9 @@ def test_coupled_gates_and_clipping(backend: Backend) -> None:
         ("Softplus", {}),
     ],
 )
-def test_activations(backend: Backend, activation: str, parameters: dict[str, list[float]]) -> None:
+def test_the_activations_of_recurrent_networks_take_their_parameters(
+    backend: Backend, activation: str, parameters: dict[str, list[float]]
+) -> None:
     options = {"hidden_size": HIDDEN, **parameters}
     check_node(backend, "RNN", inputs_of("RNN", 1, "B"), activations=[activation], **options)
     check_node(backend, "GRU", inputs_of("GRU", 1, "B"), activations=["Sigmoid", activation], **options)
