@@ -29,7 +29,8 @@ AWAKE: Final = 300_000
 LATE: Final = 1.5
 """A run on all cores that takes this many times the expected time may have shared them."""
 EVERY: Final = 4
-"""Runs from one look to the next while there is a crowd. The second look is made at once."""
+"""Runs from one look to the next while there is a crowd. The second look is made at once, and so is the one that makes
+sure that the crowd is over."""
 CLEAR: Final = 2
 """Looks in a row that must find free cores before the crowd is over, if more than one has found it."""
 
@@ -78,8 +79,9 @@ class Crowd:
         elif self._is_here:
             self._clear += 1
             self._is_here = self._clear < min(CLEAR, self._seen)
-        # Much of what is seen once, such as a thread of the system, is gone when the next run begins.
-        self._until = EVERY if self._seen > 1 else 1
+        # Much of what is seen once, such as a thread of the system, is gone when the next run begins. And a crowd that
+        # was not seen may be gone.
+        self._until = EVERY if self._seen > 1 and not self._clear else 1
         if not self._is_here:
             self._seen = 0
         self.looks = self._is_here

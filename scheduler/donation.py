@@ -23,7 +23,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -31,6 +31,7 @@ import numpy as np
 
 from webnn.backends.base import Executable
 from webnn.errors import MLError
+from webnn.graph.in_place import Replaced
 from webnn.graph.scattered import Index, elements, put_elements
 from webnn.memory.buffer import View
 
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Donation", "Placement", "Undo", "forget", "hand_back", "restored"]
 
-HostArray = Callable[[View], np.ndarray[Any, Any]]
-
 
 class Undo:
     """How to restore a borrowed value: the elements that the value in its memory does not have.
@@ -49,9 +48,9 @@ class Undo:
     The borrowed value has it. References between values make no cycle, which would be left to the garbage collector.
     """
 
-    __slots__ = ("_host_array", "_index", "_saved", "name", "successor", "view")
+    __slots__ = ("_index", "_saved", "name", "successor", "view")
 
-    def __init__(self, name: Name, view: View, index: Index, host_array: HostArray) -> None:
+    def __init__(self, name: Name, view: View, index: Index, saved: np.ndarray[Any, Any]) -> None:
         self.name = name
         """The tensor's name that had the value."""
         self.view = view
@@ -59,16 +58,15 @@ class Undo:
         self.successor: Value | None = None
         """The value that is there now; None while the run goes on."""
         self._index = index
-        self._host_array = host_array
-        self._saved = elements(host_array(view), index)
+        self._saved = saved
 
     def put_back(self, view: View) -> None:
         """Put the saved elements back."""
-        put_elements(self._host_array(view), self._index, self._saved)
+        put_elements(view.array, self._index, self._saved)
 
     def copy_to(self, view: View) -> None:
         """Make `view` a copy of the borrowed value."""
-        np.copyto(self._host_array(view), self._host_array(self.view))
+        np.copyto(view.array, self.view.array)
         self.put_back(view)
 
 
@@ -128,11 +126,11 @@ class Donation:
     """Places the outputs of runs, and counts.
 
     Args:
-        host_array: gives the elements of a view in its own memory; None if nothing is to be borrowed.
+        borrows: whether memory may be borrowed. It has to be host memory.
     """
 
-    def __init__(self, host_array: HostArray | None) -> None:
-        self._host_array = host_array
+    def __init__(self, *, borrows: bool) -> None:
+        self._borrows = borrows
         self.donated = 0
         """Outputs that took over the memory of an input that nothing else could reach."""
         self.borrowed = 0
@@ -155,37 +153,41 @@ class Donation:
         """
         placement = task.placement = Placement()
         names, task.names = task.names, None
+        if not self._borrows:
+            names = None
+        values, borrowed = task.inputs, placement.borrowed
         chosen: dict[int, View] = {}
-        indices: dict[int, Index] = {}
-        host_array = self._host_array
-        for pair in executable.in_place:
-            value, output = task.inputs[pair.input], pair.output
-            if value.owner is not None or output in chosen:
+        indices: dict[Replaced, Index | None] = {}
+        for pair in executable.in_place:  # a decoder has many of them, and each step in here costs it time
+            value, output = values[pair.input], pair.output
+            holds = value.holds
+            if holds > 2 or value.owner is not None or output in chosen:
                 continue
-            if value.holds == 1:
+            if holds == 1:
                 if pair.repeatable or not interruptible:
                     placement.donated[output] = value
                     placement.repeatable = placement.repeatable and pair.repeatable
                     chosen[output] = inputs[pair.input]
                     self.donated += 1
             elif (
-                value.holds == 2
-                and names is not None
+                names is not None
                 and (replaced := pair.replaced) is not None
-                and host_array is not None
                 and (name := names[pair.input]).value is value
             ):
-                key = id(replaced)
-                if key not in indices:
-                    indices[key] = replaced.index(lambda number: host_array(inputs[number]))
-                if (index := indices[key]) is not None:
-                    view = inputs[pair.input]
-                    value.undo = undo = Undo(name, view, index, host_array)
-                    placement.borrowed[output] = value, undo
-                    value.producer = task
-                    value.view = None
-                    chosen[output] = view
-                    self.borrowed += 1
+                try:
+                    index = indices[replaced]
+                except KeyError:
+                    index = indices[replaced] = replaced.index(lambda number: inputs[number].array)
+                if index is None:
+                    continue
+                view = inputs[pair.input]
+                saved = view.array[index].copy() if index.__class__ is tuple else elements(view.array, index)
+                value.undo = undo = Undo(name, view, index, saved)
+                borrowed[output] = value, undo
+                value.producer = task
+                value.view = None
+                chosen[output] = view
+                self.borrowed += 1
         for i, value in enumerate(task.outputs):
             outputs.append(chosen.get(i) or value.shelf.take())
 

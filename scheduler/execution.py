@@ -73,10 +73,8 @@ class Execution:
         self._pool = pool
         self.cores = cores
         self.clock = clock
-        self.donation = Donation(
-            # A value that is restored needs memory, which a budget may not allow then.
-            pool.allocator.host_array if pool.allocator.is_host and pool.budget is None else None
-        )
+        # A value that is restored needs memory, which a budget may not allow then.
+        self.donation = Donation(borrows=pool.allocator.is_host and pool.budget is None)
         self._small = SMALL if pool.allocator.is_host else -1
         """Bytes of all results of a task that are copied under the lock, as small writes are."""
         self.now = 0
