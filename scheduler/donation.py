@@ -152,16 +152,14 @@ class Donation:
             OperationError: there is no memory for an output.
         """
         placement = task.placement = Placement()
-        names, task.names = task.names, None
-        if not self._borrows:
-            names = None
+        names, task.names = task.names if self._borrows else None, None
         values, borrowed = task.inputs, placement.borrowed
         chosen: dict[int, View] = {}
         indices: dict[Replaced, Index | None] = {}
         for pair in executable.in_place:  # a decoder has many of them, and each step in here costs it time
             value, output = values[pair.input], pair.output
             holds = value.holds
-            if holds > 2 or value.owner is not None or output in chosen:
+            if value.owner is not None or output in chosen:
                 continue
             if holds == 1:
                 if pair.repeatable or not interruptible:
@@ -170,24 +168,23 @@ class Donation:
                     chosen[output] = inputs[pair.input]
                     self.donated += 1
             elif (
-                names is not None
+                holds == 2
+                and names is not None
                 and (replaced := pair.replaced) is not None
                 and (name := names[pair.input]).value is value
             ):
-                try:
-                    index = indices[replaced]
-                except KeyError:
-                    index = indices[replaced] = replaced.index(lambda number: inputs[number].array)
-                if index is None:
-                    continue
-                view = inputs[pair.input]
-                saved = view.array[index].copy() if index.__class__ is tuple else elements(view.array, index)
-                value.undo = undo = Undo(name, view, index, saved)
-                borrowed[output] = value, undo
-                value.producer = task
-                value.view = None
-                chosen[output] = view
-                self.borrowed += 1
+                if replaced not in indices:
+                    indices[replaced] = replaced.index(lambda number: inputs[number].array)
+                index = indices[replaced]
+                if index is not None:
+                    view = inputs[pair.input]
+                    saved = view.array[index].copy() if index.__class__ is tuple else elements(view.array, index)
+                    value.undo = undo = Undo(name, view, index, saved)
+                    borrowed[output] = value, undo
+                    value.producer = task
+                    value.view = None
+                    chosen[output] = view
+                    self.borrowed += 1
         for i, value in enumerate(task.outputs):
             outputs.append(chosen.get(i) or value.shelf.take())
 

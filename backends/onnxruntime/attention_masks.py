@@ -131,8 +131,11 @@ def _safe_operand(b: Replacement, mask: MLOperand, zeros: bool) -> MLOperand:
     safe = b.where(b.equal(mask, infinity), infinity, b.max(mask, b.constant("float32", _FLOOR)))
     if zeros:
         return safe
-    best = b.reduce_max(mask, axes=[mask.rank - 1], keep_dimensions=True)
-    return b.add(safe, b.sub(best, best))  # NaN for an infinity, and else 0
+    if mask.descriptor.element_count <= _SMALL:  # fewer operators, since the maximum takes several
+        best = b.softmax(mask, mask.rank - 1)
+    else:
+        best = b.reduce_max(mask, axes=[mask.rank - 1], keep_dimensions=True)
+    return b.add(safe, b.sub(best, best))  # NaN for an infinity, or a softmax of only these, and else 0
 
 
 def _wide(b: Replacement, mask: MLOperand, shape: Shape) -> MLOperand:

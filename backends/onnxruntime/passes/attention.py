@@ -31,7 +31,11 @@ __all__ = ["attention"]
 _HIDDEN: Final = -1e9
 """A score put in the place of others that is at most this large hides the key, whatever the other scores are."""
 _FEW_QUERIES: Final = 16
-"""Fewer rows, with keys that are not shared, take a twentieth less time in products; one row an eighth less."""
+"""Fewer rows, with keys that are not shared, take a twentieth less time in products."""
+_LAYERS: Final = 4
+"""Attention of one row, such as that of a decoder, saves a microsecond each time, which has to pay for the mask."""
+_LEAST: Final = 2.0**-20
+"""The range of factors that one row is multiplied by before, up to 1: no number leaves that of precise floats."""
 _LONE_SCORES: Final = 1 << 16
 """The kernel computes a head on one core; from so many scores on, fewer heads than cores take longer than operators."""
 
@@ -46,7 +50,10 @@ def attention(graph: Graph) -> Graph:
     def is_read_once(operand: MLOperand) -> bool:
         return operand not in outputs and sum(o is operand for n in found.get(operand, ()) for o in n.inputs()) == 1
 
-    products = [node for node in products if _match(node, is_read_once) is not None]
+    matches = {node: match for node in products if (match := _match(node, is_read_once)) is not None}
+    few = {node for node, match in matches.items() if _has_few_queries(match)}
+    rows = {node for node in few if _is_row(matches[node])}
+    products = [node for node in matches if node not in few or (node in rows and len(rows) >= _LAYERS)]
     if not products:
         return graph
     masks, chosen = Masks(), frozenset(node.output for node in products)
@@ -151,14 +158,22 @@ def _match(product: Node, sole: Sole) -> _Match | None:
         return None
     if len(scores.terms) > 1 and any(term.hidden is not None and math.isfinite(term.hidden) for term in scores.terms):
         return None  # which keys count where all are hidden depends on the order of the masks
-    if query.length < _FEW_QUERIES and key.heads == scores.heads:
-        return None
     # With few heads, only the kernel that keeps no scores has work for all cores. (The system's files tell how many.)
     lone = query.length * key.length >= _LONE_SCORES and scores.batch * scores.heads < usable_cores()
     if lone and not _is_flash(scores, key, query.length):
         return None
     scores.scale *= factor * key_factor
     return _Match(scores, query, key, value, zeroing is not None)
+
+
+def _has_few_queries(match: _Match) -> bool:
+    return match.query.length < _FEW_QUERIES and match.key.heads == match.scores.heads
+
+
+def _is_row(match: _Match) -> bool:
+    """Whether the kernel has a row to multiply with each matrix of keys, and work for all cores."""
+    scores = match.scores
+    return match.query.length == 1 and _LEAST <= scores.scale <= 1 and scores.batch * scores.heads >= usable_cores()
 
 
 def _fits(term: Term, query: _Heads, scores: _Scores) -> bool:
@@ -365,13 +380,18 @@ def _attention(node: Node, masks: Masks) -> Sequence[MLOperand] | None:
             return None
     parts = (query, key, match.value)
     rows = _is_flash(scores, key, query.length) or all(part.rows is not None or part.length == 1 for part in parts)
-    operands = [(_merged if rows else _four)(b, part, batch) for part in parts]
+    row, *others = [(_merged if rows else _four)(b, part, batch) for part in parts]
+    scale = scores.scale
+    if query.length == 1 and _LEAST <= scale < 1:
+        # The kernel multiplies a row as it is by a matrix as it is. For a factor, it would reorder the matrix first.
+        row, scale = b.mul(row, b.constant("float32", scale)), 1.0
     y = attended(
         b,
-        *operands,
+        row,
+        *others,
         heads=heads,
         key_heads=key.heads,
-        scale=scores.scale,
+        scale=scale,
         softcap=scores.softcap,
         mask=mask,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,7 @@ def check(graph: Graph, feeds: dict[str, np.ndarray[Any, Any]] | None = None) ->
     """The graph after the pass. It, and its expansion, give what the reference backend makes of the operators."""
     prepared = attention_pass(graph)
     assert "attention" in ops(prepared)
-    assert "softmax" not in ops(prepared)
+    assert "matmul" not in ops(prepared)
     feeds = feeds_of(graph) if feeds is None else feeds
     wanted = run_graph(graph, feeds, ArraysBackend())
     for name, found in run_graph(graph, feeds, OnnxRuntimeBackend()).items():
@@ -272,6 +272,49 @@ def test_few_queries_are_left_to_products_unless_heads_share_keys(
     assert ("attention" in ops(attention_pass(graph))) == (groups < 4)
     if groups < 4:
         check(graph, mask_feeds(graph))
+
+
+def rows_of_a_decoder(layers: int, *, heads: int = 4, factor: float = 0.3) -> Graph:
+    """Attention of one query in each of several layers, which share a mask."""
+    b, y = direct_builder(), {}
+    mask = b.input("mask", [1, 1, 1, 40], "float32")
+    for i in range(layers):
+        q = b.input(f"q{i}", [1, heads, 1, 8], "float32")
+        k, v = (b.input(f"{name}{i}", [1, heads, 40, 8], "float32") for name in "kv")
+        scores = b.mul(b.matmul(q, b.transpose(k, permutation=[0, 1, 3, 2])), b.constant("float32", factor))
+        y[f"y{i}"] = b.matmul(b.softmax(b.add(scores, mask), 3), v)
+    return b.build(y)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [[], range(7, 40), range(40)],
+    ids=["none", "the later ones", "all"],
+)
+@pytest.mark.parametrize("number", [-np.inf, -1e9, np.finfo(np.float32).min])
+def test_single_rows_of_several_layers_are_scaled_before_the_kernel(
+    hidden: Sequence[int], number: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webnn.backends.onnxruntime.passes import attention as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    graph = rows_of_a_decoder(4)
+    feeds = feeds_of(graph)
+    feeds["mask"][..., list(hidden)] = number
+    prepared = check(graph, feeds)
+    scales = [node.attributes["scale"] for node in prepared.nodes if node.op == "attention"]
+    assert scales == [1.0] * 4
+
+
+def test_single_rows_are_left_to_products_where_the_kernel_saves_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    from webnn.backends.onnxruntime.passes import attention as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    assert "attention" not in ops(attention_pass(rows_of_a_decoder(3)))
+    assert "attention" not in ops(attention_pass(rows_of_a_decoder(4, factor=2)))
+    monkeypatch.setattr(module, "usable_cores", lambda: 5)
+    assert "attention" not in ops(attention_pass(rows_of_a_decoder(4)))
+    assert "attention" in ops(attention_pass(rows_of_a_decoder(4, heads=5)))
 
 
 def test_the_kernels_of_the_later_operator_set_are_those_of_the_earlier_one() -> None:
