@@ -118,6 +118,8 @@ class Epoll(Polling):
         self._polled: dict[int, Polled] = {}
         self._ready: dict[int, int] = {}
         """What connections have told that has not been looked at, by the number of their socket."""
+        self._goes_on = False
+        """Whether the epoll is polled in the next turn of the loop, since there is more to read."""
         self._leaving: deque[Callable[[], object]] = deque()
         """Each ends the connection of a client that has left."""
         self._latest = 0.0
@@ -147,6 +149,14 @@ class Epoll(Polling):
         self._epoll.close()
 
     def _poll(self) -> None:
+        if not self._goes_on:  # otherwise it is polled in this turn of the loop in any case, and once is enough
+            self._look()
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        self._look()
+
+    def _look(self) -> None:
         polled, ready = self._polled, self._ready
         running: list[Polled] = []
         others: list[Polled] = []
@@ -161,12 +171,12 @@ class Epoll(Polling):
             ready.pop(number, None)
             connection.gone()
             (running if connection.runs else others).append(connection)
+        if running or others:
+            self._end_later([connection.end for connection in (*running, *others)])
         for connection in running:
             connection.left()
         for connection in islice((each for each in others if each.is_waited_for), PLACES):
             connection.left()
-        if running or others:
-            self._end_later([connection.end for connection in (*running, *others)])
         if ready:
             self._read()
 
@@ -183,7 +193,8 @@ class Epoll(Polling):
             if perf_counter() > until:  # by now others may have left
                 break
         if ready:
-            self._loop.call_soon(self._poll)
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
 
     def _end_later(self, ends: Sequence[Callable[[], object]]) -> None:
         if not self._leaving:
