@@ -3,8 +3,8 @@
 The others connect, send a request, half of one or nothing, and close their connections, one after the other or all at
 once. Then a client sends a request, on an open connection or on a new one. Its wait is the time from then until it has
 the answer, so its own run is in it; the unit is its wait where no others have been, a run on all cores and the way to
-the server and back. `webnn serve` is used without batches, since the run of a batch takes longer. The rounds are
-apart, so that the server has closed the connections of the round before.
+the server and back. `webnn serve` is used as it is, and without batches, since the run of a batch takes longer. The
+rounds are apart, so that the server has closed the connections of the round before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SETTLING: Final = 10
 ALONE: Final = 5
 """Runs whose median wait is the unit."""
 BAR: Final = 2.0
+SERVERS: Final = (("", ()), (", without batches", ("--max-batch", "1")))
 
 
 def measure(report: Report, options: Options) -> None:
@@ -45,15 +46,16 @@ def measure(report: Report, options: Options) -> None:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             path.write_bytes(model.onnx())
-            among_leavers(report, options, model, path)
+            for how, words in options.some(SERVERS):
+                among_leavers(report, options, model, ours(path, *words), model.name + how)
 
 
-def among_leavers(report: Report, options: Options, model: Model, path: Path) -> None:
-    """Add the waits for one model."""
+def among_leavers(report: Report, options: Options, model: Model, words: list[str], name: str) -> None:
+    """Add the waits for one model and one way to serve it."""
     body, headers = request(model, binary=True)
     sent = request_of("/v2/models/model/infer", body, headers)
     number = min(max(10, round(LEAVING * min(1.0, options.scale))), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)
-    with server(ours(path, "--max-batch", "1")) as address, connected(address) as kept:
+    with server(words) as address, connected(address) as kept:
         for how, leave in (("one after the other", in_turn), ("at once", at_once)):
             ends_of = {"no request": 0, "half a request": len(sent) - len(body) // 2, "a request": len(sent)}
             for what, end in ends_of.items():  # without a request, it is the cost of the connections alone
@@ -65,7 +67,7 @@ def among_leavers(report: Report, options: Options, model: Model, path: Path) ->
                         leave(address, sent[:end], number)
                         waits.append(wait(kept, sent) if kind == "kept" else wait_on_new_connection(address, sent))
                         time.sleep(CLOSING)
-                    title = f"{model.name}: after {number} clients with {what} have left {how}, on a {kind} connection"
+                    title = f"{name}: after {number} clients with {what} have left {how}, on a {kind} connection"
                     report.times(title, waits, usual, "ms", peer="without them", bar=BAR)
 
 
