@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import runpy
 import sys
 import xml.etree.ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from benchmarks import measure
 from benchmarks.__main__ import SHARED, names
 from benchmarks.measure import Options, figures_in_turn, in_turn, scale_of
 from benchmarks.plot import drawn
@@ -111,7 +114,14 @@ def test_a_ratio_without_end_is_drawn_at_the_edge() -> None:
     xml.etree.ElementTree.fromstring(drawn(report))
 
 
-def test_peers_take_turns_there_and_back() -> None:
+def lasting(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each turn seem to last for so long: the clock goes on by as much whenever it is read."""
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda _: None))
+
+
+def test_peers_take_turns_there_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting(0.1, monkeypatch)
     turns: list[str] = []
 
     def kind(name: str) -> float:
@@ -126,7 +136,14 @@ def test_peers_take_turns_there_and_back() -> None:
     assert times == {"a": [3, 6], "b": [4, 5]}
 
 
-def test_several_figures_of_a_turn_are_sorted_by_kind_and_name() -> None:
+def test_a_brief_turn_is_repeated_and_the_last_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting(0.0099, monkeypatch)
+    turns = iter([9.0, 9.0, 1.0, 9.0, 9.0, 2.0, 9.0, 9.0, 3.0])
+    assert asyncio.run(in_turn(2, {"a": lambda: next(turns)})) == {"a": [2.0, 3.0]}
+
+
+def test_several_figures_of_a_turn_are_sorted_by_kind_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting(0.1, monkeypatch)
     figures = iter([{"rate": 0.0, "delay": 0.0}, {"rate": 1.0, "delay": 2.0}, {"rate": 3.0, "delay": 4.0}])
     given = asyncio.run(figures_in_turn(2, {"ours": lambda: next(figures)}))
     assert given == {"ours": {"rate": [1.0, 3.0], "delay": [2.0, 4.0]}}
