@@ -95,8 +95,8 @@ _SETTLE: Final = 0.06
 """Seconds before each turn: after a run onnxruntime's threads keep a core busy for a while, at the next one's cost."""
 _BRIEF: Final = 0.02
 """Seconds. A turn that took less is repeated until all took as long, and the last one counts. Otherwise a short run of
-the benchmarks would measure how calls begin after a pause, with cold caches: 60 chains of 20 tiny dispatches are over in
-1.5 ms, and each seems to take half as long again. A single round does not count, and is not repeated."""
+the benchmarks would measure how calls begin after a pause, with cold caches: 60 chains of 20 tiny dispatches are over
+in 1.5 ms, and each seems to take half as long again. A single round does not count, and is not repeated."""
 
 
 # Rounds.
