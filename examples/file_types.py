@@ -448,8 +448,12 @@ async def main(directory: Path) -> None:
 
             found = await stream(context, graph, magika, files, done)
             speed = len(files) / (time.perf_counter() - started)
-            compared = progress.add_task("comparing", total=ROUNDS + 1, speed="")
-            comparison = await compare(context, magika, files[:COMPARED], lambda: progress.update(compared, advance=1))
+        # Drawn between the rounds only: a thread that draws takes a core for milliseconds, from whoever has the turn.
+        with Progress(*columns, console=console, auto_refresh=False) as progress:
+            compared = progress.add_task("comparing", total=ROUNDS + 1)
+            comparison = await compare(
+                context, magika, files[:COMPARED], lambda: progress.update(compared, advance=1, refresh=True)
+            )
     show_labels(console, found.labels, directory)
     console.print(f"{len(files)} files at {speed:.0f} files/s\n")
     show_comparison(console, comparison)
