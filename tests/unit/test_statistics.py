@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import webnn
-from tests.scripted import double, filled
+from tests.scripted import Gate, double, filled, scripted_context
 from tests.stepped import LOST, Rig, broken
 from webnn import Histogram
 from webnn.errors import ValidationError
@@ -117,6 +117,17 @@ def test_drops_are_counted_by_their_reason() -> None:
     expected = {"unobservable": 1, "cancelled": 1, "timed out": 1, "context destroyed": 1}
     assert rig.timeline.statistics.drops == expected == work.figures.snapshot().drops
     assert rig.timeline.statistics.dropped == 3
+
+
+def test_runs_that_were_given_up_since_the_last_call_are_not_queued_any_more(gate: Gate) -> None:
+    with scripted_context(on_run=gate)[0] as context:
+        graph = double(context)
+        promises = [context.run(graph, {"x": filled(1)}) for _ in range(4)]
+        assert gate.reached.wait(5)
+        assert context.statistics().queued == 3
+        del promises
+        assert context.statistics().queued == 0
+        gate.open()
 
 
 def test_failures_are_counted_with_everything_that_needed_the_result() -> None:

@@ -49,6 +49,7 @@ class Observability:
         >>> 0 < figures.run.median <= figures.whole.p99
         True
         """
+        self._timeline.tidy()  # what has been given up since the last call is queued no more
         return self._timeline.statistics
 
     def trace(self, target: TraceTarget | None = None) -> Trace:
