@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from copy import copy
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
+from weakref import ref
 
 from webnn.errors import InvalidStateError
 from webnn.graph.other_names import PROMISE
@@ -32,6 +33,10 @@ from webnn.scheduler.status import CANCELLED, PENDING, REJECTED, RESOLVED, Statu
 
 __all__ = ["CANCELLED", "PENDING", "RESOLVED", "Promise", "Source", "abandon", "reject", "resolve", "settling"]
 
+_COLLECTED: Final = (
+    "the result was given up when the garbage collector freed the object whose finalizer waits for it now;"
+    " call promise.result() before that, for instance in a method close()"
+)
 _NO_LOOP: Final = "await needs a running asyncio or trio event loop; in a plain thread use .result()"
 
 T = TypeVar("T")
@@ -285,7 +290,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     def _wait(self, timeout: float | None) -> None:
         if self._source is not None:
             self._source.drive(self, timeout)
-        if self._status is not PENDING:
+        if self._status is not PENDING or _was_collected(self):
             return
         event = threading.Event()
 
@@ -407,6 +412,18 @@ def abandon(promise: Promise[Any], error: BaseException, result: object = None) 
             else:
                 each._traceback = error.__traceback__
                 each._error, each._status = error, REJECTED
+
+
+def _was_collected(promise: Promise[Any]) -> bool:
+    """Whether the collector has found `promise` in a cycle, and a finalizer goes on using it. It is rejected then.
+
+    The collector clears weak references before it calls finalizers. So the source has given up the work, and would
+    never settle the promise.
+    """
+    source: object = promise._source
+    if not isinstance(source, ref) or source() is not None:
+        return False
+    return reject(promise, InvalidStateError(_COLLECTED))
 
 
 def _call_nothing(_: object) -> None:

@@ -1446,6 +1446,8 @@ NOT_HERE: Final = {
     "_Delivery.__init__",
     "_settle_elsewhere.<locals>.settle",
     "_stack",
+    # In a finalizer that the garbage collector calls, whose exceptions are lost.
+    "_was_collected",
     # Nothing changes there.
     "Batching.explained",
     "BatchingStatistics.mean_size",

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -449,3 +450,36 @@ def test_a_forgotten_timeline_is_freed() -> None:
     del rig, promise
     gc.collect()
     assert reference() is None
+
+
+@pytest.mark.parametrize("what", ["a run", "a read of pending work", "the end of work", "a read"])
+def test_a_promise_that_a_finalizer_of_a_cycle_waits_for_settles(rig: Rig, what: str) -> None:
+    x, y = rig.name(1), rig.name()
+    end = rig.dispatch(rig.work("plus one"), [x], y).finished
+    data = np.ones(rig.shelf.descriptor.shape, np.float32)
+    makers: dict[str, Callable[[], Promise[Any]]] = {
+        "a run": lambda: rig.timeline.run(rig.work("run"), [(rig.shelf, data)], [("y", rig.shelf)]),
+        "a read of pending work": lambda: rig.read(y),
+        "the end of work": end,
+        "a read": lambda: rig.read(x),
+    }
+    found: list[BaseException | None] = []
+
+    class Waits:
+        def __init__(self) -> None:
+            self.promise = makers[what]()
+            self.itself = self
+
+        def __del__(self) -> None:
+            found.append(self.promise.exception(timeout=2))
+
+    Waits()
+    gc.collect()
+    (error,) = found
+    if what == "a read":  # whose value is there
+        assert error is None
+    else:
+        assert isinstance(error, InvalidStateError)
+        assert "when the garbage collector freed" in str(error)
+    rig.run_all()
+    assert now(rig.read(y)) == 2
