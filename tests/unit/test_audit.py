@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -284,3 +285,22 @@ def test_differences_of_floats_and_integers() -> None:
     assert difference(np.array([-128, 127], np.int8), np.array([127, 127], np.int8)) == 0.5
     assert difference(np.array([2**63 - 1]), np.array([-(2**63)])) == 1
     assert difference(np.empty(0), np.empty(0)) == 0
+
+
+def test_a_long_run_of_an_audited_graph_ends_early_and_is_not_compared() -> None:
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+        builder = context.create_graph_builder()
+        y = x = builder.input("x", [400, 400], "float32")
+        for _ in range(300):
+            y = builder.tanh(builder.matmul(y, x))
+        graph = builder.build({"y": y})
+        audit = context.audit(graph, rate=1)
+        promise = context.run(graph, {"x": np.ones((400, 400), np.float32)})
+        while context.statistics().running == 0:
+            time.sleep(0.001)
+        promise.cancel()
+        while context.statistics().running:
+            time.sleep(0.001)
+        audit.compared().result()
+        assert context.statistics().drops == {"cancelled": 1}
+        assert (audit.runs, audit.checked) == (1, 0)

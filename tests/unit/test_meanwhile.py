@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 
 import webnn
 from tests.scripted import Gate, ScriptedBackend, double, filled
+from tests.stepped import Endable
 from webnn.backends.base import Cancellation, CompileOptions
 from webnn.errors import NotSupportedError, OperationError, ValidationError
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import Buffer, View
 from webnn.runtime.context import MLContext
+from webnn.runtime.meanwhile import _Copying
 from webnn.scheduler.hot_chains import HotChains
 
 
@@ -248,3 +251,20 @@ def test_a_name_that_makes_no_sense_is_refused(meanwhile: Any, message: str) -> 
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(NotSupportedError, match="no backend is called 'abacus'"):
         webnn.create_context(backend="arrays", meanwhile="abacus")
+
+
+def test_a_run_in_the_memory_of_another_device_can_be_ended() -> None:
+    allocator, descriptor = HostAllocator(), webnn.MLOperandDescriptor("float32", [4])
+    endable = Endable(lambda x: x + 1)
+    endable.inputs = endable.outputs = [("x", descriptor)]
+    copying = _Copying(endable, allocator, HostAllocator())
+    x, y = (allocator.view(descriptor) for _ in range(2))
+    allocator.write(x, filled(1))
+    ending = copying.ending()
+    assert ending is not None
+    copying.run_until([x], [y], ending)
+    assert y.array.tolist() == [2, 2, 2, 2]
+    ending.end()
+    with pytest.raises(CancelledError):
+        copying.run_until([x], [y], ending)
+    assert y.array.tolist() == [2, 2, 2, 2], "what an ended run has made is not copied"

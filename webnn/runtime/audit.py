@@ -19,7 +19,7 @@ from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from webnn.backends.base import Cancellation, CompileOptions, Executable
+from webnn.backends.base import Cancellation, CompileOptions, Ending, Executable
 from webnn.backends.registry import backend_named
 from webnn.errors import ContextLostError, MLError, OperationError, ValidationError
 from webnn.forking import reentrant_lock
@@ -296,11 +296,20 @@ class _Sampled(Executable):
         self.audit = audit
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        self._run(inputs, outputs, partial(self.executable.run, inputs, outputs))
+
+    def ending(self) -> Ending | None:
+        return self.executable.ending()
+
+    def run_until(self, inputs: Sequence[View], outputs: Sequence[View], ending: Ending) -> None:
+        self._run(inputs, outputs, partial(self.executable.run_until, inputs, outputs, ending))
+
+    def _run(self, inputs: Sequence[View], outputs: Sequence[View], run: Callable[[], None]) -> None:
         if not self.audit.chosen():
-            self.executable.run(inputs, outputs)
+            run()
             return
         given = self.audit.copies(inputs)  # before: an output may take over the memory of an input
-        self.executable.run(inputs, outputs)
+        run()  # raises if it is ended early: then there is nothing to compare
         made = self.audit.copies(outputs)
         if given is not None and made is not None:
             self.audit.take(given, made)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
+from webnn.backends.base import Backend, Cancellation, CompileOptions, Ending, Executable
 from webnn.backends.session_cache import Entry, session_cache
 from webnn.graph.arguments import described
 from webnn.graph.composites.composite import expanded
@@ -46,11 +46,25 @@ class _Copying(Executable):
         self._other = other
 
     def run(self, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        self._run(inputs, outputs, self._executable.run)
+
+    def ending(self) -> Ending | None:
+        return self._executable.ending()
+
+    def run_until(self, inputs: Sequence[View], outputs: Sequence[View], ending: Ending) -> None:
+        self._run(inputs, outputs, lambda given, made: self._executable.run_until(given, made, ending))
+
+    def _run(
+        self,
+        inputs: Sequence[View],
+        outputs: Sequence[View],
+        run: Callable[[Sequence[View], Sequence[View]], None],
+    ) -> None:
         executable, memory, other = self._executable, self._memory, self._other
         given = [memory.view(d) for _, d in executable.inputs]
         made = [memory.view(d) for _, d in executable.outputs]
         for source, target in zip(inputs, given, strict=True):
             memory.write(target, other.host_array(source))
-        executable.run(given, made)
+        run(given, made)
         for source, target in zip(made, outputs, strict=True):
             other.write(target, memory.host_array(source))
