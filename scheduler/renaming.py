@@ -166,6 +166,8 @@ class Renaming:
         self.dropped += 1
         self.count_drop(task.work.figures, getattr(task, "forgone", UNOBSERVABLE))
         self._end(task)
+        for value in task.outputs:
+            value.producer = None  # a cycle, which would be left to the garbage collector
 
     # Tasks.
 

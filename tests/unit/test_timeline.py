@@ -483,3 +483,26 @@ def test_a_promise_that_a_finalizer_of_a_cycle_waits_for_settles(rig: Rig, what:
         assert "when the garbage collector freed" in str(error)
     rig.run_all()
     assert now(rig.read(y)) == 2
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["queued", "begun"])
+def test_work_that_is_dropped_leaves_nothing_to_the_garbage_collector(begun: bool) -> None:
+    rig = Rig()
+    work = rig.endable("work", lambda x: given_up() + x if begun else x)
+    x, y, z = rig.name(1), rig.name(), rig.name()
+    rig.dispatch(work, [x], y)
+    rig.dispatch(rig.work("reader"), [y], z)
+    values = [weakref.ref(name.value) for name in (y, z) if name.value is not None]
+
+    def given_up() -> int:
+        rig.write(y, 2)
+        rig.write(z, 3)
+        return 0
+
+    gc.disable()
+    try:
+        rig.run_all() if begun else given_up()
+        assert rig.timeline.statistics.dropped == 2
+        assert [value() for value in values] == [None, None]
+    finally:
+        gc.enable()
