@@ -169,7 +169,9 @@ def _items(entry: dict[str, Any], port: Port, most: int) -> int:
         if tuple(shape) == port.shape and all(size.__class__ is int for size in shape):
             return 1
         first, *rest = shape
-        if port.batched and first.__class__ is int and first > 0 and rest == list(port.shape[1:]):
+        if port.batched and first.__class__ is int and first >= 0 and rest == list(port.shape[1:]):
+            if first == 0:
+                raise Refused(400, f"input {port.name!r}: the shape {_brief(shape)} has no items, at least 1 is needed")
             if first > most:
                 raise Refused(400, f"input {port.name!r}: {_brief(first)} items, at most {most} are taken at once")
             return int(first)
