@@ -64,12 +64,18 @@ def _folds(*op_types: str) -> Callable[[Folder], Folder]:
 
 
 def _computed_in_float32(folder: Folder) -> Folder:
-    """A folder that gets bfloat16 arrays as float32 and whose result is rounded once, as a kernel's is."""
+    """A folder that gets bfloat16 and float16 arrays as float32 and whose result is rounded once, as a kernel's is."""
 
     @functools.wraps(folder)
     def in_float32(node: OnnxNode, *arrays: Array | None) -> Array | list[Array] | None:
-        wide = [a.astype(np.float32) if a is not None and is_bfloat16(a) else a for a in arrays]
+        half = arrays[0] is not None and arrays[0].dtype == np.float16
+        wide = [
+            a.astype(np.float32) if a is not None and (is_bfloat16(a) or (half and a.dtype == np.float16)) else a
+            for a in arrays
+        ]
         result = folder(node, *wide)
+        if isinstance(result, np.ndarray) and result.dtype == np.float32 and half:
+            return result.astype(np.float16)
         if isinstance(result, np.ndarray) and result.dtype == np.float32 and is_output_bfloat16(node, 0):
             return result.astype(small_dtype("bfloat16"))
         return result
@@ -390,7 +396,8 @@ def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
     if node.op_type == "ReduceLogSumExp" and a.dtype.kind != "f":
         return None
     keep = node.is_one("keepdims", 1)
-    return np.asarray(_REDUCTIONS[node.op_type](a, axis=tuple(axes) if axes else None, keepdims=keep), a.dtype)
+    wide = a.astype(np.float64) if a.dtype.kind == "f" else a
+    return np.asarray(_REDUCTIONS[node.op_type](wide, axis=tuple(axes) if axes else None, keepdims=keep), a.dtype)
 
 
 @_folds("LogSoftmax")

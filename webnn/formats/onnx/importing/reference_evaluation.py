@@ -73,6 +73,8 @@ EVALUATED: Final = frozenset(
     }
 )
 """Operators whose time and memory in the reference evaluator are bounded by the size of inputs and outputs."""
+_OF_ANOTHER_TYPE: Final = frozenset({"EyeLike", "OneHot"})
+"""Operators whose output does not have the type of the first input."""
 _SWITCHES: Final = frozenset({"keepdims", "noop_with_empty_axes"})
 """Attributes in which shape inference and the evaluator disagree about numbers other than 0 and 1."""
 _ELEMENTS: Final = 1 << 18
@@ -82,7 +84,10 @@ _QUADRATIC_LIMIT: Final = 1 << 14
 
 def evaluated(node: OnnxNode) -> list[Array] | None:
     """The outputs of a node whose inputs are all known; None if they may be large, or the evaluator fails."""
-    arrays = {f"i{i}": _wide(value.array) for i, value in enumerate(node.inputs) if value is not None}
+    arrays = {f"i{i}": value.array for i, value in enumerate(node.inputs) if value is not None}
+    first = arrays.get("i0")
+    half = first is not None and first.dtype == np.float16 and node.op_type not in _OF_ANOTHER_TYPE
+    arrays = {name: _wide(array, half=half) for name, array in arrays.items()}
     limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS
     if sum(a.size for a in arrays.values() if a is not None) > limit:
         return None
@@ -115,14 +120,23 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         return None
     computed = [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
     return [
-        array.astype(small_dtype("bfloat16")) if array.dtype == np.float32 and is_output_bfloat16(node, i) else array
+        _narrow(array, "float16" if half else "bfloat16" if is_output_bfloat16(node, i) else "float32")
         for i, array in enumerate(computed)
     ]
 
 
-def _wide(array: Array | None) -> Array | None:
-    """The array as float32 if it is bfloat16, which the evaluator would round at each step inside an operator."""
-    return array.astype(np.float32) if array is not None and is_bfloat16(array) else array
+def _wide(array: Array | None, *, half: bool) -> Array | None:
+    """The array as float32 if it is narrower: the evaluator would round it at each step inside an operator."""
+    if array is not None and (is_bfloat16(array) or (half and array.dtype == np.float16)):
+        return array.astype(np.float32)
+    return array
+
+
+def _narrow(array: Array, data_type: str) -> Array:
+    """The array in the type of the node's output, if it was computed in float32."""
+    if array.dtype != np.float32 or data_type == "float32":
+        return array
+    return array.astype(np.float16 if data_type == "float16" else small_dtype("bfloat16"))
 
 
 def _shaped(array: Array, scalar: bool) -> Array:
