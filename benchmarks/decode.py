@@ -3,7 +3,8 @@
 A decoder of four layers and width 256 writes one position of its caches in each step (`scatter_elements`). Ours: one
 set of cache tensors, named as inputs and outputs of the same dispatch; and two sets in turn, as programs that follow
 the specification do it. Raw: the same graph as ONNX, with two sets of arrays bound in turn, which copies both caches in
-each layer; and with one set bound as inputs and outputs, for which onnxruntime happens to give the right results.
+each layer; and with one set bound as inputs and outputs, for which onnxruntime happens to give the right results. Also
+with keys and values that two heads share, and with a cache that is written by `scatter_nd`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ CACHES: Final = (128, 512, 1024, 2048)
 BARS: Final = {128: 1.0, 1024: 0.6}
 LAYERS, WIDTH, HEADS, WORDS = 4, 256, 4, 1000
 DEPTH: Final = WIDTH // HEADS
+OTHERS: Final = {"2 of 4 heads for keys": (2, "elements"), "by scatter_nd": (HEADS, "slices")}
+"""Other decoders: their heads of keys and values, and what a scatter writes."""
 CACHE_NAMES: Final = tuple(f"{kind}{i}" for i in range(LAYERS) for kind in "kv")
 STEPS, ROUNDS = 100, 7
 
@@ -38,10 +41,20 @@ async def measure(report: Report, options: Options) -> None:
         report.times(f"cache of {cache}, two sets in turn", times["two sets"], swapped, bar=BARS.get(cache))
         report.times(f"cache of {cache}, one set", times["one set"], swapped)
         report.times(f"cache of {cache}, raw in place", times["raw, one set"], swapped)
+    for name, (groups, written) in OTHERS.items():
+        times = await _times(512, options, groups, written)
+        report.times(f"cache of 512, {name}", times["two sets"], times["raw, two sets"])
 
 
-def build(builder: webnn.MLGraphBuilder[Any], cache: int) -> Any:
-    """The decoder: the hidden state of a token, its position and a mask in; logits and the caches out."""
+def build(builder: webnn.MLGraphBuilder[Any], cache: int, groups: int = HEADS, written: str = "elements") -> Any:
+    """The decoder: the hidden state of a token, its position and a mask in; logits and the caches out.
+
+    Args:
+        builder: of the context.
+        cache: the positions in the cache.
+        groups: the heads of keys and values, which the heads of the query share.
+        written: what a scatter writes, "elements" or "slices".
+    """
     random = np.random.default_rng(0)
     b = builder
 
@@ -49,16 +62,20 @@ def build(builder: webnn.MLGraphBuilder[Any], cache: int) -> Any:
         return b.constant(random.standard_normal(shape, np.float32) * np.float32(shape[0] ** -0.5))
 
     x, mask = b.input("x", [1, WIDTH], "float32"), b.input("mask", [1, 1, 1, cache], "float32")
-    position = b.input("position", [1, HEADS, 1, DEPTH], "int64")
+    position = b.input("position", _position(0, groups, written).shape, "int64")
     scale = b.constant("float32", DEPTH**-0.5)
     outputs = {}
     for i in range(LAYERS):
         y = b.layer_normalization(x, axes=[1])
-        query, key, value = (b.reshape(b.matmul(y, weight(WIDTH, WIDTH)), [1, HEADS, 1, DEPTH]) for _ in range(3))
+        query = b.reshape(b.matmul(y, weight(WIDTH, WIDTH)), [1, groups, HEADS // groups, DEPTH])
+        key, value = (b.reshape(b.matmul(y, weight(WIDTH, groups * DEPTH)), [1, groups, 1, DEPTH]) for _ in range(2))
         caches = []
         for kind, row in (("k", key), ("v", value)):
-            old = b.input(f"{kind}{i}", [1, HEADS, cache, DEPTH], "float32")
-            caches.append(b.scatter_elements(old, position, row, axis=2))
+            old = b.input(f"{kind}{i}", [1, groups, cache, DEPTH], "float32")
+            is_slice = written == "slices"
+            caches.append(
+                b.scatter_nd(old, position, row) if is_slice else b.scatter_elements(old, position, row, axis=2)
+            )
             outputs[f"new_{kind}{i}"] = caches[-1]
         scores = b.mul(b.matmul(query, b.transpose(caches[0], permutation=[0, 1, 3, 2])), scale)
         attended = b.matmul(b.softmax(b.add(scores, mask), 3), caches[1])
@@ -69,14 +86,23 @@ def build(builder: webnn.MLGraphBuilder[Any], cache: int) -> Any:
     return b.build(outputs)
 
 
-async def _times(cache: int, options: Options) -> dict[str, list[float]]:
+def _position(step: int, groups: int, written: str) -> Array:
+    """The indices that a step writes to."""
+    if written == "elements":
+        return np.full((1, groups, 1, DEPTH), step)
+    return np.array([[[[0, group, step]] for group in range(groups)]])
+
+
+async def _times(
+    cache: int, options: Options, groups: int = HEADS, written: str = "elements"
+) -> dict[str, list[float]]:
     steps = min(options.count(STEPS, 2), cache)
     embeddings = np.random.default_rng(1).standard_normal((WORDS, 1, WIDTH), np.float32)
     masks = np.triu(np.full((cache, cache), -1e9, np.float32), 1).reshape(cache, 1, 1, 1, cache)
-    positions = [np.full((1, HEADS, 1, DEPTH), i) for i in range(steps)]
-    empty = np.zeros((1, HEADS, cache, DEPTH), np.float32)
+    positions = [_position(i, groups, written) for i in range(steps)]
+    empty = np.zeros((1, groups, cache, DEPTH), np.float32)
     async with webnn.ML().create_context(accelerated=False) as context:
-        graph = await build(context.create_graph_builder(), cache)
+        graph = await build(context.create_graph_builder(), cache, groups, written)
         tensors = {name: context.create_tensor(d.shape, d.data_type, writable=True) for name, d in graph.inputs.items()}
         logits = context.create_tensor([1, WORDS], "float32", readable=True)
         there = {name: tensors[name] for name in CACHE_NAMES}
@@ -102,7 +128,7 @@ async def _times(cache: int, options: Options) -> dict[str, list[float]]:
                 read, written = written, read
             return (time.perf_counter() - started) / steps, tokens
 
-        one, two = _raw(raw, empty, sets=1), _raw(raw, empty, sets=2)
+        one, two = (_raw(raw, empty, positions[0], sets=sets) for sets in (1, 2))
 
         def theirs(step: Callable[[int, Array, Array, Array], int]) -> tuple[float, list[int]]:
             token, tokens = 1, []
@@ -135,10 +161,10 @@ async def _times(cache: int, options: Options) -> dict[str, list[float]]:
         )
 
 
-def _raw(raw: Any, empty: Array, *, sets: int) -> Callable[[int, Array, Array, Array], int]:
+def _raw(raw: Any, empty: Array, start: Array, *, sets: int) -> Callable[[int, Array, Array, Array], int]:
     """A step of a session with `sets` sets of caches; step 0 begins with empty ones."""
     caches = [{name: empty.copy() for name in CACHE_NAMES} for _ in range(sets)]
-    x, position = np.zeros((1, WIDTH), np.float32), np.zeros((1, HEADS, 1, DEPTH), np.int64)
+    x, position = np.zeros((1, WIDTH), np.float32), start.copy()
     mask, logits = np.zeros((1, 1, 1, empty.shape[2]), np.float32), np.zeros((1, WORDS), np.float32)
     runs = []
     for i in range(sets):
