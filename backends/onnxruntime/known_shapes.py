@@ -15,13 +15,17 @@ Known: TypeAlias = tuple[int, tuple[int, ...]]
 """An element type and a shape."""
 
 _BROADCAST: Final = frozenset(
-    {"Abs", "Add", "And", "Cast", "Clip", "DequantizeLinear", "Div", "Equal", "Exp", "Greater", "GreaterOrEqual"}
-    | {"Identity", "IsNaN", "Less", "LessOrEqual", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal"}
-    | {"Sigmoid", "Sqrt", "Sub", "Tanh", "Where", "Xor"}
+    {"Abs", "Add", "And", "Cast", "Ceil", "Clip", "Cos", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp"}
+    | {"Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN"}
+    | {"LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal"}
+    | {"Relu", "Round", "Sigmoid", "Sign", "Sin", "Softmax", "Softplus", "Softsign", "Sqrt", "Sub", "Tan", "Tanh"}
+    | {"Where", "Xor"}
 )
 """Operators whose output has the shape of all inputs together, or of the first one."""
 _FIRST: Final = frozenset({"Clip", "DequantizeLinear"})
-_BOOLEAN: Final = frozenset({"And", "Equal", "Greater", "GreaterOrEqual", "IsNaN", "Less", "LessOrEqual", "Not", "Or"})
+_BOOLEAN: Final = frozenset(
+    {"And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "Not", "Or", "Xor"}
+)
 
 
 def known_tensor(tensor: TensorProto) -> Known:
