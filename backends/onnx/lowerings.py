@@ -17,6 +17,8 @@ OnnxLowering: TypeAlias = Callable[[Node, Model], None]
 
 
 COMPOSITES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "cosh", "hardmax"), "functions"),
+    **dict.fromkeys(("log_softmax", "selu", "sinh", "thresholded_relu"), "functions"),
     "dynamic_quantize_linear": "quantization",
     "matmul_integer": "quantization",
     "scatter_reduce_elements": "gathering",

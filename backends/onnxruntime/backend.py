@@ -52,10 +52,23 @@ _LAID_OUT_ANEW: Final = frozenset(
 
 _COMPOSITES: Final = frozenset(
     {
+        "acos",
+        "acosh",
+        "asin",
+        "asinh",
+        "atan",
+        "atanh",
         "block_product",
+        "celu",
+        "cosh",
         "dynamic_quantize_linear",
+        "hardmax",
+        "log_softmax",
         "scatter_reduce_elements",
         "scatter_reduce_nd",
+        "selu",
+        "sinh",
+        "thresholded_relu",
         "top_k",
         "tree_ensemble",
     }

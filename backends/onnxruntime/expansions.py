@@ -18,6 +18,7 @@ from webnn.errors import NotSupportedError
 from webnn.graph.broadcasting import Shape
 from webnn.graph.composites import integer_products, scatter_reduce, top_k
 from webnn.graph.composites.composite import Builder
+from webnn.graph.composites.functions import applied
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, rewritten
@@ -53,7 +54,7 @@ class _Guess:
 
 def with_composites(graph: Graph) -> Graph:
     """`graph` with a composite for each of its expansions."""
-    names = {"top_k", "scatter_reduce_elements", "scatter_reduce_nd"}
+    names = {"log_softmax", "top_k", "scatter_reduce_elements", "scatter_reduce_nd"}
     if integer_products_are_exact():
         names |= {"dynamic_quantize_linear", "matmul_integer"}
     expansions: dict[tuple[object, ...], Sequence[MLOperand]] = {}
@@ -294,6 +295,16 @@ def _scatter(node: Node) -> Iterator[_Guess]:
             yield _Guess(("scatter_reduce_elements", x, indices, updates, axis, reduction), make, operands)
 
 
+def _log_softmax(node: Node) -> Iterator[_Guess]:
+    total, shifted = node["b"].node, node["a"].node
+    if total is None or total.op != "reduce_log_sum_exp" or total["input"] is not node["a"] or shifted is None:
+        return
+    axes = total.attributes["axes"]
+    if shifted.op == "sub" and len(axes) == 1 and node.output.data_type == "float32":
+        x = shifted["a"]
+        yield _Guess(("log_softmax", x, axes[0]), partial(applied, name="log_softmax", axis=axes[0]), {"x": x})
+
+
 def _is_made_by(operand: MLOperand, op: str) -> bool:
     return operand.node is not None and operand.node.op == op
 
@@ -314,6 +325,7 @@ def _sum(node: Node) -> Iterator[_Guess]:
 
 _GUESSES: Final[Mapping[str, Callable[[Node], Iterator[_Guess]]]] = {
     "cast": _cast,
+    "sub": _log_softmax,
     "gather_elements": _top_k_by_rank,
     "transpose": _top_k_by_network,
     "quantize_linear": _quantization,

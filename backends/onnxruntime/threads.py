@@ -46,6 +46,7 @@ _TIMES: Final[Mapping[str, int]] = {
             "gelu",
             "instance_normalization",
             "layer_normalization",
+            "log_softmax",
             "max_pool2d",
             "pow",
             "rms_normalization",

@@ -20,6 +20,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.graph import batching
 from webnn.graph.batching import NEVER, RULES, stacked, why_not_separable
 from webnn.graph.composites.block_product import product_by_blocks
+from webnn.graph.composites.functions import FUNCTIONS, applied
 from webnn.graph.composites.tree_ensemble import LESS, summed_leaves
 from webnn.graph.ir import Graph
 from webnn.graph.operator import OPERATORS
@@ -115,6 +116,21 @@ def test_a_product_that_rounds_computes_each_request_by_itself(backend: Backend)
     assert why_not_separable(graph) is None
     rows = {"x": generator.standard_normal((3, 32)).astype(np.float32)}
     assert difference_of_stacked(graph, rows, backend, EXACT, 2) is None
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_a_function_computes_each_request_by_itself(name: str) -> None:
+    options = {"celu": {"alpha": 2.0}, "selu": {"alpha": 1.5, "gamma": 1.25}, "thresholded_relu": {"alpha": 0.5}}
+    for axis in (0, 1):
+        along = {"axis": axis} if name in ("hardmax", "log_softmax") else options.get(name, {})
+        builder = direct_builder(ONNXRUNTIME, ONNXRUNTIME.composites)
+        graph = builder.build({"y": applied(builder, name, builder.input("x", [3, 4], "float32"), **along)})
+        if along == {"axis": 0}:
+            assert "works along dimension 0" in (why_not_separable(graph) or "")
+            continue
+        x = np.linspace(1, 2, 12) if name == "acosh" else np.linspace(-0.9, 0.9, 12)
+        feeds = {"x": x.astype(np.float32).reshape(3, 4)}
+        assert difference_of_stacked(graph, feeds, ONNXRUNTIME, EXACT, 2) is None
 
 
 SOFTMAX: Final = {"x": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}

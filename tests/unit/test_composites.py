@@ -21,6 +21,7 @@ from webnn.graph.composites import attention as _attention  # noqa: F401 (makes 
 from webnn.graph.composites import integer_products
 from webnn.graph.composites.block_product import product_by_blocks
 from webnn.graph.composites.composite import expanded
+from webnn.graph.composites.functions import FUNCTIONS, applied
 from webnn.graph.composites.scatter_reduce import REDUCTIONS, scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
 from webnn.graph.dtypes import DataType
@@ -71,6 +72,37 @@ def test_an_expansion_computes_what_the_kernel_computes() -> None:
     assert ops(expanded(graph)) <= set(OPERATORS)
     for name, values in native.items():
         np.testing.assert_array_equal(values, spelled_out[name])
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "celu": {"alpha": 2.0},
+    "hardmax": {"axis": 0},
+    "log_softmax": {"axis": 1},
+    "selu": {"alpha": 1.5, "gamma": 1.25},
+    "thresholded_relu": {"alpha": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("data_type", ["float32", "float16"])
+def test_a_function_is_one_kernel_with_the_results_of_its_operators(name: str, data_type: DataType) -> None:
+    builder = direct_builder(composites=NATIVE)
+    y = applied(builder, name, builder.input("x", [4, 250], data_type), **OPTIONS.get(name, {}))
+    graph = builder.build({"y": y})
+    assert ops(graph) == {name}
+    x = np.linspace(1, 4, 1000) if name == "acosh" else np.linspace(-0.99, 0.99, 1000)
+    x = np.random.default_rng(3).permutation(x).reshape(4, 250).astype(data_type)
+    native, spelled_out = (run_graph(g, {"x": x}, OnnxRuntimeBackend())["y"] for g in (graph, expanded(graph)))
+    # Onnxruntime computes functions of float16 in float32, and rounds once; the operators round each time.
+    rtol, atol = (1e-5, 5e-7) if data_type == "float32" else (1e-2, 5e-3)
+    np.testing.assert_allclose(native, spelled_out, rtol=rtol, atol=atol)
+
+
+def test_the_logarithm_of_a_softmax_is_finite_where_the_softmax_underflows() -> None:
+    builder = direct_builder(composites=NATIVE)
+    graph = builder.build({"y": applied(builder, "log_softmax", builder.input("x", [1, 3], "float32"), axis=1)})
+    result = run_graph(graph, {"x": np.array([[0, 300, -300]], np.float32)}, OnnxRuntimeBackend())["y"]
+    np.testing.assert_allclose(result, [[-300, 0, -600]])
 
 
 def test_expanding_leaves_other_graphs_and_wanted_composites_as_they_are() -> None:

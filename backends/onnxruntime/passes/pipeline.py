@@ -43,7 +43,7 @@ class Pass:
 
 PASSES: Final[tuple[Pass, ...]] = (
     # First: it compares with operators that no pass has changed.
-    Pass("recognized_composites", "cast equal logical_or quantize_linear scatter_elements"),
+    Pass("recognized_composites", "cast equal logical_or quantize_linear reduce_log_sum_exp scatter_elements"),
     # Before the others: it knows the operators that users write, not those of passes.
     Pass("images_between_convolutions", "reshape", "conv2d conv_transpose2d"),
     Pass("convolutions_of_transposed_rows", "conv2d", "transpose"),

@@ -1,7 +1,7 @@
 """Composites instead of the operators that they are expanded to, as in `.webnn` files and in calls of the builder.
 
-Serves onnxruntime's kernels of `TopK`, `ScatterElements`, `ScatterND`, `DynamicQuantizeLinear` and `MatMulInteger`, for
-which WebNN has no operators.
+Serves onnxruntime's kernels of `TopK`, `ScatterElements`, `ScatterND`, `DynamicQuantizeLinear`, `MatMulInteger` and
+`LogSoftmax`, for which WebNN has no operators.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from webnn.graph.ir import Graph, Node
 
 __all__ = ["recognized_composites"]
 
-_SIGNS: Final = frozenset({"equal", "logical_or", "quantize_linear", "scatter_elements"})
+_SIGNS: Final = frozenset({"equal", "logical_or", "quantize_linear", "reduce_log_sum_exp", "scatter_elements"})
 """Every expansion has one of these, or makes floats of small integers."""
 
 

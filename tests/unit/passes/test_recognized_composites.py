@@ -18,6 +18,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.backends.onnxruntime.passes.recognized_composites import recognized_composites
 from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.composites.functions import applied
 from webnn.graph.composites.integer_products import dynamically_quantized, integer_product
 from webnn.graph.composites.scatter_reduce import scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
@@ -60,6 +61,28 @@ def test_the_largest_or_smallest(shape: list[int], axis: int, k: int, largest: b
         return largest_or_smallest(b, b.input("x", shape, "float32"), k=k, axis=axis, largest=largest)
 
     assert [node.op for node in check(build, {"top_k": 1}).nodes] == ["top_k"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_logarithm_of_a_softmax(axis: int) -> None:
+    b = direct_builder()
+    x = b.input("x", [3, 4, 5], "float32")
+    y = b.add(applied(b, "log_softmax", x, axis=axis), x)
+    graph = b.build({"y": y})
+    found = recognized_composites(graph)
+    assert [node.op for node in found.nodes] == ["log_softmax", "add"]
+    feeds = {"x": np.random.default_rng(0).standard_normal((3, 4, 5), np.float32)}
+    expected, result = run_graph(graph, feeds, ArraysBackend()), run_graph(found, feeds, OnnxRuntimeBackend())
+    np.testing.assert_allclose(result["y"], expected["y"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("axes", [[0], [0, 1]])
+def test_a_difference_from_another_sum_of_exponentials_is_no_softmax(axes: list[int]) -> None:
+    b = direct_builder()
+    x = b.input("x", [3, 4], "float32")
+    shifted = b.sub(x, b.reduce_max(x, axes=[1], keep_dimensions=True))
+    graph = b.build({"y": b.sub(shifted, b.reduce_log_sum_exp(shifted, axes=axes, keep_dimensions=True))})
+    assert recognized_composites(graph) is graph
 
 
 @pytest.mark.parametrize("output", [0, 1], ids=["values", "indices"])

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.graph.dtypes import SIGNED
@@ -42,23 +41,6 @@ def elu(node: OnnxNode) -> Imported:
     return node.builder.elu(node.operand(0), alpha=node.get_float("alpha", 1.0))
 
 
-@imports("Celu")
-def celu(node: OnnxNode) -> Imported:
-    """`alpha * elu(x / alpha)`, whose slope at zero is 1 for every alpha."""
-    b = node.builder
-    x = node.operand(0)
-    alpha = node.get_float("alpha", 1.0)
-    return b.mul(b.elu(b.div(x, node.scalar(x, alpha))), node.scalar(x, alpha))
-
-
-@imports("Selu")
-def selu(node: OnnxNode) -> Imported:
-    """Scaled `elu`."""
-    alpha = node.get_float("alpha", 1.67326319217681884765625)
-    gamma = node.get_float("gamma", 1.05070102214813232421875)
-    return node.builder.linear(node.builder.elu(node.operand(0), alpha=alpha), alpha=gamma)
-
-
 @imports("LeakyRelu")
 def leaky_relu(node: OnnxNode) -> Imported:
     """`alpha * x` below zero."""
@@ -75,14 +57,6 @@ def prelu(node: OnnxNode) -> Imported:
     if node.version < 7 and len(slope.shape) == 1:  # one for each channel, where newer versions broadcast
         slope = b.reshape(slope, [*slope.shape, *[1] * (len(x.shape) - 2)])
     return b.prelu(x, slope)
-
-
-@imports("ThresholdedRelu")
-def thresholded_relu(node: OnnxNode) -> Imported:
-    """`x` where it is above alpha, else 0."""
-    b = node.builder
-    x = node.operand(0)
-    return b.where(b.greater(x, node.scalar(x, node.get_float("alpha", 1.0))), x, node.scalar(x, 0))
 
 
 @imports("Shrink")
@@ -154,13 +128,9 @@ def softmax(node: OnnxNode) -> Imported:
     flat, axis = _over_one_axis(node, x)
     if node.op_type == "Softmax":
         result = b.softmax(flat, axis)
-    elif node.op_type == "LogSoftmax":
-        # The logarithm of a softmax that underflows would be minus infinity.
-        shifted = b.sub(flat, b.reduce_max(flat, axes=[axis], keep_dimensions=True))
-        result = b.sub(shifted, b.reduce_log_sum_exp(shifted, axes=[axis], keep_dimensions=True))
     else:
-        largest = b.arg_max(flat, axis, keep_dimensions=True, output_data_type="int32")
-        sizes = [size if i == axis else 1 for i, size in enumerate(flat.shape)]
-        places = node.constant(np.arange(flat.shape[axis], dtype=np.int32).reshape(sizes))
-        result = b.cast(b.equal(places, largest), x.data_type)
+        with import_lock:  # here, since most models have neither
+            from webnn.graph.composites.functions import applied  # noqa: PLC0415
+
+        result = applied(b, "log_softmax" if node.op_type == "LogSoftmax" else "hardmax", flat, axis=axis)
     return result if flat.shape == x.shape else b.reshape(result, x.shape)

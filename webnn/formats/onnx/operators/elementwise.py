@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -197,39 +196,3 @@ def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     floats = in_float32(node, x if floats is None else floats)
     exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
     return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
-
-
-@imports("Atan", "Asin", "Acos")
-def inverse_trigonometric(node: OnnxNode) -> Imported:
-    """The arc tangent. Asin and Acos are arc tangents of expressions that lose no digits near 1."""
-    b = node.builder
-    x = node.operand(0)
-    one = node.scalar(x, 1)
-    if node.op_type == "Asin":
-        return _arc_tangent(node, b.div(x, b.sqrt(b.mul(b.sub(one, x), b.add(one, x)))))
-    if node.op_type == "Acos":
-        half = b.sqrt(b.div(b.sub(one, x), b.add(one, x)))
-        return b.linear(_arc_tangent(node, half), alpha=2)
-    return _arc_tangent(node, x)
-
-
-_ARC: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
-"""The coefficients of the Cephes library's polynomial, exact to 24 bits up to tan(pi / 8)."""
-
-
-def _arc_tangent(node: OnnxNode, x: MLOperand) -> MLOperand:
-    b = node.builder
-    size = b.abs(x)
-    one = node.scalar(x, 1)
-    steep = b.greater(size, node.scalar(x, math.tan(3 * math.pi / 8)))
-    middle = b.greater(size, node.scalar(x, math.tan(math.pi / 8)))
-    turned = b.where(middle, b.div(b.sub(size, one), b.add(size, one)), size)
-    turned = b.where(steep, b.div(node.scalar(x, -1), size), turned)
-    base = b.where(middle, node.scalar(x, math.pi / 4), node.scalar(x, 0))
-    base = b.where(steep, node.scalar(x, math.pi / 2), base)
-    square = b.mul(turned, turned)
-    polynomial = node.scalar(x, _ARC[0])
-    for coefficient in _ARC[1:]:
-        polynomial = b.add(b.mul(polynomial, square), node.scalar(x, coefficient))
-    angle = b.add(base, b.add(b.mul(b.mul(polynomial, square), turned), turned))
-    return b.mul(b.sign(x), angle)

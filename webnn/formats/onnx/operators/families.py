@@ -15,8 +15,8 @@ __all__ = ["FAMILIES"]
 
 FAMILIES: Final[Mapping[str, str]] = {
     "activation": (
-        "Celu Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu Shrink Sigmoid "
-        "Softmax Softplus Softsign Swish ThresholdedRelu"
+        "Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Shrink Sigmoid Softmax Softplus "
+        "Softsign Swish"
     ),
     "attention": "Attention com.microsoft.Attention com.microsoft.MultiHeadAttention",
     "batch_normalization": "BatchNormalization InstanceNormalization LRN",
@@ -38,14 +38,13 @@ FAMILIES: Final[Mapping[str, str]] = {
     "control_flow": "If Loop Scan",
     "convolution": "Col2Im Conv ConvTranspose",
     "elementwise": (
-        "Abs Acos Add Asin Atan Cast CastLike Ceil Clip Cos Div Dropout Erf Exp Floor "
-        "Identity Log Max Mean Min Mod Mul Neg Pow Reciprocal Round Sign Sin Sqrt StopGradient Sub Sum "
-        "Tan Tanh"
+        "Abs Add Cast CastLike Ceil Clip Cos Div Dropout Erf Exp Floor Identity Log Max Mean Min Mod Mul Neg Pow "
+        "Reciprocal Round Sign Sin Sqrt StopGradient Sub Sum Tan Tanh"
     ),
+    "functions": "Acos Acosh Asin Asinh Atan Atanh Celu Cosh Selu Sinh ThresholdedRelu",
     "gathering": "Compress CumProd CumSum Gather GatherElements GatherND OneHot ReverseSequence",
     "grid_sample": "DeformConv GridSample RoiAlign",
     "group_query_attention": "RotaryEmbedding com.microsoft.GroupQueryAttention com.microsoft.RotaryEmbedding",
-    "hyperbolic": "Acosh Asinh Atanh Cosh Sinh",
     "integer_products": (
         "ConvInteger MatMulInteger com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"
     ),
