@@ -34,3 +34,25 @@ def test_infinities_and_nan_come_out_as_from_the_kernel() -> None:
 def test_float16_is_left_as_it_is() -> None:
     graph = an_elu(3, data_type="float16")
     assert exact_elu(graph) is graph
+
+
+def test_an_elu_is_one_node_where_only_products_read_it() -> None:
+    builder = direct_builder()
+    x, w = builder.input("x", [2, 4], "float32"), builder.input("w", [4, 4], "float32")
+    between, moved, seen, added = (builder.elu(builder.linear(x, alpha=alpha)) for alpha in range(2, 6))
+    outputs = {
+        "between": builder.matmul(between, w),
+        "moved": builder.gemm(builder.reshape(moved, [2, 4]), w),
+        "seen": seen,
+        "product": builder.matmul(seen, w),
+        "added": builder.add(added, builder.matmul(added, w)),
+    }
+    found = [node.op for node in exact_elu(builder.build(outputs)).nodes]
+    assert (found.count("elu"), found.count("tanh")) == (2, 2)
+
+
+def test_a_graph_whose_elus_are_all_before_products_is_the_same_object() -> None:
+    builder = direct_builder()
+    x, w = builder.input("x", [2, 4], "float32"), builder.input("w", [4, 4], "float32")
+    graph = builder.build({"y": builder.matmul(builder.elu(x), w)})
+    assert exact_elu(graph) is graph
