@@ -101,10 +101,30 @@ def scatter_elements(node: Node, model: Model) -> None:
 @lowerings.lowers("scatter_nd")
 def scatter_nd(node: Node, model: Model) -> None:
     """One `ScatterND`."""
-    coordinates = _coordinates(node, model)
     in_order = node["updates"].descriptor.element_count < _IN_ORDER
-    updates = model[node["updates"]] if in_order else _settled_updates(node, coordinates, model)
+    if not in_order and node["indices"].constant is not None:
+        coordinates, updates = _last_updates(node, model)
+    else:
+        coordinates = _coordinates(node, model)
+        updates = model[node["updates"]] if in_order else _settled_updates(node, coordinates, model)
     model.emit("ScatterND", [model[node["input"]], coordinates, updates], to=node.output)
+
+
+def _last_updates(node: Node, model: Model) -> tuple[str, str]:
+    """The constant indices and the updates without those that a later update of the same slice replaces."""
+    indices, updates = node["indices"], node["updates"]
+    assert indices.constant is not None
+    depth = indices.shape[-1]
+    sizes = node["input"].shape[:depth]
+    high = np.array(sizes) - 1
+    places = indices.constant.astype(np.int64).clip(-high - 1, high).reshape(-1, depth) % sizes
+    slices = np.ravel_multi_index(tuple(places.T), sizes)
+    last = len(slices) - 1 - np.unique(slices[::-1], return_index=True)[1]
+    if len(last) == len(slices):
+        return _coordinates(node, model), model[updates]
+    last.sort()
+    rows = model.reshape(model[updates], [len(slices), *updates.shape[indices.rank - 1 :]])
+    return model.constant(places[last]), model.emit("Gather", [rows, model.constant(last)])
 
 
 def _settled_updates(node: Node, coordinates: str, model: Model) -> str:

@@ -159,14 +159,16 @@ def test_of_many_updates_of_one_element_the_last_one_stays(backend: Backend) -> 
     assert results["slices"].tolist() == last
 
 
+@pytest.mark.parametrize("is_constant", [False, True])
 @pytest.mark.parametrize("size", [16, 2**14])
-def test_large_scatters_settle_on_the_last_slice(size: int, backend: Backend) -> None:
+def test_large_scatters_settle_on_the_last_slice(size: int, is_constant: bool, backend: Backend) -> None:
     builder = direct_builder(backend)
     x = builder.input("x", [2, 3, size], "float32")
-    i, u = builder.input("i", [2, 4, 2], "int64"), builder.input("u", [2, 4, size], "float32")
     indices = np.array([[[0, 0], [1, 2], [0, -3], [1, -1]], [[-1, 2], [0, 1], [-9, 1], [0, 9]]])
+    i = builder.constant(indices) if is_constant else builder.input("i", [2, 4, 2], "int64")
+    u = builder.input("u", [2, 4, size], "float32")
     updates = np.broadcast_to(np.arange(8, dtype=np.float32).reshape(2, 4, 1), (2, 4, size))
-    feeds = {"x": np.full((2, 3, size), -1), "i": indices, "u": updates}
+    feeds = {"x": np.full((2, 3, size), -1), "u": updates} | ({} if is_constant else {"i": indices})
     result = run_graph(builder.build({"y": builder.scatter_nd(x, i, u)}), feeds, backend)["y"]
     assert result[..., 0].tolist() == [[2, 6, 7], [-1, -1, 4]]
     assert (result == result[..., :1]).all()
@@ -192,6 +194,19 @@ def op_types(make: Callable[[Builder], MLOperand]) -> list[str]:
     builder = direct_builder()
     model = lower(builder.build({"y": make(builder)}), cpu_kernels()).finish()
     return [node.op_type for node in model.graph.node]
+
+
+@pytest.mark.parametrize(("places", "nodes"), [([0, -1, 2], []), ([0, -4, 2], ["Reshape", "Gather"])])
+def test_constant_places_of_large_scatters_are_compared_when_they_are_compiled(
+    places: list[int], nodes: list[str]
+) -> None:
+    size = 2**14
+
+    def make(b: Builder) -> MLOperand:
+        x, u = b.input("x", [4, size], "float32"), b.input("u", [3, size], "float32")
+        return b.scatter_nd(x, b.constant(np.array(places)[:, None]), u)
+
+    assert op_types(make) == [*nodes, "ScatterND"]
 
 
 @pytest.mark.parametrize("index_type", INDICES)
