@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from rich.filesize import decimal
+
 import webnn
 from benchmarks.measure import Options, Report, in_turn, main, seconds_per
 from benchmarks.models import image_model, mlp, tiny
@@ -29,7 +31,7 @@ def graphs(models: Path | None) -> Iterator[tuple[str, Graph]]:
         sized = [tiny(), mlp("MLP", [256, 256, 10]), image_model(models), mlp("MLP", [2048, 2048, 2048, 2048])]
         for model in sized:
             graph = model.build(context.create_graph_builder())._graph
-            yield f"{model.name}, {graph.constant_bytes / 1e6:.3g} MB", graph
+            yield f"{model.name}, {decimal(graph.constant_bytes)}", graph
 
 
 async def measure(report: Report, options: Options) -> None:

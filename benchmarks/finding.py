@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from rich.filesize import decimal
 
 from benchmarks.measure import Options, Report, in_turn, main, seconds_per
 from webnn.backends.base import Cancellation, CompileOptions
@@ -30,7 +31,7 @@ async def measure(report: Report, options: Options) -> None:
     for side, count in options.some(((16, 2000), (512, 200), (4000, 3))):
         repetitions = options.count(count, 2)
         weights = rng.random((side, side), np.float32)
-        words, size = weights.reshape(-1).view(np.uint64), f"{weights.nbytes / 1e6:.3g} MB"
+        words, size = weights.reshape(-1).view(np.uint64), decimal(weights.nbytes)
         kinds = {
             "digest": partial(seconds_per, repetitions, partial(array_digest, weights)),
             "sum": partial(seconds_per, repetitions, partial(words.sum, dtype=np.uint64)),

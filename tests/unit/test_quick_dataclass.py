@@ -44,7 +44,7 @@ def with_all_fields(decorator: Any) -> type[Any]:
         e: int = field(default=5, compare=False)
         f: int = field(default=6, kw_only=True)
         g: int = field(default=7, init=False)
-        h: Mapping[str, int] = field(default_factory=dict, init=False)
+        h: Mapping[str, int] = field(default_factory=dict, init=False, hash=False)
 
         def doubled(self) -> int:
             return 2 * self.a

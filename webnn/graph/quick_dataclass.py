@@ -66,7 +66,8 @@ def _made(
         methods["__repr__"] = _repr([field.name for field in fields if field.repr])
     if eq:
         methods["__eq__"] = _eq(compared)
-        methods["__hash__"] = _hash(compared) if frozen else None
+        hashed = [field.name for field in fields if (field.compare if field.hash is None else field.hash)]
+        methods["__hash__"] = _hash(_values_of(hashed)) if frozen else None
     if frozen:
         methods |= _refusals(kind, frozenset(field.name for field in fields))
         if options.get("slots"):
