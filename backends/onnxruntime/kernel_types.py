@@ -17,10 +17,11 @@ VERSION: Final = "1.32."
 
 KERNEL_TYPES: Final[Mapping[str, str]] = {
     "T: float32": (
-        "AveragePool Conv ConvTranspose Elu Erf Gelu GlobalAveragePool GlobalLpPool HardSigmoid "
-        "InstanceNormalization LeakyRelu LpPool PRelu Softplus Softsign Tan"
+        "Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Elu Erf Gelu GlobalAveragePool "
+        "GlobalLpPool HardSigmoid Hardmax InstanceNormalization LeakyRelu LpPool PRelu Selu Sinh Softplus Softsign Tan "
+        "ThresholdedRelu"
     ),
-    "T: float32 float64": "Ceil Cos Exp Floor Gemm Log Reciprocal Sigmoid Sin Softmax Sqrt Tanh",
+    "T: float32 float64": "Ceil Cos Exp Floor Gemm Log LogSoftmax Reciprocal Sigmoid Sin Softmax Sqrt Tanh",
     "T: int32 int64 float32 float64": (
         "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMean ReduceProd ReduceSum ReduceSumSquare"
     ),

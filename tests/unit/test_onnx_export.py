@@ -229,12 +229,13 @@ def test_the_table_of_kernels_is_that_of_onnxruntimes_registry() -> None:
         registered = _registered().get((name, ""))
         constraints = {} if registered is None else _types(registered)
         wanted = {variable: allowed & types for variable, allowed in constraints.items() if allowed & types}
-        assert (kernel_types(name) or {}) == wanted, name
+        known = kernel_types(name)  # of an operator that the table lacks, the registry is asked
+        assert known in (None, wanted), name
 
 
 def test_an_operator_that_the_table_lacks_is_looked_up_in_the_registry() -> None:
-    assert kernel_types("Acos") is None
-    assert CpuKernels().types("Acos", "", "T") == frozenset({"float32", "float16"})
+    assert kernel_types("Affine") is None
+    assert CpuKernels().types("Affine", "", "T") == frozenset({"float32", "float16"})
 
 
 def test_every_operator_has_a_kernel_for_the_types_that_are_not_looked_up() -> None:
