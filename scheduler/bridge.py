@@ -16,15 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-__all__ = [
-    "Bridge",
-    "Waiter",
-    "asyncio_loop",
-    "current_bridge",
-    "current_loop",
-    "current_task",
-    "current_waiter",
-]
+__all__ = ["Bridge", "Waiter", "asyncio_loop", "current_bridge", "current_loop", "current_task", "current_waiter"]
 
 
 class Bridge(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Run
 from webnn.scheduler.statistics import UNOBSERVABLE, GraphFigures
 from webnn.scheduler.task import QUEUED, RUNNING
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Batcher"]
 
