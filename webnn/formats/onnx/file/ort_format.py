@@ -33,6 +33,7 @@ def as_onnx(source: Path | np.ndarray[Any, Any], what: str) -> bytes:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.load_model_format", "ORT")
     options.add_session_config_entry("session.save_model_format", "ONNX")
+    options.add_session_config_entry("session.disable_prepacking", "1")  # nothing runs
     options.log_severity_level = 4
     given = str(source) if isinstance(source, Path) else source.tobytes()
     with TemporaryDirectory(prefix="webnn-ort-") as folder:
