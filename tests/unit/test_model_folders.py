@@ -42,6 +42,16 @@ def test_a_folder_holds_files_and_folders_of_versions(tmp_path: Path) -> None:
     assert found(tmp_path) == [("a", "1", "a.onnx"), ("b", "1", "model.onnx"), ("b", "2", "model.onnx")]
 
 
+def test_the_copy_that_onnxruntime_writes_beside_a_file_is_no_second_model(tmp_path: Path) -> None:
+    touch(tmp_path, "a.onnx", "a.ort", "b.ort", "c/1/model.onnx", "c/1/model.ort", "c/2/model.ort")
+    assert found(tmp_path) == [
+        ("a", "1", "a.onnx"),
+        ("b", "1", "b.ort"),
+        ("c", "1", "model.onnx"),
+        ("c", "2", "model.ort"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "word", "message"),
     [

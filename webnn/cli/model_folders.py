@@ -85,7 +85,7 @@ def _folder(folder: Path) -> Iterator[Found]:
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             yield from _versions(path, path.name)
-        elif path.suffix.lower() in _FOUND:
+        elif _is_model(path):
             yield Found(path.stem, FIRST, path)
 
 
@@ -93,7 +93,7 @@ def _versions(folder: Path, name: str) -> Iterator[Found]:
     """The versions of one model, in folders with a number for a name."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and _VERSION.fullmatch(path.name):
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in _FOUND)
+            files = sorted(filter(_is_model, path.iterdir()))
             files = [file for file in files if file.stem == "model"] or files
             if len(files) != 1:
                 listed = ", ".join(file.name for file in files) or "none"
@@ -101,3 +101,9 @@ def _versions(folder: Path, name: str) -> Iterator[Found]:
                     f"{path}: exactly one model file is expected in a version's folder, got {listed}"
                 )
             yield Found(name, path.name, files[0])
+
+
+def _is_model(file: Path) -> bool:
+    """Whether a file in a folder counts as a model. onnxruntime's converter writes its copy beside the .onnx file."""
+    suffix = file.suffix.lower()
+    return suffix in _FOUND and not (suffix == ".ort" and file.with_suffix(".onnx").exists())
