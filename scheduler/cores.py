@@ -29,10 +29,10 @@ __all__ = ["Cores"]
 
 _LONE: Final = ((ALL, 0, True), (RESTING, 0, True), (ONE, 0, True))
 """The runs of a caller that nothing goes on beside, by their ways."""
-_LATE: Final = (ALL, 0, False)
+_TAKEN: Final = (ALL, 0, False)
 """A run that an interrupt has taken from the list."""
-_LATEST: Final = LATE * SHORTEST
-"""Nanoseconds. Shorter runs are never late."""
+_LATE_FROM: Final = LATE * SHORTEST
+"""Nanoseconds of a run from which on it can be late."""
 
 
 class Cores:
@@ -135,11 +135,11 @@ class Cores:
         """
         widths = task.work.widths
         assert widths is not None
-        way, host_began, was_alone = self._runs.pop(task, _LATE)
+        way, host_began, was_alone = self._runs.pop(task, _TAKEN)
         crowd = self._width.crowd
         if crowd is not None:
             crowd.was_wide = way != ONE
-            if nanoseconds > _LATEST and crowd.was_wide and nanoseconds > LATE * widths.wide_cost >= _LATEST:
+            if nanoseconds > _LATE_FROM and crowd.was_wide and nanoseconds > LATE * widths.wide_cost >= _LATE_FROM:
                 crowd.looks = True
         pause, self._last_end = began - self._last_end, began + nanoseconds
         share = (self.host.now() - host_began) / nanoseconds if host_began and nanoseconds else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from webnn.graph.ir import Graph
 from webnn.memory.buffer import View
 from webnn.runtime.context import MLContext
 
-__all__ = ["Gate", "ScriptedBackend", "double", "filled", "scripted_context"]
+__all__ = ["Gate", "ScriptedBackend", "double", "eventually", "filled", "scripted_context"]
 
 PATIENCE = 10.0
 
@@ -100,3 +101,11 @@ def double(context: webnn.MLContext, shape: Sequence[int] = (4,), *, times: int 
 def filled(number: float, shape: Sequence[int] = (4,)) -> np.ndarray[Any, Any]:
     """An array full of a number."""
     return np.full(shape, number, np.float32)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait in a plain thread until `condition()` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "what the test waits for does not happen"
+        time.sleep(0.0005)

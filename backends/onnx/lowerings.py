@@ -10,15 +10,19 @@ from webnn.backends.onnx.model import Model
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Node
 
-__all__ = ["COMPOSITES", "OnnxLowering", "lowerings", "one_to_one"]
+__all__ = ["COMPOSITES", "FUNCTIONS", "OnnxLowering", "lowerings", "one_to_one"]
 
 OnnxLowering: TypeAlias = Callable[[Node, Model], None]
 """Emits the ONNX nodes of one operator, and gives each of its outputs a name in the model."""
 
 
+FUNCTIONS: Final = (
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "cosh", "hardmax", "log_softmax", "selu", "sinh"),
+    "thresholded_relu",
+)
+"""Composites that are one operator in ONNX, of that name and with the same options."""
 COMPOSITES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "cosh", "hardmax"), "functions"),
-    **dict.fromkeys(("log_softmax", "selu", "sinh", "thresholded_relu"), "functions"),
+    **dict.fromkeys(FUNCTIONS, "functions"),
     "dynamic_quantize_linear": "quantization",
     "matmul_integer": "quantization",
     "scatter_reduce_elements": "gathering",

@@ -50,29 +50,7 @@ _LAID_OUT_ANEW: Final = frozenset(
 )
 """Operators that the higher levels of optimisation make faster, convolutions up to 2.5 times."""
 
-_COMPOSITES: Final = frozenset(
-    {
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atanh",
-        "block_product",
-        "celu",
-        "cosh",
-        "dynamic_quantize_linear",
-        "hardmax",
-        "log_softmax",
-        "scatter_reduce_elements",
-        "scatter_reduce_nd",
-        "selu",
-        "sinh",
-        "thresholded_relu",
-        "top_k",
-        "tree_ensemble",
-    }
-)
+_COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - {"matmul_integer"} | {"block_product"}
 
 _PROVIDER: Final = "CPUExecutionProvider"
 STORED: Final = "model.onnx"

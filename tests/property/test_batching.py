@@ -16,11 +16,12 @@ from tests.property.test_operators import EXAMPLES, LOCAL
 from tests.property.tolerances import EXACT, TOLERANCES, Tolerance, difference
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
+from webnn.backends.onnx.lowerings import FUNCTIONS
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.graph import batching
 from webnn.graph.batching import NEVER, RULES, stacked, why_not_separable
 from webnn.graph.composites.block_product import product_by_blocks
-from webnn.graph.composites.functions import FUNCTIONS, applied
+from webnn.graph.composites.functions import applied
 from webnn.graph.composites.tree_ensemble import LESS, summed_leaves
 from webnn.graph.ir import Graph
 from webnn.graph.operator import OPERATORS

@@ -14,14 +14,14 @@ import webnn
 from tests.direct import direct_builder, every_composite, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.null import NullBackend
-from webnn.backends.onnx.lowerings import _family_of, lowerings
+from webnn.backends.onnx.lowerings import FUNCTIONS, _family_of, lowerings
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
 from webnn.graph.composites import attention as _attention  # noqa: F401 (makes its composite known)
 from webnn.graph.composites import integer_products
 from webnn.graph.composites.block_product import product_by_blocks
 from webnn.graph.composites.composite import expanded
-from webnn.graph.composites.functions import FUNCTIONS, applied
+from webnn.graph.composites.functions import applied
 from webnn.graph.composites.scatter_reduce import REDUCTIONS, scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
 from webnn.graph.dtypes import DataType

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.scripted import eventually
 from tests.stepped import LARGE, SMALL, Endable, Rig, number_in
 from webnn.backends.base import Ending
 from webnn.errors import ContextLostError, OperationError
@@ -299,14 +300,11 @@ def test_short_batches_have_no_ending() -> None:
 
 def test_a_batch_ends_when_all_tasks_that_await_it_are_cancelled() -> None:
     long = Long(threads=1)
-    begun, ended = threading.Event(), threading.Event()
+    begun = threading.Event()
 
     def hold() -> None:
         begun.set()
-        for _ in range(5000):
-            if long.asked == [True]:
-                break
-            ended.wait(0.001)
+        eventually(lambda: long.asked == [True])
 
     long.then = once(hold)
 
@@ -319,7 +317,7 @@ def test_a_batch_ends_when_all_tasks_that_await_it_are_cancelled() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await asyncio.to_thread(lambda: [ended.wait(0.001) for _ in range(5000) if not long.drops])
+        await asyncio.to_thread(eventually, lambda: long.drops)
 
     asyncio.run(main())
     assert long.asked == [True]

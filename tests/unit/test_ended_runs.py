@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.scripted import eventually
 from tests.stepped import LARGE, SMALL, Cell, Endable, Rig, now, number_in, replaced
 from webnn.errors import ContextLostError
 from webnn.graph.in_place import InPlaceOutput
@@ -182,14 +183,11 @@ def test_a_caller_that_blocks_is_told_when_another_thread_cancels() -> None:
 
 def test_a_run_ends_when_the_task_that_awaits_it_is_cancelled() -> None:
     rig = Rig(threads=1)
-    begun, ended = threading.Event(), threading.Event()
+    begun = threading.Event()
 
     def hold() -> None:
         begun.set()
-        for _ in range(5000):
-            if long.asked == [True]:
-                break
-            ended.wait(0.001)
+        eventually(lambda: long.asked == [True])
 
     long = Meanwhile(rig, hold)
 
@@ -201,7 +199,7 @@ def test_a_run_ends_when_the_task_that_awaits_it_is_cancelled() -> None:
         await asyncio.to_thread(begun.wait, 5)
         task.cancel()
         await asyncio.wait([task])
-        await asyncio.to_thread(lambda: [ended.wait(0.001) for _ in range(5000) if not drops(rig)])
+        await asyncio.to_thread(eventually, lambda: drops(rig))
 
     asyncio.run(main())
     assert long.asked == [True]

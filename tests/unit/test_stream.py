@@ -7,8 +7,7 @@ import contextlib
 import contextvars
 import gc
 import itertools
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterable, AsyncIterator, Generator
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import trio.testing
 import webnn
 from tests.leaks import ErrorLog
 from tests.loops import Loop
-from tests.scripted import PATIENCE, Gate, double, filled, scripted_context
+from tests.scripted import Gate, double, eventually, filled, scripted_context
 from tests.stepped import number_in
 from webnn.backends.processors import usable_threads
 from webnn.errors import ContextLostError, InvalidStateError, OperationError, ValidationError
@@ -64,14 +63,6 @@ def of_kind(kind: str, source: Source, loop: Loop) -> Any:
 def kind(request: pytest.FixtureRequest) -> str:
     """Whether the source is an async one."""
     return str(request.param)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait in a plain thread until `condition()` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "what the test waits for does not happen"
-        time.sleep(0.0005)
 
 
 def number(outputs: Any) -> float:

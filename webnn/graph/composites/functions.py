@@ -16,33 +16,14 @@ from webnn.graph.composites.composite import Builder, compose, composite
 from webnn.graph.ir import Attribute, Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["FUNCTIONS", "applied"]
-
-FUNCTIONS: Final = frozenset(
-    {
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atanh",
-        "celu",
-        "cosh",
-        "hardmax",
-        "log_softmax",
-        "selu",
-        "sinh",
-        "thresholded_relu",
-    }
-)
-"""Their names, which are those of ONNX in lower case."""
+__all__ = ["applied"]
 
 _ARC: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
 """The coefficients of the Cephes library's polynomial, exact to 24 bits up to tan(pi / 8)."""
 
 
 def applied(b: Builder, name: str, x: MLOperand, **options: Attribute) -> MLOperand:
-    """The function `name` of `x`, one of `FUNCTIONS`, with ONNX's options: all that it has."""
+    """The function `name` of `x`, one of the composites here, with ONNX's options: all that it has."""
     return compose(b, name, {"input": x}, [x.descriptor], **options)[0]
 
 
