@@ -1,4 +1,4 @@
-"""`dataclass` of the standard library, three times faster to define.
+"""`dataclass` of the standard library: to define a class and make its first object takes a third of the time.
 
 The standard one writes the text of every method of every class and compiles each by itself, which took a tenth of the
 time from the start of a program to its first result. Here only `__init__` is compiled, when the first object of the
