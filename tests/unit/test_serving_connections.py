@@ -1,9 +1,10 @@
-"""Connections of the server over real sockets: answers in one piece, and an end for those that are idle."""
+"""Connections of the server over real sockets: answers in one piece, limits, and an end."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from webnn.serving.connections import Connection
+from webnn.serving.connections import HEAD, PIPELINE, Connection
 from webnn.serving.exchanges import CONNECTION
 from webnn.serving.listening import listen
 
@@ -21,8 +22,8 @@ ASK = b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
 
 
 async def echo(scope: Any, receive: Any, _: Any) -> None:
-    """Answer with the body, in one piece."""
-    body, more = b"", True
+    """Answer with the body, in one piece; at once if the path is /early."""
+    body, more = b"", scope["path"] != "/early"
     while more:
         message = await receive()
         body, more = body + message["body"], message["more_body"]
@@ -119,3 +120,148 @@ async def test_a_connection_that_is_idle_is_closed_and_one_that_is_asked_is_not(
         assert (await reader.readuntil(b"hi")).startswith(b"HTTP/1.1 200 OK\r\n")
         connection.close_if_idle(now + 1000)
         assert await reader.read() == b""
+
+
+def text_of(answers: bytes) -> list[tuple[int, str]]:
+    """The statuses and bodies of answers, all of which have a length."""
+    found = []
+    while answers:
+        head, _, rest = answers.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        found.append((int(head.split()[1]), rest[:length].decode()))
+        answers = rest[length:]
+    return found
+
+
+def error(message: str) -> str:
+    return json.dumps({"error": message}, separators=(",", ":"))
+
+
+INVALID = 400, error("the request is not valid HTTP")
+CHUNKED = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kept", [0, 1, 3])
+@pytest.mark.parametrize("wrong", [b"no request\r\n\r\n", CHUNKED + b"2\r\nhi\r\nno number\r\n"])
+async def test_what_is_no_request_is_refused_after_the_requests_before_it_have_been_answered(
+    kept: int, wrong: bytes
+) -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(kept * ASK + wrong + ASK)
+        assert text_of(await reader.read()) == [(200, "hi")] * kept + [INVALID]
+
+
+@pytest.mark.asyncio
+async def test_the_rest_of_a_body_that_is_wrong_gets_no_second_answer() -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(CHUNKED.replace(b"/a", b"/early"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.write(b"no number\r\n")
+        assert await reader.read() == b""
+
+
+@pytest.mark.asyncio
+async def test_as_many_requests_are_answered_as_may_wait_and_the_last_answer_ends_the_connection() -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write((PIPELINE + 50) * ASK)
+        answers = await reader.read()
+        assert text_of(answers) == [(200, "hi")] * (PIPELINE + 1)
+        assert answers.count(b"connection: close\r\n") == 1
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_read_while_requests_wait_behind_another_one() -> None:
+    async with connected(ServerState()) as (reader, writer, connection):
+        writer.write(ASK + ASK[:-1])
+        assert await reader.readuntil(b"hi")  # then the second one has its turn, and reads its body
+        assert connection.transport.is_reading()
+        writer.write(ASK[-1:] + ASK[:-1])
+        assert await reader.readuntil(b"hi")
+        writer.write(ASK[-1:] + 2 * ASK)
+        while not connection.pipeline:  # noqa: ASYNC110 (data_received is called by the loop)
+            await asyncio.sleep(0)
+        connection.watch(None)
+        assert not connection.transport.is_reading()
+        for _ in range(3):
+            await reader.readuntil(b"hi")
+        assert connection.transport.is_reading()
+
+
+@pytest.mark.asyncio
+async def test_trailers_are_not_headers() -> None:
+    async with connected(ServerState()) as (reader, writer, connection):
+        trailers = b"0\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n\r\n"
+        writer.write(CHUNKED + b"2\r\nhi\r\n" + trailers)
+        await reader.readuntil(b"hi")
+        assert connection.headers == [(b"transfer-encoding", b"chunked")]
+        assert not connection.expect_100_continue
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("line", [b"a: b\r\n", b"a"], ids=["many", "a long one"])
+async def test_trailers_are_bounded(line: bytes) -> None:
+    async with connected(ServerState()) as (reader, writer, connection):
+        writer.write(CHUNKED + b"2\r\nhi\r\n0\r\na: ")
+        sent, part = 0, HEAD // len(line) // 4 * line
+        while not connection.transport.is_closing():
+            if connection._since_chunk == sent:
+                writer.write(part)
+                sent += len(part)
+            await asyncio.sleep(0)
+        assert sent <= HEAD + len(part)
+        answer = await reader.read()
+        assert text_of(answer) == [(431, error(f"the trailers of the request are larger than {HEAD} bytes"))]
+
+
+@pytest.mark.asyncio
+async def test_chunks_are_no_trailers() -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        body = b"x" * 1000
+        writer.write(CHUNKED)
+        for _ in range(200):  # the head of each comes with the chunk before it
+            writer.write(b"3e8\r\n")
+            await asyncio.sleep(0)
+            writer.write(body + b"\r\n")
+        writer.write(b"0\r\n\r\n")
+        assert await reader.readuntil(200 * body)
+
+
+UPGRADES = [
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("upgrade", UPGRADES, ids=["HTTP/2", "WebSocket"])
+@pytest.mark.parametrize("pieces", [1, 2, 1000])
+async def test_a_request_that_would_upgrade_the_connection_is_answered_without_that(
+    upgrade: bytes, pieces: int
+) -> None:
+    sent = 2 * ASK.replace(b"\r\n", b"\r\n" + upgrade, 1) + ASK
+    size = -(-len(sent) // pieces)
+    async with connected(ServerState()) as (reader, writer, connection):
+        for begin in range(0, len(sent), size):
+            writer.write(sent[begin : begin + size])
+            await asyncio.sleep(0)
+        for _ in range(3):
+            assert (await reader.readuntil(b"hi")).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert connection.transport.is_reading()
+
+
+@pytest.mark.asyncio
+async def test_the_server_is_no_proxy() -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(ASK + b"CONNECT example.com:80 HTTP/1.1\r\n\r\n" + ASK)
+        assert text_of(await reader.read()) == [(200, "hi"), (400, error("this server is not a proxy"))]
+
+
+@pytest.mark.asyncio
+async def test_what_follows_is_not_taken_for_a_body_that_the_client_was_not_told_to_send() -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        early = ASK.replace(b"/a", b"/early").replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
+        writer.write(early[:-2])
+        answer = await reader.read()
+        assert text_of(answer) == [(200, "")]
+        assert b"connection: close\r\n" in answer

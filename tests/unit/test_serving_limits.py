@@ -200,6 +200,9 @@ async def test_bodies_have_a_limit_together(context: MLContext) -> None:
     answer = await ask(app, INFER, b" " * 250, parts=5)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "no memory for more requests" in answer.error
+    app.shared.unsent = lambda: 180  # answers that their clients do not take count, too
+    answer = await infer(app, X, Z)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -149,6 +149,40 @@ async def test_a_client_that_reads_slowly_gets_all_and_the_protocol_is_told_to_w
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_clients_do_not_take_is_counted_and_timed(network: Network, kind: type[Polling], ends: bool) -> None:
+    loop = asyncio.get_running_loop()
+    polled = kind(loop)
+    client, recorder, transport = network.connect(polled)
+    other, _, _ = network.connect(polled)
+    transport.write(b"answer")
+    assert not transport.waits_since(loop.time() + 1)
+    size = 32_000_000
+    transport.write(bytes(size))
+    assert 0 < polled.unsent == transport.get_write_buffer_size() < size
+    began = loop.time()
+    assert transport.waits_since(began + 1)
+    assert not transport.waits_since(began - 1)
+    client.setblocking(False)
+    async with asyncio.timeout(15):
+        if ends:
+            transport.abort()
+            await recorder.ended.wait()
+        else:
+            taken, half = 0, polled.unsent // 2
+            while polled.unsent > half:
+                taken += len(await loop.sock_recv(client, READ))
+            assert not transport.waits_since(began)
+            while taken < 6 + size:
+                taken += len(await loop.sock_recv(client, READ))
+    assert polled.unsent == 0
+    assert not transport.waits_since(loop.time() + 1)
+    other.close()
+    await network.end(polled)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_transport_that_is_paused_receives_nothing(network: Network, kind: type[Polling]) -> None:
     polled = kind(asyncio.get_running_loop())
     client, recorder, transport = network.connect(polled)

@@ -1,4 +1,4 @@
-"""Connections with limits that uvicorn's own lack: of the size of a request's head, and of the time that it takes.
+"""Connections with limits that uvicorn's own lack: of heads and trailers, in size and time, and of requests in a row.
 
 They also send a whole answer at once. The interface between servers and applications has two messages for it, each of
 which would be a call of the system and a packet: together a third of the work on a request of a small model.
@@ -6,26 +6,35 @@ which would be a call of the system and a packet: together a third of the work o
 A request for a run that arrives in one piece, as nearly all do, needs no scope, no task and no objects of uvicorn.
 It goes straight to the model (`Inference.take`), which replies when it has run. The rest goes to uvicorn and to the
 application: a body in pieces, a large one, a request behind another one.
+
+What is wrong with a request is answered in its turn, after the requests before it. A request that asks for another
+protocol is answered as if it did not, as HTTP has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webnn.serving.exchanges import CONNECTION, Headers, Scope
 from webnn.serving.inference import Inference, refusal
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
+from webnn.serving.transports import Transport
 
 __all__ = ["Connection"]
 
 HEAD: Final = 64 * 1024
-"""The most bytes of a request's line and headers."""
+"""The most bytes of a request's line and headers, and of the trailers behind its body."""
+PIPELINE: Final = 256
+"""The most requests that wait behind one that is under way. Those after them are not answered: the client has to send
+them again on another connection, as all that send requests in a row must be able to (RFC 9112, section 9.3.2)."""
 _CYCLE: Final = "webnn.cycle"
 """In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
@@ -44,6 +53,28 @@ class _Asked:
         self.keep_alive = True
         self.response_complete = True
         self.url = b""
+
+
+class _Full(Exception):  # noqa: N818 (it ends the parsing, and is no error)
+    """Enough requests wait."""
+
+
+class _Flow(FlowControl):
+    """Pauses and resumes a transport, as uvicorn does it, and reads nothing while requests wait behind another one.
+
+    Args:
+        transport: is paused and resumed.
+        pipeline: the requests that wait.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read again, unless a request waits: each read may bring thousands more."""
+        if not self._pipeline:
+            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -69,7 +100,13 @@ class Connection(HttpToolsProtocol):
         self._parts: list[bytes] = []
         """Of its body."""
         self._asked = _Asked()
-        self._in_head = False
+        self._in_head = self._in_body = False
+        self._ends = False
+        """Whether nothing is read any more: the connection ends when all has been answered."""
+        self._last_words: Refused | None = None
+        """What is answered then."""
+        self._since_chunk: int | None = None
+        """Bytes received after the head of a chunk without any of its data: of trailers. None elsewhere."""
         self._idle_since = 0.0
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -113,6 +150,8 @@ class Connection(HttpToolsProtocol):
             return False
         cycle.waiting_for_100_continue = False
         cycle.response_started = True
+        if cycle is self.cycle and self._in_body and (self.expect_100_continue or status == 408):
+            cycle.keep_alive = False  # the rest of its body may never come
         self._send(cycle, status, headers, body)
         cycle.message_event.set()
         cycle.on_response()
@@ -154,23 +193,59 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The connection was accepted."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Bytes were received."""
-        super().data_received(data)
+        if self._ends:
+            return
+        if self._since_chunk is not None:
+            self._since_chunk += len(data)
+        self._parse(data)
+        if self._ends:
+            self._end_head()
+            return
         if self._inference is not None:  # more of its body is to come
             self._call_application()
-        if not self._in_head:
-            if self._head_bytes:
-                self._end_head()
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > HEAD:
-            self._refuse(Refused(431, f"the head of the request is larger than {HEAD} bytes"))
-        elif self._head_timer is None:
-            slow = Refused(408, f"the head of the request took longer than {HEAD_SECONDS:g} s")
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, slow)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD:
+                self._refuse(Refused(431, f"the head of the request is larger than {HEAD} bytes"))
+            elif self._head_timer is None:
+                slow = Refused(408, f"the head of the request took longer than {HEAD_SECONDS:g} s")
+                self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, slow)
+        elif self._head_bytes:
+            self._end_head()
+        if self._since_chunk is not None and self._since_chunk > HEAD:
+            self._refuse(Refused(431, f"the trailers of the request are larger than {HEAD} bytes"))
+
+    def _parse(self, data: bytes | memoryview[int]) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(Refused(400, "this server is not a proxy"))
+            else:  # the parser takes what follows for another protocol
+                head = self._head_without_upgrade()
+                self.parser = httptools.HttpRequestParser(self)
+                self._parse(head)
+                self._parse(memoryview(data)[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            if not self._ends:
+                self._refuse(Refused(400, "the request is not valid HTTP"))
+
+    def _head_without_upgrade(self) -> bytes:
+        """The head of the request that has been received, without what asks for another protocol."""
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            kept = value
+            if name == b"connection":
+                tokens = [token.strip() for token in value.split(b",")]
+                kept = b", ".join(token for token in tokens if token.lower() != b"upgrade")
+            if name != b"upgrade":
+                lines.append(b"%b: %b" % (name, kept))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def eof_received(self) -> None:
         """The client has left: what is under way for it is given up at once, and `connection_lost` follows."""
@@ -191,21 +266,32 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if len(self.pipeline) >= PIPELINE:
+            self.pipeline[0][0].keep_alive = False  # the last one
+            self._ends = True
+            raise _Full
         self._in_head = True
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header was received, or a trailer, which nothing here needs."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The body follows."""
-        self._in_head = False
         cycle, parser = self.cycle, self.parser
+        if parser.should_upgrade():  # the same comes again, without that
+            return
+        self._in_head, self._in_body = False, True
         inference = self._inferences.get(self.url)
         if (
             inference is not None
             and parser.get_method() == b"POST"
             and (cycle is None or cycle.response_complete)
-            and not (self.expect_100_continue or self.flow.write_paused or parser.should_upgrade())
+            and not (self.expect_100_continue or self.flow.write_paused)
         ):
             self._inference = inference
         else:
@@ -226,8 +312,13 @@ class Connection(HttpToolsProtocol):
         if parts:
             super().on_body(b"".join(parts))
 
+    def on_chunk_header(self) -> None:
+        """A chunk of the body begins, or its trailers."""
+        self._since_chunk = 0
+
     def on_body(self, body: bytes) -> None:
         """A part of the body was received."""
+        self._since_chunk = None
         if self._inference is None:
             super().on_body(body)
         else:
@@ -235,6 +326,9 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The whole body was received."""
+        if self._in_head:  # it asks for another protocol
+            return
+        self._in_body, self._since_chunk = False, None
         inference = self._inference
         if inference is None:
             super().on_message_complete()
@@ -258,20 +352,25 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self._last_words is not None:
+            self._answer_last(self._last_words)
+        elif self._in_body and self.expect_100_continue and self.cycle.response_complete:
+            self.transport.close()  # the body may never come, and what comes would be taken for it
         else:
             self._idle_since = self.loop.time()
+        self.flow.resume_reading()
 
     def close_if_idle(self, since: float) -> None:
         """Close it if nothing has been asked since a time of the loop's clock."""
         if self._idle_since < since and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are not HTTP."""
-        self._refuse(Refused(400, msg))
+    def close_if_unread(self, since: float) -> None:
+        """Close it if its client has taken nothing of what waits to be sent since a time of the loop's clock."""
+        if isinstance(self.transport, Transport) and self.transport.waits_since(since):
+            self.transport.abort()
 
     def _end_head(self) -> None:
         self._head_bytes = 0
@@ -280,11 +379,28 @@ class Connection(HttpToolsProtocol):
             self._head_timer = None
 
     def _refuse(self, refused: Refused) -> None:
-        """Answer and close."""
-        self._inference = None
+        """Answer, after the requests before, and close."""
         self._end_head()
-        if not self.transport.is_closing():
-            headers, body = refusal(refused)
-            lines = [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
-            self.transport.write(b"".join((STATUS_LINE[refused.status], *lines, b"\r\n", body)))
-            self.transport.close()
+        self._ends = True
+        if self.transport.is_closing():
+            return
+        if self._in_body and self._inference is None:  # it has been given to the application
+            if self.cycle.response_complete:
+                self.transport.close()
+                return
+            if not self.pipeline:
+                self._answer_last(refused)
+                return
+            self.pipeline.popleft()
+            self._last_words = refused
+        elif self.cycle is not None and not self.cycle.response_complete:
+            self._last_words = refused
+        else:
+            self._answer_last(refused)
+        self._inference = None
+
+    def _answer_last(self, refused: Refused) -> None:
+        headers, body = refusal(refused)
+        lines = [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
+        self.transport.write(b"".join((STATUS_LINE[refused.status], *lines, b"\r\n", body)))
+        self.transport.close()

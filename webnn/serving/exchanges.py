@@ -65,7 +65,8 @@ class Limits:
         max_queue: the most items of one model under way.
         timeout: seconds from the head of a request to its answer.
         max_body: the most bytes of a body.
-        max_bodies: the most bytes of all bodies that are being received and worked on.
+        max_bodies: the most bytes of all bodies that are being received and worked on, and of all answers that wait for
+            their clients to take them.
     """
 
     max_queue: int = 256
@@ -79,6 +80,7 @@ class Shared:
 
     Attributes:
         bodies: the bytes of all bodies that are being received and worked on.
+        unsent: gives the bytes of all answers that wait for their clients to take them.
         turn: held while a large body is read.
         exchanges: the requests that are under way, in the order in which they came. They have one timer together, which
             is cheaper than one for each.
@@ -89,6 +91,7 @@ class Shared:
 
     def __init__(self, timeout: float) -> None:
         self.bodies = 0
+        self.unsent: Callable[[], int] = int
         self.turn = asyncio.Lock()
         self.exchanges: dict[Exchange, None] = {}
         self.first: Callable[[], object] | None = None

@@ -360,7 +360,7 @@ class Inference:
 
     def _hold(self, exchange: Exchange, size: int) -> None:
         """So many bytes of a body have come. Not what it announces: those who leave would take the place of others."""
-        if self._shared.bodies + size > self._limits.max_bodies:
+        if self._shared.bodies + self._shared.unsent() + size > self._limits.max_bodies:
             message = "the server has no memory for more requests; try again in 1 s"
             raise Refused(503, message, ((b"retry-after", b"1"),))
         exchange.held += size

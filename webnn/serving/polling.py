@@ -69,11 +69,15 @@ class Polled(Protocol):
 class Polling:
     """Tells connections when their sockets can be read or written, by the event loop's own means.
 
+    Attributes:
+        unsent: the bytes that all connections together have to send, since their clients do not take them.
+
     Args:
         loop: calls them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.unsent = 0
         self._loop = loop
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:

@@ -2,10 +2,12 @@
 
 The first SIGTERM or SIGINT begins the drain. The server is not ready from then on, and each answer closes its
 connection; connections that are waiting to be accepted still are. After a moment it listens no more, and ends when the
-last request has been answered, with exit code 0. A second signal answers what is left with 503.
+last request has been answered, with exit code 0. A second signal answers what is left with 503. Clients that do not
+take their answers do not hold up the end.
 
 Uvicorn's own handling of signals is not used: it raises the signal again after the drain, so that a clean end looks
-like a crash, and its timeout cancels requests, which are then answered with a plain text.
+like a crash. Its timeout cancels requests, which are then answered with a plain text: here it comes when all have
+ended.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -40,6 +43,12 @@ REST: Final = 0.1
 """Seconds without accepting where no more files may be open."""
 IDLE: Final = 75
 """Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
+UNREAD: Final = 30.0
+"""Seconds after which a connection is closed whose client takes nothing of its answer."""
+UNREAD_AT_END: Final = 5.0
+"""The same for a server that stops."""
+LAST: Final = 30
+"""Seconds to send the answers of a server that stops, after the last of its requests has been answered."""
 _log = logging.getLogger("webnn.serving")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -65,6 +74,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
+                timeout_graceful_shutdown=math.ceil(application.limits.timeout) + LAST,
             )
         )
         self._application = application
@@ -73,6 +83,7 @@ class Server(uvicorn.Server):
         self._listeners: list[socket.socket] = []
         self._accepts = False
         """Whether more clients wait to be accepted."""
+        self._unread = UNREAD
         self._polling: Polling
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,11 +91,13 @@ class Server(uvicorn.Server):
         await super().startup([])
         backlog = self._application.backlog
         self._polling = polling(asyncio.get_running_loop(), lambda: backlog.items > 0 or self._accepts)
+        self._application.shared.unsent = lambda: self._polling.unsent
         self._listeners = sockets or []
         for listener in self._listeners:
             listener.setblocking(False)
             self._listen(listener)
         self._close_idle()
+        self._close_unread()
         if self._announce is not None:
             self._announce()
 
@@ -150,6 +163,15 @@ class Server(uvicorn.Server):
                 connection.close_if_idle(loop.time() - IDLE)
         loop.call_later(IDLE / 10, self._close_idle)
 
+    def _close_unread(self) -> None:
+        """Close the connections whose clients have not taken their answers for too long, now and again."""
+        loop = asyncio.get_running_loop()
+        if self._polling.unsent:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.close_if_unread(loop.time() - self._unread)
+        loop.call_later(min(1.0, self._unread / 10), self._close_unread)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Drain at a signal, and end as usual afterwards."""
@@ -165,11 +187,13 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Begin the drain; called again, end it."""
         if self._drain is None:
+            self._unread = UNREAD_AT_END
             self._application.draining = True
             for headers in (self.server_state.default_headers, self.config.encoded_headers):
                 headers.append((b"connection", b"close"))  # the first are made of the second, once a second
             self._drain = asyncio.create_task(self._end())
         else:
+            self._unread = LINGER
             self._application.shared.stop()
 
     async def _end(self) -> None:

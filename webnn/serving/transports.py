@@ -68,6 +68,8 @@ class Transport(asyncio.Transport):
         """Whether the protocol knows that the client has left."""
         self._outgoing: deque[memoryview] = deque()
         self._waiting = 0
+        self._taken = 0.0
+        """The time of the loop's clock at which the client last took something, or began to be waited for."""
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._peer = connection.getpeername()
@@ -118,6 +120,10 @@ class Transport(asyncio.Transport):
         """The bytes that wait to be sent."""
         return self._waiting
 
+    def waits_since(self, since: float) -> bool:
+        """Whether the client has taken nothing since a time of the loop's clock, though something waits to be sent."""
+        return bool(self._outgoing) and self._taken < since
+
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send `data` now, or as soon as the client takes it."""
         if self._ended or self._gone or not data:
@@ -135,8 +141,10 @@ class Transport(asyncio.Transport):
                 return
         self._outgoing.append(memoryview(data)[sent:])
         if not self._waiting:
+            self._taken = self._loop.time()
             self._poll()
         self._waiting += len(data) - sent
+        self._polling.unsent += len(data) - sent
         if self._waiting > HIGH and not self._paused:
             self._paused = True
             self._protocol.pause_writing()
@@ -147,6 +155,8 @@ class Transport(asyncio.Transport):
             while self._outgoing:
                 sent = self._socket.send(self._outgoing[0])
                 self._waiting -= sent
+                self._polling.unsent -= sent
+                self._taken = self._loop.time()
                 if sent < len(self._outgoing[0]):
                     self._outgoing[0] = self._outgoing[0][sent:]
                     break
@@ -222,6 +232,7 @@ class Transport(asyncio.Transport):
         if error is None:
             self._discard()
         self._outgoing.clear()
+        self._polling.unsent -= self._waiting
         self._waiting = 0
         try:
             self._protocol.connection_lost(error)

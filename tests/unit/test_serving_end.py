@@ -1,0 +1,106 @@
+"""The end of a server: what was accepted is answered, and clients that do not take their answers do not hold it up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("orjson")
+pytest.importorskip("prometheus_client")
+pytest.importorskip("uvicorn")
+
+from tests.serving import application
+from webnn.runtime.context import MLContext
+from webnn.runtime.ml import ML
+from webnn.serving import server as server_module
+from webnn.serving.listening import listen
+from webnn.serving.repository import Served
+from webnn.serving.server import Server
+
+SIZE = 32 * 1024 * 1024
+"""Bytes of the tensor in an answer, which no system takes off the server's hands."""
+DOCUMENT = json.dumps(
+    {
+        "inputs": [{"name": "x", "shape": [1, 1], "datatype": "UINT8", "data": [1]}],
+        "parameters": {"binary_data_output": True},
+    }
+).encode()
+ASKED = b"POST /v2/models/large/infer HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT)
+
+
+@pytest.fixture
+def context() -> Iterator[MLContext]:
+    with ML().create_context(backend="arrays") as context:
+        yield context
+
+
+def large(context: MLContext) -> Served:
+    """A model with a large output."""
+    builder = context.create_graph_builder()
+    y = builder.expand(builder.input("x", [1, 1], "uint8"), [1024, SIZE // 1024])
+    return Served("large", "1", builder.build({"y": y}), batched=False)
+
+
+@asynccontextmanager
+async def serving(context: MLContext, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server, socket.socket]]:
+    """A server in this loop, and a client that has asked for a large answer. At the end, the server has ended."""
+    monkeypatch.setattr(server_module, "GRACE", 0.0)
+    monkeypatch.setattr(server_module, "LINGER", 0.01)
+    with listen("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        server = Server(application(large(context)))
+        ends = asyncio.create_task(server.serve([listener]))
+        async with asyncio.timeout(20):
+            with socket.create_connection(address) as client:
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(client, ASKED)
+                while not unsent(server):  # noqa: ASYNC110 (it tells nobody)
+                    await asyncio.sleep(0.001)
+                yield server, client
+                await ends
+
+
+def unsent(server: Server) -> int:
+    return server._polling.unsent if hasattr(server, "_polling") else 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_client_that_takes_nothing_does_not_hold_up_the_end(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    monkeypatch.setattr(server_module, "UNREAD_AT_END", 1000.0 if again else 0.05)
+    async with serving(context, monkeypatch) as (server, _):
+        server.stop()
+        if again:
+            server.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_takes_its_answer_while_the_server_ends_gets_it(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(context, monkeypatch) as (server, client):
+        server.stop()
+        received = 0
+        while data := await asyncio.get_running_loop().sock_recv(client, 1 << 20):
+            received += len(data)
+        assert received > SIZE
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_takes_nothing_for_long_is_disconnected(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "UNREAD", 0.05)
+    async with serving(context, monkeypatch) as (server, _):
+        while unsent(server):  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0.001)
+        assert not server.server_state.connections
+        server.stop()
