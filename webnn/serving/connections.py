@@ -35,6 +35,8 @@ HEAD: Final = 64 * 1024
 PIPELINE: Final = 256
 """The most requests that wait behind one that is under way. Those after them are not answered: the client has to send
 them again on another connection, as all that send requests in a row must be able to (RFC 9112, section 9.3.2)."""
+FEW: Final = 8
+"""Up to so many, more is read: on systems without epoll, the end of a connection is seen only by reading."""
 _CYCLE: Final = "webnn.cycle"
 """In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
@@ -60,7 +62,7 @@ class _Full(Exception):  # noqa: N818 (it ends the parsing, and is no error)
 
 
 class _Flow(FlowControl):
-    """Pauses and resumes a transport, as uvicorn does it, and reads nothing while requests wait behind another one.
+    """Pauses and resumes a transport, as uvicorn does it, and reads nothing while requests wait behind one another.
 
     Args:
         transport: is paused and resumed.
@@ -72,8 +74,8 @@ class _Flow(FlowControl):
         self._pipeline = pipeline
 
     def resume_reading(self) -> None:
-        """Read again, unless a request waits: each read may bring thousands more."""
-        if not self._pipeline:
+        """Read again, unless many requests wait: each read may bring thousands more."""
+        if len(self._pipeline) < FEW:
             super().resume_reading()
 
 
