@@ -277,3 +277,43 @@ def test_branches_may_call_their_results_as_the_graph_around_them_does(
     known = f"c = Constant <value = bool {{{condition:d}}}> ()" if is_known else "c = Identity (d)"
     model = model_of("float[2, 3] x, bool d", "float[2, 3] y, float[2, 3] z", known + SAME_NAMES)
     check(backend, model, x=random(0, 2, 3), d=np.array(condition))
+
+
+def test_a_branch_has_sparse_weights(backend: Backend) -> None:
+    weights = helper.make_sparse_tensor(
+        helper.make_tensor("w", 1, [2], [1.5, -2.0]), helper.make_tensor("places", 7, [2], [0, 4]), [2, 3]
+    )
+    branches = """
+    y = If (c) <then_branch = graph () => (float[2, 3] y) { y = Add (x, w) },
+                else_branch = graph () => (float[2, 3] y) { y = Mul (w, x) }>
+    """
+    model = model_of("float[2, 3] x, bool c", "float[2, 3] y", branches)
+    for attribute in model.graph.node[0].attribute:
+        attribute.g.sparse_initializer.append(weights)
+    for condition in (True, False):
+        check(backend, model, x=random(0, 2, 3), c=np.array(condition))
+
+
+def test_an_output_that_only_another_graph_lacks_is_no_problem_here(backend: Backend) -> None:
+    """Both branches have a `label`. The one of strings, which WebNN cannot compute, is not read."""
+    model = model_of(
+        "float[2, 3] x, bool c",
+        "float[2, 3] y",
+        """
+        u = Unknown (x)
+        z = If (c) <then_branch = graph () => (float[2, 3] z) { label, z = ai.onnx.ml.LinearClassifier (x) },
+                    else_branch = graph () => (float[2, 3] z) { label = Abs (x)  z = Neg (label) }>
+        y = Add (z, u)
+        """,
+    )
+    then = next(a.g for a in model.graph.node[1].attribute if a.name == "then_branch")
+    then.node[0].attribute.extend(
+        [
+            helper.make_attribute("coefficients", [1.0] * 9),
+            helper.make_attribute("classlabels_strings", ["a", "b", "c"]),
+        ]
+    )
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    with pytest.raises(OnnxNotSupportedError) as caught:
+        import_onnx(model, direct_builder(backend))
+    assert [problem.op_type for problem in caught.value.problems] == ["Unknown"]

@@ -60,20 +60,20 @@ _FILL: Final = 16 << 20
 class Scope:
     """The values of one graph by name. A subgraph sees the values around it, the body of a function does not."""
 
-    __slots__ = ("outer", "values")
+    __slots__ = ("outer", "unsupported", "values")
 
     def __init__(self, outer: Scope | None = None) -> None:
         self.outer = outer
         self.values: dict[str, Value] = {}
+        self.unsupported: dict[str, Problem] = {}
+        """Unsupported outputs of supported nodes: each becomes a problem when something reads it."""
 
-    def find(self, name: str) -> Value | None:
-        """The value called `name`, in this scope or an outer one."""
+    def holding(self, name: str) -> Scope | None:
+        """The scope with the value called `name`: this one or an outer one."""
         scope: Scope | None = self
-        while scope is not None:
-            if name in scope.values:
-                return scope.values[name]
+        while scope is not None and name not in scope.values:
             scope = scope.outer
-        return None
+        return scope
 
 
 class Importer:
@@ -96,8 +96,6 @@ class Importer:
         self.problems: list[Problem] = []
         self.scope = Scope()
         """The scope of the node that is being imported; another one inside subgraphs and functions."""
-        self._unsupported_outputs: dict[str, Problem] = {}
-        """Unsupported outputs of supported nodes: each becomes a problem when something reads it."""
         self._cut_points: list[str] = []
         """The values that unsupported nodes would read, at which the model can be cut."""
         self._call_attributes: Mapping[str, AttributeProto] = {}
@@ -194,20 +192,21 @@ class Importer:
     # Values.
 
     def _value(self, name: str) -> Value:
-        value = self.scope.find(name)
-        if name in self._unsupported_outputs:
-            self.problems.append(self._unsupported_outputs.pop(name))
-        if value is None:
-            if name in self._initializers:
-                value = Value(self.model.array(self._initializers[name]))
-            elif name in self._sparse:
-                value = Value(self.model.dense(self._sparse[name]))
-            else:
-                raise DataError(f"no node computes {name!r}")
-            outermost = self.scope
-            while outermost.outer is not None:
-                outermost = outermost.outer
-            outermost.values[name] = value
+        scope = self.scope.holding(name)
+        if scope is not None:
+            if name in scope.unsupported:
+                self.problems.append(scope.unsupported.pop(name))
+            return scope.values[name]
+        if name in self._initializers:
+            value = Value(self.model.array(self._initializers[name]))
+        elif name in self._sparse:
+            value = Value(self.model.dense(self._sparse[name]))
+        else:
+            raise DataError(f"no node computes {name!r}")
+        outermost = self.scope
+        while outermost.outer is not None:
+            outermost = outermost.outer
+        outermost.values[name] = value
         return value
 
     def _read(self, name: str) -> Value | None:
@@ -288,7 +287,7 @@ class Importer:
                 if results is not None and (result is None or why is not None):
                     reason = f"its output {i} ({shown_name(name)}) is used, and WebNN cannot compute it"
                     reason, nearest = (f"{reason}: {why.reason}", why.nearest) if why is not None else (reason, "")
-                    self._unsupported_outputs[name] = Problem(
+                    self.scope.unsupported[name] = Problem(
                         shown_name(label_of(proto)), qualified_type(proto, domain), reason, nearest
                     )
 
@@ -386,6 +385,7 @@ class Importer:
         wanted = [info.name for info in graph.output]
         if id(graph) not in self._bodies:
             weights = {tensor.name: Value(self.model.array(tensor)) for tensor in graph.initializer}
+            weights.update((tensor.values.name, Value(self.model.dense(tensor))) for tensor in graph.sparse_initializer)
             self._bodies[id(graph)] = graph, needed_nodes(producers_of(graph.node), wanted), weights
         _, order, weights = self._bodies[id(graph)]
         scope = Scope(self.scope)
