@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,26 @@ def test_a_tensor_in_two_places_of_a_dispatch_is_refused_whichever_they_are(
     for first, second in itertools.combinations(places, 2):
         with pytest.raises(ValidationError, match=f"put '{second}': .* is given as (in|out)put '{first}' too"):
             dispatch({**tensors, second: tensors[first]})
+
+
+def test_an_error_of_a_call_is_shown_without_the_exceptions_that_led_to_it(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+    tensor, other = context.create_tensor([2], "float32"), context.create_tensor([3], "float32")
+    wrong: list[Callable[[], object]] = [
+        lambda: context.dispatch(graph, {"x": tensor}, {"y": other}),
+        lambda: context.dispatch(graph, {"x": tensor}, {}),
+        lambda: context.dispatch(graph, {"x": tensor}, {"z": tensor}),
+        lambda: context.dispatch(graph, {"x": 1}, {"y": tensor}),  # type: ignore[dict-item]
+        lambda: context.run(graph, {"x": "no numbers"}),
+        lambda: context.compute(graph, {"z": [1, 2]}),
+        lambda: context.write_tensor(tensor, [1, 2]),
+        lambda: context.read_tensor(tensor),
+    ]
+    for call in wrong:
+        with pytest.raises(ValidationError) as caught:
+            call()
+        assert "During handling" not in "".join(traceback.format_exception(caught.value))
 
 
 # There and back.

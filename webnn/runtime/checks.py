@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
 
-from webnn.errors import DestroyedError, InvalidStateError, ValidationError
+from webnn.errors import DestroyedError, InvalidStateError, MLError, ValidationError
 from webnn.graph.arguments import boolean, number, printable, shown
 from webnn.graph.arrays import array_from
 from webnn.graph.builder import descriptor_from
@@ -29,9 +29,9 @@ __all__ = [
     "check_not_recording",
     "check_tensor",
     "constant_arguments",
+    "dispatch_error",
     "feeds",
     "recorder",
-    "refuse_dispatch",
     "seconds",
     "tensor_arguments",
     "writable_array",
@@ -168,8 +168,15 @@ def check_tensor(device: Device, call: str, tensor: object, needed: Literal["rea
         raise ValidationError(f"{call}: {tensor!r} is not readable: create it with readable=True")
 
 
-def refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
-    """Raise the error for the tensors of a dispatch, which the caller has found to be invalid."""
+def dispatch_error(device: Device, graph: MLGraph, inputs: object, outputs: object) -> MLError:
+    """The error for the tensors of a dispatch, which the caller has found to be invalid."""
+    try:
+        _refuse_dispatch(device, graph, inputs, outputs)
+    except MLError as error:
+        return error.with_traceback(None)
+
+
+def _refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: object) -> NoReturn:
     device.check_not_lost()
     seen: dict[int, tuple[str, str]] = {}
     for kind, given, expected in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):

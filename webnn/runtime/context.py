@@ -385,7 +385,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
             if repeated and not graph._may_share(names, results):
                 raise KeyError
         except (LookupError, TypeError, AttributeError):
-            checks.refuse_dispatch(device, graph, inputs, outputs)
+            raise checks.dispatch_error(device, graph, inputs, outputs) from None
         if self._recordings and (program := self._recordings.get(checks.recorder())) is not None:
             return program._record(
                 graph,
