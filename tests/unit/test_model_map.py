@@ -68,6 +68,31 @@ def test_an_error_is_raised_after_the_results_before_it(tmp_path: Path) -> None:
     assert closed == [True]
 
 
+@pytest.mark.parametrize("batch", [1, 2, 32])
+@pytest.mark.parametrize("on_error", ["raise", "yield"])
+@pytest.mark.anyio
+async def test_an_error_of_the_source_is_raised_after_the_results_of_all_items_before_it(
+    tmp_path: Path, on_error: Any, batch: int
+) -> None:
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("the disk is gone")
+
+    async def async_source() -> AsyncIterator[int]:
+        for number in source():
+            yield number
+
+    sums: list[float] = []
+    with webnn.Model(layer(tmp_path), batch="batch") as model:
+        options: Any = {"before": item, "after": lambda outputs: float(outputs["y"].sum())}
+        with pytest.raises(OSError, match="the disk is gone"):
+            sums.extend(model.map(source(), batch=batch, on_error=on_error, **options))
+        with pytest.raises(OSError, match="the disk is gone"):
+            async for each in model.map(async_source(), batch=batch, on_error=on_error, **options):
+                sums.append(each)
+    np.testing.assert_allclose(sums, [result(number).sum() for number in range(5)] * 2, rtol=1e-5)
+
+
 def test_one_item_that_the_backend_refuses_does_not_fail_its_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,8 @@ class Many:
         size of batch that was measured to be fastest. The result can be iterated with `for` and with `async for`, once.
 
         Args:
-            items: an iterable or async iterable. It is advanced on a thread, or in a task, of its own.
+            items: an iterable or async iterable. It is advanced on a thread, or in a task, of its own. An error of its
+                own is raised after the results of all items before it, whatever `on_error` is.
             before: called with each item; returns the inputs. It is called on several threads at once.
             after: called with the outputs of each item, by name, which are views of the batch; returns the result.
                 Without it, the outputs are copied.

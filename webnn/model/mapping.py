@@ -190,32 +190,40 @@ def length_of(items: object) -> int | None:
 def _batches(items: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
     source, first = iter(items), 0
     try:
-        ended = False
-        while not ended:
+        while True:
             batch: list[Any] = []
             try:
                 while len(batch) < size:  # not `islice`, which calls `iter` again: that of Daft's Series begins again
                     batch.append(next(source))
-            except StopIteration:
-                ended = True
-            if batch:
-                yield first, batch
-                first += len(batch)
+            except Exception as error:  # raised after the items before it
+                if batch:
+                    yield first, batch
+                if isinstance(error, StopIteration):
+                    return
+                raise
+            yield first, batch
+            first += len(batch)
     finally:
         if hasattr(source, "close"):
             source.close()
 
 
 async def _async_batches(items: AsyncIterable[Any], size: int) -> AsyncIterator[tuple[int, list[Any]]]:
-    source, first, batch = aiter(items), 0, []
+    source, first = aiter(items), 0
     try:
-        async for item in source:
-            batch.append(item)
-            if len(batch) == size:
-                yield first, batch
-                first, batch = first + size, []
-        if batch:
+        while True:
+            batch: list[Any] = []
+            try:
+                while len(batch) < size:
+                    batch.append(await anext(source))
+            except Exception as error:  # raised after the items before it
+                if batch:
+                    yield first, batch
+                if isinstance(error, StopAsyncIteration):
+                    return
+                raise
             yield first, batch
+            first += len(batch)
     finally:
         if hasattr(source, "aclose"):
             await source.aclose()
