@@ -29,7 +29,14 @@ settings.register_profile(
     "default", max_examples=15, derandomize=True, database=None, deadline=None, suppress_health_check=_SLOW
 )
 settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True, suppress_health_check=_SLOW)
-settings.load_profile(os.environ.get("WEBNN_PROPERTY_PROFILE", "default"))
+PROFILE = os.environ.get("WEBNN_PROPERTY_PROFILE", "default")
+settings.load_profile(PROFILE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give thorough tests all the time that they take, unless the command line says otherwise."""
+    if PROFILE == "thorough" and config.option.timeout is None:
+        config.option.timeout = 0
 
 
 @pytest.fixture(params=LOOPS)
