@@ -87,9 +87,10 @@ async def test_an_error_of_the_source_is_raised_after_the_results_of_all_items_b
         options: Any = {"before": item, "after": lambda outputs: float(outputs["y"].sum())}
         with pytest.raises(OSError, match="the disk is gone"):
             sums.extend(model.map(source(), batch=batch, on_error=on_error, **options))
+        results = aiter(model.map(async_source(), batch=batch, on_error=on_error, **options))
+        sums += [await anext(results) for _ in range(5)]
         with pytest.raises(OSError, match="the disk is gone"):
-            async for each in model.map(async_source(), batch=batch, on_error=on_error, **options):
-                sums.append(each)
+            await anext(results)
     np.testing.assert_allclose(sums, [result(number).sum() for number in range(5)] * 2, rtol=1e-5)
 
 
