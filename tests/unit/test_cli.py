@@ -385,7 +385,12 @@ def test_run_gives_the_same_random_inputs_for_the_same_seed(
         (["--input", "x"], "input 'x': expected NAME=VALUE"),
         (["--input", "x=@absent.npy"], "absent.npy: No such file or directory"),
         (["--input", "x=@broken.npy"], "broken.npy: not a .npy file: it does not hold arrays"),
+        (["--input", "x=true"], "expected a number, a list, @FILE, random, zeros or ones, got 'true'"),
+        (["--input", "x=" + "[" * 50_000], "expected a number, a list, @FILE, random, zeros or ones, got '[[["),
         (["--input", "@broken.npz"], "broken.npz: not a .npz file"),
+        (["--input", "@one.npy"], "one.npy holds one array; give it with the name of an input, as in NAME=@one.npy"),
+        (["--input", "x=@several.npy"], "several.npy holds several arrays; give it as @several.npy without a name"),
+        (["--constant", "x=@several.npy"], "several.npy holds several arrays; a constant is one array, in a .npy file"),
         (["--input", "x=@broken.bin"], "input 'x': expected 12 bytes for float32 [1, 3], got 7"),
         (["--random", "--output", "w=w.npy"], "unknown output 'w'; the model has 'y', 'total'"),
         (["--random", "--output", "y=y.txt"], "output 'y=y.txt': expected NAME=FILE.npy, or FILE.npz"),
@@ -398,10 +403,29 @@ def test_run_says_what_is_wrong(
 ) -> None:
     for name in ("broken.npy", "broken.npz", "broken.bin"):
         (tmp_path / name).write_bytes(b"garbage")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with open(tmp_path / "several.npy", "wb") as file:
+        np.savez(file, x=np.zeros(3))
     assert main(["run", draft("perceptron"), *words]) == 1
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("cut", [4, 40, 100, -30, -4])
+def test_an_archive_that_is_cut_off_or_damaged_is_an_error_with_its_name(
+    cut: int, draft: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez_compressed(tmp_path / "x.npz", x=np.arange(3, dtype=np.float32))
+    whole = (tmp_path / "x.npz").read_bytes()
+    damaged = bytearray(whole)
+    damaged[cut : cut + 3 or None] = b"\xff\xee\xdd"
+    for data in (whole[:cut], damaged):
+        (tmp_path / "x.npz").write_bytes(data)
+        assert main(["run", draft("perceptron"), "--input", "@x.npz"]) in (0, 1)
+        assert re.fullmatch(
+            r"(webnn: (x\.npz: not a \.npz file: .*|no value for input 'x'.*)\n)?", capsys.readouterr().err
+        )
 
 
 def test_run_for_people_shows_values(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

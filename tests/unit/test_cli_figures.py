@@ -133,6 +133,7 @@ def test_counts_are_short() -> None:
     assert [amount(n) for n in (0, 999, 1000, 12345, 3_490_000, 2e9, 5e15)] == [
         "0", "999", "1 k", "12.3 k", "3.49 M", "2 G", "5000 T",
     ]  # fmt: skip
+    assert [amount(n) for n in (999_499, 999_500, 999_999_999, 999_999e9)] == ["999 k", "1 M", "1 G", "1000 T"]
     assert [size(n) for n in (0, 999, 14_200_000)] == ["0 B", "999 B", "14.2 MB"]
     assert (shape_text([]), shape_text([1, 3])) == ("scalar", f"1{TIMES}3")
 

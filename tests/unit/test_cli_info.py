@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,25 @@ def test_a_model_that_no_constant_helps_is_still_an_error(tmp_path: Path, capsys
     path = saved(tmp_path / "m.onnx", [helper.make_node("NonZero", ["x"], ["y"])], [value("x")])
     assert main(["info", str(path), "--json"]) != 0
     assert "NonZero" in capsys.readouterr().out
+
+
+def test_the_options_that_a_model_needs_can_be_given_to_a_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [helper.make_node("Tile", ["an input", "its repeats"], ["y"])]
+    inputs = [value("an input", shape=("batch size", 3)), value("its repeats", TensorProto.INT64, (2,))]
+    path = saved(tmp_path / "m.onnx", nodes, inputs)
+    (option,) = told(capsys, path)["open"]
+    assert shlex.split(option) == ["--shape", "batch size=SIZE"]
+    assert main(["run", str(path)]) == 1
+    assert "On the command line: --shape 'batch size'=..." in capsys.readouterr().err
+    (option,) = told(capsys, path, "--shape", "batch size=2")["values"]
+    assert shlex.split(option) == ["--constant", "its repeats=VALUE"]
+
+
+def test_an_error_about_a_size_that_is_given_does_not_explain_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "m.onnx", [helper.make_node("Relu", ["x"], ["y"])], [value("x", shape=("n", 3))])
+    assert main(["info", str(path), "--shape", "m=1"]) == 1
+    assert capsys.readouterr().err == "webnn: shapes: the model has no input or dimension 'm'; it has n, x\n"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from webnn.errors import DataError, ValidationError
+from webnn.errors import DataError, MLError, ValidationError
 from webnn.graph.arrays import array_from, random_array
 from webnn.graph.descriptor import MLOperandDescriptor
 
@@ -88,7 +89,7 @@ def _value(value: str | Array, name: str, descriptor: MLOperandDescriptor, gener
         return np.broadcast_to(array_from(number, MLOperandDescriptor(descriptor.data_type, [])), descriptor.shape)
     path = Path(value[1:])
     if path.suffix == ".npy":
-        return array_from(_npy(path), descriptor)
+        return array_from(_npy(path, f"give it as @{path} without a name"), descriptor)
     if path.suffix == ".npz":
         arrays = _npz(path)
         if name not in arrays:
@@ -100,36 +101,45 @@ def _value(value: str | Array, name: str, descriptor: MLOperandDescriptor, gener
 def constant_value(value: str) -> Any:
     """The value in `--constant NAME=VALUE`: a number, nested lists or an array."""
     if value.startswith("@"):
-        return _npy(Path(value[1:]))
+        return _npy(Path(value[1:]), "a constant is one array, in a .npy file")
     return _parse(value, "sr=16000 or shape=[1,3] or table=@table.npy")
 
 
 def _parse(value: str, example: str) -> Any:
     try:
         parsed = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
-    if not isinstance(parsed, int | float | list):
+    if isinstance(parsed, bool) or not isinstance(parsed, int | float | list):
         raise ValidationError(f"expected a number, a list, @FILE, random, zeros or ones, got {value!r}; e.g. {example}")
     return parsed
 
 
-def _npy(path: Path) -> Array:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a .npy file: {_reason(error)}") from None
-    if not isinstance(loaded, np.ndarray):
-        raise DataError(f"{path} holds several arrays; give it as @{path} without a name")
-    return loaded
+def _npy(path: Path, else_: str) -> Array:
+    """The array in a file; `else_` says what to do with a file of several."""
+    with _loaded(path, ".npy") as loaded:
+        if not isinstance(loaded, np.ndarray):
+            raise ValidationError(f"{path} holds several arrays; {else_}")
+        return loaded
 
 
 def _npz(path: Path) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, EOFError, AttributeError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: not a .npz file: {_reason(error)}") from None
+    with _loaded(path, ".npz") as loaded:
+        if isinstance(loaded, np.ndarray):
+            raise ValidationError(f"{path} holds one array; give it with the name of an input, as in NAME=@{path}")
+        return dict(loaded)
+
+
+@contextmanager
+def _loaded(path: Path, kind: str) -> Iterator[Any]:
+    """What NumPy reads from a file; whatever NumPy, zipfile and zlib raise about its contents becomes a `DataError`."""
+    with path.open("rb") as file:  # np.load would leave a broken archive open
+        try:
+            yield np.load(file, allow_pickle=False)
+        except (MLError, MemoryError):
+            raise
+        except Exception as error:
+            raise DataError(f"{path}: not a {kind} file: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,6 @@ from webnn.backends.registry import available_backends
 from webnn.cli.data import constant_value
 from webnn.cli.models import Source, load_model
 from webnn.cli.output import progress
-from webnn.errors import ValidationError
 from webnn.formats.outline import OpenDimensionsError
 from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost
@@ -24,9 +23,11 @@ __all__ = [
     "as_json",
     "backend",
     "browser",
+    "constant_option",
     "inputs",
     "model",
     "read",
+    "shape_option",
     "shape_options",
     "shapes",
     "some_inputs",
@@ -72,18 +73,24 @@ def model(command: C) -> C:
     return command
 
 
+def constant_option(name: str) -> str:
+    """The option --constant for an input, as a shell takes it."""
+    return f"--constant {quote(printable(name))}=VALUE"
+
+
 def source_of(model: Path, shapes: Sequence[str], constants: Sequence[str]) -> Source:
     """The source that the argument and the options of `model` describe."""
     return Source(model, dict(map(_shape, shapes)), dict(map(_constant, constants)))
 
 
-def shape_options(error: ValidationError) -> str:
-    """The options --shape that an error about `shapes` asks for, as far as it says which."""
-    missing = error.missing if isinstance(error, OpenDimensionsError) else {}
-    needed = [
-        f"--shape {quote(printable(name))}={sizes.strip('[]').replace(' ', '')}" for name, sizes in missing.items()
-    ]
-    return " ".join(needed or ["--shape NAME=SIZE, as in --shape batch=1 or --shape x=1,3,224,224"])
+def shape_option(name: str, sizes: str) -> str:
+    """The option --shape for an input or a dimension, as a shell takes it."""
+    return f"--shape {quote(printable(name))}={sizes}"
+
+
+def shape_options(error: OpenDimensionsError) -> str:
+    """The options --shape that an error asks for."""
+    return " ".join(shape_option(name, sizes.strip("[]").replace(" ", "")) for name, sizes in error.missing.items())
 
 
 def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: GraphHost[G]) -> G:
@@ -92,10 +99,9 @@ def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: Gra
     try:
         with progress(f"reading {model.name}"):
             return load_model(source, host)
-    except ValidationError as error:
-        if "shapes" not in str(error):
-            raise
-        raise type(error)(f"{error}\nOn the command line: {shape_options(error)}") from None
+    except OpenDimensionsError as error:
+        message = f"{error}\nOn the command line: {shape_options(error)}"
+        raise OpenDimensionsError(message, error.missing) from None
 
 
 def _shape(word: str) -> tuple[str, int | list[int]]:
@@ -138,11 +144,12 @@ def inputs(command: C) -> C:
 
 def some_inputs(command: C) -> C:
     """As `inputs`, for commands in which inputs without a value are random."""
-    return _with_inputs(command, "As for `run`; the others are random.")
+    return _with_inputs(command, "VALUE as for `webnn run`; inputs without one are random.")
 
 
 def _with_inputs(command: C, values: str) -> C:
-    command = click.option("--seed", default=0, type=click.IntRange(0), help="The seed of the random values.")(command)
+    seed = "The seed of the random values."
+    command = click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help=seed)(command)
     return click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help=values)(command)
 
 

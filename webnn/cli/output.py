@@ -96,8 +96,8 @@ def shape_text(shape: Sequence[int | str]) -> str:
 def amount(count: float) -> str:
     """A count in at most four digits: `3.5 M`."""
     for step, unit in _STEPS:
-        if count >= step:
-            return f"{count / step:.3g} {unit}" if count < 1000 * step else f"{count / step:.0f} {unit}"
+        if float(f"{count:.3g}") >= step:  # 999,600 is 1 M, not 1e+03 k
+            return f"{count / step:.3g} {unit}" if count < 999.5 * step else f"{count / step:.0f} {unit}"
     return f"{count:g}"
 
 

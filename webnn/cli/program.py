@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import click
 
@@ -114,7 +113,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO
-    except (MLError, BadZipFile) as error:
+    except MLError as error:
         return _failed(str(error), type(error).__name__, NO, as_json=as_json)
     except MemoryError as error:
         return _failed(f"out of memory: {error}", "MemoryError", NO, as_json=as_json)

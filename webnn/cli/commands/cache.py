@@ -36,7 +36,7 @@ def _place(subcommand: C) -> C:
     )(subcommand)
 
 
-@command.command("list")
+@command.command("list", short_help="List all entries.")
 @_place
 @options.as_json
 def list_entries(*, folder: Path | None, as_json: bool) -> int:

@@ -40,7 +40,7 @@ NAMED = 3
     help="Write the model in a form that the target builds, in the format of OUT's suffix.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@options.inputs
+@options.some_inputs
 @options.as_json
 def command(
     *,

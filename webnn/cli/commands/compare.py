@@ -30,7 +30,7 @@ __all__ = ["command"]
 @click.command("compare")
 @options.model
 @options.browser
-@options.inputs
+@options.some_inputs
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),

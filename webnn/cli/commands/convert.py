@@ -21,7 +21,7 @@ __all__ = ["command"]
 @click.command("convert")
 @options.model
 @click.argument("target", type=click.Path(path_type=Path))
-@options.inputs
+@options.some_inputs
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @options.as_json
 def command(

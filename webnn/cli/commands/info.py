@@ -57,9 +57,9 @@ def _outlined(outline: Outline, source: Source, problems: Sequence[Problem]) -> 
     for row in inputs:
         unsized = [size for size in (["?"] if row["shape"] is None else row["shape"]) if isinstance(size, str)]
         if all(map(is_name, unsized)):
-            needed |= dict.fromkeys(unsized, "=SIZE")
+            needed |= dict.fromkeys(unsized, "SIZE")
         else:
-            needed[row["name"]] = "=SIZE,..."
+            needed[row["name"]] = "SIZE,..."
     return {
         "inputs": inputs,
         "outputs": [_sized(value, source) for value in outline.outputs],
@@ -69,8 +69,8 @@ def _outlined(outline: Outline, source: Source, problems: Sequence[Problem]) -> 
         ],
         "constants": outline.constants,
         "parameters": outline.parameters,
-        "open": [f"--shape {name}{sizes}" for name, sizes in needed.items()],
-        "values": [f"--constant {name}=VALUE" for name in dict.fromkeys(n for p in problems for n in p.inputs)],
+        "open": [options.shape_option(name, sizes) for name, sizes in needed.items()],
+        "values": [options.constant_option(name) for name in dict.fromkeys(n for p in problems for n in p.inputs)],
         "values_needed": [f"{problem.node} ({problem.op_type}): {problem.reason}" for problem in problems],
     }
 
