@@ -63,17 +63,17 @@ def _folded_sizes(model: ModelProto) -> list[int]:
     if not nodes:
         return []
     with import_lock:  # here, since most models fold nothing
-        from webnn.backends.onnxruntime.known_shapes import known_result, known_tensor  # noqa: PLC0415
+        from webnn.backends.onnxruntime.known_shapes import known_results, known_tensor  # noqa: PLC0415
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     results = {name: known_tensor(tensor) for name, tensor in tensors.items()}
     sizes = []
     for node in nodes:
-        found = known_result(node, results, tensors)
-        if found is None or found[0] not in _BYTES:
+        found = known_results(node, results, tensors)
+        if found is None or any(kind not in _BYTES for kind, _ in found):
             return _inferred_sizes(model, nodes)
-        results[node.output[0]] = found
-        sizes.append(math.prod(found[1]) * _BYTES[found[0]])
+        results.update(zip(node.output, found, strict=True))
+        sizes += [math.prod(shape) * _BYTES[kind] for kind, shape in found]
     return sizes
 
 
