@@ -71,7 +71,7 @@ def _core(system: Path, thread: int) -> str:
     """A name of the core that has this hardware thread."""
     try:
         folder = system / f"sys/devices/system/cpu/cpu{thread}/topology"
-        return (folder / "thread_siblings_list").read_text(encoding="ascii").strip()
+        return (folder / "thread_siblings_list").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):  # the system does not say
         return str(thread)
 
@@ -97,7 +97,7 @@ def _quota(system: Path) -> float:
 def _limit(*files: Path) -> float:
     """The quotient of the two numbers in `files`, which say "max" or -1 for no limit."""
     try:
-        quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()
+        quota, period = " ".join(file.read_text(encoding="utf-8") for file in files).split()
         return int(quota) / int(period) if int(quota) > 0 else math.inf
     except (OSError, ValueError, ZeroDivisionError):  # there is no such limit
         return math.inf

@@ -7,6 +7,7 @@ compares this table with the schemas.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 __all__ = ["SIGNATURES", "Signature", "signature"]
@@ -111,9 +112,10 @@ class Signature(NamedTuple):
     """Whether the last input may be repeated."""
 
 
+@cache
 def signature(op_type: str) -> Signature | None:
     """The signature of an operator of the standard's default domain; None if there is no such operator."""
-    return _TABLE.get(op_type)
+    return next((_parsed(text) for text, ops in SIGNATURES.items() if op_type in ops.split()), None)
 
 
 def _parsed(text: str) -> Signature:
@@ -122,8 +124,3 @@ def _parsed(text: str) -> Signature:
         for side in text.replace("...", "").split("->")
     )
     return Signature(inputs, outputs, "..." in text)
-
-
-_TABLE: Final = {
-    op_type: parsed for text, ops in SIGNATURES.items() for parsed in [_parsed(text)] for op_type in ops.split()
-}

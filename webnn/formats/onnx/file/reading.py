@@ -15,10 +15,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from webnn.backends.marks import KEY, check_marks, trailing_mark
 from webnn.backends.onnx.messages import ModelProto, SparseTensorProto, TensorProto
 from webnn.errors import DataError, ValidationError
-from webnn.forking import import_whole
+from webnn.forking import import_lock, import_whole
 from webnn.formats.onnx.file.element_types import element_dtype, type_name
 from webnn.formats.onnx.file.wire_format import PLACE, without_weights
 from webnn.memory.mapped import MappedArray, map_file, unmap
@@ -200,6 +199,9 @@ class Model:
                 data = map_file(path)
             except (OSError, RuntimeError) as error:
                 raise DataError(f"{where}: {location!r} cannot be read: {error}") from None
+            with import_lock:  # here, since most models have no other files
+                from webnn.backends.marks import KEY, check_marks, trailing_mark  # noqa: PLC0415
+
             mark = next((entry.value for entry in self.proto.metadata_props if entry.key == KEY), None)
             check_marks(self._path.name, mark, location, trailing_mark(data))
             self._files[location] = data

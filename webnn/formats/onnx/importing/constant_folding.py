@@ -13,10 +13,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from webnn.forking import import_lock
 from webnn.formats.onnx.file.element_types import element_dtype
 from webnn.formats.onnx.importing.bfloat16 import is_bfloat16, is_output_bfloat16
 from webnn.formats.onnx.importing.node import OnnxNode
-from webnn.formats.onnx.importing.reference_evaluation import EVALUATED, evaluated
 from webnn.graph.lean_imports import small_dtype
 
 __all__ = ["fold"]
@@ -39,10 +39,13 @@ def fold(node: OnnxNode) -> list[Array] | None:
         with np.errstate(all="ignore"):
             if folder is not None:
                 result = folder(node, *(None if value is None else value.array for value in node.inputs))
-            elif node.op_type in EVALUATED and budget.take_evaluation():
-                result = evaluated(node)
             else:
-                return None
+                with import_lock:  # here, since most models only have shapes to compute
+                    from webnn.formats.onnx.importing.reference_evaluation import EVALUATED, evaluated  # noqa: PLC0415
+
+                if node.op_type not in EVALUATED or not budget.take_evaluation():
+                    return None
+                result = evaluated(node)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return None  # it is invalid: the function that imports it reports how
     if result is None:

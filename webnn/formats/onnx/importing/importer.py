@@ -18,6 +18,7 @@ import numpy as np
 
 from webnn.backends.onnx.messages import AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto
 from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
+from webnn.forking import import_lock
 from webnn.formats.onnx.file.reading import OLDEST_OPSET, Model
 from webnn.formats.onnx.importing.bfloat16 import rounded_outputs
 from webnn.formats.onnx.importing.budget import Budget
@@ -39,7 +40,6 @@ from webnn.formats.onnx.importing.problems import (
     shown_name,
     unknown_operator,
 )
-from webnn.formats.onnx.importing.standard_functions import has_standard_function, standard_function
 from webnn.formats.onnx.importing.values import ABSENT, Value, as_value
 from webnn.graph.arguments import data_type_named
 from webnn.graph.builder import MLGraphBuilder
@@ -311,11 +311,14 @@ class Importer:
 
     def _is_importable(self, proto: NodeProto, domain: str) -> bool:
         version = self._versions.get(domain, 1)
-        return (
-            import_function_for(domain, proto.op_type, version) is not None
-            or (domain, proto.op_type, proto.overload) in self._functions
-            or has_standard_function(domain, proto.op_type, version)
-        )
+        if import_function_for(domain, proto.op_type, version) is not None:
+            return True
+        if (domain, proto.op_type, proto.overload) in self._functions:
+            return True
+        with import_lock:  # here, since most models have no such node
+            from webnn.formats.onnx.importing.standard_functions import has_standard_function  # noqa: PLC0415
+
+        return has_standard_function(domain, proto.op_type, version)
 
     def _report(self, proto: NodeProto, domain: str, error: Exception) -> None:
         if isinstance(error, OnnxNotSupportedError):
@@ -361,6 +364,9 @@ class Importer:
 
     def _decomposed(self, node: OnnxNode) -> Sequence[Value | None]:
         """The outputs of a node by the standard's definition of its operator as a function of others."""
+        with import_lock:  # here, since most models have no such node
+            from webnn.formats.onnx.importing.standard_functions import standard_function  # noqa: PLC0415
+
         function = standard_function(node)
         if function is None:
             raise UnsupportedNodeError(*unknown_operator(node.domain, node.op_type))
