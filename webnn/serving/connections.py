@@ -127,6 +127,11 @@ class Connection(HttpToolsProtocol):
             return True
 
     @property
+    def is_between(self) -> bool:
+        """Whether no part of a request has been received."""
+        return not (self._in_head or self._in_body)
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether a request of the client has a place in a queue."""
         return self.left is not None

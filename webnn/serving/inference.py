@@ -298,6 +298,8 @@ class Inference:
                 exchange.watch_client(scope, receive)
                 await self._while_waiting(exchange, shared.turn.acquire(), 504, "the body was not read")
             try:
+                if large and exchange.has_left:
+                    raise _GoneError
                 if large:  # twice, since what the loop meets in its first turn comes behind this in the second
                     await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
                 self._read(exchange, body, header)

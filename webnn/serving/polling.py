@@ -6,6 +6,10 @@ own, which the loop polls like one socket. It tells who has left together with w
 those who have left are given up, and some of their places in the queues. Then the requests of those who stay are read.
 All else about those who have left is done little by little, while the server has nothing else to do.
 
+Of these requests, that which began last and that which began first are read in turn. The bodies of those who leave may be
+so large that the system has room for a part of them only, and does not know yet that their clients have left. A client
+that comes after a thousand of them then waits for about as much as it sends, and none waits for all that come after it.
+
 The epoll tells each change once (it is edge-triggered). So a client that has left costs no call of the system, and one
 line of Python, until its connection is closed. In return, what cannot be read at once is remembered here.
 
@@ -19,7 +23,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import count, islice
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -49,6 +53,10 @@ class Polled(Protocol):
     @property
     def is_waited_for(self) -> bool:
         """Whether a request of its client may have a place in a queue."""
+
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing of a request has been received that has not all been received."""
 
     def readable(self) -> bool:
         """There is something to read. Gives whether there may be more after that."""
@@ -122,6 +130,9 @@ class Epoll(Polling):
         self._polled: dict[int, Polled] = {}
         self._ready: dict[int, int] = {}
         """What connections have told that has not been looked at, by the number of their socket."""
+        self._began: dict[int, int] = {}
+        """How many requests had begun before the last one of each connection."""
+        self._requests = count()
         self._goes_on = False
         """Whether the epoll is polled in the next turn of the loop, since there is more to read."""
         self._leaving: deque[Callable[[], object]] = deque()
@@ -140,6 +151,7 @@ class Epoll(Polling):
         else:
             self._epoll.register(number, wanted)
             self._polled[number] = polled
+            self._began[number] = next(self._requests)
 
     def remove(self, connection: socket.socket) -> None:
         """Stop watching `connection`, which is about to be closed."""
@@ -161,7 +173,7 @@ class Epoll(Polling):
         self._look()
 
     def _look(self) -> None:
-        polled, ready = self._polled, self._ready
+        polled, ready, began = self._polled, self._ready, self._began
         running: list[Polled] = []
         others: list[Polled] = []
         for number, events in self._epoll.poll(0, len(polled) + 1):
@@ -169,6 +181,8 @@ class Epoll(Polling):
             if connection is None:  # it is about to be closed
                 continue
             if not events & LEFT:
+                if number not in ready and connection.is_between:
+                    began[number] = next(self._requests)
                 ready[number] = events
                 continue
             del polled[number]
@@ -187,15 +201,22 @@ class Epoll(Polling):
     def _read(self) -> None:
         polled, ready = self._polled, self._ready
         until = perf_counter() + READING
-        for number, events in list(ready.items()):
-            if ready.pop(number, None) is None:  # closed, or told to wait, by what was called for another one
+        order = deque(sorted(ready, key=self._began.__getitem__))
+        from_last = False
+        while order:
+            number = order.pop() if from_last else order.popleft()
+            events = ready.pop(number, None)
+            if events is None:  # closed, or told to wait, by what was called for another one
                 continue
             if events & select.EPOLLIN and polled[number].readable():
                 ready[number] = select.EPOLLIN
+                if from_last:
+                    order.append(number)
             if events & select.EPOLLOUT and number in polled:
                 polled[number].writable()
             if perf_counter() > until:  # by now others may have left
                 break
+            from_last = not from_last
         if ready:
             self._goes_on = True
             self._loop.call_soon(self._go_on)

@@ -204,6 +204,11 @@ class Transport(asyncio.Transport):
         return getattr(self._protocol, "runs", True)
 
     @property
+    def is_between(self) -> bool:
+        """Whether no part of a request has been received: the `is_between` of a protocol that has it."""
+        return getattr(self._protocol, "is_between", True)
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether something may wait for the client: the `is_waited_for` of a protocol that has it."""
         return getattr(self._protocol, "is_waited_for", True)
