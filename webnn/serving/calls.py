@@ -21,8 +21,8 @@ Array = np.ndarray[Any, Any]
 
 KEPT: Final = 64
 """Documents that are known at once. When one more comes all are forgotten, so that no client can fill the memory."""
-DIGITS: Final = 5
-"""Documents whose length has fewer digits are kept."""
+DIGITS: Final = 4
+"""Documents whose length has at most so many digits are short: they are kept, and read in no time."""
 
 
 class _Known:
@@ -69,11 +69,11 @@ class Calls:
         self._most = most
         self._known: dict[bytes, _Known] = {}
 
-    def read(self, body: bytes, header: bytes | None) -> Call:
+    def read(self, body: bytes | bytearray, header: bytes | None) -> Call:
         """The call in the body of a request; see `call_of`."""
         document = b""
-        if header is not None and len(header) < DIGITS and header.isdigit():
-            document = body[: int(header)]
+        if header is not None and len(header) <= DIGITS and header.isdigit():
+            document = bytes(body[: int(header)])
             known = self._known.get(document)
             if known is not None and len(body) == known.length:
                 inputs = {

@@ -5,7 +5,8 @@ which would be a call of the system and a packet: together a third of the work o
 
 A request for a run that arrives in one piece, as nearly all do, needs no scope, no task and no objects of uvicorn.
 It goes straight to the model (`Inference.take`), which replies when it has run. The rest goes to uvicorn and to the
-application: a body in pieces, a large one, a request behind another one.
+application: a body in pieces, a request behind another one. The pieces of a large body of bytes come straight into the
+memory that the model reads.
 
 What is wrong with a request is answered in its turn, after the requests before it. A request that asks for another
 protocol is answered as if it did not, as HTTP has it.
@@ -27,6 +28,7 @@ from webnn.serving.inference import Inference, refusal
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
 from webnn.serving.transports import Transport
+from webnn.serving.uploads import Upload
 
 __all__ = ["Connection"]
 
@@ -101,6 +103,8 @@ class Connection(HttpToolsProtocol):
         """What the request is for that is being received, unless the application gets it."""
         self._parts: list[bytes] = []
         """Of its body."""
+        self._upload: Upload | None = None
+        """Its body, if a model waits for the rest of it."""
         self._asked = _Asked()
         self._in_head = self._in_body = False
         self._ends = False
@@ -134,7 +138,13 @@ class Connection(HttpToolsProtocol):
     @property
     def is_waited_for(self) -> bool:
         """Whether a request of the client has a place in a queue."""
-        return self.left is not None
+        return self.left is not None and self._upload is None
+
+    @property
+    def body_memory(self) -> memoryview | None:
+        """Where the rest of a body is received, if not by `data_received`."""
+        upload = self._upload
+        return upload.memory[upload.received :] if upload is not None and upload.is_wanted else None
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""
@@ -176,6 +186,8 @@ class Connection(HttpToolsProtocol):
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """Send the whole answer to a request that a model has taken, if the client is still there."""
         if not self.transport.is_closing():
+            if self._in_body and status == 408:
+                self._asked.keep_alive = False  # the rest of it may never come
             self._send(self._asked, status, headers, body)
             self.on_response_complete()
         self._asked.response_complete = True
@@ -207,6 +219,13 @@ class Connection(HttpToolsProtocol):
         """Bytes were received."""
         if self._ends:
             return
+        if self._upload is not None:
+            missing = self._upload.missing
+            self._upload.add(memoryview(data)[:missing])
+            self.body_received(min(missing, len(data)))
+            if len(data) <= missing:
+                return
+            data = data[missing:]
         if self._since_chunk is not None:
             self._since_chunk += len(data)
         self._parse(data)
@@ -214,7 +233,7 @@ class Connection(HttpToolsProtocol):
             self._end_head()
             return
         if self._inference is not None:  # more of its body is to come
-            self._call_application()
+            self._expect_more(self._inference)
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD:
@@ -235,12 +254,46 @@ class Connection(HttpToolsProtocol):
                 self._refuse(Refused(400, "this server is not a proxy"))
             else:  # the parser takes what follows for another protocol
                 head = self._head_without_upgrade()
-                self.parser = httptools.HttpRequestParser(self)
+                self._renew_parser()
                 self._parse(head)
                 self._parse(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError:
             if not self._ends:
                 self._refuse(Refused(400, "the request is not valid HTTP"))
+
+    def _renew_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+
+    def _expect_more(self, inference: Inference) -> None:
+        """Have a model wait for the rest of the body that is being received, or call the application."""
+        self._upload = inference.expect(self, self.headers)
+        if self._upload is None:
+            self._call_application()
+            return
+        self._ask()
+        parts, self._parts = b"".join(self._parts), []
+        self._upload.add(memoryview(parts))
+        self.body_received(len(parts))
+
+    def _ask(self) -> None:
+        """The request that is being received goes to a model."""
+        asked = self._asked
+        asked.response_complete = False
+        asked.url = self.url  # which may be that of the next request when this one is logged
+        asked.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        self.cycle = asked  # type: ignore[assignment]
+
+    def body_received(self, size: int) -> None:
+        """So many bytes of a body were received in `body_memory`."""
+        upload, inference = self._upload, self._inference
+        assert upload is not None
+        assert inference is not None
+        if upload.missing == size:  # the parser has not seen the rest of the body
+            self._upload = self._inference = None
+            self._in_body = False
+            self._renew_parser()
+        inference.received(upload, size)
 
     def _head_without_upgrade(self) -> bytes:
         """The head of the request that has been received, without what asks for another protocol."""
@@ -260,10 +313,12 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
         if self.left is not None:
             self.left()
+        self._upload = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         self._end_head()
+        self._upload = None
         if self.scope is not None:
             self.scope.pop(_CYCLE, None)  # type: ignore[typeddict-item]
         super().connection_lost(exc)
@@ -340,16 +395,13 @@ class Connection(HttpToolsProtocol):
         if inference is None:
             super().on_message_complete()
             return
-        before, parts, asked = self.cycle, self._parts, self._asked
-        asked.response_complete = False
-        asked.url = self.url  # which may be that of the next request when this one is logged
-        asked.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        self.cycle = asked  # type: ignore[assignment]
+        before, parts = self.cycle, self._parts
+        self._ask()
         self._inference = None
         if inference.take(self, self.headers, parts[0] if len(parts) == 1 else b"".join(parts)):
             self._parts = []
         else:
-            asked.response_complete = True
+            self._asked.response_complete = True
             self.cycle = before
             self._call_application()
             super().on_message_complete()

@@ -25,7 +25,7 @@ from webnn.errors import ContextLostError, MLError
 from webnn.scheduler.promise import Promise
 from webnn.serving.admission import Admission
 from webnn.serving.backlog import Backlog
-from webnn.serving.calls import Calls
+from webnn.serving.calls import DIGITS, Calls
 from webnn.serving.exchanges import (
     CONNECTION,
     LATE,
@@ -43,6 +43,7 @@ from webnn.serving.figures import GONE, Requests
 from webnn.serving.json_text import written
 from webnn.serving.protocol import HEADER_LENGTH, JSON, Refused
 from webnn.serving.repository import Served
+from webnn.serving.uploads import LARGEST, Upload
 
 __all__ = ["Inference", "refusal"]
 
@@ -159,23 +160,72 @@ class Inference:
             has_room = self.admission.has_room()
             if not has_room:  # some of them leave it in the next turns of the event loop
                 return False
-        exchange = Exchange(None, perf_counter(), self.admission)
-        exchange.connection = connection
-        self._shared.begin(exchange)
+        exchange = self._asked(connection)
         try:
             if not has_room:
                 raise self._full(1)
             self._hold(exchange, len(body))
-            self._read(exchange, body, _lengths(headers)[1])
-            if self._backlog.enter(exchange):
-                self._run(exchange)
-            else:
-                exchange.begin = partial(self._run_later, exchange)
-                exchange.given_up = partial(self._give_up, exchange)
-            connection.watch(exchange.leave)
+            self._take(exchange, body, headers)
         except Exception as error:
             self._reply(exchange, *self._failed(error))
         return True
+
+    def expect(self, connection: Asker, headers: Headers) -> Upload | None:
+        """Begin a request with a large body of bytes that are to come in pieces, without a task.
+
+        Args:
+            connection: is told the answer, which may come before the body. Otherwise it calls `received` after each
+                piece.
+            headers: the headers of the request.
+
+        Returns:
+            None if it is something else, or refused; the application is to be called for it.
+        """
+        try:
+            length, header = _lengths(headers)
+        except Refused:
+            return None
+        if length is None or not LARGE < length <= min(self.max_body, LARGEST):
+            return None
+        if header is None or len(header) > DIGITS or not self.admission.has_room():
+            return None
+        exchange = self._asked(connection)
+        exchange.given_up = partial(self._give_up, exchange, 408, "the body was not received")
+        connection.watch(exchange.leave)
+        return Upload(exchange, headers, length)
+
+    def received(self, upload: Upload, size: int) -> None:
+        """So many bytes more of a body have come: answer the request if these are all."""
+        upload.received += size
+        exchange = upload.exchange
+        if not upload.is_wanted:
+            return
+        try:
+            self._hold(exchange, size)
+            if not upload.missing:
+                exchange.given_up = None
+                if exchange.has_left:
+                    raise _GoneError
+                self._take(exchange, upload.body, upload.headers)
+        except Exception as error:
+            self._reply(exchange, *self._failed(error))
+
+    def _asked(self, connection: Asker) -> Exchange:
+        """A request without a task."""
+        exchange = Exchange(None, perf_counter(), self.admission)
+        exchange.connection = connection
+        self._shared.begin(exchange)
+        return exchange
+
+    def _take(self, exchange: Exchange, body: bytes | bytearray, headers: Headers) -> None:
+        """Start the runs of a request without a task, whose body is there, or have them wait."""
+        exchange.connection.watch(exchange.leave)
+        self._read(exchange, body, _lengths(headers)[1])
+        if self._backlog.enter(exchange):
+            self._run(exchange)
+        else:
+            exchange.begin = partial(self._run_later, exchange)
+            exchange.given_up = partial(self._give_up, exchange, 504, "the run was not done")
 
     def _run(self, exchange: Exchange) -> None:
         """Start the runs of a request without a task."""
@@ -192,9 +242,9 @@ class Inference:
         except Exception as error:
             self._reply(exchange, *self._failed(error))
 
-    def _give_up(self, exchange: Exchange) -> None:
+    def _give_up(self, exchange: Exchange, status: int, what: str) -> None:
         """A request without a task was ended while it waited."""
-        self._reply(exchange, *self._failed(self._ended(exchange, 504, "the run was not done")))
+        self._reply(exchange, *self._failed(self._ended(exchange, status, what)))
 
     def _run_ended(self, exchange: Exchange, promise: Promise[Any]) -> None:
         """A run of a request without a task has ended: answer if it was the last one, or if it failed."""
@@ -228,7 +278,7 @@ class Inference:
         if self._log is not None:
             self._log(connection.scope_for_log(), status, len(body), seconds)
 
-    def _read(self, exchange: Exchange, body: bytes, header: bytes | None) -> None:
+    def _read(self, exchange: Exchange, body: bytes | bytearray, header: bytes | None) -> None:
         """Read a request, which is in the queue of the model from now on."""
         call = self._calls.read(body, header)
         if not self.admission.has_room(call.items):

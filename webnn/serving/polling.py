@@ -6,9 +6,9 @@ own, which the loop polls like one socket. It tells who has left together with w
 those who have left are given up, and some of their places in the queues. Then the requests of those who stay are read.
 All else about those who have left is done little by little, while the server has nothing else to do.
 
-Of these requests, that which began last and that which began first are read in turn. The bodies of those who leave may be
-so large that the system has room for a part of them only, and does not know yet that their clients have left. A client
-that comes after a thousand of them then waits for about as much as it sends, and none waits for all that come after it.
+Of these requests, that which began last and that which began first are read in turn. The bodies of those who leave may
+be so large that the system has room for a part of them only, and does not know yet that their clients have left. A
+client that comes after a thousand of them does not wait for all of these bodies, nor one that came before them.
 
 The epoll tells each change once (it is edge-triggered). So a client that has left costs no call of the system, and one
 line of Python, until its connection is closed. In return, what cannot be read at once is remembered here.

@@ -58,7 +58,7 @@ class Call:
     known: Any = None
 
 
-def call_of(body: bytes, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
+def call_of(body: bytes | bytearray, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
     """The call in the body of a request.
 
     Args:
@@ -133,7 +133,7 @@ def _header_length(header: bytes, most: int) -> int:
     return length
 
 
-def _raw(body: bytes, inputs: Ports, outputs: Ports, most: int) -> Call:
+def _raw(body: bytes | bytearray, inputs: Ports, outputs: Ports, most: int) -> Call:
     """The call of a body that is nothing but the bytes of the only input."""
     if len(inputs) != 1:
         raise Refused(400, f"a body without JSON is for models of one input; this one has {len(inputs)}")
@@ -191,7 +191,7 @@ def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _from_bytes(body: bytes, at: int, size: Any, port: Port, items: int, *, both: bool) -> Array:
+def _from_bytes(body: bytes | bytearray, at: int, size: Any, port: Port, items: int, *, both: bool) -> Array:
     if both:
         raise Refused(400, f'input {port.name!r} has both "data" and {_BINARY_SIZE!r}')
     wanted = items * port.elements * port.dtype.itemsize

@@ -37,8 +37,9 @@ _nothing: Final = asyncio.Protocol()
 class Transport(asyncio.Transport):
     """The transport of a connection that was accepted, which calls its protocol as those of asyncio do.
 
-    `data_received` gets memory that is valid only during that call. `eof_received` is called when the client has left,
-    and a little later `connection_lost`.
+    `data_received` gets memory that is valid only during that call. If the protocol has a `body_memory` that is not
+    None, data is received there instead, and `body_received` is called with the number of bytes. `eof_received` is
+    called when the client has left, and a little later `connection_lost`.
 
     Args:
         loop: runs the protocol.
@@ -99,8 +100,10 @@ class Transport(asyncio.Transport):
 
     def readable(self) -> bool:
         """There is something to read. Gives whether there may be more after that."""
+        body: memoryview | None = getattr(self._protocol, "body_memory", None)
+        memory = _memory if body is None else body[:READ]
         try:
-            size = self._socket.recv_into(_memory)
+            size = self._socket.recv_into(memory)
         except InterruptedError:
             return True
         except BlockingIOError:
@@ -108,11 +111,13 @@ class Transport(asyncio.Transport):
         except OSError as error:
             self._end(error)
             return False
-        if size:
-            self._protocol.data_received(_memory[:size])  # type: ignore[arg-type]  # the parser takes any buffer
-        else:
+        if not size:
             self._end(None)
-        return size == READ and self.is_reading()
+        elif body is not None:
+            self._protocol.body_received(size)  # type: ignore[attr-defined]  # one that has `body_memory`
+        else:
+            self._protocol.data_received(_memory[:size])  # type: ignore[arg-type]  # the parser takes any buffer
+        return size == len(memory) and self.is_reading()
 
     # Writing.
 
