@@ -210,6 +210,22 @@ async def test_bodies_have_a_limit_together(context: MLContext) -> None:
 
 
 @asynchronous
+async def test_the_bodies_of_those_who_have_left_make_room_for_others(context: MLContext, gate: Gate) -> None:
+    app = application(affine(context), max_bodies=300)
+    connection = Watched()
+    first = asyncio.create_task(infer(app, X, Z, asked={"connection": connection}))
+    await under_way(app, 1)
+    assert (await infer(app, X, Z)).status == 503
+    connection.has_left = True
+    app.shared._next_look = 0.0
+    assert (await infer(app, X, Z)).status == 503  # the task of the first one ends in the next turn of the loop
+    assert (await first).status == 0
+    gate.open()
+    assert (await infer(app, X, Z)).status == 200
+    assert app.shared.bodies == 0
+
+
+@asynchronous
 async def test_a_server_that_cancels_a_request_has_it_answered_in_json(context: MLContext) -> None:
     app = application(affine(context))
     sent: list[Any] = []

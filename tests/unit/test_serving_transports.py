@@ -354,6 +354,71 @@ async def test_what_does_not_fit_in_one_read_is_read_in_the_next_turns(
     await network.end(polled)
 
 
+class Large(Recorder):
+    """One whose requests have a hundred bytes."""
+
+    @property
+    def is_between(self) -> bool:
+        return len(self.received) % 100 == 0
+
+
+@needs_epoll
+@pytest.mark.asyncio
+async def test_the_requests_that_began_last_and_first_are_read_in_turn(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports_module, "READ", 20)
+    monkeypatch.setattr(transports_module, "_memory", memoryview(bytearray(20)))
+    polled = polling(asyncio.get_running_loop())
+    connections = [network.connect(polled, f"{number} ", Large) for number in range(4)]
+    order = [2, 0, 3, 1]
+    for number in order:  # begins before the others, and goes on after them
+        connections[number][0].sendall(b"a")
+        await received(connections[number][1], 1)
+    network.story.clear()
+    monkeypatch.setattr(polling_module, "READING", 1)
+    for client, _, _ in connections:
+        client.sendall(b"a" * 59)
+    for _, recorder, _ in connections:
+        await received(recorder, 60)
+    assert [each[0] for each in network.story[:6]] == ["2", "1", "0", "1", "3", "1"]
+    await network.end(polled)
+
+
+class Body(Recorder):
+    """One that receives its data in its own memory, but for the first byte."""
+
+    def __init__(self, story: list[str], name: str = "") -> None:
+        super().__init__(story, name)
+        self.memory = memoryview(bytearray(1000))
+        self.size = 0
+
+    @property
+    def body_memory(self) -> memoryview | None:
+        return self.memory[self.size :] if self.received and self.size < 1000 else None
+
+    def body_received(self, size: int) -> None:
+        self.size += size
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_protocol_may_have_data_received_in_its_own_memory(
+    network: Network, monkeypatch: pytest.MonkeyPatch, kind: type[Polling]
+) -> None:
+    monkeypatch.setattr(transports_module, "READ", 300)
+    polled = kind(asyncio.get_running_loop())
+    client, recorder, _ = network.connect(polled, "", Body)
+    client.sendall(b"a")
+    await received(recorder, 1)
+    sent = bytes(range(250)) * 4
+    client.sendall(sent + b"bcd")
+    assert await received(recorder, 4) == b"abcd"
+    assert isinstance(recorder, Body)
+    assert bytes(recorder.memory) == sent
+    await network.end(polled)
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("leaves", [False, True])

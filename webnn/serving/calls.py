@@ -69,7 +69,7 @@ class Calls:
         self._most = most
         self._known: dict[bytes, _Known] = {}
 
-    def read(self, body: bytes | bytearray, header: bytes | None) -> Call:
+    def read(self, body: bytes | memoryview, header: bytes | None) -> Call:
         """The call in the body of a request; see `call_of`."""
         document = b""
         if header is not None and len(header) <= DIGITS and header.isdigit():

@@ -144,7 +144,7 @@ class Connection(HttpToolsProtocol):
     def body_memory(self) -> memoryview | None:
         """Where the rest of a body is received, if not by `data_received`."""
         upload = self._upload
-        return upload.memory[upload.received :] if upload is not None and upload.is_wanted else None
+        return upload.body[upload.received :] if upload is not None and upload.is_wanted else None
 
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this. See `CONNECTION`."""

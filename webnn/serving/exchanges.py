@@ -100,6 +100,11 @@ class Shared:
         self._next_look = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def used(self) -> int:
+        """The bytes of bodies and of answers that count for the limit of both."""
+        return self.bodies + self.unsent()
+
     def begin(self, exchange: Exchange) -> None:
         """A request is under way, and has to end within the timeout."""
         self.exchanges[exchange] = None

@@ -217,7 +217,7 @@ class Inference:
         self._shared.begin(exchange)
         return exchange
 
-    def _take(self, exchange: Exchange, body: bytes | bytearray, headers: Headers) -> None:
+    def _take(self, exchange: Exchange, body: bytes | memoryview, headers: Headers) -> None:
         """Start the runs of a request without a task, whose body is there, or have them wait."""
         exchange.connection.watch(exchange.leave)
         self._read(exchange, body, _lengths(headers)[1])
@@ -278,7 +278,7 @@ class Inference:
         if self._log is not None:
             self._log(connection.scope_for_log(), status, len(body), seconds)
 
-    def _read(self, exchange: Exchange, body: bytes | bytearray, header: bytes | None) -> None:
+    def _read(self, exchange: Exchange, body: bytes | memoryview, header: bytes | None) -> None:
         """Read a request, which is in the queue of the model from now on."""
         call = self._calls.read(body, header)
         if not self.admission.has_room(call.items):
@@ -412,7 +412,8 @@ class Inference:
 
     def _hold(self, exchange: Exchange, size: int) -> None:
         """So many bytes of a body have come. Not what it announces: those who leave would take the place of others."""
-        if self._shared.bodies + self._shared.unsent() + size > self._limits.max_bodies:
+        most = self._limits.max_bodies - size
+        if self._shared.used > most and not (self._shared.give_up_left() and self._shared.used <= most):
             message = "the server has no memory for more requests; try again in 1 s"
             raise Refused(503, message, ((b"retry-after", b"1"),))
         exchange.held += size

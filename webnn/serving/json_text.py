@@ -19,7 +19,7 @@ __all__ = ["parsed", "written"]
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def parsed(text: bytes | bytearray) -> Any:
+def parsed(text: bytes) -> Any:
     """The value of a document.
 
     Raises:

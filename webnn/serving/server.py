@@ -37,7 +37,7 @@ GRACE: Final = 0.3
 LINGER: Final = 0.2
 """Seconds for which it then lets handshakes end that have begun, and after that keeps connections open that have no
 request yet: one may be on its way."""
-ACCEPTING: Final = 0.0003
+ACCEPTING: Final = 0.001
 """Seconds for which connections are accepted in one turn of the event loop."""
 REST: Final = 0.1
 """Seconds without accepting where no more files may be open."""

@@ -58,7 +58,7 @@ class Call:
     known: Any = None
 
 
-def call_of(body: bytes | bytearray, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
+def call_of(body: bytes | memoryview, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
     """The call in the body of a request.
 
     Args:
@@ -74,7 +74,7 @@ def call_of(body: bytes | bytearray, header: bytes | None, inputs: Ports, output
     length = len(body) if header is None else _header_length(header, len(body))
     if header is not None and length == 0:
         return _raw(body, inputs, outputs, most)
-    document = parsed(body if length == len(body) else body[:length])
+    document = parsed(bytes(body[:length]))
     if document.__class__ is not dict:
         raise Refused(400, f"the request must be a JSON object, got {_brief(document)}")
     listed = document.get("inputs")
@@ -133,7 +133,7 @@ def _header_length(header: bytes, most: int) -> int:
     return length
 
 
-def _raw(body: bytes | bytearray, inputs: Ports, outputs: Ports, most: int) -> Call:
+def _raw(body: bytes | memoryview, inputs: Ports, outputs: Ports, most: int) -> Call:
     """The call of a body that is nothing but the bytes of the only input."""
     if len(inputs) != 1:
         raise Refused(400, f"a body without JSON is for models of one input; this one has {len(inputs)}")
@@ -191,7 +191,7 @@ def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _from_bytes(body: bytes | bytearray, at: int, size: Any, port: Port, items: int, *, both: bool) -> Array:
+def _from_bytes(body: bytes | memoryview, at: int, size: Any, port: Port, items: int, *, both: bool) -> Array:
     if both:
         raise Refused(400, f'input {port.name!r} has both "data" and {_BINARY_SIZE!r}')
     wanted = items * port.elements * port.dtype.itemsize

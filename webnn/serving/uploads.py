@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from webnn.serving.exchanges import Exchange, Headers
 
 __all__ = ["LARGEST", "Upload"]
@@ -22,19 +24,19 @@ class Upload:
     Attributes:
         exchange: the request.
         headers: its headers.
-        body: its bytes, the first `received` of which are there.
+        body: its bytes, the first `received` of which are there. The others are not set to anything before, which would
+            take longer than to receive them.
 
     Args:
         length: the bytes of the body.
     """
 
-    __slots__ = ("body", "exchange", "headers", "memory", "received")
+    __slots__ = ("body", "exchange", "headers", "received")
 
     def __init__(self, exchange: Exchange, headers: Headers, length: int) -> None:
         self.exchange = exchange
         self.headers = headers
-        self.body = bytearray(length)
-        self.memory = memoryview(self.body)
+        self.body = np.empty(length, np.uint8).data
         self.received = 0
 
     @property
@@ -50,4 +52,4 @@ class Upload:
     def add(self, data: memoryview) -> None:
         """Copy bytes of the body that were received elsewhere. `received` is not changed."""
         if self.is_wanted:
-            self.memory[self.received : self.received + len(data)] = data
+            self.body[self.received : self.received + len(data)] = data
