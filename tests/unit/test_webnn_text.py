@@ -202,6 +202,35 @@ def test_an_unknown_kind_of_weights_is_refused(context: webnn.MLContext, tmp_pat
         graph.save(tmp_path / "m.webnn", weights="zip")
 
 
+@pytest.mark.parametrize(("weights", "name"), [("safetensors", "m.safetensors"), ("blob", "m.weights")])
+@pytest.mark.parametrize("suffix", [".webnn", ".json", ".js"])
+def test_a_new_graph_does_not_replace_the_weights_of_something_else(
+    context: webnn.MLContext, tmp_path: Path, suffix: str, weights: str, name: str
+) -> None:
+    def graph(factor: float) -> webnn.MLGraph:
+        builder = context.create_graph_builder()
+        x = builder.input("x", [64], "float32")
+        return builder.build({"y": builder.mul(x, builder.constant(np.full(64, factor, np.float32)))})
+
+    options: dict[str, Any] = {} if suffix == ".js" else {"weights": weights}
+    if suffix == ".js":
+        name = "m.safetensors"
+    file = tmp_path / f"m{suffix}"
+    for content in (b"", b"the weights of another program"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FileExistsError, match=rf"the weights of m\{suffix} would replace other ones.*{name}"):
+            graph(1).save(file, **options)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_bytes() == content
+    (tmp_path / name).unlink()
+    for factor in (1, 2):  # its own weights are replaced
+        graph(factor).save(file, **options)
+    other = tmp_path / ("m.json" if suffix == ".webnn" else "m.webnn")
+    with pytest.raises(FileExistsError, match="would replace other ones"):
+        graph(3).save(other, weights="safetensors" if suffix == ".js" else weights)
+    graph(2).save(other, weights="safetensors" if suffix == ".js" else weights)  # several forms share their weights
+
+
 # Files of others.
 
 

@@ -184,13 +184,15 @@ class MLGraph(Compilation, Unpicklable):
           `outputs` are the values of the test. The defaults are random inputs, from `seed`, and the outputs of the
           default backend. Floating-point outputs may differ by `tolerance` (1e-3) of the largest element.
 
-        Each file appears whole, and replaces an earlier file of its name.
+        Each file appears whole, and replaces an earlier file of its name. But a new `.webnn`, `.json` or `.js` file
+        does not replace other weights that are there already, such as those that a model was published with.
 
         Raises:
             ValidationError: no format has this suffix or this option, or the graph has a name that is not possible in
                 the format. Nothing is written then.
             NotSupportedError: the format cannot express an operator.
             InvalidStateError: the graph is destroyed.
+            FileExistsError: the weights would replace those of something else.
             OSError: a file cannot be written.
         """
         self._check_not_destroyed("save")

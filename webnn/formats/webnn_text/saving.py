@@ -26,7 +26,7 @@ from webnn.formats.webnn_text.document import (
     WeightReference,
 )
 from webnn.formats.webnn_text.json_form import json_of
-from webnn.formats.webnn_text.weights import save_blob, save_tensors
+from webnn.formats.webnn_text.weights import check_replaceable, save_blob, save_tensors
 from webnn.formats.webnn_text.writer import text_of
 from webnn.graph import ir
 from webnn.graph.arguments import enum_value
@@ -59,10 +59,10 @@ def save_document(graph: ir.Graph, path: Path, form: Callable[[Document], str], 
     document, arrays = document_of(graph, path.stem)
     mark = document.mark = named_digest(arrays) if arrays else None
     text = encoded(form(document))
-    if mark is not None and weights == "safetensors":
-        save_tensors(path.with_suffix(".safetensors"), arrays, mark)
-    elif mark is not None:
-        save_blob(path.with_suffix(".weights"), arrays, mark)
+    if mark is not None:
+        beside, save = (".safetensors", save_tensors) if weights == "safetensors" else (".weights", save_blob)
+        check_replaceable(path.with_suffix(beside), path, mark)
+        save(path.with_suffix(beside), arrays, mark)
     with written_at_once(path) as file:
         file.write(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from webnn.memory.mapped import map_file
 __all__ = [
     "FOUR_BITS",
     "Weights",
+    "check_replaceable",
     "find_weights",
     "four_bits_from",
     "four_bits_packed",
@@ -194,6 +196,28 @@ def four_bits_packed(array: Array) -> Array:
 
 
 # Finding and writing weight files.
+
+
+def check_replaceable(weights: Path, graph: Path, mark: str) -> None:
+    """Raise `FileExistsError` if a new graph file would replace the weights of something else.
+
+    They may be those that a model was published with: `model.onnx` and `model.safetensors` often share a folder.
+
+    Args:
+        weights: where the weights of the graph go.
+        graph: the graph file. If it exists, the weights are its own, and are replaced with it.
+        mark: of the new weights. Equal ones may be replaced: several forms of a graph share them.
+    """
+    if not graph.exists() and weights.exists() and _mark_of(weights) != mark:
+        why = f"the weights of {graph.name} would replace other ones; move these, or choose another name for the graph"
+        raise FileExistsError(errno.EEXIST, why, str(weights))
+
+
+def _mark_of(weights: Path) -> str | None:
+    try:
+        return _Tensors(weights).mark if weights.suffix != ".weights" else trailing_mark(map_file(weights))
+    except DataError:
+        return None
 
 
 def find_weights(graph: Path) -> list[Path]:
