@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +195,15 @@ def test_a_trace_of_the_first_seconds_of_work_is_written(folder: Path, tmp_path:
     trace = json.loads(path.read_text())
     assert problems(trace) == []
     assert sum(event["ph"] == "X" and "half/1" in str(event) for event in trace["traceEvents"]) >= 3
+
+
+def test_a_size_is_for_the_models_that_have_the_dimension(folder: Path) -> None:
+    with serving(folder, "--shape", "batch=3") as (address, _):
+        shapes = {}
+        for name in ("layer", "half"):
+            with urllib.request.urlopen(f"http://{address}/v2/models/{name}") as answer:
+                shapes[name] = json.load(answer)["inputs"][0]["shape"]
+    assert shapes == {"layer": [3, 16], "half": [2]}
 
 
 def test_a_port_that_is_taken_is_an_error(folder: Path, address: str) -> None:

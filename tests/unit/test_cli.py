@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 
 pytest.importorskip("click")
@@ -27,6 +28,7 @@ from webnn.cli import models
 from webnn.cli.output import counted
 from webnn.cli.program import COMMANDS, main
 from webnn.cli.tracing import summary
+from webnn.formats.safetensors import save_safetensors
 
 
 @pytest.fixture(autouse=True)
@@ -714,3 +716,40 @@ def test_view_writes_one_page_that_needs_nothing_else(
     assert (tmp_path / "other.html").exists()
     assert main(["view", "perceptron.draft", "-o", "nowhere/other.html"]) == 1
     assert "webnn: nowhere/other.html: No such file" in capsys.readouterr().err
+
+
+def test_view_gives_each_of_two_models_the_sizes_and_constants_that_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = onnx.helper.make_node("Reshape", ["x", "to"], ["y"])
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 2])
+    to = onnx.helper.make_tensor_value_info("to", onnx.TensorProto.INT64, [1])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph([node], "g", [x, to], [y])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), "m.onnx")
+    for size in ("x=3,2", "n=3"):
+        words = ("--shape", size, "--constant", "to=[6]")
+        answer(capsys, "convert", "m.onnx", "m.webnn", *words, "--force")
+        data = answer(capsys, "view", "m.onnx", "m.webnn", *words)
+        assert (data["nodes"], data["other_nodes"], data["differ"]) == (1, 1, 0)
+        assert answer(capsys, "view", "m.webnn", "m.onnx", *words)["differ"] == 0
+    message = answer(capsys, "view", "m.onnx", "m.webnn", *words, "--shape", "k=3", code=1)["error"]["message"]
+    assert message == "shapes: the model has no input or dimension 'k'; it has n, to, x"
+
+
+def test_a_new_file_does_not_replace_the_weights_that_a_model_was_published_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [64]) for name in "xy")
+    weights = [onnx.numpy_helper.from_array(np.ones(64, np.float32), "w")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Mul", ["x", "w"], ["y"])], "g", [x], [y], weights)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), "model.onnx")
+    published = tmp_path / "model.safetensors"
+    save_safetensors(published, {"w": np.ones(2, np.float32)})
+    before = published.read_bytes()
+    words = ("convert", "model.onnx", "model.webnn", "--force")
+    message = answer(capsys, *words, code=1)["error"]["message"]
+    assert message.startswith("model.safetensors: the weights of model.webnn would replace other ones; move these, or")
+    assert published.read_bytes() == before
+    assert not (tmp_path / "model.webnn").exists()

@@ -7,13 +7,23 @@ from typing import Any
 
 import webnn.formats  # noqa: F401 (its writers put themselves into SAVERS)
 from webnn.errors import NotSupportedError
-from webnn.formats.files import READERS, Reader, Source, load_model, outline_of
+from webnn.formats.files import READERS, Reader, Source, load_model, outline_of, reader_of
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
 from webnn.runtime.draft import Draft
 from webnn.runtime.saving import SAVERS, registered
 
-__all__ = ["READERS", "Reader", "Source", "blueprint", "check_writable", "load_model", "outline_of", "save_model"]
+__all__ = [
+    "READERS",
+    "Reader",
+    "Source",
+    "blueprint",
+    "check_writable",
+    "load_model",
+    "outline_of",
+    "reader_of",
+    "save_model",
+]
 
 
 def blueprint() -> Draft:

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from webnn.backends.registry import available_backends
 from webnn.cli.data import constant_value
-from webnn.cli.models import Source, load_model
+from webnn.cli.models import Source, load_model, outline_of, reader_of
 from webnn.cli.output import progress
 from webnn.formats.outline import OpenDimensionsError
 from webnn.graph.arguments import printable
@@ -27,11 +27,13 @@ __all__ = [
     "inputs",
     "model",
     "read",
+    "read_source",
     "shape_option",
     "shape_options",
     "shapes",
     "some_inputs",
     "source_of",
+    "sources_of",
     "targets",
     "threads",
 ]
@@ -93,11 +95,48 @@ def shape_options(error: OpenDimensionsError) -> str:
     return " ".join(shape_option(name, sizes.strip("[]").replace(" ", "")) for name, sizes in error.missing.items())
 
 
+def sources_of(models: Sequence[Path], shapes: Sequence[str], constants: Sequence[str]) -> list[Source]:
+    """The sources of several models, each with the options for inputs and dimensions that it has.
+
+    An option for none of them goes to all, so that reading the first one raises the error.
+    """
+    sources = [source_of(model, shapes, constants) for model in models]
+    if len(sources) < 2 or not (shapes or constants):
+        return sources
+    sized, fixed = zip(*map(_names_taken, sources), strict=True)
+    return [
+        Source(
+            source.path,
+            {
+                name: size
+                for name, size in source.shapes.items()
+                if name in sized[i] or not any(name in s for s in sized)
+            },
+            {name: v for name, v in source.constants.items() if name in fixed[i] or not any(name in s for s in fixed)},
+        )
+        for i, source in enumerate(sources)
+    ]
+
+
+def _names_taken(source: Source) -> tuple[set[str], set[str]]:
+    """The inputs and dimensions that the model takes a --shape for, and the inputs that it takes a --constant for."""
+    reader, outline = reader_of(source.path), outline_of(source.path)
+    if outline is None:
+        return set(source.shapes), set(source.constants)
+    names = {value.name for value in outline.inputs}
+    sizes = {size for value in outline.inputs for size in value.shape or () if isinstance(size, str)}
+    return names | sizes if reader.whole_shapes else sizes, names if "constants" in reader.options else set()
+
+
 def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: GraphHost[G]) -> G:
     """The model as a graph of `host`, with a progress bar; raises the errors of `load_model`."""
-    source = source_of(model, shapes, constants)
+    return read_source(source_of(model, shapes, constants), host)
+
+
+def read_source(source: Source, host: GraphHost[G]) -> G:
+    """As `read`."""
     try:
-        with progress(f"reading {model.name}"):
+        with progress(f"reading {source.path.name}"):
             return load_model(source, host)
     except OpenDimensionsError as error:
         message = f"{error}\nOn the command line: {shape_options(error)}"

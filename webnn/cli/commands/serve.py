@@ -84,13 +84,16 @@ def command(
     """Serve models over HTTP, with the Open Inference Protocol v2.
 
     MODEL is a file, a folder of versions (NAME/1/model.onnx, NAME/2/model.onnx), or a folder of either; NAME=PATH gives
-    it another name. The server is ready once all models are compiled and have run. After SIGTERM or Ctrl-C it answers
-    all requests that it has accepted, and then ends.
+    it another name. A --shape is for the models that have such an input or dimension. The server is ready once all
+    models are compiled and have run. After SIGTERM or Ctrl-C it answers all requests that it has accepted, and then
+    ends.
     """
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise NotSupportedError(f"serve needs {' and '.join(missing)}: pip install 'webnn-runtime[serve]'")
-    found = [(each.name, each.version, options.source_of(each.path, shapes, ())) for each in find_models(models)]
+    files = find_models(models)
+    sources = options.sources_of([file.path for file in files], shapes, ())
+    found = [(file.name, file.version, source) for file, source in zip(files, sources, strict=True)]
     # Here, since no other command needs them.
     running, inference = import_module("webnn.serving.running"), import_module("webnn.serving.inference")
     limits = inference.Limits(max_queue=max_queue, timeout=timeout, max_body=int(max_body * 1e6))

@@ -69,7 +69,8 @@ def command(
     """Draw MODEL as one HTML page, which needs neither the model nor a network.
 
     On the page, click a box to see everything about it, press / to search, and + or - on a block to unfold or fold it.
-    With OTHER, a second model, the page shows both side by side and marks the operators that differ.
+    With OTHER, a second model, the page shows both side by side and marks the operators that differ. Each takes the
+    sizes and constants for inputs and dimensions that it has.
 
     If the second argument ends in .html or .svg, it is the name of the page, as with -o.
 
@@ -88,10 +89,10 @@ def command(
     page = output if output is not None else Path(f"{model.stem}.html")
     is_svg = page.suffix.lower() == ".svg"
     program = _browser(browser) if is_svg else None
-    graphs = [(model.name, options.read(model, shapes, constants, blueprint()), _about(model))]
-    if other is not None:
-        name = other.name if other.name != model.name else str(other)
-        graphs.append((name, options.read(other, shapes, constants, blueprint()), _about(other)))
+    graphs: list[tuple[str, Graph, dict[str, str]]] = []
+    for source in options.sources_of([model] if other is None else [model, other], shapes, constants):
+        name = source.path.name if not graphs or source.path.name != model.name else str(source.path)
+        graphs.append((name, options.read_source(source, blueprint()), _about(source.path)))
     if fits:
         with progress(f"fitting {model.name} to {chosen[0].name}"):
             graphs.append((f"fitted to {chosen[0].name}", fit(graphs[0][1], chosen[0], verify=False).graph, {}))
