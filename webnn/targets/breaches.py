@@ -109,7 +109,7 @@ def is_padded_otherwise(node: Node) -> str | None:
 
 
 def is_padded_around_a_constant(node: Node) -> str | None:
-    """Transposed convolution with a constant filter whose padding is not what its kernel is larger than its strides."""
+    """Transposed convolution with a constant filter whose padding is not the size of its kernel minus its stride."""
     same = []
     for size, stride in zip(_kernel(node), node.attributes["strides"], strict=True):
         total = max(size - stride, 0)

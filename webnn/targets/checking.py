@@ -157,6 +157,7 @@ def check(graph: MLGraph | Graph, target: str | Target) -> Verdict:
     Raises:
         NotSupportedError: no target has that name, or several have.
         DataError: the file does not hold limits.
+        OSError: it cannot be read.
 
     Example:
         >>> import webnn

@@ -69,7 +69,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far an output is from the original's, on the same random inputs, both on the `arrays` backend.
+    """How far an output is from the original's, on the same inputs, both on the `arrays` backend.
 
     Attributes:
         output: its name.
@@ -155,6 +155,8 @@ def fit(
 
     Raises:
         NotSupportedError: no target has that name, or several have.
+        DataError: the file of the target does not hold limits.
+        OSError: it cannot be read.
         ValidationError: `inputs` do not fit the graph.
 
     Example:

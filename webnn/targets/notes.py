@@ -29,7 +29,7 @@ class NoteRule:
     Attributes:
         name: as recorded targets list it.
         operators: the operators that it is about.
-        touches: the property of the node that makes it so, in words that follow its name; None if it has it not.
+        touches: the property that makes them differ, in words that follow the name of the node; None without it.
         difference: how the target's results differ.
         proposal: the nearest form whose results do not.
         example: a graph whose result differs.

@@ -283,7 +283,7 @@ def _broadcast(b: Replacement, x: MLOperand, shape: Sequence[int]) -> MLOperand:
     "average-pool-padding",
 )
 def _pool_slices(b: Replacement, node: Node) -> Made:
-    """Slices where there are few or no other way; else the pool over the padded input."""
+    """Slices, where they are few or nothing else is possible; otherwise the pool over the padded input."""
     return combined(b, node) if _is_small(node) else _pool_padded(b, node)
 
 

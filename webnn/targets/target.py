@@ -78,6 +78,7 @@ def target_named(name: str) -> Target:
     Raises:
         NotSupportedError: no target matches, or several do.
         DataError: the file does not hold limits.
+        OSError: it cannot be read.
     """
     if name.endswith(".json"):
         return _read(Path(name).stem, Path(name).read_bytes())

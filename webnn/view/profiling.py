@@ -31,7 +31,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 LEAST: Final = 5
 """The least number of runs of each operator."""
 SECONDS: Final = 0.02
-"""For so long an operator is run, if it was run often enough."""
+"""How long each operator is run, in at least `LEAST` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ def profile(graph: Graph, backend: Backend, advance: Callable[[int], object] = l
         advance: called for each operator.
 
     Raises:
-        OperationError: the backend cannot run the graph.
+        NotSupportedError: the backend lacks an operator of the graph.
+        OperationError: it cannot run the graph.
     """
     call = _measured(_nothing(), backend)
     whole = max(0.0, _measured(graph, backend) - call)

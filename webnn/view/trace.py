@@ -12,7 +12,7 @@ __all__ = ["trace_drawing"]
 
 
 def trace_drawing(events: Sequence[TraceEvent], title: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The data for `trace.js`: the tracks, and each event with its depth in its track.
+    """The data for `trace.js`: the tracks, and each event with its depth in its track. Times are in microseconds.
 
     Args:
         events: the events of one trace.
