@@ -60,6 +60,7 @@ class Batcher:
         self.computation = Computation(batched, self.policy)
         self.figures = GraphFigures()
         """Of the batches' tasks; those of the requests are counted for the graph itself."""
+        self.figures.number = batched.work.figures.number  # traces know it by that
         # Only buffers count for a budget.
         self._as_bytes = JOINED if timeline.allocator.is_host and timeline.pool.budget is None else -1
         """The most bytes of an input that is kept as bytes instead of in a buffer. It is the same for all requests."""

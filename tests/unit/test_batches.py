@@ -13,6 +13,7 @@ from tests.stepped import LARGE, LOST, SMALL, Function, Rig, broken, now, number
 from webnn.errors import ContextLostError, OperationError, UnknownError
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.lease import Lease
+from webnn.runtime.events import events_of, records_of
 from webnn.scheduler.batches.batcher import Batcher
 from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
@@ -161,6 +162,18 @@ def test_the_policy_is_asked_for_a_size_to_compile() -> None:
     assert crowd.wanted == [4]
     assert results(promises) == [1, 2, 3, 4]
     assert crowd.ran == [1] * 4, "one by one, until it is compiled"
+
+
+def test_a_trace_shows_batches_as_runs_of_their_graph() -> None:
+    crowd = Crowd().gather(4)
+    figures, records = crowd.rig.timeline.figures, list[Any]()
+    recorder = crowd.rig.timeline.start_trace(records)
+    promises = [crowd.run(number) for number in range(5)]
+    crowd.rig.run_all()
+    assert results(promises) == [1, 2, 3, 4, 5]
+    events = events_of(records_of(records), recorder.tracks, figures.kept or {}, 0)
+    tasks = [(event.name, event.details["operators"]) for event in events if event.kind == "task"]
+    assert tasks == [("alone", 1)] * 2
 
 
 def test_one_bad_request_does_not_fail_the_others() -> None:
