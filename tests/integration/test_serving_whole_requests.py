@@ -606,6 +606,27 @@ async def test_the_rest_of_a_large_body_that_was_refused_is_dropped(context: MLC
 
 
 @pytest.mark.asyncio
+async def test_a_large_body_finds_room_in_a_queue_of_those_who_have_left(gate: Gate) -> None:
+    with scripted_context(on_run=gate)[0] as context:
+        app = application(affine(context), wide(context), max_queue=1, timeout=100.0)
+        app.inferences[1].admission = app.inferences[0].admission  # as versions of one model have it
+        async with connected(app, own=True) as client, connected(app, own=True) as leaver:
+            sent = large_request()
+            client.writer.write(sent[:1000])
+            while not client.connection._upload:  # noqa: ASYNC110 (data_received is called by the loop)
+                await asyncio.sleep(0)
+            leaver.writer.write(ASKED)
+            await until(app, items=1)
+            leaver.connection.transport.pause_reading()
+            leaver.connection.transport.gone()  # type: ignore[attr-defined]  # as the epoll tells it
+            client.writer.write(sent[1000:])
+            gate.open()
+            assert await numbers(client)
+            leaver.connection.transport.end()  # type: ignore[attr-defined]
+    assert app.inferences[0].requests.by_status == {499: 1}
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("what", ["too long", "JSON", "no length"])
 async def test_the_application_is_called_for_other_large_bodies(context: MLContext, what: str) -> None:
     app = application(wide(context))

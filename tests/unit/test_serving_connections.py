@@ -248,6 +248,14 @@ async def test_a_request_that_would_upgrade_the_connection_is_answered_without_t
 
 
 @pytest.mark.asyncio
+async def test_thousands_of_requests_to_upgrade_the_connection_are_not_nested() -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(4000 * (b"GET /early HTTP/1.1\r\n" + UPGRADES[1] + b"\r\n"))
+        answers = await reader.read()
+        assert text_of(answers) == [(200, "")] * (PIPELINE + 1)
+
+
+@pytest.mark.asyncio
 async def test_the_server_is_no_proxy() -> None:
     async with connected(ServerState()) as (reader, writer, _):
         writer.write(ASK + b"CONNECT example.com:80 HTTP/1.1\r\n\r\n" + ASK)

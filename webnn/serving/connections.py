@@ -246,20 +246,29 @@ class Connection(HttpToolsProtocol):
         if self._since_chunk is not None and self._since_chunk > HEAD:
             self._refuse(Refused(431, f"the trailers of the request are larger than {HEAD} bytes"))
 
-    def _parse(self, data: bytes | memoryview[int]) -> None:
+    def _parse(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self.parser.get_method() == b"CONNECT":
-                self._refuse(Refused(400, "this server is not a proxy"))
-            else:  # the parser takes what follows for another protocol
-                head = self._head_without_upgrade()
+            begin = self._parse_until_upgrade(data)
+            while begin:  # the parser takes what follows for another protocol
+                if self.parser.get_method() == b"CONNECT":
+                    self._refuse(Refused(400, "this server is not a proxy"))
+                    return
+                head, data = self._head_without_upgrade(), data[begin:]
                 self._renew_parser()
-                self._parse(head)
-                self._parse(memoryview(data)[upgrade.args[0] :])
+                self.parser.feed_data(head)
+                begin = self._parse_until_upgrade(data)
         except httptools.HttpParserError:
             if not self._ends:
                 self._refuse(Refused(400, "the request is not valid HTTP"))
+
+    def _parse_until_upgrade(self, data: bytes) -> int:
+        """Where the data after a request begins that asks for another protocol; 0 if there is none."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            begin: int = upgrade.args[0]
+            return begin
+        return 0
 
     def _renew_parser(self) -> None:
         self.parser = httptools.HttpRequestParser(self)

@@ -282,7 +282,9 @@ class Inference:
         """Read a request, which is in the queue of the model from now on."""
         call = self._calls.read(body, header)
         if not self.admission.has_room(call.items):
-            raise self._full(call.items)
+            self._shared.give_up_left()
+            if not self.admission.has_room(call.items):
+                raise self._full(call.items)
         if call.seconds is not None:
             self._hurry(exchange, call.seconds)
         exchange.call = call

@@ -14,8 +14,9 @@ from webnn.serving.exchanges import Exchange, Headers
 
 __all__ = ["LARGEST", "Upload"]
 
-LARGEST: Final = 16 * 1024 * 1024
-"""The most bytes that are set aside for a body before they have come, which they may never do."""
+LARGEST: Final = 4_000_000
+"""The most bytes that are set aside for a body before they have come, which they may never do. They take memory only as
+they come, since for less than 4 MB NumPy does not ask the system for huge pages."""
 
 
 class Upload:
