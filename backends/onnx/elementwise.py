@@ -54,6 +54,12 @@ def sign(node: Node, model: Model) -> None:
     model.emit("Sign", [x], to=node.output)
 
 
+@lowerings.lowers("open_sign")
+def open_sign(node: Node, model: Model) -> None:
+    """`Sign` alone."""
+    model.emit("Sign", [model[node["input"]]], to=node.output)
+
+
 @lowerings.lowers("div")
 def div(node: Node, model: Model) -> None:
     """`Div`; integers need care, since a processor traps at a division by 0 and at the lowest integer divided by -1."""
@@ -70,6 +76,19 @@ def div(node: Node, model: Model) -> None:
     quotient = model.emit("Div", [a, model.emit("Where", [traps, one, b])])
     # There the quotient is a: times 0 it is the 0 that we promise, times -1 it wraps as the division would.
     model.emit("Mul", [quotient, model.emit("Where", [traps, b, one])], to=node.output)
+
+
+@lowerings.lowers("bitwise_and", "bitwise_or", "bitwise_xor")
+def of_bits(node: Node, model: Model) -> None:
+    """One node."""
+    op_type = {"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor"}[node.op]
+    model.emit(op_type, [model[node["a"]], model[node["b"]]], to=node.output)
+
+
+@lowerings.lowers("modulo")
+def modulo(node: Node, model: Model) -> None:
+    """`Mod`, which the importer gives only divisors at which no processor traps."""
+    model.emit("Mod", [model[node["a"]], model[node["b"]]], to=node.output, fmod=int(node.attributes["fmod"]))
 
 
 @lowerings.lowers("pow")
@@ -117,6 +136,12 @@ def cast(node: Node, model: Model) -> None:
     if source in FLOATS and target not in FLOATS:
         x = _truncated(model, model.cast(x, "float32"), target)
     model.set(node.output, x)
+
+
+@lowerings.lowers("open_cast")
+def open_cast(node: Node, model: Model) -> None:
+    """`Cast` alone."""
+    model.set(node.output, model.cast(model[node["input"]], node.output.data_type))
 
 
 def _truncated(model: Model, x: str, data_type: DataType) -> str:

@@ -110,6 +110,13 @@ def scatter_nd(node: Node, model: Model) -> None:
     model.emit("ScatterND", [model[node["input"]], coordinates, updates], to=node.output)
 
 
+@lowerings.lowers("open_scatter_nd")
+def open_scatter_nd(node: Node, model: Model) -> None:
+    """`ScatterND` alone."""
+    inputs = [model[node["input"]], model.cast(model[node["indices"]], "int64"), model[node["updates"]]]
+    model.emit("ScatterND", inputs, to=node.output)
+
+
 def _last_updates(node: Node, model: Model) -> tuple[str, str]:
     """The constant indices and the updates without those that a later update of the same slice replaces."""
     indices, updates = node["indices"], node["updates"]

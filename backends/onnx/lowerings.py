@@ -23,10 +23,18 @@ FUNCTIONS: Final = (
 """Composites that are one operator in ONNX, of that name and with the same options."""
 COMPOSITES: Final[Mapping[str, str]] = {
     **dict.fromkeys(FUNCTIONS, "functions"),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), "elementwise"),
+    "depth_to_space": "movement",
     "dynamic_quantize_linear": "quantization",
     "matmul_integer": "quantization",
+    "open_cast": "elementwise",
+    "open_reduce_max": "reduction",
+    "open_reduce_min": "reduction",
+    "open_scatter_nd": "gathering",
+    "open_sign": "elementwise",
     "scatter_reduce_elements": "gathering",
     "scatter_reduce_nd": "gathering",
+    "space_to_depth": "movement",
     "top_k": "reduction",
     "tree_ensemble": "trees",
 }

@@ -111,3 +111,10 @@ def triangular(node: Node, model: Model) -> None:
     diagonal = min(max(node.attributes["diagonal"], -rows), columns)
     inputs = [model[input], model.constant(diagonal)]
     model.emit("Trilu", inputs, to=node.output, upper=int(node.attributes["upper"]))
+
+
+@lowerings.lowers("depth_to_space", "space_to_depth")
+def blocks(node: Node, model: Model) -> None:
+    """One node with the same options."""
+    op_type = "DepthToSpace" if node.op == "depth_to_space" else "SpaceToDepth"
+    model.emit(op_type, [model[node["input"]]], to=node.output, **node.attributes)

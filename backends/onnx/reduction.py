@@ -67,6 +67,13 @@ def reduce_extreme(node: Node, model: Model) -> None:
     model.set(node.output, extreme)
 
 
+@lowerings.lowers("open_reduce_max", "open_reduce_min")
+def open_reduce_extreme(node: Node, model: Model) -> None:
+    """One node."""
+    op_type = _OP_TYPES[node.op.removeprefix("open_")]
+    model.set(node.output, _reduced(node, op_type, model[node["input"]], model))
+
+
 def _keeps_sums(operand: MLOperand) -> bool:
     """Whether a sum over `operand` is NaN only if an element is: it does not come to infinity minus infinity."""
     node = operand.node

@@ -19,6 +19,7 @@ from webnn.graph.broadcasting import Shape
 from webnn.graph.composites import integer_products, scatter_reduce, top_k
 from webnn.graph.composites.composite import Builder
 from webnn.graph.composites.functions import applied
+from webnn.graph.composites.open_cases import EXTREMES
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, rewritten
@@ -184,8 +185,10 @@ def _quantization(node: Node) -> Iterator[_Guess]:
     if scale.constant is not None or scale.descriptor.element_count != 1:
         return
     for each in _before(scale, _NEAR):
-        if each.op == "reduce_max" and not each.output.shape and each["input"].data_type == "float32":
-            x = each["input"]
+        if each.op not in ("reduce_max", EXTREMES["reduce_max"]) or each.output.shape:
+            continue
+        x = each["input"]
+        if x.data_type == "float32":
             yield _Guess(("dynamic_quantize_linear", x), integer_products.dynamically_quantized, {"x": x})
 
 

@@ -20,7 +20,7 @@ from webnn.graph.ir import Graph
 
 __all__ = ["IN_PLACE", "model_donations"]
 
-IN_PLACE: Final = InPlace(frozenset({"scatter_elements", "scatter_nd"}), ARITHMETIC - {"div"})
+IN_PLACE: Final = InPlace(frozenset({"open_scatter_nd", "scatter_elements", "scatter_nd"}), ARITHMETIC - {"div"})
 """The operators of a graph that become nodes of `_MODEL`, for every data type."""
 _MODEL: Final = InPlace(
     frozenset({"ScatterElements", "ScatterND"}),

@@ -25,7 +25,19 @@ _SAME: Final = frozenset(
 )
 """Operators whose output has the shape of the first input."""
 _BROADCAST: Final = frozenset(
-    {"Add", "And", "BitwiseAnd", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+    {
+        "Add",
+        "And",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Div",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+    }
     | {"Max", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor"}
 )
 """Operators whose output has the shape of all inputs together."""
@@ -112,6 +124,16 @@ def _arg(attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: 
 def _concat(attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: int) -> Sequence[Known]:
     axis, (kind, first) = _axis(attributes, given), given[0]
     return [(kind, _resized(first, axis, [sum(shape[axis] for _, shape in given)]))]
+
+
+def _depth_to_space(attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: int) -> Sequence[Known]:
+    (kind, (n, c, h, w)), block = given[0], int(attributes["blocksize"].i)
+    return [(kind, (n, c // (block * block), h * block, w * block))]
+
+
+def _space_to_depth(attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: int) -> Sequence[Known]:
+    (kind, (n, c, h, w)), block = given[0], int(attributes["blocksize"].i)
+    return [(kind, (n, c * block * block, h // block, w // block))]
 
 
 def _expand(_attributes: Attributes, given: Sequence[Known], lists: Lists, _count: int) -> Sequence[Known] | None:
@@ -223,6 +245,7 @@ _SHAPES: Final[Mapping[str, Rule]] = {
     "ArgMax": _arg,
     "ArgMin": _arg,
     "Concat": _concat,
+    "DepthToSpace": _depth_to_space,
     "Expand": _expand,
     "Gather": _gather,
     "GatherElements": _gather_elements,
@@ -235,6 +258,7 @@ _SHAPES: Final[Mapping[str, Rule]] = {
     "Pad": _pad,
     "Reshape": _reshape,
     "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Tile": _tile,
     "TopK": _top_k,

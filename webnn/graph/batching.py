@@ -236,12 +236,14 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("hard_sigmoid", "hard_swish", "leaky_relu", "linear", "relu", "sigmoid"), _broadcast),
     **dict.fromkeys(("softplus", "softsign", "tanh"), _broadcast),
     **dict.fromkeys(("acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "cosh", "selu", "sinh"), _broadcast),
-    "thresholded_relu": _broadcast,
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), _broadcast),
+    **dict.fromkeys(("open_cast", "open_sign", "thresholded_relu"), _broadcast),
+    **dict.fromkeys(("depth_to_space", "space_to_depth"), _on("input")),
     **dict.fromkeys(("hardmax", "log_softmax"), _axis),
     **dict.fromkeys(("softmax", "cumulative_sum", "arg_min", "arg_max", "split"), _axis),
     **dict.fromkeys(("reduce_l1", "reduce_l2", "reduce_log_sum", "reduce_log_sum_exp", "reduce_max"), _axes),
     **dict.fromkeys(("reduce_mean", "reduce_min", "reduce_product", "reduce_sum", "reduce_sum_square"), _axes),
-    **dict.fromkeys(("reverse", "resample2d"), _axes),
+    **dict.fromkeys(("open_reduce_max", "open_reduce_min", "reverse", "resample2d"), _axes),
     **dict.fromkeys(("conv2d", "conv_transpose2d", "instance_normalization", "tree_ensemble"), _on("input")),
     "block_product": _on("input"),
     **dict.fromkeys(("average_pool2d", "l2_pool2d", "max_pool2d"), _on("input")),
@@ -269,6 +271,7 @@ RULES: Final[dict[str, Rule]] = {
 NEVER: Final[dict[str, str]] = {
     "gru": "has its batch in dimension 1",
     "lstm": "has its batch in dimension 1",
+    "open_scatter_nd": "has indices that count from the start of dimension 0",
     "scatter_nd": "has indices that count from the start of dimension 0",
 }
 """Operators that are never separable, with the reason."""

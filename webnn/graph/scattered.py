@@ -81,7 +81,7 @@ class Scattered:
 
 def scattered(node: Node) -> Scattered | None:
     """The replaced elements of a scatter; None if copying the whole tensor is always better."""
-    assert node.op in ("scatter_elements", "scatter_nd"), node.where
+    assert node.op in ("open_scatter_nd", "scatter_elements", "scatter_nd"), node.where
     target, indices = node["input"].descriptor, node["indices"].descriptor
     replaced = node["updates"].descriptor.element_count
     if target.byte_length < LEAST_BYTES or replaced * IN_A_ROW > target.element_count:

@@ -16,6 +16,8 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.precision import in_float32
+from webnn.graph.composites.modulo import remainder
+from webnn.graph.composites.open_cases import cast_in_range, sign_of_numbers
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -51,6 +53,8 @@ def unary(node: OnnxNode) -> Imported:
     if node.op_type in {"Abs", "Sign"} and x.data_type.startswith("u"):
         one = node.scalar(x, 1)
         return node.builder.identity(x) if node.op_type == "Abs" else node.builder.min(x, one)
+    if node.op_type == "Sign" and x.data_type in FLOATS:
+        return sign_of_numbers(node.builder, x)
     return node.call(_UNARY[node.op_type], operands=1)
 
 
@@ -111,26 +115,7 @@ def power(node: OnnxNode) -> Imported:
 @imports("Mod")
 def modulo(node: OnnxNode) -> Imported:
     """The remainder: with the sign of the divisor, or with `fmod=1` that of the dividend."""
-    b = node.builder
-    x, y = node.operand(0), node.operand(1)
-    if x.data_type in FLOATS:
-        quotient = b.div(x, y)
-        if not node.get_int("fmod", 0):
-            # With an infinite divisor, x stays if it has the divisor's sign, else the remainder is the divisor.
-            remainder = b.sub(x, b.mul(b.floor(quotient), y))
-            zero = node.scalar(x, 0)
-            stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
-            numbers = b.logical_not(b.logical_or(b.is_infinite(x), b.is_nan(x)))
-            endless = b.logical_and(b.is_infinite(y), numbers)
-            return b.where(endless, b.where(stays, x, y), remainder)
-        truncated = b.mul(b.sign(quotient), b.floor(b.abs(quotient)))
-        return b.sub(x, b.mul(truncated, y))
-    remainder = b.sub(x, b.mul(b.div(x, y), y))  # division of integers truncates
-    if node.get_int("fmod", 0) or x.data_type.startswith("u"):
-        return remainder
-    zero = node.scalar(x, 0)
-    differ = b.logical_xor(b.lesser(remainder, zero), b.lesser(y, zero))
-    return b.where(b.logical_and(differ, b.not_equal(remainder, zero)), b.add(remainder, y), remainder)
+    return remainder(node.builder, node.operand(0), node.operand(1), fmod=bool(node.get_int("fmod", 0)))
 
 
 @imports("Clip")
@@ -183,9 +168,8 @@ def cast(node: OnnxNode) -> Imported:
     floats = node.value(0).floats
     if floats is not None and floats.data_type == data_type:
         return b.identity(floats)
-    if x.data_type in FLOATS and data_type not in {*FLOATS, "int64", "int32"}:
-        # A cast of integers wraps as in ONNX Runtime; a direct cast of floats would saturate at the narrow bounds.
-        return b.cast(b.cast(x, "int64"), data_type)
+    if x.data_type in FLOATS and data_type not in FLOATS:
+        return cast_in_range(b, x, data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
 
 

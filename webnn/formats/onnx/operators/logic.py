@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
+from webnn.errors import NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.descriptor import MAX_RANK
+from webnn.graph.composites.bitwise import of_bits
 from webnn.graph.dtypes import FLOATS
-from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
-
-_BITS: Final = 1 << 26
-"""The most bits of a bitwise operator, each of which is computed as an integer."""
 
 _BINARY: Final[Mapping[str, str]] = {
     "And": "logical_and",
@@ -98,44 +92,11 @@ def bitwise_not(node: OnnxNode) -> Imported:
 
 @imports("BitwiseAnd", "BitwiseOr", "BitwiseXor")
 def bitwise(node: OnnxNode) -> Imported:
-    """And, by summing the common bits along a new axis; Or and Xor follow from And and the sum of both operands."""
-    b = node.builder
+    """One kernel, or sums of bits."""
     x, y = node.operand(0), node.operand(1)
-    data_type = x.data_type
-    if data_type in FLOATS:
-        raise UnsupportedNodeError(f"{data_type} is not an integer type, which {node.op_type} takes")
-    if data_type in {"int8", "uint8"}:
-        x, y = b.cast(x, "int32"), b.cast(y, "int32")
-    dtype = x.descriptor.dtype
-    signed = dtype.kind == "i"
-    count = 8 * dtype.itemsize - signed
-    shape = np.broadcast_shapes(x.shape, y.shape)
-    if math.prod(shape) * count > _BITS:
-        raise UnsupportedNodeError(
-            f"its operands {list(x.shape)} and {list(y.shape)} have too many bits to compute one by one",
-            "Mod by a power of 2",
-        )
-    if len(shape) == MAX_RANK:  # there is no axis left for the bits
-        x, y = (b.reshape(b.expand(a, shape), [math.prod(shape)]) for a in (x, y))
-    powers = node.constant(np.array([2**i for i in range(count)], dtype))
-    zero, two, lowest = node.scalar(x, 0), node.scalar(x, 2), node.scalar(x, int(np.iinfo(dtype).min))
-
-    def bits(a: MLOperand) -> MLOperand:
-        """The bits of each element in a new axis, without the sign bit."""
-        rest = b.where(b.lesser(a, zero), b.sub(a, lowest), a) if signed else a
-        quotients = b.div(b.reshape(rest, [*a.shape, 1]), powers)
-        return b.sub(quotients, b.mul(b.div(quotients, two), two))
-
-    both = b.reduce_sum(b.mul(b.mul(bits(x), bits(y)), powers), axes=[max(x.rank, y.rank)])
-    if signed:
-        negative = b.logical_and(b.lesser(x, zero), b.lesser(y, zero))
-        both = b.where(negative, b.add(both, lowest), both)
-    match node.op_type:
-        case "BitwiseAnd":
-            result = both
-        case "BitwiseOr":
-            result = b.sub(b.add(x, y), both)
-        case _:
-            result = b.sub(b.add(x, y), b.add(both, both))
-    result = result if result.shape == shape else b.reshape(result, shape)
-    return result if result.data_type == data_type else b.cast(result, data_type)
+    if x.data_type in FLOATS:
+        raise UnsupportedNodeError(f"{x.data_type} is not an integer type, which {node.op_type} takes")
+    try:
+        return of_bits(node.builder, f"bitwise_{node.op_type.removeprefix('Bitwise').lower()}", x, y)
+    except NotSupportedError as error:
+        raise UnsupportedNodeError(str(error).partition(": ")[2], "Mod by a power of 2") from None

@@ -13,6 +13,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
+from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -194,18 +195,12 @@ def _filled(node: OnnxNode, padded: MLOperand, before: Sequence[int], after: Seq
 @imports("DepthToSpace")
 def depth_to_space(node: OnnxNode) -> Imported:
     """Blocks of channels moved into blocks of pixels."""
-    b = node.builder
     x = node.operand(0)
-    n, c, h, w = _image(x)
+    c = _image(x)[1]
     block = node.get_int("blocksize")
     if block < 1 or c % (block * block):
         raise DataError(f"{c} channels cannot be divided into blocks of {block} x {block}")
-    depth = c // (block * block)
-    if node.get_string("mode", "DCR") == "DCR":
-        parts = b.transpose(b.reshape(x, [n, block, block, depth, h, w]), permutation=[0, 3, 4, 1, 5, 2])
-    else:
-        parts = b.transpose(b.reshape(x, [n, depth, block, block, h, w]), permutation=[0, 1, 4, 2, 5, 3])
-    return b.reshape(parts, [n, depth, h * block, w * block])
+    return blocks_of_pixels(node.builder, x, block, depth_last=node.get_string("mode", "DCR") == "DCR")
 
 
 @imports("SpaceToDepth")
@@ -217,9 +212,10 @@ def space_to_depth(node: OnnxNode) -> Imported:
     block = node.get_int("blocksize")
     if block < 1 or h % block or w % block:
         raise DataError(f"{h} x {w} pixels cannot be divided into blocks of {block} x {block}")
-    parts = b.reshape(x, [n, c, h // block, block, w // block, block])
-    order = [0, 3, 5, 1, 2, 4] if node.get_string("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4]
-    return b.reshape(b.transpose(parts, permutation=order), [n, c * block * block, h // block, w // block])
+    if node.get_string("mode", "DCR") == "DCR":
+        return blocks_of_channels(b, x, block)
+    parts = b.transpose(b.reshape(x, [n, c, h // block, block, w // block, block]), permutation=[0, 1, 3, 5, 2, 4])
+    return b.reshape(parts, [n, c * block * block, h // block, w // block])
 
 
 def _image(x: MLOperand) -> tuple[int, int, int, int]:

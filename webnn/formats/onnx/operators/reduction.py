@@ -8,6 +8,7 @@ from typing import Final
 
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.graph.composites.open_cases import EXTREMES, extreme_of_numbers
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -48,12 +49,14 @@ def reduce(node: OnnxNode) -> Imported:
 
 def _reduced(node: OnnxNode, op_type: str, x: MLOperand, axes: list[int], keep: bool) -> MLOperand:
     b = node.builder
-    wide = x
+    wide, op = x, _REDUCTIONS[op_type]
+    if op in EXTREMES and x.data_type in FLOATS and axes:
+        return extreme_of_numbers(b, op, x, axes=axes, keep_dimensions=keep)
     if op_type in _OF_FLOATS and x.data_type not in FLOATS:
         wide = b.cast(x, "float32")
     elif op_type not in {"ReduceMax", "ReduceMin"} and x.data_type in {"int8", "uint8"}:
         wide = b.cast(x, "int32")
-    result: MLOperand = getattr(b, _REDUCTIONS[op_type])(wide, axes=axes, keep_dimensions=keep)
+    result: MLOperand = getattr(b, op)(wide, axes=axes, keep_dimensions=keep)
     return result if wide is x else b.cast(result, x.data_type)
 
 

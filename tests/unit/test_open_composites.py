@@ -1,0 +1,125 @@
+"""Operators that an import keeps as one kernel: WebNN spells them out, or decides cases that ONNX leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.direct import direct_builder, run_graph
+from webnn.backends.arrays.backend import ArraysBackend
+from webnn.backends.onnx.lower import lower
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.errors import NotSupportedError
+from webnn.graph.composites.bitwise import of_bits
+from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
+from webnn.graph.composites.composite import Builder, expanded
+from webnn.graph.composites.modulo import remainder
+from webnn.graph.composites.open_cases import (
+    cast_in_range,
+    extreme_of_numbers,
+    scattered_in_any_order,
+    sign_of_numbers,
+)
+from webnn.graph.dtypes import DataType
+from webnn.graph.ir import Graph
+from webnn.graph.operand import MLOperand
+
+NATIVE = OnnxRuntimeBackend().composites
+RNG = np.random.default_rng(0)
+NUMBERS = RNG.uniform(-90, 90, (2, 12, 4, 6)).astype(np.float32)
+INTEGERS = RNG.integers(-90, 90, (4, 6))
+Make = Callable[..., MLOperand]
+
+
+def graph_of(make: Make, *arrays: np.ndarray[Any, Any]) -> tuple[Graph, dict[str, np.ndarray[Any, Any]]]:
+    """The graph of one composite, and its inputs."""
+    builder = direct_builder(composites=NATIVE)
+    feeds = {f"x{i}": array for i, array in enumerate(arrays)}
+    operands = [builder.input(name, array.shape, array.dtype.name) for name, array in feeds.items()]
+    return builder.build({"y": make(builder, *operands)}), feeds
+
+
+def cast_to(data_type: DataType) -> Make:
+    return lambda b, x: cast_in_range(b, x, data_type)
+
+
+def extreme(op: str, *axes: int, keeps: bool = False) -> Make:
+    return lambda b, x: extreme_of_numbers(b, op, x, axes=axes, keep_dimensions=keeps)
+
+
+def bits(name: str) -> Make:
+    return lambda b, x, y: of_bits(b, name, x, y)
+
+
+def modulo_five(b: Builder, x: MLOperand) -> MLOperand:
+    return remainder(b, x, b.constant(np.array([5, -7, 5, -1000, 3, 2], x.descriptor.dtype)), fmod=False)
+
+
+def float_remainder(b: Builder, x: MLOperand) -> MLOperand:
+    return remainder(b, x, b.constant(x.data_type, 8), fmod=True)
+
+
+CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
+    ("Cast", cast_to("uint8"), (abs(NUMBERS),)),
+    ("Cast", cast_to("int32"), (NUMBERS,)),
+    ("Cast", cast_to("int64"), (NUMBERS.astype(np.float16),)),
+    ("Sign", sign_of_numbers, (np.trunc(NUMBERS / 40),)),
+    ("ReduceMax", extreme("reduce_max", 1, 3), (NUMBERS,)),
+    ("ReduceMax", extreme("reduce_max", 0, 1, 2, 3), (NUMBERS,)),
+    ("ReduceMin", extreme("reduce_min", 2, keeps=True), (NUMBERS,)),
+    ("ScatterND", scattered_in_any_order, (INTEGERS, np.array([[2], [-4]]), INTEGERS[:2] + 1)),
+    ("BitwiseAnd", bits("bitwise_and"), (INTEGERS, INTEGERS[:1] * 3)),
+    ("BitwiseOr", bits("bitwise_or"), (INTEGERS.astype(np.int8), INTEGERS[::-1].astype(np.int8))),
+    ("BitwiseXor", bits("bitwise_xor"), (INTEGERS.astype(np.uint32), INTEGERS[::-1].astype(np.uint32))),
+    ("Mod", modulo_five, (INTEGERS,)),
+    ("Mod", float_remainder, (NUMBERS,)),
+    ("DepthToSpace", lambda b, x: blocks_of_pixels(b, x, 2, depth_last=True), (NUMBERS,)),
+    ("DepthToSpace", lambda b, x: blocks_of_pixels(b, x, 2, depth_last=False), (NUMBERS.astype(np.float16),)),
+    ("SpaceToDepth", lambda b, x: blocks_of_channels(b, x, 2), (NUMBERS,)),
+]
+
+
+@pytest.mark.parametrize(("op_type", "make", "arrays"), CASES, ids=[f"{i} {row[0]}" for i, row in enumerate(CASES)])
+def test_it_is_one_kernel_with_the_results_of_its_operators(
+    op_type: str, make: Make, arrays: tuple[np.ndarray[Any, Any], ...]
+) -> None:
+    graph, feeds = graph_of(make, *arrays)
+    emitted = [node.op_type for node in lower(graph).finish().graph.node]
+    assert [name for name in emitted if name != "Cast" or op_type == "Cast"] == [op_type]  # (casts of float16)
+    found = run_graph(graph, feeds, OnnxRuntimeBackend())["y"]
+    for backend in (OnnxRuntimeBackend(), ArraysBackend()):
+        np.testing.assert_allclose(found, run_graph(expanded(graph), feeds, backend)["y"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("divisor", [None, 0, -1])
+def test_a_remainder_that_a_processor_would_trap_at_is_computed_by_operators(divisor: int | None) -> None:
+    def make(b: Builder, x: MLOperand, y: MLOperand) -> MLOperand:
+        return remainder(b, x, y if divisor is None else b.constant(np.array([divisor, 3, 5])), fmod=True)
+
+    x, y = np.array([-(2**63), 7, -8]), np.array([-1, 0, 3])
+    graph, feeds = graph_of(make, x, y)
+    assert "modulo" not in {node.op for node in graph.nodes}
+    found = run_graph(graph, feeds, OnnxRuntimeBackend())["y"]
+    if divisor is None:
+        np.testing.assert_array_equal(found, [0, 7, -2])
+    else:
+        np.testing.assert_array_equal(found[1:], [1, -3])
+
+
+def test_blocks_of_integers_are_moved_by_operators() -> None:
+    large = np.arange(2**24, 2**24 + 32, dtype=np.int32).reshape(1, 4, 2, 4)
+    graph, feeds = graph_of(lambda b, x: blocks_of_pixels(b, x, 2, depth_last=True), large)
+    assert {node.op for node in graph.nodes} == {"reshape", "transpose"}
+    found = run_graph(graph, feeds, OnnxRuntimeBackend())["y"]
+    np.testing.assert_array_equal(found[0, 0, :2, :2].reshape(-1), large[0, :, 0, 0])
+
+
+def test_too_many_bits_for_operators_are_refused() -> None:
+    graph, _ = graph_of(bits("bitwise_and"), *[np.ones((2048, 2048), np.int32)] * 2)
+    with pytest.raises(
+        NotSupportedError, match=r"bitwise_and: .*\[2048, 2048\] .* too many bits to compute one by one"
+    ):
+        expanded(graph)

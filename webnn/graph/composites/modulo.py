@@ -1,0 +1,49 @@
+"""The remainder of a division, with the sign of the divisor or of the dividend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from webnn.graph.composites.composite import COMPOSITES, Builder, compose, composite
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import FLOATS
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+
+__all__ = ["remainder"]
+
+
+def remainder(b: Builder, x: MLOperand, y: MLOperand, *, fmod: bool) -> MLOperand:
+    """`x` modulo `y`, which broadcast: with the sign of `y`, or with `fmod` that of `x`."""
+    output = MLOperandDescriptor(x.data_type, np.broadcast_shapes(x.shape, y.shape))
+    operands, options = {"a": x, "b": y}, {"fmod": fmod}
+    # Kernels of integers trap at a divisor of 0, and at the lowest integer modulo -1; of floats they have one kind.
+    safe = fmod if x.data_type in FLOATS else y.constant is not None and not np.isin(y.constant, (0, -1)).any()
+    if safe:
+        return compose(b, "modulo", operands, [output], **options)[0]
+    return COMPOSITES["modulo"](b, Node("modulo", operands, options, "", outputs=[output], owner=x.owner))[0]
+
+
+@composite
+def modulo(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """What the product of the quotient and the divisor leaves."""
+    x, y, fmod = node["a"], node["b"], node.attributes["fmod"]
+    zero = b.constant(x.data_type, 0)
+    if x.data_type not in FLOATS:
+        rest = b.sub(x, b.mul(b.div(x, y), y))  # division of integers truncates
+        if fmod or x.data_type.startswith("u"):
+            return [rest]
+        differ = b.logical_xor(b.lesser(rest, zero), b.lesser(y, zero))
+        return [b.where(b.logical_and(differ, b.not_equal(rest, zero)), b.add(rest, y), rest)]
+    quotient = b.div(x, y)
+    if fmod:
+        truncated = b.mul(b.sign(quotient), b.floor(b.abs(quotient)))
+        return [b.sub(x, b.mul(truncated, y))]
+    # With an infinite divisor, x stays if it has the divisor's sign, else the remainder is the divisor.
+    rest = b.sub(x, b.mul(b.floor(quotient), y))
+    stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
+    numbers = b.logical_not(b.logical_or(b.is_infinite(x), b.is_nan(x)))
+    endless = b.logical_and(b.is_infinite(y), numbers)
+    return [b.where(endless, b.where(stays, x, y), rest)]

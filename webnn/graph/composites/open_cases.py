@@ -1,0 +1,81 @@
+"""Operators of ONNX that leave cases open which WebNN decides: NaN, numbers out of range, two updates of one slice.
+
+WebNN's operators are defined for all values, and a runtime computes the cases that ONNX leaves open in further steps,
+which take two to seventy times as long as the operator alone. Models in ONNX do not rely on them. So an import keeps
+the operators as ONNX has them: the expansion is one possible result, and the kernel of a runtime gives another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from webnn.graph.composites.composite import Builder, compose, composite
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import DataType
+from webnn.graph.ir import Node
+from webnn.graph.operand import MLOperand
+
+__all__ = ["EXTREMES", "cast_in_range", "extreme_of_numbers", "scattered_in_any_order", "sign_of_numbers"]
+
+EXTREMES: Final = {"reduce_max": "open_reduce_max", "reduce_min": "open_reduce_min"}
+"""The operators of WebNN that keep a NaN, and the composites that need not."""
+
+
+def cast_in_range(b: Builder, x: MLOperand, data_type: DataType) -> MLOperand:
+    """The floats `x` as integers, rounded toward zero; any integers for NaN and numbers that `data_type` lacks."""
+    return compose(b, "open_cast", {"input": x}, [MLOperandDescriptor(data_type, x.shape)])[0]
+
+
+@composite
+def open_cast(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Bounded to the range of int64, and then wrapped."""
+    data_type = node.output.data_type
+    x = node["input"]
+    return [b.cast(x if data_type in ("int32", "int64") else b.cast(x, "int64"), data_type)]
+
+
+def sign_of_numbers(b: Builder, x: MLOperand) -> MLOperand:
+    """The sign of each float; NaN or 0 for NaN."""
+    return compose(b, "open_sign", {"input": x}, [x.descriptor])[0]
+
+
+@composite
+def open_sign(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """0 for NaN."""
+    return [b.sign(node["input"])]
+
+
+def extreme_of_numbers(b: Builder, op: str, x: MLOperand, *, axes: Sequence[int], keep_dimensions: bool) -> MLOperand:
+    """The largest or least floats along `axes`, by the operator of WebNN that `op` names; open if one is NaN."""
+    shape = [1 if i in axes else size for i, size in enumerate(x.shape) if keep_dimensions or i not in axes]
+    descriptor = MLOperandDescriptor(x.data_type, shape)
+    options: dict[str, Any] = {"axes": tuple(axes), "keep_dimensions": keep_dimensions}
+    return compose(b, EXTREMES[op], {"input": x}, [descriptor], **options)[0]
+
+
+@composite
+def open_reduce_max(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """NaN if there is one."""
+    return [b.reduce_max(node["input"], **node.attributes)]
+
+
+@composite
+def open_reduce_min(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """NaN if there is one."""
+    return [b.reduce_min(node["input"], **node.attributes)]
+
+
+def scattered_in_any_order(b: Builder, x: MLOperand, indices: MLOperand, updates: MLOperand) -> MLOperand:
+    """`x` with slices replaced by `updates` at the coordinates in the last dimension of `indices`.
+
+    A slice that is updated twice may get either update. Coordinates out of range end the run with an error.
+    """
+    operands = {"input": x, "indices": indices, "updates": updates}
+    return compose(b, "open_scatter_nd", operands, [x.descriptor])[0]
+
+
+@composite
+def open_scatter_nd(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The last update of each slice; coordinates are moved into the range."""
+    return [b.scatter_nd(node["input"], node["indices"], node["updates"])]
