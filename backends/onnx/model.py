@@ -90,6 +90,8 @@ class Kernels(Protocol):
     """The types in whose place the runtime has another one, which holds all of their values; for instance `bool`."""
     everywhere: Collection[str] = ()
     """Types that every operator has a kernel for, if the standard has the type; `types` need not be asked then."""
+    rounds_last: bool = False
+    """Whether `QuantizeLinear` adds the zero point before it rounds: an odd one turns halves to the odd number."""
 
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""

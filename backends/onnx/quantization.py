@@ -25,7 +25,7 @@ from webnn.graph.rewriting import MADE_BYTES
 __all__ = ["EMULATED"]
 
 EMULATED: Final = frozenset({"dequantize_linear", "quantize_linear"})
-"""Only for `_WIDE` integers, which ONNX cannot quantize to, nor dequantize from with a zero point."""
+"""For `_WIDE` integers, which ONNX cannot quantize to, nor dequantize from with a zero point, and for `rounds_last`."""
 _WIDE: Final = ("int32", "uint32")
 """They are quantized with several operators in float64, which holds them."""
 
@@ -130,26 +130,31 @@ def dequantize_linear(node: Node, model: Model) -> None:
         _give(output, values, node, model)
 
 
+def _may_be_odd(zero_point: MLOperand) -> bool:
+    return zero_point.constant is None or bool((zero_point.constant.astype(np.int32) & 1).any())
+
+
 @lowerings.lowers("quantize_linear")
 def quantize_linear(node: Node, model: Model) -> None:
-    """One `QuantizeLinear`, but for 32-bit integers."""
+    """One `QuantizeLinear`, but for 32-bit integers, and for odd zero points where the runtime rounds last."""
     input, scale, zero_point = (node[name] for name in ("input", "scale", "zero_point"))
-    if zero_point.data_type not in _WIDE:
+    if zero_point.data_type not in _WIDE and not (model.kernels.rounds_last and _may_be_odd(zero_point)):
         _one_node("QuantizeLinear", node, model, [input, scale, zero_point])
         return
     blocks, values = plain_broadcast(scale.shape, input.shape)
+    exact = "float64" if zero_point.data_type in _WIDE else "float32"
     lowest, highest = (
-        model.constant(cast_number(limit, zero_point.data_type), "float64") for limit in (-math.inf, math.inf)
+        model.constant(cast_number(limit, zero_point.data_type), exact) for limit in (-math.inf, math.inf)
     )
     x, divisor = (
         model.cast(_reshaped(operand, model, shape), "float32") for operand, shape in ((input, values), (scale, blocks))
     )
-    zero = model.cast(_reshaped(zero_point, model, blocks), "float64")
-    quotient = model.cast(model.emit("Round", [model.emit("Div", [x, divisor])]), "float64")
+    zero = model.cast(_reshaped(zero_point, model, blocks), exact)
+    quotient = model.cast(model.emit("Round", [model.emit("Div", [x, divisor])]), exact)
     sum = model.emit("Add", [quotient, zero])
-    # NaN is not at least the lowest value: it becomes that, as QuantizeLinear makes it.
-    not_below = model.emit("GreaterOrEqual", [sum, lowest])
-    clamped = model.emit("Where", [not_below, model.emit("Min", [sum, highest]), lowest])
+    # NaN becomes the lowest value, as QuantizeLinear makes it.
+    within = model.emit("Clip", [sum, lowest, highest])
+    clamped = model.emit("Where", [model.emit("IsNaN", [sum]), lowest, within])
     _give(model.cast(clamped, zero_point.data_type), values, node, model)
 
 

@@ -63,6 +63,8 @@ class _OpenVinoKernels(PortableKernels):
     take are put together: they would depend on each other in a circle.
     """
 
+    rounds_last = True  # findings/zero_point_decides_the_rounding.sh
+
     def composition(self, op_type: str, data_type: str) -> Composition | None:
         """`is_nan` for `IsNaN`."""
         return is_nan if op_type == "IsNaN" else None

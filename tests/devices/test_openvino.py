@@ -98,6 +98,23 @@ def test_64_bit_integers_that_openvino_would_cut_are_refused(data_type: DataType
         context.compute(constant, small)
 
 
+@pytest.mark.parametrize("zero", [-128, -3, 0, 7])
+@pytest.mark.parametrize("known", [True, False], ids=["constant", "input"])
+def test_halves_are_quantized_to_even_with_any_zero_point(zero: int, known: bool, context: webnn.MLContext) -> None:
+    """OpenVINO's own kernel adds the zero point first."""
+    x = np.array([-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 1e9, -np.inf, np.nan], np.float32)
+    builder = context.create_graph_builder()
+    scale = builder.constant(np.ones(1, np.float32))
+    point = builder.constant(np.array([zero], np.int8)) if known else builder.input("zero", [1], "int8")
+    graph = builder.build({"y": builder.quantize_linear(builder.input("x", [9], "float32"), scale, point, label="q")})
+    feeds = {"x": x} if known else {"x": x, "zero": np.array([zero], np.int8)}
+    expected = np.clip(np.nan_to_num(np.rint(x) + zero, nan=-128), -128, 127).astype(np.int8)
+    np.testing.assert_array_equal(context.compute(graph, feeds)["y"], expected)
+    (row,) = graph.explain().operators or ()
+    assert row.providers == ("OpenVINOExecutionProvider",)
+    assert (row.realization == "native") == (known and zero % 2 == 0)
+
+
 def test_a_graph_says_which_operators_openvino_has_taken(context: webnn.MLContext) -> None:
     builder = context.create_graph_builder()
     x = builder.input("x", [2, 8], "float32")
