@@ -54,7 +54,7 @@ async def serving(context: MLContext, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setattr(server_module, "LINGER", 0.01)
     with listen("127.0.0.1", 0) as listener:
         address = listener.getsockname()
-        server = Server(application(large(context)))
+        server = Server(application(large(context), max_bodies=SIZE))
         ends = asyncio.create_task(server.serve([listener]))
         async with asyncio.timeout(20):
             with socket.create_connection(address) as client:
@@ -95,10 +95,12 @@ async def test_a_client_that_takes_its_answer_while_the_server_ends_gets_it(
 
 
 @pytest.mark.asyncio
-async def test_a_client_that_takes_nothing_for_long_is_disconnected(
-    context: MLContext, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("why", ["for long", "while memory is short"])
+async def test_a_client_that_takes_nothing_is_disconnected(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
-    monkeypatch.setattr(server_module, "UNREAD", 0.05)
+    monkeypatch.setattr(server_module, "UNREAD", 0.05 if why == "for long" else 5.0)
+    monkeypatch.setattr(server_module, "UNREAD_IF_FULL", 0.05 if why == "while memory is short" else 1000.0)
     async with serving(context, monkeypatch) as (server, _):
         while unsent(server):  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(0.001)

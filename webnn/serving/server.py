@@ -45,6 +45,8 @@ IDLE: Final = 75
 """Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
 UNREAD: Final = 30.0
 """Seconds after which a connection is closed whose client takes nothing of its answer."""
+UNREAD_IF_FULL: Final = 1.0
+"""The same while such answers take half of the memory for bodies and answers, so that others are refused soon."""
 UNREAD_AT_END: Final = 5.0
 """The same for a server that stops."""
 LAST: Final = 30
@@ -165,11 +167,13 @@ class Server(uvicorn.Server):
 
     def _close_unread(self) -> None:
         """Close the connections whose clients have not taken their answers for too long, now and again."""
-        loop = asyncio.get_running_loop()
+        loop, unread = asyncio.get_running_loop(), self._unread
+        if self._polling.unsent > self._application.limits.max_bodies // 2:
+            unread = min(unread, UNREAD_IF_FULL)
         if self._polling.unsent:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
-                    connection.close_if_unread(loop.time() - self._unread)
+                    connection.close_if_unread(loop.time() - unread)
         loop.call_later(min(1.0, self._unread / 10), self._close_unread)
 
     @contextlib.contextmanager
