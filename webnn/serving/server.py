@@ -25,6 +25,7 @@ from typing import Final
 import uvicorn
 
 from webnn.serving.application import Application
+from webnn.serving.arrivals import Arrivals
 from webnn.serving.connections import Connection
 from webnn.serving.listening import BACKLOG, has_left, refuse_new
 from webnn.serving.polling import Polling, polling
@@ -87,12 +88,14 @@ class Server(uvicorn.Server):
         """Whether more clients wait to be accepted."""
         self._unread = UNREAD
         self._polling: Polling
+        self._arrivals: Arrivals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""
         await super().startup([])
         backlog = self._application.backlog
         self._polling = polling(asyncio.get_running_loop(), lambda: backlog.items > 0 or self._accepts)
+        self._arrivals = Arrivals(asyncio.get_running_loop(), self._polling, self._connect)
         self._application.shared.unsent = lambda: self._polling.unsent
         self._listeners = sockets or []
         for listener in self._listeners:
@@ -105,6 +108,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait until all has been answered."""
+        self._arrivals.close_before(math.inf)
         await super().shutdown(sockets)
         self._polling.close()
 
@@ -127,7 +131,7 @@ class Server(uvicorn.Server):
                 if has_left(connection):
                     self._polling.close_later(connection)
                 else:
-                    self._connect(connection)
+                    self._arrivals.add(connection)
         except (InterruptedError, ConnectionAbortedError):
             pass
         except BlockingIOError:
@@ -142,7 +146,8 @@ class Server(uvicorn.Server):
             return False
         return True
 
-    def _connect(self, connection: socket.socket) -> None:
+    def _connect(self, connection: socket.socket) -> Transport | None:
+        """The connection to a client that has sent something; None if it has left."""
         loop = asyncio.get_running_loop()
         protocol = Connection(
             connection,
@@ -153,13 +158,15 @@ class Server(uvicorn.Server):
             _loop=loop,
         )
         try:
-            Transport(loop, self._polling, connection, protocol)
-        except OSError:  # its client has left
+            return Transport(loop, self._polling, connection, protocol)
+        except OSError:
             connection.close()
+            return None
 
     def _close_idle(self) -> None:
         """Close the connections that have been idle for too long, now and again."""
         loop = asyncio.get_running_loop()
+        self._arrivals.close_before(loop.time() - IDLE)
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.close_if_idle(loop.time() - IDLE)
