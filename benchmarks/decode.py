@@ -4,7 +4,8 @@ A decoder of four layers and width 256 writes one position of its caches in each
 set of cache tensors, named as inputs and outputs of the same dispatch; and two sets in turn, as programs that follow
 the specification do it. Raw: the same graph as ONNX, with two sets of arrays bound in turn, which copies both caches in
 each layer; and with one set bound as inputs and outputs, for which onnxruntime happens to give the right results. Also
-with keys and values that two heads share, and with a cache that is written by `scatter_nd`.
+with a cache that is full already, whereas the others are filled from the start; with keys and values that two heads
+share; and with a cache that is written by `scatter_nd`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ async def measure(report: Report, options: Options) -> None:
         report.times(f"cache of {cache}, two sets in turn", times["two sets"], swapped, bar=BARS.get(cache))
         report.times(f"cache of {cache}, one set", times["one set"], swapped)
         report.times(f"cache of {cache}, raw in place", times["raw, one set"], swapped)
+    times = await _times(1024, options, is_full=True)
+    report.times("cache of 1024, full", times["two sets"], times["raw, two sets"])
     for name, (groups, written) in OTHERS.items():
         times = await _times(512, options, groups, written)
         report.times(f"cache of 512, {name}", times["two sets"], times["raw, two sets"])
@@ -94,12 +97,13 @@ def _position(step: int, groups: int, written: str) -> Array:
 
 
 async def _times(
-    cache: int, options: Options, groups: int = HEADS, written: str = "elements"
+    cache: int, options: Options, groups: int = HEADS, written: str = "elements", *, is_full: bool = False
 ) -> dict[str, list[float]]:
     steps = min(options.count(STEPS, 2), cache)
+    first = cache - steps if is_full else 0
     embeddings = np.random.default_rng(1).standard_normal((WORDS, 1, WIDTH), np.float32)
-    masks = np.triu(np.full((cache, cache), -1e9, np.float32), 1).reshape(cache, 1, 1, 1, cache)
-    positions = [_position(i, groups, written) for i in range(steps)]
+    masks = np.triu(np.full((cache, cache), -1e9, np.float32), 1).reshape(cache, 1, 1, 1, cache)[first:]
+    positions = [_position(i, groups, written) for i in range(first, first + steps)]
     empty = np.zeros((1, groups, cache, DEPTH), np.float32)
     async with webnn.ML().create_context(accelerated=False) as context:
         graph = await build(context.create_graph_builder(), cache, groups, written)

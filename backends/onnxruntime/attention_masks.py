@@ -26,6 +26,14 @@ _FLOOR: Final = -1e38
 
 _SMALL: Final = 1 << 14
 """Scores that cost less than the operators around them."""
+_HIDDEN_BY: Final = 1e9
+"""A key whose mask is this much below the best one is hidden, if scores are finite numbers below a hundred million."""
+_FAR: Final = 200
+"""The exponential of such a negative number, and of about half of it, is 0 in float32."""
+_BLOCK: Final = 64
+"""The keys that are shown are counted in blocks, so that kernels add up the same numbers in the same order."""
+_FEW: Final = 4
+"""The ratio of all keys to those that are shown from which on these are copied. At 2, it would take as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Masks:
 
     def __init__(self) -> None:
         self._made: dict[tuple[tuple[Term, ...], Shape, bool], MLOperand | None] = {}
+        self._shown: dict[MLOperand, MLOperand] = {}
 
     def mask(self, b: Replacement, terms: Sequence[Term], shape: Shape, *, zeros: bool) -> MLOperand | None:
         """The sum of `terms` as a mask of scores of `shape`; None if that takes longer than the pass saves.
@@ -64,6 +73,25 @@ class Masks:
         if key not in self._made:
             self._made[key] = _made(b, [_operand(b, term, shape) for term in terms], shape, zeros)
         return self._made[key]
+
+    def shown(self, b: Replacement, mask: MLOperand) -> MLOperand:
+        """The number of keys at the front beyond which `mask`, a single row, hides all; 0 if they are too many.
+
+        It is also 0 for a mask that hides every key with -inf or has a NaN. What hides every key with a finite number
+        shows them all, as its softmax does.
+        """
+        if mask not in self._shown:
+            size = mask.shape[-1]
+            counts = np.arange(_BLOCK, size + _BLOCK, dtype=np.int32) // _BLOCK * _BLOCK
+            count = b.constant(np.minimum(counts, size, dtype=np.int32).reshape(1, 1, 1, size))
+            none = b.constant("int32", 0)
+            # The exponential of what is far below the best number is 0. (A maximum would take several operators.)
+            shares = b.softmax(b.mul(mask, b.constant("float32", _FAR / _HIDDEN_BY)), 3)
+            is_shown = b.greater(shares, b.constant("float32", 0))
+            last = b.reduce_max(b.where(is_shown, count, none), axes=[0, 1, 3])
+            are_few = b.lesser_or_equal(last, b.constant("int32", size // _FEW))
+            self._shown[mask] = b.where(are_few, last, none)
+        return self._shown[mask]
 
 
 def _operand(b: Replacement, term: Term, scores: Shape) -> MLOperand:

@@ -46,6 +46,9 @@ def attention(node: Node, model: Model) -> None:
     options |= {"scale": scale, "softcap": softcap or None}
     masks = [] if mask is None else [model[mask]]
     size = max(_PIECE_SCORES // keys, math.ceil(queries / _PIECES))
+    if "shown" in node.operands:
+        _attention_to_shown(node, model, [*inputs, *masks], options)
+        return
     if size >= queries:
         model.emit("Attention", [*inputs, *masks], to=node.output, **options)
         return
@@ -58,6 +61,22 @@ def attention(node: Node, model: Model) -> None:
         for part, of_part in zip(parts, masks_of_parts, strict=True)
     ]
     model.emit("Concat", outputs, to=node.output, axis=axis)
+
+
+def _attention_to_shown(node: Node, model: Model, inputs: Sequence[str], options: dict[str, Any]) -> None:
+    """One `Attention` of the keys that the mask shows, if their number is known in the run, and otherwise of all."""
+    shown = model[node["shown"]]
+    begin = model.constant([0], "int32")
+    query, *whole = inputs
+    parts = [model.fresh(name) for name in ("keys_shown", "values_shown", "mask_shown")]
+    of_shown, of_all = map(model.fresh, ("of_shown", "of_all"))
+    slices = [
+        messages.node("Slice", [name, begin, shown, model.constant([axis], "int32")], [part])
+        for name, part, axis in zip(whole, parts, (2, 2, 3), strict=True)
+    ]
+    few = _body(*slices, messages.node("Attention", [query, *parts], [of_shown], **options), kind=TensorProto.FLOAT)
+    every = _body(messages.node("Attention", [*inputs], [of_all], **options), kind=TensorProto.FLOAT)
+    model.emit("If", [model.cast(shown, "bool")], to=node.output, then_branch=few, else_branch=every)
 
 
 def _split(model: Model, name: str, sizes: list[int], axis: int) -> list[str]:
@@ -153,11 +172,11 @@ def _coordinates(at: Sequence[int], axis: int, column: str, model: Model) -> lis
     return [column if i == axis else model.constant(part) for i, part in enumerate(places)]
 
 
-def _body(*nodes: NodeProto) -> GraphProto:
-    """A branch that computes integers of any shape."""
+def _body(*nodes: NodeProto, kind: int = TensorProto.INT64) -> GraphProto:
+    """A branch that computes elements of a kind, integers by default, of any shape."""
     output = ValueInfoProto(name=nodes[-1].output[0])
-    output.type.tensor_type.elem_type = TensorProto.INT64
-    return messages.graph(nodes, "coordinates", [], [output])
+    output.type.tensor_type.elem_type = kind
+    return messages.graph(nodes, "branch", [], [output])
 
 
 @lowerings.lowers("sigmoid_gelu")

@@ -7,6 +7,9 @@ heads over 4096 positions take 512 MB, and keys that 4 heads share are copied 4 
 Found are scores of three or four dimensions, with factors on the queries, the keys or the products, a bound by a
 hyperbolic tangent, masks that are added or chosen by a condition, and keys that are repeated for the heads that share
 them.
+
+A decoder's cache has a fixed size, and its mask hides the part that is still empty. So each run counts the keys that
+the mask shows, and reads no others while these are few.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ _LAYERS: Final = 4
 """Attention of one row, such as that of a decoder, saves a microsecond each time, which has to pay for the mask."""
 _LEAST: Final = 2.0**-20
 """The range of factors that one row is multiplied by before, up to 1: no number leaves that of precise floats."""
+_LARGE_KEYS: Final = 512 * 1024
+"""Bytes of keys of one row from which on it pays to find out, in each run, how many of them the mask shows."""
 _LONE_SCORES: Final = 1 << 16
 """The kernel computes a head on one core; from so many scores on, fewer heads than cores take longer than operators."""
 
@@ -386,6 +391,9 @@ def _attention(node: Node, masks: Masks) -> Sequence[MLOperand] | None:
     if query.length == 1 and _LEAST <= scale < 1:
         # The kernel multiplies a row as it is by a matrix as it is. For a factor, it would reorder the matrix first.
         row, scale = b.mul(row, b.constant("float32", scale)), 1.0
+    shown = None
+    if mask is not None and _may_hide_many(mask, others):
+        shown = masks.shown(b, mask)
     y = attended(
         b,
         row,
@@ -395,6 +403,7 @@ def _attention(node: Node, masks: Masks) -> Sequence[MLOperand] | None:
         scale=scale,
         softcap=scores.softcap,
         mask=mask,
+        shown=shown,
     )
     if not rows:
         return [y if y.shape == node.output.shape else b.reshape(y, node.output.shape)]
@@ -403,6 +412,12 @@ def _attention(node: Node, masks: Masks) -> Sequence[MLOperand] | None:
         return [b.transpose(b.reshape(y, [query.length, heads, width]), permutation=[1, 0, 2])]
     four = b.transpose(b.reshape(y, [batch, query.length, heads, width]), permutation=[0, 2, 1, 3])
     return [four if four.shape == node.output.shape else b.reshape(four, node.output.shape)]
+
+
+def _may_hide_many(mask: MLOperand, others: Sequence[MLOperand]) -> bool:
+    """Whether it is the mask of a token whose keys are in a large cache, which may be mostly empty yet."""
+    is_row = mask.constant is None and math.prod(mask.shape[:-1]) == 1
+    return is_row and all(x.rank == 4 and x.descriptor.byte_length >= _LARGE_KEYS for x in others)
 
 
 def _merged(b: Replacement, part: _Heads, batch: int) -> MLOperand:

@@ -274,13 +274,15 @@ def test_few_queries_are_left_to_products_unless_heads_share_keys(
         check(graph, mask_feeds(graph))
 
 
-def rows_of_a_decoder(layers: int, *, heads: int = 4, factor: float = 0.3) -> Graph:
+def rows_of_a_decoder(
+    layers: int, *, heads: int = 4, factor: float = 0.3, keys: int = 40, mask_heads: int = 1
+) -> Graph:
     """Attention of one query in each of several layers, which share a mask."""
     b, y = direct_builder(), {}
-    mask = b.input("mask", [1, 1, 1, 40], "float32")
+    mask = b.input("mask", [1, mask_heads, 1, keys], "float32")
     for i in range(layers):
         q = b.input(f"q{i}", [1, heads, 1, 8], "float32")
-        k, v = (b.input(f"{name}{i}", [1, heads, 40, 8], "float32") for name in "kv")
+        k, v = (b.input(f"{name}{i}", [1, heads, keys, 8], "float32") for name in "kv")
         scores = b.mul(b.matmul(q, b.transpose(k, permutation=[0, 1, 3, 2])), b.constant("float32", factor))
         y[f"y{i}"] = b.matmul(b.softmax(b.add(scores, mask), 3), v)
     return b.build(y)
@@ -315,6 +317,81 @@ def test_single_rows_are_left_to_products_where_the_kernel_saves_less(monkeypatc
     monkeypatch.setattr(module, "usable_cores", lambda: 5)
     assert "attention" not in ops(attention_pass(rows_of_a_decoder(4)))
     assert "attention" in ops(attention_pass(rows_of_a_decoder(4, heads=5)))
+
+
+LONG = 300
+HIDING = {
+    "none": [],
+    "all but one": range(1, LONG),
+    "beyond a block": range(64, LONG),
+    "beyond a block and one": range(65, LONG),
+    "most, and some in between": [*range(3, 9), *range(60, LONG)],
+    "just not few": range(129, LONG),
+    "the earlier ones": range(LONG - 2),
+    "all": range(LONG),
+}
+
+
+@pytest.fixture
+def large_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cache counts as large."""
+    from webnn.backends.onnxruntime.passes import attention as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    monkeypatch.setattr(module, "_LARGE_KEYS", 1)
+
+
+@pytest.mark.parametrize("hidden", HIDING.values(), ids=HIDING)
+@pytest.mark.parametrize("number", [-np.inf, -1e9, np.finfo(np.float32).min])
+@pytest.mark.usefixtures("large_caches")
+def test_a_mostly_empty_cache_gives_what_it_gives_where_all_keys_are_read(
+    hidden: Sequence[int], number: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webnn.backends.onnxruntime.passes import attention as module  # noqa: PLC0415
+
+    graph = rows_of_a_decoder(4, keys=LONG)
+    feeds = feeds_of(graph)
+    feeds["mask"][..., list(hidden)] = number
+    (shown,) = {node["shown"] for node in check(graph, feeds).nodes if node.op == "attention"}  # shared by the layers
+    assert shown.descriptor.shape == (1,)
+    found = run_graph(graph, feeds, OnnxRuntimeBackend())
+    monkeypatch.setattr(module, "_LARGE_KEYS", 1 << 40)
+    for name, wanted in run_graph(graph, feeds, OnnxRuntimeBackend()).items():
+        np.testing.assert_array_equal(found[name], wanted)
+
+
+@pytest.mark.usefixtures("large_caches")
+def test_the_empty_part_of_a_cache_is_not_read() -> None:
+    graph = rows_of_a_decoder(4, keys=LONG)
+    feeds = feeds_of(graph)
+    feeds["mask"][..., 10:] = -np.inf
+    for i in range(4):
+        feeds[f"k{i}"][:, :, 64:] = feeds[f"v{i}"][:, :, 64:] = np.nan
+    for result in run_graph(graph, feeds, OnnxRuntimeBackend()).values():
+        assert np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("numbers", [[np.nan], [-1e9, -1e9 + 256], [1e9 - 256, 1e9]], ids=["NaN", "low", "high"])
+@pytest.mark.usefixtures("large_caches")
+def test_masks_that_hide_nothing_show_all_keys(numbers: Sequence[float]) -> None:
+    graph = rows_of_a_decoder(4, keys=LONG)
+    feeds = feeds_of(graph)
+    feeds["mask"][...] = np.resize(numbers, LONG)
+    check(graph, feeds)
+
+
+def test_keys_are_counted_for_masks_of_one_row_over_large_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    from webnn.backends.onnxruntime.passes import attention as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    sizes = {"keys": 4096, "heads": 4}
+    for graph, counts in (
+        (rows_of_a_decoder(4, **sizes), True),
+        (rows_of_a_decoder(4, **sizes, mask_heads=4), False),
+        (rows_of_a_decoder(4), False),
+    ):
+        nodes = [node for node in attention_pass(graph).nodes if node.op == "attention"]
+        assert [("shown" in node.operands) for node in nodes] == [counts] * 4
 
 
 def test_the_kernels_of_the_later_operator_set_are_those_of_the_earlier_one() -> None:

@@ -24,6 +24,7 @@ def attended(
     scale: float,
     mask: MLOperand | None = None,
     softcap: float = 0.0,
+    shown: MLOperand | None = None,
 ) -> MLOperand:
     """The values, weighted by the softmax of the products of queries and keys, each head by itself.
 
@@ -40,11 +41,15 @@ def attended(
         mask: added to the scores, `[batch or 1, heads or 1, queries, keys]`. A query to which it hides every key, by
             -inf, gets zeros. No other row may have only numbers below -1e38, which kernels take for -inf.
         softcap: the bound of the products by a hyperbolic tangent, before the mask; 0 for none.
+        shown: `[1]`, of int32: the mask hides all keys from this one on, which a backend need not read; 0 if it must
+            read them all. The mask is a single row then, and keys and values have four dimensions.
 
     Returns:
         `[batch, queries, heads * value size]`, or `[batch, heads, queries, value size]`.
     """
     operands = {"query": query, "key": key, "value": value, **({} if mask is None else {"mask": mask})}
+    if shown is not None:
+        operands["shown"] = shown
     size = value.shape[-1] if query.rank == 4 else value.shape[-1] // key_heads * heads
     output = MLOperandDescriptor(query.data_type, [*query.shape[:-1], size])
     attributes = {"heads": heads, "key_heads": key_heads, "scale": scale, "softcap": softcap}
