@@ -65,6 +65,7 @@ class Model:
         data: Array | None,
         path: Path | None,
         *,
+        files: Mapping[str, Array] | None = None,
         converted_from: int | None = None,
         too_old: str = "",
     ) -> None:
@@ -75,7 +76,7 @@ class Model:
         """The reason why a model in an opset before `OLDEST_OPSET` could not be converted, if it is one."""
         self._data = data
         self._path = path
-        self._files: dict[str, Array] = {}
+        self._files = dict(files or {})
         self._dense_left = _DENSE_LIMIT
 
     @property
@@ -241,9 +242,11 @@ def read_model(source: object) -> Model:
 
 
 def _parsed(data: Array, path: Path | None, what: str) -> Model:
+    files: Mapping[str, Array] = {}
     if bytes(data[4:8]) == _ORT_FORMAT:
         as_onnx = import_whole("webnn.formats.onnx.file.ort_format").as_onnx
-        data = np.frombuffer(as_onnx(data if path is None else path, what), np.uint8)
+        model, files = as_onnx(data if path is None else path, what)
+        data = np.frombuffer(model, np.uint8)
     proto = ModelProto()
     try:
         proto.ParseFromString(without_weights(data.data))
@@ -255,7 +258,7 @@ def _parsed(data: Array, path: Path | None, what: str) -> Model:
         proto.ParseFromString(data.tobytes())
         return _converted(proto, path)
     unmap(data)
-    return Model(proto, data, path)
+    return Model(proto, data, path, files=files)
 
 
 def _is_old(proto: ModelProto) -> bool:
