@@ -13,6 +13,7 @@ import pytest
 import webnn
 from tests.direct import direct_builder, every_composite, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
+from webnn.backends.base import Backend
 from webnn.backends.null import NullBackend
 from webnn.backends.onnx.lowerings import FUNCTIONS, _family_of, lowerings
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -96,6 +97,21 @@ def test_a_function_is_one_kernel_with_the_results_of_its_operators(name: str, d
     # Onnxruntime computes functions of float16 in float32, and rounds once; the operators round each time.
     rtol, atol = (1e-5, 5e-7) if data_type == "float32" else (1e-2, 5e-3)
     np.testing.assert_allclose(native, spelled_out, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("name", sorted({*FUNCTIONS} - {"hardmax"}))
+@pytest.mark.parametrize("backend", [OnnxRuntimeBackend(), ArraysBackend()], ids=["onnxruntime", "arrays"])
+def test_the_operators_of_a_function_give_its_results_at_the_ends_of_its_range_and_outside(
+    name: str, backend: Backend
+) -> None:
+    numbers = [0, 0.5, 1, 1.0000001, 2, 100, 88.7, 1e4, 1e10, 1e19, 3e38, 1e-7, 1e-40, np.inf]
+    x = np.array([*numbers, *np.negative(numbers), np.nan], np.float32)[:, None]
+    builder = direct_builder(composites=NATIVE)
+    y = applied(builder, name, builder.input("x", x.shape, "float32"), **OPTIONS.get(name, {}))
+    graph = builder.build({"y": y})
+    native = run_graph(graph, {"x": x}, OnnxRuntimeBackend())["y"]
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(run_graph(expanded(graph), {"x": x}, backend)["y"], native, rtol=1e-5, atol=1e-6)
 
 
 def test_the_logarithm_of_a_softmax_is_finite_where_the_softmax_underflows() -> None:

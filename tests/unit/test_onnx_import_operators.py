@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from tests.direct import direct_builder
-from tests.onnx_nodes import Array, Fixed, Given, by_reference, check_node, computed, node_model, random
+from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
 from webnn.errors import DataError
@@ -446,6 +446,19 @@ def test_the_last_of_equal_places(backend: Backend, op_type: str) -> None:
 def test_remainders_of_integers(backend: Backend, dtype: Any, fmod: int) -> None:
     x, y = random(0, 40, dtype=dtype), random(1, 40, dtype=dtype)
     check_node(backend, "Mod", [x, np.where(y == 0, 1, y).astype(dtype)], fmod=fmod)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("fmod", [0, 1])
+def test_remainders_of_floats(backend: Backend, dtype: Any, known: bool, fmod: int) -> None:
+    """An infinite divisor leaves a number as it is, or as far as that has the divisor's sign."""
+    x = np.array([5.5, -5.5, 0, 3, -3, np.inf, -np.inf, np.nan], dtype)[:, None]
+    for divisors in ([2, -2, 0.25, -7], [2, -np.inf, np.inf, np.nan, 0]):
+        y: Any = np.array(divisors, dtype)
+        expected = by_onnxruntime if fmod else by_reference
+        with np.errstate(invalid="ignore"):
+            check_node(backend, "Mod", [x, Fixed(y) if known else y], fmod=fmod, expected=expected)
 
 
 @pytest.mark.parametrize("axes", [(1,), (-1, 0), ()])

@@ -55,7 +55,8 @@ def acosh(b: Builder, node: Node) -> Sequence[MLOperand]:
     """The logarithm of `x + sqrt(x * x - 1)`, by how much `x` is larger than 1."""
     x = _in(b, node["input"], "float32")
     more = b.sub(x, _number(b, 1))
-    beyond_one = b.add(more, b.sqrt(b.mul(more, b.add(more, _number(b, 2)))))
+    # Two roots: that of the product is a number below -1, too.
+    beyond_one = b.add(more, b.mul(b.sqrt(more), b.sqrt(b.add(more, _number(b, 2)))))
     return [_in(b, _unless_large(b, x, _log1p(b, beyond_one)), node.output.data_type)]
 
 
