@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from tests.direct import direct_builder
-from webnn.errors import ValidationError
+from webnn.errors import OperationError, ValidationError
 from webnn.formats.javascript import page as page_module
 from webnn.formats.javascript.module import literal, resource
 from webnn.formats.javascript.page import save_html
 from webnn.formats.javascript.saving import save_js
 from webnn.formats.safetensors import SafeTensors, load_safetensors
+from webnn.graph.composites.scatter_reduce import scattered_elements
 from webnn.graph.ir import Graph
 
 
@@ -159,6 +160,21 @@ def test_a_page_holds_the_weights_and_a_test(tmp_path: Path) -> None:
 def test_a_page_asks_no_other_address_for_anything(tmp_path: Path) -> None:
     page = page_of(scaled(np.ones(100, np.float32)), tmp_path)
     assert re.findall(r'(?:src|href)="(?!data:,")[^"]*"', page) == []
+
+
+def test_a_graph_that_refuses_random_inputs_needs_others(tmp_path: Path) -> None:
+    builder = direct_builder(composites=("scatter_reduce_elements",))
+    x, updates = (builder.input(name, (3, 4), "float32") for name in ("x", "updates"))
+    indices = builder.input("indices", (3, 4), "int32")
+    y = scattered_elements(builder, x, indices, updates, axis=0, reduction="add")
+    graph = builder.build({"y": y})
+    with pytest.raises(OperationError, match=r"cannot be run on random inputs; give valid ones as inputs: .*indices"):
+        page_of(graph, tmp_path)
+    feeds = {"x": np.ones((3, 4)), "updates": np.ones((3, 4)), "indices": np.zeros((3, 4), np.int32)}
+    feeds = {name: array.astype(graph.inputs[name].descriptor.dtype) for name, array in feeds.items()}
+    page_of(graph, tmp_path, inputs=feeds)
+    with pytest.raises(OperationError, match=r"^onnxruntime: "):
+        page_of(graph, tmp_path, inputs={**feeds, "indices": feeds["indices"] + 3})
 
 
 def test_the_same_seed_gives_the_same_page(tmp_path: Path) -> None:

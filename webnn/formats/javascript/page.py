@@ -15,7 +15,7 @@ import numpy as np
 
 from webnn.backends.digests import named_digest
 from webnn.backends.files import written_at_once
-from webnn.errors import ValidationError
+from webnn.errors import OperationError, ValidationError
 from webnn.formats.javascript.module import module_text, resource
 from webnn.formats.safetensors import save_safetensors
 from webnn.formats.webnn_text.saving import document_of, encoded
@@ -56,12 +56,19 @@ def save_html(
 
     Raises:
         ValidationError: an array does not fit its input or output, or a name cannot be encoded.
+        OperationError: the graph cannot be run on the inputs, such as random indices that are out of range.
         OSError: the file cannot be written.
     """
     if not isinstance(tolerance, int | float) or not 0 <= tolerance < float("inf"):
         raise ValidationError(f"save: tolerance must be a number from 0, got {tolerance!r}")
     feeds = _arrays("inputs", inputs, graph.inputs) if inputs is not None else _random(graph, seed)
-    expected = _arrays("outputs", outputs, graph.outputs) if outputs is not None else _computed(graph, feeds)
+    try:
+        expected = _arrays("outputs", outputs, graph.outputs) if outputs is not None else _computed(graph, feeds)
+    except OperationError as error:
+        if inputs is not None:
+            raise
+        why = "save: the page tests the graph, which cannot be run on random inputs; give valid ones as inputs"
+        raise OperationError(f"{why}: {error}") from error
     document, arrays = document_of(graph, path.stem)
     document.mark = named_digest(arrays) if arrays else None
     parts = {
