@@ -38,12 +38,14 @@ def modulo(b: Builder, node: Node) -> Sequence[MLOperand]:
         differ = b.logical_xor(b.lesser(rest, zero), b.lesser(y, zero))
         return [b.where(b.logical_and(differ, b.not_equal(rest, zero)), b.add(rest, y), rest)]
     quotient = b.div(x, y)
-    if fmod:
-        truncated = b.mul(b.sign(quotient), b.floor(b.abs(quotient)))
-        return [b.sub(x, b.mul(truncated, y))]
-    # With an infinite divisor, x stays if it has the divisor's sign, else the remainder is the divisor.
-    rest = b.sub(x, b.mul(b.floor(quotient), y))
-    stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
+    whole = b.mul(b.sign(quotient), b.floor(b.abs(quotient))) if fmod else b.floor(quotient)
+    rest = b.sub(x, b.mul(whole, y))
+    if y.constant is not None and not np.isinf(y.constant).any():
+        return [rest]
+    # With an infinite divisor, x stays if it has the sign that is asked for, else the remainder is the divisor.
     numbers = b.logical_not(b.logical_or(b.is_infinite(x), b.is_nan(x)))
     endless = b.logical_and(b.is_infinite(y), numbers)
+    if fmod:
+        return [b.where(endless, x, rest)]
+    stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
     return [b.where(endless, b.where(stays, x, y), rest)]
