@@ -170,8 +170,8 @@ def test_a_graph_that_refuses_random_inputs_needs_others(tmp_path: Path) -> None
     graph = builder.build({"y": y})
     with pytest.raises(OperationError, match=r"cannot be run on random inputs; give valid ones as inputs: .*indices"):
         page_of(graph, tmp_path)
-    feeds = {"x": np.ones((3, 4)), "updates": np.ones((3, 4)), "indices": np.zeros((3, 4), np.int32)}
-    feeds = {name: array.astype(graph.inputs[name].descriptor.dtype) for name, array in feeds.items()}
+    feeds: dict[str, np.ndarray] = {name: np.ones((3, 4), np.float32) for name in ("x", "updates")}
+    feeds["indices"] = np.zeros((3, 4), np.int32)
     page_of(graph, tmp_path, inputs=feeds)
     with pytest.raises(OperationError, match=r"^onnxruntime: "):
         page_of(graph, tmp_path, inputs={**feeds, "indices": feeds["indices"] + 3})
