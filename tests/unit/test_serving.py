@@ -332,6 +332,7 @@ async def test_a_stale_header_length_is_ignored_where_there_is_no_body(app: Appl
         ("/v2/models/affine/infer", "GET", 405, "does not take this method"),
         ("/v2/models/affine", "DELETE", 405, "does not take this method"),
         ("/nope", "PATCH", 404, "there is nothing at this path"),
+        ("/v2/", "GET", 404, "there is nothing at this path"),
     ],
 )
 async def test_paths_that_lead_nowhere(app: Application, path: str, method: str, status: int, message: str) -> None:

@@ -75,6 +75,9 @@ class Application:
             routes=self._routes(),
             exception_handlers={HTTPException: _refused, Refused: _refused, Exception: _failed},
         )
+        self._others.router.redirect_slashes = (
+            False  # the address in a redirection would be that in the client's headers
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
