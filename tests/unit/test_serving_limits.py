@@ -364,6 +364,16 @@ def test_an_idle_queue_takes_a_request_even_if_one_takes_too_long() -> None:
     assert not queue.has_room()
 
 
+def test_clients_who_all_leave_say_nothing_of_the_pace() -> None:
+    queue = Admission(most=256, timeout=10.0, pace=0.01)
+    queue.enter(64, 0.0)
+    queue.leave(4, 0.04, done=True)
+    queue.leave(60, 9.0, done=False)
+    queue.enter(64, 10.0)
+    queue.leave(60, 10.6, done=True)
+    assert queue.pace == pytest.approx(0.01)
+
+
 def test_idle_time_and_work_that_was_given_up_do_not_count() -> None:
     queue = Admission(most=100, timeout=1.0)
     queue.enter(2, 0.0)

@@ -63,12 +63,17 @@ class Admission:
         self.items += items
 
     def leave(self, items: int, now: float, *, done: bool) -> None:
-        """Count `items` as ended at `now`; `done` if they were computed, not given up."""
+        """Count `items` as ended at `now`; `done` if they were computed, not given up.
+
+        The time until some are given up counts for those that are done next. If there are none, because all clients
+        have left, nobody knows how long these would have taken.
+        """
         self.items -= items
-        if done:
-            self._done += items
+        if not done:
+            return
+        self._done += items
         self._busy += now - self._since
         self._since = now
-        if self._busy >= WINDOW and self._done:
+        if self._busy >= WINDOW:
             self.pace = self._busy / self._done
             self._busy, self._done = self._busy / 2, self._done / 2
