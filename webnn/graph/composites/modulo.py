@@ -30,22 +30,31 @@ def remainder(b: Builder, x: MLOperand, y: MLOperand, *, fmod: bool) -> MLOperan
 def modulo(b: Builder, node: Node) -> Sequence[MLOperand]:
     """What the product of the quotient and the divisor leaves."""
     x, y, fmod = node["a"], node["b"], node.attributes["fmod"]
-    zero = b.constant(x.data_type, 0)
     if x.data_type not in FLOATS:
+        zero = b.constant(x.data_type, 0)
         rest = b.sub(x, b.mul(b.div(x, y), y))  # division of integers truncates
         if fmod or x.data_type.startswith("u"):
             return [rest]
         differ = b.logical_xor(b.lesser(rest, zero), b.lesser(y, zero))
         return [b.where(b.logical_and(differ, b.not_equal(rest, zero)), b.add(rest, y), rest)]
+    may_be_endless = y.constant is None or np.isinf(y.constant).any()
+    if x.data_type == "float16":  # whose quotients have no digits behind the point from 2048 on
+        rest = _of_floats(b, b.cast(x, "float32"), b.cast(y, "float32"), fmod=fmod, may_be_endless=may_be_endless)
+        return [b.cast(rest, "float16")]
+    return [_of_floats(b, x, y, fmod=fmod, may_be_endless=may_be_endless)]
+
+
+def _of_floats(b: Builder, x: MLOperand, y: MLOperand, *, fmod: bool, may_be_endless: bool) -> MLOperand:
     quotient = b.div(x, y)
     whole = b.mul(b.sign(quotient), b.floor(b.abs(quotient))) if fmod else b.floor(quotient)
     rest = b.sub(x, b.mul(whole, y))
-    if y.constant is not None and not np.isinf(y.constant).any():
-        return [rest]
+    if not may_be_endless:
+        return rest
     # With an infinite divisor, x stays if it has the sign that is asked for, else the remainder is the divisor.
     numbers = b.logical_not(b.logical_or(b.is_infinite(x), b.is_nan(x)))
     endless = b.logical_and(b.is_infinite(y), numbers)
     if fmod:
-        return [b.where(endless, x, rest)]
+        return b.where(endless, x, rest)
+    zero = b.constant(x.data_type, 0)
     stays = b.logical_or(b.equal(x, zero), b.equal(b.lesser(x, zero), b.lesser(y, zero)))
-    return [b.where(endless, b.where(stays, x, y), rest)]
+    return b.where(endless, b.where(stays, x, y), rest)
