@@ -167,9 +167,9 @@ def scatter_reduce_nd(node: Node, model: Model) -> None:
 
 
 def _scatter_reduced(op_type: str, node: Node, indices: str, model: Model, **attributes: Any) -> None:
-    """float16 is summed up and multiplied in float32: onnxruntime has no kernel for it, and digits would be lost."""
+    """float16 is combined in float32 where onnxruntime has no kernel for it. Sums would lose digits, too."""
     reduction, input, updates = node.attributes["reduction"], model[node["input"]], model[node["updates"]]
-    if node.output.data_type == "float16" and reduction in {"add", "mul"}:
+    if node.output.data_type == "float16" and (op_type == "ScatterND" or reduction in {"add", "mul"}):
         input, updates = model.cast(input, "float32"), model.cast(updates, "float32")
     result = model.emit(op_type, [input, indices, updates], reduction=reduction, **attributes)
     model.set(node.output, result)

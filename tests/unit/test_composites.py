@@ -152,6 +152,23 @@ def test_scattering_with_a_reduction(reduction: str, data_type: DataType, is_con
         )
 
 
+@pytest.mark.parametrize("reduction", sorted(REDUCTIONS))
+@pytest.mark.parametrize("data_type", ["float32", "float16", "int32", "int64", "uint8", "int8", "uint32", "uint64"])
+def test_scattering_slices_with_a_reduction(reduction: str, data_type: DataType) -> None:
+    generator = np.random.default_rng(1)
+    x, updates = (generator.integers(1, 5, shape).astype(data_type) for shape in ((6, 5), (9, 5)))
+    places = generator.integers(0, 6, (9, 1))
+    builder = direct_builder(composites=NATIVE)
+    data, changes = builder.input("x", [6, 5], data_type), builder.input("u", [9, 5], data_type)
+    result = scattered_slices(builder, data, builder.input("i", [9, 1], "int64"), changes, reduction=reduction)
+    graph, feeds = builder.build({"y": result}), {"x": x, "u": updates, "i": places}
+    wanted = x.copy()
+    combine = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction]
+    combine.at(wanted, places[:, 0], updates)
+    for each in (graph, expanded(graph)):
+        np.testing.assert_allclose(run_graph(each, feeds, OnnxRuntimeBackend())["y"], wanted, rtol=2e-3)
+
+
 def test_messages_of_a_graph_network_are_summed_at_its_nodes() -> None:
     """20000 edges of 128 features, which are too many to compare with 2000 nodes."""
     builder = direct_builder(composites=NATIVE)
