@@ -110,6 +110,13 @@ def scatter_nd(node: Node, model: Model) -> None:
     model.emit("ScatterND", [model[node["input"]], coordinates, updates], to=node.output)
 
 
+@lowerings.lowers("open_gather_elements")
+def open_gather_elements(node: Node, model: Model) -> None:
+    """`GatherElements` alone."""
+    inputs = [model[node["input"]], model[node["indices"]]]
+    model.emit("GatherElements", inputs, to=node.output, axis=node.attributes["axis"])
+
+
 @lowerings.lowers("open_scatter_nd")
 def open_scatter_nd(node: Node, model: Model) -> None:
     """`ScatterND` alone."""

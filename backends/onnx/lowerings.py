@@ -28,6 +28,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "dynamic_quantize_linear": "quantization",
     "matmul_integer": "quantization",
     "open_cast": "elementwise",
+    "open_gather_elements": "gathering",
     "open_reduce_max": "reduction",
     "open_reduce_min": "reduction",
     "open_scatter_nd": "gathering",

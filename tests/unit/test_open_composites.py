@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import parser
 
 from tests.direct import direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
+from webnn.formats import import_onnx
 from webnn.graph.composites.bitwise import of_bits
 from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
 from webnn.graph.composites.composite import Builder, expanded
@@ -20,6 +22,7 @@ from webnn.graph.composites.modulo import remainder
 from webnn.graph.composites.open_cases import (
     cast_in_range,
     extreme_of_numbers,
+    gathered_in_range,
     scattered_in_any_order,
     sign_of_numbers,
 )
@@ -71,6 +74,7 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("ReduceMax", extreme("reduce_max", 0, 1, 2, 3), (NUMBERS,)),
     ("ReduceMin", extreme("reduce_min", 2, keeps=True), (NUMBERS,)),
     ("ScatterND", scattered_in_any_order, (INTEGERS, np.array([[2], [-4]]), INTEGERS[:2] + 1)),
+    ("GatherElements", lambda b, x, i: gathered_in_range(b, x, i, axis=1), (INTEGERS, INTEGERS % 6 - 3)),
     ("BitwiseAnd", bits("bitwise_and"), (INTEGERS, INTEGERS[:1] * 3)),
     ("BitwiseOr", bits("bitwise_or"), (INTEGERS.astype(np.int8), INTEGERS[::-1].astype(np.int8))),
     ("BitwiseXor", bits("bitwise_xor"), (INTEGERS.astype(np.uint32), INTEGERS[::-1].astype(np.uint32))),
@@ -123,3 +127,31 @@ def test_too_many_bits_for_operators_are_refused() -> None:
         NotSupportedError, match=r"bitwise_and: .*\[2048, 2048\] .* too many bits to compute one by one"
     ):
         expanded(graph)
+
+
+FILE = """
+<ir_version: 10, opset_import: ["": 21]>
+g (float[2, 4, 2, 2] x, int64[4] i, float[200, 100] data, int64[200, 100] places, int64[200, 1] rows) =>
+  (c, s, m, k, d, e, a, r, g, t) <int64 three = {3}> {
+    c = Cast <to = 7> (x)
+    s = Sign (x)
+    m = ReduceMax (x)
+    k = ReduceMin <keepdims = 0> (x)
+    d = DepthToSpace <blocksize = 2> (x)
+    e = SpaceToDepth <blocksize = 2> (x)
+    a = BitwiseAnd (i, three)
+    r = Mod (i, three)
+    g = GatherElements (data, places)
+    t = ScatterND (data, rows, data)
+}
+"""
+
+
+def test_files_keep_them() -> None:
+    builder = direct_builder(composites=NATIVE)
+    outputs = import_onnx(parser.parse_model(FILE).SerializeToString(), builder)
+    found = [operand.node.op for operand in outputs.values() if operand.node is not None]
+    assert found == [
+        *("open_cast", "open_sign", "open_reduce_max", "open_reduce_min", "depth_to_space", "space_to_depth"),
+        *("bitwise_and", "modulo", "open_gather_elements", "open_scatter_nd"),
+    ]

@@ -261,6 +261,7 @@ RULES: Final[dict[str, Rule]] = {
     "triangular": _triangular,
     "gather": _gather,
     "gather_elements": _gather_elements,
+    "open_gather_elements": _gather_elements,
     "gather_nd": _gather_nd,
     "scatter_elements": _scatter_elements,
     "gru_cell": _cell("hidden_state"),

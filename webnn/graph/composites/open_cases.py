@@ -1,4 +1,4 @@
-"""Operators of ONNX that leave cases open which WebNN decides: NaN, numbers out of range, two updates of one slice.
+"""Operators of ONNX that leave cases open which WebNN decides: NaN, what is out of range, two updates of one slice.
 
 WebNN's operators are defined for all values, and a runtime computes the cases that ONNX leaves open in further steps,
 which take two to seventy times as long as the operator alone. Models in ONNX do not rely on them. So an import keeps
@@ -16,7 +16,18 @@ from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["EXTREMES", "cast_in_range", "extreme_of_numbers", "scattered_in_any_order", "sign_of_numbers"]
+__all__ = [
+    "EXTREMES",
+    "MANY",
+    "cast_in_range",
+    "extreme_of_numbers",
+    "gathered_in_range",
+    "scattered_in_any_order",
+    "sign_of_numbers",
+]
+
+MANY: Final = 1 << 14
+"""Elements from which on the further steps for places take longer than the overhead of an operator."""
 
 EXTREMES: Final = {"reduce_max": "open_reduce_max", "reduce_min": "open_reduce_min"}
 """The operators of WebNN that keep a NaN, and the composites that need not."""
@@ -64,6 +75,18 @@ def open_reduce_max(b: Builder, node: Node) -> Sequence[MLOperand]:
 def open_reduce_min(b: Builder, node: Node) -> Sequence[MLOperand]:
     """NaN if there is one."""
     return [b.reduce_min(node["input"], **node.attributes)]
+
+
+def gathered_in_range(b: Builder, x: MLOperand, indices: MLOperand, *, axis: int) -> MLOperand:
+    """The elements of `x` at `indices` along `axis`. Indices out of range end the run with an error."""
+    output = MLOperandDescriptor(x.data_type, indices.shape)
+    return compose(b, "open_gather_elements", {"input": x, "indices": indices}, [output], axis=axis)[0]
+
+
+@composite
+def open_gather_elements(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Indices are moved into the range."""
+    return [b.gather_elements(node["input"], node["indices"], axis=node.attributes["axis"])]
 
 
 def scattered_in_any_order(b: Builder, x: MLOperand, indices: MLOperand, updates: MLOperand) -> MLOperand:

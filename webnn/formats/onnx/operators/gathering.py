@@ -11,6 +11,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import strided_slice
+from webnn.graph.composites.open_cases import MANY, gathered_in_range
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -31,6 +32,8 @@ def gather_elements(node: OnnxNode) -> Imported:
     if indices.rank == x.rank:
         touched = [size if i == axis else min(size, indices.shape[i]) for i, size in enumerate(x.shape)]
         x = node.builder.slice(x, [0] * x.rank, touched) if touched != list(x.shape) else x
+    if indices.constant is None and indices.descriptor.element_count >= MANY:
+        return gathered_in_range(node.builder, x, indices, axis=axis)
     return node.builder.gather_elements(x, indices, axis=axis)
 
 

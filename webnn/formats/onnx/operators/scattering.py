@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.graph.composites.open_cases import scattered_in_any_order
+from webnn.graph.composites.open_cases import MANY, scattered_in_any_order
 from webnn.graph.composites.scatter_reduce import REDUCTIONS, pasted, scattered_elements, scattered_slices
 
 __all__: list[str] = []
-
-_MANY: Final = 1 << 14
-"""Elements from which on a runtime that uses several threads needs further steps to write updates in order."""
 
 
 def _reduction(node: OnnxNode) -> str:
@@ -58,7 +53,7 @@ def scatter_nd(node: OnnxNode) -> Imported:
         )
     reduction = _reduction(node)
     if reduction == "none":
-        if indices.constant is None and updates.descriptor.element_count >= _MANY:
+        if indices.constant is None and updates.descriptor.element_count >= MANY:
             return scattered_in_any_order(b, x, indices, updates)
         return b.scatter_nd(x, indices, updates)
     return scattered_slices(b, x, indices, updates, reduction=reduction)
