@@ -39,6 +39,8 @@ class Batch(Executable):
         """Requests of this batch and of the one before that were computed and are to be settled, by their identity."""
         self.deadline: Deadline | None = None
         """When it need not gather any more, if it is held back and could run beside others."""
+        self.hurries = False
+        """Whether it is full, or has waited for `max_delay`, and may run beside others."""
         self.under_way: UnderWay | None = None
         """What it computes at the moment, if that can be ended early."""
 

@@ -255,6 +255,7 @@ class Batcher:
     def _hurry(self, batch: Batch) -> None:
         """`batch` is full or has waited for long enough: let it run if there is a core for it."""
         with self._lock:
+            batch.hurries = True
             admitted = self._admit(batch, hurry=True)
         if admitted:
             self._timeline.compiled(batch.work)
@@ -268,7 +269,7 @@ class Batcher:
             self._active = [other for other in self._active if other is not batch]
             self._held = [other for other in self._held if self._is_under_way(other)]
             following = self._held[0] if self._held else None
-            admitted = following is not None and self._admit(following)
+            admitted = following is not None and self._admit(following, hurry=following.hurries)
             if following is not None and admitted and self.workers.begins_next(following.task):
                 following.due = {**batch.due, **following.due}
                 batch.due = {}  # last: after an interrupt they are settled twice, which does no harm

@@ -364,6 +364,26 @@ def test_a_full_batch_waits_for_nothing() -> None:
     assert results(first + late) == [2, 3, 11, 21, 31, 41]
 
 
+def test_a_full_batch_that_was_held_back_takes_the_place_of_one_that_ends_beside_another() -> None:
+    crowd = Crowd(lanes=2, max_delay=3600e9, width=Width(3)).gather()
+    late: list[Promise[Any]] = []
+    steps: list[bool] = []
+    add_one = crowd.add_one
+
+    def meanwhile(x: Any) -> Any:
+        if not late:
+            late.extend(crowd.run(number) for number in range(10, 90, 10))  # two batches
+            steps.extend(crowd.rig.step(1) for _ in range(2))
+        return add_one(x)
+
+    crowd.add_one = meanwhile  # type: ignore[method-assign]
+    crowd.compile(4)
+    first = [crowd.run(1), crowd.run(2)]
+    crowd.rig.step(0)
+    assert steps == [True, True]
+    assert results(first + late) == [2, 3, 11, 21, 31, 41, 51, 61, 71, 81]
+
+
 @pytest.mark.parametrize("alone", [ALONE, 1_000_000])
 def test_full_batches_run_one_after_the_other_where_the_cores_are_needed(alone: float) -> None:
     """On two cores, one is for the program; and a batch of dear requests has all cores."""
