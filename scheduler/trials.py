@@ -67,10 +67,16 @@ WORST: Final = 20
 
 
 class Trials:
-    """The trials of one graph."""
+    """The trials of one graph.
+
+    Args:
+        chosen: the way of the first runs.
+        first: runs alone after which the other executables are wanted, and again before the first trial.
+    """
 
     __slots__ = (
         "_block",
+        "_first",
         "_hold",
         "_left",
         "_rounds",
@@ -85,14 +91,15 @@ class Trials:
         "wanted",
     )
 
-    def __init__(self) -> None:
-        self.chosen = ALL
+    def __init__(self, chosen: int = ALL, first: int = ALONE) -> None:
+        self.chosen = chosen
         self.wanted = False
         """Whether the other executables are wanted."""
         self.means: dict[int, float] = {}
         """Nanoseconds of a run and the pause before it by the way of the run, in the last trial."""
         self._hold = HOLD
-        self._until = 2 * ALONE
+        self._first = first
+        self._until = 2 * first
         """The next trial begins after so many runs."""
         self._runs = 0
         self.unseen: list[int] | None = []
@@ -123,7 +130,7 @@ class Trials:
             self._measured_in_trial(way, nanoseconds)
         elif way == self.chosen:
             unseen.append(nanoseconds)
-            if len(unseen) >= RECENT:
+            if len(unseen) >= min(RECENT, self._first):
                 self.look(possible)
 
     def look(self, possible: Sequence[int]) -> None:
@@ -131,7 +138,7 @@ class Trials:
         times, self.unseen = self.unseen or (), []
         self._runs += len(times)
         if not self.wanted:
-            if self._runs >= ALONE:
+            if self._runs >= self._first:
                 self.wanted = True
         elif self._runs >= self._until:
             if len(possible) > 1:

@@ -19,8 +19,9 @@ from webnn.graph.batching import stacked
 from webnn.graph.ir import Graph
 from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
-from webnn.scheduler.batches.computation import Size
+from webnn.scheduler.batches.size import Size
 from webnn.scheduler.task import Work
+from webnn.scheduler.trials import ONE
 
 __all__ = ["BatchSizes"]
 
@@ -61,26 +62,31 @@ class BatchSizes:
             compile=self._start,
         )
 
-    def _start(self, size: int, narrow: bool) -> None:
+    def _start(self, size: int, way: int) -> None:
         device = self._device()
         if device is not None:
-            device.slow_lane.wake(partial(self._compile, size, narrow))
+            device.slow_lane.wake(partial(self._compile, size, way))
 
-    def _compile(self, size: int, narrow: bool) -> bool:
-        """Compile, for one thread if `narrow`, on the slow lane. Returns False, since there is nothing more to do."""
+    def _compile(self, size: int, way: int) -> bool:
+        """Compile, for one thread or all cores, on the slow lane. Returns False, since there is nothing more to do."""
         device = self._device()
         if device is None or self._closed:
             return False
+        computation = self.batcher.computation
         try:
             graph = stacked(self._graph, size)
             options = device.options
-            if narrow and options.threads == 0:
+            has_choice = device.backend.narrow_options(graph, options) is not None
+            if way == ONE and options.threads == 0:
                 options = replace(options, threads=1)
+            if computation.has(size) and not device.pool.holds(graph.constant_bytes):
+                return False  # the memory budget has no room for weights that are packed a second time
             entry = device.compile(graph, options, self._cancellation)
-        except BaseException:  # the requests do not need it: they run one by one
+        except BaseException:  # the requests do not need it: they run one by one, or with the executable that there is
             if not self._cancellation.cancelled:
                 _log.warning("no batches of %d: they cannot be compiled", size, exc_info=True)
-            self.batcher.computation.failed(size)
+            if not computation.has(size):
+                computation.failed(size)
             return False
         with self._lock:
             closed = self._closed
@@ -91,7 +97,7 @@ class BatchSizes:
             return False
         inputs = [device.pool.shelf(descriptor) for descriptor in graph.input_descriptors.values()]
         outputs = [device.pool.shelf(descriptor) for descriptor in graph.output_descriptors.values()]
-        self.batcher.computation.compiled(size, Size(entry.executable, inputs, outputs))
+        computation.compiled(size, Size(entry.executable, inputs, outputs, way=way, has_choice=has_choice))
         return False
 
     def close(self) -> None:
