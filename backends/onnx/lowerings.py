@@ -29,6 +29,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "matmul_integer": "quantization",
     "open_cast": "elementwise",
     "open_gather_elements": "gathering",
+    "open_reduce_l2": "reduction",
     "open_reduce_max": "reduction",
     "open_reduce_min": "reduction",
     "open_scatter_nd": "gathering",

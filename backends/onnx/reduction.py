@@ -67,8 +67,8 @@ def reduce_extreme(node: Node, model: Model) -> None:
     model.set(node.output, extreme)
 
 
-@lowerings.lowers("open_reduce_max", "open_reduce_min")
-def open_reduce_extreme(node: Node, model: Model) -> None:
+@lowerings.lowers("open_reduce_l2", "open_reduce_max", "open_reduce_min")
+def open_reduce(node: Node, model: Model) -> None:
     """One node."""
     op_type = _OP_TYPES[node.op.removeprefix("open_")]
     model.set(node.output, _reduced(node, op_type, model[node["input"]], model))

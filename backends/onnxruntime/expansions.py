@@ -19,7 +19,7 @@ from webnn.graph.broadcasting import Shape
 from webnn.graph.composites import integer_products, scatter_reduce, top_k
 from webnn.graph.composites.composite import Builder
 from webnn.graph.composites.functions import applied
-from webnn.graph.composites.open_cases import EXTREMES
+from webnn.graph.composites.open_cases import REDUCTIONS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, rewritten
@@ -185,7 +185,7 @@ def _quantization(node: Node) -> Iterator[_Guess]:
     if scale.constant is not None or scale.descriptor.element_count != 1:
         return
     for each in _before(scale, _NEAR):
-        if each.op not in ("reduce_max", EXTREMES["reduce_max"]) or each.output.shape:
+        if each.op not in ("reduce_max", REDUCTIONS["reduce_max"]) or each.output.shape:
             continue
         x = each["input"]
         if x.data_type == "float32":

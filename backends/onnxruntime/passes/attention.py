@@ -24,7 +24,7 @@ from webnn.backends.onnxruntime.contrib import FLASH_SCORES
 from webnn.backends.processors import usable_cores
 from webnn.graph.broadcasting import Shape
 from webnn.graph.composites.attention import attended
-from webnn.graph.composites.open_cases import EXTREMES
+from webnn.graph.composites.open_cases import REDUCTIONS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.quick_dataclass import dataclass
@@ -260,7 +260,7 @@ def _asks_for_nothing(condition: MLOperand, scores: _Scores) -> bool:
     if equal is None or equal.op != "equal" or number_in(equal["b"]) != -math.inf or equal["a"].node is None:
         return False
     best = equal["a"].node
-    if best.op not in ("reduce_max", EXTREMES["reduce_max"]) or best.attributes["axes"] != (best["input"].rank - 1,):
+    if best.op not in ("reduce_max", REDUCTIONS["reduce_max"]) or best.attributes["axes"] != (best["input"].rank - 1,):
         return False
     leaves, ahead = set[MLOperand](), [best["input"]]
     terms = {term.operand for term in scores.terms if term.hidden is None}

@@ -17,11 +17,11 @@ from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
 __all__ = [
-    "EXTREMES",
     "MANY",
+    "REDUCTIONS",
     "cast_in_range",
-    "extreme_of_numbers",
     "gathered_in_range",
+    "reduced_in_range",
     "scattered_in_any_order",
     "sign_of_numbers",
 ]
@@ -29,8 +29,12 @@ __all__ = [
 MANY: Final = 1 << 14
 """Elements from which on the further steps for places take longer than the overhead of an operator."""
 
-EXTREMES: Final = {"reduce_max": "open_reduce_max", "reduce_min": "open_reduce_min"}
-"""The operators of WebNN that keep a NaN, and the composites that need not."""
+REDUCTIONS: Final = {
+    "reduce_l2": "open_reduce_l2",
+    "reduce_max": "open_reduce_max",
+    "reduce_min": "open_reduce_min",
+}
+"""The operators of WebNN that keep a NaN, or in which no sum of squares overflows, and composites that need not."""
 
 
 def cast_in_range(b: Builder, x: MLOperand, data_type: DataType) -> MLOperand:
@@ -57,12 +61,18 @@ def open_sign(b: Builder, node: Node) -> Sequence[MLOperand]:
     return [b.sign(node["input"])]
 
 
-def extreme_of_numbers(b: Builder, op: str, x: MLOperand, *, axes: Sequence[int], keep_dimensions: bool) -> MLOperand:
-    """The largest or least floats along `axes`, by the operator of WebNN that `op` names; open if one is NaN."""
+def reduced_in_range(b: Builder, op: str, x: MLOperand, *, axes: Sequence[int], keep_dimensions: bool) -> MLOperand:
+    """The reduction of floats along `axes` that `op` names; open for NaN, and where a sum of squares overflows."""
     shape = [1 if i in axes else size for i, size in enumerate(x.shape) if keep_dimensions or i not in axes]
     descriptor = MLOperandDescriptor(x.data_type, shape)
     options: dict[str, Any] = {"axes": tuple(axes), "keep_dimensions": keep_dimensions}
-    return compose(b, EXTREMES[op], {"input": x}, [descriptor], **options)[0]
+    return compose(b, REDUCTIONS[op], {"input": x}, [descriptor], **options)[0]
+
+
+@composite
+def open_reduce_l2(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Without overflow."""
+    return [b.reduce_l2(node["input"], **node.attributes)]
 
 
 @composite

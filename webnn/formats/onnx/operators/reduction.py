@@ -8,7 +8,7 @@ from typing import Final
 
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.graph.composites.open_cases import EXTREMES, extreme_of_numbers
+from webnn.graph.composites.open_cases import REDUCTIONS, reduced_in_range
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -50,8 +50,8 @@ def reduce(node: OnnxNode) -> Imported:
 def _reduced(node: OnnxNode, op_type: str, x: MLOperand, axes: list[int], keep: bool) -> MLOperand:
     b = node.builder
     wide, op = x, _REDUCTIONS[op_type]
-    if op in EXTREMES and x.data_type in FLOATS and axes:
-        return extreme_of_numbers(b, op, x, axes=axes, keep_dimensions=keep)
+    if op in REDUCTIONS and x.data_type in FLOATS and axes:
+        return reduced_in_range(b, op, x, axes=axes, keep_dimensions=keep)
     if op_type in _OF_FLOATS and x.data_type not in FLOATS:
         wide = b.cast(x, "float32")
     elif op_type not in {"ReduceMax", "ReduceMin"} and x.data_type in {"int8", "uint8"}:
