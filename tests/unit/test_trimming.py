@@ -1,12 +1,15 @@
-"""Memory that was freed inside the heap goes back to the system."""
+"""Memory that was freed inside the heap goes back to the system, or stays where a process asks for that."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
+import subprocess
 import sys
 
 import pytest
 
+from webnn.backends import trimming
 from webnn.backends.trimming import give_back_freed_memory
 
 BLOCK, COUNT = 32 * 1024, 2000
@@ -35,3 +38,27 @@ def test_freed_blocks_before_one_that_is_in_use_are_given_back() -> None:
     give_back_freed_memory()
     library.free(blocks[-1])
     assert before - resident() > BLOCK * COUNT // 2
+
+
+@pytest.mark.skipif(trimming._of_glibc("mallopt") is None, reason="this C library keeps what it likes")
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_process_may_keep_what_it_has_freed(keeps: bool) -> None:
+    program = f"""
+import resource
+import numpy as np
+from webnn.backends.trimming import keep_freed_memory
+
+def work():
+    [np.ones(2_000_000, np.uint8) for _ in range(4)]
+
+if {keeps}:
+    keep_freed_memory(64 << 20)
+work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    work()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    pages = 20 * 4 * 2_000_000 // mmap.PAGESIZE
+    assert (int(done.stdout) < pages // 10) == keeps
