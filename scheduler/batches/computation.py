@@ -262,7 +262,7 @@ class Computation:
                 outputs.append(shelf.take())
             self.settle_due(batch, beside=True)
             with self._lock:
-                way, executable = size.choose()
+                way, executable = size.choose(self._timeline.width.crowd, began - self._last_end)
             self._run(executable, chunk, inputs, outputs, cost=self._policy.cost(number), is_last=is_last)
             self._split(number, chunk, outputs)
         except Exception as error:
@@ -288,7 +288,8 @@ class Computation:
         with self._lock:
             self._policy.side_by_side = self._side_by_side
             self._policy.measured(number, ended - began)
-            wanted = size.measured(way, len(chunk), ended - began, began - self._last_end)
+            pause = began - self._last_end
+            wanted = size.measured(self._timeline.width.crowd, way, len(chunk), ended - began, pause)
             self._last_end = ended
             self._work.figures.ran_together([request.queued_at for request in chunk], began, ended)
             batching = self._timeline.batching

@@ -23,6 +23,7 @@ from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
 from webnn.scheduler.batches.size import FIRST, Size
 from webnn.scheduler.batching import SAMPLES
+from webnn.scheduler.crowd import EVERY, Crowd
 from webnn.scheduler.trials import ALL, ONE, PAUSE
 from webnn.scheduler.width import Width
 
@@ -39,11 +40,16 @@ class Batches:
         self, times: dict[int, int], *, first: int = ONE, cores: int = 2, alone: int = ALONE, has_choice: bool = True
     ) -> None:
         self.times = times
+        self.ready = 1
+        """The threads of the machine that run or are ready to run."""
+        crowd = Crowd(cores, cores, lambda: self.ready)
         self.has_choice = has_choice
         self.wanted: list[tuple[int, int]] = []
         self.ran: list[int] = []
         """The ways of the batches."""
-        self.rig = Rig(descriptor=MLOperandDescriptor(SMALL.data_type, [1, *SMALL.shape]), lanes=2, width=Width(cores))
+        self.rig = Rig(
+            descriptor=MLOperandDescriptor(SMALL.data_type, [1, *SMALL.shape]), lanes=2, width=Width(cores, crowd)
+        )
         work = self.rig.work("alone", cost=alone, measured=False)
         self.batcher = self.rig.timeline.batcher(
             work,
@@ -125,14 +131,14 @@ def test_a_long_pause_does_not_count_since_nobody_has_waited() -> None:
     size = Size(Function(lambda x: x), [], [], way=ONE, has_choice=True)
     size.try_ways()
     for _ in range(FIRST):
-        size.measured(ONE, 2, 1000, 10 * PAUSE)
+        size.measured(None, ONE, 2, 1000, 10 * PAUSE)
     assert size._trials is not None
     assert size._trials._runs == FIRST
     size._trials._begin((ONE, ALL))
     size.executables[ALL] = size.executables[ONE]
-    size.measured(ONE, 2, 1000, 10 * PAUSE)  # the first one of a block is not counted
-    size.measured(ONE, 2, 1000, 10 * PAUSE)
-    size.measured(ONE, 2, 1000, 100)
+    size.measured(None, ONE, 2, 1000, 10 * PAUSE)  # the first one of a block is not counted
+    size.measured(None, ONE, 2, 1000, 10 * PAUSE)
+    size.measured(None, ONE, 2, 1000, 100)
     assert size._trials._times[ONE] == [500, 550]
 
 
@@ -145,6 +151,21 @@ def test_nothing_is_tried_where_there_is_no_choice(options: dict[str, Any]) -> N
     batches = Batches({ONE: 800, ALL: 600}, **options)
     assert batches.run(4 * FIRST) == [ONE] * 4 * FIRST
     assert not batches.wanted
+
+
+def test_batches_have_one_thread_while_other_programs_use_the_cores() -> None:
+    batches = Batches({ONE: 400_000, ALL: 200_000}, alone=210_000)
+    batches.run(FIRST)
+    batches.compiled(ALL)
+    batches.run(LONG_TRIAL)
+    batches.ready = 2 + 1  # with the event loop, and a lane that settles
+    assert batches.run(FIRST) == [ALL] * FIRST
+    batches.ready, batches.times[ALL] = 8, 2_000_000
+    assert batches.run(FIRST) == [ALL, *[ONE] * (FIRST - 1)], "the first one was late"
+    batches.ready, batches.times[ALL] = 1, 200_000
+    ways = batches.run(3 * EVERY)
+    assert ways[-1] == ALL
+    assert ways == sorted(ways, reverse=True), "one change"
 
 
 def test_a_new_size_has_the_way_of_the_one_that_it_is_measured_against() -> None:
@@ -235,7 +256,7 @@ def test_threads_that_were_chosen_by_hand_are_kept() -> None:
         size = sizes.batcher.computation._sizes[2]
         assert not size.has_choice
         for _ in range(4 * FIRST):
-            assert size.measured(ONE, 2, 1000, 0) is None
+            assert size.measured(None, ONE, 2, 1000, 0) is None
 
 
 @pytest.mark.usefixtures("two_cores")
