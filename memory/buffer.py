@@ -22,7 +22,7 @@ class View:
     Views are reused, so that the object that a backend attaches to them (an OrtValue, a device pointer) is made once.
     """
 
-    __slots__ = ("array", "buffer", "handle")
+    __slots__ = ("array", "buffer", "handle", "lendable")
 
     def __init__(self, buffer: Buffer | None, array: Any) -> None:
         self.buffer = buffer
@@ -30,6 +30,8 @@ class View:
         """The elements, as a writable array of the allocator's library (NumPy for host memory)."""
         self.handle: Any = None
         """An object that the backend attaches. Only the backend knows its type."""
+        self.lendable: np.ndarray[Any, Any] | None = None
+        """The array as the base of leases (see `lease.py`), once it has been lent."""
 
 
 class Buffer:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["SMALL", "Lease", "frozen", "lease_of_nothing", "lend"]
+__all__ = ["SMALL", "Lease", "frozen", "lease_of_nothing", "lend", "lendable"]
 
 SMALL: Final = 4096
 """Bytes. Arrays up to this size are copied instead of lent."""
@@ -39,9 +39,14 @@ def lend(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         copy = array.copy()
         copy.setflags(False)  # type: ignore[call-arg]  # `write`, by position: a third of the time
         return copy
-    lease = array.view(_Lent).view(Lease)
-    lease.setflags(False)  # type: ignore[call-arg]  # as above
-    return lease.view(np.ndarray)
+    return lendable(array).view(Lease).view(np.ndarray)
+
+
+def lendable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`array` as the base of leases: `lendable(array).view(Lease)` is one. It serves as often as `array` is lent."""
+    base = array.view(_Lent)
+    base.setflags(False)  # type: ignore[call-arg]  # as above
+    return base
 
 
 def lease_of_nothing() -> Lease:

@@ -18,18 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 import numpy as np
 
 from webnn.errors import ContextLostError, MLError
 from webnn.memory.buffer import BORROWED, View, borrowed
-from webnn.memory.lease import lend
+from webnn.memory.lease import SMALL, Lease, lend, lendable
 from webnn.memory.pool import Shelf
 from webnn.scheduler.execution import STEADY
 from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
-from webnn.scheduler.results import give_back
+from webnn.scheduler.renaming import Discard
 from webnn.scheduler.task import DONE, LoneTask, Task, Work
-from webnn.scheduler.value import Value
 
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
@@ -71,7 +71,7 @@ def run_here(
         with timeline._lock:
             if renaming.discarded:
                 renaming.work_off_discarded()  # their buffers may be used here
-            begun = timeline._lost is None and not renaming.queued and cores.admits(task)
+            begun = timeline._lost is None and not renaming.queued and (not renaming.running or cores.admits(task))
             if begun:
                 for _, shelf in outputs:
                     views.append(shelf.take())
@@ -110,11 +110,12 @@ def run_here(
             raise ContextLostError(*lost.args)
         results = {}
         for (name, shelf), view in zip(outputs, views):  # noqa: B905 (with `strict` it takes longer)
-            results[name] = array = lend(view.array)
-            if array.base is None:  # it is a copy
+            array = view.array
+            if array.nbytes <= SMALL:
+                results[name] = lend(array)
                 shelf.put(view)
             else:
-                give_back(timeline, Value(shelf, None, view), array)
+                results[name] = _lent(timeline, shelf, view)
         _put_back(given, inputs)
         if renaming.lane:  # a task has waited for the end of this run
             timeline._workers.wake()
@@ -128,6 +129,38 @@ def run_here(
             raise
         raise
     return results
+
+
+class _LentView(ref[Lease]):
+    """As `results.Lent`, for a view that no value has."""
+
+    __slots__ = ("lent", "shelf", "view")
+
+    lent: dict[int, Discard]
+    shelf: Shelf
+    view: View
+
+    def discarded(self) -> None:
+        """The array has been freed."""
+        try:
+            lent = self.lent
+        except AttributeError:  # an interrupt came while this was made: it holds nothing
+            return
+        if lent.pop(id(self), None) is not None:
+            self.shelf.put(self.view)
+
+
+def _lent(timeline: Timeline, shelf: Shelf, view: View) -> np.ndarray[Any, Any]:
+    """The array of `view`, lent. `shelf` gets the view back when it is freed."""
+    base = view.lendable
+    if base is None:
+        view.lendable = base = lendable(view.array)
+    lease = base.view(Lease)
+    lease.held = view  # its buffer is in use until then
+    watch = _LentView(lease, timeline.discard)
+    watch.shelf, watch.view, watch.lent = shelf, view, timeline.lent
+    timeline.lent[id(watch)] = watch
+    return lease.view(np.ndarray)
 
 
 def _put_back(given: Sequence[tuple[Shelf, np.ndarray[Any, Any]]], inputs: list[View]) -> None:

@@ -48,10 +48,13 @@ PROBE: Final = 64
 
 
 class Discard(Protocol):
-    """A weak reference to an object that could reach values, and that has been freed."""
+    """A weak reference to an object that could reach values or a view, and that has been freed."""
 
     def discarded(self) -> None:
-        """Add these values to `Renaming.discarded`, once. Called under the lock. After an interrupt, called again."""
+        """Add the values to `Renaming.discarded`, or put the view on its shelf, once.
+
+        Called under the lock. After an interrupt, called again.
+        """
         ...
 
 

@@ -404,8 +404,12 @@ class Lent(ref[Lease]):
 
     def discarded(self) -> None:
         """The array has been freed."""
-        if self.timeline.lent.pop(id(self), None) is not None:
-            self.timeline.discard(self.value)
+        try:
+            timeline = self.timeline
+        except AttributeError:  # an interrupt came while this was made: it holds nothing
+            return
+        if timeline.lent.pop(id(self), None) is not None:
+            timeline.discard(self.value)
 
 
 def give_back(timeline: Timeline, value: Value, array: np.ndarray[Any, Any] | None) -> None:

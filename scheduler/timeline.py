@@ -41,8 +41,8 @@ from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
 from webnn.scheduler.merged_runs import MergedRuns
 from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
-from webnn.scheduler.renaming import Renaming
-from webnn.scheduler.results import Dispatch, End, Lent, Read, Run
+from webnn.scheduler.renaming import Discard, Renaming
+from webnn.scheduler.results import Dispatch, End, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
 from webnn.scheduler.statistics import Figures, MergingStatistics, Statistics
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
@@ -113,7 +113,7 @@ class Timeline:
         self.figures = Figures()
         self._recorder = Recorder(clock)
         self.batching = BatchingFigures()
-        self.lent: dict[int, Lent] = {}
+        self.lent: dict[int, Discard] = {}
         """The weak references to lent arrays, by identity."""
         self.discard: Callable[[Any], None] = renaming.discarded.append
         """Give up a hold on a value. May be called from a finalizer: it takes no lock, does not raise, and is not

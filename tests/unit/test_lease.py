@@ -10,7 +10,7 @@ from weakref import finalize
 import numpy as np
 import pytest
 
-from webnn.memory.lease import SMALL, Lease, lend
+from webnn.memory.lease import SMALL, Lease, lend, lendable
 
 LENT = SMALL // 4 + 16
 """A number of float32 elements that is lent instead of copied."""
@@ -74,6 +74,25 @@ def test_every_kind_of_view_keeps_the_memory(memory: np.ndarray[Any, Any], deriv
     assert given == []
     del view
     assert given == ["value"]
+
+
+def test_one_base_serves_several_leases_each_of_which_ends_on_its_own(memory: np.ndarray[Any, Any]) -> None:
+    base = lendable(memory)
+    given: list[object] = []
+    arrays = [base.view(Lease).view(np.ndarray) for _ in range(2)]
+    for number, array in enumerate(arrays):
+        assert type(array) is np.ndarray
+        assert not array.flags.writeable
+        assert isinstance(array.base, Lease)
+        finalize(array.base, given.append, number)
+    part = arrays.pop(0)[1:]
+    del array
+    assert given == []
+    arrays.clear()
+    assert given == [1]
+    del part
+    assert given == [1, 0]
+    assert memory.flags.writeable
 
 
 def test_the_last_of_several_views_gives_the_memory_back(memory: np.ndarray[Any, Any]) -> None:
