@@ -226,8 +226,8 @@ def _print(data: dict[str, Any]) -> None:
     first = data["first_result_seconds"]
     once = [f"{first['webnn'] / first[PEER]:.2f}", "once"] if data["peer"] else ["", ""]
     rows.append(["file to first result", *(f"{first[name] * 1e3:.4g} ms" for name in names), *once])
-    columns = ["", *names, "ratio", "smallest .. largest"]
-    table(columns, rows, right=columns[1:])
+    columns = ["", *names, *(["ratio", "smallest .. largest"] if data["peer"] else [])]
+    table(columns, [row[: len(columns)] for row in rows], right=columns[1:])
     rounds, calls, depth = counted(data["rounds"], "round"), counted(data["calls"]["webnn"], "call"), data["depth"]
     note = f"{rounds}, {calls}; {counted(depth, 'run')} under way for the throughput"
     console().print(f"[dim]{text(note)}[/dim]")
