@@ -61,7 +61,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Chains, Chains]]:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40)
+@settings(max_examples=3 * settings().max_examples)
 def test_a_chain_that_repeats_gives_the_same_bits(pair: tuple[Chains, Chains], seed: int) -> None:
     random = np.random.default_rng(seed)
     merging, single = pair

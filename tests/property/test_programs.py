@@ -397,7 +397,8 @@ class ProgramsWithHotChains(Programs):
         super().teardown()
 
 
-STATEFUL = settings(max_examples=40, stateful_step_count=40)
+EXAMPLES = settings().max_examples
+STATEFUL = settings(max_examples=3 * EXAMPLES, stateful_step_count=40)
 TestPrograms = Programs.TestCase
 TestPrograms.settings = STATEFUL
 TestProgramsOnFourLanes = ProgramsOnFourLanes.TestCase
@@ -407,7 +408,7 @@ TestProgramsOfTwoWidths.settings = STATEFUL
 TestProgramsOfSmallTensors = ProgramsOfSmallTensors.TestCase
 TestProgramsOfSmallTensors.settings = STATEFUL
 TestProgramsWithHotChains = ProgramsWithHotChains.TestCase
-TestProgramsWithHotChains.settings = settings(STATEFUL, max_examples=100)
+TestProgramsWithHotChains.settings = settings(STATEFUL, max_examples=7 * EXAMPLES)
 
 
 def test_chains_of_these_programs_were_merged() -> None:
@@ -498,7 +499,6 @@ def graphs(request: pytest.FixtureRequest) -> Iterator[Graphs]:
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio", "thread"])
 @given(operations=OPERATIONS)
-@settings(max_examples=15)
 def test_programs_on_threads_give_what_doing_it_at_once_gives(
     graphs: Graphs, kind: str, operations: list[Write | Run | Read | Destroy]
 ) -> None:

@@ -133,7 +133,7 @@ def data_for(program: Program, random: np.random.Generator) -> list[Array]:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@settings(max_examples=4 * settings().max_examples)
 def test_a_merged_program_gives_what_its_dispatches_give(programs: Programs, seed: int) -> None:
     random = np.random.default_rng(seed)
     program = programs.draw(random)

@@ -325,7 +325,7 @@ def test_a_batch_ends_when_all_tasks_that_await_it_are_cancelled() -> None:
     long.rig.end()
 
 
-@settings(max_examples=60)
+@settings(max_examples=4 * settings().max_examples)
 @given(st.data())
 def test_random_programs_give_the_results_of_those_that_were_not_given_up(data: st.DataObject) -> None:
     long = Long(lanes=data.draw(st.integers(1, 2)))
