@@ -326,7 +326,7 @@ class Timeline:
         *,
         max_batch: int,
         max_delay: float,
-        compile: Callable[[int, int], None],
+        compile: Callable[[int, bool], None],
     ) -> Batcher:
         """Gathers the runs of `work`, which is the graph of these inputs and outputs. See `Batcher`."""
         with import_lock:  # here, since most programs batch nothing

@@ -67,16 +67,10 @@ WORST: Final = 20
 
 
 class Trials:
-    """The trials of one graph.
-
-    Args:
-        chosen: the way of the first runs.
-        first: runs alone after which the other executables are wanted, and again before the first trial.
-    """
+    """The trials of one graph."""
 
     __slots__ = (
         "_block",
-        "_first",
         "_hold",
         "_left",
         "_rounds",
@@ -91,15 +85,14 @@ class Trials:
         "wanted",
     )
 
-    def __init__(self, chosen: int = ALL, first: int = ALONE) -> None:
-        self.chosen = chosen
+    def __init__(self) -> None:
+        self.chosen = ALL
         self.wanted = False
         """Whether the other executables are wanted."""
         self.means: dict[int, float] = {}
         """Nanoseconds of a run and the pause before it by the way of the run, in the last trial."""
         self._hold = HOLD
-        self._first = first
-        self._until = 2 * first
+        self._until = 2 * ALONE
         """The next trial begins after so many runs."""
         self._runs = 0
         self.unseen: list[int] | None = []
@@ -130,7 +123,7 @@ class Trials:
             self._measured_in_trial(way, nanoseconds)
         elif way == self.chosen:
             unseen.append(nanoseconds)
-            if len(unseen) >= min(RECENT, self._first):
+            if len(unseen) >= RECENT:
                 self.look(possible)
 
     def look(self, possible: Sequence[int]) -> None:
@@ -138,7 +131,7 @@ class Trials:
         times, self.unseen = self.unseen or (), []
         self._runs += len(times)
         if not self.wanted:
-            if self._runs >= self._first:
+            if self._runs >= ALONE:
                 self.wanted = True
         elif self._runs >= self._until:
             if len(possible) > 1:

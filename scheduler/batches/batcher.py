@@ -228,7 +228,9 @@ class Batcher:
     @property
     def _beside(self) -> int:
         """How many batches may be under way at once: one core is for the program, and a wide batch takes all."""
-        return 1 if self.policy.alone_cost >= NARROW else self.computation.most_beside
+        if self.policy.alone_cost >= NARROW:
+            return 1
+        return max(1, min(self.workers.count, self._timeline.width.cores - 1))
 
     def _is_under_way(self, batch: Batch) -> bool:
         state = batch.task.state

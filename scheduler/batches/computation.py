@@ -18,29 +18,44 @@ from webnn.memory.pool import Shelf
 from webnn.scheduler.batches.batch import Batch
 from webnn.scheduler.batches.request import Input, Request
 from webnn.scheduler.batches.settling import settle
-from webnn.scheduler.batches.size import Size
 from webnn.scheduler.batches.under_way import UnderWay
 from webnn.scheduler.batching import Batching
 from webnn.scheduler.execution import LONG
 from webnn.scheduler.failures import explained, forget_frames, tell_if_lost
 from webnn.scheduler.task import Work
-from webnn.scheduler.trials import ALL, ONE
 from webnn.scheduler.value import Value
 from webnn.scheduler.workers import Workers
 
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["JOINED", "NARROW", "Batched", "Computation"]
+__all__ = ["JOINED", "NARROW", "Batched", "Computation", "Size"]
 
 Array = np.ndarray[Any, Any]
 
 NARROW: Final = 250_000
-"""Nanoseconds of a request alone below which batches have one thread at first. The event loop's own work for so small
-requests takes as long as their computation, and needs the other core."""
+"""Nanoseconds of a request alone below which batches have one thread. The event loop's own work for so small requests
+takes as long as their computation, and needs the other core."""
 JOINED: Final = 16 * 1024
 """Bytes of an input up to which it is joined with others by a copy more. NumPy lets other threads run after each copy
 of more than 500 elements. While an event loop is busy, each of those would cost the lane a turn of that loop."""
+
+
+class Size:
+    """A graph that is compiled for several requests at once.
+
+    Args:
+        executable: runs the batch.
+        inputs: the shelves of the inputs of a batch.
+        outputs: the shelves of its outputs.
+    """
+
+    __slots__ = ("executable", "inputs", "outputs")
+
+    def __init__(self, executable: Executable, inputs: Sequence[Shelf], outputs: Sequence[Shelf]) -> None:
+        self.executable = executable
+        self.inputs = inputs
+        self.outputs = outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +69,8 @@ class Batched:
         workers: the lanes.
         inputs: the shelves of the inputs of one request.
         outputs: the names and shelves of its outputs.
-        compile: starts to compile a size in the background, for `ONE` thread or `ALL` cores as the second argument
-            says, and returns at once. It ends with `Computation.compiled` or `failed`.
+        compile: starts to compile a size in the background, for one thread if the second argument is True, and returns
+            at once. It ends with `Computation.compiled` or `failed`.
         clock: the time in nanoseconds.
     """
 
@@ -65,7 +80,7 @@ class Batched:
     workers: Workers
     inputs: Sequence[Shelf]
     outputs: Sequence[tuple[str, Shelf]]
-    compile: Callable[[int, int], None]
+    compile: Callable[[int, bool], None]
     clock: Callable[[], int]
 
 
@@ -88,34 +103,17 @@ class Computation:
         self._compile = batched.compile
         self._clock = batched.clock
         self._sizes: dict[int, Size] = {}
-        self._last_end = 0
-        """When the last run ended."""
 
     # Sizes.
 
-    @property
-    def most_beside(self) -> int:
-        """The most batches that may be under way at once if each has one thread: one core is for the program."""
-        return max(1, min(self._workers.count, self._timeline.width.cores - 1))
-
     def compiled(self, size: int, compiled: Size) -> None:
-        """`size` has been compiled, perhaps once more, for the other way."""
+        """`size` has been compiled."""
         with self._lock:
-            known = self._sizes.get(size)
-            if known is not None and self.has(size):
-                known.executables.update(compiled.executables)
-                return
-            if self._policy.alone_cost < NARROW and self.most_beside == 1:
-                compiled.try_ways()
             self._sizes[size] = compiled
             self._policy.compiled(size)
 
-    def has(self, size: int) -> bool:
-        """Whether `size` can be used."""
-        return size in self._sizes and size in self._policy.usable
-
     def failed(self, size: int) -> None:
-        """`size` could not be compiled, or its batches fail."""
+        """`size` could not be compiled."""
         with self._lock:
             self._policy.failed(size)
 
@@ -128,11 +126,8 @@ class Computation:
             waiting = [request for request in batch.requests if request.inputs]
             waiting.reverse()  # taken from the end
             wanted = policy.gathered(len(waiting)) if waiting else None
-            way = ALL if policy.alone_cost >= NARROW else ONE
-            for known in self._sizes.values():
-                way = known.way  # otherwise a new size would be measured against one that is faster for its way
         if wanted is not None:
-            self._compile(wanted, way)
+            self._compile(wanted, policy.alone_cost < NARROW)
         try:
             while waiting:
                 with self._lock:
@@ -237,7 +232,6 @@ class Computation:
             else:
                 self._policy.measured(1, ended - began)
                 self._work.figures.ran_together([request.queued_at], began, ended)
-                self._last_end = ended
         request.ready = True
 
     def _run_together(
@@ -261,9 +255,7 @@ class Computation:
             for shelf in size.outputs:
                 outputs.append(shelf.take())
             self.settle_due(batch, beside=True)
-            with self._lock:
-                way, executable = size.choose(self._timeline.width.crowd, began - self._last_end)
-            self._run(executable, chunk, inputs, outputs, cost=self._policy.cost(number), is_last=is_last)
+            self._run(size.executable, chunk, inputs, outputs, cost=self._policy.cost(number), is_last=is_last)
             self._split(number, chunk, outputs)
         except Exception as error:
             if self._ended_early(chunk, error):
@@ -288,9 +280,6 @@ class Computation:
         with self._lock:
             self._policy.side_by_side = self._side_by_side
             self._policy.measured(number, ended - began)
-            pause = began - self._last_end
-            wanted = size.measured(self._timeline.width.crowd, way, len(chunk), ended - began, pause)
-            self._last_end = ended
             self._work.figures.ran_together([request.queued_at for request in chunk], began, ended)
             batching = self._timeline.batching
             batching.batches += 1
@@ -298,8 +287,6 @@ class Computation:
             batching.sizes[len(chunk)] = batching.sizes.get(len(chunk), 0) + 1
         for request in chunk:
             request.ready = True
-        if wanted is not None:
-            self._compile(number, wanted)
 
     def _split(self, number: int, chunk: list[Request], outputs: list[View]) -> None:
         """Copy the outputs of each request out of those of the batch."""

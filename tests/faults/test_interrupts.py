@@ -39,7 +39,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
 from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.mapped import map_file, place_in_file, unmap
-from webnn.scheduler.batches.size import Size
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.crowd import SHORTEST, Crowd

@@ -15,7 +15,6 @@ import pytest
 import webnn
 from tests.scripted import filled, scripted_context
 from webnn.errors import ContextLostError, OperationError, ValidationError
-from webnn.scheduler.trials import ONE
 
 CLIENTS = 24
 EACH = 30
@@ -100,7 +99,7 @@ def gathering(context: webnn.MLContext) -> webnn.MLGraph:
     batcher.policy.meets_company(1e6)
     batcher.policy.pays = True
     batcher.policy._compiling.add(4)
-    sizes._start(4, ONE)
+    sizes._start(4, narrow=True)
     built = threading.Event()
     assert context._device.build_lane.call(built.set)  # after the size
     assert built.wait(10)

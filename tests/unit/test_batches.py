@@ -15,7 +15,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.lease import Lease
 from webnn.runtime.events import events_of, records_of
 from webnn.scheduler.batches.batcher import Batcher
-from webnn.scheduler.batches.size import Size
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.bridge import Waiter
 from webnn.scheduler.promise import Promise
@@ -50,7 +50,7 @@ class Crowd:
             [("y", shelf)],
             max_batch=self.max_batch,
             max_delay=self.max_delay,
-            compile=lambda size, _: self.wanted.append(size),
+            compile=lambda size, narrow: self.wanted.append(size),
         )
 
     def add_one(self, x: Any) -> Any:

@@ -20,7 +20,7 @@ from tests.stepped import LARGE, SMALL, Endable, Rig, number_in
 from webnn.backends.base import Ending
 from webnn.errors import ContextLostError, OperationError
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.scheduler.batches.size import Size
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.execution import LONG
 from webnn.scheduler.promise import Promise

@@ -19,9 +19,8 @@ from webnn.graph.batching import stacked
 from webnn.graph.ir import Graph
 from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
-from webnn.scheduler.batches.size import Size
+from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.task import Work
-from webnn.scheduler.trials import ONE
 
 __all__ = ["BatchSizes"]
 
@@ -62,31 +61,26 @@ class BatchSizes:
             compile=self._start,
         )
 
-    def _start(self, size: int, way: int) -> None:
+    def _start(self, size: int, narrow: bool) -> None:
         device = self._device()
         if device is not None:
-            device.slow_lane.wake(partial(self._compile, size, way))
+            device.slow_lane.wake(partial(self._compile, size, narrow))
 
-    def _compile(self, size: int, way: int) -> bool:
-        """Compile, for one thread or all cores, on the slow lane. Returns False, since there is nothing more to do."""
+    def _compile(self, size: int, narrow: bool) -> bool:
+        """Compile, for one thread if `narrow`, on the slow lane. Returns False, since there is nothing more to do."""
         device = self._device()
         if device is None or self._closed:
             return False
-        computation = self.batcher.computation
         try:
             graph = stacked(self._graph, size)
             options = device.options
-            has_choice = device.backend.narrow_options(graph, options) is not None
-            if way == ONE and options.threads == 0:
+            if narrow and options.threads == 0:
                 options = replace(options, threads=1)
-            if computation.has(size) and not device.pool.holds(graph.constant_bytes):
-                return False  # the memory budget has no room for weights that are packed a second time
             entry = device.compile(graph, options, self._cancellation)
-        except BaseException:  # the requests do not need it: they run one by one, or with the executable that there is
+        except BaseException:  # the requests do not need it: they run one by one
             if not self._cancellation.cancelled:
                 _log.warning("no batches of %d: they cannot be compiled", size, exc_info=True)
-            if not computation.has(size):
-                computation.failed(size)
+            self.batcher.computation.failed(size)
             return False
         with self._lock:
             closed = self._closed
@@ -97,7 +91,7 @@ class BatchSizes:
             return False
         inputs = [device.pool.shelf(descriptor) for descriptor in graph.input_descriptors.values()]
         outputs = [device.pool.shelf(descriptor) for descriptor in graph.output_descriptors.values()]
-        computation.compiled(size, Size(entry.executable, inputs, outputs, way=way, has_choice=has_choice))
+        self.batcher.computation.compiled(size, Size(entry.executable, inputs, outputs))
         return False
 
     def close(self) -> None:
