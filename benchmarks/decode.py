@@ -5,7 +5,9 @@ set of cache tensors, named as inputs and outputs of the same dispatch; and two 
 the specification do it. Raw: the same graph as ONNX, with two sets of arrays bound in turn, which copies both caches in
 each layer; and with one set bound as inputs and outputs, for which onnxruntime happens to give the right results. Also
 with a cache that is full already, whereas the others are filled from the start; with keys and values that two heads
-share; and with a cache that is written by `scatter_nd`.
+share; and with a cache that is written by `scatter_nd`. Each side rests before its turn, until the threads of the other
+one have stopped spinning. Without the rest, they take one of two cores for as long as the turn lasts: a token with a
+cache of 128 then takes 1.4 to 1.7 of onnxruntime's time.
 """
 
 from __future__ import annotations
