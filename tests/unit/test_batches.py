@@ -80,6 +80,25 @@ class Crowd:
             self.compile(size)
         return self
 
+    def meanwhile(self, numbers: Iterable[float], *, steps: int = 1) -> tuple[list[Promise[Any]], list[bool]]:
+        """While the first run of a size that is compiled from now on computes, `numbers` come and lane 1 takes steps.
+
+        Returns:
+            The promises of the numbers, and whether each step found something to do; both are filled by that run.
+        """
+        late: list[Promise[Any]] = []
+        taken: list[bool] = []
+        add_one = self.add_one
+
+        def first(x: Any) -> Any:
+            if not late:
+                late.extend(self.run(number) for number in numbers)
+                taken.extend(self.rig.step(1) for _ in range(steps))
+            return add_one(x)
+
+        self.add_one = first  # type: ignore[method-assign]
+        return late, taken
+
     def run(self, number: float, timeout: float | None = None) -> Promise[Any]:
         data = np.full(self.row.shape, number, self.row.dtype)
         return self.batcher.run([(self.rig.shelf, data)], timeout=timeout)
@@ -324,17 +343,7 @@ def test_a_request_beyond_the_budget_is_refused() -> None:
 
 def test_a_batch_waits_for_company_while_another_lane_computes_one() -> None:
     crowd = Crowd(lanes=2, max_delay=3600e9, width=Width(3)).gather()
-    late: list[Promise[Any]] = []
-    steps: list[bool] = []
-    add_one = crowd.add_one
-
-    def meanwhile(x: Any) -> Any:
-        if not late:
-            late.extend(crowd.run(number) for number in (10, 20))
-            steps.append(crowd.rig.step(1))
-        return add_one(x)
-
-    crowd.add_one = meanwhile  # type: ignore[method-assign]
+    late, steps = crowd.meanwhile((10, 20))
     crowd.compile(4)
     first = [crowd.run(1), crowd.run(2)]
     crowd.rig.step(0)
@@ -346,17 +355,7 @@ def test_a_batch_waits_for_company_while_another_lane_computes_one() -> None:
 
 def test_a_full_batch_waits_for_nothing() -> None:
     crowd = Crowd(lanes=2, max_delay=3600e9, width=Width(3)).gather()
-    late: list[Promise[Any]] = []
-    steps: list[bool] = []
-    add_one = crowd.add_one
-
-    def meanwhile(x: Any) -> Any:
-        if not late:
-            late.extend(crowd.run(number) for number in (10, 20, 30, 40))
-            steps.append(crowd.rig.step(1))
-        return add_one(x)
-
-    crowd.add_one = meanwhile  # type: ignore[method-assign]
+    late, steps = crowd.meanwhile((10, 20, 30, 40))
     crowd.compile(4)
     first = [crowd.run(1), crowd.run(2)]
     crowd.rig.step(0)
@@ -366,17 +365,7 @@ def test_a_full_batch_waits_for_nothing() -> None:
 
 def test_a_full_batch_that_was_held_back_takes_the_place_of_one_that_ends_beside_another() -> None:
     crowd = Crowd(lanes=2, max_delay=3600e9, width=Width(3)).gather()
-    late: list[Promise[Any]] = []
-    steps: list[bool] = []
-    add_one = crowd.add_one
-
-    def meanwhile(x: Any) -> Any:
-        if not late:
-            late.extend(crowd.run(number) for number in range(10, 90, 10))  # two batches
-            steps.extend(crowd.rig.step(1) for _ in range(2))
-        return add_one(x)
-
-    crowd.add_one = meanwhile  # type: ignore[method-assign]
+    late, steps = crowd.meanwhile(range(10, 90, 10), steps=2)  # two batches
     crowd.compile(4)
     first = [crowd.run(1), crowd.run(2)]
     crowd.rig.step(0)
@@ -391,17 +380,7 @@ def test_full_batches_run_one_after_the_other_where_the_cores_are_needed(alone: 
     crowd.batcher.policy.meets_company(alone)
     for _ in range(SAMPLES):
         crowd.batcher.policy.measured(1, alone)
-    late: list[Promise[Any]] = []
-    steps: list[bool] = []
-    add_one = crowd.add_one
-
-    def meanwhile(x: Any) -> Any:
-        if not late:
-            late.extend(crowd.run(number) for number in (10, 20, 30, 40))
-            steps.append(crowd.rig.step(1))
-        return add_one(x)
-
-    crowd.add_one = meanwhile  # type: ignore[method-assign]
+    late, steps = crowd.meanwhile((10, 20, 30, 40))
     crowd.compile(4)
     first = [crowd.run(1), crowd.run(2)]
     crowd.rig.step(0)
