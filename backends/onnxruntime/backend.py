@@ -49,6 +49,9 @@ _LAID_OUT_ANEW: Final = frozenset(
     {"conv2d", "conv_transpose2d", "average_pool2d", "max_pool2d", "dequantize_linear", "quantize_linear"}
 )
 """Operators that the higher levels of optimisation make faster, convolutions up to 2.5 times."""
+_CONVERTED: Final = np.dtype(np.float16)
+"""The type of the weights that onnxruntime converts where the processor has no kernel for them: in each run, unless a
+higher level of optimisation folds the conversion."""
 
 _COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - {"matmul_integer"} | {"block_product"}
 
@@ -247,8 +250,12 @@ def _stored_version() -> str:
 
 def _traits(graph: Graph) -> tuple[bool, bool]:
     """Whether a run is little work, and whether the higher levels of optimisation would do nothing for it."""
-    is_large = graph.constant_bytes >= LARGE_BYTES
-    return is_small(graph), is_large and _LAID_OUT_ANEW.isdisjoint(node.op for node in graph.nodes)
+    would_gain = (
+        graph.constant_bytes < LARGE_BYTES
+        or any(node.op in _LAID_OUT_ANEW for node in graph.nodes)
+        or any(constant.descriptor.dtype == _CONVERTED for constant in graph.constants)
+    )
+    return is_small(graph), not would_gain
 
 
 def _settings(graph: Graph, options: CompileOptions) -> Any:
@@ -258,7 +265,7 @@ def _settings(graph: Graph, options: CompileOptions) -> Any:
     small, basic = _traits(graph)
     _configure(settings, options, small=small)
     if basic:
-        # On the CPU the higher levels serve convolutions and quantization; transformers are 7% faster without them.
+        # On the CPU the higher levels serve convolutions, quantization and float16; transformers are 7% faster without.
         settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return settings
 

@@ -14,6 +14,7 @@ import pytest
 from tests.direct import compute, direct_builder, run_graph
 from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnxruntime import backend as onnxruntime_backend
 from webnn.backends.onnxruntime.backend import STORED, OnnxRuntimeBackend
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
@@ -159,6 +160,18 @@ def test_scales_are_fused_where_a_product_has_more_rows_and_where_no_product_cou
     weights = b.constant(np.ones((8, 4), np.float32))
     graph = b.build({"y": b.matmul(b.input("x", [1, 8], "float32"), weights)})
     assert slowing_optimizers(graph) == frozenset()
+
+
+def test_large_weights_in_float16_are_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime_backend, "LARGE_BYTES", 1024)
+    b = direct_builder()
+    y = b.input("x", [1, 32], "float16")
+    for _ in range(2):
+        y = b.relu(b.add(b.matmul(y, b.constant(np.ones((32, 32), np.float16))), b.constant(np.ones(32, np.float16))))
+    OnnxRuntimeBackend().compile_to(tmp_path, b.build({"y": y}), CompileOptions(), Cancellation())
+    graph = onnx.load(tmp_path / STORED, load_external_data=False).graph
+    weights = {weight.name for weight in graph.initializer}
+    assert not [node.name for node in graph.node if node.op_type == "Cast" and weights.issuperset(node.input)]
 
 
 def test_a_sum_and_the_layer_normalization_behind_it_stay_two_kernels(tmp_path: Path) -> None:
