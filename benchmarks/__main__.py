@@ -16,7 +16,9 @@ SHARED: Final = (
     "mobilenet_v2",
     "models",
     "package_sizes",
+    "photos",
     "plot",
+    "ray_peer",
     "report",
     "serving_peer",
 )

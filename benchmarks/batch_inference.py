@@ -17,15 +17,13 @@ from typing import Any, Final
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from PIL import Image
 
 import webnn
 from benchmarks.measure import Options, Report, in_turn, main, session
 from benchmarks.models import image_model, mlp
+from benchmarks.photos import decoded, photos
 
 IMAGES, ROUNDS = 2000, 3
-SIZE: Final = (500, 375)
-"""Of an image in the folder: that of most photos in ImageNet."""
 LARGEST: Final = 1e-4
 """The largest difference between the results of both."""
 
@@ -46,35 +44,11 @@ def open_batch(model: bytes) -> bytes:
     return serialized
 
 
-def photos(folder: Path, count: int) -> list[Path]:
-    """JPEG files of smooth random pictures of about 30 KB; the same 50 again and again, under names of their own."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for _ in range(min(50, count)):
-        coarse = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8))
-        pictures.append(coarse.resize(SIZE, Image.Resampling.BICUBIC))
-    files = []
-    for i in range(count):
-        files.append(folder / f"{i:05}.jpg")
-        pictures[i % len(pictures)].save(files[-1], quality=90)
-    return files
-
-
 def saved(folder: Path, model: bytes) -> Path:
     """A file of the model."""
     path = folder / "model.onnx"
     path.write_bytes(model)
     return path
-
-
-def decoded(shape: Sequence[int], file: Path) -> Array:
-    """The pixels of a file as one item of a model's input: an image [3, height, width], or a row of gray values."""
-    with Image.open(file) as image:
-        if len(shape) == 3:
-            pixels = np.asarray(image.convert("RGB").resize((shape[2], shape[1])), np.float32)
-            return np.ascontiguousarray((pixels / 127.5 - 1).transpose(2, 0, 1))
-        side = int(np.sqrt(shape[0]))
-        return np.asarray(image.convert("L").resize((side, side)), np.float32).reshape(-1) / 255
 
 
 def plain_loop(model: bytes, decode: Callable[[Path], Array], name: str) -> Callable[[Sequence[Path]], list[Array]]:

@@ -1,8 +1,9 @@
 """How fast is batch inference in Ray Data, with two actors on one machine?
 
 Ours: `dataset.map_batches(webnn.Model, ...)` as it stands. The peer is an actor written by hand: a session of
-onnxruntime with its defaults, run on each batch. For both, tasks of Ray decode the images first. Each round is a pass
-over the folder, including the start of the actors. Needs `ray[data]`, as in the environment of `make scaling`.
+onnxruntime with its defaults, run on each batch. For both, a function given to `map` decodes the images, which Ray runs
+in the same actors. Each round is a pass over the folder, including the start of the actors, which takes most of the
+time of a short pass. Needs `ray[data]`, as in the environment of `make scaling`.
 """
 
 from __future__ import annotations
@@ -12,32 +13,49 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
 import webnn
-from benchmarks.batch_inference import decoded, open_batch, photos, saved
+from benchmarks.batch_inference import open_batch, saved
 from benchmarks.measure import Options, Report, Skipped, in_turn, main
-from benchmarks.models import image_model
+from benchmarks.models import Model, image_model, mlp
+from benchmarks.photos import decoded, photos
+from benchmarks.ray_peer import ByHand
 
 IMAGES, ROUNDS, BATCH = 1000, 3, 32
 
 
-class ByHand:
-    """The peer's actor."""
+def passes(kind: Model, files: Sequence[Path], path: Path) -> dict[str, Callable[[], float]]:
+    """A pass over the files by each peer, which gives the seconds for each file; `path` is the model's file."""
+    import ray.data  # noqa: PLC0415
 
-    def __init__(self, path: str) -> None:
-        self._session = onnxruntime.InferenceSession(path)
-        self._names = [output.name for output in self._session.get_outputs()]
+    name, frame = kind.input
+    decode = partial(decoded, frame.shape[1:])
+    actors: dict[str, Any] = {"batch_size": BATCH, "compute": ray.data.ActorPoolStrategy(size=2)}
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The outputs of a batch, with its keys."""
-        key = batch.pop("id")
-        return {**dict(zip(self._names, self._session.run(None, batch), strict=True)), "id": key}
+    def rate(mapped: Callable[[Any], Any]) -> float:
+        rows = [{"file": str(file), "id": i} for i, file in enumerate(files)]
+        images = ray.data.from_items(rows, override_num_blocks=8).map(
+            lambda row: {name: decode(Path(row["file"])), "id": row["id"]}
+        )
+        began = time.perf_counter()
+        seen = sum(len(batch["id"]) for batch in mapped(images).iter_batches())
+        assert seen == len(files)
+        return (time.perf_counter() - began) / seen
+
+    def ours(images: Any) -> Any:
+        options = {"batch": "batch", "keep": ["id"]}
+        return images.map_batches(
+            webnn.Model, fn_constructor_args=(str(path),), fn_constructor_kwargs=options, **actors
+        )
+
+    def by_hand(images: Any) -> Any:
+        return images.map_batches(ByHand, fn_constructor_args=(str(path),), **actors)
+
+    return {"ours": lambda: rate(ours), "by hand": lambda: rate(by_hand)}
 
 
 async def measure(report: Report, options: Options) -> None:
@@ -56,35 +74,12 @@ async def measure(report: Report, options: Options) -> None:
             object_store_memory=500 << 20,
         )  # fmt: skip
         ray.data.DataContext.get_current().enable_progress_bars = False
-        kind = image_model(options.models)
-        path = saved(Path(folder), open_batch(kind.onnx()))
-        name, frame = kind.input
         files = photos(Path(folder), options.count(IMAGES, 16))
-        decode = partial(decoded, frame.shape[1:])
-
-        def rate(mapped: Callable[[Any], Any]) -> float:
-            rows = [{"file": str(file), "id": i} for i, file in enumerate(files)]
-            images = ray.data.from_items(rows, override_num_blocks=8).map(
-                lambda row: {name: decode(Path(row["file"])), "id": row["id"]}
+        for kind in (image_model(options.models), mlp("MLP of 3 layers on gray values", [1024, 1024, 1024, 10])):
+            times = await in_turn(
+                options.rounds(ROUNDS), passes(kind, files, saved(Path(folder), open_batch(kind.onnx())))
             )
-            began = time.perf_counter()
-            seen = sum(len(batch["id"]) for batch in mapped(images).iter_batches())
-            assert seen == len(files)
-            return (time.perf_counter() - began) / seen
-
-        actors: dict[str, Any] = {"batch_size": BATCH, "compute": ray.data.ActorPoolStrategy(size=2)}
-
-        def ours(images: Any) -> Any:
-            options = {"batch": "batch", "keep": ["id"]}
-            return images.map_batches(
-                webnn.Model, fn_constructor_args=(str(path),), fn_constructor_kwargs=options, **actors
-            )
-
-        def by_hand(images: Any) -> Any:
-            return images.map_batches(ByHand, fn_constructor_args=(str(path),), **actors)
-
-        times = await in_turn(options.rounds(ROUNDS), {"ours": lambda: rate(ours), "by hand": lambda: rate(by_hand)})
-        report.rates(f"{kind.name}, {len(files)} files, 2 actors", times["ours"], times["by hand"], bar=1.0)
+            report.rates(f"{kind.name}, {len(files)} files, 2 actors", times["ours"], times["by hand"], bar=1.0)
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)

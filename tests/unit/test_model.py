@@ -245,6 +245,30 @@ async def test_a_waiter_that_is_cancelled_leaves_its_turn_to_the_next() -> None:
     await slots.take()  # none was lost
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("options", [{}, {"keep": ["key"]}, {"errors": "error"}], ids=["plain", "keep", "errors"])
+async def test_a_timeout_is_for_all_runs_of_a_call_together(options: dict[str, Any], tmp_path: Path) -> None:
+    many = {"x": np.ones((1_000_000, 4), np.float32), **({"key": 1} if "keep" in options else {})}
+    async with webnn.Model(layer(tmp_path), batch="batch", **options) as model:
+        model.load()
+        with pytest.raises(TimeoutError, match=r"layer\.onnx: run: no result after 0\.02 s"):
+            await model.run(many, timeout=0.02)
+        with pytest.raises(ValidationError, match=r"layer\.onnx: run: timeout must be a number of seconds"):
+            await model.run(many, timeout=-1)
+        assert len((await model.run({**many, "x": rows(3)}, timeout=20))["y"]) == 3
+
+
+@pytest.mark.anyio
+async def test_calls_beside_each_other_use_large_batches(tmp_path: Path) -> None:
+    async with webnn.Model(layer(tmp_path), batch="batch") as model:
+        model.load()
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(model.run, rows(64))
+        graphs = model.load().context.statistics().graphs
+        assert "layer.onnx x=[32, 4]" in [graph.label for graph in graphs]
+
+
 def test_threads_that_call_it_first_share_one_load(tmp_path: Path) -> None:
     with webnn.Model(layer(tmp_path), batch={"batch": [2]}) as model, ThreadPoolExecutor(8) as pool:
         barrier = threading.Barrier(8)

@@ -19,18 +19,21 @@ def test_every_item_is_in_exactly_one_piece(count: int, sizes: set[int]) -> None
     assert all(0 < piece.count <= piece.size and piece.size in sizes for piece in cut)
 
 
-def used(plans: Plans, cost: Callable[[int], float], count: int, calls: int) -> list[int]:
-    """The largest size of each of many calls, where an item in a batch of a size takes `cost` nanoseconds."""
-    sizes = []
+def used(plans: Plans, cost: Callable[[int], float], count: int, calls: int) -> list[list[int]]:
+    """The sizes in each of many calls, where an item in a batch of a size takes `cost` nanoseconds."""
+    sizes: list[list[int]] = []
     for _ in range(calls):
-        runs = plans.plan(count)
-        sizes.append(runs[0].size)
-        for timed in [[piece] for piece in runs] if plans._brief else [runs]:
-            plans.record(timed, int(sum(piece.size * cost(piece.size) for piece in timed)))
+        sizes.append([])
+        left = count
+        while left:
+            runs = plans.plan(left)
+            sizes[-1] += [piece.size for piece in runs]
+            plans.record(runs, int(sum(piece.size * cost(piece.size) for piece in runs)))
+            left -= sum(piece.count for piece in runs)
     return sizes
 
 
-@pytest.mark.parametrize("brief", [False, True], ids=["whole calls", "brief trials"])
+@pytest.mark.parametrize("side_by_side", [1, 2, 5])
 @pytest.mark.parametrize(
     ("costs", "best"),
     [
@@ -40,34 +43,45 @@ def used(plans: Plans, cost: Callable[[int], float], count: int, calls: int) -> 
         ({1: 1000, 2: 2000, 8: 3000, 32: 4000}, 1),
     ],
 )
-def test_the_fastest_size_is_found_and_kept(costs: dict[int, int], best: int, brief: bool) -> None:
-    sizes = used(Plans(SIZES, brief=brief), lambda size: costs[size], 64, 40)
-    assert sizes[0] == 1
-    assert set(sizes[12:]) == {best}
+def test_the_fastest_size_is_found_and_kept(costs: dict[int, int], best: int, side_by_side: int) -> None:
+    calls = used(Plans(SIZES, side_by_side), lambda size: costs[size], 64, 12)
+    assert calls[0][:3] == [1] * 3
+    assert {size for sizes in calls[7:] for size in sizes} == {best}
+
+
+def test_a_search_takes_few_of_the_items_of_a_call_and_goes_on_in_the_same_call() -> None:
+    plans = Plans(SIZES)
+    assert used(plans, lambda size: 1000 / size, 32, 3) == [
+        [1, 1, 1, 2, 2, 2, 8, 8, 8],  # the last one has 7 items
+        [32],
+        [32],
+    ]
+    assert plans.best == 32
+    pairs = used(Plans(SIZES, 2), lambda size: 1000 / size, 200, 1)
+    assert pairs == [[1] * 6 + [2] * 6 + [8] * 6 + [32] * 4 + [8]]  # 6 in the last one
 
 
 def test_the_search_ends_with_a_size_that_is_worse() -> None:
-    sizes = used(Plans(SIZES), lambda size: 100 * size, 64, 40)
-    assert sizes == [1] * 3 + [2] * 2 + [8] * 2 + [1] * 33
-    mild = used(Plans(SIZES), lambda size: 1000 + 20 * size, 64, 40)
-    assert mild == [1] * 3 + [2] * 3 + [8] * 3 + [1] * 31
+    assert used(Plans(SIZES), lambda size: 1000 + 20 * size, 40, 2) == [[1] * 3 + [2] * 3 + [8] * 3 + [1] * 7, [1] * 40]
 
 
-def test_a_brief_trial_takes_few_of_the_items_of_a_call() -> None:
-    plans = Plans(SIZES, brief=True)
-    used(plans, lambda size: 100 * size, 32, 2)
-    runs = plans.plan(32)
-    assert [piece.size for piece in runs] == [2, *[1] * 30]
-    assert [piece.start for piece in runs] == [0, *range(2, 32)]
-
-
-def test_a_call_that_waits_for_the_compilation_does_not_count() -> None:
+def test_a_step_that_waits_for_the_compilation_does_not_count() -> None:
     plans = Plans((1, 8))
-    for nanoseconds in (10**9, 5000, 5000):
+    for nanoseconds in (10**9, 500, 500):
         plans.record(plans.plan(8), nanoseconds)
     for nanoseconds in (10**9, 100, 100):
         plans.record(plans.plan(8), nanoseconds)
     assert plans.plan(8)[0].size == 8
+
+
+def test_calls_that_are_not_measured_use_the_largest_sizes_until_the_best_one_is_known() -> None:
+    """Beside others, a call takes long whatever its sizes are. One that tried small ones would do so for ever."""
+    plans = Plans(SIZES)
+    assert [piece.size for piece in plans.plan(43, measured=False)] == [32, 8, 2, 1]
+    used(plans, lambda size: 1000 + 20 * size, 8, 1)
+    assert [piece.size for piece in plans.plan(43, measured=False)] == [32, 8, 2, 1]  # the larger ones are not known
+    used(plans, lambda size: 1000 + 20 * size, 64, 1)
+    assert [piece.size for piece in plans.plan(3, measured=False)] == [1, 1, 1]
 
 
 def test_few_items_use_no_larger_size_than_they_nearly_fill() -> None:

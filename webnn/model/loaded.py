@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from webnn.forking import reentrant_lock
 from webnn.model.graphs import Graphs, OutputAxis
 from webnn.model.signature import Array, Feeds, Shapes, Signature, along
 from webnn.model.sizes import SEEN, Piece, ShapePlans
+from webnn.model.threads import on_thread
 from webnn.runtime.context import MLContext
 from webnn.scheduler.promise import Promise, resolve
 
@@ -63,9 +64,10 @@ class Loaded:
         self.calls = self.items = self.padded = 0
         self._ahead = 2 * usable_cores()
         """The runs of one call that are queued at once at most, since their inputs are copied."""
-        self._beside = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN, brief=True)
+        seen = 1 if signature.only_batch_is_open else SEEN
+        self._beside = ShapePlans(sizes, seen)
         """For runs on threads that run graphs side by side."""
-        self._alone = ShapePlans(sizes, 1 if signature.only_batch_is_open else SEEN)
+        self._alone = ShapePlans(sizes, seen, len(context._device.lanes))
 
     def call(self, inputs: Mapping[str, Any] | Any) -> Call:
         """The call for `inputs`, checked.
@@ -98,30 +100,10 @@ class Loaded:
         if size is not None:
             self.graphs.axes(shapes, size)
 
-    def plan(self, call: Call) -> list[Piece] | None:
-        """The runs for a call of `run`; None if the model has no batch."""
-        return None if call.count is None else self._alone.of(call.shapes).plan(call.count)
-
-    def is_ready(self, call: Call, runs: Sequence[Piece] | None) -> bool:
-        """Whether every graph that the runs need is made."""
-        if runs is None:
-            return self.graphs.find(call.shapes) is not None
-        sizes = {piece.size for piece in runs}
-        return self.graphs.has_axes(call.shapes) and all(self.graphs.find(call.shapes, size) for size in sizes)
-
-    def prepare(self, call: Call, runs: Sequence[Piece] | None) -> None:
-        """Make the graphs that the runs need; they compile in the background."""
-        if runs is None:
-            self.graphs.get(call.shapes)
-            return
-        for piece in runs:
-            self.graphs.get(call.shapes, piece.size)
-        self._axes(call, runs)
-
     def goes_one_by_one(self, shapes: Shapes, count: int, *, here: bool) -> bool:
         """Whether `count` items would be computed one after the other, and so need not be put together."""
         runs = (self._beside if here else self._alone).of(shapes).plan(count)
-        return count > 1 and all(piece.size == 1 for piece in runs)
+        return len(runs) == count > 1 and all(piece.size == 1 for piece in runs)
 
     def compute(self, call: Call, *, here: bool = False) -> Outputs:
         """The outputs; blocks this thread until they are there.
@@ -133,11 +115,11 @@ class Loaded:
         if call.count is None:
             return self.context.compute(self.graphs.get(call.shapes), call.feeds)
         plans = (self._beside if here else self._alone).of(call.shapes)
-        most = CHUNK * self.sizes[-1]
-        axes = self._axes(call, plans.plan(min(most, call.count)))
         parts: list[Outputs] = []
-        for start in range(0, call.count, most):  # each with a plan of its own, since the first ones find out sizes
-            runs = plans.plan(min(most, call.count - start))
+        start = 0
+        while start < call.count:
+            runs = plans.plan(min(CHUNK * self.sizes[-1], call.count - start))
+            axes = self._axes(call, runs)
             began = time.perf_counter_ns()
             if here or len(runs) == 1:
                 for piece in runs:
@@ -149,7 +131,8 @@ class Loaded:
             else:
                 parts += self._side_by_side(call, runs, start, axes)
                 plans.record(runs, time.perf_counter_ns() - began)
-        return self._joined(call, parts, axes)
+            start += sum(piece.count for piece in runs)
+        return self._joined(call, parts)
 
     def _side_by_side(
         self, call: Call, runs: Sequence[Piece], start: int, axes: Mapping[str, OutputAxis]
@@ -164,31 +147,57 @@ class Loaded:
                 parts.append(self._part(promise.result(), first, axes))
         return parts + [self._part(promise.result(), piece, axes) for piece, promise in queued]
 
-    async def run(
-        self,
-        call: Call,
-        runs: Sequence[Piece] | None,
-        timeout: float | None,  # noqa: ASYNC109 (see `Model.run`)
-    ) -> Outputs:
-        """The outputs, for an event loop."""
-        if runs is None:
-            return await self.context.run(self.graphs.get(call.shapes), call.feeds, timeout=timeout)
-        axes = self._axes(call, runs)
-        alone, began = self.slots.taken == 1, time.perf_counter_ns()
-        queued: deque[tuple[Piece, Promise[Outputs]]] = deque()
+    async def run(self, call: Call, left: Callable[[], float | None]) -> Outputs:
+        """The outputs, for an event loop. Graphs of new sizes are made on a thread.
+
+        Args:
+            call: the call.
+            left: gives the seconds that are left for it, or None for no limit.
+
+        Raises:
+            TimeoutError: no seconds are left.
+        """
+        if call.count is None:
+            if self.graphs.find(call.shapes) is None:
+                await on_thread(self.graphs.get, call.shapes, seconds=left())
+            return await self.context.run(self.graphs.get(call.shapes), call.feeds, timeout=left())
+        plans = self._alone.of(call.shapes)
         parts: list[Outputs] = []
-        for piece in runs:
-            graph = self.graphs.get(call.shapes, piece.size)
-            queued.append((piece, self.context.run(graph, self._cut(call, piece, 0), timeout=timeout)))
-            if len(queued) > self._ahead:
+        start = 0
+        while start < call.count:
+            alone = self.slots.taken == 1  # otherwise it waits for others, too
+            runs = plans.plan(min(CHUNK * self.sizes[-1], call.count - start), measured=alone)
+            if not self._is_ready(call, runs):
+                await on_thread(self._prepare, call, runs, seconds=left())
+            axes = self._axes(call, runs)
+            began = time.perf_counter_ns()
+            queued: deque[tuple[Piece, Promise[Outputs]]] = deque()
+            for piece in runs:
+                graph = self.graphs.get(call.shapes, piece.size)
+                queued.append((piece, self.context.run(graph, self._cut(call, piece, start), timeout=left())))
+                if len(queued) > self._ahead:
+                    first, promise = queued.popleft()
+                    parts.append(self._part(await promise, first, axes))
+            while queued:
                 first, promise = queued.popleft()
                 parts.append(self._part(await promise, first, axes))
-        while queued:
-            first, promise = queued.popleft()
-            parts.append(self._part(await promise, first, axes))
-        if alone and self.slots.taken == 1:  # otherwise it has waited for others
-            self._alone.of(call.shapes).record(runs, time.perf_counter_ns() - began)
-        return self._joined(call, parts, axes)
+            if alone and self.slots.taken == 1:
+                plans.record(runs, time.perf_counter_ns() - began)
+            start += sum(piece.count for piece in runs)
+        if not parts and not self._is_ready(call, ()):
+            await on_thread(self._prepare, call, (), seconds=left())
+        return self._joined(call, parts)
+
+    def _is_ready(self, call: Call, runs: Sequence[Piece]) -> bool:
+        """Whether every graph that the runs need is made."""
+        sizes = {piece.size for piece in runs}
+        return self.graphs.has_axes(call.shapes) and all(self.graphs.find(call.shapes, size) for size in sizes)
+
+    def _prepare(self, call: Call, runs: Sequence[Piece]) -> None:
+        """Make the graphs that the runs need; they compile in the background."""
+        for piece in runs:
+            self.graphs.get(call.shapes, piece.size)
+        self._axes(call, runs)
 
     def axes(self, call: Call) -> Mapping[str, OutputAxis]:
         """Where the outputs of a call, which has been computed, have the items."""
@@ -221,9 +230,10 @@ class Loaded:
             name: along(array, axes[name].axis, 0, piece.count * axes[name].rows) for name, array in outputs.items()
         }
 
-    def _joined(self, call: Call, parts: list[Outputs], axes: Mapping[str, OutputAxis]) -> Outputs:
+    def _joined(self, call: Call, parts: list[Outputs]) -> Outputs:
         if len(parts) == 1:
             return parts[0]
+        axes = self.axes(call)
         if parts:
             return {name: np.concatenate([part[name] for part in parts], where.axis) for name, where in axes.items()}
         empty: Outputs = {}

@@ -14,14 +14,14 @@ from typing import Any, Final, Self
 import numpy as np
 
 from webnn.errors import ContextLostError, InvalidStateError, NotSupportedError, ValidationError
-from webnn.forking import import_lock, on_fork, reentrant_lock
+from webnn.forking import on_fork, reentrant_lock
 from webnn.formats.files import Source, outline_of, reader_of
 from webnn.formats.outline import ValueOutline
 from webnn.graph.arguments import data_type_named, shown
 from webnn.graph.dtypes import ALL
 from webnn.model.columns import computed_columns, is_ragged
 from webnn.model.graphs import Graphs
-from webnn.model.loaded import Loaded
+from webnn.model.loaded import Call, Loaded, Outputs
 from webnn.model.many import Many
 from webnn.model.options import (
     at_least_one,
@@ -33,6 +33,8 @@ from webnn.model.options import (
     worker_threads,
 )
 from webnn.model.signature import Signature
+from webnn.model.threads import countdown, on_thread
+from webnn.runtime import checks
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
 from webnn.scheduler.statistics import Statistics
@@ -328,36 +330,39 @@ class Model(Many):
 
         Besides the errors of `load` and of `context.compute`.
         """
-        loaded = self._loaded
-        if loaded is None or loaded.context._device.is_dead:
+        loaded = self._ready()
+        if loaded is None:
             loaded = self._load()
-        if not self._keep and self._errors is None:
-            try:
-                return loaded.compute(loaded.call(inputs))
-            except ValidationError:
-                if not self._has_rows(inputs):
-                    raise
-        return self._columns(loaded, inputs)
-
-    def _columns(self, loaded: Loaded, inputs: Any) -> dict[str, Any]:
-        """The outputs as columns, with those to keep and the errors of rows."""
-        inputs, kept = self._parted(inputs)
-        outputs: dict[str, Any]
+        given, kept = self._parted(inputs)
         try:
-            call = loaded.call(inputs)
-            outputs = loaded.compute(call)
-        except (ContextLostError, InvalidStateError):
-            raise
-        except Exception:
-            if self._errors is None and not self._has_rows(inputs):
+            call = loaded.call(given)
+            outputs = self._with_errors(call, loaded.compute(call))
+        except Exception as error:
+            if not self._splits(given, error):
                 raise
-            if not isinstance(inputs, Mapping):
-                inputs = {next(iter(self.inputs)): inputs}
-            outputs = computed_columns(loaded, inputs, list(self.outputs), self._errors)
-        else:
-            if self._errors is not None:
-                outputs = {**outputs, self._errors: np.full(call.count or 0, "")}
-        return {**outputs, **kept}
+            outputs = self._by_row(loaded, given)
+        return {**outputs, **kept} if kept else outputs
+
+    def _ready(self) -> Loaded | None:
+        """What is loaded; None if nothing is, or if its context was lost."""
+        loaded = self._loaded
+        return None if loaded is None or loaded.context._device.is_dead else loaded
+
+    def _with_errors(self, call: Call, outputs: Outputs) -> dict[str, Any]:
+        """The outputs of a call without errors, with the column that says so."""
+        if self._errors is None:
+            return outputs
+        return {**outputs, self._errors: np.full(call.count or 0, "")}
+
+    def _splits(self, inputs: Any, error: Exception) -> bool:
+        """Whether the rows of a call with this error are computed one by one, since the others may do."""
+        of_all = isinstance(error, ContextLostError | InvalidStateError | TimeoutError)
+        return not of_all and (self._errors is not None or self._has_rows(inputs))
+
+    def _by_row(self, loaded: Loaded, inputs: Any) -> dict[str, Any]:
+        """The outputs as columns, with the errors of rows, or the first of them raised."""
+        columns = inputs if isinstance(inputs, Mapping) else {next(iter(self.inputs)): inputs}
+        return computed_columns(loaded, columns, list(self.outputs), self._errors)
 
     def _has_rows(self, inputs: Any) -> bool:
         """Whether the inputs are columns whose rows are computed one by one."""
@@ -380,18 +385,24 @@ class Model(Many):
         Raises:
             As a call of the model does; TimeoutError.
         """
-        loaded = self._loaded
+        seconds = None if timeout is None else checks.seconds(f"{self._path}: run: timeout", timeout)
+        loaded = self._ready()
         if loaded is None:
-            loaded = await _on_thread(self._load)
+            loaded = await on_thread(self._load)
         await loaded.slots.take()
         try:
-            if self._keep or self._errors is not None or self._has_rows(inputs):
-                return await _on_thread(self._columns, loaded, inputs)  # type: ignore[no-any-return]
-            call = loaded.call(inputs)
-            runs = loaded.plan(call)
-            if not loaded.is_ready(call, runs):
-                await _on_thread(loaded.prepare, call, runs)
-            return await loaded.run(call, runs, timeout)
+            left = countdown(seconds)
+            given, kept = self._parted(inputs)
+            try:
+                call = loaded.call(given)
+                outputs = self._with_errors(call, await loaded.run(call, left))
+            except Exception as error:
+                if not self._splits(given, error):
+                    raise
+                outputs = await on_thread(self._by_row, loaded, given, seconds=left())
+            return {**outputs, **kept} if kept else outputs
+        except TimeoutError as error:
+            raise TimeoutError(f"{self._path}: run: no result after {seconds} s") from error
         finally:
             loaded.slots.give_back()
 
@@ -481,14 +492,6 @@ def _give_up_contexts(_: int) -> None:
     """The contexts are in the parent. In the child each model loads again at its first call."""
     for model in list(_models):
         model._own = model._loaded = None
-
-
-async def _on_thread(function: Any, *arguments: Any) -> Any:
-    """The result of `function`, computed on a worker thread."""
-    with import_lock:  # here, since most programs have no event loop
-        from anyio.to_thread import run_sync  # noqa: PLC0415
-
-    return await run_sync(function, *arguments, abandon_on_cancel=True)
 
 
 def _described(values: Mapping[str, Any]) -> dict[str, ValueOutline]:

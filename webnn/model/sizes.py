@@ -2,7 +2,8 @@
 
 A batch of images often takes longer for each of them than one image alone, since a single one fills the caches of a
 core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the smallest
-first, then larger ones for as long as they are not worse. In this order a trial that is in vain is a short one.
+first, then larger ones for as long as they are not worse. In this order a trial that is in vain is a short one. A
+trial takes no more of the items of a call than it needs, and the next one may follow in the same call.
 """
 
 from __future__ import annotations
@@ -18,12 +19,10 @@ SIZES: Final = (1, 2, 8, 32)
 FULL: Final = 0.75
 """The share of a batch that must be items for the batch to be padded. Below it, smaller sizes compute fewer rows."""
 TRIALS: Final = 3
-"""Calls that measure a size. The first one does not count, since it may wait for the compilation."""
+"""Steps that measure a size. The first one does not count, since it may wait for the compilation."""
 NOISE: Final = 1.1
 """A size that takes so many times as long for each item as the best one ends the search, unless it is the second one: a
 product with one row is computed by other means than one with two."""
-HOPELESS: Final = 1.5
-"""A size that takes so many times as long is not measured again."""
 EVEN: Final = 1.03
 """A larger size must be so many times as fast as a smaller one: more has to be put together for it."""
 SEEN: Final = 8
@@ -73,39 +72,45 @@ def _largest(count: int, sizes: Sequence[int]) -> int:
 class Plans:
     """How calls are cut: into the sizes that took the least time for each item so far.
 
+    A call is computed in steps. Each is planned when the one before it has been recorded.
+
     Args:
         sizes: the batch sizes, in ascending order.
-        brief: a call has one run of a size that is tried, and other runs for the rest of its items; each is timed.
-            Otherwise all runs of a call have the size that is tried, and are timed together.
+        side_by_side: how many runs of a step go side by side, and are timed together. A trial has so many, if the call
+            has the items for them.
     """
 
-    def __init__(self, sizes: Sequence[int], *, brief: bool = False) -> None:
+    def __init__(self, sizes: Sequence[int], side_by_side: int = 1) -> None:
         self._sizes = tuple(sizes)
-        self._brief = brief
+        self._side_by_side = side_by_side
         self._tried: dict[int, int] = {}
         self._cost: dict[int, float] = {}
         """Nanoseconds for each item, where most items are in batches of this size."""
 
-    def plan(self, count: int) -> list[Piece]:
-        """The runs for `count` items."""
+    def plan(self, count: int, *, measured: bool = True) -> list[Piece]:
+        """The runs of the next step for `count` items: all of them, or the first ones, on which a size is tried.
+
+        Args:
+            count: the number of items that are left.
+            measured: whether the step will be recorded. Without it no size is tried: until the best one is known, the
+                largest ones are used, which can cost little where they are not the best, and save much where they are.
+        """
         best, tried = self._best(count)
-        if tried is None or (self._brief and best is not None):
-            smaller = [size for size in self._sizes if best is None or size <= best]
-            if tried is None:
-                return pieces(count, smaller)
-            first = Piece(0, min(tried, count), tried)
-            rest = pieces(count - first.count, smaller)
-            return [first, *(Piece(first.count + piece.start, piece.count, piece.size) for piece in rest)]
-        return pieces(count, [size for size in self._sizes if size <= tried])
+        if tried is not None and measured:
+            runs = max(1, min(self._side_by_side, count // tried))
+            return pieces(min(count, runs * tried), [tried])
+        largest = self._sizes[-1] if best is None or tried is not None else best
+        return pieces(count, [size for size in self._sizes if size <= largest])
 
     def record(self, runs: Sequence[Piece], nanoseconds: int) -> None:
-        """The runs of a plan, or one of them, took so long together."""
+        """The runs of a step, or one of them, took so long together."""
         if not runs:
             return
         size, count = runs[0].size, sum(piece.count for piece in runs)
-        tried = self._tried[size] = self._tried.get(size, 0) + 1
+        tried = self._tried.get(size, 0) + 1
         if tried > 1:
             self._cost[size] = min(nanoseconds / count, self._cost.get(size, float("inf")))
+        self._tried[size] = tried  # last: another thread may plan meanwhile, and a size that was tried has a cost
 
     def _best(self, count: int) -> tuple[int | None, int | None]:
         """The best size so far for `count` items, and the one to try now; None if there is none."""
@@ -113,11 +118,10 @@ class Plans:
         for i, size in enumerate(self._sizes):
             if size > _largest(count, self._sizes):
                 break
-            cost = self._cost.get(size, 0.0)
-            known = float("inf") if best is None else self._cost[best]
-            is_hopeless = cost > known * HOPELESS and not self._brief
-            if self._tried.get(size, 0) < TRIALS and not is_hopeless:
+            if self._tried.get(size, 0) < TRIALS:
                 return best, size
+            cost = self._cost[size]
+            known = float("inf") if best is None else self._cost[best]
             if cost > known * NOISE and i > 1:
                 break  # larger ones take longer still
             if cost * EVEN < known:
@@ -136,13 +140,13 @@ class ShapePlans:
     Args:
         sizes: the batch sizes, in ascending order.
         seen: calls with the same shapes before sizes are tried for them. Until then, they are cut as others are.
-        brief: see `Plans`.
+        side_by_side: see `Plans`.
     """
 
-    def __init__(self, sizes: Sequence[int], seen: int, *, brief: bool = False) -> None:
+    def __init__(self, sizes: Sequence[int], seen: int, side_by_side: int = 1) -> None:
         self._sizes = tuple(sizes)
         self._seen = seen
-        self._brief = brief
+        self._side_by_side = side_by_side
         self._plans: dict[Hashable, Plans] = {}
         self._calls: dict[Hashable, int] = {}
         self._last = Plans(sizes)
@@ -159,7 +163,7 @@ class ShapePlans:
             return Settled(self._sizes, self._last.best)
         if len(self._plans) >= MOST_SHAPES:
             self._plans.clear()
-        plans = self._last = self._plans[shapes] = Plans(self._sizes, brief=self._brief)
+        plans = self._last = self._plans[shapes] = Plans(self._sizes, self._side_by_side)
         return plans
 
 
@@ -169,6 +173,6 @@ class Settled(Plans):
     def __init__(self, sizes: Sequence[int], largest: int) -> None:
         super().__init__([size for size in sizes if size <= largest])
 
-    def plan(self, count: int) -> list[Piece]:
+    def plan(self, count: int, *, measured: bool = True) -> list[Piece]:
         """The runs for `count` items."""
         return pieces(count, self._sizes)
