@@ -262,6 +262,16 @@ def test_other_masks_are_left_as_they_are(masking: Masking, monkeypatch: pytest.
     assert "attention" not in ops(attention_pass(graph))
 
 
+@pytest.mark.parametrize("factor", [-0.4, 1e-30, 1e30])
+def test_factors_that_the_kernel_refuses_stay_products(factor: float) -> None:
+    def twice(b: Builder, q: MLOperand, k: MLOperand) -> Any:
+        return q, k, lambda x: b.linear(b.linear(x, alpha=factor), alpha=abs(factor))
+
+    graph = attention(twice)
+    assert attention_pass(graph) is graph
+    run_graph(graph, feeds_of(graph), OnnxRuntimeBackend())
+
+
 @pytest.mark.parametrize("queries", [1, 15])
 @pytest.mark.parametrize("groups", [4, 2])
 def test_few_queries_are_left_to_products_unless_heads_share_keys(
