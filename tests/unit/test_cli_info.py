@@ -120,6 +120,55 @@ def test_the_options_that_a_model_needs_can_be_given_to_a_shell(
     assert shlex.split(option) == ["--constant", "its repeats=VALUE"]
 
 
+def labels_and_scores(path: Path, *, declared: bool = True) -> Path:
+    """As converters write classifiers: labels that WebNN lacks, and scores, which may be a value within the model."""
+    nodes = [helper.make_node("Relu", ["x"], ["its scores"]), helper.make_node("NonZero", ["its scores"], ["labels"])]
+    outputs = [value("labels", TensorProto.INT64, None), *([value("its scores")] if declared else [])]
+    opsets = [helper.make_opsetid("", 21)]
+    graph = helper.make_graph(nodes, "g", [value("x")], outputs)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_outputs_that_can_be_computed_are_chosen_as_the_error_says(
+    declared: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(labels_and_scores(tmp_path / "m.onnx", declared=declared))
+    assert main(["run", path, "--random"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("webnn: m.onnx: 1 node of the ONNX model cannot be expressed")
+    options = shlex.split(error.splitlines()[-1].removeprefix("On the command line: "))
+    assert options == ["--only", "its scores"]
+    for command in (["run", path, "--random"], ["bench", path, "--seconds", "0.05", "--rounds", "1"]):
+        assert main([*command, *options, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+    assert ("exported" in told["peer"]) is not declared
+    assert main(["info", path, *options, "--json"]) == 0
+    assert [output["name"] for output in json.loads(capsys.readouterr().out)["outputs"]] == ["its scores"]
+
+
+def test_each_of_two_models_computes_those_of_the_chosen_outputs_that_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = labels_and_scores(tmp_path / "m.onnx")
+    second = saved(tmp_path / "n.onnx", [helper.make_node("Relu", ["x"], ["y"])], [value("x")])
+    words = ["view", str(first), str(second), "--only", "its scores", "-o", str(tmp_path / "page.html")]
+    assert main([*words, "--only", "y", "--json"]) == 0
+    drawn = json.loads(capsys.readouterr().out)
+    assert (drawn["nodes"], drawn["other_nodes"]) == (1, 1)
+    assert main([*words, "--only", "z"]) == 1
+    assert "the model has no value 'z'" in capsys.readouterr().err
+
+
+def test_an_error_of_one_among_several_models_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sized = saved(tmp_path / "sized.onnx", [helper.make_node("Relu", ["x"], ["y"])], [value("x")])
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    unsized = saved(tmp_path / "open.onnx", [relu], [value("x", shape=("n", "k"))])
+    assert main(["view", str(sized), str(unsized), "-o", str(tmp_path / "page.html")]) == 1
+    assert capsys.readouterr().err.startswith("webnn: open.onnx: the model leaves dimensions open")
+
+
 def test_an_error_about_a_size_that_is_given_does_not_explain_the_option(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

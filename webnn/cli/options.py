@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
@@ -14,6 +17,7 @@ from webnn.backends.registry import available_backends
 from webnn.cli.data import constant_value
 from webnn.cli.models import Source, load_model, outline_of, reader_of
 from webnn.cli.output import progress
+from webnn.errors import NotSupportedError
 from webnn.formats.outline import OpenDimensionsError
 from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost
@@ -24,16 +28,16 @@ __all__ = [
     "backend",
     "browser",
     "constant_option",
+    "explained",
     "inputs",
     "model",
+    "only",
     "read",
-    "read_source",
     "shape_option",
-    "shape_options",
     "shapes",
+    "sizes_of",
     "some_inputs",
-    "source_of",
-    "sources_of",
+    "sources",
     "targets",
     "threads",
 ]
@@ -58,9 +62,29 @@ def shapes(command: C) -> C:
     )(command)
 
 
-def model(command: C) -> C:
-    """The argument MODEL, and the options for open dimensions and fixed inputs."""
+def only(command: C) -> C:
+    """The option for the outputs that are computed."""
+    return click.option(
+        "--only",
+        "only",
+        multiple=True,
+        metavar="OUTPUT",
+        help="Compute this output, and not those that are not named; may be repeated.",
+    )(command)
+
+
+def model(command: Callable[..., int]) -> Callable[..., int]:
+    """The argument MODEL and the options for how it is read, which the command takes as one `source`."""
+
+    @wraps(command)
+    def with_source(
+        *, model: Path, shapes: Sequence[str], constants: Sequence[str], only: Sequence[str], **others: Any
+    ) -> int:
+        source = Source(model, sizes_of(shapes), dict(map(_constant, constants)), outputs=only)
+        return command(source=source, **others)
+
     for parameter in (
+        only,
         click.option(
             "--constant",
             "constants",
@@ -71,8 +95,8 @@ def model(command: C) -> C:
         shapes,
         click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
     ):
-        command = parameter(command)
-    return command
+        with_source = parameter(with_source)
+    return with_source
 
 
 def constant_option(name: str) -> str:
@@ -80,9 +104,9 @@ def constant_option(name: str) -> str:
     return f"--constant {quote(printable(name))}=VALUE"
 
 
-def source_of(model: Path, shapes: Sequence[str], constants: Sequence[str]) -> Source:
-    """The source that the argument and the options of `model` describe."""
-    return Source(model, dict(map(_shape, shapes)), dict(map(_constant, constants)))
+def sizes_of(shapes: Sequence[str]) -> dict[str, int | list[int]]:
+    """The sizes that the options --shape give."""
+    return dict(map(_shape, shapes))
 
 
 def shape_option(name: str, sizes: str) -> str:
@@ -90,57 +114,67 @@ def shape_option(name: str, sizes: str) -> str:
     return f"--shape {quote(printable(name))}={sizes}"
 
 
-def shape_options(error: OpenDimensionsError) -> str:
-    """The options --shape that an error asks for."""
-    return " ".join(shape_option(name, sizes.strip("[]").replace(" ", "")) for name, sizes in error.missing.items())
-
-
-def sources_of(models: Sequence[Path], shapes: Sequence[str], constants: Sequence[str]) -> list[Source]:
-    """The sources of several models, each with the options for inputs and dimensions that it has.
+def sources(models: Sequence[Path], given: Source) -> list[Source]:
+    """The sources of several models, each with the options of `given` for the inputs, dimensions and outputs it has.
 
     An option for none of them goes to all, so that reading the first one raises the error.
     """
-    sources = [source_of(model, shapes, constants) for model in models]
-    if len(sources) < 2 or not (shapes or constants):
-        return sources
-    sized, fixed = zip(*map(_names_taken, sources), strict=True)
+    if len(models) < 2 or not (given.shapes or given.constants or given.outputs):
+        return [replace(given, path=model) for model in models]
+    taken = [_names_taken(replace(given, path=model)) for model in models]
+    sized, fixed, computed = (set[str]().union(*names) for names in zip(*taken, strict=True))
+
+    def is_for(name: str, own: set[str], any_: set[str]) -> bool:
+        return name in own or name not in any_
+
     return [
         Source(
-            source.path,
-            {
-                name: size
-                for name, size in source.shapes.items()
-                if name in sized[i] or not any(name in s for s in sized)
-            },
-            {name: v for name, v in source.constants.items() if name in fixed[i] or not any(name in s for s in fixed)},
+            model,
+            {name: size for name, size in given.shapes.items() if is_for(name, sizes, sized)},
+            {name: value for name, value in given.constants.items() if is_for(name, values, fixed)},
+            outputs=[name for name in given.outputs if is_for(name, outputs, computed)],
         )
-        for i, source in enumerate(sources)
+        for model, (sizes, values, outputs) in zip(models, taken, strict=True)
     ]
 
 
-def _names_taken(source: Source) -> tuple[set[str], set[str]]:
-    """The inputs and dimensions that the model takes a --shape for, and the inputs that it takes a --constant for."""
+def _names_taken(source: Source) -> tuple[set[str], set[str], set[str]]:
+    """The inputs and dimensions that the model takes a --shape for, the inputs for --constant, the outputs."""
     reader, outline = reader_of(source.path), outline_of(source.path)
     if outline is None:
-        return set(source.shapes), set(source.constants)
+        return set(source.shapes), set(source.constants), set(source.outputs)
     names = {value.name for value in outline.inputs}
     sizes = {size for value in outline.inputs for size in value.shape or () if isinstance(size, str)}
-    return names | sizes if reader.whole_shapes else sizes, names if "constants" in reader.options else set()
+    shapes = names | sizes if reader.whole_shapes else sizes
+    return shapes, names if "constants" in reader.options else set(), {value.name for value in outline.outputs}
 
 
-def read(model: Path, shapes: Sequence[str], constants: Sequence[str], host: GraphHost[G]) -> G:
+def read(source: Source, host: GraphHost[G]) -> G:
     """The model as a graph of `host`, with a progress bar; raises the errors of `load_model`."""
-    return read_source(source_of(model, shapes, constants), host)
+    with progress(f"reading {source.path.name}"), explained(source.path):
+        return load_model(source, host)
 
 
-def read_source(source: Source, host: GraphHost[G]) -> G:
-    """As `read`."""
+@contextmanager
+def explained(model: Path) -> Iterator[None]:
+    """Adds the model, and the options that it needs, to errors of reading it."""
     try:
-        with progress(f"reading {source.path.name}"):
-            return load_model(source, host)
+        yield
     except OpenDimensionsError as error:
-        message = f"{error}\nOn the command line: {shape_options(error)}"
-        raise OpenDimensionsError(message, error.missing) from None
+        needed = [shape_option(name, sizes.strip("[]").replace(" ", "")) for name, sizes in error.missing.items()]
+        error.args = (_with_options(error, model, needed),)
+        raise
+    except NotSupportedError as error:
+        from webnn.formats.onnx.importing.problems import OnnxNotSupportedError  # noqa: PLC0415 (other errors are more)
+
+        if isinstance(error, OnnxNotSupportedError):
+            needed = [f"--only {quote(printable(name))}" for name in error.reachable]
+            error.args = (_with_options(error, model, needed),)
+        raise
+
+
+def _with_options(error: Exception, model: Path, needed: Sequence[str]) -> str:
+    return f"{model.name}: {error}" + (f"\nOn the command line: {' '.join(needed)}" if needed else "")
 
 
 def _shape(word: str) -> tuple[str, int | list[int]]:

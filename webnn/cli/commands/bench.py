@@ -16,7 +16,7 @@ import onnxruntime
 
 from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
-from webnn.cli.models import blueprint, save_model
+from webnn.cli.models import Source, blueprint, outline_of, save_model
 from webnn.cli.output import console, counted, heading, print_json, progress, table, text
 from webnn.cli.timing import calls_within, in_turn, percentiles, ratios
 from webnn.errors import OperationError
@@ -52,9 +52,7 @@ _TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}
 @options.as_json
 def command(
     *,
-    model: Path,
-    shapes: Sequence[str],
-    constants: Sequence[str],
+    source: Source,
     seconds: float,
     rounds: int,
     threads: int,
@@ -72,17 +70,16 @@ def command(
     the smallest and the largest; the figures beside it are those of the median round. A model in another format is
     exported to ONNX for onnxruntime.
     """
-    source = options.source_of(model, shapes, constants)
-    bare = options.read(model, shapes, constants, blueprint())  # loads the libraries, and the file into memory
+    bare = options.read(source, blueprint())  # loads the libraries, and the file into memory
     with ML().create_context(backend=backend, threads=threads) as context:
         started = time.perf_counter()
-        graph = options.read(model, shapes, constants, context)
+        graph = options.read(source, context)
         feeds = inputs_from(inputs, graph.inputs, fill=True, seed=seed)
         context.compute(graph, feeds)
         first = time.perf_counter() - started
-        peer = None if no_peer else _Peer(model, bare, {**source.constants, **feeds}, threads)
+        peer = None if no_peer else _Peer(source, bare, {**source.constants, **feeds}, threads)
         data: dict[str, Any] = {
-            "model": str(model),
+            "model": str(source.path),
             "backend": context.backend,
             "peer": peer.description if peer else None,
             "threads": threads,
@@ -101,25 +98,26 @@ def command(
 class _Peer:
     """Plain onnxruntime on the same model, called in the usual way."""
 
-    def __init__(self, model: Path, graph: Graph, values: Mapping[str, Any], threads: int) -> None:
+    def __init__(self, source: Source, graph: Graph, values: Mapping[str, Any], threads: int) -> None:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.log_severity_level = 3
-        with _onnx_file(model, graph) as file:
+        with _onnx_file(source, graph) as file:
             started = time.perf_counter()
             try:
                 self._session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
+                self._outputs = list(source.outputs) or None
                 self._feeds = _feeds_of(self._session, values)
                 self()
             except Exception as error:  # onnxruntime's exceptions have no common base
                 reason = f"plain onnxruntime cannot run it: {error}"
                 raise OperationError(f"{reason}\n--no-peer times the model without it") from error
             self.first_seconds = time.perf_counter() - started
-            exported = "" if file == model else ", exported to ONNX"
-        self.description = f"onnxruntime {onnxruntime.__version__} on {model.name}{exported}"
+            exported = "" if file == source.path else ", exported to ONNX"
+        self.description = f"onnxruntime {onnxruntime.__version__} on {source.path.name}{exported}"
 
     def __call__(self) -> object:
-        return self._session.run(None, self._feeds)
+        return self._session.run(self._outputs, self._feeds)
 
 
 def _measure(
@@ -192,11 +190,17 @@ def _rate(times: Sequence[Sequence[float]]) -> float:
     return float(np.median([len(one) / sum(one) for one in times]))
 
 
+def _are_its_outputs(source: Source) -> bool:
+    """Whether only outputs of the file are computed, and no value within it."""
+    outline = outline_of(source.path) if source.outputs else None
+    return outline is None or {value.name for value in outline.outputs}.issuperset(source.outputs)
+
+
 @contextmanager
-def _onnx_file(model: Path, graph: Graph) -> Iterator[Path]:
+def _onnx_file(source: Source, graph: Graph) -> Iterator[Path]:
     """The ONNX file that the peer is given: the model itself, or an export that lasts as long as the block."""
-    if model.suffix.lower() in (".onnx", ".ort"):  # which onnxruntime reads
-        yield model
+    if source.path.suffix.lower() in (".onnx", ".ort") and _are_its_outputs(source):  # which onnxruntime reads
+        yield source.path
         return
     with TemporaryDirectory(prefix="webnn-bench-") as folder:
         file = Path(folder) / "model.onnx"

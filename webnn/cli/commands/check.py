@@ -12,7 +12,7 @@ import click
 
 from webnn.cli import options
 from webnn.cli.data import inputs_from
-from webnn.cli.models import blueprint, check_writable, save_model
+from webnn.cli.models import Source, blueprint, check_writable, save_model
 from webnn.cli.output import console, counted, heading, print_json, progress, table, text
 from webnn.errors import NotSupportedError, OperationError
 from webnn.graph.ir import Graph
@@ -44,9 +44,7 @@ NAMED = 3
 @options.as_json
 def command(
     *,
-    model: Path,
-    shapes: Sequence[str],
-    constants: Sequence[str],
+    source: Source,
     targets: Sequence[str],
     everything: bool,
     output: Path | None,
@@ -80,17 +78,17 @@ def command(
             raise OperationError(f"{output} exists: --force replaces it")
     elif inputs:
         raise click.BadParameter("inputs are for the comparison after --fix", param_hint="--input")
-    graph = options.read(model, shapes, constants, blueprint())
+    graph = options.read(source, blueprint())
     if output is not None:
         feeds = inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed) if inputs else None
-        with progress(f"fitting {model.name} to {chosen[0].name}"):
+        with progress(f"fitting {source.path.name} to {chosen[0].name}"):
             fitted = fit(graph, chosen[0], inputs=feeds)
             save_model(fitted.graph, output)
-        return _report(model, fitted, output, as_json)
+        return _report(source.path, fitted, output, as_json)
     verdicts = [check(graph, target) for target in chosen]
     builds = all(verdict.builds for verdict in verdicts)
     if as_json:
-        print_json({"model": str(model), "builds": builds, "targets": list(map(_as_data, verdicts))})
+        print_json({"model": str(source.path), "builds": builds, "targets": list(map(_as_data, verdicts))})
     else:
         for verdict in verdicts:
             _print(verdict, everything)

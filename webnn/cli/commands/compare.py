@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from webnn.browsers.chromium import Chromium
 from webnn.browsers.modules import BrowserGraph, BrowserSide, RefusedError
 from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
-from webnn.cli.models import blueprint
+from webnn.cli.models import Source, blueprint
 from webnn.cli.output import console, heading, print_json, progress, shape_text, table, text
 from webnn.errors import OperationError
 from webnn.graph.composites.composite import expanded
@@ -40,9 +39,7 @@ __all__ = ["command"]
 @options.as_json
 def command(
     *,
-    model: Path,
-    shapes: Sequence[str],
-    constants: Sequence[str],
+    source: Source,
     browser: str,
     inputs: Sequence[str],
     seed: int,
@@ -55,11 +52,11 @@ def command(
     The answer is no if the browser refuses the model, or if an output differs by more than the tolerance. Inputs
     without an --input are random.
     """
-    graph = expanded(options.read(model, shapes, constants, blueprint()))
+    graph = expanded(options.read(source, blueprint()))
     feeds = inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed)
     names = [row.name for row in available_backends() if row.available and row.name != "null"]
     sides = {name: Side(backend_named(name), CompileOptions()) for name in names}
-    data: dict[str, Any] = {"model": str(model)}
+    data: dict[str, Any] = {"model": str(source.path)}
     with Chromium(browser) as chromium:
         data["browser"] = chromium.version
         try:

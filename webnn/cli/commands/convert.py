@@ -10,7 +10,7 @@ import click
 
 from webnn.cli import options
 from webnn.cli.data import inputs_from
-from webnn.cli.models import blueprint, check_writable, save_model
+from webnn.cli.models import Source, blueprint, check_writable, save_model
 from webnn.cli.output import console, print_json, progress, size, text
 from webnn.errors import OperationError, ValidationError
 from webnn.graph.ir import Graph
@@ -26,9 +26,7 @@ __all__ = ["command"]
 @options.as_json
 def command(
     *,
-    model: Path,
-    shapes: Sequence[str],
-    constants: Sequence[str],
+    source: Source,
     target: Path,
     inputs: Sequence[str],
     seed: int,
@@ -46,7 +44,7 @@ def command(
         raise OperationError(f"{target} is a folder")
     if target.exists() and not force:
         raise OperationError(f"{target} exists: --force replaces it")
-    graph = options.read(model, shapes, constants, blueprint())
+    graph = options.read(source, blueprint())
     more = _options(graph, target, inputs, seed)
     before = {path: _written(path) for path in _beside(target)}
     with progress(f"writing {target.name}"):
@@ -56,7 +54,7 @@ def command(
     if as_json:
         print_json(
             {
-                "model": str(model),
+                "model": str(source.path),
                 "target": str(target),
                 "nodes": len(graph.nodes),
                 "files": [{"path": path, "bytes": length} for path, length in sizes.items()],

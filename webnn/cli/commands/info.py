@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +24,7 @@ __all__ = ["command", "summary"]
 @click.command("info")
 @options.model
 @options.as_json
-def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_json: bool) -> int:
+def command(*, source: Source, as_json: bool) -> int:
     """Show the inputs, outputs, weights and cost of MODEL, and where it builds.
 
     Multiply-adds count convolutions, matrix products and recurrent networks; other operators cost little beside them.
@@ -34,15 +33,15 @@ def command(*, model: Path, shapes: Sequence[str], constants: Sequence[str], as_
     loop bodies and functions are counted, too.
     """
     try:
-        graph = options.read(model, shapes, constants, blueprint())
+        graph = options.read(source, blueprint())
     except (OpenDimensionsError, OnnxNotSupportedError) as error:
-        outline = outline_of(model)
+        outline = outline_of(source.path)
         problems = error.problems if isinstance(error, OnnxNotSupportedError) else ()
         if outline is None or not all(problem.inputs for problem in problems):
             raise
-        data = {"model": str(model), **_outlined(outline, options.source_of(model, shapes, constants), problems)}
+        data = {"model": str(source.path), **_outlined(outline, source, problems)}
     else:
-        data = {"model": str(model), **summary(graph)}
+        data = {"model": str(source.path), **summary(graph)}
     if as_json:
         print_json(data)
     else:

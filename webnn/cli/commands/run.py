@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -12,6 +11,7 @@ import numpy as np
 
 from webnn.cli import options
 from webnn.cli.data import Array, check_outputs, inputs_from, write_outputs
+from webnn.cli.models import Source
 from webnn.cli.output import console, heading, print_json, progress, shape_text, table, text
 from webnn.graph.statistics import statistics
 from webnn.runtime.ml import ML
@@ -35,9 +35,7 @@ IN_JSON: Final = 10_000
 @options.as_json
 def command(
     *,
-    model: Path,
-    shapes: Sequence[str],
-    constants: Sequence[str],
+    source: Source,
     inputs: Sequence[str],
     fill: bool,
     seed: int,
@@ -50,7 +48,7 @@ def command(
     Random floats are normally distributed; random integers are 0 to 9.
     """
     with ML().create_context(backend=backend) as context:
-        graph = options.read(model, shapes, constants, context)
+        graph = options.read(source, context)
         feeds = inputs_from(inputs, graph.inputs, fill=fill, seed=seed)
         check_outputs(outputs, graph.outputs)
         with progress(f"running on {context.backend}"):
@@ -59,7 +57,7 @@ def command(
             seconds = time.perf_counter() - started
         written = write_outputs(outputs, results)
         data = {
-            "model": str(model),
+            "model": str(source.path),
             "backend": context.backend,
             "seconds": seconds,
             "outputs": [{"name": name, **_told(array)} for name, array in results.items()],

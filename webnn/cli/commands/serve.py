@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,9 +13,9 @@ import click
 
 from webnn.cli import options
 from webnn.cli.model_folders import find_models
+from webnn.cli.models import Source
 from webnn.cli.output import console, print_json, progress, table, text
 from webnn.errors import NotSupportedError
-from webnn.formats.outline import OpenDimensionsError
 from webnn.graph.arguments import printable
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SECONDS: Final = click.FloatRange(0, min_open=True)
 @click.command("serve")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @options.shapes
+@options.only
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option(
     "--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="The port; 0 for any free one."
@@ -68,6 +70,7 @@ def command(
     *,
     models: Sequence[str],
     shapes: Sequence[str],
+    only: Sequence[str],
     host: str,
     port: int,
     max_queue: int,
@@ -84,31 +87,35 @@ def command(
     """Serve models over HTTP, with the Open Inference Protocol v2.
 
     MODEL is a file, a folder of versions (NAME/1/model.onnx, NAME/2/model.onnx), or a folder of either; NAME=PATH gives
-    it another name. A --shape is for the models that have such an input or dimension. The server is ready once all
-    models are compiled and have run. After SIGTERM or Ctrl-C it answers all requests that it has accepted, and then
-    ends.
+    it another name. A --shape is for the models that have such an input or dimension, an --only for those with such an
+    output. The server is ready once all models are compiled and have run. After SIGTERM or Ctrl-C it answers all
+    requests that it has accepted, and then ends.
     """
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise NotSupportedError(f"serve needs {' and '.join(missing)}: pip install 'webnn-runtime[serve]'")
     files = find_models(models)
-    sources = options.sources_of([file.path for file in files], shapes, ())
+    given = Source(Path(), options.sizes_of(shapes), outputs=only)
+    sources = options.sources([file.path for file in files], given)
     found = [(file.name, file.version, source) for file, source in zip(files, sources, strict=True)]
     # Here, since no other command needs them.
     running, inference = import_module("webnn.serving.running"), import_module("webnn.serving.inference")
     limits = inference.Limits(max_queue=max_queue, timeout=timeout, max_body=int(max_body * 1e6))
-    try:
-        running.run(
-            found,
-            running.Options(host, port, limits, max_batch, backend, threads, access_log, trace, trace_seconds),
-            version=import_module("webnn").__version__,
-            loading=lambda path: progress(f"loading {path.name}"),
-            warn=lambda message: click.echo(f"webnn: {printable(message)}", err=True),
-            started=lambda address, served: _print(address, served, as_json),
-        )
-    except OpenDimensionsError as error:
-        raise type(error)(f"{error}\nOn the command line: {options.shape_options(error)}") from None
+    running.run(
+        found,
+        running.Options(host, port, limits, max_batch, backend, threads, access_log, trace, trace_seconds),
+        version=import_module("webnn").__version__,
+        loading=_loading,
+        warn=lambda message: click.echo(f"webnn: {printable(message)}", err=True),
+        started=lambda address, served: _print(address, served, as_json),
+    )
     return 0
+
+
+@contextmanager
+def _loading(model: Path) -> Iterator[None]:
+    with progress(f"loading {model.name}"), options.explained(model):
+        yield
 
 
 def _print(address: str, served: Sequence[Served], as_json: bool) -> None:

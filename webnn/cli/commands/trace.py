@@ -11,6 +11,7 @@ import click
 from webnn.backends.files import written_at_once
 from webnn.cli import options
 from webnn.cli.data import Array, inputs_from
+from webnn.cli.models import Source
 from webnn.cli.output import amount, console, counted, heading, print_json, progress, size, table, text
 from webnn.cli.tracing import summary
 from webnn.runtime.context import MLContext
@@ -47,9 +48,7 @@ COLD = "Trace the compilation and the first run, too. By default, one run before
 @options.as_json
 def command(
     *,
-    model: Path,
-    shapes: Sequence[str],
-    constants: Sequence[str],
+    source: Source,
     runs: int,
     depth: int,
     lanes: int,
@@ -69,8 +68,8 @@ def command(
     """
 
     def ready(context: MLContext) -> tuple[MLGraph, dict[str, Array]]:
-        graph = options.read(model, shapes, constants, context)
-        graph.label = model.stem
+        graph = options.read(source, context)
+        graph.label = source.path.stem
         return graph, inputs_from(inputs, graph.inputs, fill=True, seed=seed)
 
     with ML().create_context(backend=backend, threads=threads, lanes=lanes) as context:
@@ -84,11 +83,11 @@ def command(
             context.compute(graph, feeds)
             with trace:
                 _run(context, graph, feeds, runs, depth)
-        data = {"model": str(model), "backend": context.backend, "depth": depth, **summary(trace.events)}
+        data = {"model": str(source.path), "backend": context.backend, "depth": depth, **summary(trace.events)}
     if output is not None:
         trace.save(output)
     if html is not None:
-        content = trace_page(trace_drawing(trace.events, model.name, data)).encode(errors="replace")
+        content = trace_page(trace_drawing(trace.events, source.path.name, data)).encode(errors="replace")
         with written_at_once(html, durable=False) as file:
             file.write(content)
     data["files"] = [str(path) for path in (output, html) if path is not None]

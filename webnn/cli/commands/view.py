@@ -16,7 +16,7 @@ from webnn.backends.files import written_at_once
 from webnn.backends.registry import backend_named, preferred_backend
 from webnn.browsers.devtools import Page
 from webnn.cli import options
-from webnn.cli.models import blueprint, outline_of
+from webnn.cli.models import Source, blueprint, outline_of
 from webnn.cli.output import console, counted, print_json, progress, size, text
 from webnn.errors import NotSupportedError
 from webnn.graph.ir import Graph
@@ -53,10 +53,8 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "m
 @options.as_json
 def command(
     *,
-    model: Path,
+    source: Source,
     other: Path | None,
-    shapes: Sequence[str],
-    constants: Sequence[str],
     output: Path | None,
     targets: Sequence[str],
     fits: bool,
@@ -70,7 +68,7 @@ def command(
 
     On the page, click a box to see everything about it, press / to search, and + or - on a block to unfold or fold it.
     With OTHER, a second model, the page shows both side by side and marks the operators that differ. Each takes the
-    sizes and constants for inputs and dimensions that it has.
+    sizes, constants and outputs for those that it has.
 
     If the second argument ends in .html or .svg, it is the name of the page, as with -o.
 
@@ -86,13 +84,14 @@ def command(
     chosen = _targets(targets)
     if fits and (other is not None or len(chosen) != 1):
         raise click.BadParameter("give one --target to fit the model to, and no other model", param_hint="--fit")
+    model = source.path
     page = output if output is not None else Path(f"{model.stem}.html")
     is_svg = page.suffix.lower() == ".svg"
     program = _browser(browser) if is_svg else None
     graphs: list[tuple[str, Graph, dict[str, str]]] = []
-    for source in options.sources_of([model] if other is None else [model, other], shapes, constants):
-        name = source.path.name if not graphs or source.path.name != model.name else str(source.path)
-        graphs.append((name, options.read_source(source, blueprint()), _about(source.path)))
+    for each in options.sources([model] if other is None else [model, other], source):
+        name = each.path.name if not graphs or each.path.name != model.name else str(each.path)
+        graphs.append((name, options.read(each, blueprint()), _about(each.path)))
     if fits:
         with progress(f"fitting {model.name} to {chosen[0].name}"):
             graphs.append((f"fitted to {chosen[0].name}", fit(graphs[0][1], chosen[0], verify=False).graph, {}))
