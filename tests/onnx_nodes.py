@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.direct import direct_builder, run_graph
 from webnn.backends.base import Backend
 from webnn.formats.onnx import import_onnx
+from webnn.graph.ir import Graph
 
 __all__ = [
     "Array",
@@ -29,16 +30,6 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
-COMPOSED = {
-    "DynamicQuantizeLinear",
-    "DynamicQuantizeMatMul",
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-    "ScatterElements",
-    "ScatterND",
-    "TopK",
-}
-"""Operators that the importer makes composites of."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +86,15 @@ def computed(
     model: ModelProto, feeds: Mapping[str, Array], backend: Backend, composites: Collection[str] = ()
 ) -> list[Array]:
     """The outputs that we compute, with `composites` as they are and all others expanded."""
+    return _outputs(model, _graph(model, backend, composites), feeds, backend)
+
+
+def _graph(model: ModelProto, backend: Backend, composites: Collection[str]) -> Graph:
     builder = direct_builder(backend, composites)
-    graph = builder.build(import_onnx(model, builder))
+    return builder.build(import_onnx(model, builder))
+
+
+def _outputs(model: ModelProto, graph: Graph, feeds: Mapping[str, Array], backend: Backend) -> list[Array]:
     found = run_graph(graph, feeds, backend)
     return [found[info.name] for info in model.graph.output]
 
@@ -123,13 +121,17 @@ def check_node(
     expected: Any = by_onnxruntime,
     **options: Any,
 ) -> list[Array]:
-    """Check the outputs of a node, within `tolerance` of the largest value, or of the size of a step for integers."""
+    """Check the outputs of a node, within `tolerance` of the largest value, or of the size of a step for integers.
+
+    If the importer makes a composite of the node, its operators and the kernel of the backend are both checked.
+    """
     model, feeds = node_model(op_type, inputs, **options)
     results = computed(model, feeds, backend)
     wanted = expected(model, feeds)
     _check(results, wanted, tolerance)
-    if op_type in COMPOSED and backend.composites:
-        _check(computed(model, feeds, backend, backend.composites), wanted, tolerance)
+    with_composites = _graph(model, backend, backend.composites)
+    if any(each.op in backend.composites for each in with_composites.nodes):
+        _check(_outputs(model, with_composites, feeds, backend), wanted, tolerance)
     return results
 
 

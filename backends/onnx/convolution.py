@@ -48,3 +48,11 @@ def _convolve(op_type: str, filter_layout: str, node: Node, model: Model, **attr
         **attributes,
     )
     model.set(node.output, model.transpose(result, permutation("nchw", layout)))
+
+
+@lowerings.lowers("col2im")
+def col2im(node: Node, model: Model) -> None:
+    """`Col2Im`."""
+    sizes = [model.constant(list(node.attributes[name])) for name in ("image_shape", "block_shape")]
+    options = {name: list(node.attributes[name]) for name in ("strides", "dilations", "pads")}
+    model.emit("Col2Im", [model[node["input"]], *sizes], to=node.output, **options)

@@ -85,6 +85,12 @@ def of_bits(node: Node, model: Model) -> None:
     model.emit(op_type, [model[node["a"]], model[node["b"]]], to=node.output)
 
 
+@lowerings.lowers("bit_shift")
+def bit_shift(node: Node, model: Model) -> None:
+    """`BitShift`."""
+    model.emit("BitShift", [model[node["a"]], model[node["b"]]], to=node.output, **node.attributes)
+
+
 @lowerings.lowers("modulo")
 def modulo(node: Node, model: Model) -> None:
     """`Mod`, which the importer gives only divisors at which no processor traps."""

@@ -110,6 +110,13 @@ def scatter_nd(node: Node, model: Model) -> None:
     model.emit("ScatterND", [model[node["input"]], coordinates, updates], to=node.output)
 
 
+@lowerings.lowers("reverse_sequence")
+def reverse_sequence(node: Node, model: Model) -> None:
+    """`ReverseSequence`."""
+    inputs = [model[node["input"]], model.cast(model[node["sequence_lens"]], "int64")]
+    model.emit("ReverseSequence", inputs, to=node.output, **node.attributes)
+
+
 @lowerings.lowers("open_gather_elements")
 def open_gather_elements(node: Node, model: Model) -> None:
     """`GatherElements` alone."""

@@ -23,9 +23,12 @@ FUNCTIONS: Final = (
 """Composites that are one operator in ONNX, of that name and with the same options."""
 COMPOSITES: Final[Mapping[str, str]] = {
     **dict.fromkeys(FUNCTIONS, "functions"),
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), "elementwise"),
+    **dict.fromkeys(("bit_shift", "bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), "elementwise"),
+    "col2im": "convolution",
     "depth_to_space": "movement",
+    "determinant": "matrix",
     "dynamic_quantize_linear": "quantization",
+    "grid_sample": "resampling",
     "matmul_integer": "quantization",
     "open_cast": "elementwise",
     "open_gather_elements": "gathering",
@@ -34,6 +37,8 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "open_reduce_min": "reduction",
     "open_scatter_nd": "gathering",
     "open_sign": "elementwise",
+    "reverse_sequence": "gathering",
+    "roi_align": "resampling",
     "scatter_reduce_elements": "gathering",
     "scatter_reduce_nd": "gathering",
     "space_to_depth": "movement",

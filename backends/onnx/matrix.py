@@ -19,3 +19,9 @@ def gemm(node: Node, model: Model) -> None:
         transA=int(bool(node.attributes["a_transpose"])),
         transB=int(bool(node.attributes["b_transpose"])),
     )
+
+
+@lowerings.lowers("determinant")
+def determinant(node: Node, model: Model) -> None:
+    """`Det`."""
+    model.emit("Det", [model[node["input"]]], to=node.output)

@@ -78,3 +78,18 @@ def _is_exact(inputs: int, outputs: int) -> bool:
     common = gcd(inputs, outputs)
     reduced = inputs // common
     return (reduced % 2 == 1 or reduced & (reduced - 1) == 0) and inputs * (outputs // common) < 2**20
+
+
+@lowerings.lowers("grid_sample")
+def grid_sample(node: Node, model: Model) -> None:
+    """`GridSample`. Coordinates in float16 would be too few: a pixel of the 2048th column lies at one of four."""
+    inputs = [model.cast(model[node[name]], "float32") for name in ("input", "grid")]
+    model.set(node.output, model.emit("GridSample", inputs, **node.attributes))
+
+
+@lowerings.lowers("roi_align")
+def roi_align(node: Node, model: Model) -> None:
+    """`RoiAlign`, in float32 for the same reason."""
+    inputs = [model.cast(model[node[name]], "float32") for name in ("input", "rois")]
+    images = model.cast(model[node["batch_indices"]], "int64")
+    model.set(node.output, model.emit("RoiAlign", [*inputs, images], **node.attributes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ _SAME: Final = frozenset(
     {"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BatchNormalization", "Cast", "Ceil", "Celu", "Clip"}
     | {"Cos", "Cosh", "CumSum", "DequantizeLinear", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"}
     | {"Hardmax", "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LayerNormalization", "LeakyRelu", "Log"}
-    | {"LogSoftmax", "Neg", "Not", "PRelu", "QuantizeLinear", "Reciprocal", "Relu", "Round", "ScatterElements"}
+    | {"LogSoftmax", "Neg", "Not", "PRelu", "QuantizeLinear", "Reciprocal", "Relu", "ReverseSequence", "Round"}
+    | {"ScatterElements"}
     | {"ScatterND", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Tan", "Tanh"}
     | {"ThresholdedRelu", "Trilu"}
 )
@@ -28,6 +30,7 @@ _BROADCAST: Final = frozenset(
     {
         "Add",
         "And",
+        "BitShift",
         "BitwiseAnd",
         "BitwiseOr",
         "BitwiseXor",
@@ -136,6 +139,20 @@ def _space_to_depth(attributes: Attributes, given: Sequence[Known], _lists: List
     return [(kind, (n, c * block * block, h // block, w // block))]
 
 
+def _columns(_attributes: Attributes, given: Sequence[Known], lists: Lists, _count: int) -> Sequence[Known] | None:
+    (kind, (n, channels, _)), (sizes, block) = given[0], lists
+    return None if sizes is None or block is None else [(kind, (n, channels // prod(block), *sizes))]
+
+
+def _det(_attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: int) -> Sequence[Known]:
+    return [(given[0][0], given[0][1][:-2])]
+
+
+def _grid_sample(_attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: int) -> Sequence[Known]:
+    (kind, images), (_, grid) = given
+    return [(kind, images[:2] + grid[1:-1])]
+
+
 def _expand(_attributes: Attributes, given: Sequence[Known], lists: Lists, _count: int) -> Sequence[Known] | None:
     kind, first = given[0]
     return None if lists[0] is None else [(kind, np.broadcast_shapes(first, lists[0]))]
@@ -193,6 +210,11 @@ def _reshape(_attributes: Attributes, given: Sequence[Known], lists: Lists, _cou
     return None if sizes is None or min(sizes, default=1) <= 0 else [(given[0][0], sizes)]
 
 
+def _roi_align(attributes: Attributes, given: Sequence[Known], _lists: Lists, _count: int) -> Sequence[Known]:
+    (kind, images), (_, rois) = given[:2]
+    return [(kind, (rois[0], images[1], int(attributes["output_height"].i), int(attributes["output_width"].i)))]
+
+
 def _slice(_attributes: Attributes, given: Sequence[Known], lists: Lists, _count: int) -> Sequence[Known] | None:
     kind, first = given[0]
     starts, ends, *rest = lists
@@ -244,8 +266,10 @@ def _unsqueeze(_attributes: Attributes, given: Sequence[Known], lists: Lists, _c
 _SHAPES: Final[Mapping[str, Rule]] = {
     "ArgMax": _arg,
     "ArgMin": _arg,
+    "Col2Im": _columns,
     "Concat": _concat,
     "DepthToSpace": _depth_to_space,
+    "Det": _det,
     "Expand": _expand,
     "Gather": _gather,
     "GatherElements": _gather_elements,
@@ -253,10 +277,12 @@ _SHAPES: Final[Mapping[str, Rule]] = {
     "Gemm": _gemm,
     "GlobalAveragePool": _global_pool,
     "GlobalLpPool": _global_pool,
+    "GridSample": _grid_sample,
     "MatMul": _matmul,
     "MatMulInteger": _matmul_integer,
     "Pad": _pad,
     "Reshape": _reshape,
+    "RoiAlign": _roi_align,
     "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,

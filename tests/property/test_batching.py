@@ -20,8 +20,13 @@ from webnn.backends.onnx.lowerings import FUNCTIONS
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.graph import batching
 from webnn.graph.batching import NEVER, RULES, stacked, why_not_separable
+from webnn.graph.composites.bitwise import bits_shifted
 from webnn.graph.composites.block_product import product_by_blocks
+from webnn.graph.composites.columns import images_of_columns
+from webnn.graph.composites.determinant import determinants
 from webnn.graph.composites.functions import applied
+from webnn.graph.composites.grid_sample import sampled_at
+from webnn.graph.composites.reverse_sequence import sequences_reversed
 from webnn.graph.composites.tree_ensemble import LESS, summed_leaves
 from webnn.graph.ir import Graph
 from webnn.graph.operator import OPERATORS
@@ -132,6 +137,50 @@ def test_a_function_computes_each_request_by_itself(name: str) -> None:
         x = np.linspace(1, 2, 12) if name == "acosh" else np.linspace(-0.9, 0.9, 12)
         feeds = {"x": x.astype(np.float32).reshape(3, 4)}
         assert difference_of_stacked(graph, feeds, ONNXRUNTIME, EXACT, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "shapes"),
+    [
+        (lambda b, x, y: bits_shifted(b, x, y, left=True), [("uint8", [2, 3]), ("uint8", [2, 1])]),
+        (determinants, [("float32", [2, 3, 3])]),
+        (
+            lambda b, x: images_of_columns(b, x, [4], [2], strides=[1], dilations=[1], pads=[0, 0]),
+            [("float32", [2, 4, 3])],
+        ),
+        (
+            lambda b, x, y: sampled_at(b, x, y, mode="linear", padding="zeros", aligned=True),
+            [("float32", [2, 3, 4, 5]), ("float32", [2, 2, 2, 2])],
+        ),
+        (lambda b, x, y: sequences_reversed(b, x, y, time=1, batch=0), [("float32", [3, 4, 2]), ("int64", [3])]),
+    ],
+)
+def test_a_composite_of_an_import_computes_each_request_by_itself(make: Any, shapes: Any) -> None:
+    rng = np.random.default_rng(0)
+    feeds = {f"x{i}": rng.uniform(0, 2.9, shape).astype(data_type) for i, (data_type, shape) in enumerate(shapes)}
+    builder = direct_builder(ONNXRUNTIME, ONNXRUNTIME.composites)
+    operands = [builder.input(name, array.shape, array.dtype.name) for name, array in feeds.items()]
+    graph = builder.build({"y": make(builder, *operands)})
+    assert {node.op for node in graph.nodes} <= every_composite()
+    assert why_not_separable(graph) is None
+    assert difference_of_stacked(graph, feeds, ONNXRUNTIME, EXACT, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "shapes", "reason"),
+    [
+        (determinants, [("float32", [3, 3])], "of one matrix"),
+        (
+            lambda b, x, y: sequences_reversed(b, x, y, time=0, batch=1),
+            [("float32", [3, 4, 2]), ("int64", [4])],
+            "along dimension 0",
+        ),
+    ],
+)
+def test_a_composite_of_an_import_that_mixes_requests_is_not_separable(make: Any, shapes: Any, reason: str) -> None:
+    builder = direct_builder(ONNXRUNTIME, ONNXRUNTIME.composites)
+    operands = [builder.input(f"x{i}", shape, data_type) for i, (data_type, shape) in enumerate(shapes)]
+    assert reason in (why_not_separable(builder.build({"y": make(builder, *operands)})) or "")
 
 
 SOFTMAX: Final = {"x": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.direct import direct_builder
-from tests.onnx_nodes import Fixed, Given, by_reference, check_node, node_model, random
+from tests.onnx_nodes import Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
@@ -70,6 +71,13 @@ def test_regions_are_sampled(backend: Backend, mode: str, pixel: str, ratio: int
 def test_regions_before_version_16_begin_at_whole_pixels(backend: Backend) -> None:
     images = np.array([0, 1, 1, 0, 0], np.int64)
     check_node(backend, "RoiAlign", [IMAGE, BOXES, images], output_height=3, sampling_ratio=2, version=10)
+
+
+def test_regions_that_are_computed_are_sampled_by_a_kernel_once_for_each_pixel() -> None:
+    model, feeds = node_model("RoiAlign", [IMAGE, BOXES, IMAGES], output_height=2, output_width=3, version=16)
+    backend = OnnxRuntimeBackend()
+    (found,) = computed(model, feeds, backend, backend.composites)
+    np.testing.assert_array_equal(found, by_onnxruntime(model, feeds)[0])
 
 
 def test_regions_that_are_computed_have_no_known_number_of_samples() -> None:

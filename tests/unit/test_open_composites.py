@@ -15,9 +15,12 @@ from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
 from webnn.formats import import_onnx
-from webnn.graph.composites.bitwise import of_bits
+from webnn.graph.composites.bitwise import bits_shifted, of_bits
 from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
+from webnn.graph.composites.columns import images_of_columns
 from webnn.graph.composites.composite import Builder, expanded
+from webnn.graph.composites.determinant import determinants
+from webnn.graph.composites.grid_sample import sampled_at
 from webnn.graph.composites.modulo import remainder
 from webnn.graph.composites.open_cases import (
     cast_in_range,
@@ -26,6 +29,8 @@ from webnn.graph.composites.open_cases import (
     scattered_in_any_order,
     sign_of_numbers,
 )
+from webnn.graph.composites.reverse_sequence import sequences_reversed
+from webnn.graph.composites.roi_align import aligned_regions
 from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
@@ -33,6 +38,9 @@ from webnn.graph.operand import MLOperand
 NATIVE = OnnxRuntimeBackend().composites
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.uniform(-90, 90, (2, 12, 4, 6)).astype(np.float32)
+UNSIGNED = RNG.integers(0, 2**32, (4, 6), np.uint32)
+PLACES = RNG.uniform(-1.5, 1.5, (2, 3, 5, 2)).astype(np.float32)
+REGIONS = np.array([[0, 0, 8, 6], [2.5, 1, 9.5, 7], [-3, 2, 20, 4]], np.float32)
 INTEGERS = RNG.integers(-90, 90, (4, 6))
 Make = Callable[..., MLOperand]
 
@@ -65,6 +73,24 @@ def float_remainder(b: Builder, x: MLOperand) -> MLOperand:
     return remainder(b, x, b.constant(x.data_type, 8), fmod=True)
 
 
+def columns(kernel: tuple[int, int], dilations: tuple[int, int]) -> Make:
+    options = {"strides": (1, 1), "dilations": dilations, "pads": (1, 0, 0, 1)}
+    return lambda b, x: images_of_columns(b, x, (4, 6), kernel, **options)
+
+
+def sampled(mode: str, padding: str) -> Make:
+    return lambda b, x, grid: sampled_at(b, x, grid, mode=mode, padding=padding, aligned=False)
+
+
+def reversed_along(time: int) -> Make:
+    return lambda b, x, lengths: sequences_reversed(b, x, lengths, time=time, batch=1 - time)
+
+
+def regions(mode: str) -> Make:
+    options: dict[str, Any] = {"mode": mode, "ratio": 2, "scale": 0.5, "pixels": "half_pixel"}
+    return lambda b, x, rois, images: aligned_regions(b, x, rois, images, size=(2, 3), **options)
+
+
 CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("Cast", cast_to("uint8"), (abs(NUMBERS),)),
     ("Cast", cast_to("int32"), (NUMBERS,)),
@@ -81,6 +107,20 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("BitwiseXor", bits("bitwise_xor"), (INTEGERS.astype(np.uint32), INTEGERS[::-1].astype(np.uint32))),
     ("Mod", modulo_five, (INTEGERS,)),
     ("Mod", float_remainder, (NUMBERS,)),
+    ("BitShift", lambda b, x, y: bits_shifted(b, x, y, left=True), (UNSIGNED, UNSIGNED[:1] % 32)),
+    (
+        "BitShift",
+        lambda b, x, y: bits_shifted(b, x, y, left=False),
+        (UNSIGNED.astype(np.uint8), (UNSIGNED % 8).astype(np.uint8)),
+    ),
+    ("Det", determinants, (RNG.standard_normal((2, 3, 4, 4)).astype(np.float32),)),
+    ("Col2Im", columns(kernel=(2, 3), dilations=(2, 1)), (NUMBERS.reshape(2, 12, 24)[..., :15],)),
+    ("GridSample", sampled("linear", "zeros"), (NUMBERS / 90, PLACES)),
+    ("GridSample", sampled("cubic", "reflection"), (NUMBERS / 90, PLACES)),
+    ("ReverseSequence", reversed_along(0), (NUMBERS, np.arange(12) % 2 + 1)),
+    ("ReverseSequence", reversed_along(1), (INTEGERS, np.array([1, 3, 6, 4], np.int32))),
+    ("RoiAlign", regions("avg"), (NUMBERS, REGIONS, np.array([0, 1, 0]))),
+    ("RoiAlign", regions("max"), (NUMBERS, REGIONS, np.array([1, 1, 0], np.int32))),
     ("DepthToSpace", lambda b, x: blocks_of_pixels(b, x, 2, depth_last=True), (NUMBERS,)),
     ("DepthToSpace", lambda b, x: blocks_of_pixels(b, x, 2, depth_last=False), (NUMBERS.astype(np.float16),)),
     ("SpaceToDepth", lambda b, x: blocks_of_channels(b, x, 2), (NUMBERS,)),
@@ -112,6 +152,23 @@ def test_a_remainder_that_a_processor_would_trap_at_is_computed_by_operators(div
         np.testing.assert_array_equal(found, [0, 7, -2])
     else:
         np.testing.assert_array_equal(found[1:], [1, -3])
+
+
+def test_bits_that_are_all_shifted_out_leave_zero() -> None:
+    """A processor shifts by the amount modulo the number of bits instead."""
+    graph, feeds = graph_of(
+        lambda b, x: bits_shifted(b, x, b.constant(np.uint8(9)), left=True), np.full(3, 255, np.uint8)
+    )
+    assert run_graph(graph, feeds, OnnxRuntimeBackend())["y"].tolist() == [0, 0, 0]
+
+
+def test_channels_of_dilated_columns_along_one_axis_stay_apart() -> None:
+    """onnxruntime 1.32 adds an element of one channel to another one there."""
+    x = np.zeros((1, 4, 2), np.float32)
+    x[0, 2:] = 1
+    options = {"strides": [1], "dilations": [2], "pads": [0, 0]}
+    graph, feeds = graph_of(lambda b, x: images_of_columns(b, x, [4], [2], **options), x)
+    assert run_graph(graph, feeds, OnnxRuntimeBackend())["y"].tolist() == [[[0, 0, 0, 0], [1, 1, 1, 1]]]
 
 
 def test_blocks_of_integers_are_moved_by_operators() -> None:

@@ -193,6 +193,19 @@ def _gather_elements(reading: _Reading) -> None:
         _stack_all(reading)
 
 
+def _sequences(reading: _Reading) -> None:
+    reading.along(reading.node.attributes["time_axis"])
+    if reading.node.attributes["batch_axis"] == 0:
+        _stack_all(reading)
+    else:
+        reading.only("input")
+
+
+def _of_matrices(reading: _Reading) -> None:
+    if reading.node["input"].rank == 2:
+        reading.refuse("is of one matrix, whose rows are in dimension 0")
+
+
 def _gather_nd(reading: _Reading) -> None:
     reading.only("indices")
     if reading.node["indices"].rank < 2:
@@ -236,7 +249,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("hard_sigmoid", "hard_swish", "leaky_relu", "linear", "relu", "sigmoid"), _broadcast),
     **dict.fromkeys(("softplus", "softsign", "tanh"), _broadcast),
     **dict.fromkeys(("acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "cosh", "selu", "sinh"), _broadcast),
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), _broadcast),
+    **dict.fromkeys(("bit_shift", "bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), _broadcast),
     **dict.fromkeys(("open_cast", "open_sign", "thresholded_relu"), _broadcast),
     **dict.fromkeys(("depth_to_space", "space_to_depth"), _on("input")),
     **dict.fromkeys(("hardmax", "log_softmax"), _axis),
@@ -244,7 +257,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("reduce_l1", "reduce_l2", "reduce_log_sum", "reduce_log_sum_exp", "reduce_max"), _axes),
     **dict.fromkeys(("reduce_mean", "reduce_min", "reduce_product", "reduce_sum", "reduce_sum_square"), _axes),
     **dict.fromkeys(("open_reduce_l2", "open_reduce_max", "open_reduce_min", "reverse", "resample2d"), _axes),
-    **dict.fromkeys(("conv2d", "conv_transpose2d", "instance_normalization", "tree_ensemble"), _on("input")),
+    **dict.fromkeys(("col2im", "conv2d", "conv_transpose2d", "instance_normalization", "tree_ensemble"), _on("input")),
     "block_product": _on("input"),
     **dict.fromkeys(("average_pool2d", "l2_pool2d", "max_pool2d"), _on("input")),
     **dict.fromkeys(("batch_normalization", "layer_normalization"), _normalized),
@@ -263,6 +276,9 @@ RULES: Final[dict[str, Rule]] = {
     "gather_elements": _gather_elements,
     "open_gather_elements": _gather_elements,
     "gather_nd": _gather_nd,
+    "determinant": _of_matrices,
+    "grid_sample": _stack_all,
+    "reverse_sequence": _sequences,
     "scatter_elements": _scatter_elements,
     "gru_cell": _cell("hidden_state"),
     "lstm_cell": _cell("hidden_state", "cell_state"),
@@ -272,6 +288,7 @@ RULES: Final[dict[str, Rule]] = {
 NEVER: Final[dict[str, str]] = {
     "gru": "has its batch in dimension 1",
     "lstm": "has its batch in dimension 1",
+    "roi_align": "has regions that are not those of the images in dimension 0",
     "open_scatter_nd": "has indices that count from the start of dimension 0",
     "scatter_nd": "has indices that count from the start of dimension 0",
 }

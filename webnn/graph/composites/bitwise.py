@@ -1,4 +1,4 @@
-"""And, or and exclusive or of the bits of integers, of which WebNN's arithmetic computes each by itself."""
+"""Bits of integers: and, or and exclusive or, which WebNN's arithmetic computes one by one, and shifts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from webnn.errors import NotSupportedError
-from webnn.graph.composites.composite import Builder, compose, composite
+from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
 from webnn.graph.descriptor import MAX_RANK, MLOperandDescriptor
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["of_bits"]
+__all__ = ["bits_shifted", "of_bits"]
 
 _BITS: Final = 1 << 26
 """The most bits, each of which is computed as an integer."""
@@ -24,6 +24,34 @@ def of_bits(b: Builder, name: str, x: MLOperand, y: MLOperand) -> MLOperand:
     """`bitwise_and`, `bitwise_or` or `bitwise_xor` of integers of the same type, which broadcast."""
     shape = np.broadcast_shapes(x.shape, y.shape)
     return compose(b, name, {"a": x, "b": y}, [MLOperandDescriptor(x.data_type, shape)])[0]
+
+
+def bits_shifted(b: Builder, x: MLOperand, by: MLOperand, *, left: bool) -> MLOperand:
+    """`x` times two to the power of `by`, or divided by it, where both broadcast.
+
+    Shifting integers without a sign by a computed number of bits that they do not have leaves open what comes out.
+    """
+    operands, options = {"a": x, "b": by}, {"direction": "LEFT" if left else "RIGHT"}
+    output = MLOperandDescriptor(x.data_type, np.broadcast_shapes(x.shape, by.shape))
+    known = by.constant
+    width = 8 * x.descriptor.dtype.itemsize
+    has_kernel = x.data_type.startswith("u") and (known is None or (known < width).all())
+    return (compose if has_kernel else spelled_out)(b, "bit_shift", operands, [output], **options)[0]
+
+
+@composite
+def bit_shift(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Multiplication by a power of two, or division; a power wraps to 0 if all bits are shifted out."""
+    x = node["a"]
+    power = b.pow(b.constant(x.data_type, 2), node["b"])
+    if node.attributes["direction"] == "LEFT":
+        return [b.mul(x, power)]
+    if x.data_type.startswith("u"):
+        return [b.div(x, power)]
+    # Division rounds toward zero, a shift rounds down: a negative x is shifted as -1 - (-1 - x) / power.
+    minus_one, size = b.constant(x.data_type, -1), b.abs(power)
+    beyond = b.sub(minus_one, b.div(b.sub(minus_one, x), size))
+    return [b.where(b.lesser(x, b.constant(x.data_type, 0)), beyond, b.div(x, size))]
 
 
 @composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webnn.graph.composites.composite import COMPOSITES, Builder, compose, composite
+from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
@@ -36,10 +36,8 @@ def blocks_of_channels(b: Builder, x: MLOperand, block: int) -> MLOperand:
 
 
 def _made(b: Builder, name: str, x: MLOperand, output: MLOperandDescriptor, options: dict[str, int | str]) -> MLOperand:
-    if x.data_type in FLOATS:
-        return compose(b, name, {"input": x}, [output], **options)[0]
-    node = Node(name, {"input": x}, options, "", outputs=[output], owner=x.owner)
-    return COMPOSITES[name](b, node)[0]  # runtimes have no kernels for most integers
+    has_kernel = x.data_type in FLOATS  # and of most integers, runtimes have none
+    return (compose if has_kernel else spelled_out)(b, name, {"input": x}, [output], **options)[0]
 
 
 @composite

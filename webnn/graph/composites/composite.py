@@ -28,7 +28,7 @@ from webnn.graph.ir import Attribute, Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, rewritten
 
-__all__ = ["COMPOSITES", "Builder", "compose", "composite", "expanded"]
+__all__ = ["COMPOSITES", "Builder", "compose", "composite", "expanded", "spelled_out"]
 
 Builder: TypeAlias = MLGraphBuilder[Any]
 Expansion: TypeAlias = Callable[[Builder, Node], Sequence[MLOperand]]
@@ -58,9 +58,22 @@ def compose(
     **attributes: Attribute,
 ) -> list[MLOperand]:
     """The outputs of a composite: one node if the builder's backend takes it, or else its expansion."""
+    if name not in builder._host.composites:
+        return spelled_out(builder, name, operands, outputs, **attributes)
     node = Node(name, operands, attributes, builder._default_label, outputs=outputs, owner=builder._owner)
-    if name in builder._host.composites:
-        return list(node.outputs)
+    return list(node.outputs)
+
+
+def spelled_out(
+    builder: Builder,
+    name: str,
+    operands: Mapping[str, MLOperand],
+    outputs: Sequence[MLOperandDescriptor],
+    /,
+    **attributes: Attribute,
+) -> list[MLOperand]:
+    """The outputs of a composite's expansion, for cases in which the kernels of runtimes do not compute the same."""
+    node = Node(name, operands, attributes, builder._default_label, outputs=outputs, owner=builder._owner)
     return list(COMPOSITES[name](builder, node))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from webnn.graph.composites.composite import COMPOSITES, Builder, compose, composite
+from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
@@ -21,9 +21,7 @@ def remainder(b: Builder, x: MLOperand, y: MLOperand, *, fmod: bool) -> MLOperan
     operands, options = {"a": x, "b": y}, {"fmod": fmod}
     # Kernels of integers trap at a divisor of 0, and at the lowest integer modulo -1; of floats they have one kind.
     safe = fmod if x.data_type in FLOATS else y.constant is not None and not np.isin(y.constant, (0, -1)).any()
-    if safe:
-        return compose(b, "modulo", operands, [output], **options)[0]
-    return COMPOSITES["modulo"](b, Node("modulo", operands, options, "", outputs=[output], owner=x.owner))[0]
+    return (compose if safe else spelled_out)(b, "modulo", operands, [output], **options)[0]
 
 
 @composite

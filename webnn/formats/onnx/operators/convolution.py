@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
-
-import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
@@ -20,8 +17,6 @@ __all__: list[str] = []
 
 _DEPTH: Final = 1 << 12
 """The largest depth of a transposed convolution over three axes, after striding."""
-_WEIGHTS: Final = 1 << 24
-"""The most elements of the matrix that places the blocks of Col2Im."""
 
 
 @imports("Conv")
@@ -209,37 +204,3 @@ def _transposed_depths_as_images(
     backwards = b.transpose(b.reverse(filters, axes=[2]), permutation=[0, 2, 1, 3, 4])
     images, _, restored = _depths_as_images(node, x, filters, over_depth)
     return images, b.reshape(backwards, [c * kernel, filters.shape[1], *filters.shape[3:]]), restored
-
-
-@imports("Col2Im")
-def columns_to_images(node: OnnxNode) -> Imported:
-    """Sums of overlapping blocks, each given as a column, by a product with a matrix of 0 and 1 along each axis."""
-    b = node.builder
-    x = node.operand(0)
-    sizes, kernel = node.integers(1, "the shape of the images"), node.integers(2, "the shape of the blocks")
-    elements = math.prod(kernel)
-    if x.rank != 3 or not kernel or min(kernel) < 1 or x.shape[1] % elements:
-        raise DataError(f"{list(x.shape)} does not hold columns of blocks of {kernel}")
-    windows = Windows.of(node, [*x.shape[:2], *sizes], kernel)
-    counts = windows.counts(ceil=False)
-    if math.prod(counts) != x.shape[2]:
-        raise DataError(f"{x.shape[2]} blocks of {kernel} are given, images of {sizes} have {counts}")
-    axes = len(kernel)
-    result = b.reshape(x, [x.shape[0] * (x.shape[1] // elements), *kernel, *counts])
-    for axis, size in enumerate(sizes):
-        if kernel[axis] * counts[axis] * size > _WEIGHTS:
-            raise UnsupportedNodeError(
-                f"placing {counts[axis]} blocks of {kernel[axis]} in {size} elements takes too much memory",
-                "ConvTranspose",
-            )
-        starts = np.arange(counts[axis]) * windows.strides[axis] - windows.before[axis]
-        places = np.arange(kernel[axis])[:, None] * windows.dilations[axis] + starts
-        weights = (places.reshape(-1, 1) == np.arange(size)).astype(x.descriptor.dtype)
-        # Finished axes are last; before them, the remaining axes of block elements and of blocks.
-        left = axes - axis
-        order = [0, *range(2, 1 + left), *range(2 + left, result.rank), 1, 1 + left]
-        moved = b.transpose(result, permutation=order)
-        shape = moved.shape[:-2]
-        flat = b.reshape(moved, [math.prod(shape), kernel[axis] * counts[axis]])
-        result = b.reshape(b.matmul(flat, node.constant(weights)), [*shape, size])
-    return b.reshape(result, [x.shape[0], x.shape[1] // elements, *sizes])

@@ -36,23 +36,24 @@ FAMILIES: Final[Mapping[str, str]] = {
         "com.microsoft.TransposeMatMul com.microsoft.Trilu"
     ),
     "control_flow": "If Loop Scan",
-    "convolution": "Col2Im Conv ConvTranspose",
+    "convolution": "Conv ConvTranspose",
     "elementwise": (
         "Abs Add Cast CastLike Ceil Clip Cos Div Dropout Erf Exp Floor Identity Log Max Mean Min Mod Mul Neg Pow "
         "Reciprocal Round Sign Sin Sqrt StopGradient Sub Sum Tan Tanh"
     ),
     "functions": "Acos Acosh Asin Asinh Atan Atanh Celu Cosh Selu Sinh ThresholdedRelu",
-    "gathering": "Compress CumProd CumSum Gather GatherElements GatherND OneHot ReverseSequence",
+    "gathering": "Compress CumProd CumSum Gather GatherElements GatherND OneHot",
     "grid_sample": "DeformConv GridSample RoiAlign",
     "group_query_attention": "RotaryEmbedding com.microsoft.GroupQueryAttention com.microsoft.RotaryEmbedding",
     "integer_products": (
         "ConvInteger MatMulInteger com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"
     ),
+    "kernels": "Col2Im Det ReverseSequence",
     "logic": (
         "And BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Equal Greater GreaterOrEqual IsInf IsNaN "
         "Less LessOrEqual Not Or Where Xor"
     ),
-    "matrix": "Det Einsum Gemm MatMul",
+    "matrix": "Einsum Gemm MatMul",
     "movement": (
         "Concat DepthToSpace Expand EyeLike Flatten Pad Reshape Slice SpaceToDepth Split Squeeze Tile "
         "Transpose Trilu Unsqueeze"

@@ -130,20 +130,3 @@ def compress(node: OnnxNode) -> Imported:
     if not len(places):
         raise UnsupportedNodeError("no slice is chosen, and a WebNN operand has at least one element")
     return b.gather(x, node.constant(places.astype(np.int64)), axis=axis)
-
-
-@imports("ReverseSequence")
-def reverse_sequence(node: OnnxNode) -> Imported:
-    """Each sequence reversed up to its length; later elements stay."""
-    b = node.builder
-    x = node.operand(0)
-    time, batch = node.get_int("time_axis", 0), node.get_int("batch_axis", 1)
-    time, batch = node.axis(time, x.rank, "time_axis"), node.axis(batch, x.rank, "batch_axis")
-    sizes = [size if i == batch else 1 for i, size in enumerate(x.shape)]
-    lengths = b.reshape(b.cast(node.operand(1), "int32"), sizes)
-    places = node.constant(
-        np.arange(x.shape[time], dtype=np.int32).reshape([-1 if i == time else 1 for i in range(x.rank)])
-    )
-    mirrored = b.sub(b.sub(lengths, node.scalar(lengths, 1)), places)
-    indices = b.where(b.lesser(places, lengths), mirrored, places)
-    return b.gather_elements(x, b.expand(indices, x.shape), axis=time)

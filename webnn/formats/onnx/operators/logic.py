@@ -9,7 +9,7 @@ from webnn.errors import NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.composites.bitwise import of_bits
+from webnn.graph.composites.bitwise import bits_shifted, of_bits
 from webnn.graph.dtypes import FLOATS
 
 __all__: list[str] = []
@@ -65,18 +65,9 @@ def where(node: OnnxNode) -> Imported:
 
 @imports("BitShift")
 def bit_shift(node: OnnxNode) -> Imported:
-    """Multiplication by a power of two, or division; a power wraps to 0 if all bits are shifted out."""
-    b = node.builder
-    x = node.operand(0)
-    power = b.pow(node.scalar(x, 2), node.operand(1))
-    if node.get_string("direction") == "LEFT":
-        return b.mul(x, power)
-    if not x.data_type.startswith("u"):
-        # Division rounds toward zero, a shift rounds down: a negative x is shifted as -1 - (-1 - x) / power.
-        turned = b.sub(node.scalar(x, -1), x)
-        beyond = b.sub(node.scalar(x, -1), b.div(turned, b.abs(power)))
-        return b.where(b.lesser(x, node.scalar(x, 0)), beyond, b.div(x, b.abs(power)))
-    return b.div(x, power)
+    """A shift to the left or to the right."""
+    left = node.get_string("direction") == "LEFT"
+    return bits_shifted(node.builder, node.operand(0), node.operand(1), left=left)
 
 
 @imports("BitwiseNot")

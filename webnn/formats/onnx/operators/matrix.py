@@ -1,11 +1,9 @@
-"""Matrix products, Einsum and determinants."""
+"""Matrix products and Einsum."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-
-import numpy as np
 
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
@@ -19,8 +17,6 @@ __all__: list[str] = []
 
 _WIDE = 1 << 26
 """The most elementwise products of an integer matrix product: WebNN multiplies matrices of floats only."""
-_DETERMINANT = 64
-"""The most rows of a matrix for Det, whose elimination is unrolled."""
 
 
 @imports("Gemm")
@@ -175,36 +171,3 @@ def _contracted(
     product = _multiplied(node, *matrices)
     result = stack + rows + columns
     return b.reshape(product, [sizes[label] for label in result]), result
-
-
-@imports("Det")
-def determinant(node: OnnxNode) -> Imported:
-    """The determinant by Gaussian elimination with partial pivoting, as the product of the pivots."""
-    b = node.builder
-    x = node.operand(0)
-    if x.rank < 2 or x.shape[-1] != x.shape[-2]:
-        raise DataError(f"{list(x.shape)} does not hold square matrices")
-    count, size = math.prod(x.shape[:-2]), x.shape[-1]
-    if size > _DETERMINANT:
-        raise UnsupportedNodeError(
-            f"it takes determinants of {size} x {size} matrices", f"up to {_DETERMINANT} x {_DETERMINANT}"
-        )
-    rows = b.reshape(x, [count, size, size])
-    zero, one, minus = (node.scalar(x, number) for number in (0, 1, -1))
-    result = b.expand(one, [count, 1, 1])
-    for left in range(size, 1, -1):
-        column = b.slice(rows, [0, 0, 0], [count, left, 1])
-        place = b.arg_max(b.abs(column), 1, keep_dimensions=True, output_data_type="int32")
-        chosen = b.equal(place, node.constant(np.arange(left, dtype=np.int32).reshape(1, left, 1)))
-        pivot_row = b.reduce_sum(b.where(chosen, rows, zero), axes=[1], keep_dimensions=True)
-        pivot = b.slice(pivot_row, [0, 0, 0], [count, 1, 1])
-        swapped = b.not_equal(place, b.constant("int32", 0))
-        result = b.mul(result, b.mul(pivot, b.where(swapped, minus, one)))
-        # The first row takes the place of the pivot's row; below the pivot, the column is cleared.
-        first = b.slice(rows, [0, 0, 0], [count, 1, left])
-        below = b.slice(b.where(chosen, first, rows), [0, 1, 0], [count, left - 1, left])
-        others = b.slice(below, [0, 0, 1], [count, left - 1, left - 1])
-        factors = b.div(b.slice(below, [0, 0, 0], [count, left - 1, 1]), pivot)
-        factors = b.where(b.equal(pivot, zero), zero, factors)
-        rows = b.sub(others, b.mul(factors, b.slice(pivot_row, [0, 0, 1], [count, 1, left - 1])))
-    return b.reshape(b.mul(result, rows), x.shape[:-2])
