@@ -54,5 +54,5 @@ def _convolve(op_type: str, filter_layout: str, node: Node, model: Model, **attr
 def col2im(node: Node, model: Model) -> None:
     """`Col2Im`."""
     sizes = [model.constant(list(node.attributes[name])) for name in ("image_shape", "block_shape")]
-    options = {name: list(node.attributes[name]) for name in ("strides", "dilations", "pads")}
+    options: dict[str, Any] = {name: list(node.attributes[name]) for name in ("strides", "dilations", "pads")}
     model.emit("Col2Im", [model[node["input"]], *sizes], to=node.output, **options)

@@ -37,6 +37,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "open_reduce_min": "reduction",
     "open_scatter_nd": "gathering",
     "open_sign": "elementwise",
+    "resize": "resampling",
     "reverse_sequence": "gathering",
     "roi_align": "resampling",
     "scatter_reduce_elements": "gathering",

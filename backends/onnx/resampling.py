@@ -80,6 +80,36 @@ def _is_exact(inputs: int, outputs: int) -> bool:
     return (reduced % 2 == 1 or reduced & (reduced - 1) == 0) and inputs * (outputs // common) < 2**20
 
 
+@lowerings.lowers("resize")
+def resize(node: Node, model: Model) -> None:
+    """`Resize` with all its options."""
+    options: Any = node.attributes
+    rank, axes = node["input"].rank, options["axes"]
+
+    def of_all(values: Sequence[float], others: float) -> list[float]:
+        """The numbers of all axes, of which those that are not resized have another one."""
+        return [values[axes.index(axis)] if axis in axes else others for axis in range(rank)]
+
+    is_crop = options["coordinates"] == "tf_crop_and_resize"
+    region = [*of_all(options["starts"], 0), *of_all(options["ends"], 1)] if is_crop else None
+    inputs = [model[node["input"]], "" if region is None else model.constant(region, "float32")]
+    if options["by"] == "scales":
+        inputs.append(model.constant(of_all(options["scales"], 1), "float32"))
+    else:
+        inputs += ["", model.constant(list(node.output.shape))]
+    name = model.emit(
+        "Resize",
+        inputs,
+        mode=options["mode"],
+        coordinate_transformation_mode=options["coordinates"],
+        nearest_mode=options["nearest"],
+        antialias=int(options["antialias"]),
+        exclude_outside=int(options["exclude_outside"]),
+        extrapolation_value=options["extrapolation"],
+    )
+    model.set(node.output, name)
+
+
 @lowerings.lowers("grid_sample")
 def grid_sample(node: Node, model: Model) -> None:
     """`GridSample`. Coordinates in float16 would be too few: a pixel of the 2048th column lies at one of four."""

@@ -161,7 +161,7 @@ def test_a_composite_of_an_import_computes_each_request_by_itself(make: Any, sha
     builder = direct_builder(ONNXRUNTIME, ONNXRUNTIME.composites)
     operands = [builder.input(name, array.shape, array.dtype.name) for name, array in feeds.items()]
     graph = builder.build({"y": make(builder, *operands)})
-    assert {node.op for node in graph.nodes} <= every_composite()
+    assert {node.op for node in graph.nodes} <= set(every_composite())
     assert why_not_separable(graph) is None
     assert difference_of_stacked(graph, feeds, ONNXRUNTIME, EXACT, 2) is None
 

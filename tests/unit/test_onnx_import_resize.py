@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.onnx_nodes import Fixed, Given, check_node, random
+from tests.onnx_nodes import Fixed, Given, by_onnxruntime, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 
 SCALES = [0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.4, 1.5, 2.0, 7 / 3, 2.5, 3.0]
@@ -77,3 +77,50 @@ def test_upsample_and_its_successor_compute_sizes_alike(backend: Backend, versio
             scales = Fixed(np.array([1, 1, scale, scale], np.float32))
             op_type = "Upsample" if version == 9 else "Resize"
             check_node(backend, op_type, [random(0, 1, 1, size, 3), scales], version=version, mode="nearest")
+
+
+@pytest.mark.parametrize("coordinates", [*COORDINATES, CROP])
+@pytest.mark.parametrize("antialias", [0, 1])
+@pytest.mark.parametrize("shape", [(1, 3, 70, 5), (2, 1, 9, 60)])
+def test_long_axes_are_resized_by_a_kernel_or_by_products(
+    backend: Backend, coordinates: str, antialias: int, shape: tuple[int, ...]
+) -> None:
+    if coordinates == CROP and antialias:
+        pytest.skip("not defined")
+    options = {"coordinate_transformation_mode": coordinates, "mode": "linear", "antialias": antialias}
+    region = Fixed(np.array([0, 0, 0.1, 0.2, 1, 1, 0.9, 0.7], np.float32)) if coordinates == CROP else None
+    sizes = Fixed(np.array([*shape[:2], 90, 41]))
+    check_node(backend, "Resize", [random(0, *shape), region, None, sizes], version=19, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32])
+@pytest.mark.parametrize("shape", [(1, 2, 7), (1, 2, 7, 9), (1, 2, 3, 4, 5)])
+def test_interpolated_integers_are_rounded_toward_zero(backend: Backend, dtype: Any, shape: tuple[int, ...]) -> None:
+    """Sums that are integers may be rounded to the one before by operators and not by the kernel, or the reverse."""
+    x = np.random.default_rng(0).integers(0 if dtype == np.uint8 else -100, 120, shape).astype(dtype)
+    scales = Fixed(np.array([1, 1, *[1.75] * (len(shape) - 2)], np.float32))
+    model, feeds = node_model("Resize", [x, None, scales], mode="linear", version=19)
+    (wanted,), (spelled_out,) = by_onnxruntime(model, feeds), computed(model, feeds, backend)
+    assert (spelled_out != wanted).mean() < 0.1
+    assert abs(spelled_out.astype(int) - wanted).max() <= 1
+    if backend.composites:
+        np.testing.assert_array_equal(computed(model, feeds, backend, backend.composites)[0], wanted)
+
+
+def test_images_of_one_color_keep_it(backend: Backend) -> None:
+    scales = Fixed(np.array([1, 1, 1.3, 0.7], np.float32))
+    for color in (1, 105, 254, 255):
+        model, feeds = node_model("Resize", [np.full((1, 3, 17, 23), color, np.uint8), None, scales], mode="linear")
+        assert np.unique(computed(model, feeds, backend)[0]) == [color]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_antialiased_integers_are_rounded_to_the_nearest(backend: Backend, dtype: Any) -> None:
+    """Not by onnxruntime 1.32, which makes zeros of the negative ones."""
+    x = np.random.default_rng(0).integers(0, 120, (1, 2, 7, 9)).astype(dtype)
+    scales = Fixed(np.array([1, 1, 0.6, 0.4], np.float32))
+    options: dict[str, Any] = {"mode": "linear", "antialias": 1, "version": 19}
+    check_node(backend, "Resize", [x, None, scales], tolerance=1, **options)
+    if dtype == np.int8:
+        (floats,) = check_node(backend, "Resize", [x.astype(np.float32) - 100, None, scales], **options)
+        check_node(backend, "Resize", [x - 100, None, scales], expected=lambda *_: [np.round(floats)], **options)

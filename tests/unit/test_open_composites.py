@@ -29,6 +29,8 @@ from webnn.graph.composites.open_cases import (
     scattered_in_any_order,
     sign_of_numbers,
 )
+from webnn.graph.composites.resampling import Axis, Resampling
+from webnn.graph.composites.resize import resized
 from webnn.graph.composites.reverse_sequence import sequences_reversed
 from webnn.graph.composites.roi_align import aligned_regions
 from webnn.graph.dtypes import DataType
@@ -82,6 +84,11 @@ def sampled(mode: str, padding: str) -> Make:
     return lambda b, x, grid: sampled_at(b, x, grid, mode=mode, padding=padding, aligned=False)
 
 
+def resized_to(size: int, mode: str, coordinates: str) -> Make:
+    resampling = Resampling(mode, coordinates, "ceil", -0.75, False, False, 0.0)
+    return lambda b, x: resized(b, x, [Axis(2, x.shape[2], size, size / x.shape[2])], resampling, by="sizes")
+
+
 def reversed_along(time: int) -> Make:
     return lambda b, x, lengths: sequences_reversed(b, x, lengths, time=time, batch=1 - time)
 
@@ -117,6 +124,12 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("Col2Im", columns(kernel=(2, 3), dilations=(2, 1)), (NUMBERS.reshape(2, 12, 24)[..., :15],)),
     ("GridSample", sampled("linear", "zeros"), (NUMBERS / 90, PLACES)),
     ("GridSample", sampled("cubic", "reflection"), (NUMBERS / 90, PLACES)),
+    (
+        "Resize",
+        resized_to(192, "linear", "asymmetric"),
+        (np.moveaxis(NUMBERS, 2, 1).reshape(1, 2, 48, 6).repeat(2, 2),),
+    ),
+    ("Resize", resized_to(9, "nearest", "asymmetric"), (NUMBERS,)),
     ("ReverseSequence", reversed_along(0), (NUMBERS, np.arange(12) % 2 + 1)),
     ("ReverseSequence", reversed_along(1), (INTEGERS, np.array([1, 3, 6, 4], np.int32))),
     ("RoiAlign", regions("avg"), (NUMBERS, REGIONS, np.array([0, 1, 0]))),
@@ -152,6 +165,17 @@ def test_a_remainder_that_a_processor_would_trap_at_is_computed_by_operators(div
         np.testing.assert_array_equal(found, [0, 7, -2])
     else:
         np.testing.assert_array_equal(found[1:], [1, -3])
+
+
+def test_short_axes_are_resized_by_products_which_are_faster() -> None:
+    graph, _ = graph_of(resized_to(40, "linear", "align_corners"), NUMBERS)
+    assert {node.op for node in graph.nodes} == {"matmul"}
+
+
+def test_rows_are_resized_as_images_of_one_row() -> None:
+    resampling = Resampling("linear", "half_pixel", "floor", -0.75, False, False, 0.0)
+    graph, _ = graph_of(lambda b, x: resized(b, x, [Axis(2, 6, 12, 2.0)], resampling, by="scales"), NUMBERS[0])
+    assert "resample2d" in {node.op for node in graph.nodes}
 
 
 def test_bits_that_are_all_shifted_out_leave_zero() -> None:

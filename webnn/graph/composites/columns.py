@@ -42,7 +42,7 @@ def images_of_columns(
         pads: what the first blocks reach over the beginning of each axis, then the last ones over the end.
     """
     output = MLOperandDescriptor(x.data_type, [x.shape[0], x.shape[1] // math.prod(kernel), *sizes])
-    options: dict[str, Sequence[int]] = {"image_shape": tuple(sizes), "block_shape": tuple(kernel)}
+    options: dict[str, tuple[int, ...]] = {"image_shape": tuple(sizes), "block_shape": tuple(kernel)}
     options |= {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
     mixed_up = len(sizes) != 2 and max(dilations) > 1  # the channels, by onnxruntime 1.32
     return (spelled_out if mixed_up else compose)(b, "col2im", {"input": x}, [output], **options)[0]

@@ -30,7 +30,7 @@ def sampled_at(b: Builder, x: MLOperand, grid: MLOperand, *, mode: str, padding:
     """
     output = MLOperandDescriptor(x.data_type, [*x.shape[:2], *grid.shape[1:-1]])
     operands = {"input": x, "grid": grid}
-    options = {"mode": mode, "padding_mode": padding, "align_corners": int(aligned)}
+    options: dict[str, str | int] = {"mode": mode, "padding_mode": padding, "align_corners": int(aligned)}
     has_kernel = x.rank == 4 or (x.rank == 5 and mode != "cubic")
     return (compose if has_kernel else spelled_out)(b, "grid_sample", operands, [output], **options)[0]
 
