@@ -23,6 +23,13 @@ one_to_one(
     }
 )
 
+
+@lowerings.lowers("open_sigmoid")
+def open_sigmoid(node: Node, model: Model) -> None:
+    """`Sigmoid`."""
+    model.emit("Sigmoid", [model[node["input"]]], to=node.output)
+
+
 _WITH_OPTIONS: Final = {
     "elu": "Elu",
     "hard_sigmoid": "HardSigmoid",

@@ -9,7 +9,7 @@ from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 
 
-@lowerings.lowers("batch_normalization")
+@lowerings.lowers("batch_normalization", "open_batch_normalization")
 def batch_normalization(node: Node, model: Model) -> None:
     """One BatchNormalization, with the features at axis 1."""
     operand, axis = node["input"], node.attributes["axis"]
@@ -32,7 +32,7 @@ def batch_normalization(node: Node, model: Model) -> None:
         model.set(node.output, model.transpose(name, _inverse(order)))
 
 
-@lowerings.lowers("instance_normalization")
+@lowerings.lowers("instance_normalization", "open_instance_normalization")
 def instance_normalization(node: Node, model: Model) -> None:
     """One InstanceNormalization, in layout "nchw"."""
     operand = node["input"]

@@ -31,11 +31,12 @@ _OP_TYPES: Final = {
 _OF_ONE_VALUE: Final = {"reduce_l1": "Abs", "reduce_l2": "Abs", "reduce_log_sum": "Log"}
 """The operator for a reduction of one value, where the result is not the value itself."""
 
-_NOT_NEGATIVE: Final = frozenset({"abs", "exp", "relu", "sigmoid", "softmax", "softplus", "sqrt"})
+_NOT_NEGATIVE: Final = frozenset({"abs", "exp", "open_sigmoid", "relu", "sigmoid", "softmax", "softplus", "sqrt"})
 """Operators whose results have no NaN in their sum unless one of them is NaN."""
 _MOVING: Final = frozenset({"expand", "identity", "reshape", "slice", "transpose"})
 _HARDLY_NEGATIVE: Final = frozenset({"gelu", "hard_swish"})
 """Likewise in float32, where no sum of the least values overflows."""
+_OPEN: Final = ("reduce_l1", "reduce_l2", "reduce_max", "reduce_min", "reduce_product", "reduce_sum_square")
 _INT64_MIN: Final = -(2**63)
 
 
@@ -67,7 +68,7 @@ def reduce_extreme(node: Node, model: Model) -> None:
     model.set(node.output, extreme)
 
 
-@lowerings.lowers("open_reduce_l2", "open_reduce_max", "open_reduce_min")
+@lowerings.lowers(*(f"open_{op}" for op in _OPEN))
 def open_reduce(node: Node, model: Model) -> None:
     """One node."""
     op_type = _OP_TYPES[node.op.removeprefix("open_")]
@@ -130,7 +131,7 @@ def top_k(node: Node, model: Model) -> None:
     model.set(node.output, values)
 
 
-@lowerings.lowers("cumulative_sum")
+@lowerings.lowers("cumulative_sum", "open_cumulative_sum")
 def cumulative_sum(node: Node, model: Model) -> None:
     """One CumSum."""
     name = model[node["input"]]

@@ -45,6 +45,9 @@ _TIMES: Final[Mapping[str, int]] = {
             "erf",
             "gelu",
             "instance_normalization",
+            "open_batch_normalization",
+            "open_instance_normalization",
+            "open_sigmoid",
             "layer_normalization",
             "log_softmax",
             "max_pool2d",
@@ -60,7 +63,7 @@ _TIMES: Final[Mapping[str, int]] = {
         ],
         30,
     ),
-    **dict.fromkeys(["cos", "elu", "log", "resample2d", "sin"], 100),
+    **dict.fromkeys(["cos", "elu", "grid_sample", "log", "resample2d", "resize", "roi_align", "sin"], 100),
     **dict.fromkeys(["softplus", "tan"], 800),
 }
 """The multiply-adds that take as long as one result of an operator on one core, about, where onnxruntime divides it."""

@@ -10,6 +10,7 @@ import pytest
 from onnx import parser
 
 from tests.direct import direct_builder, run_graph
+from tests.onnx_nodes import by_onnxruntime, computed
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
@@ -24,6 +25,7 @@ from webnn.graph.composites.grid_sample import sampled_at
 from webnn.graph.composites.modulo import remainder
 from webnn.graph.composites.open_cases import (
     cast_in_range,
+    computed_alone,
     gathered_in_range,
     reduced_in_range,
     scattered_in_any_order,
@@ -40,6 +42,7 @@ from webnn.graph.operand import MLOperand
 NATIVE = OnnxRuntimeBackend().composites
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.uniform(-90, 90, (2, 12, 4, 6)).astype(np.float32)
+STATISTICS = (NUMBERS[0, :, 0, 0], abs(NUMBERS[0, :, 0, 1]) + 1)
 UNSIGNED = RNG.integers(0, 2**32, (4, 6), np.uint32)
 PLACES = RNG.uniform(-1.5, 1.5, (2, 3, 5, 2)).astype(np.float32)
 REGIONS = np.array([[0, 0, 8, 6], [2.5, 1, 9.5, 7], [-3, 2, 20, 4]], np.float32)
@@ -107,6 +110,17 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("ReduceMax", reduction("reduce_max", 1, 3), (NUMBERS,)),
     ("ReduceMax", reduction("reduce_max", 0, 1, 2, 3), (NUMBERS,)),
     ("ReduceMin", reduction("reduce_min", 2, keeps=True), (NUMBERS,)),
+    ("ReduceL1", reduction("reduce_l1", 0, 1, 2, 3), (NUMBERS,)),
+    ("ReduceProd", reduction("reduce_product", 1, 2), (NUMBERS / 60,)),
+    ("ReduceSumSquare", reduction("reduce_sum_square", 0, 1, 2, 3, keeps=True), (NUMBERS / 9,)),
+    ("Sigmoid", lambda b, x: computed_alone(b, b.sigmoid(x)), (NUMBERS,)),
+    ("CumSum", lambda b, x: computed_alone(b, b.cumulative_sum(x, 1, exclusive=True)), (NUMBERS,)),
+    (
+        "BatchNormalization",
+        lambda b, x, m, v: computed_alone(b, b.batch_normalization(x, m, v)),
+        (NUMBERS, *STATISTICS),
+    ),
+    ("InstanceNormalization", lambda b, x: computed_alone(b, b.instance_normalization(x)), (NUMBERS,)),
     ("ScatterND", scattered_in_any_order, (INTEGERS, np.array([[2], [-4]]), INTEGERS[:2] + 1)),
     ("GatherElements", lambda b, x, i: gathered_in_range(b, x, i, axis=1), (INTEGERS, INTEGERS % 6 - 3)),
     ("BitwiseAnd", bits("bitwise_and"), (INTEGERS, INTEGERS[:1] * 3)),
@@ -228,6 +242,30 @@ g (float[2, 4, 2, 2] x, int64[4] i, float[200, 100] data, int64[200, 100] places
     t = ScatterND (data, rows, data)
 }
 """
+
+
+OF_ONE_KERNEL = """
+<ir_version: 10, opset_import: ["": 21]>
+g (float[2, 4, 6, 6] x, float[4] w) => (s, c, n, b, p, q) <int64 axis = {1}> {
+    s = Sigmoid (x)
+    c = CumSum (x, axis)
+    n = InstanceNormalization (x, w, w)
+    b = BatchNormalization (x, w, w, w, w)
+    p = ReduceProd (x)
+    q = ReduceSumSquare (x)
+}
+"""
+
+
+def test_files_give_what_onnxruntime_gives_to_the_last_digit() -> None:
+    model = parser.parse_model(OF_ONE_KERNEL)
+    feeds: dict[str, Any] = {
+        "x": NUMBERS.reshape(2, 4, 6, 12)[..., :6] / 30,
+        "w": np.linspace(0.5, 2, 4, dtype=np.float32),
+    }
+    found = computed(model, feeds, OnnxRuntimeBackend(), NATIVE)
+    for result, wanted in zip(found, by_onnxruntime(model, feeds), strict=True):
+        np.testing.assert_array_equal(result, wanted)
 
 
 def test_files_keep_them() -> None:

@@ -22,7 +22,21 @@ __all__ = ["images_between_convolutions"]
 _CONVOLUTIONS: Final = frozenset({"conv2d", "conv_transpose2d"})
 _ELEMENTWISE: Final = frozenset(
     {"abs", "add", "ceil", "clamp", "cos", "div", "elu", "erf", "exp", "floor", "gelu", "hard_sigmoid", "hard_swish"}
-    | {"leaky_relu", "linear", "log", "max", "min", "mul", "neg", "pow", "reciprocal", "relu", "sigmoid", "sin"}
+    | {
+        "leaky_relu",
+        "linear",
+        "log",
+        "max",
+        "min",
+        "mul",
+        "neg",
+        "pow",
+        "open_sigmoid",
+        "reciprocal",
+        "relu",
+        "sigmoid",
+        "sin",
+    }
     | {"softplus", "softsign", "sqrt", "sub", "tan", "tanh"}
 )
 """All that a fusion may be made of: with half of it on images and half of it on rows there would be no fusion."""

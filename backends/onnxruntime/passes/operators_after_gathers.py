@@ -21,7 +21,21 @@ _LARGE: Final = 1 << 18
 """Elements of a table that is not computed beforehand: what is kept would be as large."""
 _UNARY: Final = frozenset(
     {"abs", "ceil", "clamp", "cos", "elu", "erf", "exp", "floor", "gelu", "hard_sigmoid", "hard_swish", "leaky_relu"}
-    | {"linear", "log", "neg", "reciprocal", "relu", "sigmoid", "sin", "softplus", "softsign", "sqrt", "tan", "tanh"}
+    | {
+        "linear",
+        "log",
+        "neg",
+        "reciprocal",
+        "open_sigmoid",
+        "relu",
+        "sigmoid",
+        "sin",
+        "softplus",
+        "softsign",
+        "sqrt",
+        "tan",
+        "tanh",
+    }
 )
 _BINARY: Final = frozenset({"add", "div", "max", "min", "mul", "pow", "sub"})
 

@@ -57,7 +57,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     # After it: the scores of few queries, which stay products.
     Pass("scaled_products_of_one_row", "div mul", "matmul"),
     Pass("composed_normalizations", "div mul", "pow sqrt", "reduce_mean reduce_sum reduce_sum_square"),
-    Pass("sigmoid_gelus", "sigmoid"),
+    Pass("sigmoid_gelus", "sigmoid open_sigmoid"),
     # After the passes that make a `gelu` of several operators.
     Pass("operators_after_gathers", "gather"),
     Pass("exact_sigmoid", "sigmoid"),

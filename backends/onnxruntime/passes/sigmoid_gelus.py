@@ -7,6 +7,7 @@ at the level of optimisation that large models without convolutions get.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from webnn.forking import import_lock
 from webnn.graph.ir import Graph, Node
@@ -15,10 +16,13 @@ from webnn.graph.rewriting import Replacement, number_in, readers, rewritten
 
 __all__ = ["sigmoid_gelus"]
 
+_SIGMOIDS: Final = frozenset({"open_sigmoid", "sigmoid"})
+"""Those of files and of programs."""
+
 
 def sigmoid_gelus(graph: Graph) -> Graph:
     """`graph` with a `sigmoid_gelu` for each product of float32 with the sigmoid of itself or of a multiple."""
-    if all(node.op != "sigmoid" for node in graph.nodes):
+    if all(node.op not in _SIGMOIDS for node in graph.nodes):
         return graph
     read_by = readers(graph)
 
@@ -44,7 +48,7 @@ def _parts(node: Node) -> tuple[MLOperand, MLOperand, float] | None:
     if node.output.data_type != "float32":
         return None
     for x, gate in ((node["a"], node["b"]), (node["b"], node["a"])):
-        if gate.node is None or gate.node.op != "sigmoid" or gate.shape != x.shape:
+        if gate.node is None or gate.node.op not in _SIGMOIDS or gate.shape != x.shape:
             continue
         inner, alpha = _unscaled(gate.node["input"])
         if gate.node["input"] is x:

@@ -1,4 +1,4 @@
-"""Operators of ONNX that leave cases open which WebNN decides: NaN, what is out of range, two updates of one slice.
+"""Operators of ONNX that leave open what WebNN decides: NaN, what is out of range, two updates of a slice, last digits.
 
 WebNN's operators are defined for all values, and a runtime computes the cases that ONNX leaves open in further steps,
 which take two to seventy times as long as the operator alone. Models in ONNX do not rely on them. So an import keeps
@@ -20,6 +20,7 @@ __all__ = [
     "MANY",
     "REDUCTIONS",
     "cast_in_range",
+    "computed_alone",
     "gathered_in_range",
     "reduced_in_range",
     "scattered_in_any_order",
@@ -30,11 +31,14 @@ MANY: Final = 1 << 14
 """Elements from which on the further steps for places take longer than the overhead of an operator."""
 
 REDUCTIONS: Final = {
+    "reduce_l1": "open_reduce_l1",
     "reduce_l2": "open_reduce_l2",
     "reduce_max": "open_reduce_max",
     "reduce_min": "open_reduce_min",
+    "reduce_product": "open_reduce_product",
+    "reduce_sum_square": "open_reduce_sum_square",
 }
-"""The operators of WebNN that keep a NaN, or in which no sum of squares overflows, and composites that need not."""
+"""The operators of WebNN that keep a NaN, all digits, or a sum of squares in range, and composites that need not."""
 
 
 def cast_in_range(b: Builder, x: MLOperand, data_type: DataType) -> MLOperand:
@@ -70,6 +74,24 @@ def reduced_in_range(b: Builder, op: str, x: MLOperand, *, axes: Sequence[int], 
 
 
 @composite
+def open_reduce_l1(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """In stages, which lose no digits."""
+    return [b.reduce_l1(node["input"], **node.attributes)]
+
+
+@composite
+def open_reduce_product(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """In stages, which lose no digits."""
+    return [b.reduce_product(node["input"], **node.attributes)]
+
+
+@composite
+def open_reduce_sum_square(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """In stages, which lose no digits."""
+    return [b.reduce_sum_square(node["input"], **node.attributes)]
+
+
+@composite
 def open_reduce_l2(b: Builder, node: Node) -> Sequence[MLOperand]:
     """Without overflow."""
     return [b.reduce_l2(node["input"], **node.attributes)]
@@ -85,6 +107,43 @@ def open_reduce_max(b: Builder, node: Node) -> Sequence[MLOperand]:
 def open_reduce_min(b: Builder, node: Node) -> Sequence[MLOperand]:
     """NaN if there is one."""
     return [b.reduce_min(node["input"], **node.attributes)]
+
+
+def computed_alone(b: Builder, result: MLOperand) -> MLOperand:
+    """`result`, computed by the kernel of a runtime alone, which may lose digits that WebNN's operator keeps.
+
+    Its operator is `batch_normalization`, `cumulative_sum`, `instance_normalization` or `sigmoid`.
+    """
+    node = result.node
+    assert node is not None
+    operands = {name: node[name] for name in node.operands}
+    return compose(b, f"open_{node.op}", operands, [result.descriptor], **node.attributes)[0]
+
+
+@composite
+def open_batch_normalization(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The mean is taken off first."""
+    options: dict[str, Any] = {**node.operands, **node.attributes}
+    return [b.batch_normalization(**options)]
+
+
+@composite
+def open_cumulative_sum(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """In stages, if it is long."""
+    return [b.cumulative_sum(node["input"], **node.attributes)]
+
+
+@composite
+def open_instance_normalization(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The mean is taken off first."""
+    options: dict[str, Any] = {**node.operands, **node.attributes}
+    return [b.instance_normalization(**options)]
+
+
+@composite
+def open_sigmoid(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """With the digits of results near 0."""
+    return [b.sigmoid(node["input"])]
 
 
 def gathered_in_range(b: Builder, x: MLOperand, indices: MLOperand, *, axis: int) -> MLOperand:

@@ -9,6 +9,7 @@ from typing import Final
 from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
+from webnn.graph.composites.open_cases import computed_alone
 from webnn.graph.dtypes import SIGNED
 from webnn.graph.operand import MLOperand
 
@@ -16,7 +17,6 @@ __all__: list[str] = []
 
 _UNARY: Final[Mapping[str, str]] = {
     "HardSwish": "hard_swish",
-    "Sigmoid": "sigmoid",
     "Softplus": "softplus",
     "Softsign": "softsign",
 }
@@ -26,6 +26,12 @@ _UNARY: Final[Mapping[str, str]] = {
 def unary(node: OnnxNode) -> Imported:
     """Activations without parameters that WebNN has too."""
     return node.call(_UNARY[node.op_type], operands=1)
+
+
+@imports("Sigmoid")
+def sigmoid(node: OnnxNode) -> Imported:
+    """`1 / (1 + exp(-x))`."""
+    return computed_alone(node.builder, node.builder.sigmoid(node.operand(0)))
 
 
 @imports("Relu")

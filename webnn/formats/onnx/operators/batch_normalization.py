@@ -8,6 +8,7 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.graph.composites.open_cases import computed_alone
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -41,6 +42,8 @@ def batch_normalization(node: OnnxNode) -> Imported:
     result = b.batch_normalization(
         x, mean, variance, scale=scale, bias=bias, axis=1, epsilon=node.get_float("epsilon", 1e-5)
     )
+    if x.node is None:  # between operators, onnxruntime folds it into their weights, whatever else is done
+        result = computed_alone(b, result)
     return [result, *running] if running else [result, None, None, None, None]
 
 
@@ -55,6 +58,7 @@ def instance_normalization(node: OnnxNode) -> Imported:
     result = b.instance_normalization(
         flat, scale=node.operand(1), bias=node.operand(2), epsilon=node.get_float("epsilon", 1e-5)
     )
+    result = computed_alone(b, result)
     return result if x.rank == 4 else b.reshape(result, x.shape)
 
 

@@ -11,7 +11,8 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import strided_slice
-from webnn.graph.composites.open_cases import MANY, gathered_in_range
+from webnn.graph.composites.open_cases import MANY, computed_alone, gathered_in_range
+from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -85,7 +86,8 @@ def cumulative_sum(node: OnnxNode) -> Imported:
     x = node.operand(0)
     axis = node.axis(int(node.number(1, "axis")), x.rank)
     exclusive, backwards = bool(node.get_int("exclusive", 0)), bool(node.get_int("reverse", 0))
-    return node.builder.cumulative_sum(x, axis, exclusive=exclusive, reversed=backwards)
+    result = node.builder.cumulative_sum(x, axis, exclusive=exclusive, reversed=backwards)
+    return computed_alone(node.builder, result) if x.data_type in FLOATS else result
 
 
 @imports("CumProd")
