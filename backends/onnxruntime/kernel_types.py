@@ -17,21 +17,24 @@ VERSION: Final = "1.32."
 
 KERNEL_TYPES: Final[Mapping[str, str]] = {
     "T: float32": (
-        "Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Elu Erf Gelu GlobalAveragePool "
-        "GlobalLpPool HardSigmoid Hardmax InstanceNormalization LeakyRelu LpPool PRelu Selu Sinh Softplus Softsign Tan "
-        "ThresholdedRelu"
+        "Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Col2Im Conv ConvTranspose Cosh Det Elu Erf Gelu "
+        "GlobalAveragePool GlobalLpPool HardSigmoid Hardmax InstanceNormalization LeakyRelu LpPool PRelu Selu Sinh "
+        "Softplus Softsign Tan ThresholdedRelu"
     ),
     "T: float32 float64": "Ceil Cos Exp Floor Gemm Log LogSoftmax Reciprocal Sigmoid Sin Softmax Sqrt Tanh",
     "T: int32 int64 float32 float64": (
         "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMean ReduceProd ReduceSum ReduceSumSquare"
     ),
     "T: integers float32 float64": "Abs Add Div Mul Sub",
-    "T: integers bool float16 float32 float64": "Concat Expand ScatterND Split Unsqueeze",
+    "T: integers bool float16 float32 float64": "Concat Expand ReverseSequence ScatterND Split Unsqueeze",
     "T: integers bool float16 float32 float64; Tind: int32 int64": "Gather GatherElements ScatterElements Slice",
     "T: integers float32 float64; T1: bool": "Greater GreaterOrEqual Less LessOrEqual",
     "T T1: bool": "And Or Xor",
     "T: int8 uint8 int32 uint32 int64 uint64 float16 float32 float64": "Clip Max Min",
     "T: int8 uint8 int32 int64 float32 float64": "ArgMax ArgMin",
+    "T: uint8 uint16 uint32 uint64": "BitShift",
+    "T1 T2: float32 float64": "GridSample",
+    "T1: float32 float64; T2: int64": "RoiAlign",
     "T: integers": "BitwiseAnd BitwiseOr BitwiseXor",
     "T: float32 float64; T1: int32": "GRU LSTM",
     "V: integers bool float16 float32 float64": "Identity Scan",

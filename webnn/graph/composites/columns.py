@@ -11,6 +11,7 @@ import numpy as np
 from webnn.errors import NotSupportedError
 from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import FLOATS
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
@@ -45,7 +46,8 @@ def images_of_columns(
     options: dict[str, tuple[int, ...]] = {"image_shape": tuple(sizes), "block_shape": tuple(kernel)}
     options |= {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
     mixed_up = len(sizes) != 2 and max(dilations) > 1  # the channels, by onnxruntime 1.32
-    return (spelled_out if mixed_up else compose)(b, "col2im", {"input": x}, [output], **options)[0]
+    has_kernel = x.data_type in FLOATS and not mixed_up
+    return (compose if has_kernel else spelled_out)(b, "col2im", {"input": x}, [output], **options)[0]
 
 
 @composite
