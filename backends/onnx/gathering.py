@@ -50,7 +50,9 @@ def _coordinates(node: Node, model: Model) -> str:
 
 
 def _are_inside(indices: MLOperand, sizes: Sequence[int]) -> bool:
-    """Whether `indices` are joined from coordinates that are within dimensions of `sizes` whatever is computed."""
+    """Whether `indices` are within dimensions of `sizes`, or joined from coordinates that are, whatever is computed."""
+    if indices.constant is not None and indices.data_type != "uint32":
+        return bool(((-np.array(sizes) <= indices.constant) & (indices.constant < np.array(sizes))).all())
     node = indices.node
     if node is not None and node.op == "scatter_coordinates":
         return True
@@ -171,19 +173,71 @@ def _settled_updates(node: Node, coordinates: str, model: Model) -> str:
 @lowerings.lowers("scatter_reduce_elements")
 def scatter_reduce_elements(node: Node, model: Model) -> None:
     """One `ScatterElements` with a reduction."""
-    _scatter_reduced("ScatterElements", node, model[node["indices"]], model, axis=node.attributes["axis"])
+    axis, input, indices = node.attributes["axis"], node["input"], model[node["indices"]]
+    size, data = input.shape[axis], model[input]
+    ignoring = node.attributes["ignoring"] and not _is_inside(node["indices"], size)
+    if ignoring:
+        data, indices = _with_a_spare(model, data, input.shape, axis), _or_spare(model, indices, size)
+    updates = model[node["updates"]]
+    result = _scatter_reduced("ScatterElements", node, data, indices, updates, model, axis=axis)
+    model.set(node.output, _without_the_spare(model, result, size, axis) if ignoring else result)
 
 
 @lowerings.lowers("scatter_reduce_nd")
 def scatter_reduce_nd(node: Node, model: Model) -> None:
     """One `ScatterND` with a reduction."""
-    _scatter_reduced("ScatterND", node, model.cast(model[node["indices"]], "int64"), model)
+    input, indices, updates = node["input"], model.cast(model[node["indices"]], "int64"), model[node["updates"]]
+    depth = node["indices"].shape[-1]
+    sizes = input.shape[:depth]
+    if not node.attributes["ignoring"] or _are_inside(node["indices"], sizes):
+        model.set(node.output, _scatter_reduced("ScatterND", node, model[input], indices, updates, model))
+        return
+    # As rows, since one coordinate that is too large may make up for another one.
+    parts = model.emit_many("Split", [indices], [None] * depth, axis=-1, num_outputs=depth) if depth > 1 else [indices]
+    row = ""
+    for part, size in zip(parts, sizes, strict=True):
+        place = _from_start(model, part, size)
+        row = model.emit("Add", [model.emit("Mul", [row, model.constant(size)]), place]) if row else place
+    count, rest = prod(sizes), prod(input.shape[depth:])
+    data = _with_a_spare(model, model.reshape(model[input], [count, rest]), (count, rest), 0)
+    places = model.emit("Clip", [row, model.constant(-1), model.constant(count)])
+    number = prod(node["indices"].shape[:-1])
+    places, updates = model.reshape(places, [number, 1]), model.reshape(updates, [number, rest])
+    result = _scatter_reduced("ScatterND", node, data, places, updates, model)
+    model.reshape(_without_the_spare(model, result, count, 0), input.shape, to=node.output)
 
 
-def _scatter_reduced(op_type: str, node: Node, indices: str, model: Model, **attributes: Any) -> None:
+def _with_a_spare(model: Model, data: str, shape: Sequence[int], axis: int) -> str:
+    """`data` with one more place along `axis`, for the updates that are left out."""
+    pads = [0] * (2 * len(shape))
+    pads[len(shape) + axis] = 1
+    return model.emit("Pad", [data, model.constant(pads), model.constant(0, model.data_type(data))])
+
+
+def _without_the_spare(model: Model, data: str, size: int, axis: int) -> str:
+    return model.emit("Slice", [data, *map(model.constant, ([0], [size], [axis]))])
+
+
+def _from_start(model: Model, indices: str, size: int) -> str:
+    """Indices that count from the end, counted from the start."""
+    data_type = model.data_type(indices)
+    is_negative = model.emit("Less", [indices, model.constant(0, data_type)])
+    return model.emit("Where", [is_negative, model.emit("Add", [indices, model.constant(size, data_type)]), indices])
+
+
+def _or_spare(model: Model, indices: str, size: int) -> str:
+    """Indices from the start; those out of range are -1, which is the spare place counted from the end, or `size`."""
+    data_type = model.data_type(indices)
+    bounds = [model.constant(bound, data_type) for bound in (-1, size)]
+    return model.emit("Clip", [_from_start(model, indices, size), *bounds])
+
+
+def _scatter_reduced(  # noqa: PLR0917 (the operands of a scatter)
+    op_type: str, node: Node, input: str, indices: str, updates: str, model: Model, **attributes: Any
+) -> str:
     """float16 is combined in float32 where onnxruntime has no kernel for it. Sums would lose digits, too."""
-    reduction, input, updates = node.attributes["reduction"], model[node["input"]], model[node["updates"]]
+    reduction = node.attributes["reduction"]
     if node.output.data_type == "float16" and (op_type == "ScatterND" or reduction in {"add", "mul"}):
         input, updates = model.cast(input, "float32"), model.cast(updates, "float32")
     result = model.emit(op_type, [input, indices, updates], reduction=reduction, **attributes)
-    model.set(node.output, result)
+    return model.cast(result, node.output.data_type)

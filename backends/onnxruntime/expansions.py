@@ -282,7 +282,7 @@ def _scatter(node: Node) -> Iterator[_Guess]:
                     or updates.data_type != x.data_type
                 ):
                     continue
-                make = partial(scatter_reduce.scattered_slices, reduction=reduction)
+                make = partial(scatter_reduce.scattered_slices, reduction=reduction, ignoring=True)
                 operands = {"x": x, "indices": indices, "updates": updates}
                 yield _Guess(("scatter_reduce_nd", x, indices, updates, reduction), make, operands)
         return
@@ -293,7 +293,7 @@ def _scatter(node: Node) -> Iterator[_Guess]:
             fits = indices.rank == x.rank > axis >= 0 and updates.data_type == x.data_type
             if not fits or updates.shape != indices.shape or _without(indices.shape, axis) != _without(x.shape, axis):
                 continue
-            make = partial(scatter_reduce.scattered_elements, axis=axis, reduction=reduction)
+            make = partial(scatter_reduce.scattered_elements, axis=axis, reduction=reduction, ignoring=True)
             operands = {"x": x, "indices": indices, "updates": updates}
             yield _Guess(("scatter_reduce_elements", x, indices, updates, axis, reduction), make, operands)
 

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 import webnn
 from tests.direct import direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
+from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.backends.onnxruntime.passes.recognized_composites import recognized_composites
@@ -22,6 +23,7 @@ from webnn.graph.composites.functions import applied
 from webnn.graph.composites.integer_products import dynamically_quantized, integer_product
 from webnn.graph.composites.scatter_reduce import scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
+from webnn.graph.dtypes import DataType
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
 
@@ -114,6 +116,37 @@ def test_updates_of_slices(reduction: str, depth: int) -> None:
         return [scattered_slices(b, x, indices, updates, reduction=reduction)]
 
     check(build, {"scatter_reduce_nd": 1})
+
+
+@pytest.mark.parametrize("data_type", ["float32", "float16", "int32"])
+@pytest.mark.parametrize("reduction", ["add", "mul", "max", "min"])
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_updates_out_of_range_are_left_out_as_in_the_operators(data_type: DataType, reduction: str, depth: int) -> None:
+    """At depth 2 some of them have coordinates that are together those of another slice."""
+    generator = np.random.default_rng(depth)
+    b = direct_builder()
+    x, places = b.input("x", [4, 5, 3], data_type), [7, depth] if depth else [4, 9, 3]
+    indices = b.input("indices", places, "int32" if depth == 1 else "int64")
+    updates = b.input("updates", [7, *[4, 5, 3][depth:]] if depth else places, data_type)
+    if depth:
+        y = scattered_slices(b, x, indices, updates, reduction=reduction)
+    else:
+        y = scattered_elements(b, x, indices, updates, axis=1, reduction=reduction)
+    graph = b.build({"y": y})
+    found = recognized_composites(graph)
+    assert len(found.nodes) == 1
+    feeds = {"x": generator.integers(1, 9, x.shape), "updates": generator.integers(1, 4, updates.shape)}
+    feeds["indices"] = generator.choice([-(2**30), -6, -5, -1, 0, 2, 3, 4, 5, 7, 2**30], places)
+    expected, result = run_graph(graph, feeds, ArraysBackend()), run_graph(found, feeds, OnnxRuntimeBackend())
+    np.testing.assert_array_equal(result["y"], expected["y"])
+
+
+def test_updates_that_are_known_to_be_in_range_need_no_spare_place() -> None:
+    b = direct_builder()
+    x, updates = b.input("x", [4, 5], "float32"), b.input("updates", [7, 5], "float32")
+    indices = b.constant(np.array([[0], [3], [-4], [1], [1], [2], [-1]]))
+    graph = recognized_composites(b.build({"y": scattered_slices(b, x, indices, updates, reduction="add")}))
+    assert [node.op_type for node in lower(graph).finish().graph.node] == ["ScatterND"]
 
 
 def test_many_updates_of_slices_which_are_added_by_a_product() -> None:

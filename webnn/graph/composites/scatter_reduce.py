@@ -44,20 +44,34 @@ REDUCTIONS: Final = frozenset(_OPERATORS)
 
 
 def scattered_elements(
-    b: Builder, x: MLOperand, indices: MLOperand, updates: MLOperand, *, axis: int, reduction: str
+    b: Builder,
+    x: MLOperand,
+    indices: MLOperand,
+    updates: MLOperand,
+    *,
+    axis: int,
+    reduction: str,
+    ignoring: bool = False,
 ) -> MLOperand:
     """`updates` combined with the elements of `x` at `indices` along `axis`; `indices` may be smaller than `x`.
 
-    Indices count from the end if they are negative. `reduction` is one of `REDUCTIONS`.
+    Indices count from the end if they are negative. `reduction` is one of `REDUCTIONS`. Updates at indices out of range
+    are left out if `ignoring` is true, as the expansion does anyway; a kernel may otherwise end the run with an error.
     """
     operands = {"input": x, "indices": indices, "updates": updates}
-    return compose(b, "scatter_reduce_elements", operands, [x.descriptor], axis=axis, reduction=reduction)[0]
+    options: dict[str, int | str] = {"axis": axis, "reduction": reduction, "ignoring": ignoring}
+    return compose(b, "scatter_reduce_elements", operands, [x.descriptor], **options)[0]
 
 
-def scattered_slices(b: Builder, x: MLOperand, indices: MLOperand, updates: MLOperand, *, reduction: str) -> MLOperand:
-    """`updates` combined with the slices of `x` at the coordinates in the last dimension of `indices`."""
+def scattered_slices(
+    b: Builder, x: MLOperand, indices: MLOperand, updates: MLOperand, *, reduction: str, ignoring: bool = False
+) -> MLOperand:
+    """`updates` combined with the slices of `x` at the coordinates in the last dimension of `indices`.
+
+    Coordinates out of range are as in `scattered_elements`; several of them may together be those of another slice.
+    """
     operands = {"input": x, "indices": indices, "updates": updates}
-    return compose(b, "scatter_reduce_nd", operands, [x.descriptor], reduction=reduction)[0]
+    return compose(b, "scatter_reduce_nd", operands, [x.descriptor], reduction=reduction, ignoring=ignoring)[0]
 
 
 @composite
