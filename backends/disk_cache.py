@@ -64,8 +64,8 @@ class DiskCache:
         found = self._find(key, load)
         if found is not None:
             return found
-        with turn(self._store.turn_of(key), cancellation.checkpoint) as waited:
-            found = self._find(key, load) if waited else None
+        with turn(self._store.turn_of(key), cancellation.checkpoint):
+            found = self._find(key, load)  # again: another process may have had the turn since, waited for or not
             if found is None:
                 found = self._compiled(key, digests, backend, graph, options=options, cancellation=cancellation)
             return found

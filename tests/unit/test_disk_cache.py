@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ import pytest
 import webnn
 from tests.direct import DirectHost
 from tests.leaks import ErrorLog
+from webnn.backends import disk_cache
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.disk_cache import DiskCache
 from webnn.backends.onnxruntime import backend as onnxruntime_backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.session_cache import Entry, SessionCache
+from webnn.backends.turns import turn
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.ir import Graph
@@ -110,6 +114,22 @@ def test_a_graph_whose_weights_change_while_it_is_compiled_is_not_stored(
     weight[0] = 1
     compile(cache, backend, graph(weight))
     assert backend.calls == ["compile_to", "compile_to"]
+
+
+def test_what_another_process_stores_just_before_the_turn_is_not_compiled_again(
+    cache: DiskCache, backend: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def late(path: Path, checkpoint: Callable[[], None]) -> Iterator[bool]:
+        monkeypatch.setattr(disk_cache, "turn", turn)
+        compile(DiskCache(tmp_path), Counted(), graph())
+        with turn(path, checkpoint) as waited:
+            assert not waited
+            yield waited
+
+    monkeypatch.setattr(disk_cache, "turn", late)
+    compile(cache, backend, graph())
+    assert backend.calls == ["load"]
 
 
 def test_a_backend_without_a_stored_form_compiles(cache: DiskCache, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import multiprocessing
@@ -20,6 +21,7 @@ import webnn
 from tests.forks import in_child
 from tests.models import WEIGHT, image_model, layer, mixing
 from webnn.errors import DataError, InvalidStateError, NotSupportedError, ValidationError
+from webnn.model.graphs import MOST_AXES
 from webnn.model.loaded import Slots
 from webnn.model.sizes import SIZES
 
@@ -142,6 +144,15 @@ def test_open_dimensions_take_their_sizes_from_the_inputs(tmp_path: Path) -> Non
         assert (figures.graphs, figures.made, figures.evicted) == (2, 4, 2)
 
 
+def test_what_is_remembered_of_many_sizes_has_a_limit(tmp_path: Path) -> None:
+    with webnn.Model(image_model(tmp_path), batch="batch", graphs=2, backend="arrays") as model:
+        for width in range(1, MOST_AXES + 10):
+            assert model({"image": np.ones((1, 3, 1, width), np.float32)})["mean"].shape == (1, 3, 1, 1)
+        graphs = model.load()._load().graphs
+        assert len(graphs) == 2
+        assert len(graphs._axes) == MOST_AXES
+
+
 def test_a_model_without_a_batch_makes_a_graph_for_each_shape(tmp_path: Path) -> None:
     with webnn.Model(layer(tmp_path)) as model:
         for count in (3, 5, 3):
@@ -243,6 +254,29 @@ async def test_a_waiter_that_is_cancelled_leaves_its_turn_to_the_next() -> None:
         slots.give_back()
     assert order == ["next"]
     await slots.take()  # none was lost
+
+
+def test_a_loop_that_was_closed_takes_no_slot() -> None:
+    slots, tasks = Slots(1), []
+
+    async def leave_waiting() -> None:
+        tasks.append(asyncio.create_task(slots.take()))
+        await asyncio.sleep(0)
+
+    async def take() -> None:
+        await asyncio.wait_for(slots.take(), 20)
+
+    asyncio.run(take())
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # it would log that a task was destroyed
+    loop.run_until_complete(leave_waiting())
+    loop.close()
+    slots.give_back()
+    asyncio.run(take())
+    slots.give_back()
+    tasks.clear()
+    gc.collect()  # the task ends now, and gives back nothing
+    assert slots.taken == 0
 
 
 @pytest.mark.anyio

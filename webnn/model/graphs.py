@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from webnn.errors import MLError, ValidationError
 from webnn.forking import reentrant_lock
@@ -24,6 +24,9 @@ from webnn.runtime.graph import MLGraph
 __all__ = ["Graphs", "OutputAxis"]
 
 Key: TypeAlias = tuple[Shapes, int | None]
+
+MOST_AXES: Final = 256
+"""Shapes whose outputs' dimensions are remembered, beyond their graphs, since finding them takes a graph more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Graphs:
         self._most = most
         self._saved = saved
         self._graphs: OrderedDict[Key, MLGraph] = OrderedDict()
-        self._axes: dict[Shapes, dict[str, OutputAxis]] = {}
+        self._axes: OrderedDict[Shapes, dict[str, OutputAxis]] = OrderedDict()
         self._lock = reentrant_lock()  # around the two, and while a graph is made: it is made once
         self.made = 0
         self.evicted = 0
@@ -115,6 +118,8 @@ class Graphs:
             }
             with self._lock:
                 self._axes[shapes] = found
+                while len(self._axes) > MOST_AXES:
+                    self._axes.popitem(last=False)
         return found
 
     def _axis(

@@ -17,6 +17,7 @@ from webnn.model.signature import Array, Feeds, Shapes, Signature, along
 from webnn.model.sizes import SEEN, Piece, ShapePlans
 from webnn.model.threads import on_thread
 from webnn.runtime.context import MLContext
+from webnn.scheduler.bridge import Bridge, current_bridge
 from webnn.scheduler.promise import Promise, resolve
 
 __all__ = ["Call", "Loaded", "Outputs", "Slots"]
@@ -248,12 +249,13 @@ class Slots:
     """How many calls of `run` are under way, and those that wait for one to end.
 
     Frameworks start thousands of coroutines at once. Each run copies its inputs at the call, so they take turns. Event
-    loops of several threads may share it: only promises cross between them.
+    loops of several threads may share it: only promises cross between them. A loop that was closed while its tasks
+    waited is passed over.
     """
 
     def __init__(self, most: int) -> None:
         self._most = self._free = most
-        self._waiting: deque[Promise[None]] = deque()
+        self._waiting: deque[tuple[Promise[None], Bridge | None]] = deque()
         self._lock = reentrant_lock()  # around both
 
     @property
@@ -268,7 +270,7 @@ class Slots:
                 self._free -= 1
                 return
             turn: Promise[None] = Promise()
-            self._waiting.append(turn)
+            self._waiting.append((turn, current_bridge()))
         try:
             await turn
         except BaseException:
@@ -283,6 +285,11 @@ class Slots:
                 if not self._waiting:
                     self._free += 1
                     return
-                turn = self._waiting.popleft()
-            if resolve(turn, None):  # without the lock: it may wake another thread's event loop
+                turn, bridge = self._waiting.popleft()
+            # Without the lock: it may wake another thread's event loop. One that has ended would keep the slot.
+            if (bridge is None or bridge.post(_nothing)) and resolve(turn, None):
                 return
+
+
+def _nothing() -> None:
+    """For a loop that is asked whether it has ended."""
