@@ -54,6 +54,23 @@ def test_halves_are_sampled_at_places_of_single_precision(backend: Backend) -> N
     check_node(backend, "GridSample", [x, grid], version=20, expected=lambda *_: wanted, tolerance=5e-3)
 
 
+@pytest.mark.parametrize("aligned", [0, 1])
+@pytest.mark.parametrize("sizes", [[1, 3, 4, 5], [2, 1, 6, 3], [1, 1, 1, 5], [1, 1, 2, 3, 4], [3, 2, 4, 1, 3]])
+def test_affine_grids(backend: Backend, aligned: int, sizes: list[int]) -> None:
+    axes = len(sizes) - 2
+    theta, fixed = random(0, sizes[0], axes, axes + 1), Fixed(np.array(sizes))
+    check_node(backend, "AffineGrid", [theta, fixed], align_corners=aligned, version=20, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("theta", "sizes"), [([1, 2, 3], [2, 1, 4, 5]), ([1, 2, 3], [1, 1, 0, 5]), ([1, 2, 3], [1, 1, 5])]
+)
+def test_matrices_that_map_no_grid_are_refused(theta: list[int], sizes: list[int]) -> None:
+    model, _ = node_model("AffineGrid", [random(0, *theta), Fixed(np.array(sizes))], version=20)
+    with pytest.raises(DataError, match=r"matrices \[1, 2, 3\] do not map grids of"):
+        import_onnx(model, direct_builder())
+
+
 BOXES = np.array([[0, 0, 6, 4], [1.3, 0.2, 3.9, 4.7], [-3, -2, 20, 12], [2, 2, 2.2, 2.1], [7, 5, 9, 9]], np.float32)
 IMAGES = Fixed(np.array([0, 1, 1, 0, 0], np.int64))
 

@@ -43,7 +43,7 @@ FAMILIES: Final[Mapping[str, str]] = {
     ),
     "functions": "Acos Acosh Asin Asinh Atan Atanh Celu Cosh Selu Sinh ThresholdedRelu",
     "gathering": "Compress CumProd CumSum Gather GatherElements GatherND OneHot",
-    "grid_sample": "DeformConv GridSample RoiAlign",
+    "grid_sample": "AffineGrid DeformConv GridSample RoiAlign",
     "group_query_attention": "RotaryEmbedding com.microsoft.GroupQueryAttention com.microsoft.RotaryEmbedding",
     "integer_products": (
         "ConvInteger MatMulInteger com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"

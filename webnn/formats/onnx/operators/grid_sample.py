@@ -1,4 +1,4 @@
-"""Interpolation of images at computed coordinates: GridSample, RoiAlign and DeformConv."""
+"""Interpolation of images at computed coordinates, and grids of them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,28 @@ def grid_sample(node: OnnxNode) -> Imported:
         raise DataError(f"mode {mode!r} with padding_mode {padding!r} is not defined by ONNX")
     aligned = bool(node.get_int("align_corners", 0))
     return sampled_at(node.builder, x, grid, mode=mode, padding=padding, aligned=aligned)
+
+
+@imports("AffineGrid")
+def affine_grid(node: OnnxNode) -> Imported:
+    """The coordinates of a grid from -1 to 1 after an affine map, with the last axis of the image first.
+
+    The standard's own decomposition takes a batch of one away.
+    """
+    b = node.builder
+    theta, sizes = node.operand(0), node.integers(1, "size")
+    count = len(sizes) - 2
+    if count not in (2, 3) or min(sizes) < 1 or theta.shape != (sizes[0], count, count + 1):
+        raise DataError(f"matrices {list(theta.shape)} do not map grids of {sizes}")
+    lines = []
+    for size in sizes[2:]:
+        if node.get_int("align_corners", 0):
+            lines.append(np.linspace(1 if size == 1 else -1, 1, size))  # a single one as in onnxruntime
+        else:
+            lines.append((np.arange(size) + 0.5) * 2 / size - 1)
+    grid = np.stack([*np.meshgrid(*lines, indexing="ij")[::-1], np.ones(sizes[2:])], -1).reshape(-1, count + 1)
+    places = b.matmul(node.constant(grid.astype(theta.descriptor.dtype)), b.transpose(theta, permutation=[0, 2, 1]))
+    return b.reshape(places, [sizes[0], *sizes[2:], count])
 
 
 @imports("RoiAlign")
