@@ -131,6 +131,20 @@ def test_convolutions_over_one_to_three_axes(backend: Backend, auto_pad: str, ra
     check_node(backend, "Conv", [x, Fixed(filters), Fixed(bias)], group=2, strides=strides, **pads)
 
 
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (3, 1, 1), (1, 1, 3), (1, 3, 3)])
+@pytest.mark.parametrize("group", [1, 2])
+def test_windows_of_single_elements_along_some_axes(backend: Backend, kernel: tuple[int, ...], group: int) -> None:
+    """Convolutions of single voxels, over time alone, and over the images of a film."""
+    x, filters = random(0, 2, 4, 5, 6, 7), random(1, 6, 4 // group, *kernel)
+    many = [int(size > 1) for size in kernel]
+    for step in (1, 2):
+        strides = [1 + is_many * (step - 1) for is_many in many]
+        dilations = [1 + is_many * (2 - step) for is_many in many]
+        options = {"strides": strides, "dilations": dilations, "pads": [*many, *(2 * each for each in many)]}
+        check_node(backend, "Conv", [x, Fixed(filters), Fixed(random(2, 6))], group=group, **options)
+        check_node(backend, "Conv", [x, filters], group=group, strides=strides, auto_pad="SAME_LOWER")
+
+
 @pytest.mark.parametrize("rank", [1, 3])
 def test_filters_over_other_axes_are_reshaped_during_the_import(rank: int) -> None:
     filters = random(1, 6, 4, *(3, 2, 2)[:rank])

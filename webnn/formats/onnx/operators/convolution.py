@@ -29,6 +29,9 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
     """The convolution of `x` and `filters` with the attributes of `node`."""
     b, windows = node.builder, _windows(node, "a convolution", x, filters)
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    joined = _axes_of_single_elements(windows)
+    if joined is not None:
+        return _over_joined_axes(node, x, filters, bias, windows, joined)
     if min(*windows.before, *windows.after) < 0 or x.rank == 5:
         # conv2d takes no negative padding, and does not pad the first of three axes.
         before, after = list(windows.before), list(windows.after)
@@ -50,6 +53,41 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
         bias=bias,
     )
     return _over_all_axes(node, result, windows, images)
+
+
+def _axes_of_single_elements(windows: Windows) -> int | None:
+    """The first of two neighbouring axes, of three, along which the windows are single elements next to each other."""
+    if len(windows.kernel) != 3 or min(*windows.before, *windows.after) < 0:
+        return None
+    rows = zip(windows.kernel, windows.strides, windows.before, windows.after, strict=True)
+    single = [row == (1, 1, 0, 0) for row in rows]
+    return 1 if single[1] and single[2] else 0 if single[0] and single[1] else None
+
+
+def _over_joined_axes(  # noqa: PLR0917 (the parts of a convolution)
+    node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand | None, windows: Windows, joined: int
+) -> MLOperand:
+    """A convolution over three axes as one over two, since it treats two of them as one: nothing is moved."""
+    b = node.builder
+    n, c, d, h, w = x.shape
+    shape = [n, c, d, h * w] if joined else [n, c, d * h, w]
+    long = 0 if joined else 2  # the axis that the windows are along
+    pads, none = [windows.before[long], windows.after[long]], [0, 0]
+
+    def pair(value: int) -> list[int]:
+        return [value, 1] if joined else [1, value]
+
+    kernel = reshaped(node, filters, [*filters.shape[:2], *pair(windows.kernel[long])])
+    result = b.conv2d(
+        b.reshape(x, shape),
+        kernel,
+        padding=[*pads, *none] if joined else [*none, *pads],
+        strides=pair(windows.strides[long]),
+        dilations=pair(windows.dilations[long]),
+        groups=node.get_int("group", 1),
+        bias=bias,
+    )
+    return b.reshape(result, [n, filters.shape[0], *windows.counts(ceil=False)])
 
 
 def _windows(node: OnnxNode, what: str, x: MLOperand, filters: MLOperand) -> Windows:
