@@ -144,7 +144,7 @@ async def test_the_application_is_not_called(context: MLContext) -> None:
     assert app.inferences[0].requests.by_status == {200: 3}
     assert app.inferences[0].requests.items == 4
     assert not app.shared.exchanges
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @pytest.mark.asyncio
@@ -219,7 +219,7 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
         gate.open()
         assert y_of((await other.answer())[1])
     assert waiting.inferences[0].requests.by_status == {200: 1, 499: 1}
-    assert waiting.shared.bodies == 0
+    assert waiting.shared.memory.bodies == 0
 
 
 @pytest.mark.asyncio
@@ -522,7 +522,7 @@ async def numbers(client: Client) -> set[float]:
 async def until_received(app: Application, *, of: float) -> None:
     """Wait until more than a part of a large body is there."""
     async with asyncio.timeout(10):
-        while app.shared.bodies <= of * 4 * SIDE:  # noqa: ASYNC110 (it tells nobody)
+        while app.shared.memory.bodies <= of * 4 * SIDE:  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(0)
 
 
@@ -559,7 +559,7 @@ async def test_a_large_body_of_bytes_goes_to_its_model_and_what_follows_is_read(
         client.writer.write(large_request(6, Connection="close"))
         assert (await client.reader.read()).endswith(np.full(SIDE, 12, np.float32).tobytes())
     assert not app.shared.exchanges
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @pytest.mark.asyncio
@@ -571,7 +571,7 @@ async def test_a_large_body_that_does_not_come_is_a_408_and_ends_the_connection(
         assert await client.answer() == (408, {"error": "the body was not received in time"})
         assert await client.reader.read() == b""
     assert app.inferences[0].requests.by_status == {408: 1}
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @pytest.mark.asyncio
@@ -586,7 +586,7 @@ async def test_a_client_that_leaves_amid_a_large_body_is_forgotten(context: MLCo
             await asyncio.sleep(0)
         assert client.connection._upload is None
     assert app.inferences[0].requests.by_status == {499: 1}
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @pytest.mark.asyncio
@@ -602,7 +602,7 @@ async def test_the_rest_of_a_large_body_that_was_refused_is_dropped(context: MLC
         assert (status, "no memory for more requests" in document["error"]) == (503, True)
         client.writer.write(sent[120_000:] + b"GET /v2/health/live HTTP/1.1\r\n\r\n")
         assert await client.answer() == (200, {"live": True})
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @pytest.mark.asyncio
@@ -620,6 +620,8 @@ async def test_a_large_body_finds_room_in_a_queue_of_those_who_have_left(gate: G
             leaver.connection.transport.pause_reading()
             leaver.connection.transport.gone()  # type: ignore[attr-defined]  # as the epoll tells it
             client.writer.write(sent[1000:])
+            while client.connection._upload:  # noqa: ASYNC110
+                await asyncio.sleep(0)
             gate.open()
             assert await numbers(client)
             leaver.connection.transport.end()  # type: ignore[attr-defined]
@@ -675,7 +677,7 @@ def test_a_call_whose_json_is_known_has_its_own_tensors_and_the_same_answer() ->
             call = known.read(document + x.tobytes(), length)
             np.testing.assert_array_equal(call.inputs["x"], x)
             assert call.items == items
-            headers, body = known.answer(call, {"y": x})
+            headers, body = known.answer(call, [{"y": x}])
             assert body.endswith(x.tobytes())
             answers.append((headers, body[: -x.nbytes]))
         assert answers[0] == answers[1] == answers[2]
@@ -705,7 +707,7 @@ def test_calls_with_names_and_numbers_in_json_are_not_kept_and_the_others_are_bo
     for _ in range(2):
         call = known.read(in_json, b"%d" % len(in_json))
         assert call.inputs["x"].tolist() == [ROW]
-        assert known.answer(call, {"y": call.inputs["x"]})[0][0] == (b"content-type", b"application/json")
+        assert known.answer(call, [{"y": call.inputs["x"]}])[0][0] == (b"content-type", b"application/json")
     assert not known._known
     for number in range(3 * KEPT):
         document, length = binary(1, more=number)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from webnn.serving.admission import Admission
 from webnn.serving.backlog import ENOUGH, Backlog
 from webnn.serving.exchanges import Exchange
+from webnn.serving.memory import Memory
 from webnn.serving.tensors import Call
 
 
 class Rig:
     """A backlog for two lanes, and the requests that have begun."""
 
-    def __init__(self) -> None:
-        self.backlog = Backlog(lanes=2)
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self.memory = Memory(most)
+        self.backlog = Backlog(lanes=2, memory=self.memory)
         self.begun: list[Exchange] = []
 
     def model(self, pace: float, company: int = 0) -> Admission:
@@ -23,9 +26,10 @@ class Rig:
         admission.company = company
         return admission
 
-    def ask(self, admission: Admission, items: int = 1, connection: Any = None) -> Exchange:
-        """A request for so many items."""
+    def ask(self, admission: Admission, items: int = 1, connection: Any = None, answer: int = 0) -> Exchange:
+        """A request for so many items, whose answer has so many bytes."""
         exchange = Exchange(None, 0.0, admission)
+        exchange.answer = answer
         exchange.call = Call(None, {}, items, (), None)
         exchange.connection = connection
         if self.backlog.enter(exchange):
@@ -125,3 +129,49 @@ def test_a_thousand_that_cannot_begin_are_no_deep_recursion() -> None:
     rig.backlog.leave(asked[0])
     assert rig.backlog.items == 2
     assert not rig.backlog._waiting
+
+
+LARGE = 100_000
+
+
+def test_a_run_waits_until_there_is_memory_for_its_answer_and_smaller_ones_do_not() -> None:
+    rig = Rig(most=5 * LARGE)
+    model = rig.model(0.0)
+    large = [rig.ask(model, answer=LARGE) for _ in range(4)]
+    small = rig.ask(model, answer=10)
+    assert rig.begun == [*large[:2], small]
+    assert rig.backlog.lacks_memory
+    rig.backlog.leave(large[0])  # its run has ended, and its answer has not been taken
+    assert rig.begun == [*large[:2], small]
+    rig.memory.free(LARGE)
+    assert rig.begun == [*large[:2], small, large[2]]
+    rig.backlog.leave(large[3])  # its client has left
+    assert not rig.backlog.lacks_memory
+    for _ in range(2):
+        rig.memory.free(LARGE)
+    assert rig.begun == [*large[:2], small, large[2]]
+    assert rig.memory.answers == 10
+
+
+def test_what_waited_for_memory_comes_before_what_came_later_and_waits_for_the_lanes_as_well() -> None:
+    rig = Rig(most=2 * LARGE)
+    model = rig.model(1.0)
+    first, second = rig.ask(model, answer=LARGE), rig.ask(model, answer=LARGE)
+    others = [rig.ask(model) for _ in range(4)]
+    assert rig.begun == [first, *others[:2]]
+    rig.memory.free(LARGE)
+    assert rig.begun == [first, *others[:2]]
+    rig.backlog.leave(first)
+    assert rig.begun == [first, *others[:2], second]
+
+
+def test_what_comes_to_its_turn_without_memory_lets_those_behind_it_pass() -> None:
+    rig = Rig(most=2 * LARGE)
+    model = rig.model(1.0)
+    asked = [rig.ask(model, answer=answer) for answer in (LARGE, 0, 0, LARGE, LARGE, 0)]
+    assert rig.begun == asked[:3]
+    rig.backlog.leave(asked[1])
+    assert rig.begun == [*asked[:3], asked[5]]
+    rig.memory.free(LARGE)
+    rig.backlog.leave(asked[0])
+    assert rig.begun == [*asked[:3], asked[5], asked[3]]

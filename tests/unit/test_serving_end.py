@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
@@ -19,6 +19,7 @@ from tests.serving import application
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
 from webnn.serving import server as server_module
+from webnn.serving.connections import Connection
 from webnn.serving.listening import listen
 from webnn.serving.repository import Served
 from webnn.serving.server import Server
@@ -67,7 +68,9 @@ async def serving(context: MLContext, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 def unsent(server: Server) -> int:
-    return server._polling.unsent if hasattr(server, "_polling") else 0
+    """The bytes that clients have not taken."""
+    connections = server.server_state.connections
+    return sum(each.transport.get_write_buffer_size() for each in connections if isinstance(each, Connection))
 
 
 @pytest.mark.asyncio
@@ -106,3 +109,39 @@ async def test_a_client_that_takes_nothing_is_disconnected(
             await asyncio.sleep(0.001)
         assert not server.server_state.connections
         server.stop()
+
+
+@pytest.mark.asyncio
+async def test_answers_that_clients_do_not_take_hold_up_the_runs_of_others_and_not_more_memory(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "UNREAD_IF_FULL", 0.05)
+    loop = asyncio.get_running_loop()
+    with listen("127.0.0.1", 0) as listener, ExitStack() as stack:
+        app = application(large(context), max_bodies=4 * SIZE + 100)
+        memory, most = app.shared.memory, 0
+
+        def keep(size: int) -> None:
+            nonlocal most
+            memory.answers += size
+            most = max(most, memory.answers)
+
+        monkeypatch.setattr(memory, "keep", keep)
+        server = Server(app)
+        ends = asyncio.create_task(server.serve([listener]))
+        clients = [stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(7)]
+        async with asyncio.timeout(30):
+            for client in clients:
+                client.setblocking(False)
+                await loop.sock_sendall(client, ASKED)
+            received = 0
+            while received < SIZE:  # the last one takes its answer
+                received += len(await loop.sock_recv(clients[-1], 1 << 20))
+            for client in clients:
+                client.close()
+            while memory.used:  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(0.001)
+            server.stop()
+            await ends
+        assert SIZE < most < 3 * SIZE + 1000  # one is counted twice while it is handed over
+        assert app.inferences[0].requests.by_status[200] >= 3

@@ -164,7 +164,7 @@ async def test_a_client_that_goes_away_with_half_of_its_body_is_no_error(context
     left = asyncio.Event()
     left.set()
     assert (await ask(app, INFER, b"{}", parts=0, left=left)).status == 0
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @asynchronous
@@ -196,17 +196,17 @@ async def test_bodies_have_a_limit_together(context: MLContext) -> None:
     app = application(affine(context), max_bodies=300)
     waiting = asyncio.create_task(infer(app, X, Z))
     await under_way(app, 1)
-    assert 100 < app.shared.bodies < 200
+    assert 100 < app.shared.memory.bodies < 200
     answer = await ask(app, INFER, b" " * 250, parts=5)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "no memory for more requests" in answer.error
-    app.shared.unsent = lambda: 180  # answers that their clients do not take count, too
+    app.shared.memory.keep(180)  # answers that their clients do not take count, too
     answer = await infer(app, X, Z)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @asynchronous
@@ -222,7 +222,7 @@ async def test_the_bodies_of_those_who_have_left_make_room_for_others(context: M
     assert (await first).status == 0
     gate.open()
     assert (await infer(app, X, Z)).status == 200
-    assert app.shared.bodies == 0
+    assert app.shared.memory.bodies == 0
 
 
 @asynchronous

@@ -29,8 +29,18 @@ def test_a_thread_gives_way_and_the_others_keep_their_priority() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [min(before + NICENESS, 19)]
+    assert seen == [NICENESS if 0 <= before <= NICENESS else max(before, before + NICENESS)]
     assert nice_value() == before
+
+
+@linux
+@pytest.mark.parametrize(("before", "after"), [(-10, -5), (-3, 2), (0, 5), (3, 5), (5, 5), (12, 12)])
+def test_a_low_priority_is_not_lowered_further(monkeypatch: pytest.MonkeyPatch, before: int, after: int) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(os, "getpriority", lambda *_: before)
+    monkeypatch.setattr(os, "setpriority", lambda _, __, value: told.append(value))
+    give_way()
+    assert told == [after]
 
 
 def test_a_system_that_forbids_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ class Application:
     ) -> None:
         self.repository = Repository(models)
         self.limits = limits or Limits()
-        self.shared = Shared(self.limits.timeout)
+        self.shared = Shared(self.limits.timeout, self.limits.max_bodies)
         self.draining = False
         """Whether the server stops: it answers what comes, and says that it is not ready."""
         self.inferences: list[Inference] = []
@@ -54,7 +54,8 @@ class Application:
         self._log = log
         self._by_path: dict[str, Inference] = {}
         self._contexts = list({id(served.context): served.context for served in self.repository}.values())
-        self.backlog = Backlog(sum(len(context._device.lanes) for context in self._contexts))
+        lanes = sum(len(context._device.lanes) for context in self._contexts)
+        self.backlog = Backlog(lanes, self.shared.memory)
         admissions = {
             name: Admission(
                 self.limits.max_queue,

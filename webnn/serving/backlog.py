@@ -9,6 +9,8 @@ handed over, and not for those that the event loop would give up before it gets 
 How much is enough is a matter of time, not of numbers: some milliseconds of work, as the requests before took. Runs
 that are gathered in batches need company, too.
 
+A run also waits while there is no memory for its answer. Those behind it whose answers are smaller do not.
+
 The module is pure: no thread and no clock.
 """
 
@@ -19,6 +21,7 @@ from typing import Final
 
 from webnn.serving.admission import Admission
 from webnn.serving.exchanges import Exchange
+from webnn.serving.memory import Memory
 
 __all__ = ["Backlog"]
 
@@ -31,20 +34,33 @@ class Backlog:
 
     Args:
         lanes: runs that go side by side.
+        memory: has room for answers or not.
     """
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, memory: Memory) -> None:
         self.items = 0
         """The runs that are under way in the runtime."""
         self._lanes = lanes
+        self._memory = memory
+        memory.freed = self._memory_freed
         self._seconds = 0.0
         self._waiting: OrderedDict[Exchange, None] = OrderedDict()
+        self._without_memory: OrderedDict[Exchange, None] = OrderedDict()
+        """Those that came to their turn when there was no memory for their answers. They come first when there is."""
         self._advances = False
+
+    @property
+    def lacks_memory(self) -> bool:
+        """Whether a request waits for memory."""
+        return bool(self._without_memory)
 
     def enter(self, exchange: Exchange) -> bool:
         """Whether `exchange`, whose call is known, may begin now. If not, its `begin` is called later."""
         if self._waiting or not self._has_room(exchange.admission):
             self._waiting[exchange] = None
+            return False
+        if not self._memory.has_room_for_answer(exchange.answer):
+            self._without_memory[exchange] = None
             return False
         self._hand_over(exchange)
         return True
@@ -57,23 +73,42 @@ class Backlog:
             exchange.admission.handed -= items
             self._seconds = max(0.0, self._seconds - exchange.cost) if self.items else 0.0
         else:
-            self._waiting.pop(exchange, None)
-        if self._waiting and not self._advances:
-            self._advances = True
-            try:
-                self._advance()
-            finally:
-                self._advances = False
+            for waiting in (self._waiting, self._without_memory):
+                waiting.pop(exchange, None)
+        self._advance()
+
+    def _memory_freed(self) -> None:
+        if self._without_memory:
+            self._advance()
 
     def _advance(self) -> None:
-        waiting = self._waiting
+        if self._advances:
+            return
+        self._advances = True
+        try:
+            while (exchange := self._next()) is not None:
+                begin, exchange.begin = exchange.begin, None
+                # One whose client has left is given up when the event loop comes to that: it costs nothing meanwhile.
+                if begin is not None and not exchange.has_left:
+                    self._hand_over(exchange)
+                    begin()
+        finally:
+            self._advances = False
+
+    def _next(self) -> Exchange | None:
+        """The next one that may begin, which waits no longer."""
+        waiting, without_memory = self._waiting, self._without_memory
+        if without_memory:
+            exchange = next(iter(without_memory))
+            if self._has_room(exchange.admission) and self._memory.has_room_for_answer(exchange.answer):
+                del without_memory[exchange]
+                return exchange
         while waiting and self._has_room(next(iter(waiting)).admission):
             exchange, _ = waiting.popitem(last=False)
-            begin, exchange.begin = exchange.begin, None
-            # One whose client has left is given up when the event loop comes to that: it costs nothing meanwhile.
-            if begin is not None and not exchange.has_left:
-                self._hand_over(exchange)
-                begin()
+            if self._memory.has_room_for_answer(exchange.answer):
+                return exchange
+            without_memory[exchange] = None
+        return None
 
     def _has_room(self, admission: Admission) -> bool:
         return self._seconds < ENOUGH or self.items <= self._lanes or admission.handed < admission.company
@@ -86,3 +121,5 @@ class Backlog:
         self.items += call.items
         admission.handed += call.items
         self._seconds += exchange.cost
+        self._memory.keep(exchange.answer)
+        exchange.kept = exchange.answer

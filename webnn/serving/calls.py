@@ -6,14 +6,17 @@ looked up by its JSON: where the tensors are in the body, and the JSON before th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from webnn.serving.exchanges import Headers
+from webnn.serving.exchanges import Body, Headers
+from webnn.serving.large_answers import answer_in_parts
+from webnn.serving.large_requests import call_in_steps
 from webnn.serving.protocol import HEADER_LENGTH
-from webnn.serving.tensors import Call, Ports, answer, call_of
+from webnn.serving.tensors import Call, Content, Ports, answer, answer_size, call_of, header_length
+from webnn.serving.turns import Steps, at_once
 
 __all__ = ["Calls"]
 
@@ -21,6 +24,8 @@ Array = np.ndarray[Any, Any]
 
 KEPT: Final = 64
 """Documents that are known at once. When one more comes all are forgotten, so that no client can fill the memory."""
+LARGE: Final = 64 * 1024
+"""Bytes from which on an answer is sent in parts."""
 DIGITS: Final = 4
 """Documents whose length has at most so many digits are short: they are kept, and read in no time."""
 
@@ -69,7 +74,7 @@ class Calls:
         self._most = most
         self._known: dict[bytes, _Known] = {}
 
-    def read(self, body: bytes | memoryview, header: bytes | None) -> Call:
+    def read(self, body: Content, header: bytes | None) -> Call:
         """The call in the body of a request; see `call_of`."""
         document = b""
         if header is not None and len(header) <= DIGITS and header.isdigit():
@@ -90,13 +95,35 @@ class Calls:
                 self._known[document] = call.known = known
         return call
 
-    def answer(self, call: Call, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
-        """The headers and the body of the answer to `call`; see `answer` of `tensors.py`."""
+    def read_in_steps(self, body: bytes | bytearray, header: bytes | None) -> Steps[Call]:
+        """The same for a body with a long JSON, read a little at a time."""
+        length = len(body) if header is None else header_length(header, len(body))
+        return (yield from call_in_steps(body, length, self._inputs, self._outputs, self._most))
+
+    def answer(self, call: Call, results: Sequence[Mapping[str, Array]]) -> tuple[Headers, Body]:
+        """The headers and the body of the answer to `call`; in parts if it is large.
+
+        Args:
+            call: the request.
+            results: the outputs of each of its runs.
+        """
+        if answer_size(call) > LARGE:
+            return at_once(self.answer_in_steps(call, results))
         known = call.known
+        joined = results[0] if len(results) == 1 else _joined(call, results)
         if known is not None and known.head is not None:
             headers, document = known.head
-            return headers, b"".join([document, *(results[port.name].tobytes() for port, _ in call.outputs)])
-        headers, body = answer(self._name, self._version, call, results)
+            return headers, b"".join([document, *(joined[port.name].tobytes() for port, _ in call.outputs)])
+        headers, body = answer(self._name, self._version, call, joined)
         if known is not None and all(binary for _, binary in call.outputs):
             known.head = headers, body[: int(dict(headers)[HEADER_LENGTH])]
         return headers, body
+
+    def answer_in_steps(self, call: Call, results: Sequence[Mapping[str, Array]]) -> Steps[tuple[Headers, Body]]:
+        """The same, written a little at a time."""
+        return answer_in_parts(self._name, self._version, call, results)
+
+
+def _joined(call: Call, results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The outputs of a request from those of its runs."""
+    return {port.name: np.concatenate([each[port.name] for each in results]) for port, _ in call.outputs}

@@ -23,7 +23,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from webnn.serving.exchanges import CONNECTION, Headers, Scope
+from webnn.serving.exchanges import CONNECTION, Body, Headers, Scope
 from webnn.serving.inference import Inference, refusal
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
@@ -151,7 +151,7 @@ class Connection(HttpToolsProtocol):
         self.left = left
         self.flow.resume_reading()  # it may be paused behind a large body, and then the end is not seen
 
-    def answer(self, scope: Scope, status: int, headers: Headers, body: bytes) -> bool:
+    def answer(self, scope: Scope, status: int, headers: Headers, body: Body) -> bool:
         """Send the whole answer to a request; False if the client reads too slowly for that.
 
         Args:
@@ -183,7 +183,7 @@ class Connection(HttpToolsProtocol):
         if cycle is not None:
             cycle.disconnected = True
 
-    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+    def reply(self, status: int, headers: Headers, body: Body) -> None:
         """Send the whole answer to a request that a model has taken, if the client is still there."""
         if not self.transport.is_closing():
             if self._in_body and status == 408:
@@ -192,16 +192,20 @@ class Connection(HttpToolsProtocol):
             self.on_response_complete()
         self._asked.response_complete = True
 
-    def _send(self, cycle: Any, status: int, headers: Headers, body: bytes) -> None:
+    def _send(self, cycle: Any, status: int, headers: Headers, body: Body) -> None:
         lines = [STATUS_LINE[status]]
         for name, value in (*self.server_state.default_headers, *headers):
             if name == b"connection":  # the server stops
                 cycle.keep_alive = False
             else:
                 lines += (name, b": ", value, b"\r\n")
-        lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        lines.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
         cycle.response_complete = True
-        self.transport.write(b"".join(lines))
+        if isinstance(body, bytes):
+            lines.append(body)
+            self.transport.write(b"".join(lines))
+        else:
+            self.transport.writelines([b"".join(lines), *body])
         if not cycle.keep_alive:
             self.transport.close()
 

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from webnn.scheduler.promise import Promise
 from webnn.serving.admission import Admission
+from webnn.serving.memory import Memory
 from webnn.serving.tensors import Call
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LATE",
     "LEFT",
     "STOPPED",
+    "Body",
     "Exchange",
     "Headers",
     "Limits",
@@ -39,6 +41,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Observer = Callable[[Scope, int, int, float], object]
 Headers = Sequence[tuple[bytes, bytes]]
+Body: TypeAlias = "bytes | Sequence[bytes | memoryview]"
+"""The body of an answer, in parts if it is large."""
 
 LOOK: Final = 0.01
 """Seconds after which a full queue is looked through again for clients that have gone away."""
@@ -65,8 +69,8 @@ class Limits:
         max_queue: the most items of one model under way.
         timeout: seconds from the head of a request to its answer.
         max_body: the most bytes of a body.
-        max_bodies: the most bytes of all bodies that are being received and worked on, and of all answers that wait for
-            their clients to take them.
+        max_bodies: the most bytes of all bodies that are being received and worked on, and of all answers that are
+            being computed or wait for their clients to take them.
     """
 
     max_queue: int = 256
@@ -79,19 +83,18 @@ class Shared:
     """What all models of a server share.
 
     Attributes:
-        bodies: the bytes of all bodies that are being received and worked on.
-        unsent: gives the bytes of all answers that wait for their clients to take them.
-        turn: held while a large body is read.
+        memory: the bytes of all bodies and answers.
+        turn: held while a large body is read, or a part of it, or a part of a large answer is written.
         exchanges: the requests that are under way, in the order in which they came. They have one timer together, which
             is cheaper than one for each.
 
     Args:
         timeout: seconds that a request may take.
+        max_bodies: the most bytes of all bodies and answers.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self.bodies = 0
-        self.unsent: Callable[[], int] = int
+    def __init__(self, timeout: float, max_bodies: int) -> None:
+        self.memory = Memory(max_bodies)
         self.turn = asyncio.Lock()
         self.exchanges: dict[Exchange, None] = {}
         self.first: Callable[[], object] | None = None
@@ -99,11 +102,6 @@ class Shared:
         self._timeout = timeout
         self._next_look = 0.0
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def used(self) -> int:
-        """The bytes of bodies and of answers that count for the limit of both."""
-        return self.bodies + self.unsent()
 
     def begin(self, exchange: Exchange) -> None:
         """A request is under way, and has to end within the timeout."""
@@ -151,6 +149,7 @@ class Exchange:
 
     __slots__ = (
         "admission",
+        "answer",
         "began",
         "begin",
         "call",
@@ -159,6 +158,7 @@ class Exchange:
         "given_up",
         "handed",
         "held",
+        "kept",
         "promises",
         "task",
         "timer",
@@ -184,6 +184,10 @@ class Exchange:
         """The runs that have not ended, if it has no task that waits for them."""
         self.held = 0
         """Bytes of its body."""
+        self.answer = 0
+        """The most bytes of its answer, as far as they can be known before its run."""
+        self.kept = 0
+        """The bytes that are kept for its answer: from when its runs begin until it has been written."""
         self.task = task
         """Waits for something else than runs: it is cancelled. None while it waits for `promises`, which are then."""
         self.promises: Sequence[Promise[Any]] = ()

@@ -19,7 +19,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+import numpy as np
 
 from webnn.errors import ContextLostError, MLError
 from webnn.scheduler.promise import Promise
@@ -30,6 +32,7 @@ from webnn.serving.exchanges import (
     CONNECTION,
     LATE,
     LEFT,
+    Body,
     Exchange,
     Headers,
     Limits,
@@ -43,17 +46,22 @@ from webnn.serving.figures import GONE, Requests
 from webnn.serving.json_text import written
 from webnn.serving.protocol import HEADER_LENGTH, JSON, Refused
 from webnn.serving.repository import Served
+from webnn.serving.tensors import Call, Content, answer_size, numbers_in_json
+from webnn.serving.turns import in_turns
 from webnn.serving.uploads import LARGEST, Upload
 
 __all__ = ["Inference", "refusal"]
 
 T = TypeVar("T")
+Array: TypeAlias = np.ndarray[Any, Any]
 
 _log = logging.getLogger("webnn.serving")
 
 LARGE: Final = 64 * 1024
 """Bytes of a body from which on bodies are read one by one, and the event loop has its turn before each: a hundred
 large ones at once would keep it from seeing that their clients have left."""
+MANY_NUMBERS: Final = 16 * 1024
+"""Numbers of an answer from which on they are written as JSON a little at a time."""
 ELEMENT: Final = 64
 """Bytes that a number may take in JSON, indented and nested."""
 SPARE: Final = 64 * 1024
@@ -70,7 +78,7 @@ class Asker(Protocol):
     def watch(self, left: Callable[[], object] | None) -> None:
         """Call `left` when the client goes away; None ends this."""
 
-    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+    def reply(self, status: int, headers: Headers, body: Body) -> None:
         """Send the answer, if the client is still there."""
 
     def scope_for_log(self) -> Scope:
@@ -117,7 +125,7 @@ class Inference:
         self._shared.begin(exchange)
         status, items = 200, 0
         headers: Headers = ()
-        body = b""
+        body: Body = b""
         cancelled: asyncio.CancelledError | None = None
         try:
             items, headers, body = await self._answered(scope, receive, exchange)
@@ -133,12 +141,17 @@ class Inference:
             if connection is not None:
                 connection.answer_nothing(scope)
         elif connection is None or not connection.answer(scope, status, headers, body):
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            content = body if isinstance(body, bytes) else b"".join(body)
+            try:
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": content})
+            finally:
+                self._free(exchange)
+        self._free(exchange)
         seconds = perf_counter() - exchange.began
         self.requests.count(status, seconds, items)
         if self._log is not None:
-            self._log(scope, status, len(body), seconds)
+            self._log(scope, status, _size(body), seconds)
         if cancelled is not None:
             raise cancelled
 
@@ -217,7 +230,7 @@ class Inference:
         self._shared.begin(exchange)
         return exchange
 
-    def _take(self, exchange: Exchange, body: bytes | memoryview, headers: Headers) -> None:
+    def _take(self, exchange: Exchange, body: Content, headers: Headers) -> None:
         """Start the runs of a request without a task, whose body is there, or have them wait."""
         exchange.connection.watch(exchange.leave)
         self._read(exchange, body, _lengths(headers)[1])
@@ -254,7 +267,12 @@ class Inference:
         promises, status = exchange.promises, 200
         try:
             results = [each.result() for each in promises] if exchange.waiting == 0 else [promise.result()]
-            headers, body = self._calls.answer(call, self.served.joined(results))
+            if numbers_in_json(call) > MANY_NUMBERS:
+                self._backlog.leave(exchange)
+                exchange.promises = ()
+                exchange.task = asyncio.create_task(self._reply_in_turns(exchange, call, results))
+                return
+            headers, body = self._calls.answer(call, results)
         except CancelledError:
             status, headers, body = self._failed(self._ended(exchange, 504, "the run was not done"))
         except Exception as error:
@@ -263,24 +281,49 @@ class Inference:
         for each in promises if exchange.waiting else ():
             each.cancel()
 
-    def _reply(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+    async def _reply_in_turns(self, exchange: Exchange, call: Call, results: Sequence[dict[str, Array]]) -> None:
+        """Answer a request whose answer takes long to write."""
+        status = 200
+        try:
+            headers, body = await self._written(exchange, call, results)
+        except Exception as error:
+            status, headers, body = self._failed(error)
+        self._reply(exchange, status, headers, body)
+
+    async def _written(
+        self, exchange: Exchange, call: Call, results: Sequence[dict[str, Array]]
+    ) -> tuple[Headers, Body]:
+        """The headers and the body of an answer that takes long to write."""
+        writing = in_turns(self._calls.answer_in_steps(call, results), self._shared.turn)
+        return await self._while_waiting(exchange, writing, 504, "the answer was not written")
+
+    def _reply(self, exchange: Exchange, status: int, headers: Headers, body: Body) -> None:
         """Answer a request without a task."""
         items = 0 if exchange.call is None else exchange.call.items
         connection: Asker = exchange.connection
         self._close(exchange)
         exchange.connection = None
-        self._shared.bodies -= exchange.held
+        self._shared.memory.bodies -= exchange.held
         if status != GONE:
             connection.reply(status, headers, body)
+        self._free(exchange)
         self._leave(exchange, done=status == 200)
         seconds = perf_counter() - exchange.began
         self.requests.count(status, seconds, items)
         if self._log is not None:
-            self._log(connection.scope_for_log(), status, len(body), seconds)
+            self._log(connection.scope_for_log(), status, _size(body), seconds)
 
-    def _read(self, exchange: Exchange, body: bytes | memoryview, header: bytes | None) -> None:
+    def _free(self, exchange: Exchange) -> None:
+        """The answer to a request has been written, or there is none."""
+        kept, exchange.kept = exchange.kept, 0
+        self._shared.memory.free(kept)
+
+    def _read(self, exchange: Exchange, body: Content, header: bytes | None) -> None:
         """Read a request, which is in the queue of the model from now on."""
-        call = self._calls.read(body, header)
+        self._enter(exchange, self._calls.read(body, header))
+
+    def _enter(self, exchange: Exchange, call: Call) -> None:
+        """A request has been read, and is in the queue of the model from now on."""
         if not self.admission.has_room(call.items):
             self._shared.give_up_left()
             if not self.admission.has_room(call.items):
@@ -288,6 +331,7 @@ class Inference:
         if call.seconds is not None:
             self._hurry(exchange, call.seconds)
         exchange.call = call
+        exchange.answer = answer_size(call)
         self.admission.company = self.served.company
         self.admission.enter(call.items, perf_counter())
 
@@ -310,7 +354,7 @@ class Inference:
         exchange.close()
         del self._shared.exchanges[exchange]
 
-    def _failed(self, error: BaseException) -> tuple[int, Headers, bytes]:
+    def _failed(self, error: BaseException) -> tuple[int, Headers, Body]:
         """The status, the headers and the body where a request has ended with an error."""
         match error:
             case Refused():
@@ -326,7 +370,7 @@ class Inference:
                 _log.error("a request for %s failed", self.served.name, exc_info=error)
                 return 500, *refusal(Refused(500, "the server failed; its log has the reason"))
 
-    async def _answered(self, scope: Scope, receive: Receive, exchange: Exchange) -> tuple[int, Headers, bytes]:
+    async def _answered(self, scope: Scope, receive: Receive, exchange: Exchange) -> tuple[int, Headers, Body]:
         """The number of items, and the headers and the body of the answer."""
         admission, shared = self.admission, self._shared
         connection = scope.get(CONNECTION)
@@ -346,6 +390,7 @@ class Inference:
                 exchange, self._received(exchange, receive), 408, "the body was not received"
             )
             large = len(body) > LARGE
+            has_long_json = large and not (header is not None and len(header) <= DIGITS)
             if large:
                 exchange.watch_client(scope, receive)
                 await self._while_waiting(exchange, shared.turn.acquire(), 504, "the body was not read")
@@ -354,10 +399,14 @@ class Inference:
                     raise _GoneError
                 if large:  # twice, since what the loop meets in its first turn comes behind this in the second
                     await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
-                self._read(exchange, body, header)
+                if not has_long_json:
+                    self._read(exchange, body, header)
             finally:
                 if large:
                     shared.turn.release()
+            if has_long_json:
+                reading = in_turns(self._calls.read_in_steps(body, header), shared.turn)
+                self._enter(exchange, await self._while_waiting(exchange, reading, 504, "the body was not read"))
             call = exchange.call
             assert call is not None
             done = False
@@ -372,13 +421,16 @@ class Inference:
                 self._start(exchange)
                 results = [await promise for promise in exchange.promises]
                 done = True
+                exchange.task = asyncio.current_task()
             except CancelledError:
                 raise self._ended(exchange, 504, "the run was not done") from None
             finally:
                 self._leave(exchange, done=done)
-            return call.items, *self._calls.answer(call, self.served.joined(results))
+            if numbers_in_json(call) > MANY_NUMBERS:
+                return call.items, *await self._written(exchange, call, results)
+            return call.items, *self._calls.answer(call, results)
         finally:
-            shared.bodies -= exchange.held
+            shared.memory.bodies -= exchange.held
 
     async def _while_waiting(self, exchange: Exchange, waiting: Awaitable[T], status: int, what: str) -> T:
         """The result of `waiting`, which ends when the exchange does."""
@@ -414,32 +466,37 @@ class Inference:
 
     def _hold(self, exchange: Exchange, size: int) -> None:
         """So many bytes of a body have come. Not what it announces: those who leave would take the place of others."""
-        most = self._limits.max_bodies - size
-        if self._shared.used > most and not (self._shared.give_up_left() and self._shared.used <= most):
+        memory = self._shared.memory
+        if not (memory.has_room_for_body(size) or (self._shared.give_up_left() and memory.has_room_for_body(size))):
             message = "the server has no memory for more requests; try again in 1 s"
             raise Refused(503, message, ((b"retry-after", b"1"),))
         exchange.held += size
-        self._shared.bodies += size
+        memory.bodies += size
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self.max_body} bytes, which is the most for this model")
 
-    async def _received(self, exchange: Exchange, receive: Receive) -> bytes:
+    async def _received(self, exchange: Exchange, receive: Receive) -> bytes | bytearray:
         """The whole body."""
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()  # which grows as it comes: to join the parts of a large one takes long
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _GoneError
             part: bytes = message.get("body", b"")
-            size += len(part)
-            if size > self.max_body:
+            if len(body) + len(part) > self.max_body:
                 raise self._too_large()
             self._hold(exchange, len(part))
-            parts.append(part)
+            if not (body or message.get("more_body", False)):
+                return part
+            body += part
             if not message.get("more_body", False):
-                return part if len(parts) == 1 else b"".join(parts)
+                return body
+
+
+def _size(body: Body) -> int:
+    """The bytes of a body."""
+    return len(body) if isinstance(body, bytes) else sum(map(len, body))
 
 
 def _begin(turn: asyncio.Future[None]) -> None:

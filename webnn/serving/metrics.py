@@ -78,7 +78,12 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "webnn_requests_in_progress", "Requests that have no answer yet.", len(self._shared.exchanges)
         )
-        yield GaugeMetricFamily("webnn_body_bytes", "Bytes of the bodies of these.", self._shared.bodies)
+        yield GaugeMetricFamily("webnn_body_bytes", "Bytes of the bodies of these.", self._shared.memory.bodies)
+        yield GaugeMetricFamily(
+            "webnn_answer_bytes",
+            "Bytes of the answers that are being computed or that clients have not taken.",
+            self._shared.memory.answers,
+        )
         yield from self._runtime()
 
     def _runtime(self) -> Iterable[Metric]:

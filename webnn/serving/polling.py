@@ -27,6 +27,8 @@ from itertools import count, islice
 from time import perf_counter
 from typing import Final, Protocol
 
+from webnn.serving.memory import Memory
+
 __all__ = ["Epoll", "Polled", "Polling", "polling"]
 
 LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
@@ -78,14 +80,14 @@ class Polling:
     """Tells connections when their sockets can be read or written, by the event loop's own means.
 
     Attributes:
-        unsent: the bytes that all connections together have to send, since their clients do not take them.
+        memory: has what the connections have to send, since their clients do not take it.
 
     Args:
         loop: calls them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.unsent = 0
+        self.memory = Memory()
         self._loop = loop
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:

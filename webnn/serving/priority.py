@@ -4,6 +4,9 @@ While runs keep all cores busy, the system gives the thread of the event loop a 
 lets it wait for as long. Meanwhile it reads no requests, sends no answers, and learns of no client that has left, so
 that runs are started for nothing. A run that gives its core to the loop is late by the little that the loop has to do.
 
+A server that was started with a lower priority itself has its runs at that, or at the same lower one as others. Lower
+still, they would hardly be given a core beside programs of normal priority, and the event loop waits for them.
+
 Linux has a priority for each thread. Elsewhere nothing is changed.
 """
 
@@ -18,7 +21,8 @@ from typing import Final
 __all__ = ["NICENESS", "give_way"]
 
 NICENESS: Final = 5
-"""By how much the nice value of a thread is raised. One whose value is 5 lower counts for three times as much."""
+"""The nice value of a thread that gives way, if it had none. One whose value is 5 lower counts for three times as much.
+One whose value was lower than 0 is raised by as much, and one whose value was higher to this at least."""
 
 
 def give_way() -> None:
@@ -26,4 +30,5 @@ def give_way() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with suppress(OSError):  # a sandbox may forbid it
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+            before = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, max(before, min(before, 0) + NICENESS))

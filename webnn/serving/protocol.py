@@ -88,6 +88,10 @@ class Port:
         """The shape for clients, -1 for any size."""
         return [-1, *self.shape[1:]] if self.batched else list(self.shape)
 
+    def shape_of(self, items: int) -> tuple[int, ...]:
+        """The shape of so many items; that of the only one if it is not batched."""
+        return (items, *self.shape[1:]) if self.batched else self.shape
+
     @property
     def elements(self) -> int:
         """The number of elements of one item."""

@@ -69,12 +69,6 @@ class Served:
             for i in range(items)
         ]
 
-    def joined(self, results: Sequence[dict[str, Array]]) -> dict[str, Array]:
-        """The outputs of a request from those of its runs."""
-        if len(results) == 1:
-            return results[0]
-        return {name: np.concatenate([each[name] for each in results]) for name in self.outputs}
-
     def metadata(self, versions: Sequence[str]) -> dict[str, Any]:
         """What clients are told about it."""
         return {

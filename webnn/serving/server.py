@@ -47,7 +47,7 @@ IDLE: Final = 75
 UNREAD: Final = 30.0
 """Seconds after which a connection is closed whose client takes nothing of its answer."""
 UNREAD_IF_FULL: Final = 1.0
-"""The same while such answers take half of the memory for bodies and answers, so that others are refused soon."""
+"""The same while a run waits for memory for its answer, or answers take more than half of all memory."""
 UNREAD_AT_END: Final = 5.0
 """The same for a server that stops."""
 LAST: Final = 30
@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
         backlog = self._application.backlog
         self._polling = polling(asyncio.get_running_loop(), lambda: backlog.items > 0 or self._accepts)
         self._arrivals = Arrivals(asyncio.get_running_loop(), self._polling, self._connect)
-        self._application.shared.unsent = lambda: self._polling.unsent
+        self._polling.memory = self._application.shared.memory
         self._listeners = sockets or []
         for listener in self._listeners:
             listener.setblocking(False)
@@ -175,9 +175,10 @@ class Server(uvicorn.Server):
     def _close_unread(self) -> None:
         """Close the connections whose clients have not taken their answers for too long, now and again."""
         loop, unread = asyncio.get_running_loop(), self._unread
-        if self._polling.unsent > self._application.limits.max_bodies // 2:
+        memory, backlog = self._application.shared.memory, self._application.backlog
+        if backlog.lacks_memory or memory.answers > memory.most // 2:
             unread = min(unread, UNREAD_IF_FULL)
-        if self._polling.unsent:
+        if memory.answers:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.close_if_unread(loop.time() - unread)

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -18,12 +18,30 @@ from webnn.graph.arguments import shown
 from webnn.serving.json_text import parsed, written
 from webnn.serving.protocol import HEADER_LENGTH, JSON, OCTETS, Port, Refused, Unsupported
 
-__all__ = ["Call", "answer", "call_of"]
+__all__ = [
+    "BINARY_SIZE",
+    "Call",
+    "Content",
+    "answer",
+    "answer_size",
+    "call_of",
+    "call_of_document",
+    "flat_numbers",
+    "header_length",
+    "items_of",
+    "numbers_in_json",
+    "port_of",
+    "wrong_nesting",
+]
 
 Array = np.ndarray[Any, Any]
 Ports = Mapping[str, Port]
+Content: TypeAlias = "bytes | bytearray | memoryview"
 
-_BINARY_SIZE: Final = "binary_data_size"
+BINARY_SIZE: Final = "binary_data_size"
+"""The parameter with the number of bytes of a tensor that follows the JSON."""
+_DIGITS: Final = 16
+"""Bytes that a number usually takes in the JSON of an answer, at most."""
 _LONG: Final = 2**63 - 1
 _INFINITY: Final = np.float32(np.inf).tobytes()
 _MINUS_INFINITY: Final = np.float32(-np.inf).tobytes()
@@ -58,7 +76,7 @@ class Call:
     known: Any = None
 
 
-def call_of(body: bytes | memoryview, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
+def call_of(body: Content, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
     """The call in the body of a request.
 
     Args:
@@ -71,10 +89,26 @@ def call_of(body: bytes | memoryview, header: bytes | None, inputs: Ports, outpu
     Raises:
         Refused: it does not fit the model.
     """
-    length = len(body) if header is None else _header_length(header, len(body))
+    length = len(body) if header is None else header_length(header, len(body))
     if header is not None and length == 0:
         return _raw(body, inputs, outputs, most)
-    document = parsed(bytes(body[:length]))
+    return call_of_document(parsed(bytes(body[:length])), body, length, inputs, outputs, most=most)
+
+
+def call_of_document(document: Any, body: Content, length: int, inputs: Ports, outputs: Ports, *, most: int) -> Call:
+    """The call in the body of a request whose JSON has been parsed.
+
+    Args:
+        document: the JSON. Tensors in it are lists, or arrays as the model wants them.
+        body: the JSON, and then the bytes of tensors.
+        length: the length of the JSON.
+        inputs: the inputs of the model.
+        outputs: the outputs of the model.
+        most: the most items.
+
+    Raises:
+        Refused: it does not fit the model.
+    """
     if document.__class__ is not dict:
         raise Refused(400, f"the request must be a JSON object, got {_brief(document)}")
     listed = document.get("inputs")
@@ -84,16 +118,16 @@ def call_of(body: bytes | memoryview, header: bytes | None, inputs: Ports, outpu
     at = length
     items = 0
     for entry in listed:
-        port = _port(entry, inputs, "input")
+        port = port_of(entry, inputs, "input")
         if port.name in arrays:
             raise Refused(400, f"input {port.name!r} is given twice")
-        count = _items(entry, port, most)
+        count = items_of(entry, port, most)
         if port.batched:
             if items and items != count:
                 raise Refused(400, f"input {port.name!r} has {count} items, and an input before it has {items}")
             items = count
         parameters = _parameters(entry)
-        size = parameters.get(_BINARY_SIZE)
+        size = parameters.get(BINARY_SIZE)
         if size is None:
             arrays[port.name] = _from_json(entry, port, count)
         else:
@@ -117,7 +151,8 @@ def call_of(body: bytes | memoryview, header: bytes | None, inputs: Ports, outpu
     return Call(name, arrays, items or 1, _wanted(document, parameters, outputs), _seconds(parameters))
 
 
-def _header_length(header: bytes, most: int) -> int:
+def header_length(header: bytes, most: int) -> int:
+    """The length of the JSON in a body of `most` bytes, from the header that gives it."""
     # Not int(): it takes signs, spaces and underscores, and any number of digits.
     if not header.isdigit() or len(header) > 18:
         raise Refused(
@@ -133,7 +168,7 @@ def _header_length(header: bytes, most: int) -> int:
     return length
 
 
-def _raw(body: bytes | memoryview, inputs: Ports, outputs: Ports, most: int) -> Call:
+def _raw(body: Content, inputs: Ports, outputs: Ports, most: int) -> Call:
     """The call of a body that is nothing but the bytes of the only input."""
     if len(inputs) != 1:
         raise Refused(400, f"a body without JSON is for models of one input; this one has {len(inputs)}")
@@ -146,7 +181,7 @@ def _raw(body: bytes | memoryview, inputs: Ports, outputs: Ports, most: int) -> 
     return Call(None, {port.name: values}, items, [(each, True) for each in outputs.values()], None)
 
 
-def _port(entry: Any, ports: Ports, what: str) -> Port:
+def port_of(entry: Any, ports: Ports, what: str) -> Port:
     """The port that an entry of `inputs` or `outputs` names."""
     if entry.__class__ is not dict:
         raise Refused(400, f"each {what} must be a JSON object, got {_brief(entry)}")
@@ -158,7 +193,7 @@ def _port(entry: Any, ports: Ports, what: str) -> Port:
     return port
 
 
-def _items(entry: dict[str, Any], port: Port, most: int) -> int:
+def items_of(entry: dict[str, Any], port: Port, most: int) -> int:
     """The number of items of an input, whose data type and shape fit."""
     datatype = entry.get("datatype")
     if datatype != port.datatype:
@@ -191,9 +226,9 @@ def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _from_bytes(body: bytes | memoryview, at: int, size: Any, port: Port, items: int, *, both: bool) -> Array:
+def _from_bytes(body: Content, at: int, size: Any, port: Port, items: int, *, both: bool) -> Array:
     if both:
-        raise Refused(400, f'input {port.name!r} has both "data" and {_BINARY_SIZE!r}')
+        raise Refused(400, f'input {port.name!r} has both "data" and {BINARY_SIZE!r}')
     wanted = items * port.elements * port.dtype.itemsize
     if size.__class__ is not int or size != wanted:
         raise Refused(
@@ -210,17 +245,28 @@ def _from_bytes(body: bytes | memoryview, at: int, size: Any, port: Port, items:
 def _from_json(entry: dict[str, Any], port: Port, items: int) -> Array:
     """The array of the numbers in `data`, flat or nested."""
     if "data" not in entry:
-        raise Refused(400, f'input {port.name!r} has neither "data" nor the parameter {_BINARY_SIZE!r}')
+        raise Refused(400, f'input {port.name!r} has neither "data" nor the parameter {BINARY_SIZE!r}')
     data = entry["data"]
+    if data.__class__ is np.ndarray:
+        return data
     if data.__class__ is not list:
         raise Refused(400, f'input {port.name!r}: "data" must be a list of numbers, got {_brief(data)}')
-    shape = (items, *port.shape[1:]) if port.batched else port.shape
+    shape = port.shape_of(items)
     if data and data[0].__class__ is list:
         data = _flat(data, shape, port)
     if len(data) != items * port.elements:
         raise Refused(
             400, f"input {port.name!r}: shape {list(shape)} takes {items * port.elements} numbers, got {len(data)}"
         )
+    return flat_numbers(data, port).reshape(shape)
+
+
+def flat_numbers(data: list[Any], port: Port) -> Array:
+    """An array of numbers in the data type of the model.
+
+    Raises:
+        Refused: some are no numbers, or out of its range.
+    """
     floating = port.dtype.kind == "f"
     try:
         # Not NumPy: it makes texts as long as the longest one, and numbers of texts.
@@ -229,7 +275,7 @@ def _from_json(entry: dict[str, Any], port: Port, items: int) -> Array:
             given = array("f", data)
             content = given.tobytes()
             if _INFINITY not in content and _MINUS_INFINITY not in content:
-                return np.frombuffer(content, port.dtype).reshape(shape)
+                return np.frombuffer(content, port.dtype)
         given = array("d" if floating else "Q" if port.datatype == "UINT64" else "q", data)
     except TypeError:
         nouns, wanted = ("numbers", int | float) if floating else ("integers", int)
@@ -238,7 +284,7 @@ def _from_json(entry: dict[str, Any], port: Port, items: int) -> Array:
     except OverflowError:
         _refuse_range(max(data, key=abs) if floating else max(data) if max(data) > _LONG else min(data), port)
     numbers = np.frombuffer(given, given.typecode)
-    return _cast(numbers, port).reshape(shape)
+    return _cast(numbers, port)
 
 
 def _flat(data: list[Any], shape: Sequence[int], port: Port) -> list[Any]:
@@ -253,7 +299,12 @@ def _flat(data: list[Any], shape: Sequence[int], port: Port) -> list[Any]:
             break
     else:
         return data
-    raise Refused(400, f'input {port.name!r}: "data" must be flat, or nested as its shape {list(shape)}')
+    raise wrong_nesting(port, shape)
+
+
+def wrong_nesting(port: Port, shape: Sequence[int]) -> Refused:
+    """The answer where numbers are nested in another way than a tensor of `shape`."""
+    return Refused(400, f'input {port.name!r}: "data" must be flat, or nested as its shape {list(shape)}')
 
 
 def _cast(numbers: Array, port: Port) -> Array:
@@ -291,7 +342,7 @@ def _wanted(document: dict[str, Any], parameters: dict[str, Any], outputs: Ports
         raise Refused(400, f'"outputs" must be a list, got {_brief(listed)}')
     wanted: dict[str, tuple[Port, bool]] = {}
     for entry in listed:
-        port = _port(entry, outputs, "output")
+        port = port_of(entry, outputs, "output")
         if port.name in wanted:
             raise Refused(400, f"output {port.name!r} is wanted twice")
         wanted[port.name] = port, _flag(_parameters(entry), "binary_data", binary)
@@ -327,6 +378,19 @@ def _brief(value: Any) -> str:
     return shown(value[:80] if value.__class__ is str else value)
 
 
+def numbers_in_json(call: Call) -> int:
+    """The numbers that the answer to `call` has as JSON."""
+    return sum(port.elements for port, binary in call.outputs if not binary) * call.items
+
+
+def answer_size(call: Call) -> int:
+    """About the most bytes that the answer to `call` takes, with the arrays that become JSON."""
+    return sum(
+        (call.items if port.batched else 1) * port.elements * (port.dtype.itemsize + (0 if binary else _DIGITS))
+        for port, binary in call.outputs
+    )
+
+
 def answer(
     model: str, version: str, call: Call, results: Mapping[str, Array]
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
@@ -348,7 +412,7 @@ def answer(
         values = results[port.name]
         entry: dict[str, Any] = {"name": port.name, "datatype": port.datatype, "shape": values.shape}
         if binary:
-            entry["parameters"] = {_BINARY_SIZE: values.nbytes}
+            entry["parameters"] = {BINARY_SIZE: values.nbytes}
             parts.append(values.tobytes())
         else:
             entry["data"] = values.reshape(-1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 from webnn.serving.polling import Polling
@@ -25,6 +26,8 @@ HIGH: Final = 64 * 1024
 """Bytes that wait to be sent above which the protocol is told to write no more."""
 LOW: Final = 16 * 1024
 """Bytes that wait to be sent at which it may write again."""
+AT_ONCE: Final = 512
+"""Parts that are given to the system in one call, which takes twice as many."""
 DISCARDED: Final = 16
 """Reads before a socket is closed."""
 _memory: Final = memoryview(bytearray(READ))
@@ -69,6 +72,8 @@ class Transport(asyncio.Transport):
         """Whether the protocol knows that the client has left."""
         self._outgoing: deque[memoryview] = deque()
         self._waiting = 0
+        self._kept = 0
+        """The bytes of all that waits to be sent, and of what has been sent of the first part of it."""
         self._taken = 0.0
         """The time of the loop's clock at which the client last took something, or began to be waited for."""
         connection.setblocking(False)
@@ -144,12 +149,40 @@ class Transport(asyncio.Transport):
                 return
             if sent == len(data):
                 return
-        self._outgoing.append(memoryview(data)[sent:])
-        if not self._waiting:
+        self._send_later((data,), sent)
+
+    def writelines(self, parts: Sequence[bytes | bytearray | memoryview[Any]]) -> None:  # type: ignore[override]
+        """Send `parts`, one after the other, without joining them."""
+        if self._ended or self._gone:
+            return
+        sent = 0
+        if not self._outgoing:
+            try:
+                sent = self._socket.sendmsg(parts[:AT_ONCE])
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self.abort()
+                return
+        self._send_later(parts, sent)
+
+    def _send_later(self, parts: Sequence[bytes | bytearray | memoryview[Any]], sent: int) -> None:
+        """Send what follows the first `sent` bytes as soon as the client takes it."""
+        waited, kept = self._waiting, 0
+        for part in parts:
+            size = len(part)
+            if sent < size:
+                self._outgoing.append(memoryview(part)[sent:])
+                self._waiting += size - sent
+                kept += size
+            sent = max(0, sent - size)
+        if not kept:
+            return
+        self._polling.memory.keep(kept)
+        self._kept += kept
+        if not waited:
             self._taken = self._loop.time()
             self._poll()
-        self._waiting += len(data) - sent
-        self._polling.unsent += len(data) - sent
         if self._waiting > HIGH and not self._paused:
             self._paused = True
             self._protocol.pause_writing()
@@ -160,12 +193,11 @@ class Transport(asyncio.Transport):
             while self._outgoing:
                 sent = self._socket.send(self._outgoing[0])
                 self._waiting -= sent
-                self._polling.unsent -= sent
                 self._taken = self._loop.time()
                 if sent < len(self._outgoing[0]):
                     self._outgoing[0] = self._outgoing[0][sent:]
                     break
-                self._outgoing.popleft()
+                self._free(memoryview(self._outgoing.popleft().obj).nbytes)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -179,6 +211,11 @@ class Transport(asyncio.Transport):
                 self._end(None)
             else:
                 self._poll()
+
+    def _free(self, size: int) -> None:
+        """So many bytes are kept no longer; others may use their memory."""
+        self._kept -= size
+        self._polling.memory.free(size)
 
     # The end.
 
@@ -242,13 +279,13 @@ class Transport(asyncio.Transport):
         if error is None:
             self._discard()
         self._outgoing.clear()
-        self._polling.unsent -= self._waiting
         self._waiting = 0
         try:
             self._protocol.connection_lost(error)
         finally:
             self._socket.close()
             self._protocol = _nothing  # a cycle, and a thousand of them hold up requests when they are collected
+            self._free(self._kept)
 
     def _discard(self) -> None:
         """Drop the data that has arrived: to close a socket with unread data resets it, and may lose the answer."""
