@@ -192,6 +192,22 @@ async def test_a_client_that_expects_to_be_told_to_go_on_is_told_so(context: MLC
 
 
 @pytest.mark.asyncio
+async def test_a_client_of_http_1_0_is_not_told_to_go_on(context: MLContext) -> None:
+    async with connected(application(affine(context))) as client:
+        client.writer.write(ASKED.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\nExpect: 100-continue\r\n"))
+        assert (await client.reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.asyncio
+async def test_the_value_of_a_header_ends_before_the_space_behind_it(context: MLContext) -> None:
+    async with connected(application(affine(context))) as client:
+        head, _, body = ASKED.partition(b"\r\n\r\n")
+        client.writer.write(head + b"\r\nInference-Header-Content-Length: %d \t\r\n" % len(body))
+        client.writer.write(b"Content-Encoding: identity \r\n\r\n" + body)
+        assert y_of((await client.answer())[1]) == GIVEN
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("how", ["HTTP/1.0", "Connection: close", "the server stops"])
 async def test_the_last_answer_closes_the_connection(context: MLContext, how: str) -> None:
     state = ServerState()

@@ -361,6 +361,11 @@ async def test_a_compressed_body_is_refused(app: Application) -> None:
     )
 
 
+async def test_the_only_transfer_coding_is_chunked(app: Application) -> None:
+    answer = await ask(app, INFER, b"x", {"Transfer-Encoding": "gzip, chunked"})
+    assert (answer.status, answer.error) == (501, "the only transfer coding is chunked, got 'gzip, chunked'")
+
+
 async def test_models_of_one_name_and_version_are_refused(context: MLContext) -> None:
     with pytest.raises(ValidationError, match="two models are named 'affine', version 1"):
         application(affine(context), affine(context))

@@ -11,14 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from webnn.graph.arguments import shown
 from webnn.serving.exchanges import Body, Headers
 from webnn.serving.large_answers import answer_in_parts
 from webnn.serving.large_requests import call_in_steps
-from webnn.serving.protocol import HEADER_LENGTH
+from webnn.serving.protocol import HEADER_LENGTH, Refused
 from webnn.serving.tensors import Call, Content, Ports, answer, answer_size, call_of, header_length
 from webnn.serving.turns import Steps, at_once
 
-__all__ = ["Calls"]
+__all__ = ["DIGITS", "Calls", "lengths_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -127,3 +128,23 @@ class Calls:
 def _joined(call: Call, results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """The outputs of a request from those of its runs."""
     return {port.name: np.concatenate([each[port.name] for each in results]) for port, _ in call.outputs}
+
+
+def lengths_of(headers: Sequence[tuple[bytes, bytes]]) -> tuple[int | None, bytes | None]:
+    """The length of a body, if it is given, and that of its JSON, as the headers of a request have them.
+
+    Raises:
+        Refused: the body is encoded.
+    """
+    length: int | None = None
+    header: bytes | None = None
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value) if value.isdigit() and len(value) < 19 else None
+        elif name == HEADER_LENGTH:
+            header = value
+        elif name == b"content-encoding" and value != b"identity":
+            raise Refused(415, "compressed requests are not supported: send it without Content-Encoding")
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise Refused(501, f"the only transfer coding is chunked, got {shown(value.decode('latin-1'))}")
+    return length, header

@@ -353,7 +353,7 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header was received, or a trailer, which nothing here needs."""
         if self._in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(b" \t"))  # which the parser leaves
 
     def on_headers_complete(self) -> None:
         """The body follows."""
@@ -361,6 +361,8 @@ class Connection(HttpToolsProtocol):
         if parser.should_upgrade():  # the same comes again, without that
             return
         self._in_head, self._in_body = False, True
+        if self.expect_100_continue and parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
         inference = self._inferences.get(self.url)
         if (
             inference is not None

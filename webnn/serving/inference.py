@@ -27,7 +27,7 @@ from webnn.errors import ContextLostError, MLError
 from webnn.scheduler.promise import Promise
 from webnn.serving.admission import Admission
 from webnn.serving.backlog import Backlog
-from webnn.serving.calls import DIGITS, Calls
+from webnn.serving.calls import DIGITS, Calls, lengths_of
 from webnn.serving.exchanges import (
     CONNECTION,
     LATE,
@@ -44,7 +44,7 @@ from webnn.serving.exchanges import (
 )
 from webnn.serving.figures import GONE, Requests
 from webnn.serving.json_text import written
-from webnn.serving.protocol import HEADER_LENGTH, JSON, Refused
+from webnn.serving.protocol import JSON, Refused
 from webnn.serving.repository import Served
 from webnn.serving.tensors import Call, Content, answer_size, numbers_in_json
 from webnn.serving.turns import in_turns
@@ -195,7 +195,7 @@ class Inference:
             None if it is something else, or refused; the application is to be called for it.
         """
         try:
-            length, header = _lengths(headers)
+            length, header = lengths_of(headers)
         except Refused:
             return None
         if length is None or not LARGE < length <= min(self.max_body, LARGEST):
@@ -233,7 +233,7 @@ class Inference:
     def _take(self, exchange: Exchange, body: Content, headers: Headers) -> None:
         """Start the runs of a request without a task, whose body is there, or have them wait."""
         exchange.connection.watch(exchange.leave)
-        self._read(exchange, body, _lengths(headers)[1])
+        self._read(exchange, body, lengths_of(headers)[1])
         if self._backlog.enter(exchange):
             self._run(exchange)
         else:
@@ -376,7 +376,7 @@ class Inference:
         connection = scope.get(CONNECTION)
         if connection is not None and connection.is_closing:
             raise _GoneError
-        length, header = _lengths(scope["headers"])
+        length, header = lengths_of(scope["headers"])
         if not admission.has_room():  # before the body is received
             if not shared.give_up_left():
                 raise self._full(1)
@@ -513,20 +513,6 @@ async def _breathe() -> None:
 
 def _stopped() -> Refused:
     return Refused(503, "the server is shutting down", ((b"retry-after", b"1"),))
-
-
-def _lengths(headers: Sequence[tuple[bytes, bytes]]) -> tuple[int | None, bytes | None]:
-    """The length of the body, if it is given, and that of its JSON."""
-    length: int | None = None
-    header: bytes | None = None
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value) if value.isdigit() and len(value) < 19 else None
-        elif name == HEADER_LENGTH:
-            header = value
-        elif name == b"content-encoding" and value != b"identity":
-            raise Refused(415, "compressed requests are not supported: send it without Content-Encoding")
-    return length, header
 
 
 def refusal(refused: Refused) -> tuple[Headers, bytes]:

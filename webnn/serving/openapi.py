@@ -87,6 +87,7 @@ def _infer(name: str) -> dict[str, Any]:
         "413": "the body is too large",
         "415": "the body is compressed",
         "500": "the run failed",
+        "501": "the body has another transfer coding than chunked",
         "503": "the queue is full, or the server stops; Retry-After has seconds",
         "504": "the run was not done in time",
     }
