@@ -105,6 +105,21 @@ def test_those_whose_clients_have_left_are_passed_over() -> None:
     assert len(rig.begun) == 4
 
 
+def test_one_behind_those_who_have_left_waits_for_the_lanes_of_its_own_model() -> None:
+    rig = Rig()
+    alone, gathered = rig.model(1.0), rig.model(1.0, company=4)
+    leaver = Client()
+    begun = [rig.ask(alone) for _ in range(3)]
+    first, _, last, later = rig.ask(alone), rig.ask(gathered, connection=leaver), rig.ask(alone), rig.ask(alone)
+    leaver.has_left = True
+    rig.backlog.leave(first)
+    assert rig.begun == begun
+    rig.backlog.leave(begun[0])
+    assert rig.begun == [*begun, last]
+    rig.backlog.leave(begun[1])
+    assert rig.begun == [*begun, last, later]
+
+
 def test_those_that_end_while_they_wait_are_forgotten() -> None:
     rig = Rig()
     model = rig.model(1.0)

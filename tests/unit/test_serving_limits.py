@@ -210,6 +210,22 @@ async def test_bodies_have_a_limit_together(context: MLContext) -> None:
 
 
 @asynchronous
+async def test_long_json_counts_until_it_has_been_read_and_then_its_numbers_do(context: MLContext, gate: Gate) -> None:
+    app = application(affine(context))
+    items = 40
+    x, z = (tensor(name, [[0.123456789] * 3] * items, note=" " * 40_000) for name in "xz")
+    asked = asyncio.create_task(infer(app, x, z))
+    while not app.shared.memory.bodies:  # noqa: ASYNC110 (it tells nobody)
+        await asyncio.sleep(0)
+    assert app.shared.memory.bodies > 80_000
+    await under_way(app, items)
+    assert app.shared.memory.bodies == 2 * items * 3 * 4
+    gate.open()
+    assert (await asked).status == 200
+    assert app.shared.memory.bodies == 0
+
+
+@asynchronous
 async def test_the_bodies_of_those_who_have_left_make_room_for_others(context: MLContext, gate: Gate) -> None:
     app = application(affine(context), max_bodies=300)
     connection = Watched()

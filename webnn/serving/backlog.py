@@ -88,26 +88,29 @@ class Backlog:
         try:
             while (exchange := self._next()) is not None:
                 begin, exchange.begin = exchange.begin, None
-                # One whose client has left is given up when the event loop comes to that: it costs nothing meanwhile.
-                if begin is not None and not exchange.has_left:
-                    self._hand_over(exchange)
-                    begin()
+                assert begin is not None
+                self._hand_over(exchange)
+                begin()
         finally:
             self._advances = False
 
     def _next(self) -> Exchange | None:
         """The next one that may begin, which waits no longer."""
-        waiting, without_memory = self._waiting, self._without_memory
-        if without_memory:
-            exchange = next(iter(without_memory))
-            if self._has_room(exchange.admission) and self._memory.has_room_for_answer(exchange.answer):
-                del without_memory[exchange]
-                return exchange
+        return self._next_of(self._without_memory) or self._next_of(self._waiting)
+
+    def _next_of(self, waiting: OrderedDict[Exchange, None]) -> Exchange | None:
         while waiting and self._has_room(next(iter(waiting)).admission):
-            exchange, _ = waiting.popitem(last=False)
-            if self._memory.has_room_for_answer(exchange.answer):
+            exchange = _popped(waiting)
+            if exchange is None:
+                break
+            has_memory = self._memory.has_room_for_answer(exchange.answer)
+            if has_memory and self._has_room(exchange.admission):
                 return exchange
-            without_memory[exchange] = None
+            if has_memory or waiting is self._without_memory:  # it stays the first one
+                waiting[exchange] = None
+                waiting.move_to_end(exchange, last=False)
+                break
+            self._without_memory[exchange] = None
         return None
 
     def _has_room(self, admission: Admission) -> bool:
@@ -123,3 +126,16 @@ class Backlog:
         self._seconds += exchange.cost
         self._memory.keep(exchange.answer)
         exchange.kept = exchange.answer
+
+
+def _popped(waiting: OrderedDict[Exchange, None]) -> Exchange | None:
+    """The first one whose client is there. Those before it, maybe a thousand, wait no longer, either.
+
+    They are given up when the event loop comes to that: it costs nothing meanwhile.
+    """
+    while waiting:
+        exchange, _ = waiting.popitem(last=False)
+        if exchange.begin is not None and not exchange.has_left:
+            return exchange
+        exchange.begin = None
+    return None

@@ -390,23 +390,12 @@ class Inference:
                 exchange, self._received(exchange, receive), 408, "the body was not received"
             )
             large = len(body) > LARGE
-            has_long_json = large and not (header is not None and len(header) <= DIGITS)
             if large:
                 exchange.watch_client(scope, receive)
-                await self._while_waiting(exchange, shared.turn.acquire(), 504, "the body was not read")
-            try:
-                if large and exchange.has_left:
-                    raise _GoneError
-                if large:  # twice, since what the loop meets in its first turn comes behind this in the second
-                    await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
-                if not has_long_json:
-                    self._read(exchange, body, header)
-            finally:
-                if large:
-                    shared.turn.release()
-            if has_long_json:
-                reading = in_turns(self._calls.read_in_steps(body, header), shared.turn)
-                self._enter(exchange, await self._while_waiting(exchange, reading, 504, "the body was not read"))
+                await self._read_in_turn(exchange, body, header)
+            else:
+                self._read(exchange, body, header)
+            body = b""  # the inputs have what they need of it
             call = exchange.call
             assert call is not None
             done = False
@@ -431,6 +420,28 @@ class Inference:
             return call.items, *self._calls.answer(call, results)
         finally:
             shared.memory.bodies -= exchange.held
+
+    async def _read_in_turn(self, exchange: Exchange, body: bytes | bytearray, header: bytes | None) -> None:
+        """Read a large request, as `_read` does, in turn with others."""
+        turn = self._shared.turn
+        await self._while_waiting(exchange, turn.acquire(), 504, "the body was not read")
+        try:
+            if exchange.has_left:
+                raise _GoneError
+            # Twice, since what the loop meets in its first turn comes behind this in the second.
+            await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
+            if header is not None and len(header) <= DIGITS:
+                self._read(exchange, body, header)
+                return
+        finally:
+            turn.release()
+        reading = in_turns(self._calls.read_in_steps(body, header), turn)
+        call = await self._while_waiting(exchange, reading, 504, "the body was not read")
+        if header is None:  # the numbers take its place
+            size = sum(array.nbytes for array in call.inputs.values())
+            self._shared.memory.bodies += size - exchange.held
+            exchange.held = size
+        self._enter(exchange, call)
 
     async def _while_waiting(self, exchange: Exchange, waiting: Awaitable[T], status: int, what: str) -> T:
         """The result of `waiting`, which ends when the exchange does."""
