@@ -39,9 +39,10 @@ class _Known:
         begin: the length of the JSON, where the tensors begin.
     """
 
-    __slots__ = ("head", "items", "length", "outputs", "seconds", "tensors")
+    __slots__ = ("answer", "head", "items", "length", "outputs", "seconds", "tensors")
 
     def __init__(self, call: Call, begin: int) -> None:
+        self.answer = call.answer
         self.items = call.items
         self.outputs = call.outputs
         self.seconds = call.seconds
@@ -86,8 +87,9 @@ class Calls:
                     name: np.frombuffer(body, dtype, size, begin).reshape(shape)
                     for name, dtype, size, begin, shape in known.tensors
                 }
-                return Call(None, inputs, known.items, known.outputs, known.seconds, known)
+                return Call(None, inputs, known.items, known.outputs, known.seconds, known, known.answer)
         call = call_of(body, header, self._inputs, self._outputs, self._most)
+        call.answer = answer_size(call)
         if document and call.id is None:
             known = _Known(call, len(document))
             if known.length == len(body):  # otherwise some of the tensors are in the JSON
@@ -99,7 +101,9 @@ class Calls:
     def read_in_steps(self, body: bytes | bytearray, header: bytes | None) -> Steps[Call]:
         """The same for a body with a long JSON, read a little at a time."""
         length = len(body) if header is None else header_length(header, len(body))
-        return (yield from call_in_steps(body, length, self._inputs, self._outputs, self._most))
+        call = yield from call_in_steps(body, length, self._inputs, self._outputs, self._most)
+        call.answer = answer_size(call)
+        return call
 
     def answer(self, call: Call, results: Sequence[Mapping[str, Array]]) -> tuple[Headers, Body]:
         """The headers and the body of the answer to `call`; in parts if it is large.
@@ -108,7 +112,7 @@ class Calls:
             call: the request.
             results: the outputs of each of its runs.
         """
-        if answer_size(call) > LARGE:
+        if call.answer > LARGE:
             return at_once(self.answer_in_steps(call, results))
         known = call.known
         joined = results[0] if len(results) == 1 else _joined(call, results)

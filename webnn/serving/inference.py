@@ -46,7 +46,7 @@ from webnn.serving.figures import GONE, Requests
 from webnn.serving.json_text import written
 from webnn.serving.protocol import JSON, Refused
 from webnn.serving.repository import Served
-from webnn.serving.tensors import Call, Content, answer_size, numbers_in_json
+from webnn.serving.tensors import Call, Content, numbers_in_json
 from webnn.serving.turns import in_turns
 from webnn.serving.uploads import LARGEST, Upload
 
@@ -267,7 +267,7 @@ class Inference:
         promises, status = exchange.promises, 200
         try:
             results = [each.result() for each in promises] if exchange.waiting == 0 else [promise.result()]
-            if numbers_in_json(call) > MANY_NUMBERS:
+            if call.answer > MANY_NUMBERS and numbers_in_json(call) > MANY_NUMBERS:
                 self._backlog.leave(exchange)
                 exchange.promises = ()
                 exchange.task = asyncio.create_task(self._reply_in_turns(exchange, call, results))
@@ -331,7 +331,7 @@ class Inference:
         if call.seconds is not None:
             self._hurry(exchange, call.seconds)
         exchange.call = call
-        exchange.answer = answer_size(call)
+        exchange.answer = call.answer
         self.admission.company = self.served.company
         self.admission.enter(call.items, perf_counter())
 

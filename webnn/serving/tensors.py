@@ -66,6 +66,7 @@ class Call:
         outputs: the outputs that are wanted, and whether each goes as bytes instead of JSON.
         seconds: the client's own limit for the answer, if it has one.
         known: the entry of `calls.py` for calls with the same JSON, if there is one.
+        answer: about the most bytes that its answer takes; see `answer_size`.
     """
 
     id: str | None
@@ -74,6 +75,7 @@ class Call:
     outputs: Sequence[tuple[Port, bool]]
     seconds: float | None
     known: Any = None
+    answer: int = 0
 
 
 def call_of(body: Content, header: bytes | None, inputs: Ports, outputs: Ports, most: int) -> Call:
