@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -49,13 +50,15 @@ def large(context: MLContext) -> Served:
 
 
 @asynccontextmanager
-async def serving(context: MLContext, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server, socket.socket]]:
+async def serving(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch, **limits: Any
+) -> AsyncIterator[tuple[Server, socket.socket]]:
     """A server in this loop, and a client that has asked for a large answer. At the end, the server has ended."""
     monkeypatch.setattr(server_module, "GRACE", 0.0)
     monkeypatch.setattr(server_module, "LINGER", 0.01)
     with listen("127.0.0.1", 0) as listener:
         address = listener.getsockname()
-        server = Server(application(large(context), max_bodies=SIZE))
+        server = Server(application(large(context), max_bodies=SIZE, **limits))
         ends = asyncio.create_task(server.serve([listener]))
         async with asyncio.timeout(20):
             with socket.create_connection(address) as client:
@@ -109,6 +112,20 @@ async def test_a_client_that_takes_nothing_is_disconnected(
             await asyncio.sleep(0.001)
         assert not server.server_state.connections
         server.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_takes_too_long_while_memory_is_short_is_disconnected(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "UNREAD", 1.0)
+    loop, received = asyncio.get_running_loop(), 0
+    async with serving(context, monkeypatch, timeout=0.3) as (server, client):
+        while server.server_state.connections:
+            received += len(await loop.sock_recv(client, 1 << 16))
+            await asyncio.sleep(0.005)
+        server.stop()
+    assert 0 < received < SIZE // 2
 
 
 @pytest.mark.asyncio

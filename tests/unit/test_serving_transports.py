@@ -174,10 +174,13 @@ async def test_what_clients_do_not_take_is_counted_and_timed(network: Network, k
             while transport.get_write_buffer_size() > half:
                 taken += len(await loop.sock_recv(client, READ))
             assert not transport.waits_since(began)
+            assert transport.sends_since(began + 0.001)
+            assert not transport.sends_since(began - 1)
             while taken < 6 + size:
                 taken += len(await loop.sock_recv(client, READ))
     assert polled.memory.answers == 0
     assert not transport.waits_since(loop.time() + 1)
+    assert not transport.sends_since(loop.time() + 1)
     other.close()
     await network.end(polled)
 

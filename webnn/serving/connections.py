@@ -15,6 +15,7 @@ protocol is answered as if it did not, as HTTP has it.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -441,10 +442,16 @@ class Connection(HttpToolsProtocol):
         if self._idle_since < since and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
 
-    def close_if_unread(self, since: float) -> None:
-        """Close it if its client has taken nothing of what waits to be sent since a time of the loop's clock."""
-        if isinstance(self.transport, Transport) and self.transport.waits_since(since):
-            self.transport.abort()
+    def close_if_unread(self, since: float, begun: float = -math.inf) -> None:
+        """Close it if its client does not take what waits to be sent.
+
+        Args:
+            since: it has taken nothing since this time of the loop's clock;
+            begun: or is still taking what it began to take before this time.
+        """
+        transport = self.transport
+        if isinstance(transport, Transport) and (transport.waits_since(since) or transport.sends_since(begun)):
+            transport.abort()
 
     def _end_head(self) -> None:
         self._head_bytes = 0

@@ -47,7 +47,8 @@ IDLE: Final = 75
 UNREAD: Final = 30.0
 """Seconds after which a connection is closed whose client takes nothing of its answer."""
 UNREAD_IF_FULL: Final = 1.0
-"""The same while a run waits for memory for its answer, or answers take more than half of all memory."""
+"""The same while a run waits for memory for its answer, or answers take more than half of all memory. Then a client has
+to take all of a tensor within the timeout of requests, too."""
 UNREAD_AT_END: Final = 5.0
 """The same for a server that stops."""
 LAST: Final = 30
@@ -174,14 +175,15 @@ class Server(uvicorn.Server):
 
     def _close_unread(self) -> None:
         """Close the connections whose clients have not taken their answers for too long, now and again."""
-        loop, unread = asyncio.get_running_loop(), self._unread
+        loop, unread, begun = asyncio.get_running_loop(), self._unread, -math.inf
         memory, backlog = self._application.shared.memory, self._application.backlog
         if backlog.lacks_memory or memory.answers > memory.most // 2:
             unread = min(unread, UNREAD_IF_FULL)
+            begun = loop.time() - self._application.limits.timeout
         if memory.answers:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
-                    connection.close_if_unread(loop.time() - unread)
+                    connection.close_if_unread(loop.time() - unread, begun)
         loop.call_later(min(1.0, self._unread / 10), self._close_unread)
 
     @contextlib.contextmanager

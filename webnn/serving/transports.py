@@ -76,6 +76,8 @@ class Transport(asyncio.Transport):
         """The bytes of all that waits to be sent, and of what has been sent of the first part of it."""
         self._taken = 0.0
         """The time of the loop's clock at which the client last took something, or began to be waited for."""
+        self._first_since = 0.0
+        """The same for when the first part of what waits to be sent came to its turn."""
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._peer = connection.getpeername()
@@ -134,6 +136,10 @@ class Transport(asyncio.Transport):
         """Whether the client has taken nothing since a time of the loop's clock, though something waits to be sent."""
         return bool(self._outgoing) and self._taken < since
 
+    def sends_since(self, since: float) -> bool:
+        """Whether the client has been taking the same part, an answer or a tensor of it, since a time of that clock."""
+        return bool(self._outgoing) and self._first_since < since
+
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send `data` now, or as soon as the client takes it."""
         if self._ended or self._gone or not data:
@@ -181,7 +187,7 @@ class Transport(asyncio.Transport):
         self._polling.memory.keep(kept)
         self._kept += kept
         if not waited:
-            self._taken = self._loop.time()
+            self._taken = self._first_since = self._loop.time()
             self._poll()
         if self._waiting > HIGH and not self._paused:
             self._paused = True
@@ -197,6 +203,7 @@ class Transport(asyncio.Transport):
                 if sent < len(self._outgoing[0]):
                     self._outgoing[0] = self._outgoing[0][sent:]
                     break
+                self._first_since = self._taken
                 self._free(memoryview(self._outgoing.popleft().obj).nbytes)
         except (BlockingIOError, InterruptedError):
             return
