@@ -239,6 +239,41 @@ async def test_a_client_that_leaves_gives_its_runs_up(waiting: Application, gate
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("why", ["", "left", "late"])
+async def test_a_long_answer_in_json_is_written_without_the_application_and_given_up(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    app = application(affine(context), timeout=0.5 if why == "late" else 100.0)
+    (inference,) = app.inferences
+    monkeypatch.setattr("webnn.serving.inference.MANY_NUMBERS", 0)
+    begun = asyncio.Event()
+
+    def endless(*_: Any) -> Iterator[None]:
+        while True:
+            begun.set()
+            yield
+
+    if why:
+        monkeypatch.setattr(inference._calls, "answer_in_steps", endless)
+    async with connected(app) as client:
+        client.writer.write(asked(40))
+        if why:
+            await begun.wait()
+        if why == "left":
+            client.writer.close()
+            while app.shared.exchanges:  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(0)
+        else:
+            status, document = await client.answer()
+            assert (status, document["error"] if why else y_of(document)) == (
+                (504, "the answer was not written in time") if why else (200, GIVEN * 40)
+            )
+        assert client.calls == 0
+    assert inference.requests.by_status == {{"": 200, "left": 499, "late": 504}[why]: 1}
+    assert app.shared.memory.used == inference.admission.items == app.backlog.items == 0
+
+
+@pytest.mark.asyncio
 async def test_a_client_that_leaves_with_requests_behind_each_other_is_no_error(
     waiting: Application, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -226,6 +226,36 @@ async def test_long_json_counts_until_it_has_been_read_and_then_its_numbers_do(c
 
 
 @asynchronous
+@pytest.mark.parametrize("what", ["read_in_steps", "answer_in_steps"])
+@pytest.mark.parametrize("why", ["left", "late"])
+async def test_long_json_is_given_up_amid_reading_and_writing(
+    context: MLContext, gate: Gate, monkeypatch: pytest.MonkeyPatch, what: str, why: str
+) -> None:
+    app = application(affine(context), timeout=0.5 if why == "late" else 100.0)
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    def endless(*_: Any) -> Iterator[None]:
+        while True:
+            begun.set()
+            yield
+
+    (inference,) = app.inferences
+    monkeypatch.setattr(inference._calls, what, endless)
+    monkeypatch.setattr("webnn.serving.inference.MANY_NUMBERS", 0)
+    gate.open()
+    note = " " * 80_000 if what == "read_in_steps" else ""
+    asked = asyncio.create_task(infer(app, X, {**Z, "note": note}, asked={"left": left}))
+    await begun.wait()
+    if why == "left":
+        left.set()
+    answer = await asked
+    assert answer.status == (0 if why == "left" else 504)
+    assert inference.requests.by_status == {(499 if why == "left" else 504): 1}
+    assert not app.shared.turn.locked()
+    assert app.shared.memory.used == inference.admission.items == app.backlog.items == 0
+
+
+@asynchronous
 async def test_the_bodies_of_those_who_have_left_make_room_for_others(context: MLContext, gate: Gate) -> None:
     app = application(affine(context), max_bodies=300)
     connection = Watched()
