@@ -729,6 +729,7 @@ def test_a_call_whose_json_is_known_has_its_own_tensors_and_the_same_answer() ->
             np.testing.assert_array_equal(call.inputs["x"], x)
             assert call.items == items
             headers, body = known.answer(call, [{"y": x}])
+            assert isinstance(body, bytes)
             assert body.endswith(x.tobytes())
             answers.append((headers, body[: -x.nbytes]))
         assert answers[0] == answers[1] == answers[2]

@@ -33,7 +33,7 @@ __all__ = ["Epoll", "Polled", "Polling", "polling"]
 
 LEFT: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if hasattr(select, "epoll") else 0
 EDGES: Final = select.EPOLLET | select.EPOLLRDHUP if hasattr(select, "epoll") else 0
-READING: Final = 0.0003
+READING: Final = 0.001
 """Seconds for which requests are read before the epoll is asked again who has left."""
 PLACES: Final = 16
 """Places in queues that are given up before requests are read: full queues have room for some then."""
