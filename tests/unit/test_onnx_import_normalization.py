@@ -136,3 +136,19 @@ def test_batches_are_normalized_by_their_own_statistics_in_training(backend: Bac
     given = [x, random(1, 3), random(2, 3), random(3, 3), variance]
     options = {"training_mode": 1, "momentum": 0.7, "epsilon": 1e-3, "outputs": [True] * 3, "version": 15}
     check_node(backend, "BatchNormalization", given, **options, expected=by_reference)
+
+
+@pytest.mark.parametrize("operator", ["GroupNormalization", "MeanVarianceNormalization"])
+def test_the_mean_of_numbers_far_from_zero_is_subtracted_first(backend: Backend, operator: str) -> None:
+    # The bodies in the standard subtract the square of the mean from that of the numbers, which leaves nothing here.
+    x = np.arange(10000, 10008, dtype=np.float32).reshape(1, 2, 2, 2)
+    grouped = operator == "GroupNormalization"
+    inputs = [x, np.ones(2, np.float32), np.zeros(2, np.float32)] if grouped else [x]
+    attributes: dict[str, Any] = {"num_groups": 2} if grouped else {"axes": [0, 2, 3]}
+    check_node(backend, operator, inputs, expected=_each_channel, tolerance=1e-3, **attributes)
+
+
+def _each_channel(model: ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+    x = next(iter(feeds.values()))
+    centered = x - x.mean((2, 3), keepdims=True)
+    return [centered / centered.std((2, 3), keepdims=True)]
