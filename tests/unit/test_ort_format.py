@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,7 @@ from onnx import parser
 import webnn
 from webnn.errors import DataError
 from webnn.formats.files import outline_of
+from webnn.formats.onnx.file.ort_format import as_onnx
 
 MODEL = """
 <ir_version: 8, opset_import: ["": 17]>
@@ -59,3 +61,18 @@ def test_a_file_that_is_cut_off_is_an_error_that_says_which(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"model\.ort' is in onnxruntime's format, and onnxruntime cannot read it"):
         webnn.load_onnx(path, shapes={"n": 1})
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted on Linux only")
+def test_the_conversion_starts_no_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, started = onnxruntime.InferenceSession, []
+
+    def watched(*args: Any, **options: Any) -> onnxruntime.InferenceSession:
+        before = {task.name for task in Path("/proc/self/task").iterdir()}
+        session = made(*args, **options)
+        started.append({task.name for task in Path("/proc/self/task").iterdir()} - before)
+        return session
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
+    as_onnx(path, "the file")
+    assert started == [set()]

@@ -40,7 +40,10 @@ def as_onnx(source: Path | np.ndarray[Any, Any], what: str) -> tuple[bytes, dict
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.load_model_format", "ORT")
     options.add_session_config_entry("session.save_model_format", "ONNX")
-    options.add_session_config_entry("session.disable_prepacking", "1")  # nothing runs
+    options.add_session_config_entry("session.disable_prepacking", "1")  # nothing runs, so nothing below is needed:
+    options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     options.add_session_config_entry(f"{_EXTERNAL}_file_name", _WEIGHTS)
     options.add_session_config_entry(f"{_EXTERNAL}_min_size_in_bytes", "1024")
     options.log_severity_level = 4
