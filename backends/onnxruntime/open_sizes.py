@@ -203,17 +203,18 @@ def _computed_once(
     nodes: Sequence[NodeProto], reads: Sequence[Sequence[str]], constants: Set[str], parameters: Set[str]
 ) -> tuple[set[int], set[int]]:
     """The nodes that depend on parameters and constants alone; and those of constants alone that they need."""
-    known, changing, made_by = set(constants), set(parameters), dict[str, int]()
+    known, made_by = set(constants), dict[str, int]()
+    either = known.union(parameters)  # kept, since a union for each node would take quadratic time
     varying, fixed = set[int](), set[int]()
     for number, node in enumerate(nodes):
         names = {name for name in reads[number] if name}
-        if not names or not names <= known | changing or _read_by_bodies([node]):
+        if not names or not names <= either or _read_by_bodies([node]):
             continue
+        either.update(node.output)
         if names <= known:
             known.update(node.output)
             made_by.update(dict.fromkeys(node.output, number))
         else:
-            changing.update(node.output)
             varying.add(number)
     ahead = list(varying)
     while ahead:
