@@ -52,7 +52,7 @@ help:
 	@echo "make oldest  run the unit tests with the oldest versions of all dependencies, in $(OLDEST)"
 	@echo "make pythons  run the unit tests with each of $(PYTHONS) that is there"
 	@echo "make package  build the wheel and the source distribution in build/dist, check and install them"
-	@echo "make scaling  run webnn.Model in Ray, Daft, Dask and Beam, in $(SCALING) and $(BEAM)"
+	@echo "make scaling  run webnn.Model in Ray, Daft, Dask, Spark and Beam, in $(SCALING) and $(BEAM)"
 	@echo "make check   format, lint and types"
 	@echo "make format  put the format right, and what the linter can"
 	@echo "make bench   a short run of every benchmark (SCALE=1 for the full length)"
@@ -150,7 +150,7 @@ scaling: $(SCALING)/ready $(BEAM)/ready
 	$(BEAM)/bin/python -m pytest tests/scaling/test_beam.py $(ARGS)
 
 $(SERVING)/ready: PACKAGES := 'schemathesis>=4' nbclient ipykernel
-$(SCALING)/ready: PACKAGES := 'ray[data,serve]>=2.60' 'daft>=0.7' 'dask[array]'
+$(SCALING)/ready: PACKAGES := 'ray[data,serve]>=2.60' 'daft>=0.7' 'dask[array]' 'pyspark[sql]>=4'
 $(BEAM)/ready: PACKAGES := 'apache-beam>=2.77'
 $(SCALING)/ready $(BEAM)/ready $(SERVING)/ready: Makefile pyproject.toml | $(RUN)
 	$(RUN) -m venv $(@D)
