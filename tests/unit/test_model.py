@@ -455,6 +455,20 @@ def test_a_row_that_fails_does_not_fail_the_others(tmp_path: Path) -> None:
         assert raised.value.__notes__ == ["in row 1 of 3"]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": ["y"]}, r"layer\.onnx: keep names 'y', which is an output"),
+        ({"keep": ["x"]}, r"layer\.onnx: keep names 'x', which is an input"),
+        ({"errors": "y"}, r"layer\.onnx: errors names 'y', which is an output"),
+        ({"errors": "id", "keep": ["id"]}, r"layer\.onnx: errors names 'id', which is an entry to keep"),
+    ],
+)
+def test_no_column_takes_the_place_of_another(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with webnn.Model(layer(tmp_path), batch="batch", **options) as model, pytest.raises(ValidationError, match=message):
+        model.load()
+
+
 def test_errors_need_a_batch() -> None:
     with pytest.raises(ValidationError, match=r"errors must be the name of an output, for a model with batch"):
         webnn.Model("x.onnx", errors="error")

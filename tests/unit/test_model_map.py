@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -259,6 +260,14 @@ def test_the_bar_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys:
     bar.advance()
     bar.end()
     assert "layer.onnx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stderr", [None, "closed"])
+def test_no_bar_is_drawn_where_there_is_no_console(stderr: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", None if stderr is None else stream)
+    assert bar_of(2, "x", True)._show is None
 
 
 def test_no_bar_is_drawn_into_a_file_or_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:

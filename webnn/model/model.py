@@ -26,6 +26,7 @@ from webnn.model.many import Many
 from webnn.model.options import (
     at_least_one,
     batch_option,
+    check_columns,
     names_in,
     names_known,
     names_mapped,
@@ -290,7 +291,8 @@ class Model(Many):
             loaded = self._loaded
             if loaded is None:
                 self._check_open()
-                inputs, _, largest = self._outline()
+                inputs, outputs, largest = self._outline()
+                check_columns(self._path, self._keep, self._errors, inputs, outputs)
                 limit = largest.get(self._batch or "", self._sizes[-1])
                 sizes = tuple(size for size in self._sizes if size <= limit) or (limit,)
                 signature = Signature(self._path, list(inputs.values()), self._batch)

@@ -10,7 +10,16 @@ from webnn.errors import ValidationError
 from webnn.graph.arguments import shown, unsigned
 from webnn.model.sizes import SIZES
 
-__all__ = ["at_least_one", "batch_option", "names_in", "names_known", "names_mapped", "warmup_option", "worker_threads"]
+__all__ = [
+    "at_least_one",
+    "batch_option",
+    "check_columns",
+    "names_in",
+    "names_known",
+    "names_mapped",
+    "warmup_option",
+    "worker_threads",
+]
 
 
 def names_mapped(where: str, option: str, given: Any) -> Mapping[str, Any]:
@@ -60,6 +69,16 @@ def batch_option(where: str, given: Any) -> tuple[str | None, tuple[int, ...]]:
     if not isinstance(name, str) or isinstance(sizes, str) or not isinstance(sizes, Sequence) or not sizes:
         raise ValidationError(f"{where}: batch must map a name to a list of sizes, got {shown(given)}")
     return name, tuple(sorted({at_least_one(where, f"batch[{name!r}]", size) for size in sizes}))
+
+
+def check_columns(
+    where: str, keep: Collection[str], errors: str | None, inputs: Collection[str], outputs: Collection[str]
+) -> None:
+    """Refuse columns beside the outputs that would take the place of another."""
+    for option, name in [*(("keep", name) for name in keep), *([] if errors is None else [("errors", errors)])]:
+        if name in outputs or name in (inputs if option == "keep" else keep):
+            what = "an output" if name in outputs else "an input" if name in inputs else "an entry to keep"
+            raise ValidationError(f"{where}: {option} names {name!r}, which is {what}")
 
 
 def warmup_option(

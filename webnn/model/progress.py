@@ -78,10 +78,15 @@ def bar_of(total: int | None, title: str, given: bool | Callable[[int, int | Non
     """
     if callable(given):
         return Progress(total, given)
-    if not given or not sys.stderr.isatty() or find_spec("rich") is None:
+    if not given or not _has_terminal() or find_spec("rich") is None:
         return Progress(total, None)
     bar = _Bar(title)
     return Progress(total, bar.show, patience=PATIENCE, close=bar.close)
+
+
+def _has_terminal() -> bool:
+    """Whether there is one. A program without a console, or a daemon, may have no stderr, or a closed one."""
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
 
 class _Bar:
