@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 from webnn.forking import on_fork, reentrant_lock
 
-__all__ = ["Lane", "SteppedLane", "ThreadLane"]
+__all__ = ["Lane", "ThreadLane"]
 
 Drain = Callable[[], bool]
 
@@ -148,26 +148,3 @@ def _serve(inbox: SimpleQueue[Drain | None]) -> None:
             _log.exception("a lane was interrupted")
         del drain  # an idle lane must not keep the timeline alive
     inbox.put(None)  # for a second thread that serves the same inbox
-
-
-class SteppedLane(Lane):
-    """A lane that a test drives by hand: `step()` runs waiting work on the caller's thread."""
-
-    def __init__(self) -> None:
-        self._inbox: list[Drain] = []
-
-    def wake(self, drain: Drain, *, timed: bool = True) -> None:
-        """Remember that there is work."""
-        self._inbox.append(drain)
-
-    def step(self) -> bool:
-        """Run one task if one is ready. Returns whether there was one."""
-        while self._inbox:
-            if self._inbox[0]():
-                return True
-            self._inbox.pop(0)
-        return False
-
-    def close(self, *, wait: bool) -> None:
-        """Forget the waiting work."""
-        self._inbox.clear()

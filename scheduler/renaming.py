@@ -2,17 +2,15 @@
 
 As registers are renamed in a processor, a write or a dispatch binds a name to a *new* value. The only order that
 remains is that a task runs after the tasks that make its inputs. This module is pure: no threads, no loop, no clock.
-`Timeline` and its parts call it under their lock, take tasks from `inline` and `lane`, and tell the waiters of the
-tasks in `ended`.
+`Timeline` and its parts call it under their lock, take tasks from the queues of its base class `Ready`, and tell the
+waiters of the tasks in `ended`.
 
 Invariants:
 - `value.holds` is the number of names, queued or running readers, promises and lent arrays that can reach the value.
 - A value with no holds has no view. If a queued task makes it, and no other output of that task is held, the task is
   dropped, and so on up the chain. A running task is asked to end early if it has an `ending`, and otherwise runs to its
   end. Its unreachable outputs are freed then.
-- A queued task is in `inline` or in `lane` exactly when it waits for nothing (`unmet == 0`).
-- One call of `hand_over` is enough: every task that depends on tasks that were running or were handed over goes to a
-  lane when it becomes ready, whichever thread runs those tasks.
+- A queued task is in one of the queues of `Ready` exactly when it waits for nothing (`unmet == 0`).
 - Each task ends exactly once. From then until its waiters have been told, it is in `live` if it has run, and otherwise
   in `ended`.
 
@@ -24,27 +22,20 @@ end.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from webnn.errors import UnknownError
 from webnn.memory.buffer import View
 from webnn.scheduler.donation import Placement, forget, hand_back, restored
+from webnn.scheduler.ready import PROMPT, Ready
 from webnn.scheduler.statistics import DESTROYED, UNOBSERVABLE, GraphFigures
 from webnn.scheduler.task import CANCELLED, DONE, DROPPED, FAILED, QUEUED, RUNNING, Task, Work
 from webnn.scheduler.trace import Recorder
 from webnn.scheduler.value import Name, Value
 
 __all__ = ["Discard", "Renaming"]
-
-PROMPT: Final = 4
-"""Tasks in a row that were awaited at once while nothing else was under way. After that the next ones run inline, even
-if they cost more than a hop to a lane: the thread would only wait for the lane."""
-PROMPT_LIMIT: Final = 1_000_000
-"""Nanoseconds. A task that costs more goes to a lane in any case: its thread may be that of an event loop."""
-PROBE: Final = 64
-"""After so many tasks, one goes to a lane, since those that run inline do not show whether there is other work."""
 
 
 class Discard(Protocol):
@@ -58,29 +49,20 @@ class Discard(Protocol):
         ...
 
 
-class Renaming:
+class Renaming(Ready):
     """The state of a timeline.
 
     Args:
-        inline_limit: tasks whose work costs less than this many nanoseconds go to `inline` when they are ready.
+        inline_limit: as for `Ready`.
     """
 
     def __init__(self, inline_limit: float) -> None:
-        self.inline_limit = inline_limit
+        super().__init__(inline_limit)
         self.live: dict[Task, None] = {}
         """Every task that is queued or running, or that has run and has waiters to be told; oldest first.
 
         `told` takes tasks out without the lock, so it is copied before it is iterated over.
         """
-        self.inline: dict[Task, None] = {}
-        """Ready tasks that are cheap enough for the thread that awaits their result; oldest first."""
-        self.lane: OrderedDict[Task, None] = OrderedDict()
-        """Ready tasks for a lane; oldest first."""
-        self.queued = 0
-        self.queued_bytes = 0
-        self.running: set[Task] = set()
-        self.begun = 0
-        """The number of tasks that have begun."""
         self.dropped = 0
         self.drops: dict[str, int] = {}
         """Tasks that were not run, or not to their end, by the reason why."""
@@ -91,7 +73,6 @@ class Renaming:
         self.trace: Recorder | None = None
         """Told of everything that happens, while a trace is open."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for the executable
-        self._handed: set[Task] = set()  # running tasks that came from `lane`, or were running during `hand_over`
 
     # Names and values.
 
@@ -214,22 +195,6 @@ class Renaming:
                 if old.holds == 0:
                     self._unreachable(old)
 
-    def _is_awaited_at_once(self, work: Work) -> bool:
-        """Whether the task of `work` that has just been queued is likely to be awaited before a lane could begin it."""
-        if self.queued > 1 or self.running or work.cost >= PROMPT_LIMIT or not self.inline_limit:
-            return False
-        work.prompt += 1
-        if work.prompt >= PROBE:
-            work.prompt = PROMPT - 1  # the next one goes to a lane, to see whether that has changed
-        return True
-
-    def awaited(self, task: Task, now: int) -> None:
-        """`task`, which is on its way to a lane or runs on one, is awaited now."""
-        work = task.work
-        if work.prompt < PROMPT and work.cost < PROMPT_LIMIT:
-            is_prompt = self.queued + len(self.running) == 1 and (now - task.queued_at) * 4 < work.cost
-            work.prompt = work.prompt + 1 if is_prompt else 0
-
     def start(self, task: Task, outputs: list[View]) -> list[View] | None:
         """Mark `task` as running, and return the views of its inputs; None if it is not ready.
 
@@ -286,18 +251,6 @@ class Renaming:
             value.holds -= 1
             if value.holds == 0:
                 self._unreachable(value)
-
-    def start_alone(self, task: Task) -> None:
-        """`task`, which was not queued, and whose values nothing else can reach, starts on the thread of its caller."""
-        self.begun += 1
-        task.state = RUNNING
-        self.running.add(task)
-
-    def end_alone(self, task: Task) -> None:
-        """`task`, which has started alone, has ended."""
-        task.state = DONE
-        self.running.discard(task)
-        self._handed.discard(task)
 
     # Tasks that run as one.
 
@@ -500,37 +453,6 @@ class Renaming:
                     self._ready(task, on_lane=True)
             elif task.state is QUEUED:  # it may have failed already, with another of these tasks
                 self._fail(task, work.error)
-
-    def cheap(self, tasks: Sequence[Task]) -> bool:
-        """Whether all of `tasks` may run inline, and none has been given to a lane."""
-        limit, lane = self.inline_limit, self.lane
-        for task in tasks:  # noqa: SIM110 (a generator takes longer)
-            if task.work.cost >= limit or task in lane:
-                return False
-        return True
-
-    def hand_over(self) -> None:
-        """Give all tasks of the inline lane to the lanes, and also the tasks that depend on them or on running ones."""
-        self.lane.update(self.inline)
-        self.inline.clear()
-        self._handed.update(self.running)
-
-    def _ready(self, task: Task, on_lane: bool) -> None:
-        if on_lane or task.work.cost >= self.inline_limit:
-            self.lane[task] = None
-        else:
-            self.inline[task] = None
-
-    def _leave_queue(self, task: Task) -> None:
-        self.queued -= 1
-        self.queued_bytes -= task.work.byte_length
-        if self.inline.pop(task, 0) == 0:
-            self.lane.pop(task, None)
-        if task.unmet:  # it no longer waits for others
-            task.work.waiting.pop(task, None)
-            for value in task.inputs:
-                if value.producer is not None:
-                    value.producer.consumers.pop(task, None)
 
 
 def _reason(task: Task) -> str:

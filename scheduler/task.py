@@ -101,7 +101,7 @@ class Work:
         self.cost: float = float("inf")
         """Nanoseconds of a run."""
         self.prompt = 0
-        """The number of tasks in a row that were awaited at once; see `PROMPT` in `renaming.py`."""
+        """The number of tasks in a row that were awaited at once; see `PROMPT` in `ready.py`."""
         self.failed = False
         """Whether a run has failed."""
         self.waiting: dict[Task, None] = {}

@@ -21,7 +21,7 @@ from webnn.memory.lease import SMALL as SMALL_ARRAY
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.execution import LONG
 from webnn.scheduler.hot_chains import Chain, HotChains
-from webnn.scheduler.lane import SteppedLane, ThreadLane
+from webnn.scheduler.lane import Lane, ThreadLane
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import GraphFigures
@@ -41,6 +41,7 @@ __all__ = [
     "Endable",
     "Function",
     "Rig",
+    "SteppedLane",
     "Together",
     "Use",
     "broken",
@@ -191,6 +192,29 @@ class Unmeasured(Work):
 
     def measured(self, nanoseconds: int) -> None:
         pass
+
+
+class SteppedLane(Lane):
+    """A lane that is driven by hand: `step()` runs waiting work on the caller's thread."""
+
+    def __init__(self) -> None:
+        self._inbox: list[Callable[[], bool]] = []
+
+    def wake(self, drain: Callable[[], bool], *, timed: bool = True) -> None:
+        """Remember that there is work."""
+        self._inbox.append(drain)
+
+    def step(self) -> bool:
+        """Run one task if one is ready. Returns whether there was one."""
+        while self._inbox:
+            if self._inbox[0]():
+                return True
+            self._inbox.pop(0)
+        return False
+
+    def close(self, *, wait: bool) -> None:
+        """Forget the waiting work."""
+        self._inbox.clear()
 
 
 class Rig:

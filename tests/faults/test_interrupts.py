@@ -50,7 +50,7 @@ from webnn.scheduler.hot_chains import MAX_ENDINGS, MAX_SHAPES, SINGLE, TIMED, H
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
-from webnn.scheduler.renaming import PROMPT_LIMIT
+from webnn.scheduler.ready import PROMPT_LIMIT
 from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.task import MergedWork
 from webnn.scheduler.trials import ALL, ALONE, BLOCK, ONE, RECENT, RESTING, ROUNDS, SURE
@@ -1496,7 +1496,8 @@ ONLY_IN_RACES: Final = {
     "pool.py": 2,
     "promise.py": 18,
     "recovery.py": 26,
-    "renaming.py": 15,
+    "ready.py": 2,
+    "renaming.py": 13,
     "request.py": 5,
     "results.py": 7,
     "settling.py": 9,

@@ -13,7 +13,7 @@ from tests.stepped import CHEAP, INLINE_LIMIT, DeviceAllocator, Rig, broken, now
 from webnn.errors import OperationError
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import PENDING
-from webnn.scheduler.renaming import PROBE, PROMPT, PROMPT_LIMIT
+from webnn.scheduler.ready import PROBE, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.room import MAX_QUEUED
 from webnn.scheduler.timeline import UNREAD
 

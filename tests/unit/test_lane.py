@@ -8,7 +8,8 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from webnn.scheduler.lane import SteppedLane, ThreadLane
+from tests.stepped import SteppedLane
+from webnn.scheduler.lane import ThreadLane
 
 
 def counting(times: int, ran: Callable[[], object]) -> Callable[[], bool]:

@@ -56,6 +56,14 @@ def test_inputs_of_three_dimensions_are_split_into_heads(backend: Backend) -> No
     standard(backend, inputs, scale=0.3, softcap=2.0, **options)
 
 
+def test_a_single_query_sees_the_earlier_keys_and_the_first_new_one(backend: Backend) -> None:
+    """onnxruntime shows it the other new ones, too."""
+    query = random(0, BATCH, HEADS, 1, SIZE)
+    keys, values = random(1, BATCH, HEADS, 5, SIZE), random(2, BATCH, HEADS, 5, SIZE)
+    past = [random(3, BATCH, HEADS, 2, SIZE), random(4, BATCH, HEADS, 2, SIZE)]
+    standard(backend, [query, keys, values, None, *past], outputs=[True] * 3, is_causal=1)
+
+
 @pytest.mark.parametrize("shape", [(LENGTH, 5), (HEADS, LENGTH, 5), (1, 1, LENGTH, 5), (BATCH, HEADS, LENGTH, 5)])
 @pytest.mark.parametrize("fixed", [True, False])
 @pytest.mark.parametrize("causal", [0, 1])

@@ -496,23 +496,5 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     ) -> None:
         self.destroy()
 
-    def _repr_html_(self) -> str:
-        """A table for notebooks: the backend, the memory, the work so far."""
-        with import_lock:  # here, since only notebooks need it
-            from webnn.runtime.notebook import size, table  # noqa: PLC0415
-
-        memory, statistics = self.memory_info(), self.statistics()
-        return table(
-            "MLContext",
-            {
-                "backend": self.backend,
-                "accelerated": "yes" if self.accelerated else "no",
-                "state": "lost" if self._device.is_lost else "alive",
-                "memory": f"{size(memory.in_use)} in use, {size(memory.idle)} idle, {size(memory.peak)} at the peak",
-                "graphs": len(statistics.graphs),
-                "runs": f"{statistics.run_inline + statistics.run_on_lanes} begun, {statistics.queued} queued",
-            },
-        )
-
     def __repr__(self) -> str:
         return f"<MLContext on {self.backend}{' (lost)' if self._device.is_lost else ''}>"

@@ -1,4 +1,4 @@
-"""The methods of a context that show its work: memory, statistics, traces, spans and audits."""
+"""The methods of a context that show its work: memory, statistics, traces, spans, audits, a table for notebooks."""
 
 from __future__ import annotations
 
@@ -142,3 +142,21 @@ class Observability:
             from webnn.runtime.audit import begun  # noqa: PLC0415
 
         return begun(graph, rate, backend, tolerance)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: the backend, the memory, the work so far."""
+        with import_lock:  # here, since only notebooks need it
+            from webnn.runtime.notebook import size, table  # noqa: PLC0415
+
+        memory, statistics = self.memory_info(), self.statistics()
+        return table(
+            "MLContext",
+            {
+                "backend": self._device.backend.name,
+                "accelerated": "yes" if self._device.info.type != "cpu" else "no",
+                "state": "lost" if self._device.is_lost else "alive",
+                "memory": f"{size(memory.in_use)} in use, {size(memory.idle)} idle, {size(memory.peak)} at the peak",
+                "graphs": len(statistics.graphs),
+                "runs": f"{statistics.run_inline + statistics.run_on_lanes} begun, {statistics.queued} queued",
+            },
+        )

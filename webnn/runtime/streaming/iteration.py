@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
-import sys
 import threading
 import time
 import weakref
@@ -33,13 +31,12 @@ from typing import Any, Final
 from webnn.errors import ContextLostError
 from webnn.forking import belongs_to, import_lock, on_fork, reentrant_lock
 from webnn.runtime.streaming.pace import Pace
+from webnn.runtime.streaming.source_errors import log_unseen, parted
 from webnn.runtime.streaming.window import OVERDUE, Failure, Item, Window
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import Promise, abandon, resolve
 
 __all__ = ["END", "NOTHING", "Iteration"]
-
-_log = logging.getLogger("webnn")
 
 NOTHING: Final[Any] = object()
 """There is no result yet."""
@@ -151,9 +148,9 @@ class Iteration:
             self.window.leave()
             self._wake_all()
         if error is not None and error is not seen and not isinstance(error, Exception):
-            failure = _parted(error)[1]
+            failure = parted(error)[1]
             if failure is not None:
-                _log_unseen(failure)
+                log_unseen(failure)
         self.cancel()
         self.cancel, self.hire = _nothing, None  # they refer to this object: a cycle, left to the garbage collector
 
@@ -276,7 +273,7 @@ class Iteration:
         if error is None and self._is_left:
             return
         if (self._is_left or self._is_abandoned) and error is not None:
-            _log_unseen(error)
+            log_unseen(error)
         self._end(error)
 
     def _has_room(self) -> bool:
@@ -353,9 +350,9 @@ class Iteration:
                     await items.aclose()
             self._end(None)
         except BaseException as error:
-            cancellation, failure = _parted(error)
+            cancellation, failure = parted(error)
             if self._is_left and failure is not None:
-                _log_unseen(failure)
+                log_unseen(failure)
             self._end(failure if failure is not None else cancellation)
             if cancellation is not None:
                 raise cancellation from None  # for the event loop; the consumer raises any other error
@@ -494,18 +491,3 @@ def _leave_all() -> None:
 
 def _nothing() -> None:
     """There is nothing to do."""
-
-
-def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """The part of `error` that cancels a task of asyncio or trio, and the rest."""
-    loops = (("asyncio", "CancelledError"), ("trio", "Cancelled"))
-    kinds = tuple(getattr(sys.modules[module], name) for module, name in loops if module in sys.modules)
-    if isinstance(error, BaseExceptionGroup):
-        cancellation, failure = error.split(kinds)
-        return (cancellation, failure) if cancellation is not None else (None, error)
-    return (error, None) if isinstance(error, kinds) else (None, error)
-
-
-def _log_unseen(error: BaseException) -> None:
-    if not isinstance(error, GeneratorExit):  # the loop was closed around the source
-        _log.error("the source of a stream failed after its consumer had left", exc_info=error)
