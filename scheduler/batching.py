@@ -35,6 +35,8 @@ GAIN: Final = 0.85
 """Batching pays if a request takes at most this share of its time alone."""
 LARGER_GAIN: Final = 0.97
 """A larger size is kept if a request takes at most this share of its time in the next smaller one."""
+NEAR: Final = 1.1
+"""A larger size that takes at most this share of the least time per request is preferred: each run has costs."""
 WANTED: Final = 3
 """Batches that would have used another size before that one is compiled."""
 RETRY: Final = 32
@@ -168,14 +170,20 @@ class Batching:
         return wanted
 
     def choose(self, requests: int) -> int:
-        """The size of the next run: the one with the least time per request, or one that has to be measured."""
+        """The size of the next run: one that has to be measured, or the one with the least time per request.
+
+        A larger one that is filled and takes about as long per request comes before it.
+        """
         if requests == 1:
             return 1
         for size, samples in self._samples.items():
             if 1 < size < STEP * requests and samples < SAMPLES:
                 return size
         unknown = float("inf")
-        return min(self._samples, key=lambda size: (self._costs.get(size, unknown) / min(size, requests), size))
+        shares = {size: self._costs.get(size, unknown) / min(size, requests) for size in self._samples}
+        best = min(shares, key=lambda size: (shares[size], size))
+        filled = (size for size, share in shares.items() if size <= requests and share <= NEAR * shares[best])
+        return max([best, *filled])
 
     def measured(self, size: int, nanoseconds: float) -> None:
         """A run of `size` took so long. The estimate falls at once and rises slowly: longer runs were disturbed."""

@@ -125,6 +125,17 @@ def test_the_size_with_the_least_time_per_request_is_chosen_padding_included() -
     assert policy.choose(1) == 1
 
 
+def test_of_sizes_that_take_about_as_long_per_request_the_largest_is_used() -> None:
+    policy = paying()
+    policy.gathered(20)
+    measure(policy, 32, 600)
+    policy.measured(8, 140)  # 17.5 for each, and 18.75 in a batch of 32
+    assert policy.choose(32) == 32
+    assert policy.choose(8) == 8, "75 for each in a batch of 32"
+    policy.measured(8, 120)
+    assert policy.choose(32) == 8, "15 for each"
+
+
 def test_a_larger_size_that_gains_nothing_is_not_used() -> None:
     policy = paying()
     for wait in (RETRY, STEP * RETRY):
