@@ -34,7 +34,10 @@ def rows(page: str) -> list[Row]:
     """All rows of all tables whose second column is called "here"."""
     found = []
     for section, text in re.findall(r"^## From (.+?)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL):
-        header, _, *lines = re.findall(r"^\|.*\|$", text, re.MULTILINE)
+        table = re.findall(r"^\|.*\|$", text, re.MULTILINE)
+        if not table:  # prose
+            continue
+        header, _, *lines = table
         assert [cell.strip() for cell in cells(header)][1] == "here"
         for line in lines:
             elsewhere, here, _ = (cell.strip() for cell in cells(line))

@@ -154,6 +154,8 @@ async def test_answers_that_clients_do_not_take_hold_up_the_runs_of_others_and_n
             received = 0
             while received < SIZE:  # the last one takes its answer
                 received += len(await loop.sock_recv(clients[-1], 1 << 20))
+            while app.inferences[0].requests.by_status[200] < len(clients):  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(0.001)
             for client in clients:
                 client.close()
             while memory.used:  # noqa: ASYNC110 (it tells nobody)
@@ -161,4 +163,3 @@ async def test_answers_that_clients_do_not_take_hold_up_the_runs_of_others_and_n
             server.stop()
             await ends
         assert SIZE < most < 3 * SIZE + 1000  # one is counted twice while it is handed over
-        assert app.inferences[0].requests.by_status[200] >= 3

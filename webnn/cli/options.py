@@ -18,6 +18,7 @@ from webnn.cli.data import constant_value
 from webnn.cli.models import Source, load_model, outline_of, reader_of
 from webnn.cli.output import progress
 from webnn.errors import NotSupportedError
+from webnn.forking import import_lock
 from webnn.formats.outline import OpenDimensionsError
 from webnn.graph.arguments import printable
 from webnn.graph.builder import GraphHost
@@ -165,7 +166,8 @@ def explained(model: Path) -> Iterator[None]:
         error.args = (_with_options(error, model, needed),)
         raise
     except NotSupportedError as error:
-        from webnn.formats.onnx.importing.problems import OnnxNotSupportedError  # noqa: PLC0415 (other errors are more)
+        with import_lock:
+            from webnn.formats.onnx.importing.problems import OnnxNotSupportedError  # noqa: PLC0415 (most never need it)
 
         if isinstance(error, OnnxNotSupportedError):
             needed = [f"--only {quote(printable(name))}" for name in error.reachable]
