@@ -451,7 +451,10 @@ def test_bench_gives_ratios_with_their_spread(draft: Callable[[str], str], capsy
     assert both[0] / both[1] == pytest.approx(data["ratios"]["throughput"]["median"])
     assert "exported to ONNX" in data["peer"]
     assert main(["bench", name, "--seconds", "0.05", "--rounds", "1"]) == 0
-    assert "smallest .. largest" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "smallest .. largest" in printed
+    assert data["loop_per_second"] > data["throughput_per_second"]["webnn"], "the runs of a perceptron are short"
+    assert "A loop over context.compute makes" in printed
 
 
 def test_bench_alone_has_no_ratios(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,6 +160,7 @@ def _measure(
         "calls": {name: sum(map(len, each)) for name, each in times.items()},
         "latency_ms": {name: percentiles(each) for name, each in times.items()},
         "throughput_per_second": {name: _rate(streamed if name == "webnn" else each) for name, each in times.items()},
+        "loop_per_second": _rate(times["webnn"]),
     }
     if peer is not None:
         data["ratios"] = {
@@ -235,6 +236,10 @@ def _print(data: dict[str, Any]) -> None:
     rounds, calls, depth = counted(data["rounds"], "round"), counted(data["calls"]["webnn"], "call"), data["depth"]
     note = f"{rounds}, {calls}; {counted(depth, 'run')} under way for the throughput"
     console().print(f"[dim]{text(note)}[/dim]")
+    loop = data["loop_per_second"]
+    if loop > data["throughput_per_second"]["webnn"]:
+        advice = "for runs as short as these it is faster than context.stream, whose items cost time of their own"
+        console().print(f"A loop over context.compute makes {loop:.4g} /s: {advice}.", soft_wrap=True)
 
 
 def _spread(data: Mapping[str, Any], kind: str) -> list[str]:
