@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from webnn.serving.admission import Admission
 from webnn.serving.backlog import Backlog
+from webnn.serving.endings import refusal
 from webnn.serving.exchanges import Limits, Message, Observer, Receive, Scope, Send, Shared
-from webnn.serving.inference import Inference, refusal
+from webnn.serving.inference import Inference
 from webnn.serving.json_text import written
 from webnn.serving.metrics import CONTENT_TYPE as METRICS
 from webnn.serving.metrics import Metrics

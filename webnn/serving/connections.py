@@ -24,8 +24,9 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from webnn.serving.endings import refusal
 from webnn.serving.exchanges import CONNECTION, Body, Headers, Scope
-from webnn.serving.inference import Inference, refusal
+from webnn.serving.inference import Inference
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
 from webnn.serving.transports import Transport

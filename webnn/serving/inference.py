@@ -14,7 +14,6 @@ A request ends in one of these ways, each of which frees its place in the queue 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
@@ -23,15 +22,14 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from webnn.errors import ContextLostError, MLError
 from webnn.scheduler.promise import Promise
 from webnn.serving.admission import Admission
 from webnn.serving.backlog import Backlog
 from webnn.serving.calls import DIGITS, Calls, lengths_of
+from webnn.serving.endings import GoneError, ended, full, outcome_of
 from webnn.serving.exchanges import (
     CONNECTION,
     LATE,
-    LEFT,
     Body,
     Exchange,
     Headers,
@@ -43,19 +41,16 @@ from webnn.serving.exchanges import (
     Shared,
 )
 from webnn.serving.figures import GONE, Requests
-from webnn.serving.json_text import written
-from webnn.serving.protocol import JSON, Refused
+from webnn.serving.protocol import Refused
 from webnn.serving.repository import Served
 from webnn.serving.tensors import Call, Content, numbers_in_json
 from webnn.serving.turns import in_turns
 from webnn.serving.uploads import LARGEST, Upload
 
-__all__ = ["Inference", "refusal"]
+__all__ = ["Inference"]
 
 T = TypeVar("T")
 Array: TypeAlias = np.ndarray[Any, Any]
-
-_log = logging.getLogger("webnn.serving")
 
 LARGE: Final = 64 * 1024
 """Bytes of a body from which on bodies are read one by one, and the event loop has its turn before each: a hundred
@@ -66,10 +61,6 @@ ELEMENT: Final = 64
 """Bytes that a number may take in JSON, indented and nested."""
 SPARE: Final = 64 * 1024
 """Bytes that a request may have beside its numbers."""
-
-
-class _GoneError(Exception):
-    """The client went away."""
 
 
 class Asker(Protocol):
@@ -131,23 +122,22 @@ class Inference:
             items, headers, body = await self._answered(scope, receive, exchange)
         except asyncio.CancelledError as error:  # by the server around this application
             cancelled = error
-            status, headers, body = self._failed(error)
+            status, headers, body = outcome_of(error, self.served.name)
         except Exception as error:
-            status, headers, body = self._failed(error)
+            status, headers, body = outcome_of(error, self.served.name)
         finally:
             self._close(exchange)
         connection = scope.get(CONNECTION)
-        if status == GONE:
-            if connection is not None:
-                connection.answer_nothing(scope)
-        elif connection is None or not connection.answer(scope, status, headers, body):
-            content = body if isinstance(body, bytes) else b"".join(body)
-            try:
+        try:
+            if status == GONE:
+                if connection is not None:
+                    connection.answer_nothing(scope)
+            elif connection is None or not connection.answer(scope, status, headers, body):
+                content = body if isinstance(body, bytes) else b"".join(body)
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": content})
-            finally:
-                self._free(exchange)
-        self._free(exchange)
+        finally:
+            self._free(exchange)
         seconds = perf_counter() - exchange.began
         self.requests.count(status, seconds, items)
         if self._log is not None:
@@ -176,11 +166,11 @@ class Inference:
         exchange = self._asked(connection)
         try:
             if not has_room:
-                raise self._full(1)
+                raise full(self.admission, self.served.name, 1)
             self._hold(exchange, len(body))
             self._take(exchange, body, headers)
         except Exception as error:
-            self._reply(exchange, *self._failed(error))
+            self._reply(exchange, *outcome_of(error, self.served.name))
         return True
 
     def expect(self, connection: Asker, headers: Headers) -> Upload | None:
@@ -218,10 +208,10 @@ class Inference:
             if not upload.missing:
                 exchange.given_up = None
                 if exchange.has_left:
-                    raise _GoneError
+                    raise GoneError
                 self._take(exchange, upload.body, upload.headers)
         except Exception as error:
-            self._reply(exchange, *self._failed(error))
+            self._reply(exchange, *outcome_of(error, self.served.name))
 
     def _asked(self, connection: Asker) -> Exchange:
         """A request without a task."""
@@ -253,11 +243,11 @@ class Inference:
         try:
             self._run(exchange)
         except Exception as error:
-            self._reply(exchange, *self._failed(error))
+            self._reply(exchange, *outcome_of(error, self.served.name))
 
     def _give_up(self, exchange: Exchange, status: int, what: str) -> None:
         """A request without a task was ended while it waited."""
-        self._reply(exchange, *self._failed(self._ended(exchange, status, what)))
+        self._reply(exchange, *outcome_of(ended(exchange, status, what), self.served.name))
 
     def _run_ended(self, exchange: Exchange, promise: Promise[Any]) -> None:
         """A run of a request without a task has ended: answer if it was the last one, or if it failed."""
@@ -267,16 +257,16 @@ class Inference:
         promises, status = exchange.promises, 200
         try:
             results = [each.result() for each in promises] if exchange.waiting == 0 else [promise.result()]
-            if call.answer > MANY_NUMBERS and numbers_in_json(call) > MANY_NUMBERS:
+            if call.answer > MANY_NUMBERS and numbers_in_json(call) > MANY_NUMBERS:  # a number takes a byte at least
                 self._backlog.leave(exchange)
                 exchange.promises = ()
                 exchange.task = asyncio.create_task(self._reply_in_turns(exchange, call, results))
                 return
             headers, body = self._calls.answer(call, results)
         except CancelledError:
-            status, headers, body = self._failed(self._ended(exchange, 504, "the run was not done"))
+            status, headers, body = outcome_of(ended(exchange, 504, "the run was not done"), self.served.name)
         except Exception as error:
-            status, headers, body = self._failed(error)
+            status, headers, body = outcome_of(error, self.served.name)
         self._reply(exchange, status, headers, body)
         for each in promises if exchange.waiting else ():
             each.cancel()
@@ -287,7 +277,7 @@ class Inference:
         try:
             headers, body = await self._written(exchange, call, results)
         except Exception as error:
-            status, headers, body = self._failed(error)
+            status, headers, body = outcome_of(error, self.served.name)
         self._reply(exchange, status, headers, body)
 
     async def _written(
@@ -327,7 +317,7 @@ class Inference:
         if not self.admission.has_room(call.items):
             self._shared.give_up_left()
             if not self.admission.has_room(call.items):
-                raise self._full(call.items)
+                raise full(self.admission, self.served.name, call.items)
         if call.seconds is not None:
             self._hurry(exchange, call.seconds)
         exchange.call = call
@@ -354,35 +344,19 @@ class Inference:
         exchange.close()
         del self._shared.exchanges[exchange]
 
-    def _failed(self, error: BaseException) -> tuple[int, Headers, Body]:
-        """The status, the headers and the body where a request has ended with an error."""
-        match error:
-            case Refused():
-                return error.status, *refusal(error)
-            case _GoneError():
-                return GONE, (), b""
-            case asyncio.CancelledError() | ContextLostError():
-                return 503, *refusal(_stopped())
-            case MLError():
-                _log.warning("%s: %s", self.served.name, error)
-                return 500, *refusal(Refused(500, f"the run failed: {str(error).splitlines()[0]}"))
-            case _:
-                _log.error("a request for %s failed", self.served.name, exc_info=error)
-                return 500, *refusal(Refused(500, "the server failed; its log has the reason"))
-
     async def _answered(self, scope: Scope, receive: Receive, exchange: Exchange) -> tuple[int, Headers, Body]:
         """The number of items, and the headers and the body of the answer."""
         admission, shared = self.admission, self._shared
         connection = scope.get(CONNECTION)
         if connection is not None and connection.is_closing:
-            raise _GoneError
+            raise GoneError
         length, header = lengths_of(scope["headers"])
         if not admission.has_room():  # before the body is received
             if not shared.give_up_left():
-                raise self._full(1)
+                raise full(self.admission, self.served.name, 1)
             await self._while_waiting(exchange, _breathe(), 504, "the queue was full")  # they leave it meanwhile
             if not admission.has_room():
-                raise self._full(1)
+                raise full(self.admission, self.served.name, 1)
         if length is not None and length > self.max_body:
             raise self._too_large()
         try:
@@ -412,7 +386,7 @@ class Inference:
                 done = True
                 exchange.task = asyncio.current_task()
             except CancelledError:
-                raise self._ended(exchange, 504, "the run was not done") from None
+                raise ended(exchange, 504, "the run was not done") from None
             finally:
                 self._leave(exchange, done=done)
             if numbers_in_json(call) > MANY_NUMBERS:
@@ -427,7 +401,7 @@ class Inference:
         await self._while_waiting(exchange, turn.acquire(), 504, "the body was not read")
         try:
             if exchange.has_left:
-                raise _GoneError
+                raise GoneError
             # Twice, since what the loop meets in its first turn comes behind this in the second.
             await self._while_waiting(exchange, _breathe(), 504, "the body was not read")
             if header is not None and len(header) <= DIGITS:
@@ -452,28 +426,12 @@ class Inference:
                 raise
             if exchange.task is not None:
                 exchange.task.uncancel()
-            raise self._ended(exchange, status, what) from None
-
-    def _ended(self, exchange: Exchange, status: int, what: str) -> Exception:
-        """The end of a request that was ended before its answer was there."""
-        if exchange.why == LEFT:
-            return _GoneError()
-        if exchange.why == LATE:
-            return Refused(status, f"{what} in time")
-        return _stopped()
+            raise ended(exchange, status, what) from None
 
     def _hurry(self, exchange: Exchange, seconds: float) -> None:
         """The client wants its answer within `seconds` from now."""
         if seconds < self._limits.timeout:
             exchange.timer = asyncio.get_running_loop().call_later(seconds, exchange.end, LATE)
-
-    def _full(self, items: int) -> Refused:
-        admission = self.admission
-        if items > admission.most:
-            return Refused(400, f"{items} items are more than the queue takes, which is {admission.most}")
-        wait = admission.retry_after
-        message = f"the queue of {self.served.name!r} is full: {admission.items} items; try again in {wait} s"
-        return Refused(503, message, ((b"retry-after", b"%d" % wait),))
 
     def _hold(self, exchange: Exchange, size: int) -> None:
         """So many bytes of a body have come. Not what it announces: those who leave would take the place of others."""
@@ -493,7 +451,7 @@ class Inference:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _GoneError
+                raise GoneError
             part: bytes = message.get("body", b"")
             if len(body) + len(part) > self.max_body:
                 raise self._too_large()
@@ -520,13 +478,3 @@ async def _breathe() -> None:
     """Give the event loop two turns."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-
-
-def _stopped() -> Refused:
-    return Refused(503, "the server is shutting down", ((b"retry-after", b"1"),))
-
-
-def refusal(refused: Refused) -> tuple[Headers, bytes]:
-    """The headers and the body of the answer to a request that was refused."""
-    body = written({"error": refused.message})
-    return [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), *refused.headers], body
