@@ -30,15 +30,25 @@ __all__ = [
 MANY: Final = 1 << 14
 """Elements from which on the further steps for places take longer than the overhead of an operator."""
 
-REDUCTIONS: Final = {
-    "reduce_l1": "open_reduce_l1",
-    "reduce_l2": "open_reduce_l2",
-    "reduce_max": "open_reduce_max",
-    "reduce_min": "open_reduce_min",
-    "reduce_product": "open_reduce_product",
-    "reduce_sum_square": "open_reduce_sum_square",
-}
-"""The operators of WebNN that keep a NaN, all digits, or a sum of squares in range, and composites that need not."""
+_OPERATORS: Final = (
+    "batch_normalization",  # the mean is taken off first
+    "cumulative_sum",  # a long sum is made in stages
+    "gather_elements",  # indices are moved into the range
+    "instance_normalization",  # the mean is taken off first
+    "reduce_l1",  # the sum is made in stages
+    "reduce_l2",  # squares do not overflow
+    "reduce_max",  # NaN, if there is one
+    "reduce_min",  # NaN, if there is one
+    "reduce_product",  # the product is made in stages
+    "reduce_sum_square",  # the sum is made in stages
+    "scatter_nd",  # the last update of each slice; coordinates are moved into the range
+    "sigmoid",  # results near 0 keep their digits
+    "sign",  # 0 for NaN
+)
+"""WebNN's operators that runtimes compute in further steps."""
+
+REDUCTIONS: Final = {op: f"open_{op}" for op in _OPERATORS if op.startswith("reduce_")}
+"""The composites for those among them that reduce."""
 
 
 def cast_in_range(b: Builder, x: MLOperand, data_type: DataType) -> MLOperand:
@@ -59,54 +69,12 @@ def sign_of_numbers(b: Builder, x: MLOperand) -> MLOperand:
     return compose(b, "open_sign", {"input": x}, [x.descriptor])[0]
 
 
-@composite
-def open_sign(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """0 for NaN."""
-    return [b.sign(node["input"])]
-
-
 def reduced_in_range(b: Builder, op: str, x: MLOperand, *, axes: Sequence[int], keep_dimensions: bool) -> MLOperand:
     """The reduction of floats along `axes` that `op` names; open for NaN, and where a sum of squares overflows."""
     shape = [1 if i in axes else size for i, size in enumerate(x.shape) if keep_dimensions or i not in axes]
     descriptor = MLOperandDescriptor(x.data_type, shape)
     options: dict[str, Any] = {"axes": tuple(axes), "keep_dimensions": keep_dimensions}
     return compose(b, REDUCTIONS[op], {"input": x}, [descriptor], **options)[0]
-
-
-@composite
-def open_reduce_l1(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """In stages, which lose no digits."""
-    return [b.reduce_l1(node["input"], **node.attributes)]
-
-
-@composite
-def open_reduce_product(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """In stages, which lose no digits."""
-    return [b.reduce_product(node["input"], **node.attributes)]
-
-
-@composite
-def open_reduce_sum_square(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """In stages, which lose no digits."""
-    return [b.reduce_sum_square(node["input"], **node.attributes)]
-
-
-@composite
-def open_reduce_l2(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """Without overflow."""
-    return [b.reduce_l2(node["input"], **node.attributes)]
-
-
-@composite
-def open_reduce_max(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """NaN if there is one."""
-    return [b.reduce_max(node["input"], **node.attributes)]
-
-
-@composite
-def open_reduce_min(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """NaN if there is one."""
-    return [b.reduce_min(node["input"], **node.attributes)]
 
 
 def computed_alone(b: Builder, result: MLOperand) -> MLOperand:
@@ -120,42 +88,10 @@ def computed_alone(b: Builder, result: MLOperand) -> MLOperand:
     return compose(b, f"open_{node.op}", operands, [result.descriptor], **node.attributes)[0]
 
 
-@composite
-def open_batch_normalization(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """The mean is taken off first."""
-    options: dict[str, Any] = {**node.operands, **node.attributes}
-    return [b.batch_normalization(**options)]
-
-
-@composite
-def open_cumulative_sum(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """In stages, if it is long."""
-    return [b.cumulative_sum(node["input"], **node.attributes)]
-
-
-@composite
-def open_instance_normalization(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """The mean is taken off first."""
-    options: dict[str, Any] = {**node.operands, **node.attributes}
-    return [b.instance_normalization(**options)]
-
-
-@composite
-def open_sigmoid(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """With the digits of results near 0."""
-    return [b.sigmoid(node["input"])]
-
-
 def gathered_in_range(b: Builder, x: MLOperand, indices: MLOperand, *, axis: int) -> MLOperand:
     """The elements of `x` at `indices` along `axis`. Indices out of range end the run with an error."""
     output = MLOperandDescriptor(x.data_type, indices.shape)
     return compose(b, "open_gather_elements", {"input": x, "indices": indices}, [output], axis=axis)[0]
-
-
-@composite
-def open_gather_elements(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """Indices are moved into the range."""
-    return [b.gather_elements(node["input"], node["indices"], axis=node.attributes["axis"])]
 
 
 def scattered_in_any_order(b: Builder, x: MLOperand, indices: MLOperand, updates: MLOperand) -> MLOperand:
@@ -167,7 +103,16 @@ def scattered_in_any_order(b: Builder, x: MLOperand, indices: MLOperand, updates
     return compose(b, "open_scatter_nd", operands, [x.descriptor])[0]
 
 
-@composite
-def open_scatter_nd(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """The last update of each slice; coordinates are moved into the range."""
-    return [b.scatter_nd(node["input"], node["indices"], node["updates"])]
+def _open(op: str) -> None:
+    """Define the composite that may be computed without the further steps of `op`. Its expansion is `op`."""
+
+    def expansion(b: Builder, node: Node) -> Sequence[MLOperand]:
+        made: MLOperand = getattr(b, op)(**node.operands, **node.attributes)
+        return [made]
+
+    expansion.__name__ = f"open_{op}"
+    composite(expansion)
+
+
+for _op in _OPERATORS:
+    _open(_op)
