@@ -383,11 +383,26 @@ def test_options_that_do_not_fit_the_file_are_refused_when_it_loads(tmp_path: Pa
 def test_a_file_that_is_no_model_is_refused_by_its_name_or_when_it_loads(tmp_path: Path) -> None:
     with pytest.raises(NotSupportedError, match=r"weights\.pt: cannot read this kind of file"):
         webnn.Model("weights.pt")
+    with pytest.raises(NotSupportedError, match=r"cannot read this kind of file, only .*; it is a folder"):
+        webnn.Model(tmp_path)
     (tmp_path / "bad.onnx").write_bytes(b"\x00\xff")
     with pytest.raises(DataError):
         webnn.Model(tmp_path / "bad.onnx").load()
     with pytest.raises(FileNotFoundError, match=r"absent\.onnx"):
         webnn.Model(tmp_path / "absent.onnx").load()
+
+
+def test_an_item_without_the_first_dimension_is_refused_with_the_words_that_add_it(tmp_path: Path) -> None:
+    added = r"; add the first dimension: array\[np\.newaxis\]$"
+    with webnn.Model(layer(tmp_path)) as model:
+        with pytest.raises(ValidationError, match=r"expected float32 \[batch, 4\], got float32 \[4\]" + added):
+            model(rows(1)[0])
+        assert model(rows(1)[0][np.newaxis])["y"].shape[0] == 1
+        with pytest.raises(ValidationError, match=r"got float32 \[5\]$"):
+            model(np.zeros(5, np.float32))
+    image = webnn.Model(image_model(tmp_path), shapes={"batch": 1, "height": 2, "width": 2})
+    with image, pytest.raises(ValidationError, match=r"image\.onnx: .*" + added):
+        image(np.zeros((3, 2, 2), np.float32))
 
 
 def test_entries_to_keep_must_be_there(tmp_path: Path) -> None:

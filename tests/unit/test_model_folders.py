@@ -63,6 +63,7 @@ def test_the_copy_that_onnxruntime_writes_beside_a_file_is_no_second_model(tmp_p
         (["net/1/a.txt"], "net", "exactly one model file is expected .*, got none"),
         (["my net.onnx"], "my net.onnx", "'my net' cannot be a part of an address; .* NAME="),
         (["net.onnx"], "a/b=net.onnx", "'a/b' cannot be a part of an address"),
+        (["net.onnx", "net.webnn"], ".", "net.onnx and net.webnn are both version 1 of 'net'; name one with NAME=PATH"),
     ],
 )
 def test_what_is_no_model_is_refused(

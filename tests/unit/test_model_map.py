@@ -208,6 +208,8 @@ def test_an_iterator_whose_iterator_begins_anew_is_iterated_once(tmp_path: Path)
         ({"on_error": "ignore"}, "on_error"),
         ({"before": 3}, "before must be a function, got 3"),
         ({"items": 3}, "items must be an iterable or an async iterable, got int"),
+        ({"items": "images"}, "got 'images'; the files of a folder are sorted"),
+        ({"items": Path("images")}, r"got \w+Path\('images'\); the files of a folder are sorted"),
     ],
 )
 def test_options_that_are_not_valid_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -329,9 +329,9 @@ async def test_a_stale_header_length_is_ignored_where_there_is_no_body(app: Appl
         ("/v2/models/../../etc/passwd", "GET", 404, "there is nothing at this path"),
         ("/v2/models//etc/passwd/infer", "POST", 404, "there is nothing at this path"),
         ("/v2/repository/models/affine/load", "POST", 400, "no request loads or unloads one"),
-        ("/v2/models/affine/infer", "GET", 405, "does not take this method"),
-        ("/v2/models/affine", "DELETE", 405, "does not take this method"),
-        ("/nope", "PATCH", 404, "there is nothing at this path"),
+        ("/v2/models/affine/infer", "GET", 405, "this path does not take GET, but POST"),
+        ("/v2/models/affine", "DELETE", 405, "this path does not take DELETE, but GET"),
+        ("/nope", "PATCH", 404, "there is nothing at this path; GET /openapi.json lists the paths"),
         ("/v2/", "GET", 404, "there is nothing at this path"),
     ],
 )

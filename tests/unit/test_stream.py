@@ -545,6 +545,7 @@ async def test_it_can_be_closed_early(context: webnn.MLContext, event_loop: Loop
     [
         (3, {}, "stream: source must be an iterable or an async iterable, got int"),
         (None, {}, "stream: source must be an iterable or an async iterable, got NoneType"),
+        ("images", {}, "stream: source must be an iterable or an async iterable, got 'images'; the files of a folder"),
         ([], {"depth": 0}, "stream: depth must be at least 1, got 0"),
         ([], {"depth": -1}, "depth must be an integer from 0 to"),
         ([], {"depth": "deep"}, "depth must be an integer, got 'deep'"),

@@ -49,9 +49,17 @@ def find_models(words: Sequence[str]) -> list[Found]:
     - a folder of model files and of such folders
 
     Raises:
-        click.UsageError: a path is none of them, or a name cannot be a part of an address.
+        click.UsageError: a path is none of them, a name cannot be a part of an address, or two models have one name.
     """
-    return [found for word in words for found in _find(word)]
+    models = [found for word in words for found in _find(word)]
+    seen: dict[tuple[str, str], Path] = {}
+    for each in models:
+        other = seen.setdefault((each.name, each.version), each.path)
+        if other is not each.path:
+            raise click.UsageError(
+                f"{other} and {each.path} are both version {each.version} of {each.name!r}; name one with NAME=PATH"
+            )
+    return models
 
 
 def _find(word: str) -> list[Found]:

@@ -93,7 +93,7 @@ def reader_of(path: Path) -> Reader:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        reason = _NO_MODELS.get(path.suffix.lower(), "")
+        reason = "it is a folder" if path.is_dir() else _NO_MODELS.get(path.suffix.lower(), "")
         known = f"cannot read this kind of file, only {', '.join(READERS)}"
         raise NotSupportedError(f"{path}: {known}" + (f"; {reason}" if reason else ""))
     return reader

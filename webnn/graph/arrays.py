@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from", "beyond", "owner_of", "random_array"]
+__all__ = ["array_from", "beyond", "of_one_item", "owner_of", "random_array"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -40,7 +41,9 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
         )
     if array.shape != descriptor.shape:
         if array.ndim != 1 or array.size != descriptor.element_count:
-            raise ValidationError(f"expected {descriptor}, got shape {list(array.shape)}")
+            raise ValidationError(
+                f"expected {descriptor}, got shape {list(array.shape)}{of_one_item(array.shape, descriptor.shape)}"
+            )
         array = array.reshape(descriptor.shape)
     return _contiguous(array)
 
@@ -49,6 +52,15 @@ def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.ndim == 0 or (type(array) is np.ndarray and array.flags.c_contiguous):
         return array
     return np.ascontiguousarray(array)  # it would make a scalar one-dimensional
+
+
+def of_one_item(shape: Sequence[int], expected: Sequence[int | str]) -> str:
+    """What to write if an array lacks only the first dimension, which is 1 or open; for the end of a message."""
+    whole = (1, *shape)
+    fits = len(whole) == len(expected) and all(
+        isinstance(a, str) or a == b for a, b in zip(expected, whole, strict=True)
+    )
+    return "; add the first dimension: array[np.newaxis]" if fits else ""
 
 
 def beyond(array: np.ndarray[Any, Any], data_type: DataType) -> int | None:

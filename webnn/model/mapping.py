@@ -7,11 +7,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from webnn.errors import ValidationError
 from webnn.graph.unpicklable import Unpicklable
 from webnn.model.loaded import Loaded
 from webnn.model.progress import Progress, bar_of
 from webnn.model.rows import computed
+from webnn.runtime.streaming.options import check_iterable
 from webnn.runtime.streaming.pieces import ItemError
 from webnn.runtime.streaming.stream import Stream
 
@@ -175,11 +175,8 @@ class MappedAsyncIterator(Unpicklable, AsyncIterator[R_co]):
 
 def batched(items: Iterable[Any] | AsyncIterable[Any], size: int) -> Any:
     """Lists of up to `size` items, each with the number of the first; the source stays sync or async."""
-    if isinstance(items, Iterable):
-        return _batches(items, size)
-    if isinstance(items, AsyncIterable):
-        return _async_batches(items, size)
-    raise ValidationError(f"map: items must be an iterable or an async iterable, got {type(items).__name__}")
+    check_iterable("map: items", items)
+    return _batches(items, size) if isinstance(items, Iterable) else _async_batches(items, size)
 
 
 def length_of(items: object) -> int | None:

@@ -11,7 +11,7 @@ import numpy as np
 from webnn.errors import ValidationError
 from webnn.formats.outline import Size, ValueOutline
 from webnn.graph.arguments import printable, unsigned, unsigned_list
-from webnn.graph.arrays import array_from
+from webnn.graph.arrays import array_from, of_one_item
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES
 
@@ -197,7 +197,8 @@ class Signature:
             len(shape) != array.ndim
             or any(size != given and not isinstance(size, str) for size, given in zip(shape, array.shape, strict=True))
         ):
-            raise self._unfit(row, f"{array.dtype.name} {list(array.shape)}")
+            hint = of_one_item(array.shape, shape)
+            raise self._unfit(row, f"{array.dtype.name} {list(array.shape)}{hint}")
         if row.is_open and 0 in _without(array.shape, row.axis, 1):
             raise self._unfit(row, f"{array.dtype.name} {list(array.shape)}, which has no elements")
         return array

@@ -205,9 +205,13 @@ def _json(value: Any) -> Response:
     return Response(written(value), media_type="application/json")
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):  # of Starlette's router
-        reason = {404: "there is nothing at this path", 405: "this path does not take this method"}
+        takes = ", ".join(sorted((error.headers or {}).get("Allow", "other methods").split(", ")))
+        reason = {
+            404: "there is nothing at this path; GET /openapi.json lists the paths",
+            405: f"this path does not take {request.method}, but {takes}",
+        }
         more = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
         error = Refused(error.status_code, reason.get(error.status_code, error.detail), more)
     assert isinstance(error, Refused)

@@ -305,12 +305,12 @@ class Streaming:
         with import_lock:
             from webnn.runtime.streaming.options import (  # noqa: PLC0415
                 check_function,
-                check_source,
+                check_iterable,
                 options_from,
             )
 
         check_not_recording(self._recordings, "stream")
-        check_source(source)
+        check_iterable("stream: source", source)
         for name, function in functions.items():
             check_function(name, function)
         return options_from(**given)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from webnn.errors import ValidationError
-from webnn.graph.arguments import boolean, enum_value, unsigned
+from webnn.graph.arguments import boolean, enum_value, shown, unsigned
 from webnn.runtime.checks import seconds
 from webnn.runtime.graph import MLGraph
 
@@ -61,10 +62,15 @@ def options_from(
     )
 
 
-def check_source(source: object) -> None:
-    """Raise if `source` is not iterable."""
-    if not isinstance(source, Iterable | AsyncIterable):
-        raise ValidationError(f"stream: source must be an iterable or an async iterable, got {type(source).__name__}")
+def check_iterable(where: str, items: object) -> None:
+    """Raise if `items` are not iterable, or the path of a folder, which is iterable as a text: letter by letter."""
+    if isinstance(items, str | os.PathLike):
+        raise ValidationError(
+            f"{where} must be an iterable or an async iterable, got {shown(items)};"
+            " the files of a folder are sorted(pathlib.Path(folder).iterdir())"
+        )
+    if not isinstance(items, Iterable | AsyncIterable):
+        raise ValidationError(f"{where} must be an iterable or an async iterable, got {type(items).__name__}")
 
 
 def check_function(name: str, function: Callable[..., Any] | None) -> None:
