@@ -15,6 +15,7 @@ from webnn.backends.onnx import (
     recurrent,
     reduction,
     resampling,
+    support_vectors,
     trees,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "recurrent",
     "reduction",
     "resampling",
+    "support_vectors",
     "trees",
 ]

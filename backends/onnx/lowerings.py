@@ -46,6 +46,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "scatter_reduce_elements": "gathering",
     "scatter_reduce_nd": "gathering",
     "space_to_depth": "movement",
+    **dict.fromkeys(("svm_classifier", "svm_regressor"), "support_vectors"),
     "top_k": "reduction",
     "tree_ensemble": "trees",
 }

@@ -98,6 +98,8 @@ def _node_work(node: Node) -> int:
             depth = 2 * node["key"].shape[-2]
         case "tree_ensemble":
             return node["input"].shape[0] * node["roots"].shape[0] * int(node.attributes["depth"])
+        case "svm_classifier" | "svm_regressor":
+            return node["input"].shape[0] * math.prod(node["vectors"].shape)
         case "top_k":  # row by row
             elements, axis = node["input"].descriptor.element_count, node["input"].shape[node.attributes["axis"]]
             depth = elements * _SORTED // results if elements > axis else 1

@@ -50,7 +50,8 @@ _ELEMENT_TYPES: Final[Mapping[int, DataType]] = {
 def data_type_for(element_type: int) -> DataType:
     """The WebNN type that holds ONNX's `element_type`."""
     if element_type not in _ELEMENT_TYPES:
-        raise UnsupportedNodeError(f"no WebNN type holds {type_name(element_type)}")
+        nearest = "encode strings as numbers outside the graph" if element_type == TensorProto.STRING else ""
+        raise UnsupportedNodeError(f"no WebNN type holds {type_name(element_type)}", nearest)
     return _ELEMENT_TYPES[element_type]
 
 

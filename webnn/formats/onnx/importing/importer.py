@@ -381,6 +381,7 @@ class Importer:
                 reasons = "; ".join(sorted({f"{p.op_type}: {p.reason}" for p in inside}))
                 raise UnsupportedNodeError(
                     f"it is composed of other operators, some of which are not supported: {reasons}",
+                    "; ".join(dict.fromkeys(problem.nearest for problem in inside if problem.nearest)),
                     inputs=list(dict.fromkeys(name for problem in inside for name in problem.inputs)),
                 )
 

@@ -1,11 +1,13 @@
-"""Operators of the domain `ai.onnx.ml`, as converters of scikit-learn write them: scaling, features, linear models.
+"""Operators of the domain `ai.onnx.ml`, as converters of scikit-learn write them: scaling, categories, linear models.
 
-Trees are in `tree_ensemble`. Support vector machines and text have no equivalent in WebNN.
+Trees are in `tree_ensemble`, support vector machines in `support_vectors`. Categories are numbers, since WebNN has no
+strings.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -15,14 +17,23 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
+from webnn.graph.composites.open_cases import cast_in_range
+from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
+Array: TypeAlias = np.ndarray[Any, Any]
+
 _ML: Final = "ai.onnx.ml"
+_SPARSE: Final = 16
+"""A table has an entry for each integer between the keys if these are at most so many times as many as the keys."""
+_STRINGS: Final = UnsupportedNodeError("its values are strings", "the numbers that it reads, as outputs=[...]")
+_KINDS: Final = ("float32", "int64")
+"""Types with kernels for all that is done with keys."""
 
 
-def _numbers(node: OnnxNode, name: str, *shape: int) -> np.ndarray[Any, Any]:
+def _numbers(node: OnnxNode, name: str, *shape: int) -> Array:
     """A list of floats as an array of this shape; a single number is repeated."""
     array = np.asarray(node.get_floats(name), np.float32)
     if array.size not in {1, int(np.prod(shape))}:
@@ -116,3 +127,91 @@ def _linear(node: OnnxNode, columns: int) -> MLOperand:
     weights = b.constant(_numbers(node, "coefficients", columns, x.shape[1]))
     bias = b.constant(np.array(_numbers(node, "intercepts", columns))) if node.has_attribute("intercepts") else None
     return b.gemm(x, weights, c=bias, b_transpose=True)
+
+
+@imports("LabelEncoder", domain=_ML)
+def label_encoder(node: OnnxNode) -> Imported:
+    """The value of each key, and a default for other numbers."""
+    b, x = node.builder, node.operand(0)
+    keys, values = _listed(node, "keys"), _listed(node, "values")
+    if keys is None:
+        raise DataError("its keys are strings, but its input is not")
+    if values is None:
+        return [Value(why=_STRINGS)]
+    if len(keys) != len(values) or not len(keys):
+        raise DataError(f"it has {len(keys)} keys and {len(values)} values")
+    default = _default(node, values)
+    keys, first = np.unique(keys, return_index=True)  # NaN is one key, and comes last
+    values = values[first]
+    x = x if x.data_type in _KINDS else b.cast(x, "float32" if keys.dtype.kind == "f" else "int64")
+    if keys.dtype.kind == "f":
+        missing = np.isnan(keys[-1])
+        result = _searched(node, x, keys[:-1], values[:-1], default) if missing else None
+        if result is None:
+            return _searched(node, x, keys, values, default)
+        return b.where(b.is_nan(x), node.constant(values[-1]), result)
+    low, high = int(keys[0]), int(keys[-1])
+    if high - low > _SPARSE * len(keys) or min(-low, high) > 1 << 60:
+        return _searched(node, x, keys, values, default)
+    table = np.full(high - low + 3, default)
+    table[keys - low + 1] = values
+    places = b.sub(b.clamp(x, min_value=low - 1, max_value=high + 1), node.scalar(x, low - 1))
+    return b.gather(node.constant(table), places)
+
+
+def _searched(node: OnnxNode, x: MLOperand, keys: Array, values: Array, default: Array) -> MLOperand:
+    """The values, by a binary search for all elements of `x` at once."""
+    b = node.builder
+    if not len(keys):
+        return b.expand(node.constant(default), x.shape)
+    known, zero = node.constant(keys), b.constant("int64", 0)
+    place: MLOperand = b.expand(zero, x.shape)
+    for bit in reversed(range((len(keys) - 1).bit_length())):
+        ahead = b.min(b.add(place, b.constant("int64", 1 << bit)), b.constant("int64", len(keys) - 1))
+        place = b.where(b.lesser_or_equal(b.gather(known, ahead), x), ahead, place)
+    found = b.equal(b.gather(known, place), x)
+    return b.where(found, b.gather(node.constant(values), place), node.constant(default))
+
+
+def _listed(node: OnnxNode, what: str) -> np.ndarray[Any, Any] | None:
+    """The keys or values: a list of one of three types, or a tensor. None for strings."""
+    if node.has_attribute(f"{what}_tensor"):
+        array = node.get_tensor(f"{what}_tensor").reshape(-1)
+        return None if array.dtype.kind not in "fiu" else array
+    if node.has_attribute(f"{what}_floats"):
+        return np.array(node.get_floats(f"{what}_floats"), np.float32)
+    if node.has_attribute(f"{what}_int64s"):
+        return np.array(node.get_ints(f"{what}_int64s"), np.int64)
+    if node.has_attribute(f"{what}_strings") or node.has_attribute("classes_strings"):
+        return None
+    raise DataError(f"it has no {what}")
+
+
+def _default(node: OnnxNode, values: Array) -> Array:
+    if node.has_attribute("default_tensor"):
+        array = node.get_tensor("default_tensor")
+        if array.size != 1:
+            raise DataError(f"default_tensor must be one number, got shape {list(array.shape)}")
+        number = array.reshape(())
+    elif values.dtype.kind == "f":
+        number = np.array(node.get_float("default_float", -0.0))
+    else:
+        number = np.array(node.get_int("default_int64", -1))
+    return np.asarray(number, values.dtype)
+
+
+@imports("OneHotEncoder", domain=_ML)
+def one_hot_encoder(node: OnnxNode) -> Imported:
+    """A column for each category, 1 where an element is that category. Floats are rounded toward zero first.
+
+    Other numbers have 0 in all columns, also without `zeros`, with which onnxruntime ends the run.
+    """
+    b, x = node.builder, node.operand(0)
+    categories: Sequence[int] = node.get_ints("cats_int64s", ())
+    if not categories:
+        raise DataError("its categories are strings, but its input is not")
+    if x.data_type in FLOATS:
+        x = cast_in_range(b, x, "int64")
+    elif x.data_type != "int64":
+        x = b.cast(x, "int64")
+    return b.cast(b.equal(b.reshape(x, [*x.shape, 1]), node.constant(np.array(categories, np.int64))), "float32")

@@ -23,8 +23,8 @@ FAMILIES: Final[Mapping[str, str]] = {
     "block_quantization": "com.microsoft.GatherBlockQuantized com.microsoft.MatMulNBits",
     "classical_ml": (
         "ai.onnx.ml.ArrayFeatureExtractor ai.onnx.ml.Binarizer ai.onnx.ml.FeatureVectorizer "
-        "ai.onnx.ml.Imputer ai.onnx.ml.LinearClassifier ai.onnx.ml.LinearRegressor ai.onnx.ml.Normalizer "
-        "ai.onnx.ml.Scaler"
+        "ai.onnx.ml.Imputer ai.onnx.ml.LabelEncoder ai.onnx.ml.LinearClassifier ai.onnx.ml.LinearRegressor "
+        "ai.onnx.ml.Normalizer ai.onnx.ml.OneHotEncoder ai.onnx.ml.Scaler"
     ),
     "constants": "Constant ConstantOfShape Range Shape Size",
     "contrib": (
@@ -48,7 +48,7 @@ FAMILIES: Final[Mapping[str, str]] = {
     "integer_products": (
         "ConvInteger MatMulInteger com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"
     ),
-    "kernels": "Col2Im Det ReverseSequence",
+    "kernels": "Col2Im Det ReverseSequence TopK",
     "logic": (
         "And BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Equal Greater GreaterOrEqual IsInf IsNaN "
         "Less LessOrEqual Not Or Where Xor"
@@ -88,7 +88,7 @@ FAMILIES: Final[Mapping[str, str]] = {
         "SequenceEmpty SequenceErase SequenceInsert SequenceLength SplitToSequence"
     ),
     "signal": "DFT MelWeightMatrix STFT",
-    "top_k": "TopK",
+    "support_vectors": "ai.onnx.ml.SVMClassifier ai.onnx.ml.SVMRegressor",
     "tree_ensemble": "ai.onnx.ml.TreeEnsemble ai.onnx.ml.TreeEnsembleClassifier ai.onnx.ml.TreeEnsembleRegressor",
 }
 """The types of nodes, with the domain before those that are not in the ONNX standard's default domain."""

@@ -12,6 +12,7 @@ from webnn.formats.onnx.patterns.sliding_windows import Windows
 from webnn.graph.composites.columns import images_of_columns
 from webnn.graph.composites.determinant import determinants
 from webnn.graph.composites.reverse_sequence import sequences_reversed
+from webnn.graph.composites.top_k import largest_or_smallest
 
 __all__: list[str] = []
 
@@ -61,3 +62,14 @@ def reverse_sequence(node: OnnxNode) -> Imported:
     time = node.axis(node.get_int("time_axis", 0), x.rank, "time_axis")
     batch = node.axis(node.get_int("batch_axis", 1), x.rank, "batch_axis")
     return sequences_reversed(node.builder, x, node.operand(1), time=time, batch=batch)
+
+
+@imports("TopK")
+def top_k(node: OnnxNode) -> Imported:
+    """The k largest or smallest elements and their indices; of equal ones the first."""
+    x = node.operand(0)
+    k = int(node.number(1, "k")) if node.version >= 10 else node.get_int("k")
+    axis = node.axis(node.get_int("axis", -1), x.rank)
+    if not 1 <= k <= x.shape[axis]:
+        raise DataError(f"k must be 1 to {x.shape[axis]}, got {k}")
+    return largest_or_smallest(node.builder, x, k=k, axis=axis, largest=bool(node.get_int("largest", 1)))
