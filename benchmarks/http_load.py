@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -194,7 +195,8 @@ def measured(
 ) -> dict[str, float]:
     """Answers in a second ("rate"), and the median and 99th percentile of their seconds, from another process.
 
-    It takes longer than `seconds` if there is no answer in them.
+    It takes longer than `seconds` if there is no answer in them. When it returns, the server has nothing left to do:
+    one that still computes the requests of the clients that have ended would disturb what is measured next.
     """
     figures = _measured(address, path, body, headers, connections=connections, seconds=seconds)
     while not figures["rate"]:
@@ -202,6 +204,10 @@ def measured(
         if seconds > LONGEST:
             raise RuntimeError(f"{address}{path}: no request was answered in {seconds / 4:g} s")
         figures = _measured(address, path, body, headers, connections=connections, seconds=seconds)
+    last = http.client.HTTPConnection(address, timeout=LONGEST)
+    with closing(last):
+        last.request("POST", path, body, dict(headers))
+        last.getresponse().read()
     return figures
 
 

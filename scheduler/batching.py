@@ -4,12 +4,15 @@ A batch of `size` requests is one run of the graph for `size` times its leading 
 padded, so few sizes have to be compiled: the largest one, a quarter of it, and so on. They are compiled one by one, as
 they are wanted, and each is measured before it is used:
 
-    alone -> company -> first size compiled and measured -> pays: larger and smaller sizes, as they are wanted
-                                                         -> does not: a smaller size -> rest, and try again later
+    alone -> company -> side by side -> first size compiled and measured -> pays: larger and smaller sizes, as wanted
+                                                                         -> does not: a smaller size
+                                                                            -> rest, and try again later
 
 What is compared is the time per request, also with that of requests that are not gathered and run side by side, one on
-each core. Small products of matrices gain the most: they take as long for one row as for eight. Convolutions have
-enough to do with one image, and lose where the images of a batch push each other out of the cache.
+each core. So that is measured first: a guess from the time of one alone, which other programs may have disturbed,
+chooses batches for networks that are slower in them. Small products of matrices gain the most: they take as long for
+one row as for eight. Convolutions have enough to do with one image, and lose where the images of a batch push each
+other out of the cache.
 
 The module is pure: no thread, no lock and no clock. `Batcher` calls it under the timeline's lock.
 """
@@ -23,7 +26,7 @@ from typing import Final
 
 from webnn.graph.quick_dataclass import dataclass
 
-__all__ = ["Batching", "BatchingFigures", "BatchingStatistics", "sizes_up_to"]
+__all__ = ["FIRST", "Batching", "BatchingFigures", "BatchingStatistics", "sizes_up_to"]
 
 STEP: Final = 4
 """Each size is this many times the next smaller one."""
@@ -46,6 +49,10 @@ LONELY: Final = 3
 """Batches of a single request in a row after which requests are alone again."""
 CHEAP: Final = 20_000
 """Nanoseconds of a request alone below which requests are not gathered: to gather them takes longer than it saves."""
+APART: Final = 128
+"""Requests that run side by side, though they could be gathered, if the time that they take so is still not known."""
+APART_STILL: Final = 16
+"""Those that do so after the first one was measured, which takes longer than all others."""
 REST: Final = 2000
 """Requests that are run alone before batching is tried again where it did not pay. Each time, `STEP` times as many."""
 
@@ -116,6 +123,9 @@ class Batching:
         self.side_by_side = float("inf")
         """Nanoseconds for each of the requests that run on all cores, each on one; infinity if they need no more than
         one core together."""
+        self.is_apart = False
+        """Whether requests run side by side at the moment so that this is measured; see `compared`."""
+        self._was_apart = False
         self._costs: dict[int, float] = {}  # nanoseconds of a run, also of size 1
         self._samples: dict[int, int] = {1: 0}  # of each compiled size
         self._compiling: set[int] = set()
@@ -135,21 +145,39 @@ class Batching:
         self._rest -= 1
         if self._rest == 0:
             self.pays = None
+            self.is_apart = False
             self._rejected.clear()
             self._demand.clear()
         return True
 
-    def meets_company(self, alone_cost: float) -> None:
-        """Several requests are under way at once. A run of one takes `alone_cost` nanoseconds, infinity if unknown."""
+    def compared(self) -> None:
+        """The time of requests that run side by side was measured: a few more do so, to be sure."""
+        self.is_apart = False
+        self._rest = min(self._rest, APART_STILL)
+
+    def meets_company(self, alone_cost: float, *, compares: bool = False) -> None:
+        """Several requests are under way at once.
+
+        Args:
+            alone_cost: nanoseconds of a run of one; infinity if they are not known.
+            compares: whether it is not known how long they take side by side, but can be measured.
+        """
         if alone_cost < self.cheap:
             self._stop()
+            return
+        if compares and alone_cost < float("inf") and self._part():
             return
         self.gathers, self._lonely = True, 0
         if alone_cost < self.alone_cost:
             self._costs[1] = alone_cost
 
-    def gathered(self, requests: int) -> int | None:
-        """So many requests are about to run. Returns a size to compile in the background, or None."""
+    def gathered(self, requests: int, *, compares: bool = False) -> int | None:
+        """So many requests are about to run. Returns a size to compile in the background, or None.
+
+        Args:
+            requests: that were gathered.
+            compares: as in `meets_company`.
+        """
         if requests == 1:
             self._lonely += 1
             self.gathers = self.gathers and self._lonely < LONELY
@@ -159,6 +187,8 @@ class Batching:
             return None
         if self.alone_cost < self.cheap:
             self._stop()
+            return None
+        if compares and self._part():
             return None
         wanted = self._wanted(requests) if self.pays else self._next_to_try()
         if wanted is None or wanted in self._compiling or wanted in self._samples or wanted in self._rejected:
@@ -219,6 +249,14 @@ class Batching:
     def usable(self) -> frozenset[int]:
         """The sizes that are compiled and worth it, as far as is known."""
         return frozenset(self._samples)
+
+    def _part(self) -> bool:
+        """Run requests side by side, to measure that, unless this was done before."""
+        if self._was_apart:
+            return False
+        self._was_apart = self.is_apart = True
+        self.gathers, self._rest = False, APART
+        return True
 
     def _next_to_try(self) -> int | None:
         """The size to judge by whether batching pays; None if one is being tried, or none is left."""

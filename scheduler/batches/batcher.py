@@ -82,11 +82,14 @@ class Batcher:
     ) -> Promise[Any]:
         """As `Timeline.run`, for a request of this graph."""
         policy, timeline, who = self.policy, self._timeline, 0
+        if policy.is_apart and self.computation.is_compared:
+            with self._lock:
+                policy.compared()
         if not policy.gathers and not policy.rests():
             who = id(current_task())
             if self._has_company(who):
                 with self._lock:
-                    policy.meets_company(self._work.cost)
+                    policy.meets_company(self._work.cost, compares=self.computation.compares)
         if policy.gathers:
             return self._gather(given, timeout)
         promise = timeline.run(self._work, given, self._outputs, here=here, timeout=timeout)

@@ -125,7 +125,7 @@ class Computation:
         with self._lock:
             waiting = [request for request in batch.requests if request.inputs]
             waiting.reverse()  # taken from the end
-            wanted = policy.gathered(len(waiting)) if waiting else None
+            wanted = policy.gathered(len(waiting), compares=self.compares) if waiting else None
         if wanted is not None:
             self._compile(wanted, policy.alone_cost < NARROW)
         try:
@@ -336,12 +336,30 @@ class Computation:
             batch.due.pop(key, None)  # last, for the sake of interrupts
 
     @property
+    def is_compared(self) -> bool:
+        """Whether it was measured how long a run on one core takes, beside others."""
+        widths = self._work.widths
+        return widths is not None and widths.narrow_cost > 0
+
+    @property
+    def compares(self) -> bool:
+        """Whether that is not known, but can be measured."""
+        return self._can_be_side_by_side and not self.is_compared
+
+    @property
+    def _can_be_side_by_side(self) -> bool:
+        """Whether requests that are not gathered may be run on one core each, and are not too small to tell."""
+        widths = self._work.widths
+        alone = min(self._policy.alone_cost, self._work.cost)
+        return widths is not None and not widths.refusal and alone >= NARROW
+
+    @property
     def _side_by_side(self) -> float:
         """Nanoseconds for each request if they were not gathered; infinity where they are too small to tell."""
-        widths, alone = self._work.widths, self._policy.alone_cost
-        if widths is None or alone < NARROW:
+        if not self._can_be_side_by_side:
             return float("inf")
-        cores = self._timeline.width.cores
+        widths, alone, cores = self._work.widths, self._policy.alone_cost, self._timeline.width.cores
+        assert widths is not None
         narrow = widths.narrow_cost or alone * widths.speedup(cores)
         return narrow / max(1, min(self._workers.count, cores))
 

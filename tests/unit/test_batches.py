@@ -15,12 +15,12 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.lease import Lease
 from webnn.runtime.events import events_of, records_of
 from webnn.scheduler.batches.batcher import Batcher
-from webnn.scheduler.batches.computation import Size
-from webnn.scheduler.batching import SAMPLES
+from webnn.scheduler.batches.computation import NARROW, Size
+from webnn.scheduler.batching import APART_STILL, SAMPLES
 from webnn.scheduler.bridge import Waiter
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.statistics import CANCELLED, UNOBSERVABLE
-from webnn.scheduler.width import Width
+from webnn.scheduler.width import Width, Widths
 
 ALONE = 1000
 """Nanoseconds of a run of one request, and of a batch."""
@@ -127,6 +127,37 @@ def test_requests_that_are_queued_at_once_run_together_from_the_second_one_on() 
     assert crowd.ran == [1, 4]
     assert crowd.rig.timeline.statistics.batching.batches == 1
     assert crowd.rig.timeline.statistics.batching.requests == 4
+
+
+def test_long_requests_run_side_by_side_until_batches_can_be_compared_with_that() -> None:
+    crowd = Crowd()
+    crowd.work.widths = widths = Widths(lambda widths: None)
+    widths.narrow = Function(crowd.add_one)
+    crowd.compile(4)
+    promises = [crowd.run(number) for number in range(5)]
+    crowd.rig.run_all()
+    assert results(promises) == [1, 2, 3, 4, 5]
+    assert crowd.ran == [1] * 5
+    widths.measured(ALONE, wide=False)
+    promises = [crowd.run(number) for number in range(APART_STILL + 5)]
+    crowd.rig.run_all()
+    assert results(promises) == [number + 1 for number in range(APART_STILL + 5)]
+    assert crowd.ran[5:] == [*[1] * APART_STILL, 4, 1]
+
+
+@pytest.mark.parametrize("why", ["small", "one width", "no other width"])
+def test_requests_that_cannot_run_side_by_side_are_gathered_at_once(why: str) -> None:
+    crowd = Crowd()
+    if why != "one width":
+        crowd.work.widths = widths = Widths(lambda widths: None)
+        widths.refusal = "the graph is too large" if why == "no other width" else ""
+    if why == "small":
+        crowd.work.cost = NARROW / 2
+    crowd.compile(4)
+    promises = [crowd.run(number) for number in range(5)]
+    crowd.rig.run_all()
+    assert results(promises) == [1, 2, 3, 4, 5]
+    assert crowd.ran == [1, 4]
 
 
 def test_a_batch_that_is_not_full_is_padded() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from webnn.scheduler.batching import (
+    APART,
+    APART_STILL,
     CHEAP,
     LONELY,
     REST,
@@ -102,6 +104,37 @@ def test_batches_must_be_faster_than_requests_side_by_side_too(side_by_side: flo
     policy.side_by_side = side_by_side
     measure(policy, 8, 160)  # 20 for each, and 100 alone
     assert policy.pays is pays
+
+
+def test_requests_run_side_by_side_first_if_it_is_not_known_how_long_that_takes() -> None:
+    policy = Batching(32)
+    policy.meets_company(1e6, compares=True)
+    assert policy.is_apart
+    assert not policy.gathers
+    assert policy.rests()
+    policy.compared()
+    assert [policy.rests() for _ in range(APART_STILL + 1)] == [*[True] * APART_STILL, False]
+    policy.meets_company(1e6)
+    assert policy.gathers
+
+
+def test_requests_that_were_gathered_before_their_cost_was_known_run_side_by_side_then() -> None:
+    policy = Batching(32)
+    policy.meets_company(float("inf"), compares=True)
+    assert policy.gathers, "they may cost next to nothing"
+    for _ in range(SAMPLES):
+        policy.measured(1, 1e6)
+    assert policy.gathered(32, compares=True) is None
+    assert policy.is_apart
+    assert not policy.gathers
+
+
+def test_requests_do_not_go_on_side_by_side_if_that_cannot_be_measured() -> None:
+    policy = Batching(32)
+    policy.meets_company(1e6, compares=True)
+    assert [policy.rests() for _ in range(APART + 1)] == [*[True] * APART, False]
+    policy.meets_company(1e6, compares=True)
+    assert policy.gathers
 
 
 def test_the_largest_size_is_tried_first_if_all_are_small() -> None:

@@ -16,6 +16,7 @@ from webnn.formats.files import Source, load_model, outline_of, reader_of
 from webnn.formats.outline import is_name
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
+from webnn.scheduler.batching import FIRST
 from webnn.serving.repository import Served
 
 __all__ = ["load"]
@@ -29,6 +30,9 @@ SETTLING: Final = 1.0
 pays, which clients would otherwise wait for."""
 COMPANY: Final = 2
 """Trial runs that are under way at once, for each of the largest batch."""
+BURST: Final = 0.1
+"""Seconds of trial runs that are under way at once at most, unless there would be fewer than for each of a `FIRST`
+batch. With more of them, those that take long would not get to the end of the measurements."""
 
 
 def load(name: str, version: str, source: Source, context: MLContext, max_batch: int) -> tuple[Served, str]:
@@ -103,10 +107,11 @@ def _warm_up(context: MLContext, graph: MLGraph, max_batch: int) -> float:
             break
     if max_batch == 1 or graph.explain().why_not_separable is not None:
         return pace
+    burst = max(COMPANY * min(FIRST, max_batch), min(COMPANY * max_batch, int(BURST / pace)))
     given_up = context.statistics().batching.unprofitable
     until = time.monotonic() + SETTLING
     while time.monotonic() < until and context.statistics().batching.unprofitable == given_up:
-        runs = [context.run(graph, zeros) for _ in range(COMPANY * max_batch)]
+        runs = [context.run(graph, zeros) for _ in range(burst)]
         wait(runs)
         for run in runs:
             run.result()
