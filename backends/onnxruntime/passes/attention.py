@@ -294,7 +294,7 @@ def _query(scores: _Scores) -> tuple[_Heads | None, float]:
         factor *= more
     if x.rank == 4 and x.shape != shape:
         return None, factor
-    return _heads(x, scores), factor
+    return _heads(x, scores, shared=False), factor
 
 
 def _key(x: MLOperand, scores: _Scores) -> tuple[_Heads | None, float]:
@@ -319,19 +319,19 @@ def _key(x: MLOperand, scores: _Scores) -> tuple[_Heads | None, float]:
     return _heads(before, scores), factor * more
 
 
-def _heads(x: MLOperand, scores: _Scores) -> _Heads | None:
-    """`x`, `[..., length, size]`, with the heads that it has before they are repeated."""
+def _heads(x: MLOperand, scores: _Scores, *, shared: bool = True) -> _Heads | None:
+    """`x`, `[..., length, size]`, with the heads that it has before they are repeated, if heads may share one."""
     if x.rank not in (3, 4):
         return None
     length, size = x.shape[-2:]
-    x = _unrepeated(x, scores)
+    x = _unrepeated(x, scores) if shared else x
     count = math.prod(x.shape[:-2])
     if count % scores.batch or (x.rank == 4 and x.shape[0] != scores.batch):
         return None
     heads, rows = count // scores.batch, x
     while rows.node is not None and rows.node.op == "reshape" and rows.node["input"].shape[-2:] == (length, size):
         rows = rows.node["input"]
-        repeated = _repeated(rows, scores)
+        repeated = _repeated(rows, scores) if shared else None
         if repeated is not None and heads == scores.heads:
             return _heads(repeated, scores)
     node = rows.node

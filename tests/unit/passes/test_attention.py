@@ -230,6 +230,25 @@ def test_masks_hide_the_same_keys_also_where_they_hide_all(masking: Masking, gro
     assert "matmul" not in ops(prepared)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("keys_repeated", [True, False])
+def test_queries_that_several_heads_share_are_repeated_for_the_kernel(groups: int, keys_repeated: bool) -> None:
+    b = direct_builder()
+    batch, heads = 2, 4
+
+    def repeated(name: str, length: int) -> MLOperand:
+        x = b.input(name, [batch, groups, length, SIZE], "float32")
+        if groups == 1:
+            return b.expand(x, [batch, heads, length, SIZE])
+        five = b.expand(b.reshape(x, [batch, groups, 1, length, SIZE]), [batch, groups, heads // groups, length, SIZE])
+        return b.reshape(five, [batch, heads, length, SIZE])
+
+    whole = [b.input(name, [batch, heads, KEYS, SIZE], "float32") for name in "kv"]
+    k, v = (repeated(name, KEYS) for name in "kv") if keys_repeated else whole
+    shares = b.softmax(b.matmul(repeated("q", QUERIES), b.transpose(k, permutation=[0, 1, 3, 2])), 3)
+    check(b.build({"y": b.matmul(shares, v)}))
+
+
 @pytest.mark.parametrize("groups", [4, 2])
 def test_keys_of_earlier_steps_are_read_where_they_are_joined(groups: int) -> None:
     graph = masked(partial(added_input, [2, 1, 1, KEYS]), groups=groups, past=4)
