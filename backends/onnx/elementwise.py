@@ -1,11 +1,14 @@
 """Element-wise arithmetic in ONNX."""
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
 
+from webnn.backends.onnx import messages
 from webnn.backends.onnx.lowerings import lowerings, one_to_one
-from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.messages import NodeProto
+from webnn.backends.onnx.model import Model, onnx_type
 from webnn.graph.dtypes import FLOATS, DataType, element_bits, numpy_dtype
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
@@ -14,6 +17,11 @@ __all__ = ["EMULATED"]
 
 EMULATED: Final = frozenset({"pow"})
 """Of integers: ONNX has it, but runtimes compute it in floats."""
+
+Emit: TypeAlias = Callable[[str, Sequence[str]], str]
+"""Adds a node to the model or to a branch, and gives the name of its output."""
+_MANY: Final = 1 << 12
+"""Quotients from which on the check of all divisors takes less time than the overhead of an `If`."""
 
 one_to_one(
     {
@@ -67,15 +75,62 @@ def div(node: Node, model: Model) -> None:
     trapping = (0,) if data_type.startswith("u") else (0, -1)
     divisor = node["b"].constant
     if data_type in FLOATS or (divisor is not None and not np.isin(divisor, trapping).any()):
-        model.emit("Div", [a, b], to=node.output)
-        return
-    traps = model.emit("Equal", [b, model.constant(0, data_type)])
-    if -1 in trapping:
-        traps = model.emit("Or", [traps, model.emit("Equal", [b, model.constant(-1, data_type)])])
+        result = model.emit("Div", [a, b])
+    elif not model.kernels.divides_in_turn:
+        result = _checked_quotient(model.emit, model, a, b)
+    elif data_type in ("int8", "uint8"):
+        result = _quotient_of_floats(model, a, b)
+    elif data_type.startswith("u"):
+        one = model.constant(1, data_type)
+        quotient = model.emit("Div", [a, model.emit("Max", [b, one])])
+        result = model.emit("Mul", [quotient, model.emit("Min", [b, one])])
+    elif node.output.descriptor.element_count < _MANY:
+        result = _checked_quotient(model.emit, model, a, b)
+    else:
+        result = _quotient_by_choice(model, a, b)
+    model.set(node.output, result)
+
+
+def _checked_quotient(emit: Emit, model: Model, a: str, b: str) -> str:
+    """The quotient of integers, with 1 in the place of divisors at which processors trap."""
+    data_type = model.data_type(b)
+    traps = emit("Equal", [b, model.constant(0, data_type)])
+    if not data_type.startswith("u"):
+        traps = emit("Or", [traps, emit("Equal", [b, model.constant(-1, data_type)])])
     one = model.constant(1, data_type)
-    quotient = model.emit("Div", [a, model.emit("Where", [traps, one, b])])
+    quotient = emit("Div", [a, emit("Where", [traps, one, b])])
     # There the quotient is a: times 0 it is the 0 that we promise, times -1 it wraps as the division would.
-    model.emit("Mul", [quotient, model.emit("Where", [traps, b, one])], to=node.output)
+    return emit("Mul", [quotient, emit("Where", [traps, b, one])])
+
+
+def _quotient_by_choice(model: Model, a: str, b: str) -> str:
+    """`Div` alone if all divisors are positive, as they mostly are, which takes one pass over them to see."""
+    nodes: list[NodeProto] = []
+
+    def emit(op_type: str, inputs: Sequence[str]) -> str:
+        name = model.fresh(f"checked_{op_type}")
+        nodes.append(messages.node(op_type, inputs, [name]))
+        return name
+
+    data_type = model.data_type(b)
+    lowest = model.emit("ReduceMin", [b], keepdims=0)
+    is_positive = model.emit("Greater", [lowest, model.constant(0, data_type)])
+    kind = onnx_type(data_type)
+    plain = messages.branch(messages.node("Div", [a, b], [model.fresh("quotient")]), kind=kind)
+    _checked_quotient(emit, model, a, b)
+    checked = messages.branch(*nodes, kind=kind)
+    result = model.emit("If", [is_positive], then_branch=plain, else_branch=checked)
+    return model.typed(result, data_type)
+
+
+def _quotient_of_floats(model: Model, a: str, b: str) -> str:
+    """The quotient of integers of 8 bits, which float32 tells from any other one."""
+    data_type = model.data_type(b)
+    is_zero = model.emit("Equal", [b, model.constant(0, data_type)])
+    # An infinite divisor gives the 0 that we promise.
+    divisor = model.emit("Where", [is_zero, model.constant(np.inf, "float32"), model.cast(b, "float32")])
+    quotient = model.emit("Div", [model.cast(a, "float32"), divisor])
+    return model.cast(model.cast(quotient, "int32"), data_type)  # in two steps, so that 128 wraps
 
 
 @lowerings.lowers("bitwise_and", "bitwise_or", "bitwise_xor")
@@ -93,8 +148,24 @@ def bit_shift(node: Node, model: Model) -> None:
 
 @lowerings.lowers("modulo")
 def modulo(node: Node, model: Model) -> None:
-    """`Mod`, which the importer gives only divisors at which no processor traps."""
-    model.emit("Mod", [model[node["a"]], model[node["b"]]], to=node.output, fmod=int(node.attributes["fmod"]))
+    """`Mod`, whose divisors trap on no processor; of integers by their quotient where that is faster."""
+    a, b, fmod = model[node["a"]], model[node["b"]], node.attributes["fmod"]
+    data_type = node.output.data_type
+    if data_type in FLOATS or not model.kernels.divides_in_turn:
+        model.emit("Mod", [a, b], to=node.output, fmod=int(fmod))
+        return
+    quotient = _quotient_of_floats(model, a, b) if data_type in ("int8", "uint8") else model.emit("Div", [a, b])
+    rest = model.emit("Sub", [a, model.emit("Mul", [quotient, b])])
+    if not fmod and not data_type.startswith("u"):
+        zero = model.constant(0, data_type)
+        moved = model.emit("Less", [rest, zero])
+        divisor = node["b"].constant
+        assert divisor is not None
+        if (divisor < 0).any():
+            differ = model.emit("Xor", [moved, model.emit("Less", [b, zero])])
+            moved = model.emit("And", [differ, model.cast(rest, "bool")])
+        rest = model.emit("Add", [rest, model.emit("Mul", [model.cast(moved, data_type), b])])
+    model.set(node.output, rest)
 
 
 @lowerings.lowers("pow")

@@ -198,6 +198,13 @@ def graph(
     return GraphProto(node=nodes, name=name, input=inputs, output=outputs, initializer=initializers)
 
 
+def branch(*nodes: NodeProto, kind: int) -> GraphProto:
+    """A branch of an `If` that computes elements of a kind, of any shape: the output of the last node."""
+    output = ValueInfoProto(name=nodes[-1].output[0])
+    output.type.tensor_type.elem_type = kind
+    return graph(nodes, "branch", [], [output])
+
+
 def model(main: GraphProto, opsets: Mapping[str, int], ir_version: int, producer_name: str = "") -> ModelProto:
     """A model of the graph `main`, with the version of each domain of operators in it."""
     imports = [OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()]

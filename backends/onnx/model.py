@@ -93,6 +93,10 @@ class Kernels(Protocol):
     rounds_last: bool = False
     """Whether `QuantizeLinear` adds the zero point before it rounds: an odd one turns halves to the odd number."""
 
+    divides_in_turn: bool = False
+    """Whether integers are divided one after the other, so that a check of all divisors, a division of floats or a
+    product takes less time."""
+
     def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
         """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
         ...
@@ -183,6 +187,11 @@ class Model:
     def data_type(self, name: str) -> str:
         """The type of the value called `name`."""
         return self._types[name]
+
+    def typed(self, name: str, data_type: str) -> str:
+        """The value called `name`, which is of that type whatever the schema of its operator says, as for an `If`."""
+        self._types[name] = data_type
+        return name
 
     def begin(self, node: Node) -> None:
         """Set the node that the next `emit` calls belong to; their ONNX nodes carry its label."""

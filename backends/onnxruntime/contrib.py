@@ -10,7 +10,7 @@ import numpy as np
 
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.lowerings import lowerings
-from webnn.backends.onnx.messages import GraphProto, NodeProto, TensorProto, ValueInfoProto
+from webnn.backends.onnx.messages import TensorProto
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 
@@ -74,8 +74,10 @@ def _attention_to_shown(node: Node, model: Model, inputs: Sequence[str], options
         messages.node("Slice", [name, begin, shown, model.constant([axis], "int32")], [part])
         for name, part, axis in zip(whole, parts, (2, 2, 3), strict=True)
     ]
-    few = _body(*slices, messages.node("Attention", [query, *parts], [of_shown], **options), kind=TensorProto.FLOAT)
-    every = _body(messages.node("Attention", [*inputs], [of_all], **options), kind=TensorProto.FLOAT)
+    few = messages.branch(
+        *slices, messages.node("Attention", [query, *parts], [of_shown], **options), kind=TensorProto.FLOAT
+    )
+    every = messages.branch(messages.node("Attention", [*inputs], [of_all], **options), kind=TensorProto.FLOAT)
     model.emit("If", [model.cast(shown, "bool")], to=node.output, then_branch=few, else_branch=every)
 
 
@@ -158,10 +160,14 @@ def scatter_coordinates(node: Node, model: Model) -> None:
     spread = model.emit("Sub", [model.emit("ReduceMax", [slices, last], keepdims=1), lowest])
     is_even = model.emit("Equal", [model.emit("ReduceMax", [spread], keepdims=0), model.constant(0)])
     column, *results = map(model.fresh, ("column", "of_slices", "of_elements"))
-    by_slice = _body(messages.node("Concat", _coordinates(at[:depth], axis, lowest, model), results[:1], axis=depth))
-    by_element = _body(
+    by_slice = messages.branch(
+        messages.node("Concat", _coordinates(at[:depth], axis, lowest, model), results[:1], axis=depth),
+        kind=TensorProto.INT64,
+    )
+    by_element = messages.branch(
         messages.node("Reshape", [name, whole], [column]),
         messages.node("Concat", _coordinates(at, axis, column, model), results[1:], axis=len(at)),
+        kind=TensorProto.INT64,
     )
     model.emit("If", [is_even], to=node.output, then_branch=by_slice, else_branch=by_element)
 
@@ -170,13 +176,6 @@ def _coordinates(at: Sequence[int], axis: int, column: str, model: Model) -> lis
     """The coordinates of elements or slices, each in a new last dimension; `column` has those along `axis`."""
     places = np.indices(at, np.int64)[..., None]
     return [column if i == axis else model.constant(part) for i, part in enumerate(places)]
-
-
-def _body(*nodes: NodeProto, kind: int = TensorProto.INT64) -> GraphProto:
-    """A branch that computes elements of a kind, integers by default, of any shape."""
-    output = ValueInfoProto(name=nodes[-1].output[0])
-    output.type.tensor_type.elem_type = kind
-    return messages.graph(nodes, "branch", [], [output])
 
 
 @lowerings.lowers("sigmoid_gelu")

@@ -24,6 +24,7 @@ class CpuKernels(Kernels):
     """
 
     everywhere = frozenset({"float32", "float16"})
+    divides_in_turn = True
 
     def __init__(self) -> None:
         self._types: dict[tuple[str, str], Mapping[str, frozenset[str]]] = {}

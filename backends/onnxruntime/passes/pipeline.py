@@ -60,6 +60,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("sigmoid_gelus", "sigmoid open_sigmoid"),
     # After the passes that make a `gelu` of several operators.
     Pass("operators_after_gathers", "gather"),
+    Pass("logic_of_bytes", "logical_and logical_not logical_or"),
     Pass("exact_sigmoid", "sigmoid"),
     Pass("centered_batch_normalization", "batch_normalization"),
     Pass("centered_instance_normalization", "instance_normalization"),
