@@ -29,6 +29,7 @@ WITHOUT_KERNELS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("Gemm", "T"): _INTEGERS,
     ("GridSample", "T1"): _SHORT | _INTEGERS | {"bool", "int8", "uint8"},
     ("Identity", "V"): _NIBBLES,
+    ("If", "V"): _NIBBLES,
     ("Max", "T"): _SHORT,
     ("Min", "T"): _SHORT,
     ("PRelu", "T"): _INTEGERS,

@@ -38,6 +38,7 @@ KERNEL_TYPES: Final[Mapping[str, str]] = {
     "T: integers": "BitwiseAnd BitwiseOr BitwiseXor",
     "T: float32 float64; T1: int32": "GRU LSTM",
     "V: integers bool float16 float32 float64": "Identity Scan",
+    "B: bool; V: integers bool float16 float32 float64": "If",
     "T1: float16 float32 float64; T2: bool": "IsInf IsNaN",
     "T: integers float16 float32 float64": "Mod Sign",
     "T: bool int8 uint8 int32 int64 float32 float64": "ReduceMax ReduceMin",
