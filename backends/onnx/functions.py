@@ -20,6 +20,7 @@ _NAMES: Final = {
     "hardmax": "Hardmax",
     "log_softmax": "LogSoftmax",
     "selu": "Selu",
+    "shrink": "Shrink",
     "sinh": "Sinh",
     "thresholded_relu": "ThresholdedRelu",
 }

@@ -18,7 +18,7 @@ OnnxLowering: TypeAlias = Callable[[Node, Model], None]
 
 FUNCTIONS: Final = (
     *("acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "cosh", "hardmax", "log_softmax", "selu", "sinh"),
-    "thresholded_relu",
+    *("shrink", "thresholded_relu"),
 )
 """Composites that are one operator in ONNX, of that name and with the same options."""
 COMPOSITES: Final[Mapping[str, str]] = {
@@ -28,6 +28,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "depth_to_space": "movement",
     "determinant": "matrix",
     "dynamic_quantize_linear": "quantization",
+    "fourier_transform": "matrix",
     "grid_sample": "resampling",
     "matmul_integer": "quantization",
     "open_batch_normalization": "normalization",

@@ -25,3 +25,11 @@ def gemm(node: Node, model: Model) -> None:
 def determinant(node: Node, model: Model) -> None:
     """`Det`."""
     model.emit("Det", [model[node["input"]]], to=node.output)
+
+
+@lowerings.lowers("fourier_transform")
+def fourier_transform(node: Node, model: Model) -> None:
+    """`DFT`."""
+    numbers = [model.constant(node.attributes[name]) for name in ("length", "axis")]
+    options = {name: node.attributes[name] for name in ("inverse", "onesided")}
+    model.emit("DFT", [model[node["input"]], *numbers], to=node.output, **options)

@@ -87,8 +87,8 @@ NODES += [(op_type, [FLOATS], {}) for op_type in (
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp",
     "Floor", "Gelu", "HardSigmoid", "HardSwish", "Hardmax", "Identity", "IsInf", "LeakyRelu", "Log", "LogSoftmax",
     "Neg", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMin", "ReduceProd",
-    "ReduceSumSquare", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign",
-    "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
+    "ReduceSumSquare", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus",
+    "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
 )]  # fmt: skip
 NODES += [(op_type, [FLOATS, ROW], {}) for op_type in (
     "Div", "Equal", "Greater", "GreaterOrEqual", "LessOrEqual", "Max", "Mul", "Pow",
@@ -98,8 +98,8 @@ NODES += [("And", [BOOLS, BOOLS], {}), ("Not", [BOOLS], {}), ("Or", [BOOLS, BOOL
 OUTPUTS = {"Split": 2, "TopK": 2}
 """The number of outputs of operators that have several, where the attributes do not say."""
 INFERRED = {
-    "AveragePool", "Conv", "ConvTranspose", "DynamicQuantizeLinear", "GRU", "If", "LSTM", "LpPool", "MaxPool", "RNN",
-    "Range", "Resize", "Scan",
+    "AveragePool", "Conv", "ConvTranspose", "DFT", "DynamicQuantizeLinear", "GRU", "If", "LSTM", "LpPool", "MaxPool",
+    "RNN", "Range", "Resize", "Scan",
 }  # fmt: skip
 """Emitted operators that are left to the inference: it is rare that they depend on constants alone."""
 

@@ -55,6 +55,15 @@ def test_activations_take_their_parameters(backend: Backend, op_type: str, optio
     check_node(backend, op_type, [np.clip(random(0, 3, 5), -0.9, 0.9)], **options)
 
 
+@pytest.mark.parametrize("options", [{}, {"lambd": 0.25, "bias": 0.25}, {"lambd": -0.5, "bias": 0.125}])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_numbers_near_0_shrink_to_it(backend: Backend, dtype: Any, options: dict[str, Any]) -> None:
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, 1e-7, 3], dtype)
+    model, feeds = node_model("Shrink", [x], **options)
+    for kept in ((), backend.composites):
+        np.testing.assert_array_equal(computed(model, feeds, backend, kept), by_onnxruntime(model, feeds))
+
+
 @pytest.mark.parametrize("op_type", ["Asin", "Acos", "Atan"])
 def test_arcs_are_exact_where_they_begin_and_end(backend: Backend, op_type: str) -> None:
     x = np.linspace(-1, 1, 2001, dtype=np.float32)

@@ -60,6 +60,15 @@ def selu(b: Builder, node: Node) -> Sequence[MLOperand]:
 
 
 @composite
+def shrink(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """`x` moved toward zero by `bias`; 0 where `x` lies within `lambd` of zero."""
+    x, bound = node["input"], node.attributes["lambd"]
+    bias, zero, high, low = (b.constant(x.data_type, value) for value in (node.attributes["bias"], 0, bound, -bound))
+    above = b.where(b.greater(x, high), b.sub(x, bias), zero)
+    return [b.where(b.lesser(x, low), b.add(x, bias), above)]
+
+
+@composite
 def thresholded_relu(b: Builder, node: Node) -> Sequence[MLOperand]:
     """`x` where it is above alpha, else 0."""
     x = node["input"]

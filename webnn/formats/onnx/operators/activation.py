@@ -65,16 +65,6 @@ def prelu(node: OnnxNode) -> Imported:
     return b.prelu(x, slope)
 
 
-@imports("Shrink")
-def shrink(node: OnnxNode) -> Imported:
-    """`x` moved toward zero by `bias`; 0 where `x` lies within `lambd` of zero."""
-    b = node.builder
-    x = node.operand(0)
-    bias, bound = node.scalar(x, node.get_float("bias", 0.0)), node.get_float("lambd", 0.5)
-    above = b.where(b.greater(x, node.scalar(x, bound)), b.sub(x, bias), node.scalar(x, 0))
-    return b.where(b.lesser(x, node.scalar(x, -bound)), b.add(x, bias), above)
-
-
 @imports("HardSigmoid")
 def hard_sigmoid(node: OnnxNode) -> Imported:
     """`alpha * x + beta`, clamped to 0 and 1."""

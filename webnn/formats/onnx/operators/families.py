@@ -15,7 +15,7 @@ __all__ = ["FAMILIES"]
 
 FAMILIES: Final[Mapping[str, str]] = {
     "activation": (
-        "Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Shrink Sigmoid Softmax Softplus "
+        "Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Sigmoid Softmax Softplus "
         "Softsign Swish"
     ),
     "attention": "Attention com.microsoft.Attention com.microsoft.MultiHeadAttention",
@@ -41,7 +41,7 @@ FAMILIES: Final[Mapping[str, str]] = {
         "Abs Add Cast CastLike Ceil Clip Cos Div Dropout Erf Exp Floor Identity Log Max Mean Min Mod Mul Neg Pow "
         "Reciprocal Round Sign Sin Sqrt StopGradient Sub Sum Tan Tanh"
     ),
-    "functions": "Acos Acosh Asin Asinh Atan Atanh Celu Cosh Selu Sinh ThresholdedRelu",
+    "functions": "Acos Acosh Asin Asinh Atan Atanh Celu Cosh Selu Shrink Sinh ThresholdedRelu",
     "gathering": "Compress CumProd CumSum Gather GatherElements GatherND OneHot",
     "grid_sample": "AffineGrid DeformConv GridSample RoiAlign",
     "group_query_attention": "RotaryEmbedding com.microsoft.GroupQueryAttention com.microsoft.RotaryEmbedding",

@@ -29,6 +29,13 @@ def selu(node: OnnxNode) -> Imported:
     return applied(node.builder, "selu", node.operand(0), alpha=alpha, gamma=gamma)
 
 
+@imports("Shrink")
+def shrink(node: OnnxNode) -> Imported:
+    """`x` moved toward zero by `bias`; 0 where `x` lies within `lambd` of zero."""
+    bias, lambd = node.get_float("bias", 0.0), node.get_float("lambd", 0.5)
+    return applied(node.builder, "shrink", node.operand(0), bias=bias, lambd=lambd)
+
+
 @imports("ThresholdedRelu")
 def thresholded_relu(node: OnnxNode) -> Imported:
     """`x` where it is above alpha, else 0."""

@@ -1,41 +1,23 @@
-"""Fourier transforms, as products with constant matrices of cosines and sines."""
+"""Fourier transforms, of whole signals and of their frames."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from webnn.backends.onnx.messages import TensorProto
-from webnn.errors import DataError
+from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
+from webnn.graph.composites.fourier import WEIGHTS, factors_of, spectrum_of, transformed
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
 Array: TypeAlias = np.ndarray[Any, Any]
-
-_WEIGHTS: Final = 1 << 24
-"""The most elements of one matrix."""
-
-
-def _matrix(node: OnnxNode, size: int, length: int, outputs: int, sign: int) -> Array:
-    """The factors `[size, outputs]` of a transform of `length` elements, of which all but `size` are zero."""
-    if size * outputs * 4 > _WEIGHTS:
-        raise UnsupportedNodeError(f"its transform of {size} to {outputs} elements takes too much memory")
-    turns = np.outer(np.arange(size), np.arange(outputs)) % length
-    return np.asarray(np.exp(sign * 2j * np.pi * turns / length))
-
-
-def _spectrum(factors: Array, complex_input: bool) -> Array:
-    """Complex factors as a real matrix: rows for real and imaginary inputs, columns for those of outputs."""
-    size, outputs = factors.shape
-    parts = [[factors.real, factors.imag], [-factors.imag, factors.real]][: 2 if complex_input else 1]
-    return np.stack([np.stack(row, axis=-1) for row in parts], axis=1).reshape(size * len(parts), outputs * 2)
 
 
 @imports("DFT")
@@ -60,30 +42,14 @@ def _fourier(node: OnnxNode, axis: int) -> MLOperand:
         raise DataError(
             f"axis {axis} of an input {list(x.shape)}: the last dimension must be 1 or 2, and cannot be the axis"
         )
-    back_to_real = inverse and onesided
-    default = 2 * (x.shape[axis] - 1) if back_to_real else x.shape[axis]
+    default = 2 * (x.shape[axis] - 1) if inverse and onesided else x.shape[axis]
     length = int(node.number(1, "the length")) if node.has(1) else default
     if length < 1:
         raise DataError(f"dft_length must be at least 1, got {length}")
-    half = length // 2 + 1
-    size = min(x.shape[axis], half if back_to_real else length)
-    outputs = half if onesided and not inverse else length
-    factors = _matrix(node, size, length, outputs, 1 if inverse else -1) / (length if inverse else 1)
-    matrix = _spectrum(factors, parts == 2)
-    if back_to_real:
-        # The omitted half mirrors this one: all count twice but the first, and the middle one of an even length.
-        counts = np.where((np.arange(size) == 0) | (2 * np.arange(size) == length), 1, 2)
-        matrix = matrix[:, ::2] * np.repeat(counts, parts)[:, None]
-    x = pad_or_crop(b, x, [0] * x.rank, [size - x.shape[i] if i == axis else 0 for i in range(x.rank)])
-    order = [*(i for i in range(x.rank - 1) if i != axis), axis, x.rank - 1]
-    kept = [x.shape[i] for i in order[:-2]]
-    moved = x if order == list(range(x.rank)) else b.transpose(x, permutation=order)
-    flat = b.reshape(moved, [math.prod(kept), size * parts])
-    weights = node.constant(np.ascontiguousarray(matrix, x.descriptor.dtype))
-    result = b.reshape(b.matmul(flat, weights), [*kept, outputs, 1 if back_to_real else 2])
-    if moved is x:
-        return result
-    return b.transpose(result, permutation=[order.index(i) for i in range(x.rank)])
+    try:
+        return transformed(b, x, axis=axis, length=length, inverse=inverse, onesided=onesided)
+    except NotSupportedError as error:
+        raise UnsupportedNodeError(str(error).partition(": ")[2]) from None
 
 
 @imports("STFT")
@@ -105,9 +71,11 @@ def short_time_fourier(node: OnnxNode) -> Imported:
     onesided = bool(node.get_int("onesided", 1))
     outputs = length // 2 + 1 if onesided else length
     count = (total - length) // step + 1
-    if count * length > _WEIGHTS:
+    if count * length > WEIGHTS:
         raise UnsupportedNodeError(f"its {count} frames of {length} elements take too much memory")
-    matrix = _spectrum(_matrix(node, length, length, outputs, -1), parts == 2)
+    if length * outputs * 4 > WEIGHTS:
+        raise UnsupportedNodeError(f"its transform of {length} to {outputs} elements takes too much memory")
+    matrix = spectrum_of(factors_of(length, length, outputs, -1), complex_input=parts == 2)
     known = node.known(2)
     if known is not None:
         matrix = matrix * np.repeat(known.astype(np.float64), parts)[:, None]
@@ -135,7 +103,7 @@ def mel_weights(node: OnnxNode) -> Imported:
             f"{bins} bins from {low} to {high} Hz, a DFT of length {length} and a sample rate of {rate} do not fit"
         )
     rows = length // 2 + 1
-    if rows * bins > _WEIGHTS:
+    if rows * bins > WEIGHTS:
         raise UnsupportedNodeError(f"{rows} x {bins} constants take too much memory")
     ends = 2595 * np.log10(1 + np.array([low, high]) / 700)
     heard = ends[0] + np.arange(bins + 2) * (ends[1] - ends[0]) / (bins + 2)
