@@ -56,3 +56,13 @@ def col2im(node: Node, model: Model) -> None:
     sizes = [model.constant(list(node.attributes[name])) for name in ("image_shape", "block_shape")]
     options: dict[str, Any] = {name: list(node.attributes[name]) for name in ("strides", "dilations", "pads")}
     model.emit("Col2Im", [model[node["input"]], *sizes], to=node.output, **options)
+
+
+@lowerings.lowers("deform_conv")
+def deform_conv(node: Node, model: Model) -> None:
+    """`DeformConv`."""
+    given = [node.get(name) for name in ("input", "filter", "offset", "bias", "mask")]
+    inputs = ["" if operand is None else model[operand] for operand in given]
+    options: dict[str, Any] = {name: list(node.attributes[name]) for name in ("strides", "dilations", "pads")}
+    options |= {name: node.attributes[name] for name in ("group", "offset_group")}
+    model.emit("DeformConv", inputs, to=node.output, kernel_shape=list(node["filter"].shape[2:]), **options)

@@ -92,6 +92,15 @@ def _largest(model: Model, x: str, axis: int, sweep: Sweep, outputs: int) -> str
     return part(0, length, sweep.stride)
 
 
+@lowerings.lowers("max_unpool")
+def max_unpool(node: Node, model: Model) -> None:
+    """`MaxUnpool`."""
+    options: Any = {name: list(sizes) for name, sizes in node.attributes.items()}
+    model.emit(
+        "MaxUnpool", [model[node["input"]], model.cast(model[node["indices"]], "int64")], to=node.output, **options
+    )
+
+
 class _Pooling:
     """One pooling node: its windows, without those that do not reach the data, and its input in the layout of ONNX."""
 

@@ -21,7 +21,7 @@ KERNEL_TYPES: Final[Mapping[str, str]] = {
         "GlobalAveragePool GlobalLpPool HardSigmoid Hardmax InstanceNormalization LeakyRelu LpPool PRelu Selu Sinh "
         "Softplus Softsign Tan ThresholdedRelu"
     ),
-    "T: float32 float64": "Ceil Cos Exp Floor Gemm Log LogSoftmax Reciprocal Sigmoid Sin Softmax Sqrt Tanh",
+    "T: float32 float64": "Ceil Cos DeformConv Exp Floor Gemm Log LogSoftmax Reciprocal Sigmoid Sin Softmax Sqrt Tanh",
     "T: int32 int64 float32 float64": (
         "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMean ReduceProd ReduceSum ReduceSumSquare"
     ),
@@ -42,6 +42,7 @@ KERNEL_TYPES: Final[Mapping[str, str]] = {
     "T1: float16 float32 float64; T2: bool": "IsInf IsNaN",
     "T: integers float16 float32 float64": "Mod Shrink Sign",
     "T1: float32 float64; T2: int32 int64": "DFT",
+    "T1: float32; T2: int64": "MaxUnpool",
     "T: bool int8 uint8 int32 int64 float32 float64": "ReduceMax ReduceMin",
     "T T1 T2: float32 float64": "BatchNormalization",
     "T1 T2: integers bool int4 uint4 float16 float32 float64": "Cast",

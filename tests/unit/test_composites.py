@@ -80,6 +80,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "hardmax": {"axis": 0},
     "log_softmax": {"axis": 1},
     "selu": {"alpha": 1.5, "gamma": 1.25},
+    "shrink": {"bias": 0.25, "lambd": 0.5},
     "thresholded_relu": {"alpha": 0.5},
 }
 

@@ -20,8 +20,12 @@ from webnn.graph.composites.bitwise import bits_shifted, of_bits
 from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
 from webnn.graph.composites.columns import images_of_columns
 from webnn.graph.composites.composite import Builder, expanded
+from webnn.graph.composites.deform_conv import deformably_convolved
 from webnn.graph.composites.determinant import determinants
+from webnn.graph.composites.fourier import transformed
+from webnn.graph.composites.functions import applied
 from webnn.graph.composites.grid_sample import sampled_at
+from webnn.graph.composites.max_unpool import unpooled
 from webnn.graph.composites.modulo import remainder
 from webnn.graph.composites.open_cases import (
     cast_in_range,
@@ -47,6 +51,10 @@ UNSIGNED = RNG.integers(0, 2**32, (4, 6), np.uint32)
 PLACES = RNG.uniform(-1.5, 1.5, (2, 3, 5, 2)).astype(np.float32)
 REGIONS = np.array([[0, 0, 8, 6], [2.5, 1, 9.5, 7], [-3, 2, 20, 4]], np.float32)
 INTEGERS = RNG.integers(-90, 90, (4, 6))
+FILTERS = RNG.standard_normal((4, 12, 2, 3)).astype(np.float32)
+OFFSETS = RNG.uniform(-4, 4, (2, 36, 2, 3)).astype(np.float32)
+UNPOOLED = RNG.permutation(4 * NUMBERS.size)[: NUMBERS.size].reshape(NUMBERS.shape)
+SIGNAL = (RNG.standard_normal((2, 512, 2)) / 32).astype(np.float32)
 Make = Callable[..., MLOperand]
 
 
@@ -101,6 +109,21 @@ def regions(mode: str) -> Make:
     return lambda b, x, rois, images: aligned_regions(b, x, rois, images, size=(2, 3), **options)
 
 
+def deformed(groups: int, offset_groups: int) -> Make:
+    options: dict[str, Any] = {"strides": (2, 1), "dilations": (1, 2), "pads": (1, 0, 0, 1)}
+    names = ("input", "filter", "offset", "bias", "mask")
+
+    def make(b: Builder, *operands: MLOperand) -> MLOperand:
+        given = dict(zip(names, operands, strict=False))
+        return deformably_convolved(b, given, (2, 3), groups=groups, offset_groups=offset_groups, **options)
+
+    return make
+
+
+def unpooled_by(kernel: tuple[int, int], strides: tuple[int, int]) -> Make:
+    return lambda b, x, places: unpooled(b, x, places, kernel=kernel, strides=strides, pads=(0, 0, 0, 0))
+
+
 CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("Cast", cast_to("uint8"), (abs(NUMBERS),)),
     ("Cast", cast_to("int32"), (NUMBERS,)),
@@ -148,6 +171,15 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
     ("ReverseSequence", reversed_along(1), (INTEGERS, np.array([1, 3, 6, 4], np.int32))),
     ("RoiAlign", regions("avg"), (NUMBERS, REGIONS, np.array([0, 1, 0]))),
     ("RoiAlign", regions("max"), (NUMBERS, REGIONS, np.array([1, 1, 0], np.int32))),
+    ("DeformConv", deformed(groups=1, offset_groups=1), (NUMBERS / 90, FILTERS, OFFSETS[:, :12])),
+    (
+        "DeformConv",
+        deformed(groups=2, offset_groups=3),
+        (NUMBERS / 90, FILTERS[:, :6], OFFSETS, NUMBERS[0, :4, 0, 0] / 90, abs(OFFSETS[:, :18])),
+    ),
+    ("MaxUnpool", unpooled_by((2, 2), (2, 2)), (NUMBERS, UNPOOLED)),
+    ("DFT", lambda b, x: transformed(b, x, axis=1, length=512, inverse=False, onesided=False), (SIGNAL,)),
+    ("Shrink", lambda b, x: applied(b, "shrink", x, bias=0.25, lambd=1.5), (NUMBERS / 30,)),
     ("DepthToSpace", lambda b, x: blocks_of_pixels(b, x, 2, depth_last=True), (NUMBERS,)),
     ("DepthToSpace", lambda b, x: blocks_of_pixels(b, x, 2, depth_last=False), (NUMBERS.astype(np.float16),)),
     ("SpaceToDepth", lambda b, x: blocks_of_channels(b, x, 2), (NUMBERS,)),

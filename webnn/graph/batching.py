@@ -222,6 +222,14 @@ def _stack_all(reading: _Reading) -> None:
         reading.stack(operand)
 
 
+def _deformed(reading: _Reading) -> None:
+    of_images = ("input", "offset", "mask")
+    reading.only(*of_images)
+    for name in of_images:
+        if name in reading.node.operands:
+            reading.stack(reading.node[name])
+
+
 def _quantized(reading: _Reading) -> None:
     scale, zero_point = reading.node["scale"], reading.node["zero_point"]
     if reading.is_stacked(scale) or reading.is_stacked(zero_point):
@@ -278,6 +286,7 @@ RULES: Final[dict[str, Rule]] = {
     "gather_elements": _gather_elements,
     "open_gather_elements": _gather_elements,
     "gather_nd": _gather_nd,
+    "deform_conv": _deformed,
     "determinant": _of_matrices,
     "grid_sample": _stack_all,
     "reverse_sequence": _sequences,
@@ -290,6 +299,7 @@ RULES: Final[dict[str, Rule]] = {
 NEVER: Final[dict[str, str]] = {
     "gru": "has its batch in dimension 1",
     "lstm": "has its batch in dimension 1",
+    "max_unpool": "has indices that count from the start of dimension 0",
     "roi_align": "has regions that are not those of the images in dimension 0",
     "open_scatter_nd": "has indices that count from the start of dimension 0",
     "scatter_nd": "has indices that count from the start of dimension 0",

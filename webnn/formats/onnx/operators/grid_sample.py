@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import reduce
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,13 +11,11 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.graph.composites.deform_conv import deformably_convolved
 from webnn.graph.composites.grid_sample import sampled_at
 from webnn.graph.composites.roi_align import aligned_regions
-from webnn.graph.composites.samples import Images, Tap, inside, linear_taps
 
 __all__: list[str] = []
-
-Array: TypeAlias = np.ndarray[Any, Any]
 
 
 @imports("GridSample")
@@ -97,7 +92,6 @@ def roi_align(node: OnnxNode) -> Imported:
 @imports("DeformConv")
 def deformable_convolution(node: OnnxNode) -> Imported:
     """A convolution in which each element of a filter reads at its own two-dimensional offset."""
-    b = node.builder
     x, filters, offset = node.operand(0), node.operand(1), node.operand(2)
     if x.rank != 4:
         raise UnsupportedNodeError(f"it is a deformable convolution of {list(x.shape)}", "one over 2 spatial axes")
@@ -105,36 +99,18 @@ def deformable_convolution(node: OnnxNode) -> Imported:
     n, c, *_ = x.shape
     groups, shifted = node.get_int("group", 1), node.get_int("offset_group", 1)
     steps = windows.counts(ceil=False)
-    places, taps = math.prod(steps), math.prod(windows.kernel)
+    taps = math.prod(windows.kernel)
     if offset.shape != (n, shifted * taps * 2, *steps) or c % shifted or c % groups or filters.shape[0] % groups:
         raise DataError(f"offsets {list(offset.shape)} in {shifted} groups do not fit an input {list(x.shape)}")
-    by_axis = b.reshape(offset, [n * shifted, taps, 2, places])
-    axes = []
-    for axis, size in enumerate(windows.sizes):
-        shift = b.cast(b.slice(by_axis, [0, 0, axis, 0], [n * shifted, taps, 1, places]), "float32")
-        base = node.constant(_base_places(windows, axis, steps))
-        place = b.clamp(b.add(b.reshape(shift, [n * shifted, taps, places]), base), min_value=-2, max_value=size + 1)
-        axes.append(
-            [
-                Tap(b.clamp(number, min_value=0, max_value=size - 1), b.mul(weight, inside(b, number, size)))
-                for number, weight in linear_taps(b, place)
-            ]
-        )
-    images = node.constant(np.arange(n * shifted, dtype=np.int32).reshape(-1, 1, 1))
-    values = reduce(b.add, Images(b, b.reshape(x, [n * shifted, c // shifted, *x.shape[2:]])).around(images, axes))
-    if node.has(4):
-        values = b.mul(values, b.reshape(node.operand(4), [n * shifted, taps, places, 1]))
-    columns = b.transpose(values, permutation=[0, 3, 1, 2])
-    columns = b.reshape(columns, [n, groups, c // groups * taps, places])
-    kernel = b.reshape(filters, [1, groups, filters.shape[0] // groups, c // groups * taps])
-    result = b.reshape(b.matmul(kernel, columns), [n, filters.shape[0], *steps])
-    return b.add(result, b.reshape(node.operand(3), [1, filters.shape[0], 1, 1])) if node.has(3) else result
-
-
-def _base_places(windows: Windows, axis: int, steps: Sequence[int]) -> Array:
-    """The coordinate of each element of the filter without its offset, `[taps, places]`."""
-    inner = np.arange(windows.kernel[axis]) * windows.dilations[axis]
-    outer = np.arange(steps[axis]) * windows.strides[axis] - windows.before[axis]
-    shape = (-1, 1) if axis == 0 else (1, -1)
-    taps = np.broadcast_to(inner.reshape(shape), windows.kernel).reshape(-1, 1)
-    return np.asarray(taps + np.broadcast_to(outer.reshape(shape), steps).reshape(1, -1), np.float32)
+    names = ("input", "filter", "offset", "bias", "mask")
+    operands = {name: node.operand(i) for i, name in enumerate(names) if node.has(i)}
+    return deformably_convolved(
+        node.builder,
+        operands,
+        steps,
+        strides=windows.strides,
+        dilations=windows.dilations,
+        pads=[*windows.before, *windows.after],
+        groups=groups,
+        offset_groups=shifted,
+    )

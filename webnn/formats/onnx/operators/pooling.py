@@ -13,6 +13,8 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.graph.composites.max_unpool import unpooled
+from webnn.graph.composites.open_cases import reduced_in_range
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -122,10 +124,8 @@ def max_unpool(node: OnnxNode) -> Imported:
     sizes = [(size - 1) * stride + kernel - before - after for size, stride, kernel, before, after in rows]
     if indices.shape != x.shape or min(sizes) < 1:
         raise DataError(f"indices {list(indices.shape)} and values {list(x.shape)} do not fit an output of {sizes}")
-    count = math.prod(x.shape)
-    zeros = b.expand(b.constant(x.data_type, 0), [math.prod(x.shape[:2]) * math.prod(sizes)])
-    put = b.scatter_elements(zeros, b.reshape(indices, [count]), b.reshape(x, [count]), axis=0)
-    result = b.reshape(put, [*x.shape[:2], *sizes])
+    pads = [*windows.before, *windows.after]
+    result = unpooled(b, x, indices, kernel=windows.kernel, strides=windows.strides, pads=pads)
     wanted = node.integers(2, "the shape of the output") if node.has(2) else list(result.shape)
     if wanted == list(result.shape):
         return result
@@ -182,7 +182,9 @@ def global_pool(node: OnnxNode) -> Imported:
         raise DataError(f"{list(x.shape)} has no spatial axes")
     axes = list(range(2, x.rank))
     if node.op_type == "GlobalMaxPool":
-        return b.max_pool2d(x) if x.rank == 4 else b.reduce_max(x, axes=axes, keep_dimensions=True)
+        if x.rank == 4:
+            return b.max_pool2d(x)
+        return reduced_in_range(b, "reduce_max", x, axes=axes, keep_dimensions=True)
     if node.op_type == "GlobalAveragePool":
         return b.average_pool2d(x) if x.rank == 4 else b.reduce_mean(x, axes=axes, keep_dimensions=True)
     degree = node.get_int("p", 2)
