@@ -32,7 +32,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "fourier_transform": "matrix",
     "grid_sample": "resampling",
     "matmul_integer": "quantization",
-    "max_unpool": "pooling",
+    **dict.fromkeys(("max_pool", "max_unpool"), "pooling"),
     "open_batch_normalization": "normalization",
     "open_cast": "elementwise",
     "open_cumulative_sum": "reduction",

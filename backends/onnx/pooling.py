@@ -92,6 +92,14 @@ def _largest(model: Model, x: str, axis: int, sweep: Sweep, outputs: int) -> str
     return part(0, length, sweep.stride)
 
 
+@lowerings.lowers("max_pool")
+def max_pool(node: Node, model: Model) -> None:
+    """`MaxPool`."""
+    options: Any = {name: list(node.attributes[name]) for name in ("kernel_shape", "strides", "dilations", "pads")}
+    options["storage_order"] = node.attributes["storage_order"]
+    model.emit_many("MaxPool", [model[node["input"]]], list(node.outputs), **options)
+
+
 @lowerings.lowers("max_unpool")
 def max_unpool(node: Node, model: Model) -> None:
     """`MaxUnpool`."""

@@ -222,6 +222,12 @@ def _stack_all(reading: _Reading) -> None:
         reading.stack(operand)
 
 
+def _pooled(reading: _Reading) -> None:
+    if len(reading.node.outputs) > 1:
+        reading.refuse("gives indices that count from the start of dimension 0")
+    reading.only("input")
+
+
 def _deformed(reading: _Reading) -> None:
     of_images = ("input", "offset", "mask")
     reading.only(*of_images)
@@ -287,6 +293,7 @@ RULES: Final[dict[str, Rule]] = {
     "open_gather_elements": _gather_elements,
     "gather_nd": _gather_nd,
     "deform_conv": _deformed,
+    "max_pool": _pooled,
     "determinant": _of_matrices,
     "grid_sample": _stack_all,
     "reverse_sequence": _sequences,

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from webnn.errors import DataError
+from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.graph.composites.max_pool import largest_of_windows
 from webnn.graph.composites.max_unpool import unpooled
 from webnn.graph.composites.open_cases import reduced_in_range
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
-
-_PLACES: Final = 1 << 24
-"""The most indices of elements of windows, for the second output of MaxPool."""
-_ELEMENTS: Final = 1 << 10
-"""The most elements of a window, for the second output of MaxPool."""
 
 
 def _windows(node: OnnxNode, x: MLOperand) -> tuple[Windows, bool]:
@@ -71,47 +65,23 @@ def max_pool(node: OnnxNode) -> Imported:
     """The largest element of each window, and its index."""
     x = node.operand(0)
     windows, ceil = _windows(node, x)
-    places = _largest_places(node, x, windows, ceil=ceil) if node.reads(1) else None
-    return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), places]
-
-
-def _largest_places(node: OnnxNode, x: MLOperand, windows: Windows, *, ceil: bool) -> MLOperand:
-    """The index of each window's largest element in the flattened input.
-
-    The elements at one position of all windows are one slice of the input; arg_max over these slices finds the largest.
-    """
-    b = node.builder
-    counts = windows.counts(ceil=ceil)
-    total, elements = math.prod(counts), math.prod(windows.kernel)
-    if elements > _ELEMENTS or elements * total > _PLACES:
-        raise UnsupportedNodeError(
-            f"the indices of the largest of {elements} elements in {total} windows take too much memory"
+    if x.rank < 5 and not node.reads(1):
+        return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), None]
+    counts = windows.fit(ceil=ceil)
+    try:
+        return largest_of_windows(
+            node.builder,
+            x,
+            counts,
+            kernel=windows.kernel,
+            strides=windows.strides,
+            dilations=windows.dilations,
+            pads=[*windows.before, *windows.after],
+            places=node.reads(1),
+            backwards=bool(node.get_int("storage_order", 0)),
         )
-    rows = zip(windows.sizes, windows.spans, windows.strides, windows.before, counts, strict=True)
-    after = [max((count - 1) * stride + span - size - before, 0) for size, span, stride, before, count in rows]
-    padded = pad_or_crop(b, x, [0, 0, *windows.before], [0, 0, *after], value=-math.inf)
-    backwards = bool(node.get_int("storage_order", 0))
-    slices, places = [], []
-    for element in np.ndindex(*windows.kernel):
-        starts = [i * dilation for i, dilation in zip(element, windows.dilations, strict=True)]
-        ranges = [
-            range(start, start + (count - 1) * stride + 1, stride)
-            for start, count, stride in zip(starts, counts, windows.strides, strict=True)
-        ]
-        part = strided_slice(b, padded, {2 + axis: along for axis, along in enumerate(ranges)})
-        slices.append(b.reshape(part, [*x.shape[:2], 1, total]))
-        numbers = [
-            np.clip(np.array(r) - w, 0, n - 1) for r, w, n in zip(ranges, windows.before, windows.sizes, strict=True)
-        ]
-        grid = np.meshgrid(*numbers, indexing="ij")
-        grid, sizes = (grid[::-1], windows.sizes[::-1]) if backwards else (grid, windows.sizes)
-        places.append(np.ravel_multi_index(tuple(grid), sizes).reshape(-1))
-    stack = b.concat(slices, 2) if len(slices) > 1 else slices[0]
-    chosen = b.arg_max(stack, 2, output_data_type="int32")
-    row = b.add(b.mul(chosen, b.constant("int32", total)), node.constant(np.arange(total, dtype=np.int32)))
-    number = b.gather(node.constant(np.concatenate(places).astype(np.int64)), row)
-    images = np.arange(math.prod(x.shape[:2])).reshape([*x.shape[:2], 1]) * math.prod(windows.sizes)
-    return b.reshape(b.add(number, node.constant(images.astype(np.int64))), [*x.shape[:2], *counts])
+    except NotSupportedError as error:
+        raise UnsupportedNodeError(str(error).partition(": ")[2]) from None
 
 
 @imports("MaxUnpool")
