@@ -58,6 +58,14 @@ def col2im(node: Node, model: Model) -> None:
     model.emit("Col2Im", [model[node["input"]], *sizes], to=node.output, **options)
 
 
+@lowerings.lowers("pointwise_conv3d")
+def pointwise_conv3d(node: Node, model: Model) -> None:
+    """`Conv`."""
+    given = [node["input"], node["filter"], node.get("bias")]
+    inputs = [model[operand] for operand in given if operand is not None]
+    model.emit("Conv", inputs, to=node.output, group=node.attributes["groups"])
+
+
 @lowerings.lowers("deform_conv")
 def deform_conv(node: Node, model: Model) -> None:
     """`DeformConv`."""

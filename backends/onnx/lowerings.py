@@ -43,6 +43,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "open_scatter_nd": "gathering",
     "open_sigmoid": "activation",
     "open_sign": "elementwise",
+    "pointwise_conv3d": "convolution",
     "resize": "resampling",
     "reverse_sequence": "gathering",
     "roi_align": "resampling",

@@ -35,6 +35,7 @@ from webnn.graph.composites.open_cases import (
     scattered_in_any_order,
     sign_of_numbers,
 )
+from webnn.graph.composites.pointwise_conv3d import convolved_pointwise
 from webnn.graph.composites.resampling import Axis, Resampling
 from webnn.graph.composites.resize import resized
 from webnn.graph.composites.reverse_sequence import sequences_reversed
@@ -54,6 +55,8 @@ INTEGERS = RNG.integers(-90, 90, (4, 6))
 FILTERS = RNG.standard_normal((4, 12, 2, 3)).astype(np.float32)
 OFFSETS = RNG.uniform(-4, 4, (2, 36, 2, 3)).astype(np.float32)
 UNPOOLED = RNG.permutation(4 * NUMBERS.size)[: NUMBERS.size].reshape(NUMBERS.shape)
+VOLUME = NUMBERS.reshape(2, 4, 3, 4, 6) / 90
+POINTS = RNG.standard_normal((6, 4, 1, 1, 1)).astype(np.float32)
 SIGNAL = (RNG.standard_normal((2, 512, 2)) / 32).astype(np.float32)
 Make = Callable[..., MLOperand]
 
@@ -176,6 +179,12 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
         "DeformConv",
         deformed(groups=2, offset_groups=3),
         (NUMBERS / 90, FILTERS[:, :6], OFFSETS, NUMBERS[0, :4, 0, 0] / 90, abs(OFFSETS[:, :18])),
+    ),
+    ("Conv", lambda b, x, w: convolved_pointwise(b, x, w, None, groups=1), (VOLUME, POINTS)),
+    (
+        "Conv",
+        lambda b, x, w, bias: convolved_pointwise(b, x, w, bias, groups=2),
+        (VOLUME, POINTS[:, :2], POINTS[:, 0, 0, 0, 0]),
     ),
     ("MaxUnpool", unpooled_by((2, 2), (2, 2)), (NUMBERS, UNPOOLED)),
     ("DFT", lambda b, x: transformed(b, x, axis=1, length=512, inverse=False, onesided=False), (SIGNAL,)),

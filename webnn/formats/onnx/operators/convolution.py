@@ -11,6 +11,7 @@ from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.graph.composites.pointwise_conv3d import convolved_pointwise
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -29,6 +30,11 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
     """The convolution of `x` and `filters` with the attributes of `node`."""
     b, windows = node.builder, _windows(node, "a convolution", x, filters)
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    groups = node.get_int("group", 1)
+    if x.rank == 5 and {*windows.kernel, *windows.strides} == {1} and not any([*windows.before, *windows.after]):
+        if x.shape[1] != filters.shape[1] * groups or filters.shape[0] % groups:
+            raise DataError(f"{x.shape[1]} channels do not fit filters {list(filters.shape)} in {groups} groups")
+        return convolved_pointwise(b, x, filters, bias, groups=groups)
     joined = _axes_of_single_elements(windows)
     if joined is not None:
         return _over_joined_axes(node, x, filters, bias, windows, joined)
@@ -49,7 +55,7 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
         padding=_padding(windows),
         strides=_pair(windows.strides, 1),
         dilations=_pair(windows.dilations, 1),
-        groups=node.get_int("group", 1),
+        groups=groups,
         bias=bias,
     )
     return _over_all_axes(node, result, windows, images)
