@@ -9,7 +9,7 @@ from webnn.graph.ir import Node
 __all__ = ["EMULATED"]
 
 EMULATED: Final = frozenset({"not_equal"})
-"""ONNX has no such comparison: `Not` of `Equal`."""
+"""ONNX has no such comparison: `Not` of `Equal`, or a cast to bool."""
 
 one_to_one(
     {
@@ -28,7 +28,11 @@ _LOGIC: Final = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor",
 
 @lowerings.lowers("not_equal")
 def not_equal(node: Node, model: Model) -> None:
-    """True for NaN, as `Equal` is not."""
+    """True for NaN, as `Equal` is not; of 0 a cast."""
+    number = node["b"].constant
+    if number is not None and not number.any() and node["a"].shape == node.output.shape:
+        model.set(node.output, model.cast(model[node["a"]], "bool"))
+        return
     model.emit("Not", [model.emit("Equal", [model[node["a"]], model[node["b"]]])], to=node.output)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.direct import call, compute, direct_builder
+from tests.direct import call, compute, direct_builder, run_graph
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.kernels import cpu_kernels
@@ -149,3 +149,20 @@ def test_where_names_operands_that_do_not_match() -> None:
         builder.where(a, a, a)
     with pytest.raises(ValidationError, match="false_value is uint8, but must have the data type of true_value"):
         builder.where(condition, a, condition)
+
+
+@pytest.mark.parametrize("data_type", ["float32", "float16", "int32", "uint8", "int64"])
+def test_what_differs_from_0_is_a_cast(backend: Backend, data_type: DataType) -> None:
+    x = np.array([0, 1, 2, 100, -0.0, np.nan, np.inf, -3, 1e-7, 6e-8], np.float64)
+    x = x.astype(data_type) if data_type.startswith("float") else np.abs(x[:4]).astype(data_type)
+    builder = direct_builder()
+    given = builder.input("x", x.shape, data_type)
+    zeros = builder.constant(np.zeros([2, 1], x.dtype))
+    made = {"y": builder.not_equal(given, builder.constant(data_type, 0)), "wider": builder.not_equal(given, zeros)}
+    found = run_graph(builder.build(made), {"x": x}, backend)
+    np.testing.assert_array_equal(found["y"], x != 0)
+    np.testing.assert_array_equal(found["wider"], np.broadcast_to(x != 0, (2, len(x))))
+    builder = direct_builder()
+    given = builder.input("x", x.shape, data_type)
+    graph = builder.build({"y": builder.not_equal(given, builder.constant(data_type, 0))})
+    assert [node.op_type for node in lower(graph).finish().graph.node] == ["Cast", "Cast"]

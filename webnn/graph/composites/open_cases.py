@@ -27,7 +27,7 @@ __all__ = [
     "sign_of_numbers",
 ]
 
-MANY: Final = 1 << 14
+MANY: Final = 1 << 12
 """Elements from which on the further steps for places take longer than the overhead of an operator."""
 
 _OPERATORS: Final = (
