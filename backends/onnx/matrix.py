@@ -33,3 +33,12 @@ def fourier_transform(node: Node, model: Model) -> None:
     numbers = [model.constant(node.attributes[name]) for name in ("length", "axis")]
     options = {name: node.attributes[name] for name in ("inverse", "onesided")}
     model.emit("DFT", [model[node["input"]], *numbers], to=node.output, **options)
+
+
+@lowerings.lowers("fourier_transform_of_frames")
+def fourier_transform_of_frames(node: Node, model: Model) -> None:
+    """`STFT`."""
+    window = node.get("window")
+    step, length = (model.constant(node.attributes[name]) for name in ("step", "length"))
+    inputs = [model[node["input"]], step, "" if window is None else model[window], length]
+    model.emit("STFT", inputs, to=node.output, onesided=node.attributes["onesided"])

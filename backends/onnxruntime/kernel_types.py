@@ -41,7 +41,7 @@ KERNEL_TYPES: Final[Mapping[str, str]] = {
     "B: bool; V: integers bool float16 float32 float64": "If",
     "T1: float16 float32 float64; T2: bool": "IsInf IsNaN",
     "T: integers float16 float32 float64": "Mod Shrink Sign",
-    "T1: float32 float64; T2: int32 int64": "DFT",
+    "T1: float32 float64; T2: int32 int64": "DFT STFT",
     "T1: float32; T2: int64": "MaxUnpool",
     "T: bool int8 uint8 int32 int64 float32 float64": "ReduceMax ReduceMin",
     "T T1 T2: float32 float64": "BatchNormalization",

@@ -91,6 +91,8 @@ def _node_work(node: Node) -> int:
             depth = node["input"].shape[-1]
         case "conv2d" | "conv_transpose2d" | "deform_conv" | "pointwise_conv3d":
             depth = math.prod(node["filter"].shape) // max(1, node.output.shape[1])
+        case "fourier_transform" | "fourier_transform_of_frames":
+            depth = 4 * int(node.attributes["length"]).bit_length()
         case "gru" | "lstm" | "gru_cell" | "lstm_cell":
             steps: int = node.attributes.get("steps", 1)
             return results + steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))

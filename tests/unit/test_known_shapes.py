@@ -99,7 +99,7 @@ OUTPUTS = {"Split": 2, "TopK": 2}
 """The number of outputs of operators that have several, where the attributes do not say."""
 INFERRED = {
     "AveragePool", "Conv", "ConvTranspose", "DFT", "DeformConv", "DynamicQuantizeLinear", "GRU", "If", "LSTM", "LpPool",
-    "MaxPool", "MaxUnpool", "RNN", "Range", "Resize", "Scan",
+    "MaxPool", "MaxUnpool", "RNN", "Range", "Resize", "STFT", "Scan",
 }  # fmt: skip
 """Emitted operators that are left to the inference: it is rare that they depend on constants alone."""
 

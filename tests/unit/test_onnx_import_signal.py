@@ -14,6 +14,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import DataError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
+from webnn.graph.batching import why_not_separable
 
 
 def scalar(number: float, dtype: Any = np.int64) -> Fixed:
@@ -105,6 +106,34 @@ def test_spectra_of_frames(backend: Backend, onesided: int, windowed: str | None
     given: dict[str | None, Given] = {None: None, "fixed": Fixed(window), "computed": window}
     inputs: list[Given] = [random(0, 2, 50, 1), scalar(step), given[windowed], scalar(length)]
     check_node(backend, "STFT", inputs, onesided=onesided, version=17)
+
+
+@pytest.mark.parametrize("onesided", [0, 1])
+@pytest.mark.parametrize("windowed", [None, "fixed", "computed"])
+@pytest.mark.parametrize(("length", "step"), [(512, 100), (1024, 512)])
+def test_spectra_of_long_frames_are_one_kernel(onesided: int, windowed: str | None, length: int, step: int) -> None:
+    window, backend = np.hanning(length).astype(np.float32), OnnxRuntimeBackend()
+    given: dict[str | None, Given] = {None: None, "fixed": Fixed(window), "computed": window}
+    x = random(0, 2, 2000, 1)
+    model, feeds = node_model("STFT", [x, scalar(step), given[windowed], scalar(length)], onesided=onesided)
+    builder = direct_builder(composites=backend.composites)
+    nodes = builder.build(import_onnx(model, builder)).nodes
+    assert [node.op for node in nodes] == ["fourier_transform_of_frames"]
+    starts = range(0, 2000 - length + 1, step)
+    frames = np.stack([x[:, i : i + length, 0] for i in starts], 1) * (1 if windowed is None else window)
+    spectra = np.fft.rfft(frames.astype("d")) if onesided else np.fft.fft(frames.astype("d"))
+    wanted = np.stack([spectra.real, spectra.imag], -1)
+    for kept in ((), backend.composites):
+        found = computed(model, feeds, backend, kept)[0]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
+
+
+def test_requests_share_a_run_of_a_fixed_window() -> None:
+    window = np.hanning(512).astype(np.float32)
+    for given, shared in ((Fixed(window), True), (window, False)):
+        model, _ = node_model("STFT", [random(0, 2, 2000, 1), scalar(64), given, scalar(512)])
+        builder = direct_builder(composites=OnnxRuntimeBackend().composites)
+        assert (why_not_separable(builder.build(import_onnx(model, builder))) is None) is shared
 
 
 def test_spectra_of_a_complex_signal(backend: Backend) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -12,12 +12,14 @@ from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.composites.fourier import WEIGHTS, factors_of, spectrum_of, transformed
+from webnn.graph.composites.fourier import spectra_of_frames, transformed
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
 
-Array: TypeAlias = np.ndarray[Any, Any]
+
+_WEIGHTS: Final = 1 << 24
+"""The most elements of one matrix."""
 
 
 @imports("DFT")
@@ -61,7 +63,7 @@ def short_time_fourier(node: OnnxNode) -> Imported:
         x = b.reshape(x, [*x.shape, 1])
     if x.rank != 3 or x.shape[2] not in {1, 2}:
         raise DataError(f"the signal must be [batch, length, 1 or 2], got {list(x.shape)}")
-    batch, total, parts = x.shape
+    total = x.shape[1]
     step = int(node.number(1, "the frame step"))
     window = node.optional(2)
     length = total if window is None else math.prod(window.shape)
@@ -69,26 +71,10 @@ def short_time_fourier(node: OnnxNode) -> Imported:
     if step < 1 or not 1 <= length <= total or (window is not None and window.shape != (length,)):
         raise DataError(f"frames of {length} with steps of {step} do not fit a signal of {total} and its window")
     onesided = bool(node.get_int("onesided", 1))
-    outputs = length // 2 + 1 if onesided else length
-    count = (total - length) // step + 1
-    if count * length > WEIGHTS:
-        raise UnsupportedNodeError(f"its {count} frames of {length} elements take too much memory")
-    if length * outputs * 4 > WEIGHTS:
-        raise UnsupportedNodeError(f"its transform of {length} to {outputs} elements takes too much memory")
-    matrix = spectrum_of(factors_of(length, length, outputs, -1), complex_input=parts == 2)
-    known = node.known(2)
-    if known is not None:
-        matrix = matrix * np.repeat(known.astype(np.float64), parts)[:, None]
-    frames = b.gather(x, node.constant(_frames(count, step, length)), axis=1)
-    if window is not None and known is None:
-        frames = b.mul(frames, b.reshape(window, [length, 1]))
-    weights = node.constant(np.ascontiguousarray(matrix, x.descriptor.dtype))
-    result = b.matmul(b.reshape(frames, [batch, count, length * parts]), weights)
-    return b.reshape(result, [batch, count, outputs, 2])
-
-
-def _frames(count: int, step: int, length: int) -> Array:
-    return (np.arange(count)[:, None] * step + np.arange(length)).astype(np.int32)
+    try:
+        return spectra_of_frames(b, x, window, step=step, length=length, onesided=onesided)
+    except NotSupportedError as error:
+        raise UnsupportedNodeError(str(error).partition(": ")[2]) from None
 
 
 @imports("MelWeightMatrix")
@@ -103,7 +89,7 @@ def mel_weights(node: OnnxNode) -> Imported:
             f"{bins} bins from {low} to {high} Hz, a DFT of length {length} and a sample rate of {rate} do not fit"
         )
     rows = length // 2 + 1
-    if rows * bins > WEIGHTS:
+    if rows * bins > _WEIGHTS:
         raise UnsupportedNodeError(f"{rows} x {bins} constants take too much memory")
     ends = 2595 * np.log10(1 + np.array([low, high]) / 700)
     heard = ends[0] + np.arange(bins + 2) * (ends[1] - ends[0]) / (bins + 2)
