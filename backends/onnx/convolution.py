@@ -58,12 +58,13 @@ def col2im(node: Node, model: Model) -> None:
     model.emit("Col2Im", [model[node["input"]], *sizes], to=node.output, **options)
 
 
-@lowerings.lowers("pointwise_conv3d")
-def pointwise_conv3d(node: Node, model: Model) -> None:
+@lowerings.lowers("conv3d")
+def conv3d(node: Node, model: Model) -> None:
     """`Conv`."""
     given = [node["input"], node["filter"], node.get("bias")]
     inputs = [model[operand] for operand in given if operand is not None]
-    model.emit("Conv", inputs, to=node.output, group=node.attributes["groups"])
+    options: dict[str, Any] = {name: list(node.attributes[name]) for name in ("strides", "dilations", "pads")}
+    model.emit("Conv", inputs, to=node.output, group=node.attributes["groups"], **options)
 
 
 @lowerings.lowers("deform_conv")

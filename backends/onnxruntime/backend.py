@@ -46,8 +46,7 @@ LARGE_BYTES: Final = 16 * 1024 * 1024
 SHARED_BYTES: Final = 1024 * 1024
 """From this size of weights on, the graphs that a file gives for several sizes share a session where they can."""
 _LAID_OUT_ANEW: Final = frozenset(
-    {"conv2d", "conv_transpose2d", "pointwise_conv3d", "average_pool2d", "max_pool2d"}
-    | {"dequantize_linear", "quantize_linear"}
+    {"conv2d", "conv3d", "conv_transpose2d", "average_pool2d", "max_pool2d"} | {"dequantize_linear", "quantize_linear"}
 )
 """Operators that the higher levels of optimisation make faster, convolutions up to 2.5 times."""
 _CONVERTED: Final = np.dtype(np.float16)

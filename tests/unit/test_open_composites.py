@@ -20,6 +20,7 @@ from webnn.graph.composites.bitwise import bits_shifted, of_bits
 from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
 from webnn.graph.composites.columns import images_of_columns
 from webnn.graph.composites.composite import Builder, expanded
+from webnn.graph.composites.conv3d import convolved_volumes
 from webnn.graph.composites.deform_conv import deformably_convolved
 from webnn.graph.composites.determinant import determinants
 from webnn.graph.composites.fourier import transformed
@@ -35,7 +36,6 @@ from webnn.graph.composites.open_cases import (
     scattered_in_any_order,
     sign_of_numbers,
 )
-from webnn.graph.composites.pointwise_conv3d import convolved_pointwise
 from webnn.graph.composites.resampling import Axis, Resampling
 from webnn.graph.composites.resize import resized
 from webnn.graph.composites.reverse_sequence import sequences_reversed
@@ -56,6 +56,7 @@ FILTERS = RNG.standard_normal((4, 12, 2, 3)).astype(np.float32)
 OFFSETS = RNG.uniform(-4, 4, (2, 36, 2, 3)).astype(np.float32)
 UNPOOLED = RNG.permutation(4 * NUMBERS.size)[: NUMBERS.size].reshape(NUMBERS.shape)
 VOLUME = NUMBERS.reshape(2, 4, 3, 4, 6) / 90
+BLOCKS = RNG.standard_normal((8, 1, 2, 3, 2)).astype(np.float32)
 POINTS = RNG.standard_normal((6, 4, 1, 1, 1)).astype(np.float32)
 SIGNAL = (RNG.standard_normal((2, 512, 2)) / 32).astype(np.float32)
 Make = Callable[..., MLOperand]
@@ -123,6 +124,11 @@ def deformed(groups: int, offset_groups: int) -> Make:
     return make
 
 
+def convolved(groups: int, **options: tuple[int, ...]) -> Make:
+    given: dict[str, Any] = {"strides": (1, 1, 1), "dilations": (1, 1, 1), "pads": (0,) * 6, **options}
+    return lambda b, x, filters, bias=None: convolved_volumes(b, x, filters, bias, groups=groups, **given)
+
+
 def unpooled_by(kernel: tuple[int, int], strides: tuple[int, int]) -> Make:
     return lambda b, x, places: unpooled(b, x, places, kernel=kernel, strides=strides, pads=(0, 0, 0, 0))
 
@@ -180,12 +186,10 @@ CASES: list[tuple[str, Make, tuple[np.ndarray[Any, Any], ...]]] = [
         deformed(groups=2, offset_groups=3),
         (NUMBERS / 90, FILTERS[:, :6], OFFSETS, NUMBERS[0, :4, 0, 0] / 90, abs(OFFSETS[:, :18])),
     ),
-    ("Conv", lambda b, x, w: convolved_pointwise(b, x, w, None, groups=1), (VOLUME, POINTS)),
-    (
-        "Conv",
-        lambda b, x, w, bias: convolved_pointwise(b, x, w, bias, groups=2),
-        (VOLUME, POINTS[:, :2], POINTS[:, 0, 0, 0, 0]),
-    ),
+    ("Conv", convolved(groups=1), (VOLUME, POINTS)),
+    ("Conv", convolved(groups=2), (VOLUME, POINTS[:, :2], POINTS[:, 0, 0, 0, 0])),
+    ("Conv", convolved(groups=4, strides=(1, 2, 1), pads=(1, 0, 2, 1, 1, 0)), (VOLUME, BLOCKS)),
+    ("Conv", convolved(groups=4, dilations=(2, 1, 3)), (VOLUME, BLOCKS[:4], BLOCKS[:4, 0, 0, 0, 0])),
     ("MaxUnpool", unpooled_by((2, 2), (2, 2)), (NUMBERS, UNPOOLED)),
     ("DFT", lambda b, x: transformed(b, x, axis=1, length=512, inverse=False, onesided=False), (SIGNAL,)),
     ("Shrink", lambda b, x: applied(b, "shrink", x, bias=0.25, lambd=1.5), (NUMBERS / 30,)),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from webnn.errors import DataError
+from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import reshaped
-from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
+from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
 from webnn.formats.onnx.patterns.sliding_windows import Windows
-from webnn.graph.composites.pointwise_conv3d import convolved_pointwise
+from webnn.graph.composites.conv3d import convolved_volumes, depths_as_images, volumes_of_images
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -31,23 +31,33 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
     b, windows = node.builder, _windows(node, "a convolution", x, filters)
     windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
     groups = node.get_int("group", 1)
-    if x.rank == 5 and {*windows.kernel, *windows.strides} == {1} and not any([*windows.before, *windows.after]):
-        if x.shape[1] != filters.shape[1] * groups or filters.shape[0] % groups:
-            raise DataError(f"{x.shape[1]} channels do not fit filters {list(filters.shape)} in {groups} groups")
-        return convolved_pointwise(b, x, filters, bias, groups=groups)
+    if x.shape[1] != filters.shape[1] * groups or filters.shape[0] % groups:
+        raise DataError(f"{x.shape[1]} channels do not fit filters {list(filters.shape)} in {groups} groups")
     joined = _axes_of_single_elements(windows)
     if joined is not None:
         return _over_joined_axes(node, x, filters, bias, windows, joined)
-    if min(*windows.before, *windows.after) < 0 or x.rank == 5:
-        # conv2d takes no negative padding, and does not pad the first of three axes.
+    if min(*windows.before, *windows.after) < 0:  # conv2d takes no negative padding
         before, after = list(windows.before), list(windows.after)
         x = pad_or_crop(b, x, [0, 0, *before], [0, 0, *after])
         windows.sizes = list(x.shape[2:])
         windows.before = windows.after = [0] * len(before)
-    images: tuple[int, int] | None = None
     if x.rank == 5:
-        x, filters, images = _depths_as_images(node, x, filters, windows)
-    elif x.rank == 3:
+        windows.counts(ceil=False)  # which says what does not fit
+        pads = [*windows.before, *windows.after]
+        try:
+            return convolved_volumes(
+                b,
+                x,
+                filters,
+                bias,
+                strides=windows.strides,
+                dilations=windows.dilations,
+                pads=pads,
+                groups=groups,
+            )
+        except NotSupportedError as error:
+            raise UnsupportedNodeError(str(error).partition(": ")[2], "a convolution over 2 axes") from None
+    if x.rank == 3:
         x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
     result = b.conv2d(
         x,
@@ -58,7 +68,7 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
         groups=groups,
         bias=bias,
     )
-    return _over_all_axes(node, result, windows, images)
+    return _over_all_axes(node, result, windows)
 
 
 def _axes_of_single_elements(windows: Windows) -> int | None:
@@ -67,6 +77,8 @@ def _axes_of_single_elements(windows: Windows) -> int | None:
         return None
     rows = zip(windows.kernel, windows.strides, windows.before, windows.after, strict=True)
     single = [row == (1, 1, 0, 0) for row in rows]
+    if all(single):
+        return None  # runtimes have kernels for these
     return 1 if single[1] and single[2] else 0 if single[0] and single[1] else None
 
 
@@ -121,14 +133,9 @@ def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
     return node.builder.dequantize_linear(integers, scale, zero_point)
 
 
-def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows, images: tuple[int, int] | None) -> MLOperand:
-    """The result over two axes, reshaped to the original number of axes; `images` is (batch, depth) of three."""
-    b = node.builder
-    if len(windows.kernel) == 1:
-        return b.reshape(y, [*y.shape[:2], y.shape[3]])
-    if images is None:
-        return y
-    return b.transpose(b.reshape(y, [*images, *y.shape[1:]]), permutation=[0, 2, 1, 3, 4])
+def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows) -> MLOperand:
+    """The result over two axes, reshaped to a single one if there was one."""
+    return node.builder.reshape(y, [*y.shape[:2], y.shape[3]]) if len(windows.kernel) == 1 else y
 
 
 def _pair(values: list[int], missing: int) -> list[int]:
@@ -142,41 +149,15 @@ def _padding(windows: Windows) -> list[int]:
     return [top, bottom, left, right]
 
 
-def _depths_as_images(
-    node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows
-) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
-    """A convolution over depth, height and width as one over height and width.
-
-    Each output depth becomes an image of its own, with the channels of all depths in its window.
-    """
-    b = node.builder
-    n, c, _, h, w = x.shape
-    (count, *_), window = windows.counts(ceil=False), windows.kernel[0]
-    stride, dilation = windows.strides[0], windows.dilations[0]
-    if window > 64:
-        raise UnsupportedNodeError(f"its kernel has a depth of {window}, the limit is 64", "a convolution over 2 axes")
-    layers = [
-        b.reshape(
-            strided_slice(b, x, {2: range(i * dilation, i * dilation + (count - 1) * stride + 1, stride)}),
-            [n, c, 1, count, h, w],
-        )
-        for i in range(window)
-    ]
-    stack = b.concat(layers, 2) if window > 1 else layers[0]
-    images = b.reshape(b.transpose(stack, permutation=[0, 3, 1, 2, 4, 5]), [n * count, c * window, h, w])
-    flat = reshaped(node, filters, [filters.shape[0], filters.shape[1] * window, *filters.shape[3:]])
-    return images, flat, (n, count)
-
-
 @imports("ConvTranspose")
 def conv_transpose(node: OnnxNode) -> Imported:
     """A transposed convolution with filters `[input channels, output channels per group, ...]`."""
     b, x, filters = node.builder, node.operand(0), node.operand(1)
     windows = _windows(node, "a transposed convolution", x, filters)
     extra = _pad_transposed(node, windows)
-    images: tuple[int, int] | None = None
+    count = None
     if x.rank == 5:
-        x, filters, images = _transposed_depths_as_images(node, x, filters, windows, max(extra[0], 0))
+        x, filters, count = _transposed_depths_as_images(node, x, filters, windows, max(extra[0], 0))
     elif x.rank == 3:
         x, filters = b.reshape(x, [*x.shape[:2], 1, x.shape[2]]), _over_two_axes(node, filters)
     result = b.conv_transpose2d(
@@ -189,7 +170,7 @@ def conv_transpose(node: OnnxNode) -> Imported:
         groups=node.get_int("group", 1),
         bias=node.optional(2),
     )
-    result = _over_all_axes(node, result, windows, images)
+    result = _over_all_axes(node, result, windows) if count is None else volumes_of_images(b, result, count)
     if min(extra) >= 0:
         return result
     return pad_or_crop(b, result, [0] * result.rank, [0, 0, *(min(more, 0) for more in extra)])
@@ -226,7 +207,7 @@ def _pad_transposed(node: OnnxNode, windows: Windows) -> list[int]:
 
 def _transposed_depths_as_images(
     node: OnnxNode, x: MLOperand, filters: MLOperand, windows: Windows, extra: int
-) -> tuple[MLOperand, MLOperand, tuple[int, int]]:
+) -> tuple[MLOperand, MLOperand, int]:
     """A transposed convolution over depth, height and width as one over height and width.
 
     Along the depth it is a convolution with reversed filters, over the input with zeros between its layers.
@@ -244,7 +225,10 @@ def _transposed_depths_as_images(
     after = span - 1 - windows.after[0] + extra - (stride - 1)
     x = pad_or_crop(b, x, [0, 0, span - 1 - windows.before[0], 0, 0], [0, 0, after, 0, 0])
     kernel, dilation = windows.kernel[0], windows.dilations[0]
-    over_depth = Windows([x.shape[2], h, w], [kernel, 1, 1], [1] * 3, [dilation, 1, 1], [0] * 3, [0] * 3)
     backwards = b.transpose(b.reverse(filters, axes=[2]), permutation=[0, 2, 1, 3, 4])
-    images, _, restored = _depths_as_images(node, x, filters, over_depth)
-    return images, b.reshape(backwards, [c * kernel, filters.shape[1], *filters.shape[3:]]), restored
+    count = x.shape[2] - span + 1
+    try:
+        images = depths_as_images(b, x, kernel, count, stride=1, dilation=dilation)
+    except NotSupportedError as error:
+        raise UnsupportedNodeError(str(error).partition(": ")[2], "a convolution over 2 axes") from None
+    return images, b.reshape(backwards, [c * kernel, filters.shape[1], *filters.shape[3:]]), count
