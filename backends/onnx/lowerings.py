@@ -52,6 +52,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("svm_classifier", "svm_regressor"), "support_vectors"),
     "top_k": "reduction",
     "tree_ensemble": "trees",
+    "wide_matmul": "matrix",
 }
 """The modules that lower composites, for those that standard ONNX has an operator for."""
 

@@ -4,7 +4,7 @@ from webnn.backends.onnx.lowerings import lowerings, one_to_one
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 
-one_to_one({"matmul": "MatMul"})
+one_to_one({"matmul": "MatMul", "wide_matmul": "MatMul"})
 
 
 @lowerings.lowers("gemm")

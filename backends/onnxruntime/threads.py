@@ -84,7 +84,7 @@ def is_small(graph: Graph) -> bool:
 def _node_work(node: Node) -> int:
     results = sum(output.descriptor.element_count for output in node.outputs)
     match node.op:
-        case "matmul" | "gemm" | "matmul_integer":
+        case "matmul" | "gemm" | "matmul_integer" | "wide_matmul":
             shape = node["a"].shape
             depth = shape[-2] if node.attributes.get("a_transpose") else shape[-1]
         case "block_product":

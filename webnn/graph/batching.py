@@ -279,7 +279,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("average_pool2d", "l2_pool2d", "max_pool2d"), _on("input")),
     **dict.fromkeys(("batch_normalization", "layer_normalization", "open_batch_normalization"), _normalized),
     **dict.fromkeys(("quantize_linear", "dequantize_linear"), _quantized),
-    "matmul": _matmul,
+    **dict.fromkeys(("matmul", "wide_matmul"), _matmul),
     "gemm": _gemm,
     "concat": _concat,
     "expand": _expand,

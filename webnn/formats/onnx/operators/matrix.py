@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from webnn.errors import DataError
+from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.broadcasting import bidirectional
+from webnn.graph.composites.wide_products import product_of_wide_integers
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
-
-_WIDE = 1 << 26
-"""The most elementwise products of an integer matrix product: WebNN multiplies matrices of floats only."""
 
 
 @imports("Gemm")
@@ -59,21 +57,16 @@ def _multiplied(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
 
 
 def _of_integers(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
-    b = node.builder
-    *_, rows, inner = x.shape
-    *_, other, columns = y.shape
-    if inner != other:
+    if x.shape[-1] != y.shape[-2]:
         raise DataError(f"{list(x.shape)} and {list(y.shape)} differ in the inner dimension")
-    stack = bidirectional(x.shape[:-2], y.shape[:-2])
-    if stack is None:
+    if bidirectional(x.shape[:-2], y.shape[:-2]) is None:
         raise DataError(f"{list(x.shape)} and {list(y.shape)} do not broadcast")
-    if math.prod(stack) * rows * inner * columns > _WIDE or x.data_type in {"int8", "uint8"}:
-        raise UnsupportedNodeError(
-            f"it multiplies {x.data_type} matrices {list(x.shape)} and {list(y.shape)}; WebNN multiplies floats only",
-            "Cast to float",
-        )
-    products = b.mul(b.reshape(x, [*x.shape, 1]), b.reshape(y, [*y.shape[:-2], 1, inner, columns]))
-    return b.reduce_sum(products, axes=[products.rank - 2])
+    if x.data_type in {"int8", "uint8"}:
+        raise UnsupportedNodeError(f"it multiplies matrices of {x.data_type}", "MatMulInteger, or Cast to int32")
+    try:
+        return product_of_wide_integers(node.builder, x, y)
+    except NotSupportedError as error:
+        raise UnsupportedNodeError(str(error).partition(": ")[2], "Cast to float") from None
 
 
 @imports("Einsum")
