@@ -162,6 +162,57 @@ def violations(sources: Mapping[str, str]) -> list[str]:
     return found
 
 
+def owner_of(module: str) -> str:
+    """The floor of a module, whose modules share their private names; or its folder."""
+    return floor_of(module) or module.rpartition(".")[0]
+
+
+def names_in(source: str) -> Iterator[str]:
+    """The names that `source` defines, and those in its texts: slots, and what tests for attributes."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+            case ast.Constant(value=str(name)):
+                yield name
+
+
+def reaches(sources: Mapping[str, str]) -> list[str]:
+    """Every use of a private attribute of an object that modules of another floor define."""
+    own: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        own.setdefault(owner_of(module), set()).update(names_in(source))
+    names = {name for names in own.values() for name in names}
+    private = {name for name in names if name.startswith("_") and not name.endswith("_")}  # not Python's, or IPython's
+    found = []
+    for module, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if not isinstance(node, ast.Attribute) or node.attr not in private - own[owner_of(module)]:
+                continue
+            if not isinstance(node.value, ast.Name) or node.value.id not in ("self", "cls"):
+                found.append(f"{module}:{node.lineno} uses {ast.unparse(node)}")
+    return found
+
+
+def test_no_package_uses_private_attributes_of_another() -> None:
+    assert reaches(modules()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(context):\n    return context._device.lanes", ["webnn.serving.new:2 uses context._device"]),
+        ("class A:\n    def f(self):\n        return self._device", []),  # of a class that it extends
+        ("def f(a):\n    a._own = 1\n    return a._own", []),
+        ("import os\nos._exit(1)", []),
+    ],
+)
+def test_a_use_of_a_private_attribute_is_found(source: str, found: list[str]) -> None:
+    assert reaches({**modules(), "webnn.serving.new": source}) == found
+
+
 def room_of(package: str, module: str) -> str | None:
     room = module.removeprefix(f"{package}.").split(".")[0]
     return room if module.startswith(f"{package}.") and room in ROOMS[package] else None

@@ -37,7 +37,7 @@ from webnn.graph.other_names import BUILDER
 from webnn.graph.spelling import explained, named_elsewhere, names_in_camel_case
 from webnn.graph.unpicklable import Unpicklable
 
-__all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "descriptor_from"]
+__all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "descriptor_from", "keep_open_dimensions"]
 
 COPIED_BYTES: Final = 64 * 1024
 """Constants up to this size are copied: graphs that are given equal ones can share what is compiled."""
@@ -290,3 +290,14 @@ class MLGraphBuilder(
         result = self._host.compile(graph)
         self._built = True
         return result
+
+
+def keep_open_dimensions(builder: MLGraphBuilder[Any], name: str, names: Sequence[str | None]) -> None:
+    """Keep the names that the open dimensions of the input `name` have in the file that is read, to save them again.
+
+    Args:
+        builder: has the input.
+        name: of the input.
+        names: a name for each dimension, empty for one without; None for a dimension that is not open.
+    """
+    builder._open_dimensions[name] = names

@@ -20,6 +20,7 @@ from webnn.model.signature import Shapes, Signature
 from webnn.runtime.context import MLContext
 from webnn.runtime.draft import Draft
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.parts import failure_of
 
 __all__ = ["Graphs", "OutputAxis"]
 
@@ -73,7 +74,7 @@ class Graphs:
         key = (shapes, size)
         with self._lock:
             graph = self._graphs.get(key)
-            if graph is not None and graph._work.error is not None:  # for want of memory, perhaps: the next may do
+            if graph is not None and failure_of(graph) is not None:  # for want of memory, perhaps: the next may do
                 graph = None
                 del self._graphs[key]
             if graph is not None:

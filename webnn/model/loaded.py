@@ -17,6 +17,7 @@ from webnn.model.signature import Array, Feeds, Shapes, Signature, along
 from webnn.model.sizes import SEEN, Piece, ShapePlans
 from webnn.model.threads import on_thread
 from webnn.runtime.context import MLContext
+from webnn.runtime.parts import device_of
 from webnn.scheduler.bridge import Bridge, current_bridge
 from webnn.scheduler.promise import Promise, resolve
 
@@ -68,7 +69,12 @@ class Loaded:
         seen = 1 if signature.only_batch_is_open else SEEN
         self._beside = ShapePlans(sizes, seen)
         """For runs on threads that run graphs side by side."""
-        self._alone = ShapePlans(sizes, seen, len(context._device.lanes))
+        self._alone = ShapePlans(sizes, seen, len(device_of(context).lanes))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its context is destroyed, or the device of that is gone."""
+        return device_of(self.context).is_dead
 
     def call(self, inputs: Mapping[str, Any] | Any) -> Call:
         """The call for `inputs`, checked.

@@ -35,7 +35,7 @@ from webnn.model.options import (
 )
 from webnn.model.signature import Signature
 from webnn.model.threads import countdown, on_thread
-from webnn.runtime import checks
+from webnn.runtime import checks, parts
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
 from webnn.scheduler.statistics import Statistics
@@ -286,7 +286,7 @@ class Model(Many):
 
     def _load(self) -> Loaded:
         with self._lock:
-            if self._own is not None and self._own._device.is_dead:  # on another context it may go on
+            if self._own is not None and parts.device_of(self._own).is_dead:  # on another context it may go on
                 self._own = self._loaded = None
             loaded = self._loaded
             if loaded is None:
@@ -348,7 +348,7 @@ class Model(Many):
     def _ready(self) -> Loaded | None:
         """What is loaded; None if nothing is, or if its context was lost."""
         loaded = self._loaded
-        return None if loaded is None or loaded.context._device.is_dead else loaded
+        return None if loaded is None or loaded.is_lost else loaded
 
     def _with_errors(self, call: Call, outputs: Outputs) -> dict[str, Any]:
         """The outputs of a call without errors, with the column that says so."""

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from webnn.runtime.parts import device_of
 from webnn.serving.admission import Admission
 from webnn.serving.backlog import Backlog
 from webnn.serving.endings import refusal
@@ -55,7 +56,7 @@ class Application:
         self._log = log
         self._by_path: dict[str, Inference] = {}
         self._contexts = list({id(served.context): served.context for served in self.repository}.values())
-        lanes = sum(len(context._device.lanes) for context in self._contexts)
+        lanes = sum(len(device_of(context).lanes) for context in self._contexts)
         self.backlog = Backlog(lanes, self.shared.memory)
         admissions = {
             name: Admission(

@@ -10,6 +10,7 @@ import numpy as np
 from webnn.errors import NotSupportedError, ValidationError
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.parts import batcher_of, device_of
 from webnn.scheduler.promise import Promise
 from webnn.serving.protocol import DATATYPES, Port, Refused
 
@@ -57,8 +58,8 @@ class Served:
     @property
     def company(self) -> int:
         """Runs that are worth having under way at once beyond those of the lanes: a batch, and the next one."""
-        batcher = self.graph._batcher
-        return 0 if batcher is None or batcher.policy.pays is False else 2 * self.context._device.max_batch
+        batcher = batcher_of(self.graph)
+        return 0 if batcher is None or batcher.policy.pays is False else 2 * device_of(self.context).max_batch
 
     def start(self, inputs: Mapping[str, Array], items: int) -> Sequence[Promise[dict[str, Array]]]:
         """Start a run for each of the `items` of a request, if it is batched; else one run."""

@@ -16,6 +16,7 @@ from webnn.backends.trimming import keep_freed_memory
 from webnn.formats.files import Source
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
+from webnn.runtime.parts import device_of
 from webnn.runtime.tracing import Trace
 from webnn.serving.access_log import AccessLog
 from webnn.serving.application import Application
@@ -98,7 +99,7 @@ def run(
         context = stack.enter_context(
             ML().create_context(backend=options.backend, threads=options.threads, max_batch=options.max_batch)
         )
-        context._device.on_each_thread(give_way)
+        device_of(context).on_each_thread(give_way)
         served = []
         for name, number, source in models:
             with loading(source.path):

@@ -14,6 +14,7 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.limits import Limits
 from webnn.graph.operand import MLOperand
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.parts import operators_of
 from webnn.targets.notes import NOTES
 from webnn.targets.rules import RULES
 from webnn.targets.target import Target, target_named
@@ -180,7 +181,7 @@ def check(graph: MLGraph | Graph, target: str | Target) -> Verdict:
 def graph_of(graph: MLGraph | Graph) -> Graph:
     """The operators of `graph`, with composites in the form in which they are saved."""
     if isinstance(graph, MLGraph):
-        graph = graph._graph
+        graph = operators_of(graph)
     if not isinstance(graph, Graph):
         raise ValidationError(f"graph: an MLGraph is expected, got {described(graph)}")
     return expanded(graph)

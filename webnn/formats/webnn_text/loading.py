@@ -30,7 +30,7 @@ from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.weights import FOUR_BITS, Weights, find_weights, four_bits_from, open_weights
 from webnn.graph.arguments import shown, unsigned
 from webnn.graph.arrays import array_from
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.builder import MLGraphBuilder, keep_open_dimensions
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import cast_number
 from webnn.graph.operand import MLOperand
@@ -139,7 +139,7 @@ def _input(name: str, row: Input, builder: MLGraphBuilder[Any], sizes: Mapping[s
         raise DataError(f"{row.place}: {error}") from None
     names = [size.name if isinstance(size, Dynamic) else None for size in row.shape]
     if any(names):
-        builder._open_dimensions[name] = names
+        keep_open_dimensions(builder, name, names)
     return operand
 
 

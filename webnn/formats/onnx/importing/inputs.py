@@ -18,6 +18,7 @@ from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import data_type_named, shown, unsigned, unsigned_list
+from webnn.graph.builder import keep_open_dimensions
 from webnn.graph.dtypes import ALL, DataType, DataTypeLike
 from webnn.graph.operand import MLOperand
 
@@ -171,7 +172,7 @@ class Inputs:
         declared = _declared(info) if _tensor_type(info).HasField("shape") else [(0, "")] * len(shape)
         if any(size <= 0 for size, _ in declared):
             names = [None if size > 0 else symbol if is_name(symbol) else "" for size, symbol in declared]
-            self._builder._open_dimensions[name] = names
+            keep_open_dimensions(self._builder, name, names)
         return self._value_of(info, operand if wanted == held_type else self._builder.cast(operand, held_type))
 
     def _value_of(self, info: ValueInfoProto, operand: MLOperand) -> Value:
