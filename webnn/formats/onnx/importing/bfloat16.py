@@ -92,7 +92,7 @@ def _rounded(node: OnnxNode, value: Value, inputs: set[int]) -> Value:
     operand = value.operand
     if not _is_exact(operand, inputs):
         operand = rounded_to_bfloat16(node.importer, operand)
-    return Value(operand=operand, bfloat16=True)
+    return Value(operand=operand, narrow="bfloat16")
 
 
 def is_output_bfloat16(node: OnnxNode, index: int) -> bool:

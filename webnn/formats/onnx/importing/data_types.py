@@ -12,7 +12,7 @@ from webnn.formats.onnx.file.element_types import type_name
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import DataType, dtype_name, numpy_dtype
 
-__all__ = ["data_type_for", "held", "held_dtype", "is_held_as_another"]
+__all__ = ["NARROW", "data_type_for", "held", "held_dtype", "is_held_as_another"]
 
 _HELD_AS: Final[Mapping[str, DataType]] = {
     "bool": "uint8",
@@ -25,6 +25,13 @@ _HELD_AS: Final[Mapping[str, DataType]] = {
 }
 """The types that hold those of NumPy which WebNN lacks, by name. A uint16 is held by a signed type, since quantization
 subtracts a zero point from it."""
+
+NARROW: Final[Mapping[int, str]] = {
+    TensorProto.BFLOAT16: "bfloat16",
+    TensorProto.INT16: "int16",
+    TensorProto.UINT16: "uint16",
+}
+"""The element types that WebNN lacks, and that round or wrap what is computed in the type that holds them."""
 
 _ELEMENT_TYPES: Final[Mapping[int, DataType]] = {
     TensorProto.FLOAT: "float32",

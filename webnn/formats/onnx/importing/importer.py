@@ -346,6 +346,11 @@ class Importer:
             imported = import_function(node)
             results = list(imported) if isinstance(imported, list | tuple) else [imported]
             values = rounded_outputs(node, [as_value(result) for result in results])
+            if any(value is not None and value.narrow for value in node.inputs):
+                with import_lock:  # here, since most models have no such types
+                    from webnn.formats.onnx.importing.narrow_integers import wrapped_outputs  # noqa: PLC0415
+
+                values = wrapped_outputs(node, values)
         made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
         if node.op_type != "Constant":
             self.budget.spend(made)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from webnn.backends.onnx.messages import GraphProto, TensorProto, TypeProto, ValueInfoProto
+from webnn.backends.onnx.messages import GraphProto, TypeProto, ValueInfoProto
 from webnn.errors import ValidationError
 from webnn.formats.onnx.file.element_types import element_dtype, type_name
 from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
-from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.data_types import NARROW, data_type_for
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, shown_name
 from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
@@ -177,9 +177,10 @@ class Inputs:
 
     def _value_of(self, info: ValueInfoProto, operand: MLOperand) -> Value:
         """The value of an input, of which `operand` has the held type; rounded if the input is bfloat16."""
-        if _tensor_type(info).elem_type != TensorProto.BFLOAT16:
-            return Value(operand=operand)
-        return Value(operand=rounded_to_bfloat16(self._importer, operand), bfloat16=True)
+        narrow = NARROW.get(_tensor_type(info).elem_type, "")
+        if narrow == "bfloat16":
+            operand = rounded_to_bfloat16(self._importer, operand)
+        return Value(operand=operand, narrow=narrow)
 
     def _sizes(self, infos: Sequence[ValueInfoProto]) -> dict[str, int]:
         """The size of each named dimension, given by its name or by the shape of an input that has it.

@@ -67,6 +67,6 @@ def _type_of(value: Value | None) -> TypeProto:
     if value.array is not None:
         dtype = value.array.dtype
     else:
-        dtype = small_dtype("bfloat16") if value.is_bfloat16 else numpy_dtype(value.data_type)
+        dtype = small_dtype("bfloat16") if value.is_bfloat16 else np.dtype(value.narrow or numpy_dtype(value.data_type))
     made = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(dtype), value.shape)
     return made

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn.formats.onnx.importing.data_types import held_dtype
+from webnn.formats.onnx.importing.data_types import NARROW, held_dtype
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import DataType, data_type_of, dtype_name
 from webnn.graph.operand import MLOperand
 
 __all__ = ["ABSENT", "Value", "as_value"]
+
+_NARROW: Final = frozenset(NARROW.values())
 
 
 class Value:
@@ -23,7 +25,7 @@ class Value:
     if only this output of a node cannot be computed.
     """
 
-    __slots__ = ("_bfloat16", "array", "floats", "items", "missing", "operand", "why")
+    __slots__ = ("_narrow", "array", "floats", "items", "missing", "operand", "why")
 
     def __init__(
         self,
@@ -32,7 +34,7 @@ class Value:
         *,
         items: tuple[Value, ...] | None = None,
         floats: MLOperand | None = None,
-        bfloat16: bool = False,
+        narrow: str = "",
         missing: bool = False,
         why: UnsupportedNodeError | None = None,
     ) -> None:
@@ -44,12 +46,23 @@ class Value:
         """The floats from which integers were cast, so that a cast back needs no operator."""
         self.missing = missing or why is not None
         self.why = why
-        self._bfloat16 = bfloat16
+        self._narrow = narrow
+
+    @property
+    def narrow(self) -> str:
+        """The type that it has in ONNX if that is bfloat16, int16 or uint16, else "".
+
+        Its operand is float32 or int32 then, and holds values of that type only.
+        """
+        if self.array is None:
+            return self._narrow
+        name = dtype_name(self.array.dtype)
+        return name if name in _NARROW else ""
 
     @property
     def is_bfloat16(self) -> bool:
-        """Whether it is bfloat16 in ONNX; its operand is float32 then, and holds bfloat16 values only."""
-        return self._bfloat16 if self.array is None else dtype_name(self.array.dtype) == "bfloat16"
+        """Whether it is bfloat16 in ONNX."""
+        return self.narrow == "bfloat16"
 
     @property
     def shape(self) -> tuple[int, ...]:

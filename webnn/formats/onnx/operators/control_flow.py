@@ -146,7 +146,7 @@ def _selected(node: OnnxNode, condition: MLOperand, new: Value, old: Value, what
     if new.array is not None and old.array is not None and np.array_equal(new.array, old.array):
         return new
     operands = [node.importer.operand_of(value) for value in (new, old)]
-    return Value(operand=node.builder.where(condition, *operands), bfloat16=new.is_bfloat16)
+    return Value(operand=node.builder.where(condition, *operands), narrow=new.narrow)
 
 
 # Scan.

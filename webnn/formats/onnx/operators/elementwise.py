@@ -9,8 +9,9 @@ import numpy as np
 
 from webnn.backends.onnx.messages import TensorProto
 from webnn.errors import DataError
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
-from webnn.formats.onnx.importing.data_types import data_type_for
+from webnn.formats.onnx.importing.data_types import NARROW, data_type_for
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
@@ -152,10 +153,10 @@ def cast(node: OnnxNode) -> Imported:
     if node.op_type == "CastLike":
         like = node.value(1)
         to_bool = like.array is not None and like.array.dtype == np.bool_
-        to_bfloat16, data_type = like.is_bfloat16, like.data_type
+        narrow, data_type = like.narrow, like.data_type
     else:
         to = node.get_int("to")
-        to_bool, to_bfloat16, data_type = to == TensorProto.BOOL, to == TensorProto.BFLOAT16, data_type_for(to)
+        to_bool, narrow, data_type = to == TensorProto.BOOL, NARROW.get(to, ""), data_type_for(to)
     if data_type in {"int4", "uint4"}:
         raise UnsupportedNodeError(
             f"WebNN casts nothing to {data_type}, which only constants of DequantizeLinear can have",
@@ -163,14 +164,26 @@ def cast(node: OnnxNode) -> Imported:
         )
     if to_bool:
         return b.not_equal(x, node.scalar(x, 0))
-    if to_bfloat16:
+    if narrow == "bfloat16":
         return [_in_bfloat16(node, x)]
     floats = node.value(0).floats
     if floats is not None and floats.data_type == data_type:
         return b.identity(floats)
+    if narrow:
+        return [_in_narrow_integers(node, x, narrow)]
     if x.data_type in FLOATS and data_type not in FLOATS:
         return cast_in_range(b, x, data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
+
+
+def _in_narrow_integers(node: OnnxNode, x: MLOperand, narrow: str) -> Value:
+    with import_lock:  # here, since most models have no such types
+        from webnn.formats.onnx.importing.narrow_integers import wrapped  # noqa: PLC0415
+
+    b = node.builder
+    x = cast_in_range(b, x, "int32") if x.data_type in FLOATS else x
+    is_same = node.value(0).narrow == narrow
+    return Value(operand=b.identity(x) if is_same else wrapped(b, x, narrow), narrow=narrow)
 
 
 def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
@@ -179,4 +192,4 @@ def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     floats = node.value(0).floats
     floats = in_float32(node, x if floats is None else floats)
     exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
-    return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), bfloat16=True)
+    return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), narrow="bfloat16")

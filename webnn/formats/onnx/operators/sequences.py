@@ -102,7 +102,7 @@ def split_to_sequence(node: OnnxNode) -> Imported:
     if value.array is not None:
         return _sequence(node, map(Value, np.split(value.array, [*accumulate(sizes)][:-1], axis)))
     parts = onnx_operator_outputs(node, "Split", [node.operand(0), np.array(sizes)], {"axis": axis}, outputs=len(sizes))
-    return _sequence(node, (Value(operand=part, bfloat16=value.is_bfloat16) for part in parts))
+    return _sequence(node, (Value(operand=part, narrow=value.narrow) for part in parts))
 
 
 @imports("ConcatFromSequence")

@@ -33,7 +33,7 @@ def unstacked(node: OnnxNode, value: Value, axis: int) -> list[Value]:
         raise UnsupportedNodeError(f"{x.shape[axis]} slices are too many for a graph")
     parts = b.split(x, x.shape[axis], axis=axis) if x.shape[axis] > 1 else [x]
     shape = [*x.shape[:axis], *x.shape[axis + 1 :]]
-    return [Value(operand=b.reshape(part, shape), bfloat16=value.is_bfloat16) for part in parts]
+    return [Value(operand=b.reshape(part, shape), narrow=value.narrow) for part in parts]
 
 
 def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoProto | None = None) -> Value:
@@ -56,7 +56,7 @@ def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoP
         return Value(np.stack(arrays, axis))
     b = node.builder
     operands = [b.reshape(node.importer.operand_of(value), [*shape[:axis], 1, *shape[axis:]]) for value in values]
-    return Value(operand=_joined(b, operands, axis), bfloat16=values[0].is_bfloat16)
+    return Value(operand=_joined(b, operands, axis), narrow=values[0].narrow)
 
 
 def concatenated(node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
@@ -68,7 +68,7 @@ def concatenated(node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
         return Value(np.concatenate(arrays, axis))
     filled = [value for value in values if 0 not in value.shape]
     operands = [node.importer.operand_of(value) for value in filled]
-    return Value(operand=_joined(node.builder, operands, axis), bfloat16=values[0].is_bfloat16)
+    return Value(operand=_joined(node.builder, operands, axis), narrow=values[0].narrow)
 
 
 def _joined(b: MLGraphBuilder[Any], operands: list[MLOperand], axis: int) -> MLOperand:
