@@ -6,11 +6,11 @@ import math
 from collections import Counter
 
 from webnn.errors import DataError, NotSupportedError
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.broadcasting import bidirectional
-from webnn.graph.composites.wide_products import product_of_wide_integers
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -64,6 +64,9 @@ def _of_integers(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
     if x.data_type in {"int8", "uint8"}:
         raise UnsupportedNodeError(f"it multiplies matrices of {x.data_type}", "MatMulInteger, or Cast to int32")
     try:
+        with import_lock:  # here, since most models multiply floats
+            from webnn.graph.composites.wide_products import product_of_wide_integers  # noqa: PLC0415
+
         return product_of_wide_integers(node.builder, x, y)
     except NotSupportedError as error:
         raise UnsupportedNodeError(str(error).partition(": ")[2], "Cast to float") from None
