@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import signal
 import socket
 import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +36,7 @@ LENGTH: Final = {"Inference-Header-Content-Length": str(len(HEAD))}
 PATH: Final = "/v2/models/layer/infer"
 REQUEST: Final = request_of(PATH, BODY, LENGTH)
 CHUNKED: Final = (
-    f"POST {PATH} HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
+    f"POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
     + b"4\r\nabcd\r\n0\r\n\r\n"
 )
 
@@ -52,9 +54,14 @@ def address(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield address
 
 
-def metric(address: str, name: str) -> float:
+def metrics(address: str) -> str:
     with urllib.request.urlopen(f"http://{address}/metrics") as answer:
-        found = re.search(rf"^{re.escape(name)} ([\d.e+]+)$", answer.read().decode(), re.MULTILINE)
+        text: str = answer.read().decode()
+    return text
+
+
+def metric(address: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} ([\d.e+]+)$", metrics(address), re.MULTILINE)
     assert found is not None, name
     return float(found[1])
 
@@ -91,6 +98,55 @@ async def test_clients_that_go_away_leave_nothing_behind(address: str) -> None:
     async with asyncio.timeout(20):
         while metric(address, "webnn_requests_in_progress") or metric(address, "webnn_body_bytes"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio
+async def test_the_counts_add_up_for_each_version_under_load_and_after_clients_have_left(
+    models: list[Path], tmp_path: Path
+) -> None:
+    versions = {"1": "/v2/models/layer/versions/1/infer", "2": PATH}
+    for version in versions:
+        (tmp_path / "layer" / version).mkdir(parents=True)
+        shutil.copy(models[0], tmp_path / "layer" / version / "model.onnx")
+    with serving(tmp_path / "layer", "--max-queue", "4") as (address, _):
+        host, _, port = address.rpartition(":")
+
+        async def leave(sent: bytes, seconds: float) -> None:
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(sent)
+            await writer.drain()
+            await asyncio.sleep(seconds)
+            writer.close()
+
+        asked: dict[str, Counter[int]] = {}
+        for version, path in versions.items():
+            whole = request_of(path, BODY, LENGTH)
+            outcomes = await asyncio.gather(
+                load(address, whole, connections=16, seconds=0.4),  # more than the queue takes
+                load(address, request_of(path, b"{}"), connections=1, seconds=0.1),
+                *(leave(whole, 0.1) for _ in range(20)),  # each is read, and answered or refused
+            )
+            asked[version] = sum((each.statuses for each in outcomes if each is not None), Counter())
+            assert set(asked[version]) == {200, 400, 503}
+        await asyncio.gather(*(leave(request_of(PATH, BODY, LENGTH), 0) for _ in range(100)))
+        async with asyncio.timeout(20):
+            while metric(address, "webnn_requests_in_progress"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        figures = metrics(address)
+    gone = 0
+    for version, statuses in asked.items():
+        pattern = rf'^webnn_requests_total{{code="(\d+)",model="layer",version="{version}"}} ([\d.e+]+)$'
+        counted = Counter({int(code): int(float(many)) for code, many in re.findall(pattern, figures, re.MULTILINE)})
+        more = counted - statuses
+        assert counted.total() - statuses.total() == more.total(), "none is missing"
+        assert more.total() == 20 if version == "1" else 20 <= more.total() <= 120
+        assert set(more) <= {200, 499, 503}
+        gone += counted[499]
+        for name in ("webnn_items_total", "webnn_request_seconds_count"):
+            assert f'{name}{{model="layer",version="{version}"}} {float(counted[200])}\n' in figures
+    assert sum(float(many) for many in re.findall(r"^webnn_drops_total{.*} (.*)$", figures, re.MULTILINE)) <= gone
+    for empty in ('webnn_queue_items{model="layer"}', "webnn_body_bytes", 'webnn_runs{state="queued"}'):
+        assert f"\n{empty} 0.0\n" in figures
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has left")
@@ -158,14 +214,15 @@ def status_of(answer: bytes) -> int:
     [
         (b"nonsense\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 20_000, 431),
         (b"GET /" + b"a" * 100_000, 431),
-        (f"POST {PATH} HTTP/1.1\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n".encode(), 413),
-        (f"POST {PATH} HTTP/1.1\r\nContent-Length: -1\r\n\r\n".encode(), 400),
+        (f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n".encode(), 413),
+        (f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n".encode(), 400),
         (CHUNKED, 400),
-        (f"POST {PATH} HTTP/1.1\r\nContent-Length: 5\r\nConnection: close\r\n\r\nab".encode(), 408),
-        (b"GET /v2/models/%2e%2e%2f%2e%2e%2fetc%2fpasswd HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
-        (b"GET /page.js%00 HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (f"POST {PATH} HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}".encode(), 400),  # without Host
+        (f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nab".encode(), 408),
+        (b"GET /v2/models/%2e%2e%2f%2e%2e%2fetc%2fpasswd HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /page.js%00 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -138,7 +138,7 @@ async def test_the_application_is_not_called(context: MLContext) -> None:
         client.writer.write(asked(2))
         assert y_of((await client.answer())[1]) == GIVEN * 2
         assert client.calls == 0
-        client.writer.write(b"GET /v2/health/live HTTP/1.1\r\n\r\n")
+        client.writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         assert await client.answer() == (200, {"live": True})
         assert client.calls == 1
     assert app.inferences[0].requests.by_status == {200: 3}
@@ -174,7 +174,9 @@ async def test_chunks_that_come_together_are_one_body(context: MLContext) -> Non
 @pytest.mark.asyncio
 async def test_requests_behind_each_other_are_answered_in_their_order(context: MLContext) -> None:
     async with connected(application(affine(context))) as client:
-        client.writer.write(asked(1) + asked(2) + asked(3) + b"GET /v2/health/live HTTP/1.1\r\n\r\n" + asked(4))
+        client.writer.write(
+            asked(1) + asked(2) + asked(3) + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n" + asked(4)
+        )
         for items in (1, 2, 3):
             assert y_of((await client.answer())[1]) == GIVEN * items
         assert await client.answer() == (200, {"live": True})
@@ -533,7 +535,7 @@ async def test_a_request_is_logged_with_its_own_path_though_another_one_follows(
     async with connected(app) as client:
         client.writer.write(ASKED)
         await until(app, items=1)
-        client.writer.write(b"GET /v2/health/live HTTP/1.1\r\n\r\n")
+        client.writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         while client.connection.url != b"/v2/health/live":  # noqa: ASYNC110 (the loop calls data_received)
             await asyncio.sleep(0)
         gate.open()
@@ -587,7 +589,7 @@ async def test_a_large_body_of_bytes_goes_to_its_model_and_what_follows_is_read(
     context: MLContext, own: bool, pieces: int
 ) -> None:
     app = application(wide(context))
-    sent = large_request(1) + large_request(2) + b"GET /v2/health/live HTTP/1.1\r\n\r\n" + large_request(3)
+    sent = large_request(1) + large_request(2) + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n" + large_request(3)
     size = -(-len(sent) // pieces)
     async with connected(app, own=own) as client:
         for begin in range(0, len(sent), size):
@@ -651,7 +653,7 @@ async def test_the_rest_of_a_large_body_that_was_refused_is_dropped(context: MLC
         client.writer.write(sent[70_000:120_000])
         status, document = await client.answer()
         assert (status, "no memory for more requests" in document["error"]) == (503, True)
-        client.writer.write(sent[120_000:] + b"GET /v2/health/live HTTP/1.1\r\n\r\n")
+        client.writer.write(sent[120_000:] + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         assert await client.answer() == (200, {"live": True})
     assert app.shared.memory.bodies == 0
 

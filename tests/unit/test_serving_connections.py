@@ -18,7 +18,7 @@ from webnn.serving.connections import FEW, HEAD, PIPELINE, Connection
 from webnn.serving.exchanges import CONNECTION
 from webnn.serving.listening import listen
 
-ASK = b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
+ASK = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 
 
 async def echo(scope: Any, receive: Any, _: Any) -> None:
@@ -138,7 +138,7 @@ def error(message: str) -> str:
 
 
 INVALID = 400, error("the request is not valid HTTP")
-CHUNKED = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.asyncio
@@ -186,12 +186,54 @@ async def test_nothing_is_read_while_many_requests_wait_behind_another_one() -> 
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["a", "a:80", "", "127.0.0.1:8000", "[::1]:8000", "a-b.example", "[fe80::1%25eth0]"])
+async def test_a_request_has_a_host(host: str) -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(ASK.replace(b"Host: a", f"Host: {host}".encode()))
+        assert (await reader.readuntil(b"hi")).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("hosts", "got"),
+    [
+        ([], "none"),
+        (["a", "a"], "'a' and 'a'"),
+        (["a b"], "'a b'"),
+        (["a/b"], "'a/b'"),
+        (["b@a"], "'b@a'"),
+        (["a:b"], "'a:b'"),
+        (["[::1"], "'[::1'"),
+    ],
+)
+async def test_a_request_without_one_valid_host_is_refused_after_those_before_it(hosts: list[str], got: str) -> None:
+    lines = "".join(f"Host: {host}\r\n" for host in hosts)
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(2 * ASK + ASK.replace(b"Host: a\r\n", lines.encode()) + ASK)
+        message = f"a request must have one Host header, such as Host: localhost:8000; got {got}"
+        assert text_of(await reader.read()) == [(200, "hi"), (200, "hi"), (400, error(message))]
+
+
+@pytest.mark.asyncio
+async def test_a_request_of_http_1_0_needs_no_host_but_may_not_have_two() -> None:
+    old = ASK.replace(b"HTTP/1.1", b"HTTP/1.0")
+    for sent, status in (
+        (old.replace(b"Host: a\r\n", b""), 200),
+        (old, 200),
+        (old.replace(b"Host: a", b"Host: a\r\nHost: b"), 400),
+    ):
+        async with connected(ServerState()) as (reader, writer, _):
+            writer.write(sent)
+            assert (await reader.read()).startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.asyncio
 async def test_trailers_are_not_headers() -> None:
     async with connected(ServerState()) as (reader, writer, connection):
         trailers = b"0\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n\r\n"
         writer.write(CHUNKED + b"2\r\nhi\r\n" + trailers)
         await reader.readuntil(b"hi")
-        assert connection.headers == [(b"transfer-encoding", b"chunked")]
+        assert connection.headers == [(b"host", b"a"), (b"transfer-encoding", b"chunked")]
         assert not connection.expect_100_continue
 
 
@@ -250,7 +292,7 @@ async def test_a_request_that_would_upgrade_the_connection_is_answered_without_t
 @pytest.mark.asyncio
 async def test_thousands_of_requests_to_upgrade_the_connection_are_not_nested() -> None:
     async with connected(ServerState()) as (reader, writer, _):
-        writer.write(4000 * (b"GET /early HTTP/1.1\r\n" + UPGRADES[1] + b"\r\n"))
+        writer.write(4000 * (b"GET /early HTTP/1.1\r\nHost: a\r\n" + UPGRADES[1] + b"\r\n"))
         answers = await reader.read()
         assert text_of(answers) == [(200, "")] * (PIPELINE + 1)
 
@@ -258,7 +300,7 @@ async def test_thousands_of_requests_to_upgrade_the_connection_are_not_nested() 
 @pytest.mark.asyncio
 async def test_the_server_is_no_proxy() -> None:
     async with connected(ServerState()) as (reader, writer, _):
-        writer.write(ASK + b"CONNECT example.com:80 HTTP/1.1\r\n\r\n" + ASK)
+        writer.write(ASK + b"CONNECT example.com:80 HTTP/1.1\r\nHost: a\r\n\r\n" + ASK)
         assert text_of(await reader.read()) == [(200, "hi"), (400, error("this server is not a proxy"))]
 
 

@@ -33,7 +33,7 @@ DOCUMENT = json.dumps(
         "parameters": {"binary_data_output": True},
     }
 ).encode()
-ASKED = b"POST /v2/models/large/infer HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT)
+ASKED = b"POST /v2/models/large/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT)
 
 
 @pytest.fixture

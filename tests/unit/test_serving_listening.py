@@ -32,7 +32,7 @@ def connected(listener: socket.socket, timeout: float = 5.0) -> socket.socket:
 def test_a_client_that_has_left_is_known_before_what_it_sent_is_read(listener: socket.socket) -> None:
     for leaves in (False, True):
         with connected(listener) as client:
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             if leaves:
                 client.close()
             accepted, _ = listener.accept()

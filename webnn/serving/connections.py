@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webnn.serving.endings import refusal
 from webnn.serving.exchanges import CONNECTION, Body, Headers, Scope
+from webnn.serving.hosts import refused_host
 from webnn.serving.inference import Inference
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
@@ -62,7 +63,7 @@ class _Asked:
 
 
 class _Full(Exception):  # noqa: N818 (it ends the parsing, and is no error)
-    """Enough requests wait."""
+    """Enough requests wait, or one was refused: no more is read."""
 
 
 class _Flow(FlowControl):
@@ -362,6 +363,10 @@ class Connection(HttpToolsProtocol):
         cycle, parser = self.cycle, self.parser
         if parser.should_upgrade():  # the same comes again, without that
             return
+        refused = refused_host(self.headers, parser.get_http_version())
+        if refused is not None:
+            self._refuse(refused)
+            raise _Full
         self._in_head, self._in_body = False, True
         if self.expect_100_continue and parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # RFC 9110, section 10.1.1

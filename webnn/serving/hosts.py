@@ -1,0 +1,31 @@
+"""The Host header, which each request of HTTP/1.1 must have once (RFC 9112, section 3.2).
+
+Servers that read such requests differently, one behind the other, may take them for requests to different hosts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from webnn.serving.exchanges import Headers
+from webnn.serving.protocol import Refused
+
+__all__ = ["refused_host"]
+
+_HOST: Final = re.compile(rb"(\[[0-9A-Za-z:.~%!$&'()*+,;=_-]+\]|[0-9A-Za-z.~%!$&'()*+,;=_-]*)(:[0-9]*)?")
+"""The value of the header (RFC 9110, section 7.2); it may be empty."""
+
+
+def refused_host(headers: Headers, version: str) -> Refused | None:
+    """The refusal of a request for its Host header; None if that is valid.
+
+    Args:
+        headers: of the request, with names in lower case.
+        version: of HTTP, such as "1.1".
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if (len(hosts) == 1 and _HOST.fullmatch(hosts[0])) or not (hosts or version != "1.0"):
+        return None
+    shown = " and ".join(ascii(host[:80].decode("latin-1")) for host in hosts[:2]) or "none"
+    return Refused(400, f"a request must have one Host header, such as Host: localhost:8000; got {shown}")
