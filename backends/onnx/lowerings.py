@@ -51,7 +51,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "space_to_depth": "movement",
     **dict.fromkeys(("svm_classifier", "svm_regressor"), "support_vectors"),
     "top_k": "reduction",
-    "tree_ensemble": "trees",
+    **dict.fromkeys(("label_encoder", "one_hot_encoder", "tree_ensemble"), "trees"),
     "wide_matmul": "matrix",
 }
 """The modules that lower composites, for those that standard ONNX has an operator for."""

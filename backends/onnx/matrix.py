@@ -4,7 +4,13 @@ from webnn.backends.onnx.lowerings import lowerings, one_to_one
 from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 
-one_to_one({"matmul": "MatMul", "wide_matmul": "MatMul"})
+one_to_one({"matmul": "MatMul"})
+
+
+@lowerings.lowers("wide_matmul")
+def wide_matmul(node: Node, model: Model) -> None:
+    """`MatMul`."""
+    model.emit("MatMul", [model[node["a"]], model[node["b"]]], to=node.output)
 
 
 @lowerings.lowers("gemm")

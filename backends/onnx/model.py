@@ -169,6 +169,7 @@ class Model:
         self._node_begun: Node | None = None
         self._made = 0
         self._domains: set[str] = set()
+        self._versions: dict[str, int] = {}
         self._opset = self.kernels.opset
         for name, operand in graph.inputs.items():
             self.input_names[name] = self._names[id(operand)] = self.fresh(_spelled(name) or "input")
@@ -218,9 +219,12 @@ class Model:
             name = self._constants[key] = self._weight(array, "constant", inline=sizes)
         return name
 
-    def require(self, opset: int) -> None:
-        """Declare a later operator set than `OPSET`, for a node that is new in it."""
-        self._opset = max(self._opset, opset)
+    def require(self, opset: int, domain: str = "") -> None:
+        """Declare a later operator set than `OPSET`, or than 1 for other domains, for a node that is new in it."""
+        if domain:
+            self._versions[domain] = max(self._versions.get(domain, 1), opset)
+        else:
+            self._opset = max(self._opset, opset)
 
     def expect(self, byte_length: int) -> None:
         """Raise `NotSupportedError` if a constant of that size is more than a lowering may still make."""
@@ -385,7 +389,8 @@ class Model:
             _rename(node, renamed)
         inputs = [self._value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
         proto = messages.graph([], "webnn", inputs, outputs, self._initializers)
-        opsets = {"": self._opset, **dict.fromkeys(sorted(self._domains - {""}), 1)}
+        others = {domain: self._versions.get(domain, 1) for domain in sorted(self._domains - {""})}
+        opsets = {"": self._opset, **others}
         model = messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
         model.graph.node.extend(self._nodes_read())  # here, since `model` copies the graph that it is given
         return model

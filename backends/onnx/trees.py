@@ -1,4 +1,4 @@
-"""Tree ensembles, as ONNX's operators of classical machine learning have them."""
+"""Tree ensembles and categories, as ONNX's operators of classical machine learning have them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from webnn.graph.ir import Node
 
 __all__: list[str] = []
 
+_DOMAIN: Final = "ai.onnx.ml"
 _MODES: Final = {LESS_OR_EQUAL: "BRANCH_LEQ", LESS: "BRANCH_LT", EQUAL: "BRANCH_EQ"}
 
 
@@ -39,7 +40,7 @@ def tree_ensemble(node: Node, model: Model) -> None:
         "TreeEnsembleRegressor",
         [model[node["input"]]],
         to=node.output,
-        domain="ai.onnx.ml",
+        domain=_DOMAIN,
         n_targets=weights.shape[1],
         nodes_treeids=trees[order],
         nodes_nodeids=number[order],
@@ -60,3 +61,22 @@ def _table(node: Node, name: str) -> np.ndarray[Any, Any]:
     table = node[name].constant
     assert table is not None
     return table
+
+
+@lowerings.lowers("label_encoder")
+def label_encoder(node: Node, model: Model) -> None:
+    """One LabelEncoder, for which NaN equals NaN from version 4 on."""
+    model.require(4, _DOMAIN)
+    kinds = {"float32": "float", "int64": "int64"}
+    key, value = kinds[node["input"].data_type], kinds[node.output.data_type]
+    default = _table(node, "default").item()
+    options: dict[str, Any] = {f"keys_{key}s": _table(node, "keys"), f"values_{value}s": _table(node, "values")}
+    options[f"default_{value}"] = default
+    model.emit("LabelEncoder", [model[node["input"]]], to=node.output, domain=_DOMAIN, **options)
+
+
+@lowerings.lowers("one_hot_encoder")
+def one_hot_encoder(node: Node, model: Model) -> None:
+    """One OneHotEncoder."""
+    options = {"cats_int64s": list(node.attributes["categories"]), "zeros": node.attributes["zeros"]}
+    model.emit("OneHotEncoder", [model[node["input"]]], to=node.output, domain=_DOMAIN, **options)

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.onnx_nodes import Array, by_onnxruntime, check_node, computed, node_model
 from webnn.backends.base import Backend
-from webnn.errors import DataError, NotSupportedError
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.errors import DataError, NotSupportedError, OperationError
 
 ML = "ai.onnx.ml"
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -20,9 +21,10 @@ def checked(backend: Backend, x: Array, version: int, **options: Any) -> None:
     model, feeds = node_model("LabelEncoder", [x], domain=ML, **options)
     model.opset_import[1].version = version
     wanted = by_onnxruntime(model, feeds)
-    results = computed(model, feeds, backend)
-    np.testing.assert_array_equal(results, wanted)
-    assert results[0].dtype == (wanted[0].dtype if wanted[0].dtype != np.float64 else np.float32)
+    for kept in ((), backend.composites):
+        results = computed(model, feeds, backend, kept)
+        np.testing.assert_array_equal(results, wanted)
+        assert results[0].dtype == (wanted[0].dtype if wanted[0].dtype != np.float64 else np.float32)
 
 
 INTEGERS = np.array([[3, 0, -7, 4, 5], [1 << 40, LOWEST, HIGHEST, -1, 2]], np.int64)
@@ -64,6 +66,28 @@ def test_keys_and_values_may_be_tensors(backend: Backend) -> None:
 
 def test_equal_keys_have_the_first_value(backend: Backend) -> None:
     checked(backend, INTEGERS, 2, keys_int64s=[3, 3, 0, 3], values_int64s=[1, 2, 3, 4])
+
+
+def test_values_of_other_integers_are_computed_by_operators(backend: Backend) -> None:
+    keys = numpy_helper.from_array(np.array([3, 4], np.int32), "keys")
+    values = numpy_helper.from_array(np.array([-1, 9], np.int32), "values")
+    default = numpy_helper.from_array(np.array([5], np.int32), "default")
+    x = np.array([3, 4, 5, -7], np.int32)
+    model, feeds = node_model(
+        "LabelEncoder", [x], domain=ML, keys_tensor=keys, values_tensor=values, default_tensor=default
+    )
+    for kept in ((), backend.composites):
+        found = computed(model, feeds, backend, kept)[0]
+        np.testing.assert_array_equal(found, np.array([-1, 9, 5, 5], np.int32))
+        assert found.dtype == np.int32
+
+
+def test_a_category_that_a_file_does_not_know_ends_the_run_if_it_says_so() -> None:
+    model, feeds = node_model("OneHotEncoder", [INTEGERS], domain=ML, cats_int64s=[3, 4], zeros=0)
+    backend = OnnxRuntimeBackend()
+    with pytest.raises(OperationError, match="Unknown Category"):
+        computed(model, feeds, backend, backend.composites)
+    assert computed(model, feeds, backend)[0].sum() == 2
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32])

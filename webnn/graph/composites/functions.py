@@ -1,4 +1,4 @@
-"""Functions that ONNX has and WebNN does not: of single elements, and along one axis.
+"""Functions that ONNX has and WebNN does not: of single elements, numbers or categories, and along one axis.
 
 Written in WebNN's operators they are exact, but take three to thirty passes over the values.
 """
@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from webnn.graph.composites import hyperbolic as _hyperbolic  # noqa: F401 (its composites)
-from webnn.graph.composites.composite import Builder, compose, composite
+from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
+from webnn.graph.composites.open_cases import cast_in_range
+from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.graph.dtypes import data_type_of
 from webnn.graph.ir import Attribute, Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["applied"]
+__all__ = ["applied", "columns_of_categories", "encoded"]
 
 _ARC: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
 """The coefficients of the Cephes library's polynomial, exact to 24 bits up to tan(pi / 8)."""
+_SPARSE: Final = 16
+"""A table has an entry for each integer between the keys if these are at most so many times as many as the keys."""
 
 
 def applied(b: Builder, name: str, x: MLOperand, **options: Attribute) -> MLOperand:
@@ -115,3 +120,83 @@ def _arc_tangent(b: Builder, x: MLOperand) -> MLOperand:
         polynomial = b.add(b.mul(polynomial, square), number(coefficient))
     angle = b.add(base, b.add(b.mul(b.mul(polynomial, square), turned), turned))
     return b.mul(b.sign(x), angle)
+
+
+def encoded(
+    b: Builder, x: MLOperand, keys: np.ndarray[Any, Any], values: np.ndarray[Any, Any], default: np.ndarray[Any, Any]
+) -> MLOperand:
+    """The value of each element of `x` that is a key, and `default` for the others.
+
+    Args:
+        b: takes the node.
+        x: float32 or int64, of any shape.
+        keys: different numbers of x's type in ascending order; NaN, which equals NaN here, comes last.
+        values: one for each key.
+        default: one number of the type of `values`.
+    """
+    operands = {"input": x, "keys": b.constant(keys), "values": b.constant(values), "default": b.constant(default)}
+    output = MLOperandDescriptor(data_type_of(values.dtype), x.shape)
+    make = compose if values.dtype in (np.float32, np.int64) else spelled_out
+    return make(b, "label_encoder", operands, [output])[0]
+
+
+@composite
+def label_encoder(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """A table of all integers between the keys, or a binary search."""
+    x, default = node["input"], node["default"]
+    keys, values, other = (_known(node[name]) for name in ("keys", "values", "default"))
+    if keys.dtype.kind == "f":
+        if not np.isnan(keys[-1]):
+            return [_searched(b, x, keys, values, default)]
+        rest = _searched(b, x, keys[:-1], values[:-1], default)
+        return [b.where(b.is_nan(x), b.constant(np.array(values[-1])), rest)]
+    low, high = int(keys[0]), int(keys[-1])
+    if high - low > _SPARSE * len(keys) or max(-low, high) > 1 << 60:
+        return [_searched(b, x, keys, values, default)]
+    table = np.full(high - low + 3, other)
+    table[keys - low + 1] = values
+    places = b.sub(b.clamp(x, min_value=low - 1, max_value=high + 1), b.constant("int64", low - 1))
+    return [b.gather(b.constant(table), places)]
+
+
+def _known(operand: MLOperand) -> np.ndarray[Any, Any]:
+    assert operand.constant is not None
+    return operand.constant
+
+
+def _searched(
+    b: Builder, x: MLOperand, keys: np.ndarray[Any, Any], values: np.ndarray[Any, Any], default: MLOperand
+) -> MLOperand:
+    """The values, by a binary search for all elements of `x` at once."""
+    if not len(keys):
+        return b.expand(default, x.shape)
+    known, last = b.constant(keys), b.constant("int64", len(keys) - 1)
+    place: MLOperand = b.expand(b.constant("int64", 0), x.shape)
+    for bit in reversed(range((len(keys) - 1).bit_length())):
+        ahead = b.min(b.add(place, b.constant("int64", 1 << bit)), last)
+        place = b.where(b.lesser_or_equal(b.gather(known, ahead), x), ahead, place)
+    return b.where(b.equal(b.gather(known, place), x), b.gather(b.constant(values), place), default)
+
+
+def columns_of_categories(b: Builder, x: MLOperand, categories: Sequence[int], *, complete: bool) -> MLOperand:
+    """A new last axis with 1 for the category that an element of `x` is, and 0 for the others, in float32.
+
+    Args:
+        b: takes the node.
+        x: float32, which is rounded toward zero, or int64.
+        categories: integers.
+        complete: whether a runtime may end the run for an element that is no category.
+    """
+    output = MLOperandDescriptor("float32", [*x.shape, len(categories)])
+    make = compose if x.rank < 3 else spelled_out
+    options: dict[str, Any] = {"categories": tuple(categories), "zeros": int(not complete)}
+    return make(b, "one_hot_encoder", {"input": x}, [output], **options)[0]
+
+
+@composite
+def one_hot_encoder(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """A comparison with each category."""
+    x = node["input"]
+    x = cast_in_range(b, x, "int64") if x.data_type == "float32" else x
+    categories = b.constant(np.array(node.attributes["categories"], np.int64))
+    return [b.cast(b.equal(b.reshape(x, [*x.shape, 1]), categories), "float32")]

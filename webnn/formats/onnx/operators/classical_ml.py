@@ -12,12 +12,13 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
-from webnn.graph.composites.open_cases import cast_in_range
+from webnn.graph.composites.functions import columns_of_categories, encoded
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -26,8 +27,6 @@ __all__: list[str] = []
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _ML: Final = "ai.onnx.ml"
-_SPARSE: Final = 16
-"""A table has an entry for each integer between the keys if these are at most so many times as many as the keys."""
 _STRINGS: Final = UnsupportedNodeError("its values are strings", "the numbers that it reads, as outputs=[...]")
 _KINDS: Final = ("float32", "int64")
 """Types with kernels for all that is done with keys."""
@@ -141,36 +140,10 @@ def label_encoder(node: OnnxNode) -> Imported:
     if len(keys) != len(values) or not len(keys):
         raise DataError(f"it has {len(keys)} keys and {len(values)} values")
     default = _default(node, values)
-    keys, first = np.unique(keys, return_index=True)  # NaN is one key, and comes last
-    values = values[first]
+    keys, values, default = held(keys), held(values), held(default)
     x = x if x.data_type in _KINDS else b.cast(x, "float32" if keys.dtype.kind == "f" else "int64")
-    if keys.dtype.kind == "f":
-        missing = np.isnan(keys[-1])
-        result = _searched(node, x, keys[:-1], values[:-1], default) if missing else None
-        if result is None:
-            return _searched(node, x, keys, values, default)
-        return b.where(b.is_nan(x), node.constant(values[-1]), result)
-    low, high = int(keys[0]), int(keys[-1])
-    if high - low > _SPARSE * len(keys) or min(-low, high) > 1 << 60:
-        return _searched(node, x, keys, values, default)
-    table = np.full(high - low + 3, default)
-    table[keys - low + 1] = values
-    places = b.sub(b.clamp(x, min_value=low - 1, max_value=high + 1), node.scalar(x, low - 1))
-    return b.gather(node.constant(table), places)
-
-
-def _searched(node: OnnxNode, x: MLOperand, keys: Array, values: Array, default: Array) -> MLOperand:
-    """The values, by a binary search for all elements of `x` at once."""
-    b = node.builder
-    if not len(keys):
-        return b.expand(node.constant(default), x.shape)
-    known, zero = node.constant(keys), b.constant("int64", 0)
-    place: MLOperand = b.expand(zero, x.shape)
-    for bit in reversed(range((len(keys) - 1).bit_length())):
-        ahead = b.min(b.add(place, b.constant("int64", 1 << bit)), b.constant("int64", len(keys) - 1))
-        place = b.where(b.lesser_or_equal(b.gather(known, ahead), x), ahead, place)
-    found = b.equal(b.gather(known, place), x)
-    return b.where(found, b.gather(node.constant(values), place), node.constant(default))
+    keys, first = np.unique(keys, return_index=True)  # NaN is one key, and comes last
+    return encoded(b, x, keys, values[first], default)
 
 
 def _listed(node: OnnxNode, what: str) -> np.ndarray[Any, Any] | None:
@@ -204,14 +177,11 @@ def _default(node: OnnxNode, values: Array) -> Array:
 def one_hot_encoder(node: OnnxNode) -> Imported:
     """A column for each category, 1 where an element is that category. Floats are rounded toward zero first.
 
-    Other numbers have 0 in all columns, also without `zeros`, with which onnxruntime ends the run.
+    Other numbers have 0 in all columns, or without `zeros` end the run with an error.
     """
     b, x = node.builder, node.operand(0)
     categories: Sequence[int] = node.get_ints("cats_int64s", ())
     if not categories:
         raise DataError("its categories are strings, but its input is not")
-    if x.data_type in FLOATS:
-        x = cast_in_range(b, x, "int64")
-    elif x.data_type != "int64":
-        x = b.cast(x, "int64")
-    return b.cast(b.equal(b.reshape(x, [*x.shape, 1]), node.constant(np.array(categories, np.int64))), "float32")
+    x = x if x.data_type in _KINDS else b.cast(x, "float32" if x.data_type in FLOATS else "int64")
+    return columns_of_categories(b, x, categories, complete=not node.get_int("zeros", 1))
