@@ -579,6 +579,7 @@ def constant(init: object, shape: list[Any] | None = None) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"format": "webnn"}, "format must be 'webnn-graph-json', got 'webnn'"),
+        ({"format": None}, "format must be 'webnn-graph-json', got None"),
         ({"version": 3}, "version must be 1 or 2, got 3"),
         ({"version": True}, "version must be 1 or 2, got True"),
         ({"name": 1}, "name must be a string, got 1"),
@@ -628,12 +629,13 @@ def test_wrong_json_is_refused_with_the_key(tmp_path: Path, changes: dict[str, A
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('{"layers": []}', r"g\.json: it is not a graph: such a file has a \"format\", 'webnn-graph-json'"),
         ('{"a": 1,\n "b" 2}', r"g\.json:2:6: not JSON: Expecting ':' delimiter"),
         ('{"a": 1, "a": 2}', r"g\.json: the key 'a' appears twice"),
         ('{"a": NaN}', "not JSON, which has no number NaN"),
         ('{"a":' * 100_000, "nested too deeply"),
     ],
 )
-def test_what_is_no_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_no_json_or_no_graph_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(written(tmp_path, text, "g.json"))

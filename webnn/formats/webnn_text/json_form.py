@@ -39,6 +39,8 @@ def parse_json_form(text: bytes, where: str) -> Document:
         DataError: it is not in the format; the message begins with the key, or the line and column.
     """
     root = _object(parse_json(text, where, unique_keys=True), where)
+    if "format" not in root:
+        raise DataError(f'{where}: it is not a graph: such a file has a "format", {FORMAT!r}; graph.save writes it')
     if root.get("format") != FORMAT:
         raise DataError(f"{where}: format must be {FORMAT!r}, got {shown(root.get('format'), 60)}")
     version = root.get("version")
