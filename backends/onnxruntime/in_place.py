@@ -16,6 +16,7 @@ from typing import Final
 from webnn.backends.onnx.messages import ModelProto, NodeProto
 from webnn.backends.onnx.model import Model
 from webnn.graph.donation import ARITHMETIC, Donation, InPlace, Step, donations, graph_donations
+from webnn.graph.in_place import may_run_in_place
 from webnn.graph.ir import Graph
 
 __all__ = ["IN_PLACE", "model_donations"]
@@ -29,7 +30,9 @@ _MODEL: Final = InPlace(
 
 
 def model_donations(graph: Graph, model: Model, proto: ModelProto) -> list[Donation]:
-    """The donations that both `graph` and the ONNX model made of it allow."""
+    """The donations that both `graph` and the ONNX model made of it allow, if any is worth its while in a run."""
+    if not may_run_in_place(graph, IN_PLACE):
+        return []
     possible = graph_donations(graph, IN_PLACE).pairs
     if not possible:
         return []

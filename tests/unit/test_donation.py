@@ -11,6 +11,7 @@ import pytest
 import webnn
 from tests.direct import direct_builder
 from webnn.backends.base import Backend, Cancellation, CompileOptions
+from webnn.backends.registry import backend_named
 from webnn.errors import ValidationError
 from webnn.graph import in_place
 from webnn.graph.donation import ARITHMETIC, InPlace, graph_donations
@@ -135,6 +136,33 @@ def test_an_input_that_something_else_may_still_read_is_kept_with_the_reason(bui
 def test_nothing_is_donated_on_a_backend_that_runs_nothing_in_place() -> None:
     b: Any = direct_builder()
     assert graph_donations(b.build(written(b)), InPlace()).pairs == ()
+
+
+@pytest.mark.parametrize("small", [1, in_place.SMALL])
+@pytest.mark.parametrize(
+    "build",
+    [
+        *(written, also_read, read_as_updates, read_twice, not_an_output, two_names, averaged, two_steps, squared),
+        *(read_later, beside_a_product, widened, activated),
+    ],
+)
+def test_no_search_is_left_out_that_would_find_something(
+    build: Build, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_place, "SMALL", small)
+    b: Any = direct_builder()
+    graph = b.build(build(b))
+    found = in_place.in_place_outputs(graph, graph_donations(graph, IN_PLACE).pairs)
+    assert in_place.may_run_in_place(graph, IN_PLACE) or not found
+
+
+def test_a_graph_with_nothing_to_donate_is_compiled_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webnn.backends.onnxruntime.in_place.graph_donations", None)
+    backend = backend_named("onnxruntime")
+    b: Any = direct_builder(backend)
+    x = b.input("x", [2, 3], "float32")
+    graph = b.build({"y": b.add(x, x), "sums": b.reduce_sum(x, axes=[0])})
+    assert backend.compile(graph, CompileOptions(), Cancellation()).in_place == ()
 
 
 # What backends do.

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn.graph.donation import Donation
+from webnn.graph.donation import Donation, InPlace
 from webnn.graph.ir import Graph
 from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.scattered import Index, Scattered, scattered
 
-__all__ = ["SMALL", "InPlaceOutput", "Replaced", "in_place_outputs", "pair_numbers"]
+__all__ = ["SMALL", "InPlaceOutput", "Replaced", "in_place_outputs", "may_run_in_place", "pair_numbers"]
 
 
 SMALL: Final = 4096
@@ -55,6 +55,15 @@ class InPlaceOutput:
     output: int
     repeatable: bool
     replaced: Replaced | None = None
+
+
+def may_run_in_place(graph: Graph, in_place: InPlace) -> bool:
+    """Whether `in_place_outputs` could find any donation: to search for them takes a millisecond of a first run."""
+    given = {operand.descriptor.key for operand in graph.inputs.values()}
+    fitting = [operand.descriptor for operand in graph.outputs.values() if operand.descriptor.key in given]
+    if any(descriptor.byte_length >= SMALL for descriptor in fitting):
+        return True
+    return bool(fitting) and any(node.op in in_place.scatters for node in graph.nodes)
 
 
 def in_place_outputs(graph: Graph, donations: Sequence[Donation]) -> tuple[InPlaceOutput, ...]:

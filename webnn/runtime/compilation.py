@@ -18,7 +18,6 @@ from webnn.backends.session_cache import Entry, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError
 from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import described
-from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
 from webnn.memory.lease import SMALL
 from webnn.runtime.device import Device
@@ -179,7 +178,12 @@ class Compilation:
         reject(self._compiled, error)
 
     def _graph_for(self, backend: Backend) -> Graph:
-        return self._graph if backend is self._device.backend else expanded(self._graph, backend.composites)
+        if backend is self._device.backend:
+            return self._graph
+        with import_lock:  # here, since most programs have one backend
+            from webnn.graph.composites.composite import expanded  # noqa: PLC0415
+
+        return expanded(self._graph, backend.composites)
 
     # Audits, which run other executables around these.
 

@@ -23,7 +23,6 @@ from webnn.formats.onnx.file.reading import OLDEST_OPSET, Model
 from webnn.formats.onnx.importing.bfloat16 import rounded_outputs
 from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.computed import computed_from, remember
-from webnn.formats.onnx.importing.constant_folding import fold
 from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.inputs import Inputs, warn_of_wrong_declaration
 from webnn.formats.onnx.importing.node import OnnxNode
@@ -335,6 +334,9 @@ class Importer:
         if id(proto) in self._literals:
             return self._literals[id(proto)][1]
         if all(value is None or value.array is not None for value in node.inputs):
+            with import_lock:  # here, since many models have no such node
+                from webnn.formats.onnx.importing.constant_folding import fold  # noqa: PLC0415
+
             folded = fold(node)
             if folded is not None:
                 self._note_fixed(proto, folded)

@@ -9,7 +9,6 @@ from typing import Final
 from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
-from webnn.graph.composites.open_cases import computed_alone
 from webnn.graph.dtypes import SIGNED
 from webnn.graph.operand import MLOperand
 
@@ -31,6 +30,9 @@ def unary(node: OnnxNode) -> Imported:
 @imports("Sigmoid")
 def sigmoid(node: OnnxNode) -> Imported:
     """`1 / (1 + exp(-x))`."""
+    with import_lock:  # here, since many models have no composites
+        from webnn.graph.composites.open_cases import computed_alone  # noqa: PLC0415
+
     return computed_alone(node.builder, node.builder.sigmoid(node.operand(0)))
 
 

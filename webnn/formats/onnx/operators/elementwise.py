@@ -17,8 +17,6 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.precision import in_float32
-from webnn.graph.composites.modulo import remainder
-from webnn.graph.composites.open_cases import cast_in_range, sign_of_numbers
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -55,6 +53,9 @@ def unary(node: OnnxNode) -> Imported:
         one = node.scalar(x, 1)
         return node.builder.identity(x) if node.op_type == "Abs" else node.builder.min(x, one)
     if node.op_type == "Sign" and x.data_type in FLOATS:
+        with import_lock:  # here, since many models have no composites
+            from webnn.graph.composites.open_cases import sign_of_numbers  # noqa: PLC0415
+
         return sign_of_numbers(node.builder, x)
     return node.call(_UNARY[node.op_type], operands=1)
 
@@ -116,6 +117,9 @@ def power(node: OnnxNode) -> Imported:
 @imports("Mod")
 def modulo(node: OnnxNode) -> Imported:
     """The remainder: with the sign of the divisor, or with `fmod=1` that of the dividend."""
+    with import_lock:  # here, since most models have none
+        from webnn.graph.composites.modulo import remainder  # noqa: PLC0415
+
     return remainder(node.builder, node.operand(0), node.operand(1), fmod=bool(node.get_int("fmod", 0)))
 
 
@@ -172,6 +176,9 @@ def cast(node: OnnxNode) -> Imported:
     if narrow:
         return [_in_narrow_integers(node, x, narrow)]
     if x.data_type in FLOATS and data_type not in FLOATS:
+        with import_lock:  # here, since many models have no composites
+            from webnn.graph.composites.open_cases import cast_in_range  # noqa: PLC0415
+
         return cast_in_range(b, x, data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
 

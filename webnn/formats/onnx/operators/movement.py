@@ -9,11 +9,11 @@ from itertools import accumulate
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
-from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -200,6 +200,9 @@ def depth_to_space(node: OnnxNode) -> Imported:
     block = node.get_int("blocksize")
     if block < 1 or c % (block * block):
         raise DataError(f"{c} channels cannot be divided into blocks of {block} x {block}")
+    with import_lock:  # here, since most models have none
+        from webnn.graph.composites.blocks import blocks_of_pixels  # noqa: PLC0415
+
     return blocks_of_pixels(node.builder, x, block, depth_last=node.get_string("mode", "DCR") == "DCR")
 
 
@@ -213,6 +216,9 @@ def space_to_depth(node: OnnxNode) -> Imported:
     if block < 1 or h % block or w % block:
         raise DataError(f"{h} x {w} pixels cannot be divided into blocks of {block} x {block}")
     if node.get_string("mode", "DCR") == "DCR":
+        with import_lock:  # here, since most models have none
+            from webnn.graph.composites.blocks import blocks_of_channels  # noqa: PLC0415
+
         return blocks_of_channels(b, x, block)
     parts = b.transpose(b.reshape(x, [n, c, h // block, block, w // block, block]), permutation=[0, 1, 3, 5, 2, 4])
     return b.reshape(parts, [n, c * block * block, h // block, w // block])
