@@ -164,7 +164,7 @@ class OnnxRuntimeBackend(Backend):
 
     def narrow_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
         """One thread for graphs that would get several."""
-        if options.threads or usable_cores() == 1 or is_small(graph):
+        if options.threads or is_small(graph) or usable_cores() == 1:
             return None
         return replace(options, threads=1)
 

@@ -345,6 +345,23 @@ class TestUsableCores:
         self.write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000")
         assert usable_cores(tmp_path) == 3
 
+    def test_they_are_counted_again_after_a_second_or_with_another_mask(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now, mask = [100.0], set(range(8))
+        monkeypatch.setattr("time.monotonic", lambda: now[0])
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(mask), raising=False)
+        self.write(tmp_path / "proc/self/cgroup", "0::/\n")
+        self.write(tmp_path / "sys/fs/cgroup/cpu.max", "400000 100000")
+        assert usable_cores(tmp_path) == 4
+        self.write(tmp_path / "sys/fs/cgroup/cpu.max", "200000 100000")
+        now[0] += 0.9
+        assert usable_cores(tmp_path) == 4
+        now[0] += 0.2
+        assert usable_cores(tmp_path) == 2
+        mask &= {0}
+        assert usable_cores(tmp_path) == 1
+
     @staticmethod
     def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
