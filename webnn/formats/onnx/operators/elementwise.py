@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.precision import in_float32
-from webnn.graph.dtypes import FLOATS
+from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.dtypes import FLOATS, DataType
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -176,10 +177,7 @@ def cast(node: OnnxNode) -> Imported:
     if narrow:
         return [_in_narrow_integers(node, x, narrow)]
     if x.data_type in FLOATS and data_type not in FLOATS:
-        with import_lock:  # here, since many models have no composites
-            from webnn.graph.composites.open_cases import cast_in_range  # noqa: PLC0415
-
-        return cast_in_range(b, x, data_type)
+        return _cast_in_range(b, x, data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
 
 
@@ -188,9 +186,16 @@ def _in_narrow_integers(node: OnnxNode, x: MLOperand, narrow: str) -> Value:
         from webnn.formats.onnx.importing.narrow_integers import wrapped  # noqa: PLC0415
 
     b = node.builder
-    x = cast_in_range(b, x, "int32") if x.data_type in FLOATS else x
+    x = _cast_in_range(b, x, "int32") if x.data_type in FLOATS else x
     is_same = node.value(0).narrow == narrow
     return Value(operand=b.identity(x) if is_same else wrapped(b, x, narrow), narrow=narrow)
+
+
+def _cast_in_range(b: MLGraphBuilder[Any], x: MLOperand, data_type: DataType) -> MLOperand:
+    with import_lock:  # here, since many models have no composites
+        from webnn.graph.composites.open_cases import cast_in_range  # noqa: PLC0415
+
+    return cast_in_range(b, x, data_type)
 
 
 def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
