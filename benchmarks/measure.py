@@ -196,6 +196,7 @@ def session(
     threads: int = 0,
     *,
     spin: int | None = None,
+    rests: bool = False,
     arena: bool = True,
     basic: bool = False,
     without: Collection[str] = (),
@@ -206,6 +207,7 @@ def session(
         model: serialized.
         threads: 0 for one on each core.
         spin: in microseconds.
+        rests: whether the threads sleep after each run.
         arena: whether it has an arena of memory.
         basic: whether it has the basic optimizers only.
         without: the optimizers that it does not have.
@@ -219,6 +221,8 @@ def session(
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     elif spin is not None:
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
+    if rests:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(
         model, options, providers=["CPUExecutionProvider"], disabled_optimizers=set(without)
     )

@@ -21,10 +21,10 @@ RUNS, FRAMES, ROUNDS = 5000, 30, 7
 Run = Callable[[], None]
 
 
-def run_of(model: Model, threads: int = 0, *, spin: int | None = None, arena: bool = True) -> Run:
+def run_of(model: Model, threads: int = 0, *, spin: int | None = None, rests: bool = False, arena: bool = True) -> Run:
     """A run of `model` in a session of its own with these settings."""
     (name, frame), (output, shape) = model.input, model.output
-    raw = session(model.onnx(), threads, spin=spin, arena=arena)
+    raw = session(model.onnx(), threads, spin=spin, rests=rests, arena=arena)
     return bound(raw, {name: frame.copy()}, {output: np.zeros(shape, np.float32)})
 
 
@@ -78,11 +78,14 @@ async def measure(report: Report, options: Options) -> None:
     brief, default = ([run_of(image, spin=spin) for image in images] for spin in (300, None))
     unpinned = run_of(images[0], usable_cores())
     never = run_of(images[0], spin=0)
+    resting = run_of(images[0], spin=300, rests=True)
     await row(f"{name}: spin for 300 us", brief[0], default[0], frames)
     await row(f"{name}: never spin", never, default[0], frames)
+    await row(f"{name}: spin in runs only", resting, default[0], frames)
     await row("two sessions in turn: spin for 300 us", in_a_row(brief), in_a_row(default), frames)
     await row("with host work: spin for 300 us", with_host_work(brief[0]), with_host_work(default[0]), frames)
     await row("with host work: never spin", with_host_work(never), with_host_work(default[0]), frames)
+    await row("with host work: spin in runs only", with_host_work(resting), with_host_work(default[0]), frames)
     await row(f"{name}: threads not pinned", unpinned, default[0], frames)
     await row("five runs after a rest: threads not pinned", after_a_rest(unpinned), after_a_rest(default[0]), frames)
     after = await in_turn(
