@@ -12,7 +12,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from", "beyond", "of_one_item", "owner_of", "random_array"]
+__all__ = ["array_from", "beyond", "of_booleans", "of_one_item", "owner_of", "random_array"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -22,12 +22,12 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
         data: an array (`__dlpack__`, `__array__`), a buffer, or, with a descriptor, nested lists of numbers.
         descriptor: the required data type and shape. As in the specification, raw bytes (`bytes`, `bytearray`, a
             `memoryview` or array of unsigned bytes) and one-dimensional arrays of that type are accepted as the
-            elements in row-major order.
+            elements in row-major order. Booleans are uint8, which is what WebNN has in their place.
 
     Raises:
         ValidationError: the data is not numeric, or does not match the descriptor's data type, shape or size.
     """
-    array = _as_array(data, descriptor)
+    array = of_booleans(_as_array(data, descriptor), np.dtype(np.uint8) if descriptor is None else descriptor.dtype)
     if descriptor is None:
         data_type_of(array.dtype)
         return _contiguous(array)
@@ -46,6 +46,11 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
             )
         array = array.reshape(descriptor.shape)
     return _contiguous(array)
+
+
+def of_booleans(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """`array`, or the 0 and 1 that it is made of if it holds booleans and `dtype` is uint8. Nothing is copied."""
+    return array.view(np.uint8) if array.dtype == np.bool_ and dtype == np.uint8 else array
 
 
 def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

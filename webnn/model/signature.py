@@ -11,7 +11,7 @@ import numpy as np
 from webnn.errors import ValidationError
 from webnn.formats.outline import Size, ValueOutline
 from webnn.graph.arguments import printable, unsigned, unsigned_list
-from webnn.graph.arrays import array_from, of_one_item
+from webnn.graph.arrays import array_from, of_booleans, of_one_item
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES
 
@@ -206,8 +206,10 @@ class Signature:
     def _converted(self, row: Row, data: Any) -> Array:
         if row.dtype is None:
             raise self._unfit(row, f"{type(data).__name__}, and WebNN has no such data type")
-        if isinstance(data, np.ndarray) and row.is_open and data.dtype != row.dtype:
-            raise self._wrong_type(row, data)
+        if isinstance(data, np.ndarray) and row.is_open:
+            data = of_booleans(data, row.dtype)
+            if data.dtype != row.dtype:
+                raise self._wrong_type(row, data)
         try:
             if row.shape is not None and not row.is_open:
                 return array_from(data, MLOperandDescriptor(row.data_type, row.shape))  # type: ignore[call-overload]
