@@ -39,8 +39,8 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
 from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.mapped import map_file, place_in_file, unmap
-from webnn.scheduler.batches.computation import Size
-from webnn.scheduler.batching import SAMPLES
+from webnn.scheduler.batches.computation import NARROW, Size
+from webnn.scheduler.batching import APART_STILL, SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
 from webnn.scheduler.crowd import SHORTEST, Crowd
 from webnn.scheduler.direct import LARGE as LARGE_INPUT
@@ -1139,6 +1139,27 @@ class Programs:
             self.keep(run())
         self.rig.run_all()
 
+    def batches_apart(self) -> None:
+        """Requests run side by side until it was measured how long they take so; then they are gathered."""
+        run, batcher = self.batcher(cost=NARROW)
+        work, policy = batcher._work, batcher.policy
+        work.widths = widths = Widths(lambda _: None)
+        work.cost, policy.gathers = NARROW, False
+        for _ in range(2):
+            self.keep(run())
+        self.rig.run_all()
+        widths.narrow_cost = float(NARROW)
+        for _ in range(2 * APART_STILL):
+            self.keep(run())
+        self.rig.run_all()
+        for _ in range(3):
+            self.keep(run())
+        self.rig.run_all()
+        widths.narrow_cost, policy.gathers, policy._rest = 0, False, 0  # it was not measured after all
+        for _ in range(3):
+            self.keep(run())
+        self.rig.run_all()
+
     def batches_cheap(self) -> None:
         run, batcher = self.batcher()
         batcher.policy.cheap, batcher.policy.gathers = 2 * LIMIT, False
@@ -1325,6 +1346,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "batches": {},
     "batches_beside": {"lanes": 2, "width": Width(3)},
     "batches_following": {"lanes": 2, "width": Width(2)},
+    "batches_apart": {},
     "batches_cheap": {},
     "batches_fail": {},
     "batches_ended": {},
