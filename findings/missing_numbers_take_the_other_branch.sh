@@ -7,7 +7,6 @@
 #
 # Seen with skl2onnx 1.20.0, scikit-learn 1.9.1 and onnxruntime 1.32.0: trained with NaN as class 0 beside small numbers,
 # the tree gives 0 for NaN in scikit-learn and 1 in the exported model. Where NaN was with the large numbers, both give 1.
-# Forests do the same.
 #
 # Why it matters: tables with gaps are what trees are chosen for, since they need no imputation. Rows with gaps get the
 # answer of the opposite branch, and all others the right one.
