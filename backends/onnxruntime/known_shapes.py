@@ -22,22 +22,8 @@ _SAME: Final = frozenset(
     | {"Hardmax", "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LayerNormalization", "LeakyRelu", "Log"}
     | {"LogSoftmax", "Neg", "Not", "PRelu", "QuantizeLinear", "Reciprocal", "Relu", "ReverseSequence", "Round"}
     | {"ScatterElements"}
-    | {
-        "ScatterND",
-        "Selu",
-        "Shrink",
-        "Sigmoid",
-        "Sign",
-        "Sin",
-        "Sinh",
-        "Softmax",
-        "Softplus",
-        "Softsign",
-        "Sqrt",
-        "Tan",
-        "Tanh",
-    }
-    | {"ThresholdedRelu", "Trilu"}
+    | {"ScatterND", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt"}
+    | {"Tan", "Tanh", "ThresholdedRelu", "Trilu"}
 )
 """Operators whose output has the shape of the first input."""
 _BROADCAST: Final = frozenset(

@@ -25,7 +25,7 @@ def refused_host(headers: Headers, version: str) -> Refused | None:
         version: of HTTP, such as "1.1".
     """
     hosts = [value for name, value in headers if name == b"host"]
-    if (len(hosts) == 1 and _HOST.fullmatch(hosts[0])) or not (hosts or version != "1.0"):
+    if (len(hosts) == 1 and _HOST.fullmatch(hosts[0])) or (not hosts and version == "1.0"):
         return None
     shown = " and ".join(ascii(host[:80].decode("latin-1")) for host in hosts[:2]) or "none"
     return Refused(400, f"a request must have one Host header, such as Host: localhost:8000; got {shown}")
