@@ -18,7 +18,7 @@ from webnn.graph.operand import MLOperand
 from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewriting import MADE_BYTES, Replacement
 
-__all__ = ["Masks", "Term"]
+__all__ = ["Masks", "Term", "split_at"]
 
 _FLOOR: Final = -1e38
 """Not yet -inf for the kernel, and so large that every score is lost in it."""
@@ -42,7 +42,8 @@ class Term:
 
     Args:
         operand: what is added to the scores; or a condition, if `hidden` is given.
-        at: the shape of the scores there, `[batch, heads, queries, keys]` or `[batch * heads, queries, keys]`.
+        at: the shape of the scores there, `[batch, heads, queries, keys]` or `[batch * heads, queries, keys]`, or with
+            the batch in several dimensions, such as the windows of a picture.
         hidden: takes the place of a score where the condition is `where`.
         where: the condition of the hidden scores.
     """
@@ -51,6 +52,12 @@ class Term:
     at: Shape
     hidden: float | None = None
     where: bool = False
+
+
+def split_at(sizes: Shape, batch: int, heads: int) -> int | None:
+    """How many of `sizes`, the dimensions ahead of queries and keys, are of the batch; None if they are others."""
+    ends = range(len(sizes) + 1)
+    return next((i for i in ends if math.prod(sizes[:i]) == batch and math.prod(sizes[i:]) == heads), None)
 
 
 class Masks:
@@ -100,6 +107,8 @@ def _operand(b: Replacement, term: Term, scores: Shape) -> MLOperand:
     shape = (*[1] * (len(term.at) - x.rank), *x.shape)
     if len(shape) == 3:
         shape = (*(scores[:2] if shape[0] > 1 else (1, 1)), *shape[1:])
+    elif len(shape) > 4:
+        x, shape = _four(b, x, shape, term.at, scores)
     if term.hidden is None:
         return x if x.shape == shape else _reshaped(b, x, shape)
     # A finite number takes the place of the scores: if it hides all keys of a query, they all count the same. Next to
@@ -111,6 +120,20 @@ def _operand(b: Replacement, term: Term, scores: Shape) -> MLOperand:
         return b.constant(np.where(is_hidden, np.float32(number), np.float32(0)))
     x = x if x.shape == shape else _reshaped(b, x, shape)
     return b.where(x, *((hidden, shown) if term.where else (shown, hidden)))
+
+
+def _four(b: Replacement, x: MLOperand, shape: Shape, at: Shape, scores: Shape) -> tuple[MLOperand, Shape]:
+    """`x` and its `shape` with one dimension for the batch, and one for the heads; `x` is repeated if it must be."""
+    end = split_at(at[:-2], *scores[:2])
+    assert end is not None
+    wide, merged = shape, list[int]()
+    for group in (slice(0, end), slice(end, -2)):
+        if math.prod(shape[group]) > 1:  # of a part of the batch alone, it cannot be merged
+            wide = (*wide[: group.start], *at[group], *wide[group.stop :])
+        merged.append(math.prod(wide[group]))
+    if wide != shape:
+        x = b.expand(_reshaped(b, x, shape), wide)
+    return x, (*merged, *shape[-2:])
 
 
 def _reshaped(b: Replacement, x: MLOperand, shape: Shape) -> MLOperand:

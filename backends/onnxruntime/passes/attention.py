@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from webnn.backends.onnxruntime.attention_masks import Masks, Term
+from webnn.backends.onnxruntime.attention_masks import Masks, Term, split_at
 from webnn.backends.onnxruntime.contrib import FLASH_SCORES
 from webnn.backends.processors import usable_cores
 from webnn.graph.broadcasting import Shape
@@ -190,10 +190,12 @@ def _is_row(match: _Match) -> bool:
 
 def _fits(term: Term, query: _Heads, scores: _Scores) -> bool:
     """Whether a mask was added to scores of the usual shape, and not to those of stacked heads."""
-    *heads, queries, _ = term.at
-    return queries == query.length and (
-        heads == [scores.batch, scores.heads] if len(heads) == 2 else math.prod(heads) == scores.batch * scores.heads
-    )
+    *ahead, queries, _ = term.at
+    if queries != query.length:
+        return False
+    if len(ahead) == 1:
+        return ahead[0] == scores.batch * scores.heads
+    return split_at(tuple(ahead), scores.batch, scores.heads) is not None
 
 
 def _is_flash(scores: _Scores, key: _Heads, queries: int) -> bool:

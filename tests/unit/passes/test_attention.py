@@ -249,6 +249,34 @@ def test_queries_that_several_heads_share_are_repeated_for_the_kernel(groups: in
     check(b.build({"y": b.matmul(shares, v)}))
 
 
+@pytest.mark.parametrize("pictures", [1, 2])
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("kind", ["constant", "input", "condition"])
+def test_masks_of_windows_are_added_to_scores_with_the_windows_in_a_dimension(
+    pictures: int, heads: int, kind: str
+) -> None:
+    windows = 3
+    b = direct_builder()
+    q, k, v = (b.input(name, [pictures * windows, heads, QUERIES, SIZE], "float32") for name in "qkv")
+    scores = b.matmul(q, b.transpose(k, permutation=[0, 1, 3, 2]))
+    scores = b.add(scores, b.constant(np.random.default_rng(1).standard_normal((heads, QUERIES, QUERIES), np.float32)))
+    apart = b.reshape(scores, [pictures, windows, heads, QUERIES, QUERIES])
+    hidden = (np.arange(windows * QUERIES * QUERIES) % 5 == 0).reshape(1, windows, 1, QUERIES, QUERIES)
+    feeds = dict(zip("qkv", np.random.default_rng(0).standard_normal((3, *q.shape)), strict=True))
+    if kind == "condition":
+        scores = b.matmul(q, b.transpose(k, permutation=[0, 1, 3, 2]))
+        apart = b.reshape(scores, [pictures, windows, heads, QUERIES, QUERIES])
+        seen = b.where(b.constant(hidden.astype(np.uint8)), b.constant("float32", -np.inf), apart)
+    else:
+        mask = np.where(hidden, np.float32(-100), np.float32(0))
+        seen = b.add(apart, b.constant(mask) if kind == "constant" else b.input("mask", mask.shape, "float32"))
+        if kind == "input":
+            feeds["mask"] = mask
+    shares = b.softmax(b.reshape(seen, scores.shape), 3)
+    graph = b.build({"y": b.matmul(shares, v)})
+    check(graph, {name: x.astype(np.float32) for name, x in feeds.items()})
+
+
 @pytest.mark.parametrize("groups", [4, 2])
 def test_keys_of_earlier_steps_are_read_where_they_are_joined(groups: int) -> None:
     graph = masked(partial(added_input, [2, 1, 1, KEYS]), groups=groups, past=4)
