@@ -71,3 +71,57 @@ def test_booleans_are_no_other_numbers(rows: int | str, tmp_path: Path) -> None:
         pytest.raises(ValidationError, match=r"input 'x': expected float32 .*, got bool \[2, 3\]; convert it"),
     ):
         model({"mask": MASK, "x": MASK})
+
+
+TRUTHS = {
+    "an input": [helper.make_node("Identity", ["p"], ["like"])],
+    "a comparison": [helper.make_node("Greater", ["x", "ones"], ["like"])],
+    "a test for NaN": [helper.make_node("IsNaN", ["x"], ["like"])],
+    "logic": [helper.make_node("And", ["p", "q"], ["like"])],
+    "a cast": [helper.make_node("Cast", ["x"], ["like"], to=TensorProto.BOOL)],
+    "values that moved": [
+        helper.make_node("Not", ["p"], ["not"]),
+        helper.make_node("Concat", ["not", "q"], ["both"], axis=0),
+        helper.make_node("Flatten", ["both"], ["column"], axis=1),
+        helper.make_node("Transpose", ["column"], ["row"]),
+        helper.make_node("Where", ["row", "row", "row"], ["like"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_what_is_cast_like_a_computed_truth_value_is_one(truth: str, tmp_path: Path) -> None:
+    cast = helper.make_node("CastLike", ["x", "like"], ["y"])
+    np.testing.assert_array_equal(casted(tmp_path, [*TRUTHS[truth], cast]), [0, 1, 1, 1])
+
+
+def test_what_is_cast_like_a_computed_byte_stays_a_number(tmp_path: Path) -> None:
+    byte = helper.make_node("Cast", ["p"], ["like"], to=TensorProto.UINT8)
+    np.testing.assert_array_equal(
+        casted(tmp_path, [byte, helper.make_node("CastLike", ["x", "like"], ["y"])]), [0, 1, 3, 0]
+    )
+
+
+def casted(folder: Path, nodes: list[onnx.NodeProto]) -> object:
+    """The output `y` of `nodes`, of 0, 1.5, 3.25 and 0.5."""
+    given = {
+        "x": np.array([0, 1.5, 3.25, 0.5], np.float32),
+        "ones": np.array([1, 1, 1, 1], np.float32),
+        "p": np.array([True, False, True, False]),
+        "q": np.array([True, True, False, False]),
+    }
+    infos = [
+        helper.make_tensor_value_info(
+            name, TensorProto.BOOL if array.dtype == np.bool_ else TensorProto.FLOAT, array.shape
+        )
+        for name, array in given.items()
+    ]
+    outputs = [onnx.ValueInfoProto(name="y")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", infos, outputs), opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+    )
+    path = folder / "casted.onnx"
+    onnx.save(model, path)
+    with webnn.create_context() as context:
+        graph = webnn.load_onnx(path, context)
+        return context.compute(graph, given)["y"]

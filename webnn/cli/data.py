@@ -24,7 +24,12 @@ Array = np.ndarray[Any, Any]
 
 
 def inputs_from(
-    words: Sequence[str], descriptors: Mapping[str, MLOperandDescriptor], *, fill: bool, seed: int
+    words: Sequence[str],
+    descriptors: Mapping[str, MLOperandDescriptor],
+    unread: Collection[str] = (),
+    *,
+    fill: bool,
+    seed: int,
 ) -> dict[str, Array]:
     """The array of each input of a graph, from the values of `--input`.
 
@@ -32,6 +37,7 @@ def inputs_from(
         words: `NAME=VALUE`, where VALUE is `@FILE.npy`, `@FILE.npz` (the array called NAME), `@FILE` (raw bytes),
             `random`, `zeros`, `ones`, a number or a JSON list; or `@FILE.npz` alone: all arrays in it.
         descriptors: the types and shapes of the graph's inputs, by name.
+        unread: names of further inputs, whose values are not needed.
         fill: whether inputs that no word names are random.
         seed: the seed of the random values.
 
@@ -46,14 +52,16 @@ def inputs_from(
             values.update({name: array for name, array in _npz(Path(word[1:])).items() if name in descriptors})
             continue
         name, equals, value = word.partition("=")
-        while equals and name not in descriptors and "=" in value:  # a name may contain an equals sign
+        while (
+            equals and name not in descriptors and name not in unread and "=" in value
+        ):  # a name may contain an equals sign
             more, _, value = value.partition("=")
             name = f"{name}={more}"
         if not equals:
             raise ValidationError(f"input {word!r}: expected NAME=VALUE, e.g. {_example(descriptors)}")
         values[name] = value
     known = ", ".join(map(repr, descriptors))
-    unknown = [name for name in values if name not in descriptors]
+    unknown = [name for name in values if name not in descriptors and name not in unread]
     if unknown:
         raise ValidationError(f"unknown input {unknown[0]!r}; the model has {known}")
     missing = [name for name in descriptors if name not in values]

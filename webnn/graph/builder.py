@@ -5,7 +5,7 @@ Spec: https://www.w3.org/TR/webnn/#api-mlgraphbuilder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from mmap import mmap
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, overload
 
@@ -37,7 +37,7 @@ from webnn.graph.other_names import BUILDER
 from webnn.graph.spelling import explained, named_elsewhere, names_in_camel_case
 from webnn.graph.unpicklable import Unpicklable
 
-__all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "descriptor_from", "keep_open_dimensions"]
+__all__ = ["COPIED_BYTES", "GraphHost", "MLGraphBuilder", "declare_inputs", "descriptor_from", "keep_open_dimensions"]
 
 COPIED_BYTES: Final = 64 * 1024
 """Constants up to this size are copied: graphs that are given equal ones can share what is compiled."""
@@ -134,6 +134,7 @@ class MLGraphBuilder(
         self._owner = Owner(self)
         self._inputs: list[MLOperand] = []
         self._open_dimensions: dict[str, Sequence[str | None]] = {}
+        self._declared: set[str] = set()
         """Of inputs of a file that leaves sizes open: see `Graph`."""
         self._built = False
         self._copies: dict[tuple[int, np.dtype[Any], tuple[int, ...]], np.ndarray[Any, Any]] = {}
@@ -282,7 +283,7 @@ class MLGraphBuilder(
                 raise ValidationError(
                     f"{where} is {operand.data_type}, but a graph cannot return it; apply dequantize_linear()"
                 )
-        graph = Graph(self._inputs, outputs, self._open_dimensions)
+        graph = Graph(self._inputs, outputs, self._open_dimensions, self._declared)
         if graph.duplicate_input is not None:
             raise ValidationError(
                 f"build: two inputs are named {graph.duplicate_input!r}; give each input a name of its own"
@@ -290,6 +291,11 @@ class MLGraphBuilder(
         result = self._host.compile(graph)
         self._built = True
         return result
+
+
+def declare_inputs(builder: MLGraphBuilder[Any], names: Iterable[str]) -> None:
+    """Keep the names of a file's inputs, so that programs may also give those that no output depends on."""
+    builder._declared.update(names)
 
 
 def keep_open_dimensions(builder: MLGraphBuilder[Any], name: str, names: Sequence[str | None]) -> None:

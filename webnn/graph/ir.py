@@ -146,6 +146,7 @@ class Graph:
         outputs: by name.
         open_dimensions: for inputs of a file that may have other sizes, the name of each dimension: "" for an open one
             without a name, None for a fixed one.
+        declared: the names of all inputs of the file that the graph is read from.
 
     Attributes:
         inputs: the inputs that an output depends on, by name, in the order in which they were made.
@@ -162,12 +163,15 @@ class Graph:
     duplicate_input: str | None
     open_dimensions: Mapping[str, Sequence[str | None]]
     """What backends may use to serve other sizes, too; the graph itself has the sizes of its descriptors."""
+    unread_inputs: frozenset[str]
+    """Names of inputs of the file that no output depends on. Programs written for the file give them, too."""
 
     def __init__(
         self,
         inputs: Iterable[MLOperand],
         outputs: Mapping[str, MLOperand],
         open_dimensions: Mapping[str, Sequence[str | None]] = MappingProxyType({}),
+        declared: Iterable[str] = (),
     ) -> None:
         nodes = tuple(_needed(outputs.values()))
         read = {id(operand): operand for node in nodes for operand in node.inputs()}
@@ -179,6 +183,7 @@ class Graph:
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "constants", constants)
         object.__setattr__(self, "open_dimensions", MappingProxyType(dict(open_dimensions)))
+        object.__setattr__(self, "unread_inputs", frozenset(declared).difference(self.inputs))
         object.__setattr__(self, "duplicate_input", repeated[0] if repeated else None)
 
     @property

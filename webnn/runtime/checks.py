@@ -109,6 +109,8 @@ def feeds(
                     f"inputs must be a mapping of names to arrays, got {type(inputs).__name__}; the graph has {names}"
                 )
             inputs = {graph._input_shelves[0][0]: inputs}  # the graph has one input, which need not be named
+        elif unread := graph.unread_inputs:
+            inputs = {name: given for name, given in inputs.items() if name not in unread}
         if len(inputs) != len(graph._feeds) or any(name not in inputs for name, _ in graph._input_shelves):
             raise ValidationError(_wrong_names("input", graph.inputs, inputs))
         for name, shelf in graph._input_shelves:
@@ -203,7 +205,9 @@ def _refuse_dispatch(device: Device, graph: MLGraph, inputs: object, outputs: ob
                     f"{where}: {tensor!r} cannot be dispatched: it is a constant tensor, for builder.constant"
                 )
         if set(given) != set(expected):
-            raise ValidationError(f"dispatch: {_wrong_names(kind, expected, given)}")
+            unread = sorted(graph.unread_inputs.intersection(given)) if kind == "input" else []
+            hint = f"; no output depends on {', '.join(map(repr, unread))}, so leave it out" if unread else ""
+            raise ValidationError(f"dispatch: {_wrong_names(kind, expected, given)}{hint}")
         for name, descriptor in expected.items():
             if given[name].descriptor != descriptor:
                 raise ValidationError(

@@ -78,6 +78,14 @@ class MLGraph(Compilation, Unpicklable):
         return self._graph.input_descriptors
 
     @property
+    def unread_inputs(self) -> frozenset[str]:
+        """The names of further inputs of the file, which no output depends on: `run` and its kind ignore their values.
+
+        It is empty for a graph that was built by a program.
+        """
+        return self._graph.unread_inputs
+
+    @property
     def outputs(self) -> Mapping[str, MLOperandDescriptor]:
         """The data type and shape of each output, by name."""
         return self._graph.output_descriptors

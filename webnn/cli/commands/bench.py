@@ -74,7 +74,7 @@ def command(
     with ML().create_context(backend=backend, threads=threads) as context:
         started = time.perf_counter()
         graph = options.read(source, context)
-        feeds = inputs_from(inputs, graph.inputs, fill=True, seed=seed)
+        feeds = inputs_from(inputs, graph.inputs, graph.unread_inputs, fill=True, seed=seed)
         context.compute(graph, feeds)
         first = time.perf_counter() - started
         peer = None if no_peer else _Peer(source, bare, {**source.constants, **feeds}, threads)
@@ -210,12 +210,15 @@ def _onnx_file(source: Source, graph: Graph) -> Iterator[Path]:
 
 
 def _feeds_of(session: Any, values: Mapping[str, Any]) -> dict[str, Array]:
-    """The inputs of the peer: the same values, in the types that the file asks for."""
+    """The inputs of the peer: the same values, in the types that the file asks for; zeros where nothing reads them."""
     feeds = {}
     for wanted in session.get_inputs():
+        kind = wanted.type.removeprefix("tensor(").removesuffix(")")
+        kind = _TYPES.get(kind, kind)
         if wanted.name in values:
-            kind = wanted.type.removeprefix("tensor(").removesuffix(")")
-            feeds[wanted.name] = np.asarray(values[wanted.name]).astype(_TYPES.get(kind, kind))
+            feeds[wanted.name] = np.asarray(values[wanted.name]).astype(kind)
+        else:
+            feeds[wanted.name] = np.zeros([size if isinstance(size, int) else 1 for size in wanted.shape], kind)
     return feeds
 
 

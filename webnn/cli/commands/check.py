@@ -80,7 +80,9 @@ def command(
         raise click.BadParameter("inputs are for the comparison after --fix", param_hint="--input")
     graph = options.read(source, blueprint())
     if output is not None:
-        feeds = inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed) if inputs else None
+        feeds = (
+            inputs_from(inputs, graph.input_descriptors, graph.unread_inputs, fill=True, seed=seed) if inputs else None
+        )
         with progress(f"fitting {source.path.name} to {chosen[0].name}"):
             fitted = fit(graph, chosen[0], inputs=feeds)
             save_model(fitted.graph, output)

@@ -53,7 +53,7 @@ def command(
     without an --input are random.
     """
     graph = expanded(options.read(source, blueprint()))
-    feeds = inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed)
+    feeds = inputs_from(inputs, graph.input_descriptors, graph.unread_inputs, fill=True, seed=seed)
     names = [row.name for row in available_backends() if row.available and row.name != "null"]
     sides = {name: Side(backend_named(name), CompileOptions()) for name in names}
     data: dict[str, Any] = {"model": str(source.path)}

@@ -72,7 +72,7 @@ def _options(graph: Graph, target: Path, inputs: Sequence[str], seed: int) -> di
         if inputs:
             raise ValidationError(f"--input is for the test of a page: {target} holds none, a .html file does")
         return {}
-    return {"inputs": inputs_from(inputs, graph.input_descriptors, fill=True, seed=seed)}
+    return {"inputs": inputs_from(inputs, graph.input_descriptors, graph.unread_inputs, fill=True, seed=seed)}
 
 
 def _beside(target: Path) -> list[Path]:

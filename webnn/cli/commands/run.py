@@ -49,7 +49,7 @@ def command(
     """
     with ML().create_context(backend=backend) as context:
         graph = options.read(source, context)
-        feeds = inputs_from(inputs, graph.inputs, fill=fill, seed=seed)
+        feeds = inputs_from(inputs, graph.inputs, graph.unread_inputs, fill=fill, seed=seed)
         check_outputs(outputs, graph.outputs)
         with progress(f"running on {context.backend}"):
             started = time.perf_counter()

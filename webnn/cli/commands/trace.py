@@ -70,7 +70,7 @@ def command(
     def ready(context: MLContext) -> tuple[MLGraph, dict[str, Array]]:
         graph = options.read(source, context)
         graph.label = source.path.stem
-        return graph, inputs_from(inputs, graph.inputs, fill=True, seed=seed)
+        return graph, inputs_from(inputs, graph.inputs, graph.unread_inputs, fill=True, seed=seed)
 
     with ML().create_context(backend=backend, threads=threads, lanes=lanes) as context:
         trace = context.trace()

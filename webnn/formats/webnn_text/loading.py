@@ -30,7 +30,7 @@ from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.weights import FOUR_BITS, Weights, find_weights, four_bits_from, open_weights
 from webnn.graph.arguments import shown, unsigned
 from webnn.graph.arrays import array_from
-from webnn.graph.builder import MLGraphBuilder, keep_open_dimensions
+from webnn.graph.builder import MLGraphBuilder, declare_inputs, keep_open_dimensions
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import cast_number
 from webnn.graph.operand import MLOperand
@@ -137,6 +137,7 @@ def _input(name: str, row: Input, builder: MLGraphBuilder[Any], sizes: Mapping[s
         operand = builder.input(name, {"data_type": row.data_type, "shape": shape})
     except ValidationError as error:
         raise DataError(f"{row.place}: {error}") from None
+    declare_inputs(builder, [name])
     names = [size.name if isinstance(size, Dynamic) else None for size in row.shape]
     if any(names):
         keep_open_dimensions(builder, name, names)

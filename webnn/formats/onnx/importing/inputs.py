@@ -18,7 +18,7 @@ from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import data_type_named, shown, unsigned, unsigned_list
-from webnn.graph.builder import keep_open_dimensions
+from webnn.graph.builder import declare_inputs, keep_open_dimensions
 from webnn.graph.dtypes import ALL, DataType, DataTypeLike
 from webnn.graph.operand import MLOperand
 
@@ -70,6 +70,7 @@ class Inputs:
         for name, operand in operands.items():
             if not isinstance(operand, MLOperand):
                 raise ValidationError(f"inputs[{name!r}] must be an MLOperand, got {type(operand).__name__}")
+        declare_inputs(self._builder, self.names - self._defaults - constants.keys() - operands.keys())
 
     def values(self, infos: Sequence[ValueInfoProto]) -> dict[str, Value]:
         """The value of each of these inputs that is not left at its default.
