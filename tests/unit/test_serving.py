@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("orjson")
 
-from tests.serving import affine, application, ask, infer, tensor
+from tests.serving import Answer, affine, application, ask, infer, tensor
 from webnn.errors import ValidationError
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
@@ -149,10 +149,49 @@ async def test_numbers_that_json_lacks_go_both_ways(app: Application) -> None:
     ],
 )
 async def test_each_data_type_keeps_its_values(context: MLContext, datatype: str, dtype: Any, values: Any) -> None:
-    builder = context.create_graph_builder()
-    app = application(Served("same", "1", builder.build({"y": builder.identity(builder.input("x", [2], dtype))})))
+    app = same(context, 2, dtype)
     outputs = (await infer(app, tensor("x", values, datatype), model="same")).json["outputs"]
     assert outputs == [{"name": "y", "datatype": datatype, "shape": [2], "data": values}]
+
+
+def same(context: MLContext, elements: int, of_model: Any) -> Application:
+    builder = context.create_graph_builder()
+    graph = builder.build({"y": builder.identity(builder.input("x", [elements], of_model))})
+    return application(Served("same", "1", graph))
+
+
+@pytest.mark.parametrize("count", [1, 20_000])  # the JSON of a long one is read in steps
+@pytest.mark.parametrize(
+    ("datatype", "of_model", "values", "sent"),
+    [
+        ("BOOL", "uint8", [True, False], np.array([1, 0], np.uint8)),
+        ("INT16", "int32", [-(2**15), 2**15 - 1], np.array([-(2**15), 2**15 - 1], "<i2")),
+        ("UINT16", "int32", [0, 2**16 - 1], np.array([0, 2**16 - 1], "<u2")),
+        ("BF16", "float32", [1.5, -2.5], np.array([0x3FC0, 0xC020], "<u2")),
+    ],
+)
+async def test_types_that_webnn_lacks_are_taken_where_the_model_has_a_wider_one(
+    context: MLContext, datatype: str, of_model: Any, values: Any, *, sent: Any, count: int
+) -> None:
+    app = same(context, 2 * count, of_model)
+    answer = await infer(app, tensor("x", values * count, datatype), model="same")
+    assert answer.json["outputs"][0]["data"] == values * count
+    if datatype.endswith("INT16"):
+        beyond = await infer(app, tensor("x", [values[1] + 1, 0] * count, datatype), model="same")
+        assert f"{values[1] + 1} is out of the range of {datatype}" in beyond.error
+
+    content = sent.tobytes() * count
+
+    async def answer_to(size: int) -> Answer:
+        given = {"name": "x", "shape": [2 * count], "datatype": datatype, "parameters": {"binary_data_size": size}}
+        head = json.dumps({"inputs": [given]}).encode()
+        length = {"Inference-Header-Content-Length": str(len(head))}
+        return await ask(app, "/v2/models/same/infer", head + content, length)
+
+    for _ in range(2):  # the second time, the JSON is known
+        assert (await answer_to(len(content))).json["outputs"][0]["data"] == values * count
+    wrong = await answer_to(len(content) + 2)
+    assert f"{datatype} [{2 * count}] takes {len(content)} bytes, got {len(content) + 2}" in wrong.error
 
 
 async def test_the_deepest_nesting_is_that_of_the_shape(context: MLContext) -> None:
@@ -176,7 +215,7 @@ REFUSALS: list[tuple[Any, str]] = [
     ([X, tensor("w", [[1.0]])], "the model has no input named 'w'; it has 'x', 'z'"),
     ([X, 5], "each input must be a JSON object, got 5"),
     ([X, {}], "the model has no input named null"),
-    ([changed(datatype="BF16"), Z], "the model takes FP32, got 'BF16'; WebNN has no bfloat16: send FP32"),
+    ([changed(datatype="FP64"), Z], "the model takes FP32, got 'FP64'; WebNN has no float64: send FP32"),
     ([changed(datatype="BYTES"), Z], "the model takes FP32, got 'BYTES'; WebNN has no strings: send numbers"),
     ([changed(datatype="INT32"), Z], "the model takes FP32, got 'INT32'"),
     ([changed(datatype=["FP32"]), Z], "the model takes FP32, got a list of 1"),
@@ -351,6 +390,12 @@ async def test_a_body_that_comes_in_parts_or_is_too_large(app: Application) -> N
         assert answer.status == 413
         assert f"the body is larger than {app.inferences[0].max_body} bytes" in answer.error
     assert app.shared.memory.bodies == 0
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+async def test_a_body_that_says_that_it_is_not_compressed_is_taken(app: Application, coding: str) -> None:
+    body = json.dumps({"inputs": [X, Z]}).encode()
+    assert (await ask(app, INFER, body, {"Content-Encoding": coding})).status == 200
 
 
 async def test_a_compressed_body_is_refused(app: Application) -> None:

@@ -153,6 +153,18 @@ async def test_what_is_no_request_is_refused_after_the_requests_before_it_have_b
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("stops", [False, True])
+async def test_what_every_answer_says_is_said_of_what_is_no_request_and_once(stops: bool) -> None:
+    state = ServerState()
+    state.default_headers = [(b"date", b"today"), *([(b"connection", b"close")] if stops else [])]
+    async with connected(state) as (reader, writer, _):
+        writer.write(b"no request\r\n\r\n")
+        answer = await reader.read()
+        assert answer.count(b"date: today\r\n") == 1
+        assert answer.count(b"connection: close\r\n") == 1
+
+
+@pytest.mark.asyncio
 async def test_the_rest_of_a_body_that_is_wrong_gets_no_second_answer() -> None:
     async with connected(ServerState()) as (reader, writer, _):
         writer.write(CHUNKED.replace(b"/a", b"/early"))

@@ -147,7 +147,7 @@ def lengths_of(headers: Sequence[tuple[bytes, bytes]]) -> tuple[int | None, byte
             length = int(value) if value.isdigit() and len(value) < 19 else None
         elif name == HEADER_LENGTH:
             header = value
-        elif name == b"content-encoding" and value != b"identity":
+        elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
             raise Refused(415, "compressed requests are not supported: send it without Content-Encoding")
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             raise Refused(501, f"the only transfer coding is chunked, got {shown(value.decode('latin-1'))}")

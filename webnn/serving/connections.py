@@ -488,6 +488,7 @@ class Connection(HttpToolsProtocol):
 
     def _answer_last(self, refused: Refused) -> None:
         headers, body = refusal(refused)
-        lines = [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
+        always = [header for header in self.server_state.default_headers if header[0] != b"connection"]
+        lines = [b"%s: %s\r\n" % header for header in (*always, *headers, (b"connection", b"close"))]
         self.transport.write(b"".join((STATUS_LINE[refused.status], *lines, b"\r\n", body)))
         self.transport.close()

@@ -72,7 +72,7 @@ def call_in_steps(body: bytes | bytearray, length: int, inputs: Ports, outputs: 
     for entry in listed if listed.__class__ is list else ():
         data = entry.get("data") if entry.__class__ is dict else None
         if data.__class__ is dict and mark in data:
-            port = port_of(entry, inputs, "input")
+            port = port_of(entry, inputs, "input").sent_as(entry.get("datatype"), binary=False)
             shape = port.shape_of(items_of(entry, port, most))
             entry["data"] = yield from _numbers(body, cuts.pop(data[mark]), port, shape)
     if cuts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from webnn.serving.protocol import Port
+from webnn.serving.protocol import SENT, Port
 from webnn.serving.repository import Repository, Served
 
 __all__ = ["openapi"]
@@ -166,7 +166,7 @@ def _tensor(port: Port, *required: str) -> dict[str, Any]:
         {
             "name": {"const": port.name},
             "shape": {"type": "array", "prefixItems": sizes, "items": False, "minItems": len(sizes)},
-            "datatype": {"const": port.datatype},
+            "datatype": {"enum": [port.datatype, *SENT.get(port.datatype, ())]},
             "data": {"type": "array", "items": {"anyOf": [data, {"type": "array"}]}},
             "parameters": {
                 "type": "object",

@@ -6,7 +6,7 @@ Protocol: https://github.com/kserve/open-inference-protocol/blob/main/specificat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType
 
-__all__ = ["DATATYPES", "HEADER_LENGTH", "JSON", "OCTETS", "Port", "Refused", "Unsupported"]
+__all__ = ["DATATYPES", "HEADER_LENGTH", "JSON", "OCTETS", "SENT", "Port", "Refused", "Unsupported"]
 
 DATATYPES: Final[Mapping[DataType, str]] = {
     "float32": "FP32",
@@ -37,6 +37,14 @@ Unsupported: Final[Mapping[str, str]] = {
     "UINT16": "WebNN has no uint16: send INT32",
 }
 """The data types of the protocol that no model has, with what to do."""
+
+SENT: Final[Mapping[str, Mapping[str, str]]] = {
+    "UINT8": {"BOOL": "u1"},
+    "INT32": {"INT16": "<i2", "UINT16": "<u2"},
+    "FP32": {"BF16": "<u2"},
+}
+"""By the data type that a served model has in place of one that WebNN lacks: those that its file may declare, which
+clients may send, and NumPy's type of their bytes. The model's type has all of their values."""
 
 HEADER_LENGTH: Final = b"inference-header-content-length"
 """The header with the length of the JSON part of a body that has binary tensors."""
@@ -99,6 +107,22 @@ class Port:
         for size in self.shape:
             product *= size
         return product
+
+    def sent_as(self, datatype: object, *, binary: bool) -> Port:
+        """The port as a client sends it: of one of the types in `SENT`, or as it is."""
+        stored = SENT.get(self.datatype, {})
+        if not isinstance(datatype, str) or datatype not in stored:
+            return self
+        in_json = datatype == "BF16" and not binary
+        return replace(self, datatype=datatype, dtype=self.dtype if in_json else np.dtype(stored[datatype]))
+
+    def widened(self, values: np.ndarray[Any, Any], datatype: str) -> np.ndarray[Any, Any]:
+        """The array of the model for one that was sent as `datatype`."""
+        if values.dtype == self.dtype:
+            return values
+        if datatype == "BF16":  # the upper half of a float32
+            return (values.astype("<u4") << 16).view(self.dtype)
+        return values.astype(self.dtype)
 
     def metadata(self) -> dict[str, Any]:
         """Its entry in the metadata of the model."""

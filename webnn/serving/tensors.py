@@ -120,21 +120,23 @@ def call_of_document(document: Any, body: Content, length: int, inputs: Ports, o
     at = length
     items = 0
     for entry in listed:
-        port = port_of(entry, inputs, "input")
-        if port.name in arrays:
-            raise Refused(400, f"input {port.name!r} is given twice")
+        wanted = port_of(entry, inputs, "input")
+        if wanted.name in arrays:
+            raise Refused(400, f"input {wanted.name!r} is given twice")
+        parameters = _parameters(entry)
+        size = parameters.get(BINARY_SIZE)
+        port = wanted.sent_as(entry.get("datatype"), binary=size is not None)
         count = items_of(entry, port, most)
         if port.batched:
             if items and items != count:
                 raise Refused(400, f"input {port.name!r} has {count} items, and an input before it has {items}")
             items = count
-        parameters = _parameters(entry)
-        size = parameters.get(BINARY_SIZE)
         if size is None:
-            arrays[port.name] = _from_json(entry, port, count)
+            values = _from_json(entry, port, count)
         else:
-            arrays[port.name] = _from_bytes(body, at, size, port, count, both="data" in entry)
+            values = _from_bytes(body, at, size, port, count, both="data" in entry)
             at += size
+        arrays[port.name] = values if port is wanted else wanted.widened(values, port.datatype)
     if len(arrays) != len(inputs):
         missing = ", ".join(repr(name) for name in inputs if name not in arrays)
         raise Refused(400, f"the request lacks the input {missing}")
