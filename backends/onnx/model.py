@@ -155,10 +155,13 @@ class Model:
         """Likewise for the outputs."""
         self.external: dict[str, np.ndarray[Any, Any]] = {}
         """Constants without data in the model: initializer name to array."""
+        self._proto = ModelProto(ir_version=IR_VERSION, producer_name="webnn-runtime")
+        """Filled in place: protobuf copies what it is given."""
+        self._proto.graph.name = "webnn"
         self._nodes: list[NodeProto] = []
+        """Those of `_proto`, and those that `finish` has removed from it."""
         self._parts: list[Part | None] = []
         """Of each ONNX node; None for those that only give an output its name."""
-        self._initializers: list[TensorProto] = []
         self._types: dict[str, str] = {}
         self._cast_from: dict[str, str] = {}
         self._names: dict[int, str] = {}
@@ -200,9 +203,9 @@ class Model:
 
     def parts(self) -> Iterator[Part]:
         """The ONNX nodes in the finished model that nodes of the graph have become."""
-        kept = {node.name for node in self._nodes_read()}
-        for node, part in zip(self._nodes, self._parts, strict=True):
-            if part is not None and node.name in kept:
+        read = self._numbers_read()
+        for part in self._parts:
+            if part is not None and part.number in read:
                 yield part
 
     def constant(self, value: Any, data_type: str = "int64") -> str:
@@ -374,7 +377,7 @@ class Model:
 
     def finish(self) -> ModelProto:
         """The model. Constants in `external` are declared in it but carry no data."""
-        outputs = []
+        graph = self._proto.graph
         computed = {value for node in self._nodes for value in node.output}
         renamed: dict[str, str] = {}
         for name, operand in self.graph.outputs.items():
@@ -384,16 +387,21 @@ class Model:
             else:  # an input, a constant, or an output under another name too
                 self._where, self._node_begun = "output", None
                 self._node("Identity", [value], [spelled], "", {})
-            outputs.append(self._value_info(spelled, operand.descriptor))
+            graph.output.append(self._value_info(spelled, operand.descriptor))
         for node in self._nodes:
             _rename(node, renamed)
-        inputs = [self._value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()]
-        proto = messages.graph([], "webnn", inputs, outputs, self._initializers)
-        others = {domain: self._versions.get(domain, 1) for domain in sorted(self._domains - {""})}
-        opsets = {"": self._opset, **others}
-        model = messages.model(proto, opsets, IR_VERSION, producer_name="webnn-runtime")
-        model.graph.node.extend(self._nodes_read())  # here, since `model` copies the graph that it is given
-        return model
+        graph.input.extend(
+            self._value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()
+        )
+        for domain in ["", *sorted(self._domains - {""})]:
+            self._proto.opset_import.add(
+                domain=domain, version=self._versions.get(domain, 1) if domain else self._opset
+            )
+        read = self._numbers_read()
+        for number in reversed(range(len(self._nodes))):
+            if number not in read:
+                del graph.node[number]
+        return self._proto
 
     def _node(
         self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], domain: str, attributes: Mapping[str, Any]
@@ -403,18 +411,21 @@ class Model:
         data_type = "" if op_type == "Cast" else self._types.get(inputs[1 if op_type == "Where" else 0], "")
         begun = self._node_begun
         self._parts.append(None if begun is None else Part(begun, number, op_type, data_type))
-        self._nodes.append(messages.node(op_type, inputs, outputs, name=name, domain=domain, **attributes))
+        made = self._proto.graph.node.add()
+        self._nodes.append(made)
+        messages.fill_node(made, op_type, inputs, outputs, name=name, domain=domain, **attributes)
 
-    def _nodes_read(self) -> list[NodeProto]:
+    def _numbers_read(self) -> frozenset[int]:
         """The nodes that an output depends on; runtimes would compute the others too, such as unread casts."""
         read = set(self.output_names.values())
-        kept = []
-        for node in reversed(self._nodes):
+        kept: list[int] = []
+        for number in reversed(range(len(self._nodes))):
+            node = self._nodes[number]
             if not read.isdisjoint(node.output):
                 bodies = (inner for attribute in node.attribute for inner in attribute.g.node)
                 read.update(name for reader in (node, *bodies) for name in reader.input if name)
-                kept.append(node)
-        return kept[::-1]
+                kept.append(number)
+        return frozenset(kept)
 
     def _computed_in(self, op_type: str, domain: str, variable: str, data_type: str) -> str:
         """The type to compute in for `data_type`: itself, or the nearest wider one that has a kernel."""
@@ -461,14 +472,15 @@ class Model:
             self._inline(name, array, data_type)
             return name
         kind_of_element = onnx_type(kept_as or data_type)
-        tensor = TensorProto(name=name, data_type=kind_of_element, dims=array.shape, data_location=TensorProto.EXTERNAL)
-        self._initializers.append(tensor)
+        self._proto.graph.initializer.add(
+            name=name, data_type=kind_of_element, dims=array.shape, data_location=TensorProto.EXTERNAL
+        )
         self.external[name] = array
         self._types[name] = data_type
         return name
 
     def _inline(self, name: str, array: np.ndarray[Any, Any], data_type: str) -> None:
-        self._initializers.append(messages.tensor(name, array, onnx_type(dtype_name(array.dtype))))
+        self._proto.graph.initializer.append(messages.tensor(name, array, onnx_type(dtype_name(array.dtype))))
         self._types[name] = data_type
 
 

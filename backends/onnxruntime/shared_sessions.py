@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from webnn.backends.digests import array_digest
 from webnn.backends.onnx.messages import ModelProto
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime import native
@@ -21,7 +22,6 @@ from webnn.backends.onnxruntime.open_sizes import declare, open_sizes
 from webnn.backends.session_cache import constants_digests, is_same_memory
 from webnn.forking import on_fork
 from webnn.graph.ir import Graph
-from webnn.graph.lean_imports import sha256
 
 __all__ = ["Parameters", "SharedSession", "opened", "session_key", "shared_session"]
 
@@ -54,8 +54,8 @@ _sessions: Final[WeakValueDictionary[bytes, SharedSession]] = WeakValueDictionar
 
 def session_key(model: ModelProto, *others: object) -> bytes:
     """What tells a session of `model` from others; `others` are further values that decide on it."""
-    digest: bytes = sha256(model.SerializeToString(deterministic=True) + repr(others).encode()).digest()
-    return digest
+    written = model.SerializeToString(deterministic=True) + repr(others).encode()
+    return array_digest(np.frombuffer(written, np.uint8))
 
 
 def shared_session(

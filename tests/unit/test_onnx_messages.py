@@ -78,6 +78,29 @@ def test_attributes_are_those_of_the_package(value: Any) -> None:
     assert messages.attribute("name", value) == helper.make_attribute("name", value)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([0, 1, 127, 128, 2**31 - 1, -1, -(2**31)], np.int32),
+        np.array([2**63 - 1, -(2**63), 2**35, 5]),
+        np.array([3, 127], np.int64),
+        np.array([200, 0, 255], np.uint8),
+        np.array([2**32 - 1], np.uint32),
+        np.array([7, 2**40], np.uint64),
+        np.array([0.5, -0.0, np.inf, 1e-45], np.float32),
+        np.array([0.1, 1e30], np.float64),
+    ],
+    ids=lambda array: array.dtype.name,
+)
+def test_attributes_of_arrays_are_those_of_lists(array: np.ndarray[Any, Any]) -> None:
+    assert messages.attribute("a", array) == helper.make_attribute("a", array.tolist())
+
+
+def test_an_attribute_of_nan_is_kept() -> None:
+    (number,) = messages.attribute("a", np.array([np.nan], np.float32)).floats
+    assert np.isnan(number)
+
+
 def test_attributes_hold_tensors_and_graphs() -> None:
     tensor = numpy_helper.from_array(np.ones(3, np.float32), "one")
     graph = helper.make_graph([], "body", [], [], [tensor])
@@ -98,7 +121,6 @@ def test_a_value_without_a_kind_is_no_attribute(value: Any) -> None:
     [
         np.arange(6, dtype=np.float32).reshape(2, 3),
         np.array(2, np.int64),
-        np.array([True, False]),
         np.arange(4, dtype=np.float16)[::2],
         np.array([1, -2, 7], ml_dtypes.int4),
         np.array([1, 2, 15, 4], ml_dtypes.uint4),

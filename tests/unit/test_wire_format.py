@@ -34,15 +34,24 @@ def test_long_lists_of_numbers_stay_as_they_are() -> None:
     assert parsed(model.SerializeToString()) == model
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 500])
+def test_lists_whose_numbers_take_turns_stay_as_they_are(count: int) -> None:
+    """A message may have its fields in any order, and repeated ones in pieces."""
+    random = np.random.default_rng(count)
+    pieces = []
+    for _ in range(2000 // count):
+        integers = (random.integers(0, 2, count) << random.integers(0, 62, count)).tolist()
+        pieces += [{"ints": integers}, {"floats": random.standard_normal(count).tolist()}, {"strings": [b"@=@="]}]
+    inner = b"".join(AttributeProto(**piece).SerializeToString() for piece in pieces)
+    assert parsed(file_of(inner)).graph.node[0].attribute[0] == AttributeProto.FromString(inner)
+
+
 def test_a_tensor_behind_a_list_of_numbers_is_left_in_the_file() -> None:
     weights = numpy_helper.from_array(np.arange(1000, dtype=np.float32), "w")
     attribute = AttributeProto(name="both", ints=range(1000), floats=[0.5] * 1000, type=AttributeProto.TENSOR)
     tensor = AttributeProto(t=weights).SerializeToString()
     # A message may have its fields in any order: here the tensor comes last.
-    inner = attribute.SerializeToString() + tensor
-    node = bytes([5 << 3 | 2]) + _size(len(inner)) + inner
-    graph = bytes([1 << 3 | 2]) + _size(len(node)) + node
-    found = parsed(bytes([7 << 3 | 2]) + _size(len(graph)) + graph).graph.node[0].attribute[0]
+    found = parsed(file_of(attribute.SerializeToString() + tensor)).graph.node[0].attribute[0]
     assert list(found.ints) == list(range(1000))
     assert list(found.floats) == [0.5] * 1000
     assert not found.t.raw_data
@@ -55,6 +64,13 @@ def test_a_list_that_is_cut_off_is_no_model(cut: int) -> None:
     attribute = data[: data.index(b"\x40" + _size(2**40)) + 7 * 500 - cut]
     with pytest.raises(DecodeError):
         parsed(bytes([7 << 3 | 2]) + _size(len(data)) + attribute)
+
+
+def file_of(attribute: bytes) -> bytes:
+    """A model of a node with one attribute."""
+    node = bytes([5 << 3 | 2]) + _size(len(attribute)) + attribute
+    graph = bytes([1 << 3 | 2]) + _size(len(node)) + node
+    return bytes([7 << 3 | 2]) + _size(len(graph)) + graph
 
 
 def _size(value: int) -> bytes:

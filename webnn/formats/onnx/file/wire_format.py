@@ -6,13 +6,13 @@ place replaces each of them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from webnn.backends.onnx.messages import StringStringEntryProto
+from webnn.backends.onnx.messages import StringStringEntryProto, varint
 from webnn.errors import DataError
 
 __all__ = ["PLACE", "without_weights"]
@@ -39,8 +39,11 @@ _INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
 }
 """The fields that lead from a model to its weights, by number, with the message that each holds."""
 
-_NUMBERS: Final = re.compile(rb"(?:\x3d.{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f])+", re.DOTALL)
-"""The numbers in an attribute's `floats` and `ints`, of which trees have 100,000s, each a field of its own."""
+_FLOAT: Final = 7 << 3 | 5
+_INT: Final = 8 << 3
+"""The tags of the numbers in an attribute's `floats` and `ints`. Trees have 100,000s, each a field of its own."""
+_LONGEST: Final = 11
+"""Bytes of the longest of these fields."""
 _MAX_DEPTH: Final = 64
 
 
@@ -60,13 +63,14 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
     kept = position
     fields = 0
     while position < end:
-        if message == "attribute" and (numbers := _NUMBERS.match(data, position, end)):
-            position = numbers.end()
-            continue
         field = position
         fields += 1
         if fields > _MAX_FIELDS:
             raise DataError(f"one {message} has more than {_MAX_FIELDS} fields, the most that are read")
+        if message == "attribute" and data[position] in (_FLOAT, _INT):
+            position = _after_numbers(data, position, end)
+            if position > field:
+                continue
         tag, position = _varint(data, position, end)
         wire, number = tag & 7, tag >> 3
         if wire == 0:
@@ -87,17 +91,40 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
                     yield _note(start, size)
                 else:
                     pieces = list(_pieces(data, start, position, inside[number], depth + 1))
-                    yield bytes([number << 3 | 2]) if number < 16 else _varint_of(number << 3 | 2)
-                    yield _varint_of(sum(map(len, pieces)))
+                    yield bytes([number << 3 | 2]) if number < 16 else varint(number << 3 | 2)
+                    yield varint(sum(map(len, pieces)))
                     yield from pieces
         else:
             break  # groups, which ONNX does not use: the parser reports the rest
     yield bytes(data[kept:end])
 
 
+def _after_numbers(data: memoryview, position: int, end: int) -> int:
+    """The end of the floats or integers of an attribute that begin at `position`."""
+    size = 8 * _LONGEST  # more with each step: what follows a few numbers is not looked at
+    while True:
+        length = _length_of_numbers(np.frombuffer(data[position : min(end, position + size)], np.uint8))
+        position += length
+        if length <= size - _LONGEST:
+            return position
+        size *= 2
+
+
+def _length_of_numbers(content: np.ndarray[Any, Any]) -> int:
+    """The bytes of the whole fields of one kind of number at the beginning of `content`."""
+    if not content.size:
+        return 0
+    # A tag is one byte, and the last byte of an integer has no highest bit: among integers, those bytes take turns.
+    stops = np.arange(5, len(content) + 1, 5) if content[0] == _FLOAT else np.flatnonzero(content < 128)[1::2] + 1
+    starts = np.concatenate([[0], stops])
+    is_alike = content[starts[:-1]] == content[0]
+    count = len(stops) if is_alike.all() else int(is_alike.argmin())
+    return int(starts[count])
+
+
 def _note(offset: int, size: int) -> bytes:
     entry: bytes = StringStringEntryProto(key=PLACE, value=f"{offset} {size}").SerializeToString()
-    return _varint_of(13 << 3 | 2) + _varint_of(len(entry)) + entry
+    return varint(13 << 3 | 2) + varint(len(entry)) + entry
 
 
 def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
@@ -110,12 +137,3 @@ def _varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
             return result, position
         shift += 7
     raise DecodeError(f"truncated or not protobuf at byte {position}")
-
-
-def _varint_of(value: int) -> bytes:
-    result = bytearray()
-    while value > 127:
-        result.append(value & 127 | 128)
-        value >>= 7
-    result.append(value)
-    return bytes(result)

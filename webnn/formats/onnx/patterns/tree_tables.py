@@ -121,7 +121,7 @@ def read_ensemble(node: OnnxNode) -> TreeEnsemble:
     features, yes, no, ends, ends_no = (row[same] for row in (features, yes, no, ends, ends_no))
     first, roots = np.searchsorted(same, np.arange(count)), np.array(node.get_ints("tree_roots"), np.int64)
     count = len(features)
-    if min(min(row, default=0) for row in (yes, no, roots)) < 0:
+    if min(int(row.min(initial=0)) for row in (yes, no, roots)) < 0:
         raise DataError("the index of a root or a child is negative")
     # A node now has the index of its first comparison; where a member of a set differs, the next one is compared.
     yes = np.where(ends != 0, yes + count, first[np.where(ends != 0, 0, yes)])
