@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from webnn.backends.coreml.lowerings import lower
 from webnn.backends.coreml.program import BUILDING, MAX_RANK, Program, quiet
+from webnn.backends.coreml.ranks import with_joined_axes
 from webnn.errors import NotSupportedError
 from webnn.forking import import_lock
 from webnn.graph.composites.composite import expanded
@@ -56,7 +57,7 @@ def write_package(
     """Write `graph` to `package`, a new folder, with an empty folder for its weights. Returns its program."""
     coremltools = import_coremltools()
     with BUILDING:
-        program, proto = specification(expanded(graph), weights, checkpoint)
+        program, proto = specification(with_joined_axes(expanded(graph)), weights, checkpoint)
         coremltools.utils.save_spec(proto, str(package), weights_dir=str(weights))
     return program
 

@@ -97,12 +97,12 @@ def depths_as_images(b: Builder, x: MLOperand, window: int, count: int, *, strid
     layers = [
         b.reshape(
             b.slice(x, [0, 0, i * dilation, 0, 0], [n, c, length, h, w], strides=[1, 1, stride, 1, 1]),
-            [n, c, 1, count, h, w],
+            [n, c, 1, count, h * w],  # not in six dimensions, which Core ML and some browsers lack
         )
         for i in range(window)
     ]
     stack = b.concat(layers, 2) if window > 1 else layers[0]
-    return b.reshape(b.transpose(stack, permutation=[0, 3, 1, 2, 4, 5]), [n * count, c * window, h, w])
+    return b.reshape(b.transpose(stack, permutation=[0, 3, 1, 2, 4]), [n * count, c * window, h, w])
 
 
 def volumes_of_images(b: Builder, images: MLOperand, count: int) -> MLOperand:
