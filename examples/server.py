@@ -1,4 +1,4 @@
-"""A Starlette application around one context: each request has a deadline, and its run ends if the client leaves.
+"""A Starlette application around one context: bodies and runs have deadlines, and a run ends if its client leaves.
 
     python -m examples.server [MODEL.onnx] [--port 8000] [--workers 2 --threads 1]
     curl --data-binary @Makefile localhost:8000/run
@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -38,7 +38,8 @@ from examples.file_types import Magika, NotShownError
 Array = np.ndarray[Any, Any]
 
 WAITING = 64  # runs under way; more are refused at once
-SECONDS = 5.0  # for an answer
+SECONDS = 5.0  # for the body of a request, and again for its run
+HELD = 2**28  # bytes of all bodies together
 OPTIONS = "WEBNN_EXAMPLE_SERVER"  # the variable by which workers get theirs
 
 
@@ -61,7 +62,15 @@ class Service:
 
 
 class RefusedError(Exception):
-    """A body that the model cannot take; the argument says why."""
+    """A request that is not run; the arguments are the status of HTTP and the reason."""
+
+
+class Answer(JSONResponse):
+    """JSON with NaN and Infinity, which networks give and clients read; Starlette's own answers 500 to them."""
+
+    def render(self, content: object) -> bytes:
+        """The text of the answer."""
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def elements(model: Path) -> Service:
@@ -74,7 +83,7 @@ def elements(model: Path) -> Service:
     def before(body: bytes, graph: webnn.MLGraph) -> Array:
         (port,) = graph.inputs.values()
         if len(body) != size(graph):
-            raise RefusedError(f"the body must have {size(graph)} bytes, got {len(body)}")
+            raise RefusedError(400, f"the body must have {size(graph)} bytes, got {len(body)}")
         return np.frombuffer(body, np.float32).reshape(port.shape)
 
     return Service(model, {}, size, before, lambda outputs: {name: array.tolist() for name, array in outputs.items()})
@@ -87,7 +96,7 @@ def file_types(magika: Magika) -> Service:
         try:
             return magika.tokens_of(io.BytesIO(body))
         except NotShownError as error:
-            raise RefusedError(f"the file has too few bytes for the network: {error}") from None
+            raise RefusedError(400, f"the file has too few bytes for the network: {error}") from None
 
     def after(outputs: Mapping[str, Array]) -> object:
         probabilities = outputs["target_label"]
@@ -99,7 +108,7 @@ def file_types(magika: Magika) -> Service:
 
 def application(service: Service, *, max_batch: int = 32, threads: int = 0) -> Starlette:
     """The application. The model is loaded when the server starts."""
-    under_way = 0
+    under_way = held = 0
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -110,33 +119,54 @@ def application(service: Service, *, max_batch: int = 32, threads: int = 0) -> S
             yield
 
     async def run(request: Request) -> Response:
+        try:
+            async with body_of(request) as body:
+                return await answer(request, body)
+        except RefusedError as error:
+            status, why = error.args
+            return Answer({"error": why}, status, {"Retry-After": "1"} if status == 503 else None)
+        except (ClientDisconnect, CancelledError):  # amid the body; by `left`
+            return Response(status_code=499)
+
+    @asynccontextmanager
+    async def body_of(request: Request) -> AsyncIterator[bytes]:
+        """The whole body first: after that, `receive` waits for nothing but the client."""
+        nonlocal held
+        if under_way >= WAITING:
+            raise RefusedError(503, "try again later")
+        largest = service.largest(request.app.state.graph)
+        body = bytearray()
+        try:
+            try:
+                async with asyncio.timeout(SECONDS):  # the client may stop sending
+                    async for part in request.stream():
+                        body += part
+                        held += len(part)
+                        if len(body) > largest:
+                            raise RefusedError(413, f"the body may have {largest} bytes")
+                        if held > HELD:
+                            raise RefusedError(503, "try again later")
+            except TimeoutError:
+                raise RefusedError(408, f"no whole body in {SECONDS:g} s") from None
+            yield bytes(body)
+        finally:
+            held -= len(body)
+
+    async def answer(request: Request, body: bytes) -> Response:
         nonlocal under_way
         context, graph = request.app.state.context, request.app.state.graph
-        largest = service.largest(graph)
-        if under_way >= WAITING:
-            return JSONResponse({"error": "try again later"}, 503, {"Retry-After": "1"})
-        body = b""
-        async for part in request.stream():  # the whole body first: then `receive` waits for nothing but the client
-            body += part
-            if len(body) > largest:
-                return JSONResponse({"error": f"the body may have {largest} bytes"}, 413)
-        try:
-            given = service.before(body, graph)
-        except RefusedError as error:
-            return JSONResponse({"error": str(error)}, 400)
+        given = service.before(body, graph)
         under_way += 1
         promise = context.run(graph, given, timeout=SECONDS)
         watch = asyncio.create_task(left(request, promise))
         try:
             outputs = await promise
         except TimeoutError:
-            return JSONResponse({"error": f"no result in {SECONDS:g} s"}, 504)
-        except CancelledError:  # by `left`
-            return Response(status_code=499)
+            raise RefusedError(504, f"no result in {SECONDS:g} s") from None
         finally:
             under_way -= 1
             watch.cancel()
-        return JSONResponse(service.after(outputs))
+        return Answer(service.after(outputs))
 
     async def left(request: Request, promise: webnn.Promise[Any]) -> None:
         """Give the run up when the client goes away: a handler is not cancelled then."""

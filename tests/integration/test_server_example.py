@@ -19,6 +19,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from benchmarks.http_load import listening
+from examples import server
 from examples.file_types import Magika
 from examples.server import application, elements, file_types
 from tests.serving import ask
@@ -43,6 +44,38 @@ async def test_it_answers_and_refuses(tmp_path: Path) -> None:
         left = asyncio.Event()
         left.set()
         assert (await ask(app, "/run", bytes(12), left=left)).status in (200, 499)
+
+
+@pytest.mark.asyncio
+async def test_what_json_lacks_is_answered_too(tmp_path: Path) -> None:
+    app: Any = application(elements(negative(tmp_path)))
+    async with app.router.lifespan_context(app):
+        answer = await ask(app, "/run", np.array([np.nan, np.inf, 1], np.float32).tobytes())
+        assert (answer.status, answer.body) == (200, b'{"y":[[NaN,-Infinity,-1.0]]}')
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("name", "value", "status"), [("SECONDS", 0.05, 408), ("HELD", 11, 503), ("WAITING", 0, 503)])
+async def test_bodies_have_a_deadline_and_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float, status: int
+) -> None:
+    app: Any = application(elements(negative(tmp_path)))
+    async with app.router.lifespan_context(app):
+        monkeypatch.setattr(server, name, value)
+        for _ in range(2):
+            answer = await ask(app, "/run", bytes(12), parts=0 if status == 408 else 1)
+            assert (answer.status, "retry-after" in answer.headers) == (status, status == 503)
+        monkeypatch.undo()
+        assert (await ask(app, "/run", bytes(12))).status == 200
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_amid_its_body_is_no_error(tmp_path: Path) -> None:
+    app: Any = application(elements(negative(tmp_path)))
+    left = asyncio.Event()
+    left.set()
+    async with app.router.lifespan_context(app):
+        assert (await ask(app, "/run", bytes(12), parts=0, left=left)).status == 499
 
 
 @pytest.mark.asyncio
