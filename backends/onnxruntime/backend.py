@@ -53,7 +53,8 @@ _CONVERTED: Final = np.dtype(np.float16)
 """The type of the weights that onnxruntime converts where the processor has no kernel for them: in each run, unless a
 higher level of optimisation folds the conversion."""
 
-_COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - {"matmul_integer"} | {"block_product"}
+_INTEGER_PRODUCT: Final = "matmul_integer"
+_COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - {_INTEGER_PRODUCT} | {"block_product"}
 
 _PROVIDER: Final = "CPUExecutionProvider"
 STORED: Final = "model.onnx"
@@ -72,10 +73,7 @@ class OnnxRuntimeBackend(Backend):
     @property
     def composites(self) -> Collection[str]:
         """Those with a kernel; and products of integers, where they are exact."""
-        with import_lock:  # here, since most graphs have no composites
-            from webnn.backends.onnxruntime.integer_products import integer_products_are_exact  # noqa: PLC0415
-
-        return _COMPOSITES | {"matmul_integer"} if integer_products_are_exact() else _COMPOSITES
+        return _Composites()
 
     def device(self, options: Mapping[str, str]) -> DeviceInfo:
         """The processor."""
@@ -184,6 +182,27 @@ class OnnxRuntimeBackend(Backend):
         proto = ModelProto()
         proto.ParseFromString((store / STORED).read_bytes())
         return _executable(graph, Model(graph), session, proto, [])
+
+
+class _Composites(Collection[str]):
+    """The composites of the backend. Whether products of integers are exact is found out when one asks for them."""
+
+    def __contains__(self, op: object) -> bool:
+        return op in _COMPOSITES or (op == _INTEGER_PRODUCT and self._multiplies_integers())
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _COMPOSITES
+        if self._multiplies_integers():
+            yield _INTEGER_PRODUCT
+
+    def __len__(self) -> int:
+        return len(_COMPOSITES) + self._multiplies_integers()
+
+    def _multiplies_integers(self) -> bool:
+        with import_lock:  # here, since few graphs multiply integers, and finding out takes some 5 ms
+            from webnn.backends.onnxruntime.integer_products import integer_products_are_exact  # noqa: PLC0415
+
+        return integer_products_are_exact()
 
 
 @contextmanager
