@@ -201,12 +201,17 @@ def test_an_iterator_whose_iterator_begins_anew_is_iterated_once(tmp_path: Path)
             assert len(list(model.map(Numbers(), before=item, batch=batch))) == 10
 
 
+async def awaited(outputs: object) -> object:
+    return outputs
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"batch": 0}, "batch must be at least 1, got 0"),
         ({"on_error": "ignore"}, "on_error"),
         ({"before": 3}, "before must be a function, got 3"),
+        ({"after": awaited}, "map: after must be a plain function, got an async one"),
         ({"items": 3}, "items must be an iterable or an async iterable, got int"),
         ({"items": "images"}, "got 'images'; the files of a folder are sorted"),
         ({"items": Path("images")}, r"got \w+Path\('images'\); the files of a folder are sorted"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -463,6 +464,26 @@ async def test_an_async_source_takes_the_same_options(context: webnn.MLContext, 
 # Arguments.
 
 
+async def awaited(item: object) -> object:
+    return item
+
+
+class Awaited:
+    async def __call__(self, item: object) -> object:
+        return item
+
+
+async def each(item: object) -> AsyncIterator[object]:
+    yield item
+
+
+@pytest.mark.parametrize(("name", "hint"), [("latest", "write policy="), ("prefetch", "the call is stream")])
+def test_options_of_other_names_are_told_from_these(context: webnn.MLContext, name: str, hint: str) -> None:
+    options: dict[str, Any] = {name: True}
+    with pytest.raises(TypeError, match=f"stream: there is no argument '{name}'.*{hint}"):
+        context.stream(double(context), [], **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -474,6 +495,10 @@ async def test_an_async_source_takes_the_same_options(context: webnn.MLContext, 
         ({"before": 3}, "stream: before must be a function, got int"),
         ({"after": "f"}, "stream: after must be a function, got str"),
         ({"key": 3}, "stream: key must be a function, got int"),
+        ({"before": awaited}, "stream: before must be a plain function, got an async one, .* await in the source"),
+        ({"after": partial(awaited)}, "stream: after must be a plain function, got an async one"),
+        ({"after": Awaited()}, "stream: after must be a plain function, got an async one"),
+        ({"key": each}, "stream: key must be a plain function, got an async one"),
         ({"state": "y"}, "stream: state must map names of outputs to names of inputs, got str"),
         ({"state": {"z": "x"}}, "state feeds 'z' back to 'x', but 0 of the graphs have both"),
         ({"state": {"y": "z"}}, r"there is \['y'\] to \['x'\]"),
@@ -508,6 +533,7 @@ def test_two_outputs_are_not_fed_back_to_one_input(context: webnn.MLContext) -> 
         ([], "at least one of the stages must be a graph, got 0 functions"),
         ([str, abs], "at least one of the stages must be a graph, got 2 functions"),
         ([str, 3], "stage 1 must be a graph or a function, got int"),
+        ([awaited], "stream: stage 0 must be a plain function, got an async one"),
         (abs, "graph must be an MLGraph, got builtin_function_or_method"),
     ],
 )

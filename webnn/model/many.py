@@ -14,7 +14,7 @@ from webnn.graph.arguments import enum_value, shown
 from webnn.model.loaded import Loaded
 from webnn.model.mapping import Mapped, Work, batched, length_of
 from webnn.model.options import at_least_one
-from webnn.runtime.streaming.options import ERROR_POLICIES, ErrorPolicy, Policy
+from webnn.runtime.streaming.options import ERROR_POLICIES, ErrorPolicy, Policy, check_not_async
 from webnn.runtime.streaming.stream import Stream
 
 __all__ = ["Many"]
@@ -124,8 +124,11 @@ class Many:
         size = at_least_one(f"{self._path}: map", "batch", batch)
         raises = enum_value(f"{self._path}: map: on_error", on_error, ERROR_POLICIES) == "raise"
         for name, function in (("before", before), ("after", after), ("key", key)):
-            if function is not None and not callable(function):
+            if function is None:
+                continue
+            if not callable(function):
                 raise ValidationError(f"{self._path}: map: {name} must be a function, got {shown(function)}")
+            check_not_async(f"{self._path}: map: {name}", function)
         total = length_of(items)
         if total is not None:  # the last pieces would otherwise keep one core busy, and the others waiting
             size = max(1, min(size, total // (4 * usable_cores())))

@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn.backends.processors import usable_threads
 from webnn.forking import import_lock
+from webnn.graph.spelling import explained
 from webnn.runtime.checks import check_not_recording
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
@@ -178,6 +179,7 @@ class Streaming:
         key: Callable[[I], Any] | None = None,
         state: Mapping[str, str] | None = None,
     ) -> Stream[Any]: ...
+    @explained
     def stream(
         self,
         graph: MLGraph | Sequence[Stage],

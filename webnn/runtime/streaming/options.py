@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
+from inspect import isasyncgenfunction, iscoroutinefunction, isfunction
 from typing import Any, Final, Literal, TypeAlias
 
 from webnn.errors import ValidationError
@@ -12,7 +13,7 @@ from webnn.graph.arguments import boolean, enum_value, shown, unsigned
 from webnn.runtime.checks import seconds
 from webnn.runtime.graph import MLGraph
 
-__all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "options_from"]
+__all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "check_not_async", "options_from"]
 
 Policy: TypeAlias = Literal["all", "latest"]
 ErrorPolicy: TypeAlias = Literal["raise", "yield"]
@@ -74,6 +75,19 @@ def check_iterable(where: str, items: object) -> None:
 
 
 def check_function(name: str, function: Callable[..., Any] | None) -> None:
-    """Raise if `function` was given and cannot be called."""
-    if function is not None and (not callable(function) or isinstance(function, MLGraph)):
+    """Raise if `function` was given and cannot be called, or is async: worker threads call it, without a loop."""
+    if function is None:
+        return
+    if not callable(function) or isinstance(function, MLGraph):
         raise ValidationError(f"stream: {name} must be a function, got {type(function).__name__}")
+    check_not_async(f"stream: {name}", function)
+
+
+def check_not_async(where: str, function: Callable[..., Any]) -> None:
+    """Raise if calling `function` gives something to await."""
+    own = function if isfunction(function) else getattr(type(function), "__call__", None)  # noqa: B004
+    if iscoroutinefunction(function) or iscoroutinefunction(own) or isasyncgenfunction(function):
+        raise ValidationError(
+            f"{where} must be a plain function, got an async one, but a worker thread calls it;"
+            " await in the source instead, an async generator, or around the results"
+        )

@@ -17,6 +17,7 @@ from webnn.graph.arguments import printable
 from webnn.runtime import checks
 from webnn.runtime.device import Device
 from webnn.runtime.graph import MLGraph
+from webnn.runtime.streaming.options import check_not_async
 from webnn.runtime.streaming.window import Failure, Item
 from webnn.scheduler.direct import run_here
 
@@ -99,6 +100,8 @@ def piece_of(
                 checks.check_graph(device, "stream", stage)
             elif not callable(stage):
                 raise ValidationError(f"stream: stage {i} must be a graph or a function, got {type(stage).__name__}")
+            else:
+                check_not_async(f"stream: stage {i}", stage)
         if not any(isinstance(stage, MLGraph) for stage in stages):
             raise ValidationError(f"stream: at least one of the stages must be a graph, got {len(stages)} functions")
     else:
