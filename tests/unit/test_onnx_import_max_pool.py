@@ -65,7 +65,7 @@ def test_infinities_are_elements_like_others(backend: Backend) -> None:
     (wanted,) = by_onnxruntime(model, feeds)
     if backend.composites:
         np.testing.assert_array_equal(computed(model, feeds, backend, backend.composites)[0], wanted)
-    # Over one or three axes, onnxruntime 1.32 takes the lowest number for the largest of -inf alone.
+    # onnxruntime 1.32 takes the lowest number for the largest of -inf alone.
     wanted = np.where(wanted == np.finfo(np.float32).min, -np.inf, wanted)
     np.testing.assert_array_equal(computed(model, feeds, backend)[0], wanted)
 
