@@ -44,6 +44,8 @@ _INT: Final = 8 << 3
 """The tags of the numbers in an attribute's `floats` and `ints`. Trees have 100,000s, each a field of its own."""
 _LONGEST: Final = 11
 """Bytes of the longest of these fields."""
+_SHORT: Final = 16
+"""Numbers of one kind in a row that are not worth a look at many of them at once, nor are as many fields after them."""
 _MAX_DEPTH: Final = 64
 
 
@@ -61,14 +63,16 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
     """The message at `position` in pieces, with notes in place of large fields of raw data."""
     inside = _INSIDE[message]
     kept = position
-    fields = 0
+    fields = singly = 0
     while position < end:
         field = position
         fields += 1
         if fields > _MAX_FIELDS:
             raise DataError(f"one {message} has more than {_MAX_FIELDS} fields, the most that are read")
-        if message == "attribute" and data[position] in (_FLOAT, _INT):
+        if message == "attribute" and fields > singly and data[position] in (_FLOAT, _INT):
             position = _after_numbers(data, position, end)
+            if position - field < _SHORT * _LONGEST:
+                singly = fields + _SHORT
             if position > field:
                 continue
         tag, position = _varint(data, position, end)
