@@ -119,6 +119,28 @@ def test_classes_are_voted_for(
     check(backend, CLASSIFIER, rows(), post_transform=transform, **options, **attributes)
 
 
+@pytest.mark.parametrize("labels", [[0, 1], [3, 7], [1, -1]])
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_label_of_two_classes_is_that_of_the_highest_score(
+    backend: Backend, labels: list[int], transform: str, sign: int
+) -> None:
+    """Compared with the scores: ONNX Runtime 1.32 takes that of the first class for that of the only one."""
+    attributes = trees("class", [[0, 1]] * 4, MODES[:1], sign=sign)
+    model, feeds = node_model(
+        CLASSIFIER,
+        [rows()],
+        outputs=(True, True),
+        domain=ML,
+        classlabels_int64s=labels,
+        post_transform=transform,
+        **attributes,
+    )
+    chosen, scores = computed(model, feeds, backend)
+    np.testing.assert_allclose(scores, by_onnxruntime(model, feeds)[1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(chosen, np.array(labels)[scores.argmax(1)])
+
+
 def test_labels_that_are_strings_are_left_outside(backend: Backend) -> None:
     attributes = trees("class", [[0], [1], [2]], MODES[:1])
     model, feeds = node_model(
