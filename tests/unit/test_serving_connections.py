@@ -153,6 +153,30 @@ async def test_what_is_no_request_is_refused_after_the_requests_before_it_have_b
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "address", [b"http://a", b"http://", b"http:///v2", b"http://a:/v2", b"http://a:99999999/v2", b"http://a@b@c/v2"]
+)
+@pytest.mark.parametrize("kept", [0, 2])
+async def test_an_address_that_has_no_path_or_is_invalid_is_refused(address: bytes, kept: int) -> None:
+    async with connected(ServerState()) as (reader, writer, _):
+        writer.write(kept * ASK + ASK.replace(b"/a", address, 1) + ASK)
+        message = f"the address of a request must have a path, such as /v2; got {address.decode()!a}"
+        assert text_of(await reader.read()) == [(200, "hi")] * kept + [(400, error(message))]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("part", ["address", "header"])
+async def test_a_large_head_that_comes_at_once_is_refused(part: str) -> None:
+    long = b"a" * (HEAD + 1)
+    head = ASK.replace(b"/", b"/" + long, 1) if part == "address" else ASK.replace(b"Host: a", b"Host: a\r\nX: " + long)
+    async with connected(ServerState()) as (_, _, connection):
+        sent: list[bytes] = []
+        connection.transport.write = lambda data: sent.append(bytes(data))  # type: ignore[method-assign]
+        connection.data_received(head)
+        assert text_of(b"".join(sent)) == [(431, error(f"the head of the request is larger than {HEAD} bytes"))]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("stops", [False, True])
 async def test_what_every_answer_says_is_said_of_what_is_no_request_and_once(stops: bool) -> None:
     state = ServerState()

@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
+from tests.leaks import ErrorLog
 from webnn.serving import polling as polling_module
 from webnn.serving import transports as transports_module
 from webnn.serving.listening import listen
@@ -119,6 +120,30 @@ async def test_what_is_sent_is_received_in_both_directions(network: Network, kin
     transport.write(b"too late")
     await network.end(polled)
     assert network.story.count("lost") == 1
+
+
+class Failing(Recorder):
+    def data_received(self, data: bytes) -> None:
+        raise AssertionError("a mistake of the server")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_data_that_cannot_be_handled_ends_its_connection_and_the_others_are_read(
+    network: Network, kind: type[Polling], error_log: ErrorLog
+) -> None:
+    polled = kind(asyncio.get_running_loop())
+    wrong = [network.connect(polled, kind=Failing) for _ in range(2)]
+    client, recorder, _ = network.connect(polled)
+    for each, _, _ in [wrong[0], (client, recorder, None), wrong[1]]:
+        each.sendall(b"a")
+    assert await received(recorder, 1) == b"a"
+    for each, failing, _ in wrong:
+        await failing.ended.wait()
+        assert each.recv(1) == b""
+    assert ["could not be handled" in record.getMessage() for record in error_log.records] == [True, True]
+    error_log.records.clear()
+    await network.end(polled)
 
 
 @pytest.mark.asyncio

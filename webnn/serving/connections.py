@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webnn.serving.endings import refusal
 from webnn.serving.exchanges import CONNECTION, Body, Headers, Scope
-from webnn.serving.hosts import refused_host
+from webnn.serving.hosts import head_size, refused_address, refused_host
 from webnn.serving.inference import Inference
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
@@ -42,6 +42,7 @@ PIPELINE: Final = 256
 them again on another connection, as all that send requests in a row must be able to (RFC 9112, section 9.3.2)."""
 FEW: Final = 8
 """Up to so many, more is read: on systems without epoll, the end of a connection is seen only by reading."""
+_LARGE_HEAD: Final = Refused(431, f"the head of the request is larger than {HEAD} bytes")
 _CYCLE: Final = "webnn.cycle"
 """In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
@@ -117,7 +118,7 @@ class Connection(HttpToolsProtocol):
         self._since_chunk: int | None = None
         """Bytes received after the head of a chunk without any of its data: of trailers. None elsewhere."""
         self._idle_since = 0.0
-        self._head_bytes = 0
+        self._head_bytes = self._read = 0  # of a head in the reads before, and of this read
         self._head_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -235,6 +236,7 @@ class Connection(HttpToolsProtocol):
             data = data[missing:]
         if self._since_chunk is not None:
             self._since_chunk += len(data)
+        self._read = len(data)
         self._parse(data)
         if self._ends:
             self._end_head()
@@ -244,7 +246,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD:
-                self._refuse(Refused(431, f"the head of the request is larger than {HEAD} bytes"))
+                self._refuse(_LARGE_HEAD)
             elif self._head_timer is None:
                 slow = Refused(408, f"the head of the request took longer than {HEAD_SECONDS:g} s")
                 self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, slow)
@@ -363,14 +365,18 @@ class Connection(HttpToolsProtocol):
         cycle, parser = self.cycle, self.parser
         if parser.should_upgrade():  # the same comes again, without that
             return
+        inference = self._inferences.get(self.url)
         refused = refused_host(self.headers, parser.get_http_version())
+        if refused is None and inference is None:
+            refused = refused_address(self.url)
+        if self._head_bytes + self._read > HEAD and head_size(self.url, self.headers) > HEAD:
+            refused = _LARGE_HEAD
         if refused is not None:
             self._refuse(refused)
             raise _Full
         self._in_head, self._in_body = False, True
         if self.expect_100_continue and parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
-        inference = self._inferences.get(self.url)
         if (
             inference is not None
             and parser.get_method() == b"POST"

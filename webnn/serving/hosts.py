@@ -1,4 +1,4 @@
-"""The Host header, which each request of HTTP/1.1 must have once (RFC 9112, section 3.2).
+"""The head of a request: its address, its size, and the Host header, which HTTP/1.1 has once (RFC 9112, section 3.2).
 
 Servers that read such requests differently, one behind the other, may take them for requests to different hosts.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import httptools
+
 from webnn.serving.exchanges import Headers
 from webnn.serving.protocol import Refused
 
-__all__ = ["refused_host"]
+__all__ = ["head_size", "refused_address", "refused_host"]
 
 _HOST: Final = re.compile(rb"(\[[0-9A-Za-z:.~%!$&'()*+,;=_-]+\]|[0-9A-Za-z.~%!$&'()*+,;=_-]*)(:[0-9]*)?")
 """The value of the header (RFC 9110, section 7.2); it may be empty."""
@@ -29,3 +31,20 @@ def refused_host(headers: Headers, version: str) -> Refused | None:
         return None
     shown = " and ".join(ascii(host[:80].decode("latin-1")) for host in hosts[:2]) or "none"
     return Refused(400, f"a request must have one Host header, such as Host: localhost:8000; got {shown}")
+
+
+def refused_address(address: bytes) -> Refused | None:
+    """The refusal of a request for the address in its first line; None if that has a path, which uvicorn relies on."""
+    try:
+        path = httptools.parse_url(address).path
+    except httptools.HttpParserInvalidURLError:
+        path = None
+    if path is not None:
+        return None
+    shown = ascii(address[:80].decode("latin-1"))
+    return Refused(400, f"the address of a request must have a path, such as /v2; got {shown}")
+
+
+def head_size(address: bytes, headers: Headers) -> int:
+    """About the bytes of a head."""
+    return len(address) + sum(len(name) + len(value) + 4 for name, value in headers)

@@ -11,6 +11,7 @@ same memory, one after the other.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ AT_ONCE: Final = 512
 """Parts that are given to the system in one call, which takes twice as many."""
 DISCARDED: Final = 16
 """Reads before a socket is closed."""
+_log = logging.getLogger("webnn.serving")
 _memory: Final = memoryview(bytearray(READ))
 """Read into by all connections: a process has one loop that serves."""
 
@@ -120,10 +122,15 @@ class Transport(asyncio.Transport):
             return False
         if not size:
             self._end(None)
-        elif body is not None:
-            self._protocol.body_received(size)  # type: ignore[attr-defined]  # one that has `body_memory`
         else:
-            self._protocol.data_received(_memory[:size])  # type: ignore[arg-type]  # the parser takes any buffer
+            try:
+                if body is not None:
+                    self._protocol.body_received(size)  # type: ignore[attr-defined]  # one that has `body_memory`
+                else:
+                    self._protocol.data_received(_memory[:size])  # type: ignore[arg-type]  # the parser takes any buffer
+            except Exception:  # others have sent something, too, and are read next
+                _log.exception("a connection is closed, since its data could not be handled")
+                self.abort()
         return size == len(memory) and self.is_reading()
 
     # Writing.
