@@ -29,6 +29,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "depth_to_space": "movement",
     "determinant": "matrix",
     "dynamic_quantize_linear": "quantization",
+    "fake_quantize": "quantization",
     **dict.fromkeys(("fourier_transform", "fourier_transform_of_frames"), "matrix"),
     "grid_sample": "resampling",
     "matmul_integer": "quantization",

@@ -158,6 +158,15 @@ def quantize_linear(node: Node, model: Model) -> None:
     _give(model.cast(clamped, zero_point.data_type), values, node, model)
 
 
+@lowerings.lowers("fake_quantize")
+def fake_quantize(node: Node, model: Model) -> None:
+    """`QuantizeLinear` and `DequantizeLinear`."""
+    scale = model.constant(node.attributes["scale"], "float32")
+    zero_point = model.constant(node.attributes["zero_point"], node.attributes["data_type"])
+    levels = model.emit("QuantizeLinear", [model[node["input"]], scale, zero_point])
+    model.emit("DequantizeLinear", [levels, scale, zero_point], to=node.output)
+
+
 @lowerings.lowers("dynamic_quantize_linear")
 def dynamic_quantize_linear(node: Node, model: Model) -> None:
     """One `DynamicQuantizeLinear`."""

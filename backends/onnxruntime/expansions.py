@@ -16,7 +16,7 @@ import numpy as np
 from webnn.backends.onnxruntime.integer_products import integer_products_are_exact
 from webnn.errors import NotSupportedError
 from webnn.graph.broadcasting import Shape
-from webnn.graph.composites import integer_products, scatter_reduce, top_k
+from webnn.graph.composites import integer_products, quantization, scatter_reduce, top_k
 from webnn.graph.composites.composite import Builder
 from webnn.graph.composites.functions import applied
 from webnn.graph.composites.open_cases import REDUCTIONS
@@ -189,7 +189,7 @@ def _quantization(node: Node) -> Iterator[_Guess]:
             continue
         x = each["input"]
         if x.data_type == "float32":
-            yield _Guess(("dynamic_quantize_linear", x), integer_products.dynamically_quantized, {"x": x})
+            yield _Guess(("dynamic_quantize_linear", x), quantization.dynamically_quantized, {"x": x})
 
 
 def _integer_product(node: Node) -> Iterator[_Guess]:

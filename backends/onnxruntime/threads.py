@@ -43,6 +43,7 @@ _TIMES: Final[Mapping[str, int]] = {
             "average_pool2d",
             "batch_normalization",
             "erf",
+            "fake_quantize",
             "gelu",
             "instance_normalization",
             "open_batch_normalization",

@@ -14,6 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.operator_table import MICROSOFT
@@ -53,6 +54,41 @@ def test_quantizing_and_dequantizing(backend: Backend, dtype: Any, per_axis: int
     check_node(backend, "DequantizeLinear", [integers, Fixed(sizes)], **options)
     if dtype in (np.uint8, np.int8):
         check_node(backend, "QuantizeLinear", [x, sizes, zeros], **options)
+
+
+@pytest.mark.parametrize(("dtype", "zero"), [(np.uint16, 32769), (np.uint16, 0), (np.int16, -3)])
+@pytest.mark.parametrize("restored", ["the same", "another scale", "another zero point", "an axis", "none"])
+def test_values_in_steps_of_16_bits_are_one_composite_if_they_are_restored_as_they_were(
+    backend: Backend, dtype: Any, zero: int, restored: str
+) -> None:
+    size, offset = np.array(0.125, np.float32), np.array(zero, dtype)
+    again, other = size, offset
+    match restored:
+        case "another scale":
+            again = size * 2
+        case "another zero point":
+            other = offset + 1
+        case "an axis":
+            size = again = np.array([0.125, 0.5, 0.25], np.float32)
+            offset = other = np.array([zero] * 3, dtype)
+    # Halves, beyond both ends, and what rounds to the ends.
+    x = np.array([*np.arange(-40, 41) / 16, 1e4, -1e4, np.inf, -np.inf, 4095.93, -4096.07], np.float32)
+    x = np.repeat(x[:, None], 3, 1)
+    parameters = [numpy_helper.from_array(a, n) for a, n in ((size, "s"), (offset, "z"), (again, "a"), (other, "o"))]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "a", "o"] if restored != "none" else ["q", "a"], ["y"]),
+    ]
+    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name in "xy"]
+    main = helper.make_graph(nodes, "g", described[:1], described[1:], parameters)
+    model = helper.make_model(main, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    native = OnnxRuntimeBackend().composites
+    builder = direct_builder(composites=native)
+    ops = {node.op for node in builder.build(import_onnx(model.SerializeToString(), builder)).nodes}
+    assert ("fake_quantize" in ops) is (restored == "the same" or (restored == "none" and not zero))
+    for composites in (backend.composites, ()):
+        (found,) = computed(model, {"x": x}, backend, composites)
+        np.testing.assert_array_equal(found, by_onnxruntime(model, {"x": x})[0])
 
 
 @pytest.mark.parametrize("dtype", [ml_dtypes.int2, ml_dtypes.uint2])

@@ -20,7 +20,8 @@ from webnn.backends.onnxruntime.integer_products import integer_products_are_exa
 from webnn.backends.onnxruntime.passes.recognized_composites import recognized_composites
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.composites.functions import applied
-from webnn.graph.composites.integer_products import dynamically_quantized, integer_product
+from webnn.graph.composites.integer_products import integer_product
+from webnn.graph.composites.quantization import dynamically_quantized
 from webnn.graph.composites.scatter_reduce import scattered_elements, scattered_slices
 from webnn.graph.composites.top_k import largest_or_smallest
 from webnn.graph.dtypes import DataType

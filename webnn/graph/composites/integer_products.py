@@ -1,4 +1,4 @@
-"""Exact products of 8-bit integers, which WebNN lacks, and the quantization in front of them.
+"""Matrix products of integers; WebNN multiplies floats. Those of 8 bits are exact, those of 32 and 64 bits wrap around.
 
 A float32 holds integers up to 2**24. If a sum of products can be larger, one factor is split into digits of so few bits
 that no sum exceeds the limit; the sums of the digits are then added as integers.
@@ -6,6 +6,7 @@ that no sum exceeds the limit; the sums of the digits are then added as integers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,9 +19,18 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["Factor", "dynamically_quantized", "exact_product", "factor", "has_integer_products", "integer_product"]
+__all__ = [
+    "Factor",
+    "exact_product",
+    "factor",
+    "has_integer_products",
+    "integer_product",
+    "product_of_wide_integers",
+]
 
 _EXACT: Final = 1 << 24
+_PRODUCTS: Final = 1 << 26
+"""The most products of wide elements, which are all in memory at once."""
 
 
 def has_integer_products(b: Builder) -> bool:
@@ -63,32 +73,29 @@ def matmul_integer(b: Builder, node: Node) -> Sequence[MLOperand]:
     return [product]
 
 
-def dynamically_quantized(b: Builder, x: MLOperand) -> list[MLOperand]:
-    """`x` in float32 quantized to uint8 over its range and 0; with its scale and its zero point, both scalars."""
-    outputs = [
-        MLOperandDescriptor("uint8", x.shape),
-        MLOperandDescriptor("float32", ()),
-        MLOperandDescriptor("uint8", ()),
-    ]
-    return compose(b, "dynamic_quantize_linear", {"input": x}, outputs)
+def product_of_wide_integers(b: Builder, x: MLOperand, y: MLOperand) -> MLOperand:
+    """The product of matrices of the same type, int32, uint32, int64 or uint64, whose further axes broadcast.
+
+    Raises:
+        NotSupportedError: the products of elements would take too much memory.
+    """
+    stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    output = MLOperandDescriptor(x.data_type, [*stack, x.shape[-2], y.shape[-1]])
+    return compose(b, "wide_matmul", {"a": x, "b": y}, [output])[0]
 
 
 @composite
-def dynamic_quantize_linear(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """By the largest and smallest element."""
-    x = node["input"]
-
-    def number(value: float) -> MLOperand:
-        return b.constant("float32", value)
-
-    largest = b.clamp(b.reduce_max(x), min_value=0.0)
-    smallest = b.clamp(b.reduce_min(x), max_value=0.0)
-    span = b.sub(largest, smallest)
-    scale = b.where(b.equal(span, number(0.0)), number(1.0), b.div(span, number(255.0)))
-    zero = b.round_even(b.clamp(b.neg(b.div(smallest, scale)), min_value=0.0, max_value=255.0))
-    zero_point = b.cast(zero, "uint8")
-    aligned = [b.reshape(parameter, [1] * x.rank) for parameter in (scale, zero_point)]
-    return [b.quantize_linear(x, *aligned), scale, zero_point]
+def wide_matmul(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The sums of all products."""
+    x, y = node["a"], node["b"]
+    inner, columns = y.shape[-2:]
+    if math.prod(node.output.shape) * inner > _PRODUCTS:
+        raise NotSupportedError(
+            f"{node.where}: it multiplies {x.data_type} matrices {list(x.shape)} and {list(y.shape)}; WebNN multiplies"
+            " floats only"
+        )
+    products = b.mul(b.reshape(x, [*x.shape, 1]), b.reshape(y, [*y.shape[:-2], 1, inner, columns]))
+    return [b.reduce_sum(products, axes=[products.rank - 2])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,18 @@ from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.dtypes import DataType, data_type_of, dtype_name
 from webnn.graph.operand import MLOperand
 
-__all__ = ["ABSENT", "Value", "as_value"]
+__all__ = ["ABSENT", "Levels", "Value", "as_value"]
 
 _NARROW: Final = frozenset(NARROW.values())
+
+
+class Levels(NamedTuple):
+    """How integers of 16 bits were made of a float32 tensor: with one scale and zero point for all of it."""
+
+    x: MLOperand
+    scale: float
+    zero_point: int
+    data_type: str
 
 
 class Value:
@@ -25,7 +34,7 @@ class Value:
     if only this output of a node cannot be computed.
     """
 
-    __slots__ = ("_narrow", "array", "floats", "items", "missing", "operand", "why")
+    __slots__ = ("_narrow", "array", "floats", "items", "levels", "missing", "operand", "why")
 
     def __init__(
         self,
@@ -34,6 +43,7 @@ class Value:
         *,
         items: tuple[Value, ...] | None = None,
         floats: MLOperand | None = None,
+        levels: Levels | None = None,
         narrow: str = "",
         missing: bool = False,
         why: UnsupportedNodeError | None = None,
@@ -44,6 +54,8 @@ class Value:
         self.items = items
         self.floats = floats
         """The floats from which integers were cast, so that a cast back needs no operator."""
+        self.levels = levels
+        """What was quantized to these integers, so that dequantizing them is known to give it back in steps."""
         self.missing = missing or why is not None
         self.why = why
         self._narrow = narrow

@@ -17,12 +17,12 @@ from webnn.formats.onnx.patterns.onnx_operator import onnx_operator
 from webnn.graph.composites.composite import Builder
 from webnn.graph.composites.integer_products import (
     Factor,
-    dynamically_quantized,
     exact_product,
     factor,
     has_integer_products,
     integer_product,
 )
+from webnn.graph.composites.quantization import dynamically_quantized
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []

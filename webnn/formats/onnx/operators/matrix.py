@@ -65,7 +65,7 @@ def _of_integers(node: OnnxNode, x: MLOperand, y: MLOperand) -> MLOperand:
         raise UnsupportedNodeError(f"it multiplies matrices of {x.data_type}", "MatMulInteger, or Cast to int32")
     try:
         with import_lock:  # here, since most models multiply floats
-            from webnn.graph.composites.wide_products import product_of_wide_integers  # noqa: PLC0415
+            from webnn.graph.composites.integer_products import product_of_wide_integers  # noqa: PLC0415
 
         return product_of_wide_integers(node.builder, x, y)
     except NotSupportedError as error:

@@ -18,7 +18,7 @@ from webnn.formats.onnx.patterns.linear_quantization import (
     quantized,
 )
 from webnn.formats.onnx.patterns.onnx_operator import onnx_operator, onnx_operator_outputs
-from webnn.graph.composites.integer_products import dynamically_quantized
+from webnn.graph.composites.quantization import dynamically_quantized
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []

@@ -15,14 +15,14 @@ from webnn.formats.onnx.importing.data_types import data_type_for, is_held_as_an
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.importing.values import Levels, Value
 from webnn.formats.onnx.patterns.linear_quantization import (
     UINT8,
     broadcastable,
     dequantized,
     quantized,
 )
-from webnn.graph.composites.integer_products import dynamically_quantized
+from webnn.graph.composites.quantization import dynamically_quantized, fake_quantized, levels_of
 from webnn.graph.dtypes import numpy_dtype
 from webnn.graph.operand import MLOperand
 
@@ -35,7 +35,10 @@ def dequantize_linear(node: OnnxNode) -> Imported:
     """One operator; a missing zero point is 0."""
     x, scale, zero_point = node.operand(0), node.operand(1), node.optional(2)
     axis, block, floats = node.get_int("axis", 1), node.get_int("block_size", 0), node.value(0).floats
-    if floats is not None and scale.data_type == floats.data_type:
+    levels = node.value(0).levels
+    if levels is not None and levels[1:3] == _parameters(node):
+        y = fake_quantized(node.builder, *levels)
+    elif floats is not None and scale.data_type == floats.data_type:
         zero = _zero(node, floats, zero_point, axis, block)
         y = floats if zero is None else node.builder.sub(floats, zero)
         y = node.builder.mul(y, broadcastable(node, scale, x.shape, axis, block))
@@ -58,13 +61,25 @@ def quantize_linear(node: OnnxNode) -> Imported:
     if zero_point is None:
         zero_point = node.constant(np.zeros(scale.shape, dtype))
     if is_held_as_another(dtype):
-        bounds = import_whole("ml_dtypes").iinfo(dtype)
-        levels = b.round_even(b.div(x, broadcastable(node, scale, x.shape, axis, block)))
-        zero = _zero(node, levels, zero_point, axis, block)
-        levels = levels if zero is None else b.add(levels, zero)
-        levels = b.clamp(levels, min_value=float(bounds.min), max_value=float(bounds.max))
-        return [Value(operand=b.cast(levels, "int32" if dtype.itemsize == 2 else "int8"), floats=levels)]
+        divisor = broadcastable(node, scale, x.shape, axis, block)
+        zero = _zero(node, x, zero_point, axis, block)
+        floats = levels_of(b, x, divisor, zero, import_whole("ml_dtypes").iinfo(dtype))
+        if dtype.itemsize == 1:
+            return [Value(operand=b.cast(floats, "int8"), floats=floats)]
+        parameters = _parameters(node) if x.data_type == "float32" else None
+        levels = None if parameters is None else Levels(x, *parameters, dtype.name)
+        return [Value(operand=b.cast(floats, "int32"), floats=floats, levels=levels)]
     return quantized(node, x, scale, zero_point, axis=axis, block=block)
+
+
+def _parameters(node: OnnxNode) -> tuple[float, int] | None:
+    """The scale and the zero point; None unless both are known, in float32, and one for the whole tensor."""
+    scale, zero_point = node.known(1), node.known(2)
+    if scale is None or scale.dtype != np.float32 or scale.size != 1 or (zero_point is None and node.has(2)):
+        return None
+    if zero_point is None:
+        return scale.item(), 0
+    return (scale.item(), int(zero_point.item())) if zero_point.size == 1 else None
 
 
 def _zero(node: OnnxNode, x: MLOperand, zero_point: MLOperand | None, axis: int, block: int) -> MLOperand | None:
