@@ -416,7 +416,7 @@ class Model:
         messages.fill_node(made, op_type, inputs, outputs, name=name, domain=domain, **attributes)
 
     def _numbers_read(self) -> frozenset[int]:
-        """The nodes that an output depends on; runtimes would compute the others too, such as unread casts."""
+        """Numbers of the nodes that an output needs; runtimes would compute the others too, such as unread casts."""
         read = set(self.output_names.values())
         kept: list[int] = []
         for number in reversed(range(len(self._nodes))):

@@ -134,8 +134,9 @@ class MLGraphBuilder(
         self._owner = Owner(self)
         self._inputs: list[MLOperand] = []
         self._open_dimensions: dict[str, Sequence[str | None]] = {}
-        self._declared: set[str] = set()
         """Of inputs of a file that leaves sizes open: see `Graph`."""
+        self._declared: set[str] = set()
+        """The names of the inputs of a file."""
         self._built = False
         self._copies: dict[tuple[int, np.dtype[Any], tuple[int, ...]], np.ndarray[Any, Any]] = {}
 
