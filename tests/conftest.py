@@ -6,6 +6,7 @@ import functools
 import gc
 import inspect
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -37,6 +38,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give thorough tests all the time that they take, unless the command line says otherwise."""
     if PROFILE == "thorough" and config.option.timeout is None:
         config.option.timeout = 0
+
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as for jobs in the background; programs of tests would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=LOOPS)

@@ -73,7 +73,7 @@ def test_every_name_that_a_hint_gives_exists() -> None:
 
 def test_every_name_that_a_table_maps_to_exists() -> None:
     parameters = {name for op in OPERATORS for name in operator_signature(op).parameters}
-    for function in (webnn.ML.create_context, webnn.MLContext.create_tensor, webnn.load_onnx):
+    for function in (webnn.ML.create_context, webnn.MLContext.create_tensor, webnn.MLContext.stream, webnn.load_onnx):
         parameters |= set(inspect.signature(function).parameters)
     assert {ours for names in other_names.ARGUMENTS.values() for ours in names} - parameters == set()
     assert set(other_names.FUNCTIONS.values()) - set(OPERATORS) == set()
