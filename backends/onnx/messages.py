@@ -270,10 +270,10 @@ def branch(*nodes: NodeProto, kind: int) -> GraphProto:
     return graph(nodes, "branch", [], [output])
 
 
-def model(main: GraphProto, opsets: Mapping[str, int], ir_version: int, producer_name: str = "") -> ModelProto:
+def model(main: GraphProto, opsets: Mapping[str, int], ir_version: int) -> ModelProto:
     """A model of the graph `main`, with the version of each domain of operators in it."""
     imports = [OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()]
-    return ModelProto(ir_version=ir_version, producer_name=producer_name, graph=main, opset_import=imports)
+    return ModelProto(ir_version=ir_version, graph=main, opset_import=imports)
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -143,8 +143,8 @@ def test_models_are_those_of_the_package() -> None:
     graph = messages.graph([node], "g", [x], [y], [weight])
     assert graph == helper.make_graph([node], "g", [x], [y], [weight])
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("d", 1)]
-    expected = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="p")
-    assert messages.model(graph, {"": 21, "d": 1}, 10, producer_name="p") == expected
+    expected = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    assert messages.model(graph, {"": 21, "d": 1}, 10) == expected
 
 
 def signature_of(schema: Any) -> tuple[tuple[str, ...], tuple[str, ...], bool]:

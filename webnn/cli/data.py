@@ -47,21 +47,20 @@ def inputs_from(
         OSError: it cannot be read.
     """
     values: dict[str, str | Array] = {}
+    taken = {*descriptors, *unread}
     for word in words:
         if word.startswith("@"):
             values.update({name: array for name, array in _npz(Path(word[1:])).items() if name in descriptors})
             continue
         name, equals, value = word.partition("=")
-        while (
-            equals and name not in descriptors and name not in unread and "=" in value
-        ):  # a name may contain an equals sign
+        while equals and name not in taken and "=" in value:  # a name may contain an equals sign
             more, _, value = value.partition("=")
             name = f"{name}={more}"
         if not equals:
             raise ValidationError(f"input {word!r}: expected NAME=VALUE, e.g. {_example(descriptors)}")
         values[name] = value
     known = ", ".join(map(repr, descriptors))
-    unknown = [name for name in values if name not in descriptors and name not in unread]
+    unknown = [name for name in values if name not in taken]
     if unknown:
         raise ValidationError(f"unknown input {unknown[0]!r}; the model has {known}")
     missing = [name for name in descriptors if name not in values]
