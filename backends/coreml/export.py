@@ -22,6 +22,7 @@ from webnn.errors import NotSupportedError
 from webnn.forking import import_lock
 from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
+from webnn.graph.naming import NamesInFile, names_in_file
 
 __all__ = ["MISSING", "check_structure", "import_coremltools", "save_coreml", "specification"]
 
@@ -30,8 +31,8 @@ _DESCRIPTORS: Final = {"input": "webnn.inputs", "output": "webnn.outputs"}
 """The keys of the package's metadata: each name with the feature's name, data type and shape, as JSON."""
 
 
-def save_coreml(graph: Graph, path: Path) -> None:
-    """Write `graph` to the folder `path`, which is replaced if it exists.
+def save_coreml(graph: Graph, path: Path) -> NamesInFile:
+    """Write `graph` to the folder `path`, which is replaced if it exists. Returns the names that are others there.
 
     Raises:
         NotSupportedError: coremltools is not installed, or an operator has no form in Core ML; the message says why.
@@ -45,10 +46,11 @@ def save_coreml(graph: Graph, path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as made:
         package, weights = Path(made) / "new.mlpackage", Path(made) / "weights"
         weights.mkdir()
-        write_package(graph, package, weights)
+        program = write_package(graph, package, weights)
         if path.exists():
             os.replace(path, Path(made) / "old")
         os.replace(package, path)
+    return names_in_file(program.input_names, program.output_names)
 
 
 def write_package(

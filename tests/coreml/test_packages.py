@@ -113,6 +113,12 @@ def test_eighty_programs_of_two_threads_are_all_right(context: webnn.MLContext, 
     assert sum(right) == 80
 
 
+def test_saving_returns_the_names_that_are_others_in_the_package(context: webnn.MLContext, tmp_path: Path) -> None:
+    builder = context.create_graph_builder()
+    graph = builder.build({"136": builder.relu(builder.input("x", [2], "float32"))})
+    assert save_coreml(graph._graph, tmp_path / "m.mlpackage") == {"inputs": {}, "outputs": {"136": "_136"}}
+
+
 def test_a_graph_is_saved_with_the_same_bytes_each_time(context: webnn.MLContext, tmp_path: Path) -> None:
     graph, _, _ = program(context, 6)
     contents = []

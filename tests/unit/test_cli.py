@@ -495,6 +495,16 @@ def test_convert_writes_onnx_and_replaces_nothing_unasked(
     assert answer(capsys, "convert", name, "nowhere/model.onnx", code=1)["error"]["kind"] == "FileNotFoundError"
 
 
+def test_convert_gives_other_names(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    name = draft("perceptron")
+    given = ("convert", name, "model.webnn", "--shape", "batch=2")
+    assert answer(capsys, *given, "--rename", "x=1=2", code=1)["error"]["message"].startswith("names has 'x=1',")
+    assert answer(capsys, *given, "--rename", "x=136")["renamed"] == {"inputs": {"136": "_136"}, "outputs": {}}
+    assert answer(capsys, "info", "model.webnn")["inputs"][0]["name"] == "136"
+    assert main([*given, "--rename", "x=136", "--force"]) == 0
+    assert "for other programs, input 136 is called _136" in capsys.readouterr().out
+
+
 def test_convert_writes_modules_and_pages(draft: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     name = draft("perceptron")
     files = answer(capsys, "convert", name, "app.js", "--shape", "batch=2")["files"]

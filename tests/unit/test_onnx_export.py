@@ -61,6 +61,14 @@ def test_a_small_model_is_one_file(builder: MLGraphBuilder[MLGraph], tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+def test_names_in_the_file_can_be_others(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
+    graph = builder.build({"136": builder.relu(builder.input("onnx::Relu_0", [2], "float32"))})
+    graph.save(tmp_path / "m.onnx", names={"136": "logits", "onnx::Relu_0": "x"})
+    saved = onnx.load(tmp_path / "m.onnx").graph
+    assert [value.name for value in (*saved.input, *saved.output)] == ["x", "logits"]
+    assert list(graph.inputs) == ["onnx::Relu_0"]
+
+
 def test_a_model_that_is_saved_again_and_again_stays_the_same(builder: MLGraphBuilder[MLGraph], tmp_path: Path) -> None:
     x = builder.input("x", [1, 2, 4, 4], "float32")
     w = builder.constant(RNG.random((3, 2, 3, 3), np.float32))

@@ -9,9 +9,11 @@ import pytest
 
 from tests.direct import direct_builder, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
+from webnn.errors import ValidationError
+from webnn.graph.builder import declare_inputs, keep_open_dimensions
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
-from webnn.graph.rewriting import Replacement, readers, rewritten
+from webnn.graph.rewriting import Replacement, readers, renamed, rewritten
 
 
 def doubled(node: Node) -> Sequence[MLOperand]:
@@ -96,3 +98,40 @@ def test_a_constant_of_one_number_is_small_however_large_it_is() -> None:
     assert small.constant.tolist() == [[0.5] * 3] * 2
     assert large.node is not None
     assert (large.node.op, large.data_type, large.shape) == ("expand", "float16", (1024, 1024))
+
+
+# Other names.
+
+
+def test_inputs_and_outputs_take_other_names() -> None:
+    before = a_graph()
+    after = renamed(before, {"x": "136", "y": "x"})
+    assert (list(after.inputs), list(after.outputs)) == (["136"], ["x", "difference"])
+    assert [node.label for node in after.nodes] == [node.label for node in before.nodes]
+    assert (list(before.inputs), list(before.outputs)) == (["x"], ["y", "difference"])
+    results = run_graph(after, {"136": np.array([3, 1])}, ArraysBackend())
+    assert (results["x"].tolist(), results["difference"].tolist()) == ([3, 1], [2])
+    assert renamed(before, {}) is before
+
+
+def test_what_a_file_says_of_its_inputs_is_renamed_with_them() -> None:
+    builder = direct_builder()
+    x = builder.input("x", [2], "float32")
+    declare_inputs(builder, ["x", "mask"])
+    keep_open_dimensions(builder, "x", ["batch"])
+    graph = renamed(builder.build({"y": builder.relu(x)}), {"x": "picture", "mask": "other"})
+    assert dict(graph.open_dimensions) == {"picture": ["batch"]}
+    assert graph.unread_inputs == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"z": "y"}, "names has 'z', .* its inputs are x, its outputs y, difference"),
+        ({"y": ""}, r"names\['y'\] must be a non-empty string, got ''"),
+        ({"y": "difference"}, "names gives several outputs the name 'difference'"),
+    ],
+)
+def test_names_must_fit_the_graph(names: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        renamed(a_graph(), names)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from webnn.formats import load_webnn
 from webnn.formats.safetensors import save_safetensors
 from webnn.formats.webnn_text import import_webnn
 from webnn.formats.webnn_text.json_form import json_of, parse_json_form
+from webnn.formats.webnn_text.outline import outline_webnn
 from webnn.formats.webnn_text.parser import parse_text
 from webnn.formats.webnn_text.saving import save_json, save_webnn
 from webnn.formats.webnn_text.writer import text_of
@@ -152,24 +154,60 @@ def test_one_value_may_have_two_names_as_an_output(tmp_path: Path) -> None:
     round_trip(builder.build({"y": y, "again": y}), tmp_path)
 
 
-def test_an_output_called_like_an_input_needs_json(tmp_path: Path) -> None:
+def test_an_output_called_like_an_input_has_another_name_in_text(tmp_path: Path) -> None:
     builder = host()
     graph = builder.build({"x": builder.relu(builder.input("x", [2], "float32"))})
     save_json(graph, tmp_path / "g.json")
     assert load(tmp_path / "g.json").structure_hash == graph.structure_hash
-    with pytest.raises(ValidationError, match=r"the output 'x' .* save as \.json"):
-        save_webnn(graph, tmp_path / "g.webnn")
+    assert save_webnn(graph, tmp_path / "g.webnn")["outputs"] == {"x": "x_2"}
+    assert load(tmp_path / "g.webnn").structure_hash == graph.structure_hash
 
 
-@pytest.mark.parametrize("name", ["a:0", "ä", "1a", "a b", "a-b"])
-def test_a_name_that_text_cannot_spell_needs_json(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["136", "a:0", "ä", "1a", "a b", "a-b", "onnx::Conv_45", "null", "}", '"\n#'])
+@pytest.mark.parametrize("save", [save_json, save_webnn])
+def test_any_name_is_kept(tmp_path: Path, name: str, save: Callable[[Graph, Path], Any]) -> None:
     builder = host()
-    graph = builder.build({"y": builder.relu(builder.input(name, [2], "float32"))})
-    save_json(graph, tmp_path / "g.json")
-    assert list(load(tmp_path / "g.json").inputs) == [name]
-    with pytest.raises(ValidationError, match=rf"cannot hold the name '{name}'.*save as \.json"):
-        save_webnn(graph, tmp_path / "g.webnn")
-    assert [path.name for path in tmp_path.iterdir()] == ["g.json"]
+    b = builder.input(name, [2], "float32")
+    w = builder.constant(np.ones((2, 2), np.float32))
+    y = builder.gemm(builder.input("x", [2, 2], "float32"), w, c=b)
+    graph = builder.build({f"{name}'": builder.relu(y), "y": y})
+    path = tmp_path / ("g.webnn" if save is save_webnn else "g.json")
+    save(graph, path)
+    assert load(path).structure_hash == graph.structure_hash
+    assert [value.name for value in outline_webnn(path).inputs] == list(graph.inputs)
+    assert [value.name for value in outline_webnn(path).outputs] == list(graph.outputs)
+
+
+def test_names_in_place_of_others_differ(tmp_path: Path) -> None:
+    builder = host()
+    inputs = [builder.input(name, [2], "float32") for name in ("a:b", "a b", "a_b_2", "_1")]
+    graph = builder.build({"1": builder.relu(inputs[0]), "2": inputs[1] + inputs[2] + inputs[3]})
+    names = save_webnn(graph, tmp_path / "g.webnn")
+    assert names == {"inputs": {"a:b": "a_b", "a b": "a_b_3"}, "outputs": {"1": "_1_2", "2": "_2"}}
+    assert load(tmp_path / "g.webnn").structure_hash == graph.structure_hash
+
+
+def test_a_name_that_was_changed_by_hand_is_the_new_one(tmp_path: Path) -> None:
+    comments = '# webnn.inputs {"_1": "1"}\n# webnn.outputs {"_2": "2"}\n'
+    text = comments + graph_text("logits = relu(_1);", "_1: f32[2];", outputs="logits;")
+    graph = load(written(tmp_path, text))
+    assert list(graph.inputs) == ["1"]
+    assert list(graph.outputs) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        ("inputs {x: 1}", "g.webnn:1:1: expected a JSON object of names"),
+        ('inputs {"x": 1}', "g.webnn:1:1: expected a JSON object of names"),
+        ("outputs " + "[" * 100_000, "g.webnn:1:1: expected a JSON object of names"),
+        ('inputs {"x": "b"}', "g.webnn:1:1: this comment gives 2 inputs the name 'b'"),
+    ],
+)
+def test_a_comment_with_names_is_checked(tmp_path: Path, comment: str, message: str) -> None:
+    text = f"# webnn.{comment}\n" + graph_text("y = add(x, b);", "x: f32[2]; b: f32[2];")
+    with pytest.raises(DataError, match=re.escape(message)):
+        load(written(tmp_path, text))
 
 
 @pytest.mark.parametrize("weights", ["safetensors", "blob"])

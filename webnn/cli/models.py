@@ -10,6 +10,7 @@ from webnn.errors import NotSupportedError
 from webnn.formats.files import READERS, Reader, Source, load_model, outline_of, reader_of
 from webnn.graph.ir import Graph
 from webnn.graph.limits import SPEC_LIMITS
+from webnn.graph.naming import NamesInFile
 from webnn.runtime.draft import Draft
 from webnn.runtime.saving import SAVERS, registered
 
@@ -37,12 +38,15 @@ def check_writable(path: Path) -> None:
         raise NotSupportedError(f"{path}: cannot write this kind of file, only {', '.join(SAVERS)}")
 
 
-def save_model(graph: Graph, path: Path, **options: Any) -> None:
+def save_model(graph: Graph, path: Path, **options: Any) -> NamesInFile:
     """Write `graph` in the format that the suffix of `path` names, with options of that format.
+
+    Returns the names of inputs and outputs that are others in the file, since the format cannot hold the graph's.
 
     Raises:
         NotSupportedError: no writer takes such files, or the format cannot express the graph.
         OSError: it cannot be written.
     """
     check_writable(path)
-    registered(SAVERS[path.suffix.lower()])(graph, path, **options)
+    names: NamesInFile | None = registered(SAVERS[path.suffix.lower()])(graph, path, **options)
+    return names or {}

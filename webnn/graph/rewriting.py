@@ -12,11 +12,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from webnn.errors import ValidationError
+from webnn.graph.arguments import shown
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataType, Number
@@ -24,7 +27,7 @@ from webnn.graph.ir import Graph, Node
 from webnn.graph.limits import SPEC_LIMITS, LimitsTable
 from webnn.graph.operand import MLOperand
 
-__all__ = ["MADE_BYTES", "Replacement", "Rule", "number_in", "readers", "rewritten"]
+__all__ = ["MADE_BYTES", "Replacement", "Rule", "number_in", "readers", "renamed", "rewritten"]
 
 MADE_BYTES: Final = 1024 * 1024
 """Constants that rewriting and lowering make are at most this large, where they can be computed in the graph."""
@@ -60,6 +63,51 @@ def rewritten(
     result = Graph(list(graph.inputs.values()), {name: stands_for.get(o, o) for name, o in graph.outputs.items()})
     assert list(result.inputs) == list(graph.inputs), "a pass must not lose an input"
     return result
+
+
+def renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """`graph` with other names for some of its inputs and outputs.
+
+    Args:
+        graph: the graph.
+        names: the new names by the old ones. A name that an input and an output share is changed for both.
+
+    Raises:
+        ValidationError: the graph has neither an input nor an output of a name, or a new one is empty or not unique.
+    """
+    if not names:
+        return graph
+    declared = {*graph.inputs, *graph.unread_inputs}
+    for name, new_name in names.items():
+        if not isinstance(new_name, str) or not new_name:
+            raise ValidationError(f"names[{name!r}] must be a non-empty string, got {shown(new_name)}")
+        if name not in declared and name not in graph.outputs:
+            has = f"its inputs are {', '.join(graph.inputs) or 'none'}, its outputs {', '.join(graph.outputs)}"
+            raise ValidationError(f"names has {name!r}, which is neither an input nor an output of the graph; {has}")
+
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    for kind, old in (("inputs", sorted(declared)), ("outputs", list(graph.outputs))):
+        counts = Counter(map(new, old))
+        for name in old:
+            if counts[new(name)] > 1:
+                raise ValidationError(f"names gives several {kind} the name {new(name)!r}; each needs its own")
+    inputs = {
+        operand: operand if name not in names else MLOperand(operand.owner, operand.descriptor, name=names[name])
+        for name, operand in graph.inputs.items()
+    }
+    stands_for = {before: after for before, after in inputs.items() if after is not before}
+    for original in graph.nodes:
+        if not stands_for.keys().isdisjoint(original.inputs()):
+            node = original.replace(operands=_replaced(original.operands, stands_for))
+            stands_for.update(zip(original.outputs, node.outputs, strict=True))
+    return Graph(
+        inputs.values(),
+        {new(name): stands_for.get(operand, operand) for name, operand in graph.outputs.items()},
+        {new(name): sizes for name, sizes in graph.open_dimensions.items()},
+        map(new, declared),
+    )
 
 
 def readers(graph: Graph) -> dict[MLOperand, list[Node]]:

@@ -21,6 +21,7 @@ from webnn.graph.donation import graph_donations
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.other_names import GRAPH
+from webnn.graph.rewriting import renamed
 from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.compilation import Compilation
@@ -178,8 +179,11 @@ class MLGraph(Compilation, Unpicklable):
                 shared += 1
         return len({*inputs}) == len(inputs) and len({*inputs, *outputs}) == len(inputs) + len(outputs) - shared
 
-    def save(self, path: str | os.PathLike[str], **options: Any) -> None:
+    def save(self, path: str | os.PathLike[str], *, names: Mapping[str, str] | None = None, **options: Any) -> None:
         """Write the graph to a file. The suffix of the path chooses the format.
+
+        `names` gives inputs and outputs other names in the file: `{"136": "logits"}`. A name that the format cannot
+        hold is replaced by one that it can, `_136`, and kept in a comment or in the metadata: `load_webnn` restores it.
 
         - `.onnx`: standard ONNX. More than a megabyte of weights goes into `NAME.onnx.data` beside it.
         - `.mlpackage`: a folder with an ML Program for Core ML (iOS 17, macOS 14 and later), and its weights. It needs
@@ -196,8 +200,8 @@ class MLGraph(Compilation, Unpicklable):
         does not replace other weights that are there already, such as those that a model was published with.
 
         Raises:
-            ValidationError: no format has this suffix or this option, or the graph has a name that is not possible in
-                the format. Nothing is written then.
+            ValidationError: no format has this suffix or this option, a name cannot be encoded, or `names` does not fit
+                the graph. Nothing is written then.
             NotSupportedError: the format cannot express an operator.
             InvalidStateError: the graph is destroyed.
             FileExistsError: the weights would replace those of something else.
@@ -213,7 +217,7 @@ class MLGraph(Compilation, Unpicklable):
             signature(save).bind(self._graph, path, **options)
         except TypeError as error:
             raise ValidationError(f"save: {path.suffix}: {error}") from None
-        save(self._graph, path, **options)
+        save(renamed(self._graph, names or {}), path, **options)
 
     def view(
         self,

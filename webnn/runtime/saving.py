@@ -16,7 +16,10 @@ SAVERS: Final[dict[str, str]] = {
     ".onnx": "webnn.backends.onnx.export:save_onnx",
     ".mlpackage": "webnn.backends.coreml.export:save_coreml",
 }
-"""File suffix to the function, as `module:name`, that writes a `Graph` to such a path."""
+"""File suffix to the function, as `module:name`, that writes a `Graph` to such a path.
+
+It returns the names that the file has for some inputs and outputs, or None where it has all of them as they are.
+"""
 
 
 def registered(name: str) -> Any:

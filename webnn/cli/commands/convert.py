@@ -14,6 +14,7 @@ from webnn.cli.models import Source, blueprint, check_writable, save_model
 from webnn.cli.output import console, print_json, progress, size, text
 from webnn.errors import OperationError, ValidationError
 from webnn.graph.ir import Graph
+from webnn.graph.rewriting import renamed
 
 __all__ = ["command"]
 
@@ -22,6 +23,13 @@ __all__ = ["command"]
 @options.model
 @click.argument("target", type=click.Path(path_type=Path))
 @options.some_inputs
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Another name for an input or output of the result; may be repeated.",
+)
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @options.as_json
 def command(
@@ -30,25 +38,26 @@ def command(
     target: Path,
     inputs: Sequence[str],
     seed: int,
+    renames: Sequence[str],
     force: bool,
     as_json: bool,
 ) -> int:
     """Write MODEL to TARGET, in the format of its suffix.
 
     The result is the WebNN graph: open dimensions have the sizes given, and constant expressions are folded. Large
-    weights go to a file beside TARGET. A page (.html) holds its weights, and tests itself in the browser on the values
-    of --input; inputs without one are random.
+    weights go to a file beside TARGET. Names that the format cannot hold are replaced, which is printed. A page (.html)
+    holds its weights, and tests itself in the browser on the values of --input; inputs without one are random.
     """
     check_writable(target)
     if target.is_dir() and not _is_folder(target):
         raise OperationError(f"{target} is a folder")
     if target.exists() and not force:
         raise OperationError(f"{target} exists: --force replaces it")
-    graph = options.read(source, blueprint())
+    graph = renamed(options.read(source, blueprint()), dict(map(_rename, renames)))
     more = _options(graph, target, inputs, seed)
     before = {path: _written(path) for path in _beside(target)}
     with progress(f"writing {target.name}"):
-        save_model(graph, target, **more)
+        names = save_model(graph, target, **more)
     files = [path for path in _beside(target) if before.get(path) != _written(path)]
     sizes = {str(path): sum(file.stat().st_size for file in _files(path)) for path in files}
     if as_json:
@@ -57,13 +66,24 @@ def command(
                 "model": str(source.path),
                 "target": str(target),
                 "nodes": len(graph.nodes),
+                "renamed": names,
                 "files": [{"path": path, "bytes": length} for path, length in sizes.items()],
             }
         )
     else:
         for path, length in sizes.items():
             console().print(f"wrote {text(path)}, {size(length)}")
+        for kind, others in names.items():
+            for name, other in others.items():
+                console().print(f"for other programs, {kind[:-1]} {text(name)} is called {text(other)}")
     return 0
+
+
+def _rename(word: str) -> tuple[str, str]:
+    old, _, new = word.rpartition("=")
+    if not old or not new:
+        raise click.BadParameter(f"expected OLD=NEW, got {word!r}", param_hint="--rename")
+    return old, new
 
 
 def _options(graph: Graph, target: Path, inputs: Sequence[str], seed: int) -> dict[str, Any]:

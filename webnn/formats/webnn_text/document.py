@@ -142,3 +142,5 @@ class Document:
     """The mark of the weights that belong to the graph, if the file has one: see `webnn.backends.marks`."""
     where: str = field(default="", compare=False)
     """The file's name."""
+    input_names: Mapping[str, str] = field(default_factory=dict)
+    """The graph's names of the inputs for which the text form has others."""

@@ -11,10 +11,12 @@ from webnn.backends.marks import LINE
 from webnn.errors import DataError
 from webnn.graph.arguments import printable
 
-__all__ = ["IDENTIFIER", "Lexer", "Token"]
+__all__ = ["IDENTIFIER", "NAMES", "Lexer", "Token"]
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z_/$][A-Za-z0-9_./]*")
 """The names that the text form can hold."""
+NAMES: Final = ("webnn.inputs", "webnn.outputs")
+"""Comments with the names that it cannot hold, by those in their place, as JSON. Core ML's packages have both, too."""
 
 MAX_TOKENS: Final = 1_000_000
 """More than the largest graphs have (lists of bytes do not count), yet read within seconds."""
@@ -30,6 +32,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _MARK: Final = re.compile(rf"# {LINE.pattern}")
+_NAMES: Final = re.compile(rf"# ({'|'.join(map(re.escape, NAMES))}) (.*)")
 _SPACE: Final = r"[ \t\r\n]*+"
 _BYTES: Final = re.compile(rf"\({_SPACE}\[{_SPACE}((?:[0-9]++{_SPACE}(?:,{_SPACE}[0-9]++{_SPACE})*+)?)\]{_SPACE}\)")
 
@@ -52,6 +55,8 @@ class Lexer:
         self._count = 0
         self.mark: str | None = None
         """The mark of the weights, from a comment in the text that was read so far."""
+        self.names: dict[str, Token] = {}
+        """The comments with names, by kind, in the text that was read so far."""
         self.peek = self._scan()
 
     def next(self) -> Token:
@@ -107,9 +112,11 @@ class Lexer:
         skipped = _SKIPPED.match(self._text, self._end)
         assert skipped is not None
         start = skipped.end()
-        marked = _MARK.search(skipped[0]) if "#" in skipped[0] else None
-        if marked is not None:
-            self.mark = marked[1]
+        if "#" in skipped[0]:
+            if (marked := _MARK.search(skipped[0])) is not None:
+                self.mark = marked[1]
+            for named in _NAMES.finditer(skipped[0]):
+                self.names[named[1]] = Token("comment", named[2], skipped.start() + named.start())
         if start == len(self._text):
             return Token("end", "", start)
         matched = _TOKEN.match(self._text, start)

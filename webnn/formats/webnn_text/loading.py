@@ -52,7 +52,8 @@ def imported(
     sizes = _sizes(document, shapes)
     scope = Scope(builder, {}, sizes)
     for name, row in document.inputs.items():
-        _define(scope, name, _input(name, row, builder, sizes), str(row.place))
+        operand = _input(document.input_names.get(name, name), row, builder, sizes)
+        _define(scope, name, operand, str(row.place))
     stored = _Stored(document, path, weights)
     for name, constant in document.constants.items():
         _define(scope, name, _constant(constant, builder, stored), str(constant.place))

@@ -22,7 +22,11 @@ def outline_webnn(path: Path) -> Outline:
     """
     document = read_document(path)
     inputs = [
-        ValueOutline(name, row.data_type, [size.name if isinstance(size, Dynamic) else size for size in row.shape])
+        ValueOutline(
+            document.input_names.get(name, name),
+            row.data_type,
+            [size.name if isinstance(size, Dynamic) else size for size in row.shape],
+        )
         for name, row in document.inputs.items()
     ]
     return Outline(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from webnn.errors import DataError
@@ -21,9 +24,10 @@ from webnn.formats.webnn_text.document import (
     Scalar,
     WeightReference,
 )
-from webnn.formats.webnn_text.lexer import Lexer, Token
+from webnn.formats.webnn_text.lexer import NAMES, Lexer, Token
+from webnn.graph.arguments import shown
 
-__all__ = ["SHORT_TYPES", "parse_text"]
+__all__ = ["SHORT_TYPES", "WORDS", "parse_text"]
 
 SHORT_TYPES: Final = {
     "f32": "float32",
@@ -41,7 +45,8 @@ MAX_DEPTH: Final = 32
 """How deeply arrays and objects may be nested in an option."""
 MAX_DIMENSIONS: Final = 64
 """More than any operator takes, so that the operator's own message names its limit."""
-_WORDS: Final = {"true": True, "false": False, "null": None}
+WORDS: Final = {"true": True, "false": False, "null": None}
+"""Words that are values of options, and so not names."""
 
 
 def parse_text(text: str, where: str) -> Document:
@@ -83,7 +88,30 @@ class _Parser:
         if lexer.peek.kind != "end":
             raise lexer.error(f"expected the end of the file after the graph's '}}', got {lexer.found()}")
         document.mark = lexer.mark
+        inputs, outputs = (self._names_in(lexer.names.get(kind)) for kind in NAMES)
+        document.input_names = {name: inputs[name] for name in document.inputs if name in inputs}
+        self._check_distinct(document.inputs, inputs, "inputs")
+        self._check_distinct(document.outputs, outputs, "outputs")
+        document.outputs = {outputs.get(name, name): output for name, output in document.outputs.items()}
         return document
+
+    def _names_in(self, comment: Token | None) -> Mapping[str, str]:
+        """The names that a comment gives, by those in the text."""
+        if comment is None:
+            return {}
+        try:
+            names = json.loads(comment.text)
+        except (ValueError, RecursionError):
+            names = None
+        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+            raise self._lexer.error("expected a JSON object of names in this comment", comment)
+        return names
+
+    def _check_distinct(self, found: Iterable[str], names: Mapping[str, str], kind: str) -> None:
+        for name, count in Counter(names.get(name, name) for name in found).items():
+            if count > 1:
+                comment = self._lexer.names[f"webnn.{kind}"]
+                raise self._lexer.error(f"this comment gives {count} {kind} the name {shown(name)}", comment)
 
     def _input(self) -> None:
         name, place = self._name()
@@ -169,7 +197,7 @@ class _Parser:
     def _argument(self, inputs: list[str], options: dict[str, Any], parts: dict[str, str]) -> None:
         lexer = self._lexer
         token = lexer.peek
-        if token.kind == "word" and token.text not in _WORDS:
+        if token.kind == "word" and token.text not in WORDS:
             lexer.next()
             if lexer.accept("="):
                 if token.text in options:
@@ -241,7 +269,7 @@ class _Parser:
             return self._string()
         if token.kind == "word":
             lexer.next()
-            return _WORDS[token.text] if token.text in _WORDS else _bare(token)
+            return WORDS[token.text] if token.text in WORDS else _bare(token)
         if lexer.accept("["):
             items: list[Any] = []
             while not lexer.accept("]"):

@@ -27,11 +27,11 @@ from webnn.formats.webnn_text.document import (
 )
 from webnn.formats.webnn_text.json_form import json_of
 from webnn.formats.webnn_text.weights import check_replaceable, save_blob, save_tensors
-from webnn.formats.webnn_text.writer import text_of
+from webnn.formats.webnn_text.writer import TextNames, text_names, text_of
 from webnn.graph import ir
 from webnn.graph.arguments import enum_value
 from webnn.graph.composites.composite import expanded
-from webnn.graph.naming import camel
+from webnn.graph.naming import NamesInFile, camel, names_in_file
 from webnn.graph.operand import MLOperand
 from webnn.graph.operator import operator_signature
 
@@ -43,9 +43,17 @@ INLINE_BYTES: Final = 128
 Array = np.ndarray[Any, Any]
 
 
-def save_webnn(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "blob"] = "safetensors") -> None:
+def save_webnn(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "blob"] = "safetensors") -> NamesInFile:
     """Write `graph` in its text form."""
-    save_document(graph, path, text_of, weights)
+    names = TextNames({}, {})
+
+    def form(document: Document) -> str:
+        nonlocal names
+        names = text_names(document)
+        return text_of(document, names)
+
+    save_document(graph, path, form, weights)
+    return names_in_file({name: names.values[name] for name in graph.inputs}, names.outputs)
 
 
 def save_json(graph: ir.Graph, path: Path, *, weights: Literal["safetensors", "blob"] = "safetensors") -> None:

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from webnn.backends.marks import KEY
-from webnn.errors import ValidationError
 from webnn.formats.webnn_text.document import Constant, Document, Dynamic, Inline, Input, Node, Scalar, WeightReference
-from webnn.formats.webnn_text.lexer import IDENTIFIER
-from webnn.formats.webnn_text.parser import SHORT_TYPES
+from webnn.formats.webnn_text.lexer import IDENTIFIER, NAMES
+from webnn.formats.webnn_text.parser import SHORT_TYPES, WORDS
+from webnn.graph.limits import SPEC_LIMITS
+from webnn.graph.naming import snake, valid_names
 
-__all__ = ["text_of"]
+__all__ = ["TextNames", "text_names", "text_of"]
 
+_VALID: Final = re.compile(rf"(?!(?:{'|'.join(WORDS)})\Z){IDENTIFIER.pattern}")
 _SHORT: Final = {long: short for short, long in SHORT_TYPES.items()}
 
 
-def text_of(document: Document) -> str:
-    """The text form of a document.
+@dataclass(frozen=True, slots=True)
+class TextNames:
+    """The names that the text form of a document has, by those in the document."""
 
-    Raises:
-        ValidationError: the text form cannot hold a name in it, or cannot give an output another name than its value.
-    """
-    values = {name for node in document.nodes for name in node.values}
-    aliases = []
-    for name, output in document.outputs.items():
-        if name != output.value:
-            if name in values or name in document.inputs or name in document.constants:
-                raise ValidationError(
-                    f"the output {name!r} is the value {output.value!r}, and another value is called {name!r}:"
-                    " the text form cannot tell them apart; save as .json, which can"
-                )
-            aliases.append(f"{_name(name)} = {_name(output.value)};")
-    inputs = [f"{_name(name)}: {_type(row)};" for name, row in document.inputs.items()]
-    constants = [f"{_name(name)}: {_type(row)}{_init(name, row)};" for name, row in document.constants.items()]
-    blocks = {"inputs": inputs, "consts": constants, "nodes": [*map(_statement, document.nodes), *aliases]}
+    values: Mapping[str, str]
+    outputs: Mapping[str, str]
+    """An output may have another name than its value."""
+
+
+def text_names(document: Document) -> TextNames:
+    """The names for `document` in its text form: those it can hold stay as they are."""
+    produced = (name for node in document.nodes for name in node.values)
+    values = valid_names([*document.inputs, *document.constants, *produced], _VALID)
+    aliases = [name for name, output in document.outputs.items() if name != output.value]
+    others = valid_names(aliases, _VALID, values.values())
+    return TextNames(values, {name: others.get(name) or values[name] for name in document.outputs})
+
+
+def text_of(document: Document, names: TextNames | None = None) -> str:
+    """The text form of a document, with `names`, by default its `text_names`."""
+    names = text_names(document) if names is None else names
+    values = names.values
+    aliases = [
+        f"{names.outputs[name]} = {values[output.value]};"
+        for name, output in document.outputs.items()
+        if names.outputs[name] != values[output.value]
+    ]
+    inputs = [f"{values[name]}: {_type(row)};" for name, row in document.inputs.items()]
+    constants = [f"{values[name]}: {_type(row)}{_init(values[name], row)};" for name, row in document.constants.items()]
+    nodes = [_statement(node, values) for node in document.nodes]
+    blocks = {"inputs": inputs, "consts": constants, "nodes": [*nodes, *aliases]}
     lines = [f"webnn_graph {_string(document.name or 'graph')} v{document.version}"]
     lines[0] += " @quantized {" if document.quantized else " {"
+    # Comments to other programs.
     if document.mark is not None:
-        lines.append(f"  # {KEY} {document.mark}")  # a comment to other programs
-    for name, rows in blocks.items():
+        lines.append(f"  # {KEY} {document.mark}")
+    for key, kind in zip(NAMES, ({name: values[name] for name in document.inputs}, names.outputs), strict=True):
+        if originals := {text: name for name, text in kind.items() if text != name}:
+            lines.append(f"  # {key} {json.dumps(originals, ensure_ascii=False)}")
+    for block, rows in blocks.items():
         if rows:
-            lines += [f"  {name} {{", *(f"    {row}" for row in rows), "  }", ""]
-    lines += [f"  outputs {{ {' '.join(f'{_name(name)};' for name in document.outputs)} }}", "}", ""]
+            lines += [f"  {block} {{", *(f"    {row}" for row in rows), "  }", ""]
+    lines += [f"  outputs {{ {' '.join(f'{name};' for name in names.outputs.values())} }}", "}", ""]
     return "\n".join(lines)
-
-
-def _name(name: str) -> str:
-    if not IDENTIFIER.fullmatch(name):
-        raise ValidationError(
-            f"the text form cannot hold the name {name!r}: expected a letter, '_', '/' or '$' and then letters, digits,"
-            " '_', '.' and '/'; save as .json, which can, or rename it"
-        )
-    return name
 
 
 def _type(row: Input | Constant) -> str:
@@ -70,13 +82,16 @@ def _init(name: str, constant: Constant) -> str:
             return f" @bytes({list(data)})"
 
 
-def _statement(node: Node) -> str:
-    names = f"[{', '.join(map(_name, node.outputs))}]" if node.outputs is not None else _name(node.id)
-    operands = [_name(name) for name in node.inputs]
+def _statement(node: Node, names: Mapping[str, str]) -> str:
+    results = f"[{', '.join(names[name] for name in node.outputs)}]" if node.outputs is not None else names[node.id]
+    operands = [names[name] for name in node.inputs]
     if not node.op:
-        return f"{names} = {operands[0]};"
-    options = [f"{_name(key)}={_value(value)}" for key, value in node.options.items()]
-    return f"{names} = {node.op}({', '.join(operands + options)});"
+        return f"{results} = {operands[0]};"
+    # An option may be an operand, by its name.
+    limits = SPEC_LIMITS.get(snake(node.op), {})
+    values = ((key, names.get(value, value) if snake(key) in limits else value) for key, value in node.options.items())
+    options = [f"{key}={_value(value)}" for key, value in values]
+    return f"{results} = {node.op}({', '.join(operands + options)});"
 
 
 def _value(value: Any) -> str:
