@@ -14,7 +14,7 @@ from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
-from webnn.errors import DataError
+from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
 
 
@@ -515,6 +515,25 @@ def test_split_gives_uneven_parts(backend: Backend) -> None:
     check_node(backend, "Split", [random(0, 7, 2)], num_outputs=3, outputs=[True] * 3, version=18)
     check_node(backend, "Split", [random(0, 7, 2), fixed(1, 6)], outputs=[True] * 2, version=13)
     check_node(backend, "Split", [random(0, 2, 7)], split=[3, 4], axis=-1, outputs=[True] * 2, version=11)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.int8, np.uint8])
+def test_integers_shrink_by_a_fraction(backend: Backend, dtype: Any) -> None:
+    check_node(backend, "Shrink", [np.arange(8).astype(dtype)], lambd=1.5, bias=0.5, tolerance=0)
+
+
+@pytest.mark.parametrize("op_type", ["Acos", "Asinh", "Celu", "Hardmax", "LogSoftmax", "Selu", "ThresholdedRelu"])
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_functions_of_floats_refuse_integers(backend: Backend, op_type: str, dtype: Any) -> None:
+    model, feeds = node_model(op_type, [np.ones((2, 2), dtype)])
+    for composites in ((), backend.composites):
+        with pytest.raises(NotSupportedError, match=f"input is {np.dtype(dtype)}, but must be float32 or float16"):
+            computed(model, feeds, backend, composites)
+
+
+@pytest.mark.parametrize("version", [13, 21])
+def test_an_empty_list_of_axes_squeezes_all(backend: Backend, version: int) -> None:
+    check_node(backend, "Squeeze", [random(0, 1, 3, 1), Fixed(np.zeros(0, np.int64))], version=version)
 
 
 def test_reversed_beginnings_of_sequences(backend: Backend) -> None:

@@ -124,3 +124,12 @@ def test_antialiased_integers_are_rounded_to_the_nearest(backend: Backend, dtype
     if dtype == np.int8:
         (floats,) = check_node(backend, "Resize", [x.astype(np.float32) - 100, None, scales], **options)
         check_node(backend, "Resize", [x - 100, None, scales], expected=lambda *_: [np.round(floats)], **options)
+
+
+@pytest.mark.parametrize("scales", [(0.4, 0.6), (1.5, 0.4), (0.7, 2.0), (1.5, 2.5), (0.9, 1.0), (1.0, 1.1)])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_opset_10_takes_the_next_element_along_axes_that_become_smaller(
+    backend: Backend, mode: str, scales: tuple[float, float]
+) -> None:
+    image, sizes = random(0, 1, 2, 5, 7), Fixed(np.array([1, 1, *scales], np.float32))
+    check_node(backend, "Resize", [image, sizes], mode=mode, version=10)

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from webnn.errors import ValidationError
 from webnn.graph.composites import hyperbolic as _hyperbolic  # noqa: F401 (its composites)
 from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
 from webnn.graph.composites.open_cases import cast_in_range
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import data_type_of
+from webnn.graph.dtypes import FLOATS, data_type_of
 from webnn.graph.ir import Attribute, Node
 from webnn.graph.operand import MLOperand
 
@@ -28,7 +29,16 @@ _SPARSE: Final = 16
 
 
 def applied(b: Builder, name: str, x: MLOperand, **options: Attribute) -> MLOperand:
-    """The function `name` of `x`, one of the composites here, with ONNX's options: all that it has."""
+    """The function `name` of `x`, one of the composites here, with ONNX's options: all that it has.
+
+    Raises:
+        ValidationError: `x` is of integers, for which ONNX defines only `shrink`.
+    """
+    if x.data_type not in FLOATS and name != "shrink":
+        raise ValidationError(
+            f"{name}: input is {x.data_type}, but must be {' or '.join(FLOATS)};"
+            " convert it: builder.cast(input, 'float32')"
+        )
     return compose(b, name, {"input": x}, [x.descriptor], **options)[0]
 
 
@@ -66,8 +76,10 @@ def selu(b: Builder, node: Node) -> Sequence[MLOperand]:
 
 @composite
 def shrink(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """`x` moved toward zero by `bias`; 0 where `x` lies within `lambd` of zero."""
+    """`x` moved toward zero by `bias`; 0 where `x` lies within `lambd` of zero. Integers are computed as floats."""
     x, bound = node["input"], node.attributes["lambd"]
+    if x.data_type not in FLOATS:
+        return [b.cast(applied(b, "shrink", b.cast(x, "float32"), **node.attributes), x.data_type)]
     bias, zero, high, low = (b.constant(x.data_type, value) for value in (node.attributes["bias"], 0, bound, -bound))
     above = b.where(b.greater(x, high), b.sub(x, bias), zero)
     return [b.where(b.lesser(x, low), b.add(x, bias), above)]

@@ -49,8 +49,8 @@ def flatten(node: OnnxNode) -> Imported:
 def squeeze(node: OnnxNode) -> Imported:
     """The input without the given dimensions of size 1, or without all of them."""
     x = node.operand(0)
-    given = node.find_list(1, "axes")
-    axes = [i for i, size in enumerate(x.shape) if size == 1] if given is None else node.axes(given, x.rank)
+    given = node.find_list(1, "axes")  # if it is an empty list, onnxruntime removes all of them, too
+    axes = node.axes(given, x.rank) if given else [i for i, size in enumerate(x.shape) if size == 1]
     if any(x.shape[axis] != 1 for axis in axes):
         raise DataError(f"axes {axes} of {list(x.shape)} must all have the size 1")
     return node.builder.reshape(x, [size for i, size in enumerate(x.shape) if i not in axes])

@@ -34,8 +34,16 @@ def upsample(node: OnnxNode) -> Imported:
 
 @imports("Resize")
 def resize_10(node: OnnxNode) -> Imported:
-    """Resize of opset 10, which works like Upsample."""
-    return _resized(node, _axes(node, list(range(node.rank(0))), _floats(node, 1), None, []), "asymmetric", "floor")
+    """Resize of opset 10, which works like Upsample, but takes the next element along axes that become smaller."""
+    plan = _axes(node, list(range(node.rank(0))), _floats(node, 1), None, [])
+    x = node.operand(0)
+    if [axis.target for axis in plan] == list(x.shape):
+        return node.builder.identity(x)
+    smaller = [axis for axis in plan if axis.scale < 1]
+    if not smaller or node.get_string("mode", "nearest") != "nearest":
+        return _resized(node, plan, "asymmetric", "floor")
+    x = _resized(node, smaller, "asymmetric", "ceil")
+    return _resized(node, [axis for axis in plan if axis.scale >= 1], "asymmetric", "floor", x)
 
 
 @imports("Resize", since=11)
@@ -89,8 +97,11 @@ def _axes(
     return [Axis(axis, size, target, ratio, *region) for axis, size, target, ratio, region in rows]
 
 
-def _resized(node: OnnxNode, plan: Sequence[Axis], coordinates: str, nearest: str) -> MLOperand:
-    x = node.operand(0)
+def _resized(
+    node: OnnxNode, plan: Sequence[Axis], coordinates: str, nearest: str, x: MLOperand | None = None
+) -> MLOperand:
+    """`x`, by default the first operand, resized along the axes of `plan`."""
+    x = node.operand(0) if x is None else x
     mode = node.get_string("mode", "nearest")
     if mode not in {"nearest", "linear", "cubic"}:
         raise DataError(f"mode must be nearest, linear or cubic, got {mode!r}")
