@@ -17,12 +17,12 @@ from webnn.backends.onnx.model import Model
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["EMULATED"]
+__all__ = ["DIRECTIONS", "EMULATED"]
 
 EMULATED: Final = frozenset({"lstm", "lstm_cell"})
 """Only with peepholes into the output gate: they see the cell state before the step, and ONNX's the one after it."""
 
-_DIRECTIONS: Final = {"forward": "forward", "backward": "reverse", "both": "bidirectional"}
+DIRECTIONS: Final = {"forward": "forward", "backward": "reverse", "both": "bidirectional"}
 
 
 class _Network:
@@ -91,7 +91,7 @@ class _Network:
             inputs,
             [sequence, *([None] * len(last) if self.is_cell else last)],
             hidden_size=self.hidden_size,
-            direction=_DIRECTIONS[self.direction],
+            direction=DIRECTIONS[self.direction],
             activations=self.activations * self.directions,
             **attributes,
         )

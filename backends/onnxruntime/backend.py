@@ -26,7 +26,7 @@ from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared, rewrites
-from webnn.backends.onnxruntime.threads import is_small
+from webnn.backends.onnxruntime.threads import answers_depend_on_threads, is_small
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.backends.processors import processor_name, usable_cores
 from webnn.errors import OperationError
@@ -53,8 +53,8 @@ _CONVERTED: Final = np.dtype(np.float16)
 """The type of the weights that onnxruntime converts where the processor has no kernel for them: in each run, unless a
 higher level of optimisation folds the conversion."""
 
-_INTEGER_PRODUCT: Final = "matmul_integer"
-_COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - {_INTEGER_PRODUCT} | {"block_product"}
+_OF_INTEGERS: Final = frozenset({"dynamic_quantize_lstm", "matmul_integer"})
+_COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - _OF_INTEGERS | {"block_product"}
 
 _PROVIDER: Final = "CPUExecutionProvider"
 STORED: Final = "model.onnx"
@@ -161,8 +161,8 @@ class OnnxRuntimeBackend(Backend):
         return _executable(graph, model, shared.session, proto, keep, parameters=parameters.values)
 
     def narrow_options(self, graph: Graph, options: CompileOptions) -> CompileOptions | None:
-        """One thread for graphs that would get several."""
-        if options.threads or is_small(graph) or usable_cores() == 1:
+        """One thread for graphs that would get several, and whose answers stay the same."""
+        if options.threads or is_small(graph) or usable_cores() == 1 or answers_depend_on_threads(graph):
             return None
         return replace(options, threads=1)
 
@@ -188,15 +188,15 @@ class _Composites(Collection[str]):
     """The composites of the backend. Whether products of integers are exact is found out when one asks for them."""
 
     def __contains__(self, op: object) -> bool:
-        return op in _COMPOSITES or (op == _INTEGER_PRODUCT and self._multiplies_integers())
+        return op in _COMPOSITES or (op in _OF_INTEGERS and self._multiplies_integers())
 
     def __iter__(self) -> Iterator[str]:
         yield from _COMPOSITES
         if self._multiplies_integers():
-            yield _INTEGER_PRODUCT
+            yield from _OF_INTEGERS
 
     def __len__(self) -> int:
-        return len(_COMPOSITES) + self._multiplies_integers()
+        return len(_COMPOSITES) + self._multiplies_integers() * len(_OF_INTEGERS)
 
     def _multiplies_integers(self) -> bool:
         with import_lock:  # here, since few graphs multiply integers, and finding out takes some 5 ms

@@ -12,6 +12,7 @@ from webnn.backends.onnx import messages
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.messages import TensorProto
 from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.recurrent import DIRECTIONS
 from webnn.graph.ir import Node
 
 __all__ = ["ATTENTION_OPSET", "DOMAIN", "FLASH_SCORES"]
@@ -118,6 +119,17 @@ def block_product(node: Node, model: Model) -> None:
     level = _ROUNDED if node.attributes["rounded"] else _EXACT
     options = {"K": rows, "N": columns, "bits": bits, "block_size": size, "accuracy_level": level}
     model.emit("MatMulNBits", inputs, to=node.output, domain=DOMAIN, **options)
+
+
+@lowerings.lowers("dynamic_quantize_lstm")
+def dynamic_quantize_lstm(node: Node, model: Model) -> None:
+    """One `DynamicQuantizeLSTM`, which rounds the input and the hidden state by their range in each step."""
+    names = ("input", "weight", "recurrent_weight", "bias", "", "initial_hidden_state", "initial_cell_state", "")
+    parameters = ("weight_scale", "weight_zero_point", "recurrent_scale", "recurrent_zero_point")
+    inputs = [model[node[name]] if name in node.operands else "" for name in (*names, *parameters)]
+    direction = DIRECTIONS[node.attributes["direction"]]
+    options = {"hidden_size": node.attributes["hidden_size"], "direction": direction}
+    model.emit_many("DynamicQuantizeLSTM", inputs, node.outputs, domain=DOMAIN, **options)
 
 
 @lowerings.lowers("rms_normalization")

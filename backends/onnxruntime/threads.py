@@ -9,7 +9,7 @@ from typing import Final
 
 from webnn.graph.ir import Graph, Node
 
-__all__ = ["SMALL_WORK", "is_small", "work"]
+__all__ = ["SMALL_WORK", "answers_depend_on_threads", "is_small", "work"]
 
 SMALL_WORK: Final = 1_000_000
 """Multiply-adds below which waking a second thread costs more than it saves: about 10 us."""
@@ -82,6 +82,18 @@ def is_small(graph: Graph) -> bool:
     return all(total < SMALL_WORK for total in accumulate(map(_node_work, graph.nodes)))
 
 
+def answers_depend_on_threads(graph: Graph) -> bool:
+    """Whether onnxruntime gives other answers with other numbers of threads, and not in the last digits alone.
+
+    Each of its threads takes some of the sequences of a batch, and rounds their states by the range of these.
+    """
+    return any(_rounds_by_thread(node) for node in graph.nodes)
+
+
+def _rounds_by_thread(node: Node) -> bool:
+    return node.op == "dynamic_quantize_lstm" and node["input"].shape[1] > 1
+
+
 def _node_work(node: Node) -> int:
     results = sum(output.descriptor.element_count for output in node.outputs)
     match node.op:
@@ -94,9 +106,12 @@ def _node_work(node: Node) -> int:
             depth = math.prod(node["filter"].shape) // max(1, node.output.shape[1])
         case "fourier_transform" | "fourier_transform_of_frames":
             depth = 4 * int(node.attributes["length"]).bit_length()
-        case "gru" | "lstm" | "gru_cell" | "lstm_cell":
+        case "gru" | "lstm" | "gru_cell" | "lstm_cell" | "dynamic_quantize_lstm":
             steps: int = node.attributes.get("steps", 1)
-            return results + steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
+            products = steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
+            return results + max(
+                products, SMALL_WORK if _rounds_by_thread(node) else 0
+            )  # as many threads as onnxruntime takes
         case "attention":
             depth = 2 * node["key"].shape[-2]
         case "tree_ensemble":

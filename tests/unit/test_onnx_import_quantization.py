@@ -8,18 +8,28 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tests.direct import direct_builder
+from tests.direct import direct_builder, ops
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
-from webnn.backends.base import Backend
+from webnn.backends.base import Backend, CompileOptions
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
+from webnn.backends.processors import usable_cores
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
 from webnn.formats.onnx.importing.operator_table import MICROSOFT
+from webnn.graph.ir import Graph
 
 UINT8, INT8 = np.dtype(np.uint8), np.dtype(np.int8)
+NATIVE = OnnxRuntimeBackend()
+
+
+def for_onnxruntime(model: ModelProto) -> Graph:
+    """The graph that the importer makes for onnxruntime, with composites."""
+    builder = direct_builder(composites=NATIVE.composites)
+    return builder.build(import_onnx(model.SerializeToString(), builder))
 
 
 def scale(seed: int, *shape: int, dtype: Any = np.float32) -> Array:
@@ -82,10 +92,8 @@ def test_values_in_steps_of_16_bits_are_one_composite_if_they_are_restored_as_th
     described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name in "xy"]
     main = helper.make_graph(nodes, "g", described[:1], described[1:], parameters)
     model = helper.make_model(main, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    native = OnnxRuntimeBackend().composites
-    builder = direct_builder(composites=native)
-    ops = {node.op for node in builder.build(import_onnx(model.SerializeToString(), builder)).nodes}
-    assert ("fake_quantize" in ops) is (restored == "the same" or (restored == "none" and not zero))
+    is_composite = restored == "the same" or (restored == "none" and not zero)
+    assert ("fake_quantize" in ops(for_onnxruntime(model))) is is_composite
     for composites in (backend.composites, ()):
         (found,) = computed(model, {"x": x}, backend, composites)
         np.testing.assert_array_equal(found, by_onnxruntime(model, {"x": x})[0])
@@ -366,18 +374,69 @@ def test_quantized_operators_are_left_to_the_backend() -> None:
     ]
 
 
-@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
-@pytest.mark.parametrize("each_gate", [False, True])
-def test_lstms_with_quantized_weights(backend: Backend, direction: str, each_gate: bool) -> None:
-    count, gates, hidden = 2 if direction == "bidirectional" else 1, 20, 5
-    w, r = weights(1, count, 3, gates), weights(2, count, hidden, gates)
-    scales = (scale(3, count, gates), scale(4, count, gates)) if each_gate else (scale(3, count), scale(4, count))
-    zeros = [np.zeros(s.shape, np.int8) for s in scales]
-    inputs: list[Given] = [random(0, 4, 2, 3), Fixed(w), Fixed(r), Fixed(random(5, count, 2 * gates)), None]
-    inputs += [random(6, count, 2, hidden), None, None, *map(Fixed, (scales[0], zeros[0], scales[1], zeros[1]))]
-    options: dict[str, Any] = {"outputs": [True] * 3, "hidden_size": hidden, "direction": direction}
-    # The hidden states are not rounded to 8 bits after each step, as onnxruntime does.
-    check_node(backend, "DynamicQuantizeLSTM", inputs, domain=MICROSOFT, tolerance=0.02, **options)
+def quantized_lstm(*, batch: int = 1, directions: int = 1, by_gate: bool = False, zero: int = 0) -> list[Given]:
+    """The inputs of a `DynamicQuantizeLSTM` of 5 hidden states over 4 steps of 3 numbers."""
+    w, r = weights(1, directions, 3, 20), weights(2, directions, 5, 20)
+    sizes = (directions, 20) if by_gate else (directions,)
+    parameters: list[Given] = []
+    for i in (3, 4):
+        parameters += [Fixed(scale(i, *sizes)), Fixed(np.full(sizes, zero, np.int8))]
+    inputs: list[Given] = [random(0, 4, batch, 3), Fixed(w), Fixed(r), Fixed(random(5, directions, 40)), None]
+    return [*inputs, random(6, directions, batch, 5), random(7, directions, batch, 5), None, *parameters]
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("by_gate", [False, True])
+@pytest.mark.parametrize("outputs", [[True] * 3, [False, True, False]])
+def test_lstms_with_quantized_weights(backend: Backend, direction: str, by_gate: bool, outputs: list[bool]) -> None:
+    inputs = quantized_lstm(directions=2 if direction == "bidirectional" else 1, by_gate=by_gate)
+    options: dict[str, Any] = {"outputs": outputs, "hidden_size": 5, "direction": direction, "domain": MICROSOFT}
+    # The operators do not round the hidden states to 8 bits after each step, as onnxruntime does.
+    check_node(backend, "DynamicQuantizeLSTM", inputs, tolerance=0.02, **options)
+    model, feeds = node_model("DynamicQuantizeLSTM", inputs, **options)
+    if "dynamic_quantize_lstm" in ops(for_onnxruntime(model)):  # the processor multiplies 8-bit integers exactly
+        results = computed(model, feeds, NATIVE, NATIVE.composites)
+        for result, wanted in zip(results, by_onnxruntime(model, feeds), strict=True):
+            np.testing.assert_array_equal(result, wanted)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"clip": 1.0},
+        {"input_forget": 1},
+        {"activations": ["Sigmoid", "Relu", "Tanh"]},
+        {"peephole": True},
+        {"lengths": True},
+        {"zero": 3},
+    ],
+)
+def test_quantized_lstms_with_other_options_are_operators(changes: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"hidden_size": 5, "domain": MICROSOFT, **changes}
+    inputs = quantized_lstm(by_gate=True, zero=options.pop("zero", 0))
+    if options.pop("peephole", False):
+        inputs[7] = Fixed(random(8, 1, 15))
+    if options.pop("lengths", False):
+        inputs[4] = np.array([3], np.int32)
+    model, feeds = node_model("DynamicQuantizeLSTM", inputs, **options)
+    assert "dynamic_quantize_lstm" not in ops(for_onnxruntime(model))
+    (result,) = computed(model, feeds, NATIVE, NATIVE.composites)
+    if "zero" not in changes:  # which onnxruntime refuses
+        np.testing.assert_allclose(result, by_onnxruntime(model, feeds)[0], rtol=0, atol=0.06)
+
+
+def test_quantized_lstms_of_several_sequences_have_onnxruntimes_threads() -> None:
+    """Each thread rounds its own sequences together, so the results depend on how many there are."""
+    model, feeds = node_model("DynamicQuantizeLSTM", quantized_lstm(batch=4), hidden_size=5, domain=MICROSOFT)
+    graph = for_onnxruntime(model)
+    if "dynamic_quantize_lstm" not in ops(graph):
+        pytest.skip("products of 8-bit integers are not exact on this processor")
+    assert NATIVE.narrow_options(graph, CompileOptions()) is None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (result,) = computed(model, feeds, NATIVE, NATIVE.composites)
+    np.testing.assert_array_equal(result, session.run(None, feeds)[0])
 
 
 def test_weights_of_lstms_that_are_not_known_or_do_not_fit_are_refused(backend: Backend) -> None:

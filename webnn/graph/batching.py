@@ -306,6 +306,7 @@ RULES: Final[dict[str, Rule]] = {
 """The rule of each operator."""
 
 NEVER: Final[dict[str, str]] = {
+    "dynamic_quantize_lstm": "has its batch in dimension 1",
     "gru": "has its batch in dimension 1",
     "lstm": "has its batch in dimension 1",
     "max_unpool": "has indices that count from the start of dimension 0",

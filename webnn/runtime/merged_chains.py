@@ -20,7 +20,9 @@ __all__ = ["merge_chains", "merged_options"]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The most bytes of constants in all merged chains of a device: a backend may keep another copy of them for each."""
-QUANTIZING: Final = frozenset({"quantize_linear", "dequantize_linear", "dynamic_quantize_linear"})
+QUANTIZING: Final = frozenset(
+    {"quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "dynamic_quantize_lstm"}
+)
 
 
 def merged_options(options: CompileOptions) -> CompileOptions:

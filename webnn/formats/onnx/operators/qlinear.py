@@ -5,6 +5,9 @@ Backends recognize this form and compute with integers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
 import numpy as np
 
 from webnn.errors import DataError
@@ -18,8 +21,9 @@ from webnn.formats.onnx.patterns.linear_quantization import (
     quantized,
 )
 from webnn.formats.onnx.patterns.onnx_operator import onnx_operator, onnx_operator_outputs
-from webnn.graph.composites.quantization import dynamically_quantized
+from webnn.graph.composites.quantization import dynamically_quantized, floats_of_gates, lstm_of_quantized_weights
 from webnn.graph.operand import MLOperand
+from webnn.graph.operators.recurrent import MLRecurrentNetworkDirection
 
 __all__: list[str] = []
 
@@ -158,23 +162,67 @@ def qattention(node: OnnxNode) -> Imported:
 
 @imports("DynamicQuantizeLSTM", domain=MICROSOFT)
 def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
-    """An LSTM with dequantized weights, over the input rounded to 8 bits.
+    """A composite, or with options that it lacks, an LSTM of the weights as floats over the input rounded to 8 bits.
 
-    The hidden state, which ONNX Runtime rounds after each step, is not rounded.
+    ONNX Runtime rounds the hidden state, too, after each step; the LSTM does not.
     """
-    x, scale, zero_point = dynamically_quantized(node.builder, node.operand(0))
-    weights = [_floats_of_weights(node, 1, 8), _floats_of_weights(node, 2, 10)]
+    x = node.operand(0)
+    weights = [_weight_of_gates(node, 1, 8), _weight_of_gates(node, 2, 10)]
+    if _is_plain(node) and all(_suits_kernels(*each) for each in weights):
+        (weight, *first), (recurrent, *second) = ([node.constant(array) for array in each] for each in weights)
+        return lstm_of_quantized_weights(
+            node.builder,
+            x,
+            weight,
+            recurrent,
+            scales=(first[0], second[0]),
+            zero_points=(first[1], second[1]),
+            direction=_DIRECTIONS[node.get_string("direction", "forward")],
+            bias=node.optional(3),
+            initial_hidden_state=node.optional(5),
+            initial_cell_state=node.optional(6),
+        )
+    levels, scale, zero_point = dynamically_quantized(node.builder, x)
     others = [node.optional(i) if node.known(i) is None else node.known(i) for i in range(3, 8)]
-    inputs = [dequantized(node, x, scale, zero_point), *weights, *others]
+    floats = [node.constant(floats_of_gates(*each)) for each in weights]
+    inputs = [dequantized(node, levels, scale, zero_point), *floats, *others]
     return onnx_operator_outputs(node, "LSTM", inputs, node.attributes, outputs=len(node.outputs))
 
 
-def _floats_of_weights(node: OnnxNode, index: int, scale: int) -> MLOperand:
-    """Input `index`, `[directions, inputs, gates]`, dequantized to `[directions, gates, inputs]`."""
+_DIRECTIONS: Final[Mapping[str, MLRecurrentNetworkDirection]] = {
+    "forward": "forward",
+    "reverse": "backward",
+    "bidirectional": "both",
+}
+_Array: TypeAlias = np.ndarray[Any, Any]
+
+
+def _weight_of_gates(node: OnnxNode, index: int, scale: int) -> tuple[_Array, _Array, _Array]:
+    """Input `index`, `[directions, inputs, gates]`, with its scales and their zero points."""
     weight = node.array(index, "the weights")
     scales, zeros = node.array(scale, "the scale of the weights"), node.array(scale + 1, "their zero point")
     if weight.ndim != 3 or any(a.shape not in ((1,), weight.shape[:1], weight.shape[::2]) for a in (scales, zeros)):
         raise DataError(f"scales {list(scales.shape)} and {list(zeros.shape)} do not fit weights {list(weight.shape)}")
-    spread = [a.reshape(a.shape[0], 1, -1).astype(np.float32) for a in (scales, zeros)]
-    floats = (weight.astype(np.float32) - spread[1]) * spread[0]
-    return node.constant(np.ascontiguousarray(floats.transpose(0, 2, 1)))
+    return weight, scales, zeros
+
+
+def _suits_kernels(weight: _Array, scales: _Array, zeros: _Array) -> bool:
+    """Whether the kernel of ONNX Runtime has these scales: those by gate want one zero point, which is 0 for int8."""
+    if scales.shape != zeros.shape or scales.shape[0] != weight.shape[0]:
+        return False
+    return scales.ndim == 1 or bool((zeros == (0 if zeros.dtype == np.int8 else zeros.flat[0])).all())
+
+
+def _is_plain(node: OnnxNode) -> bool:
+    """Whether an LSTM has a known direction, the default activations, and nothing but its two states and a bias."""
+    activations = [name.lower() for name in node.get_strings("activations", ())]
+    lengths = node.known(4)
+    return (
+        node.rank(0) == 3
+        and node.get_string("direction", "forward") in _DIRECTIONS
+        and activations in ([], ["sigmoid", "tanh", "tanh"], ["sigmoid", "tanh", "tanh"] * 2)
+        and not node.get_float("clip", 0.0)
+        and not node.get_int("input_forget", 0)
+        and not node.has(7)
+        and (not node.has(4) or (lengths is not None and bool((lengths == node.shape(0)[0]).all())))
+    )
