@@ -12,7 +12,7 @@ from webnn.backends.onnx import messages
 from webnn.backends.onnx.lowerings import lowerings
 from webnn.backends.onnx.messages import TensorProto
 from webnn.backends.onnx.model import Model
-from webnn.backends.onnx.recurrent import DIRECTIONS
+from webnn.forking import import_whole
 from webnn.graph.ir import Node
 
 __all__ = ["ATTENTION_OPSET", "DOMAIN", "FLASH_SCORES"]
@@ -127,7 +127,7 @@ def dynamic_quantize_lstm(node: Node, model: Model) -> None:
     names = ("input", "weight", "recurrent_weight", "bias", "", "initial_hidden_state", "initial_cell_state", "")
     parameters = ("weight_scale", "weight_zero_point", "recurrent_scale", "recurrent_zero_point")
     inputs = [model[node[name]] if name in node.operands else "" for name in (*names, *parameters)]
-    direction = DIRECTIONS[node.attributes["direction"]]
+    direction = import_whole("webnn.backends.onnx.recurrent").DIRECTIONS[node.attributes["direction"]]
     options = {"hidden_size": node.attributes["hidden_size"], "direction": direction}
     model.emit_many("DynamicQuantizeLSTM", inputs, node.outputs, domain=DOMAIN, **options)
 

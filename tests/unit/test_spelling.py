@@ -108,6 +108,23 @@ def test_arguments_that_do_not_fit_are_explained(
         call(builder, builder.input("x", [2, 2], "float32"))
 
 
+@pytest.mark.parametrize(
+    ("function", "given", "message"),
+    [
+        (webnn.load_onnx, {"model": "m.onnx", "shape": 1}, "load_onnx: there is no argument 'shape', write shapes="),
+        (webnn.load_onnx, {"path": "m.onnx"}, "load_onnx: there is no argument 'path', write model="),
+        (webnn.load_webnn, {"path": "m", "output_names": ["y"]}, "'output_names'; the call is load_webnn"),
+        (webnn.Model, {"path": "m", "providers": []}, "Model: there is no argument 'providers', write backend="),
+        (webnn.MLGraphBuilder.build, {"self": None, "y": 1}, r"'y'; the call is build\(outputs\)"),
+    ],
+)
+def test_arguments_of_functions_that_load_are_explained(
+    function: Callable[..., object], given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        function(**given)
+
+
 def test_a_call_of_many_parameters_shows_their_names_only() -> None:
     with pytest.raises(TypeError, match=r"'deviceType', write device_type=; .*.*, backend, .*, threads,"):
         webnn.create_context(deviceType="cpu")  # type: ignore[call-arg]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from webnn.errors import NotSupportedError, ValidationError
+from webnn.formats.mistaken import NO_MODELS
 from webnn.formats.outline import Outline
 from webnn.graph.builder import GraphHost, MLGraphBuilder
 from webnn.graph.operand import MLOperand
@@ -53,18 +54,6 @@ READERS: Final[dict[str, Reader]] = {
 }
 """By the suffix of the file."""
 
-_NO_MODELS: Final[Mapping[str, str]] = {
-    ".safetensors": "it holds weights, not a graph: give the .webnn or .onnx file that refers to it",
-    ".weights": "it holds weights, not a graph: give the .webnn file beside it",
-    ".data": "it holds the weights of an ONNX model: give the .onnx file beside it",
-    ".npz": "it holds arrays, not a graph",
-    ".npy": "it holds an array, not a graph",
-    ".pt": "export it to ONNX first: torch.onnx.export",
-    ".pth": "export it to ONNX first: torch.onnx.export",
-    ".tflite": "convert it to ONNX first: tf2onnx",
-    ".pb": "convert it to ONNX first: tf2onnx",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -93,7 +82,7 @@ def reader_of(path: Path) -> Reader:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        reason = "it is a folder" if path.is_dir() else _NO_MODELS.get(path.suffix.lower(), "")
+        reason = "it is a folder" if path.is_dir() else NO_MODELS.get(path.suffix.lower(), "")
         known = f"cannot read this kind of file, only {', '.join(READERS)}"
         raise NotSupportedError(f"{path}: {known}" + (f"; {reason}" if reason else ""))
     return reader

@@ -244,6 +244,7 @@ class MLGraphBuilder(
             )
         return array_from(value)
 
+    @explained
     def build(self, outputs: Mapping[str, MLOperand]) -> G_co:
         """The graph that computes `outputs`, compiled in the background.
 

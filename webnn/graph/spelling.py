@@ -117,13 +117,16 @@ def _shown(parameters: Sequence[inspect.Parameter]) -> str:
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
     """A decorator for functions that are not called often: arguments that do not fit raise `TypeError` with a hint."""
+    name = function.__name__
+    if name == "__init__":
+        name = function.__qualname__.split(".")[-2]
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except TypeError:
-            problem = misuse(function.__name__, inspect.signature(function), args, kwargs)
+            problem = misuse(name, inspect.signature(function), args, kwargs)
             if problem is None:
                 raise
             raise TypeError(problem) from None

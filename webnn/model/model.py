@@ -19,6 +19,7 @@ from webnn.formats.files import Source, outline_of, reader_of
 from webnn.formats.outline import ValueOutline
 from webnn.graph.arguments import data_type_named, shown
 from webnn.graph.dtypes import ALL
+from webnn.graph.spelling import explained
 from webnn.model.columns import computed_columns, is_ragged
 from webnn.model.graphs import Graphs
 from webnn.model.loaded import Call, Loaded, Outputs
@@ -86,7 +87,6 @@ class Model(Many):
 
     Dimensions that the file leaves open take their sizes from the inputs. Each combination of sizes is a graph, which
     is made when it first occurs. All of them read the same weights.
-
     May be called from several threads and event loops at once. As a context manager it is closed at the end of the
     block. Otherwise its resources are released with its last reference, or at exit.
 
@@ -102,8 +102,7 @@ class Model(Many):
             each open dimension by its name; True for every size of the batch.
         dtypes: as in `load_onnx`.
         constants: as in `load_onnx`.
-        saved: True if `path` is the key of a saved graph (`context.save_graph`), or the folder given there as
-            `cache_dir`.
+        saved: True if `path` is the key of a saved graph (`context.save_graph`), or the `cache_dir` given there.
         keep: names of entries that are not inputs of the model. They are passed on to the outputs unchanged, such as
             the keys of the rows.
         errors: the name of another output: for each item, "" or the message of its error. An item that fails then has
@@ -119,6 +118,7 @@ class Model(Many):
         NotSupportedError: this kind of file cannot be read.
     """
 
+    @explained
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from webnn.backends.base import CompileOptions
 from webnn.errors import InvalidStateError, ValidationError
-from webnn.forking import import_lock
+from webnn.forking import import_lock, import_whole
 from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.donation import graph_donations
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.other_names import GRAPH
-from webnn.graph.rewriting import renamed
 from webnn.graph.spelling import named_elsewhere
 from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime.compilation import Compilation
@@ -217,7 +216,10 @@ class MLGraph(Compilation, Unpicklable):
             signature(save).bind(self._graph, path, **options)
         except TypeError as error:
             raise ValidationError(f"save: {path.suffix}: {error}") from None
-        save(renamed(self._graph, names or {}), path, **options)
+        graph = self._graph
+        if names:
+            graph = import_whole("webnn.graph.rewriting").renamed(graph, names)
+        save(graph, path, **options)
 
     def view(
         self,

@@ -16,6 +16,7 @@ from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataTypeLike
 from webnn.graph.operand import MLOperand
+from webnn.graph.spelling import explained
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
 
@@ -28,6 +29,7 @@ OnnxModel: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | M
 """A model: a path, the bytes of a file, or a loaded `onnx.ModelProto`."""
 
 
+@explained
 def load_onnx(
     model: OnnxModel,
     context: MLContext | None = None,
@@ -74,6 +76,7 @@ def load_onnx(
     return loaded("onnx", context, add)
 
 
+@explained
 def import_onnx(
     model: OnnxModel,
     builder: MLGraphBuilder[Any],

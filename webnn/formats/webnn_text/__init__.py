@@ -16,12 +16,14 @@ from webnn.forking import import_lock
 from webnn.formats.loading import loaded
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.operand import MLOperand
+from webnn.graph.spelling import explained
 from webnn.runtime.context import MLContext
 from webnn.runtime.graph import MLGraph
 
 __all__ = ["import_webnn", "load_webnn"]
 
 
+@explained
 def load_webnn(
     path: str | os.PathLike[str],
     context: MLContext | None = None,
@@ -49,6 +51,7 @@ def load_webnn(
     return loaded("webnn", context, lambda builder: import_webnn(path, builder, shapes=shapes, weights=weights))
 
 
+@explained
 def import_webnn(
     path: str | os.PathLike[str],
     builder: MLGraphBuilder[Any],

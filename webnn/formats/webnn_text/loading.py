@@ -13,6 +13,7 @@ import numpy as np
 
 from webnn.backends.marks import check_marks
 from webnn.errors import DataError, ValidationError
+from webnn.forking import import_whole
 from webnn.formats.outline import OpenDimensionsError
 from webnn.formats.webnn_text.calls import Scope, call
 from webnn.formats.webnn_text.document import (
@@ -93,8 +94,16 @@ def read_document(path: Path) -> Document:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path.name}:{line}: not UTF-8") from None
-    return parse_text(text, path.name)
+        raise DataError(f"{path.name}:{line}: not UTF-8{_mistaken_for(data, path)}") from None
+    try:
+        return parse_text(text, path.name)
+    except DataError as error:
+        raise DataError(f"{error}{_mistaken_for(data, path)}") from None
+
+
+def _mistaken_for(data: bytes, path: Path) -> str:
+    hint: str = import_whole("webnn.formats.mistaken").mistaken_for(data, path, loader="load_webnn")
+    return hint
 
 
 def largest_sizes(document: Document) -> dict[str, int]:

@@ -251,9 +251,11 @@ def _parsed(data: Array, path: Path | None, what: str) -> Model:
     try:
         proto.ParseFromString(without_weights(data.data))
     except (DecodeError, RecursionError) as error:
-        raise DataError(f"{what} cannot be read as an ONNX model: {error}") from None
+        hint = import_whole("webnn.formats.mistaken").mistaken_for(data.data, path, loader="load_onnx")
+        raise DataError(f"{what} cannot be read as an ONNX model: {error}{hint}") from None
     if not proto.HasField("graph"):
-        raise DataError(f"{what} does not hold an ONNX graph")
+        hint = import_whole("webnn.formats.mistaken").mistaken_for(data.data, path, loader="load_onnx")
+        raise DataError(f"{what} does not hold an ONNX graph{hint}")
     if _is_old(proto):  # models of that time are small enough to be read whole
         proto.ParseFromString(data.tobytes())
         return _converted(proto, path)
