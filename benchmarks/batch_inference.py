@@ -69,7 +69,7 @@ async def measure(report: Report, options: Options) -> None:
     models = [image_model(options.models), mlp("MLP of 3 layers on gray values", [1024, 1024, 1024, 10])]
     with tempfile.TemporaryDirectory() as folder:
         files = photos(Path(folder), options.count(IMAGES, 16))
-        for kind in models:
+        for kind in (each for each in models if options.has(each.name)):
             data = open_batch(kind.onnx())
             path = saved(Path(folder), data)
             name, frame = kind.input

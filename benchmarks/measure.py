@@ -30,6 +30,7 @@ A benchmark is a module here whose docstring asks a question (first line) and sa
   takes `bar=`, the ratio (or figure) to be reached. `peer=` names another peer than the one given to `main`;
   `subject=` makes a row that shows another library in place of webnn. `report.notes.append` adds a line of text.
 - `figures_in_turn` is for peers that give several figures in each turn, such as a rate and a latency.
+- `options.has` is for benchmarks with cases that take minutes each: `--only TEXT` measures those with that name.
 - `options.count`, `options.rounds` and `options.some` scale the work down. With `--scale tiny` a benchmark must take a
   second or two: a test runs all of them that way.
 - Raise `Skipped("...")` where something is missing that cannot be done without.
@@ -294,10 +295,12 @@ class Options:
     Attributes:
         scale: 1 for the full length.
         models: a folder of real models; None for the one beside the repository.
+        only: a part of the names of the cases that are measured, in any case of letters; "" for all.
     """
 
     scale: float = 1.0
     models: Path | None = None
+    only: str = ""
 
     @property
     def is_tiny(self) -> bool:
@@ -315,6 +318,10 @@ class Options:
     def some(self, cases: Sequence[T], few: int = 1) -> Sequence[T]:
         """All cases, but the first `few` in a tiny run."""
         return cases[:few] if self.is_tiny else cases
+
+    def has(self, name: str) -> bool:
+        """Whether the case of this name is measured."""
+        return self.only.lower() in name.lower()
 
 
 SCALES: Final = {"tiny": 0.001, "small": 0.1, "full": 1.0}
@@ -343,7 +350,7 @@ def main(
         assert child is not None
         print(json.dumps(child(given.child)))
         return
-    options = Options(given.scale, given.models)
+    options = Options(given.scale, given.models, given.only)
     report = Report(Path(module["__file__"]).stem, question, peer, method, scale=options.scale)
     try:
         running = measure(report, options)
@@ -352,6 +359,8 @@ def main(
     except Skipped as reason:
         print(f"skipped: {reason}")
         return
+    if options.only and not report.rows:
+        sys.exit(f"--only {options.only}: no case of this benchmark has that in its name")
     report.about = described()
     if given.json == "-":
         print(report.json(), end="")
@@ -376,5 +385,11 @@ def _parser(question: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write the figures as JSON, too")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the ratios, too")
     parser.add_argument("--models", type=Path, help="folder of models; default: shared/models beside the repository")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="the cases whose name has this in it, where a whole run takes too long",
+    )
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     return parser

@@ -75,7 +75,8 @@ async def measure(report: Report, options: Options) -> None:
         )  # fmt: skip
         ray.data.DataContext.get_current().enable_progress_bars = False
         files = photos(Path(folder), options.count(IMAGES, 16))
-        for kind in (image_model(options.models), mlp("MLP of 3 layers on gray values", [1024, 1024, 1024, 10])):
+        models = image_model(options.models), mlp("MLP of 3 layers on gray values", [1024, 1024, 1024, 10])
+        for kind in (each for each in models if options.has(each.name)):
             times = await in_turn(
                 options.rounds(ROUNDS), passes(kind, files, saved(Path(folder), open_batch(kind.onnx())))
             )

@@ -92,6 +92,9 @@ async def beside(
     binary: bool,
 ) -> None:
     """Both servers in turn, with the same tensors."""
+    what = f"{model.name}, {'bytes' if binary else 'JSON'}"
+    if not options.has(what):
+        return
     body, headers = request(model, binary=binary)
     raw = model.input[1].tobytes() if binary else body
     seconds = SECONDS * options.scale if options.scale < 1 else SECONDS
@@ -106,7 +109,6 @@ async def beside(
                 "theirs": partial(under, there, "/bytes" if binary else "/json", raw, {}),
             },
         )
-    what = f"{model.name}, {'bytes' if binary else 'JSON'}"
     rate, p99 = bars.get(model.name, (None, None))
     per_request = {kind: [1 / each for each in figures[kind]["rate"]] for kind in figures}
     report.rates(f"{what}, requests", per_request["ours"], per_request["theirs"], bar=rate)
@@ -115,6 +117,8 @@ async def beside(
 
 async def beyond(report: Report, options: Options, model: Model, path: Path) -> None:
     """Our server beyond its limits."""
+    if not options.has(f"{model.name}, twice the load"):
+        return
     body, headers = request(model, binary=True)
     sent = request_of("/v2/models/model/infer", body, headers)
     seconds = max(0.3, 10 * options.scale)

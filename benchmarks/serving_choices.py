@@ -57,6 +57,9 @@ async def beside(
     connections: int,
 ) -> None:
     """Add the rate and the latency of a server with an option, beside that of one without it."""
+    what = f"{what}, {connections} connection{'s' * (connections > 1)}"
+    if not options.has(what):
+        return
     seconds = max(0.2, SECONDS * min(1.0, options.scale))
     with ExitStack() as stack:
         addresses = [stack.enter_context(each) for each in servers]
@@ -67,7 +70,6 @@ async def beside(
                 for kind, address in zip(("with", "without"), addresses, strict=True)
             },
         )
-    what = f"{what}, {connections} connection{'s' * (connections > 1)}"
     rates = {kind: [1 / each for each in figures[kind]["rate"]] for kind in figures}
     report.rates(f"{what}: requests", rates["with"], rates["without"])
     report.times(f"{what}: 99th percentile", figures["with"]["p99"], figures["without"]["p99"], "ms")

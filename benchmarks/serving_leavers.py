@@ -47,6 +47,8 @@ def measure(report: Report, options: Options) -> None:
             path = Path(folder) / "model.onnx"
             path.write_bytes(model.onnx())
             for how, words in options.some(SERVERS):
+                if not options.has(model.name + how):
+                    continue
                 among_leavers(report, options, model, ours(path, *words), model.name + how)
 
 

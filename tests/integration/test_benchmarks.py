@@ -156,6 +156,24 @@ def test_a_scale_is_a_word_or_a_number() -> None:
     assert (tiny.count(50, least=2), tiny.rounds(7), tiny.some([1, 2])) == (2, 1, [1])
 
 
+def test_only_the_cases_with_a_name_are_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(report: Report, options: Options) -> None:
+        for name in ("MLP, JSON", "MLP, bytes"):
+            if options.has(name):
+                report.figure(name, [1], "s")
+
+    monkeypatch.setattr(sys.modules[__name__], "__doc__", "Which?\n\nSo.")
+    monkeypatch.setattr(sys, "argv", ["", "--only", "json"])
+    measure.main(measured)
+    assert "MLP, JSON" in (printed := capsys.readouterr().out)
+    assert "bytes" not in printed
+    monkeypatch.setattr(sys, "argv", ["", "--only", "images"])
+    with pytest.raises(SystemExit, match="--only images: no case"):
+        measure.main(measured)
+
+
 def test_the_page_in_the_documentation_is_what_its_figures_give() -> None:
     assert [str(path) for path, text in files(stored()).items() if path.read_text(encoding="utf-8") != text] == []
 
