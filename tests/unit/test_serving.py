@@ -436,3 +436,23 @@ async def test_the_rest_is_answered_at_once_when_the_server_stops_for_good(app: 
     assert (answer.status, answer.error) == (503, "the server is shutting down")
     assert answer.headers["retry-after"] == "1"
     assert not app.shared.exchanges
+
+
+@pytest.mark.asyncio
+async def test_one_request_that_is_not_for_a_run_begins_in_each_turn_of_the_event_loop(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = 0
+
+    async def others(*_: Any) -> None:
+        nonlocal begun
+        begun += 1
+
+    monkeypatch.setattr(app, "_others", others)
+    asking = asyncio.gather(*(app({"type": "http", "method": "GET", "path": "/v2"}, *[None] * 2) for _ in range(5)))  # type: ignore[arg-type]
+    before = 0
+    while not asking.done():
+        await asyncio.sleep(0)
+        assert begun - before <= 1
+        before = begun
+    assert begun == 5

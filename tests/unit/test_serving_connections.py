@@ -14,8 +14,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from webnn.serving.connections import FEW, HEAD, PIPELINE, Connection
+from webnn.serving.connections import FEW, PIPELINE, Connection
 from webnn.serving.exchanges import CONNECTION
+from webnn.serving.hosts import ADDRESS, FIELDS, HEAD
 from webnn.serving.listening import listen
 
 ASK = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -162,6 +163,32 @@ async def test_an_address_that_has_no_path_or_is_invalid_is_refused(address: byt
         writer.write(kept * ASK + ASK.replace(b"/a", address, 1) + ASK)
         message = f"the address of a request must have a path, such as /v2; got {address.decode()!a}"
         assert text_of(await reader.read()) == [(200, "hi")] * kept + [(400, error(message))]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kept", [0, 2])
+async def test_an_address_is_bounded(kept: int) -> None:
+    for more in (0, 1):
+        address = b"/a?" + b"b" * (ADDRESS - 3 + more)
+        async with connected(ServerState()) as (reader, writer, _):
+            writer.write(kept * ASK + ASK.replace(b"/a", address, 1) + b"no request\r\n\r\n")
+            refused = 414, error(f"the address of a request may have {ADDRESS} bytes, got {ADDRESS + 1}")
+            assert text_of(await reader.read()) == [(200, "hi")] * kept + (
+                [refused] if more else [(200, "hi"), INVALID]
+            )
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kept", [0, 2])
+async def test_headers_are_bounded_in_number(kept: int) -> None:
+    for more in (0, 1):
+        fields = b"a:b\r\n" * (FIELDS - 2 + more)
+        async with connected(ServerState()) as (reader, writer, _):
+            writer.write(kept * ASK + ASK.replace(b"\r\n\r\n", b"\r\n" + fields + b"\r\n") + b"no request\r\n\r\n")
+            refused = 431, error(f"the request has more than {FIELDS} headers")
+            assert text_of(await reader.read()) == [(200, "hi")] * kept + (
+                [refused] if more else [(200, "hi"), INVALID]
+            )
 
 
 @pytest.mark.asyncio

@@ -393,8 +393,9 @@ class Large(Recorder):
 
 @needs_epoll
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("seconds", "expected"), [(1, "210131"), (0, "212121")])  # all in one turn; one read in each
 async def test_the_requests_that_began_last_and_first_are_read_in_turn(
-    network: Network, monkeypatch: pytest.MonkeyPatch
+    network: Network, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: str
 ) -> None:
     monkeypatch.setattr(transports_module, "READ", 20)
     monkeypatch.setattr(transports_module, "_memory", memoryview(bytearray(20)))
@@ -405,12 +406,12 @@ async def test_the_requests_that_began_last_and_first_are_read_in_turn(
         connections[number][0].sendall(b"a")
         await received(connections[number][1], 1)
     network.story.clear()
-    monkeypatch.setattr(polling_module, "READING", 1)
+    monkeypatch.setattr(polling_module, "READING", seconds)
     for client, _, _ in connections:
         client.sendall(b"a" * 59)
     for _, recorder, _ in connections:
         await received(recorder, 60)
-    assert [each[0] for each in network.story[:6]] == ["2", "1", "0", "1", "3", "1"]
+    assert "".join(each[0] for each in network.story[:6]) == expected
     await network.end(polled)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Final
@@ -54,6 +55,9 @@ class Application:
         self.inferences: list[Inference] = []
         self._version = version
         self._log = log
+        self._turn = asyncio.Lock()
+        """Has one request in each turn of the event loop begin that is not for a run. A thousand of them at once would
+        hold up the runs, since they have no queue with a limit."""
         self._by_path: dict[str, Inference] = {}
         self._contexts = list({id(served.context): served.context for served in self.repository}.values())
         lanes = sum(len(device_of(context).lanes) for context in self._contexts)
@@ -88,6 +92,8 @@ class Application:
             inference = self._by_path.get(scope["path"])
             if inference is not None:
                 return await inference(scope, receive, send)
+        async with self._turn:
+            await asyncio.sleep(0)
         if self._log is not None and scope["type"] == "http":
             return await self._logged(scope, receive, send, self._log)
         return await self._others(scope, receive, send)

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webnn.serving.endings import refusal
 from webnn.serving.exchanges import CONNECTION, Body, Headers, Scope
-from webnn.serving.hosts import head_size, refused_address, refused_host
+from webnn.serving.hosts import FIELDS, HEAD, LARGE_HEAD, MANY_FIELDS, head_size, refused_address, refused_host
 from webnn.serving.inference import Inference
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
@@ -35,14 +35,11 @@ from webnn.serving.uploads import Upload
 
 __all__ = ["Connection"]
 
-HEAD: Final = 64 * 1024
-"""The most bytes of a request's line and headers, and of the trailers behind its body."""
-PIPELINE: Final = 256
-"""The most requests that wait behind one that is under way. Those after them are not answered: the client has to send
-them again on another connection, as all that send requests in a row must be able to (RFC 9112, section 9.3.2)."""
+PIPELINE: Final = 16
+"""The most requests that wait behind one that is under way, and that one read may bring. Those after them the client
+has to send again on another connection, as all that send requests in a row must be able to (RFC 9112, 9.3.2)."""
 FEW: Final = 8
 """Up to so many, more is read: on systems without epoll, the end of a connection is seen only by reading."""
-_LARGE_HEAD: Final = Refused(431, f"the head of the request is larger than {HEAD} bytes")
 _CYCLE: Final = "webnn.cycle"
 """In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
@@ -246,7 +243,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD:
-                self._refuse(_LARGE_HEAD)
+                self._refuse(LARGE_HEAD)
             elif self._head_timer is None:
                 slow = Refused(408, f"the head of the request took longer than {HEAD_SECONDS:g} s")
                 self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, slow)
@@ -358,6 +355,9 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header was received, or a trailer, which nothing here needs."""
         if self._in_head:
+            if len(self.headers) == FIELDS:
+                self._refuse(MANY_FIELDS)
+                raise _Full
             super().on_header(name, value.rstrip(b" \t"))  # which the parser leaves
 
     def on_headers_complete(self) -> None:
@@ -370,7 +370,7 @@ class Connection(HttpToolsProtocol):
         if refused is None and inference is None:
             refused = refused_address(self.url)
         if self._head_bytes + self._read > HEAD and head_size(self.url, self.headers) > HEAD:
-            refused = _LARGE_HEAD
+            refused = LARGE_HEAD
         if refused is not None:
             self._refuse(refused)
             raise _Full

@@ -13,8 +13,16 @@ import httptools
 from webnn.serving.exchanges import Headers
 from webnn.serving.protocol import Refused
 
-__all__ = ["head_size", "refused_address", "refused_host"]
+__all__ = ["ADDRESS", "FIELDS", "HEAD", "LARGE_HEAD", "MANY_FIELDS", "head_size", "refused_address", "refused_host"]
 
+HEAD: Final = 64 * 1024
+"""The most bytes of a request's line and headers, and of the trailers behind its body."""
+LARGE_HEAD: Final = Refused(431, f"the head of the request is larger than {HEAD} bytes")
+ADDRESS: Final = 8 * 1024
+"""The most bytes of an address. One with thousands of parameters would hold up others while it is taken apart."""
+FIELDS: Final = 256
+"""The most headers of a request. A head of 64 KB may have 16,000, and would hold up others, too."""
+MANY_FIELDS: Final = Refused(431, f"the request has more than {FIELDS} headers")
 _HOST: Final = re.compile(rb"(\[[0-9A-Za-z:.~%!$&'()*+,;=_-]+\]|[0-9A-Za-z.~%!$&'()*+,;=_-]*)(:[0-9]*)?")
 """The value of the header (RFC 9110, section 7.2); it may be empty."""
 
@@ -35,6 +43,8 @@ def refused_host(headers: Headers, version: str) -> Refused | None:
 
 def refused_address(address: bytes) -> Refused | None:
     """The refusal of a request for the address in its first line; None if that has a path, which uvicorn relies on."""
+    if len(address) > ADDRESS:
+        return Refused(414, f"the address of a request may have {ADDRESS} bytes, got {len(address)}")
     try:
         path = httptools.parse_url(address).path
     except httptools.HttpParserInvalidURLError:

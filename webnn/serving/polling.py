@@ -137,6 +137,8 @@ class Epoll(Polling):
         self._requests = count()
         self._goes_on = False
         """Whether the epoll is polled in the next turn of the loop, since there is more to read."""
+        self._from_last = False
+        """Whether the request that began last is read next. It is kept: a single read may take the time of a turn."""
         self._leaving: deque[Callable[[], object]] = deque()
         """Each ends the connection of a client that has left."""
         self._latest = 0.0
@@ -204,8 +206,8 @@ class Epoll(Polling):
         polled, ready = self._polled, self._ready
         until = perf_counter() + READING
         order = deque(sorted(ready, key=self._began.__getitem__))
-        from_last = False
         while order:
+            from_last, self._from_last = self._from_last, not self._from_last
             number = order.pop() if from_last else order.popleft()
             events = ready.pop(number, None)
             if events is None:  # closed, or told to wait, by what was called for another one
@@ -218,7 +220,6 @@ class Epoll(Polling):
                 polled[number].writable()
             if perf_counter() > until:  # by now others may have left
                 break
-            from_last = not from_last
         if ready:
             self._goes_on = True
             self._loop.call_soon(self._go_on)

@@ -22,7 +22,10 @@ from webnn.serving.polling import Polling
 __all__ = ["Transport"]
 
 READ: Final = 256 * 1024
-"""The most bytes of one read."""
+"""The most bytes of one read of a body into its own memory."""
+PARSED: Final = 80 * 1024
+"""The most bytes of one read that a protocol parses: a request that needs no task, with its head. Pieces of a few bytes
+take so long to parse that more would hold up the others for tens of milliseconds."""
 HIGH: Final = 64 * 1024
 """Bytes that wait to be sent above which the protocol is told to write no more."""
 LOW: Final = 16 * 1024
@@ -32,7 +35,7 @@ AT_ONCE: Final = 512
 DISCARDED: Final = 16
 """Reads before a socket is closed."""
 _log = logging.getLogger("webnn.serving")
-_memory: Final = memoryview(bytearray(READ))
+_memory: Final = memoryview(bytearray(PARSED))
 """Read into by all connections: a process has one loop that serves."""
 
 _nothing: Final = asyncio.Protocol()
