@@ -25,7 +25,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     **dict.fromkeys(FUNCTIONS, "functions"),
     **dict.fromkeys(("bit_shift", "bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), "elementwise"),
     "col2im": "convolution",
-    **dict.fromkeys(("conv3d", "deform_conv"), "convolution"),
+    **dict.fromkeys(("conv3d", "conv_integer", "deform_conv"), "convolution"),
     "depth_to_space": "movement",
     "determinant": "matrix",
     "dynamic_quantize_linear": "quantization",

@@ -53,7 +53,7 @@ _CONVERTED: Final = np.dtype(np.float16)
 """The type of the weights that onnxruntime converts where the processor has no kernel for them: in each run, unless a
 higher level of optimisation folds the conversion."""
 
-_OF_INTEGERS: Final = frozenset({"dynamic_quantize_lstm", "matmul_integer"})
+_OF_INTEGERS: Final = frozenset({"conv_integer", "dynamic_quantize_lstm", "matmul_integer"})
 _COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - _OF_INTEGERS | {"block_product"}
 
 _PROVIDER: Final = "CPUExecutionProvider"

@@ -54,7 +54,7 @@ KERNEL_TYPES: Final[Mapping[str, str]] = {
     "T: integers bool float16 float32 float64; indices: int64": "GatherND",
     "T: float16 float32 float64; U: float32": "LayerNormalization",
     "T: int32 uint32 int64 uint64 float32 float64": "MatMul",
-    "T1 T2: int8 uint8; T3: int32": "MatMulInteger",
+    "T1 T2: int8 uint8; T3: int32": "ConvInteger MatMulInteger",
     "I: int64; T: int8 uint8 float32 float64": "MaxPool",
     "T: int8 int16 int32 int64 float32 float64": "Neg",
     "T: bool": "Not",

@@ -102,7 +102,7 @@ def _node_work(node: Node) -> int:
             depth = shape[-2] if node.attributes.get("a_transpose") else shape[-1]
         case "block_product":
             depth = node["input"].shape[-1]
-        case "conv2d" | "conv3d" | "conv_transpose2d" | "deform_conv":
+        case "conv2d" | "conv3d" | "conv_integer" | "conv_transpose2d" | "deform_conv":
             depth = math.prod(node["filter"].shape) // max(1, node.output.shape[1])
         case "fourier_transform" | "fourier_transform_of_frames":
             depth = 4 * int(node.attributes["length"]).bit_length()

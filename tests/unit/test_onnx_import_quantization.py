@@ -276,6 +276,44 @@ def test_convolutions_of_integers_are_exact(backend: Backend, groups: int, chann
     check_node(backend, "ConvInteger", [x, Fixed(w), *zeros], group=groups)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("zero", [None, 5, [5]])
+@pytest.mark.parametrize("shape", [(2, 3, 9), (2, 3, 9, 8)])
+def test_convolutions_of_integers_are_one_kernel(
+    backend: Backend, dtype: Any, zero: Any, shape: tuple[int, ...]
+) -> None:
+    over = len(shape) - 2
+    x, w = random(0, *shape, dtype=np.uint8), random(1, 4, 3, *[3] * over, dtype=dtype)
+    zeros = [None, None] if zero is None else [Fixed(np.array(9, np.uint8)), Fixed(np.array(zero, dtype))]
+    for options in (
+        {"auto_pad": "SAME_UPPER", "strides": [2] * over},
+        {"dilations": [2] * over, "pads": [1] * 2 * over},
+    ):
+        check_node(backend, "ConvInteger", [x, Fixed(w), *zeros], **options)
+        model, _ = node_model("ConvInteger", [x, Fixed(w), *zeros], **options)
+        if "matmul_integer" in NATIVE.composites:  # the processor multiplies 8-bit integers exactly
+            assert [op for op in ops(for_onnxruntime(model)) if op != "reshape"] == ["conv_integer"]
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "options"),
+    [
+        (np.uint8, np.int8, {"group": 2}),
+        (np.int8, np.int8, {}),
+        (np.uint8, np.int8, {"by_filter": True}),
+    ],
+)
+def test_other_convolutions_of_integers_are_floats(x: Any, w: Any, options: dict[str, Any]) -> None:
+    options = dict(options)
+    zeros = [Fixed(np.array(3, x)), Fixed(np.arange(6).astype(w))] if options.pop("by_filter", False) else []
+    filters = Fixed(random(1, 6, 4 // options.get("group", 1), 3, 3, dtype=w))
+    model, feeds = node_model("ConvInteger", [random(0, 1, 4, 7, 7, dtype=x), filters, *zeros], **options)
+    assert {"conv2d", "cast"} <= set(ops(for_onnxruntime(model)))
+    (result,) = computed(model, feeds, NATIVE, NATIVE.composites)
+    if not zeros:  # of which onnxruntime has one for all filters only
+        np.testing.assert_array_equal(result, by_onnxruntime(model, feeds)[0])
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_products_to_floats(backend: Backend, bias: bool) -> None:
     a, b = random(0, 3, 8, dtype=np.uint8), weights(1, 8, 4)

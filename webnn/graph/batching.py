@@ -275,7 +275,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("open_reduce_l2", "open_reduce_max", "open_reduce_min", "reverse", "resample2d", "resize"), _axes),
     **dict.fromkeys(("col2im", "conv2d", "conv_transpose2d", "instance_normalization", "tree_ensemble"), _on("input")),
     "open_instance_normalization": _on("input"),
-    **dict.fromkeys(("block_product", "conv3d", "fourier_transform_of_frames"), _on("input")),
+    **dict.fromkeys(("block_product", "conv3d", "conv_integer", "fourier_transform_of_frames"), _on("input")),
     **dict.fromkeys(("label_encoder", "one_hot_encoder", "svm_classifier", "svm_regressor"), _on("input")),
     **dict.fromkeys(("average_pool2d", "l2_pool2d", "max_pool2d"), _on("input")),
     **dict.fromkeys(("batch_normalization", "layer_normalization", "open_batch_normalization"), _normalized),

@@ -1,4 +1,4 @@
-"""Matrix products of integers; WebNN multiplies floats. Those of 8 bits are exact, those of 32 and 64 bits wrap around.
+"""Products and convolutions of integers; WebNN has them of floats. Those of 8 bits are exact, wider ones wrap around.
 
 A float32 holds integers up to 2**24. If a sum of products can be larger, one factor is split into digits of so few bits
 that no sum exceeds the limit; the sums of the digits are then added as integers.
@@ -24,6 +24,7 @@ __all__ = [
     "exact_product",
     "factor",
     "has_integer_products",
+    "integer_convolution",
     "integer_product",
     "product_of_wide_integers",
 ]
@@ -71,6 +72,53 @@ def matmul_integer(b: Builder, node: Node) -> Sequence[MLOperand]:
         where=node.where,
     )
     return [product]
+
+
+def integer_convolution(
+    b: Builder,
+    x: MLOperand,
+    filters: MLOperand,
+    x_zero: MLOperand | None = None,
+    filter_zero: MLOperand | None = None,
+    *,
+    padding: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+) -> MLOperand:
+    """The convolution of `x - x_zero`, in uint8, and `filters - filter_zero`, constants in int8 or uint8, in int32.
+
+    `padding` is in the order of `conv2d`. It stands for zeros of the difference. The zero points have one element each.
+
+    Raises:
+        NotSupportedError: the builder has no such node, and the sums are too large for floats.
+    """
+    operands = {"input": x, "filter": filters}
+    zeros = {"input_zero_point": x_zero, "filter_zero_point": filter_zero}
+    operands |= {name: zero for name, zero in zeros.items() if zero is not None}
+    rows = zip(x.shape[2:], filters.shape[2:], strides, dilations, padding[::2], padding[1::2], strict=True)
+    counts = [(size + before + after - (k - 1) * d - 1) // step + 1 for size, k, step, d, before, after in rows]
+    output = MLOperandDescriptor("int32", [x.shape[0], filters.shape[0], *counts])
+    options: dict[str, Any] = {"padding": tuple(padding), "strides": tuple(strides), "dilations": tuple(dilations)}
+    return compose(b, "conv_integer", operands, [output], **options)[0]
+
+
+@composite
+def conv_integer(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Convolutions of floats that are exact, cast to int32."""
+    x, filters = node["input"], node["filter"]
+    options = {name: node.attributes[name] for name in ("padding", "strides", "dilations")}
+    left = factor(b, x, node.get("input_zero_point"), 1)
+    right = factor(b, filters, node.get("filter_zero_point"), 0)
+    sums, _ = exact_product(
+        b,
+        left,
+        right,
+        lambda digit: b.conv2d(left.operand, digit, **options),
+        terms=math.prod(filters.shape[1:]),
+        summed=(1, 2, 3),
+        where=node.where,
+    )
+    return [sums]
 
 
 def product_of_wide_integers(b: Builder, x: MLOperand, y: MLOperand) -> MLOperand:

@@ -10,7 +10,7 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
-from webnn.formats.onnx.patterns.sliding_windows import Windows
+from webnn.formats.onnx.patterns.sliding_windows import Windows, pair
 from webnn.graph.composites.conv3d import convolved_volumes, depths_as_images, volumes_of_images
 from webnn.graph.operand import MLOperand
 
@@ -62,11 +62,9 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
     result = b.conv2d(
         x,
         filters,
-        padding=_padding(windows),
-        strides=_pair(windows.strides, 1),
-        dilations=_pair(windows.dilations, 1),
         groups=groups,
         bias=bias,
+        **windows.of_images,
     )
     return _over_all_axes(node, result, windows)
 
@@ -138,17 +136,6 @@ def _over_all_axes(node: OnnxNode, y: MLOperand, windows: Windows) -> MLOperand:
     return node.builder.reshape(y, [*y.shape[:2], y.shape[3]]) if len(windows.kernel) == 1 else y
 
 
-def _pair(values: list[int], missing: int) -> list[int]:
-    """The last two of `values`, with `missing` in front of a single one."""
-    return [missing, *values][-2:]
-
-
-def _padding(windows: Windows) -> list[int]:
-    top, left = _pair(windows.before, 0)
-    bottom, right = _pair(windows.after, 0)
-    return [top, bottom, left, right]
-
-
 @imports("ConvTranspose")
 def conv_transpose(node: OnnxNode) -> Imported:
     """A transposed convolution with filters `[input channels, output channels per group, ...]`."""
@@ -163,12 +150,10 @@ def conv_transpose(node: OnnxNode) -> Imported:
     result = b.conv_transpose2d(
         x,
         filters,
-        padding=_padding(windows),
-        strides=_pair(windows.strides, 1),
-        dilations=_pair(windows.dilations, 1),
-        output_padding=_pair([max(more, 0) for more in extra], 0),
+        output_padding=pair([max(more, 0) for more in extra], 0),
         groups=node.get_int("group", 1),
         bias=node.optional(2),
+        **windows.of_images,
     )
     result = _over_all_axes(node, result, windows) if count is None else volumes_of_images(b, result, count)
     if min(extra) >= 0:

@@ -1,7 +1,7 @@
 """Exact integer products: MatMulInteger, ConvInteger and others.
 
-Where the backend multiplies integers exactly, a product of matrices is a composite. Otherwise, and for convolutions, it
-is computed with floats, whose sums a cast back to floats takes as they are.
+A product or a convolution is a composite where the backend multiplies integers exactly. Otherwise, and in groups, it is
+computed with floats, whose sums a cast back to floats takes as they are.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from collections.abc import Callable
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import MICROSOFT, Imported, imports
 from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.linear_quantization import dequantized
 from webnn.formats.onnx.patterns.onnx_operator import onnx_operator
+from webnn.formats.onnx.patterns.sliding_windows import Windows, pair
 from webnn.graph.composites.composite import Builder
 from webnn.graph.composites.integer_products import (
     Factor,
     exact_product,
     factor,
     has_integer_products,
+    integer_convolution,
     integer_product,
 )
 from webnn.graph.composites.quantization import dynamically_quantized
@@ -65,6 +68,8 @@ def matmul_integer(node: OnnxNode) -> Imported:
 @imports("ConvInteger")
 def conv_integer(node: OnnxNode) -> Imported:
     """The exact convolution, in int32. Padding stands for 0, as the zero point does."""
+    if has_integer_products(node.builder) and (result := _one_convolution(node)) is not None:
+        return result
     left = factor(node.builder, node.operand(0), node.optional(2), 1)
     right = factor(node.builder, node.operand(1), node.optional(3), 0)
     return [
@@ -77,6 +82,29 @@ def conv_integer(node: OnnxNode) -> Imported:
             summed=tuple(range(1, node.rank(1))),
         )
     ]
+
+
+def _one_convolution(node: OnnxNode) -> MLOperand | None:
+    """The convolution as a composite; None in groups, whose few channels each take longer in integers."""
+    b, x, filters, zeros = node.builder, node.operand(0), node.operand(1), (node.optional(2), node.optional(3))
+    if (
+        node.get_int("group", 1) != 1
+        or x.data_type != "uint8"
+        or filters.constant is None
+        or not 3 <= x.rank == filters.rank <= 4
+        or x.shape[1] != filters.shape[1]
+        or any(zero is not None and math.prod(zero.shape) != 1 for zero in zeros)
+        or node.get_ints("kernel_shape", filters.shape[2:]) != list(filters.shape[2:])
+    ):
+        return None
+    windows = Windows.of(node, x.shape, filters.shape[2:])
+    windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    if min(*windows.before, *windows.after) < 0:
+        return None
+    counts = windows.counts(ceil=False)
+    images, kernels = (reshaped(node, each, [*each.shape[:2], *pair(list(each.shape[2:]), 1)]) for each in (x, filters))
+    result = integer_convolution(b, images, kernels, *zeros, **windows.of_images)
+    return reshaped(node, result, [*result.shape[:2], *counts])
 
 
 @imports("MatMulIntegerToFloat", domain=MICROSOFT)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.graph.quick_dataclass import dataclass
 
-__all__ = ["Windows"]
+__all__ = ["Windows", "WindowsOfImages", "pair"]
+
+
+class WindowsOfImages(TypedDict):
+    """The options of a convolution over two axes."""
+
+    padding: list[int]
+    strides: list[int]
+    dilations: list[int]
+
+
+def pair(values: list[int], missing: int) -> list[int]:
+    """The last two of `values`, with `missing` in front of a single one."""
+    return [missing, *values][-2:]
 
 
 @dataclass(slots=True)
@@ -64,6 +78,16 @@ class Windows:
         """Share `totals` between both ends; an odd element goes to the beginning if `lower`, else to the end."""
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         self.before, self.after = (large, small) if lower else (small, large)
+
+    @property
+    def of_images(self) -> WindowsOfImages:
+        """The options of `conv2d` over the last two axes, or over a single one as the second of two."""
+        (top, left), (bottom, right) = pair(self.before, 0), pair(self.after, 0)
+        return {
+            "padding": [top, bottom, left, right],
+            "strides": pair(self.strides, 1),
+            "dilations": pair(self.dilations, 1),
+        }
 
     def counts(self, *, ceil: bool) -> list[int]:
         """The number of windows along each axis.
