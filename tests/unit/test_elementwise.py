@@ -197,6 +197,16 @@ def test_a_cast_there_and_back_is_both_casts(backend: Backend) -> None:
     assert compute(backend, lambda b, x: b.cast(b.cast(x, "int8"), "int32"), x).tolist() == [-56, 3]
 
 
+def test_only_onnxruntime_keeps_float32_between_operators_of_float16(backend: Backend) -> None:
+    x = np.array([300, 2.5], np.float16)
+    np.testing.assert_array_equal(compute(backend, lambda b, x: x * x, x), [math.inf, 6.25])
+    rounded = isinstance(backend, ArraysBackend)
+    root = compute(backend, lambda b, x: b.sqrt(x * x), x)
+    np.testing.assert_array_equal(root, [math.inf if rounded else 300, 2.5])
+    widened = compute(backend, lambda b, x: b.cast(x * x, "float32"), x)
+    np.testing.assert_array_equal(widened, [math.inf if rounded else 90000, 6.25])
+
+
 def test_erf_is_right_to_the_last_bit_of_a_float32() -> None:
     x = np.concatenate([np.linspace(-6, 6, 20001), np.geomspace(1e-38, 1, 2001)]).astype(np.float32)
     result = compute(ArraysBackend(), call("erf"), x)
