@@ -238,6 +238,9 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         A callback that is added from an event loop is called on that loop. If the loop has ended by then, or if the
         callback was added from a plain thread, it is called on the thread that settles the promise. An exception that
         it raises is logged.
+
+        On that thread, a callback may wait for another promise with `result()`. With a timeout, or with functions of
+        `concurrent.futures`, it would wait in vain: the work may be queued for the same thread.
         """
         bridge = current_bridge()
         if self._listen(Callback(callback, bridge)) and self._source is not None:
