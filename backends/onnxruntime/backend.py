@@ -26,7 +26,7 @@ from webnn.backends.onnxruntime.in_place import IN_PLACE, model_donations
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.backends.onnxruntime.optimizers import harmful_optimizers, slowing_optimizers
 from webnn.backends.onnxruntime.passes.pipeline import prepared, rewrites
-from webnn.backends.onnxruntime.threads import answers_depend_on_threads, is_small
+from webnn.backends.onnxruntime.threads import answers_depend_on_threads, combines_in_any_order, is_small
 from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in_files
 from webnn.backends.processors import processor_name, usable_cores
 from webnn.errors import OperationError
@@ -104,6 +104,7 @@ class OnnxRuntimeBackend(Backend):
         self, graph: Graph, options: CompileOptions, cancellation: Cancellation, store: Path | None = None
     ) -> Executable:
         rewritten = prepared(graph, cancellation.checkpoint)
+        options = _in_order(rewritten, options)
         model = lower(rewritten, cpu_kernels(), cancellation.checkpoint)
         proto = model.finish()
         constants = dict(model.external)
@@ -176,11 +177,13 @@ class OnnxRuntimeBackend(Backend):
 
     def load(self, store: Path, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
         """A session from the model that onnxruntime had optimised for this processor; its weights stay in the file."""
+        proto = ModelProto()
+        proto.ParseFromString((store / STORED).read_bytes())
+        if any(node.op_type == "ScatterND" for node in proto.graph.node):  # else the passes need not run
+            options = _in_order(prepared(graph), options)
         settings = _settings(graph, options)
         settings.graph_optimization_level = native.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = _session(settings, store / STORED, cancellation)
-        proto = ModelProto()
-        proto.ParseFromString((store / STORED).read_bytes())
         return _executable(graph, Model(graph), session, proto, [])
 
 
@@ -275,6 +278,11 @@ def _traits(graph: Graph) -> tuple[bool, bool]:
         or any(constant.descriptor.dtype == _CONVERTED for constant in graph.constants)
     )
     return is_small(graph), not would_gain
+
+
+def _in_order(graph: Graph, options: CompileOptions) -> CompileOptions:
+    """`options` with one thread if several would get sums in `graph` wrong, as the passes have left it."""
+    return replace(options, threads=1) if any(map(combines_in_any_order, graph.nodes)) else options
 
 
 def _settings(graph: Graph, options: CompileOptions) -> Any:

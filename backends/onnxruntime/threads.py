@@ -9,7 +9,7 @@ from typing import Final
 
 from webnn.graph.ir import Graph, Node
 
-__all__ = ["SMALL_WORK", "answers_depend_on_threads", "is_small", "work"]
+__all__ = ["IN_ORDER", "SMALL_WORK", "answers_depend_on_threads", "combines_in_any_order", "is_small", "work"]
 
 SMALL_WORK: Final = 1_000_000
 """Multiply-adds below which waking a second thread costs more than it saves: about 10 us."""
@@ -70,6 +70,8 @@ _TIMES: Final[Mapping[str, int]] = {
 """The multiply-adds that take as long as one result of an operator on one core, about, where onnxruntime divides it."""
 _SORTED: Final = 250
 """The same for an element that is sorted."""
+IN_ORDER: Final = 2**17
+"""Elements of updates that onnxruntime scatters on one thread. It shares them out from about 210,000 on."""
 
 
 def work(graph: Graph) -> int:
@@ -92,6 +94,13 @@ def answers_depend_on_threads(graph: Graph) -> bool:
 
 def _rounds_by_thread(node: Node) -> bool:
     return node.op == "dynamic_quantize_lstm" and node["input"].shape[1] > 1
+
+
+def combines_in_any_order(node: Node) -> bool:
+    """Whether `node` is a scatter whose sums several threads would get wrong, as updates of one place may meet."""
+    if node.op != "scatter_reduce_nd" or math.prod(node["indices"].shape[:-1]) == 1:
+        return False
+    return node["updates"].descriptor.element_count > IN_ORDER
 
 
 def _node_work(node: Node) -> int:

@@ -76,6 +76,8 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("staged_cumulative_sums", "cumulative_sum"),
     # Makes stages of the sums and means of all before.
     Pass("staged_sums", "reduce_mean reduce_product reduce_sum"),
+    # After those that make or change products, whose work it compares with that of the parts.
+    Pass("scatters_in_parts", "scatter_reduce_nd"),
     # Last: those that are not in stages.
     Pass("sums_without_unit_axes", "reduce_mean reduce_sum"),
 )
