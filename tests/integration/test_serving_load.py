@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -184,6 +186,17 @@ async def test_what_was_accepted_before_a_signal_is_answered(models: list[Path])
         assert outcome.refused > 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system has no prlimit")
+@pytest.mark.parametrize("sent", [b"", b"GET /v2 HTTP/1.1\r\n", b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_clients_that_ask_nothing_do_not_keep_others_out(models: list[Path], sent: bytes) -> None:
+    with serving(*models) as (address, process), ExitStack() as stack:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (100, 100))
+        host, _, port = address.rpartition(":")
+        for _ in range(120):
+            stack.enter_context(socket.create_connection((host, int(port)))).sendall(sent)
+        assert status_of(exchange(address, b"GET /v2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == 200
 
 
 # Hostile requests.

@@ -44,6 +44,8 @@ REST: Final = 0.1
 """Seconds without accepting where no more files may be open."""
 IDLE: Final = 75
 """Seconds after which an idle connection is closed: longer than the pools of most clients and proxies keep one."""
+IDLE_IF_FULL: Final = 1.0
+"""The same while no more files may be open: clients that ask nothing would keep others out."""
 UNREAD: Final = 30.0
 """Seconds after which a connection is closed whose client takes nothing of its answer."""
 UNREAD_IF_FULL: Final = 1.0
@@ -142,6 +144,7 @@ class Server(uvicorn.Server):
             self._accepts = False
             _log.warning("cannot accept a connection: %s", error)
             self._polling.close_left()
+            self._close_idle_before(loop.time() - IDLE_IF_FULL)
             loop.remove_reader(listener)
             loop.call_later(REST, self._listen, listener)
             return False
@@ -167,11 +170,15 @@ class Server(uvicorn.Server):
     def _close_idle(self) -> None:
         """Close the connections that have been idle for too long, now and again."""
         loop = asyncio.get_running_loop()
-        self._arrivals.close_before(loop.time() - IDLE)
+        self._close_idle_before(loop.time() - IDLE)
+        loop.call_later(IDLE / 10, self._close_idle)
+
+    def _close_idle_before(self, since: float) -> None:
+        """Close the connections that have been idle since a time of the loop's clock."""
+        self._arrivals.close_before(since)
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
-                connection.close_if_idle(loop.time() - IDLE)
-        loop.call_later(IDLE / 10, self._close_idle)
+                connection.close_if_idle(since)
 
     def _close_unread(self) -> None:
         """Close the connections whose clients have not taken their answers for too long, now and again."""
