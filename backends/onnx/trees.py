@@ -26,7 +26,7 @@ def tree_ensemble(node: Node, model: Model) -> None:
     trees, roots = tables["trees"], tables["roots"]
     is_root = np.zeros(len(trees), np.bool_)
     is_root[roots] = True
-    order = np.lexsort((np.arange(len(trees)), ~is_root, trees))
+    order = np.argsort(2 * trees.astype(np.int64) + ~is_root, kind="stable")
     order = order[trees[order] >= 0]
     first = np.searchsorted(trees[order], np.arange(len(roots)))
     number = np.zeros(len(trees), np.int64)

@@ -166,3 +166,30 @@ def test_the_signatures_are_those_of_the_standard() -> None:
     assert len(listed) == len(set(listed))
     assert {name: signature(name) for name in listed} == expected
     assert signature("Scatter") is None
+
+
+@pytest.mark.parametrize("count", [0, 5, 1000])
+@pytest.mark.parametrize("bounds", [(0, 100), (0, 70_000), (-3, 5), (0, 1 << 40), (-(1 << 63), (1 << 63) - 1)], ids=str)
+def test_lists_of_numbers_are_read_and_written_as_arrays(bounds: tuple[int, int], count: int) -> None:
+    random = np.random.default_rng(0)
+    integers, floats = random.integers(*bounds, count), random.standard_normal(count)
+    made = onnx.AttributeProto(name="n", floats=[1.0, 2.0])
+    made.ints.extend(integers.tolist())
+    tensor = onnx.TensorProto(name="t", dims=[count])
+    tensor.int64_data.extend(integers.tolist())
+    tensor.uint64_data.extend(integers.view(np.uint64).tolist())
+    tensor.float_data.extend(floats.tolist())
+    tensor.double_data.extend(floats.tolist())
+    fields: list[tuple[Any, str, np.ndarray[Any, Any]]] = [
+        (made, "ints", integers),
+        (tensor, "int64_data", integers),
+        (tensor, "uint64_data", integers.view(np.uint64)),
+        (tensor, "float_data", floats.astype(np.float32)),
+        (tensor, "double_data", floats),
+    ]
+    for message, field, wanted in fields:
+        array = messages.number_array(message, field)
+        assert array.dtype == wanted.dtype
+        np.testing.assert_array_equal(array, wanted)
+    if count:
+        assert list(messages.attribute("n", integers).ints) == integers.tolist()

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from webnn.backends.onnx.messages import ModelProto, SparseTensorProto, TensorProto
+from webnn.backends.onnx.messages import ModelProto, SparseTensorProto, TensorProto, number_array
 from webnn.errors import DataError, ValidationError
 from webnn.forking import import_lock, import_whole
 from webnn.formats.onnx.file.element_types import element_dtype, type_name
@@ -132,9 +132,11 @@ class Model:
         try:
             field = _FIELDS.get(tensor.data_type)
             if field is not None:
-                return np.array(getattr(tensor, field)[:], dtype).reshape(shape)
+                return number_array(tensor, field).astype(dtype, copy=False).reshape(shape)
             if tensor.data_type not in _PACKED:
-                return _narrowed(np.array(tensor.uint64_data or tensor.int32_data), dtype).reshape(shape)
+                return _narrowed(
+                    number_array(tensor, "uint64_data" if tensor.uint64_data else "int32_data"), dtype
+                ).reshape(shape)
             to_array = import_whole("onnx.numpy_helper").to_array
             return np.ascontiguousarray(to_array(tensor), dtype).reshape(shape)
         except (ValueError, TypeError, OverflowError, KeyError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from webnn.backends.onnx.messages import AttributeProto, GraphProto
+from webnn.backends.onnx.messages import AttributeProto, GraphProto, number_array
 from webnn.errors import DataError
 from webnn.formats.onnx.file.element_types import element_dtype
 from webnn.formats.onnx.importing.data_types import data_type_for
@@ -209,6 +209,16 @@ class OnnxNode:
         """A list of integers; required if it has no default."""
         found = self._attribute(name, AttributeProto.INTS, default is None)
         return list(found.ints) if found is not None else list(default or ())
+
+    def get_int_array(self, name: str, default: Sequence[int] | None = None) -> np.ndarray[Any, Any]:
+        """A list of integers that may be long, as int64; required if it has no default."""
+        found = self._attribute(name, AttributeProto.INTS, default is None)
+        return number_array(found, "ints") if found is not None else np.array(default or (), np.int64)
+
+    def get_float_array(self, name: str, default: Sequence[float] | None = None) -> np.ndarray[Any, Any]:
+        """A list of floats that may be long, as float32; required if it has no default."""
+        found = self._attribute(name, AttributeProto.FLOATS, default is None)
+        return number_array(found, "floats") if found is not None else np.array(default or (), np.float32)
 
     def find_ints(self, name: str) -> list[int] | None:
         """A list of integers, or None if the attribute is not given."""

@@ -34,7 +34,7 @@ _KINDS: Final = ("float32", "int64")
 
 def _numbers(node: OnnxNode, name: str, *shape: int) -> Array:
     """A list of floats as an array of this shape; a single number is repeated."""
-    array = np.asarray(node.get_floats(name), np.float32)
+    array = node.get_float_array(name)
     if array.size not in {1, int(np.prod(shape))}:
         raise DataError(f"{name} has {array.size} numbers, expected {int(np.prod(shape))}")
     return np.broadcast_to(array, shape) if array.size == 1 else array.reshape(shape)
@@ -152,9 +152,9 @@ def _listed(node: OnnxNode, what: str) -> np.ndarray[Any, Any] | None:
         array = node.get_tensor(f"{what}_tensor").reshape(-1)
         return None if array.dtype.kind not in "fiu" else array
     if node.has_attribute(f"{what}_floats"):
-        return np.array(node.get_floats(f"{what}_floats"), np.float32)
+        return node.get_float_array(f"{what}_floats")
     if node.has_attribute(f"{what}_int64s"):
-        return np.array(node.get_ints(f"{what}_int64s"), np.int64)
+        return node.get_int_array(f"{what}_int64s")
     if node.has_attribute(f"{what}_strings") or node.has_attribute("classes_strings"):
         return None
     raise DataError(f"it has no {what}")

@@ -23,11 +23,11 @@ def constant(node: OnnxNode) -> Imported:
     if node.has_attribute("value_int"):
         return np.array(node.get_int("value_int"), np.int64)
     if node.has_attribute("value_ints"):
-        return np.array(node.get_ints("value_ints"), np.int64)
+        return node.get_int_array("value_ints")
     if node.has_attribute("value_float"):
         return np.array(node.get_float("value_float"), np.float32)
     if node.has_attribute("value_floats"):
-        return np.array(node.get_floats("value_floats"), np.float32)
+        return node.get_float_array("value_floats")
     if node.has_attribute("sparse_value"):
         return node.importer.model.dense(node.attributes["sparse_value"].sparse_tensor)
     raise UnsupportedNodeError(f"it holds {', '.join(node.attributes) or 'nothing'}, which is not a tensor of numbers")

@@ -108,7 +108,7 @@ def _rows(node: OnnxNode) -> MLOperand:
 
 
 def _floats(node: OnnxNode, name: str, *shape: int) -> Array:
-    array = np.asarray(node.get_floats(name), np.float32)
+    array = node.get_float_array(name)
     if array.size != int(np.prod(shape)):
         raise DataError(f"{name} has {array.size} numbers, expected {' x '.join(map(str, shape))}")
     return array.reshape(shape)
@@ -116,7 +116,7 @@ def _floats(node: OnnxNode, name: str, *shape: int) -> Array:
 
 def _rho(node: OnnxNode, count: int) -> Array:
     """The first `count` numbers, as onnxruntime reads them."""
-    array = np.asarray(node.get_floats("rho"), np.float32)
+    array = node.get_float_array("rho")
     if array.size < count:
         raise DataError(f"rho has {array.size} numbers, expected {count}")
     return array[:count]

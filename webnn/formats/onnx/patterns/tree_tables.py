@@ -67,10 +67,10 @@ class TreeEnsemble:
 def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
     """The trees of `TreeEnsembleRegressor` (`prefix` is "target") and `TreeEnsembleClassifier` ("class")."""
     names = ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids")
-    trees, ids, features, yes, no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
+    trees, ids, features, yes, no = (node.get_int_array(f"nodes_{name}") for name in names)
     count = len(ids)
     splits = _floats(node, "nodes_values")
-    missing = np.array(node.get_ints("nodes_missing_value_tracks_true", [0] * count), np.bool_)
+    missing = node.get_int_array("nodes_missing_value_tracks_true", [0] * count).astype(np.bool_)
     written = node.get_strings("nodes_modes")
     unknown = sorted(set(written) - _MODES.keys())
     if unknown:
@@ -80,27 +80,23 @@ def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> T
     _check_lengths(
         count, trees=trees, features=features, true=yes, false=no, values=splits, modes=modes, missing=missing
     )
-    place = {pair: i for i, pair in enumerate(zip(trees.tolist(), ids.tolist(), strict=True))}
-    if len(place) != count:
-        raise DataError("two nodes of a tree have the same number")
-    itself = np.arange(count)
-    leaf = modes == LEAF
+    places = _Places(trees, ids)
+    inner = np.flatnonzero(modes != LEAF)
 
     def followed(children: Array) -> Array:
-        pairs = zip(trees.tolist(), children.tolist(), leaf.tolist(), strict=True)
-        return np.array([i if end else _found(place, (tree, child)) for i, (tree, child, end) in enumerate(pairs)])
+        result = np.arange(count)
+        result[inner] = places.of(trees[inner], children[inner])
+        return result
 
-    which = [np.array(node.get_ints(f"{prefix}_{name}"), np.int64) for name in ("treeids", "nodeids", "ids")]
+    which = [node.get_int_array(f"{prefix}_{name}") for name in ("treeids", "nodeids", "ids")]
     weights = _floats(node, f"{prefix}_weights")
     _check_lengths(len(weights), **{f"{prefix} tree": which[0], f"{prefix} node": which[1], prefix: which[2]})
-    leaves = np.array(
-        [_found(place, pair) for pair in zip(which[0].tolist(), which[1].tolist(), strict=True)], np.int64
-    )
+    leaves = places.of(which[0], which[1])
     _, roots = _distinct(trees)
     return _checked_ensemble(
         node,
         tables=(features, splits, modes, missing),
-        children=(followed(yes) if count else itself, followed(no) if count else itself),
+        children=(followed(yes), followed(no)),
         roots=roots,
         votes=(leaves, which[2], weights, targets),
     )
@@ -109,17 +105,17 @@ def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> T
 def read_ensemble(node: OnnxNode) -> TreeEnsemble:
     """The trees of `TreeEnsemble`, which numbers its leaves separately."""
     names = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
-    features, yes, no, ends, ends_no = (np.array(node.get_ints(f"nodes_{name}"), np.int64) for name in names)
+    features, yes, no, ends, ends_no = (node.get_int_array(f"nodes_{name}") for name in names)
     count = len(features)
     splits, modes = node.get_tensor("nodes_splits").reshape(-1), node.get_tensor("nodes_modes").reshape(-1)
-    missing = np.array(node.get_ints("nodes_missing_value_tracks_true", [0] * count), np.bool_)
-    targets, weights = np.array(node.get_ints("leaf_targetids"), np.int64), node.get_tensor("leaf_weights").reshape(-1)
+    missing = node.get_int_array("nodes_missing_value_tracks_true", [0] * count).astype(np.bool_)
+    targets, weights = node.get_int_array("leaf_targetids"), node.get_tensor("leaf_weights").reshape(-1)
     _check_lengths(count, true=yes, false=no, trueleafs=ends, falseleafs=ends_no, splits=splits, modes=modes)
     _check_lengths(count, missing=missing)
     _check_lengths(len(weights), leaf_targetids=targets)
     splits, modes, same = _with_members(node, splits, modes.astype(np.int64))
     features, yes, no, ends, ends_no = (row[same] for row in (features, yes, no, ends, ends_no))
-    first, roots = np.searchsorted(same, np.arange(count)), np.array(node.get_ints("tree_roots"), np.int64)
+    first, roots = np.searchsorted(same, np.arange(count)), node.get_int_array("tree_roots")
     count = len(features)
     if min(int(row.min(initial=0)) for row in (yes, no, roots)) < 0:
         raise DataError("the index of a root or a child is negative")
@@ -248,17 +244,45 @@ def _distinct(integers: Array) -> tuple[Array, Array]:
     return ordered[is_first], order[is_first]
 
 
-def _found(place: dict[tuple[int, int], int], pair: tuple[int, int]) -> int:
-    if pair not in place:
-        raise DataError(f"tree {pair[0]} has no node {pair[1]}")
-    return place[pair]
+class _Places:
+    """Where the nodes are, by the number of the tree and that of the node in it."""
+
+    def __init__(self, trees: Array, ids: Array) -> None:
+        (self._trees, _), (self._ids, _) = _distinct(trees), _distinct(ids)
+        keys, _ = self._keys(trees, ids)
+        self._sorted, self._order = _distinct(keys)
+        if len(self._sorted) != len(ids):
+            raise DataError("two nodes of a tree have the same number")
+
+    def of(self, trees: Array, ids: Array) -> Array:
+        """The places of several nodes."""
+        keys, is_there = self._keys(trees, ids)
+        found, is_found = _looked_up(self._sorted, keys)
+        is_there &= is_found
+        if not is_there.all():
+            missing = int(is_there.argmin())
+            raise DataError(f"tree {trees[missing]} has no node {ids[missing]}")
+        return self._order[found]
+
+    def _keys(self, trees: Array, ids: Array) -> tuple[Array, Array]:
+        """One number for each pair, and whether both of its parts are numbers of some node."""
+        (tree, has_tree), (place, has_place) = _looked_up(self._trees, trees), _looked_up(self._ids, ids)
+        return tree * len(self._ids) + place, has_tree & has_place
+
+
+def _looked_up(ordered: Array, wanted: Array) -> tuple[Array, Array]:
+    """Where the elements of `wanted` are in `ordered`, and whether they are there."""
+    if not len(ordered):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    places = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return places, ordered[places] == wanted
 
 
 def _floats(node: OnnxNode, name: str) -> Array:
     """A list of floats, or the tensor that some converters write for more digits."""
     if node.has_attribute(f"{name}_as_tensor"):
         return node.get_tensor(f"{name}_as_tensor").reshape(-1)
-    return np.array(node.get_floats(name), np.float32)
+    return node.get_float_array(name)
 
 
 def _check_lengths(count: int, **lists: Array) -> None:
