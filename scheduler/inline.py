@@ -104,7 +104,7 @@ class InlineLane:
         if task.state is QUEUED:  # it is for a lane, or another thread runs a task that it needs
             with self._lock:
                 renaming.hand_over()
-            self._workers.wake()
+            self._workers.wake(waiting=True)
         return self.breath_due()
 
     def drive(self, task: Task) -> None:
@@ -140,7 +140,7 @@ class InlineLane:
             elif task is not None:
                 with self._lock:
                     self._renaming.hand_over()
-                self._workers.wake()
+                self._workers.wake(waiting=True)
         except BaseException:
             self.expect_elsewhere()
             raise

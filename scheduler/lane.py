@@ -42,6 +42,11 @@ class Lane(ABC):
             timed: measure the `latency`; not if the lane has to wait for the caller.
         """
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller is its work. False where that is not known."""
+        return False
+
     @abstractmethod
     def close(self, *, wait: bool) -> None:
         """End after the work that is running. Later `wake` calls do nothing. With `wait`, return when it has ended."""
@@ -71,6 +76,11 @@ class ThreadLane(Lane):
             self._inbox.put(drain)
         else:
             self._inbox.put(self._timed(drain) if timed else drain)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs on its thread."""
+        return self._thread is threading.current_thread()
 
     def _timed(self, drain: Drain) -> Drain:
         """`drain`, with a measurement of the time until its first call."""

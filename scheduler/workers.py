@@ -64,16 +64,21 @@ class Workers:
         """The number of lanes."""
         return len(self._lanes)
 
-    def wake(self) -> None:
-        """Wake lanes for the tasks that are ready for them and may start, at most one lane for each task."""
-        self._cores.host.here()
-        self._wake()
+    def wake(self, *, waiting: bool = False) -> None:
+        """Wake lanes for the tasks that are ready for them and may start, at most one lane for each task.
 
-    def _wake(self) -> None:
+        With `waiting`, the caller is about to wait for one of them: if it is a lane, in a callback, it takes none.
+        """
+        self._cores.host.here()
+        self._wake(waiting=waiting)
+
+    def _wake(self, *, waiting: bool = False) -> None:
         renaming = self._renaming
         while renaming.lane and self._asleep:
             with self._lock:
                 awake = len(self._lanes) - len(self._asleep)
+                if waiting:
+                    awake -= any(lane.is_here for lane in self._lanes)
                 if not self._asleep or awake >= len(renaming.lane) + len(renaming.running):
                     return
                 task = next(iter(renaming.lane), None)  # another lane may have taken the last one
@@ -97,13 +102,12 @@ class Workers:
             self._wake()
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call `function` once on a lane, after the work that it is running. Takes no lock of the timeline."""
+        """Call `function` once on a lane that is not the caller, after the work that it is running.
 
-        def once() -> bool:
-            function()
-            return False
-
-        self._lanes[0].wake(once)
+        Takes no lock of the timeline. The lane then looks for work, as the caller may be a lane that waits for it.
+        """
+        lane = next((lane for lane in self._lanes if not lane.is_here), self._lanes[0])
+        lane.wake(self._drain_after(function, lane))
 
     def begins_next(self, task: Task) -> bool:
         """Whether the calling lane begins `task` as soon as it is ready, before any other. Called under the lock."""
@@ -118,6 +122,15 @@ class Workers:
             if not self._asleep:
                 return False
             lane = self._asleep.popitem()[0]
+        try:
+            lane.wake(self._drain_after(function, lane), timed=False)
+        except BaseException:
+            self._asleep[lane] = None
+            raise
+        return True
+
+    def _drain_after(self, function: Callable[[], object], lane: Lane) -> Callable[[], bool]:
+        """The work of `lane`, which begins with calling `function` once."""
         todo = [function]
 
         def drain() -> bool:
@@ -128,12 +141,7 @@ class Workers:
                 _log.exception("a lane was interrupted")
             return self._drain(lane)
 
-        try:
-            lane.wake(drain, timed=False)
-        except BaseException:
-            self._asleep[lane] = None
-            raise
-        return True
+        return drain
 
     def _drain(self, lane: Lane) -> bool:
         """Run one task on `lane`. Returns False if none may start; `lane` must then be woken for the next one."""

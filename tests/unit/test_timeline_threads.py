@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,30 @@ class TestThreads:
         statistics = rig.timeline.statistics
         assert (statistics.queued, statistics.running) == (0, 0)
         assert statistics.run_inline + statistics.run_on_lanes + statistics.dropped == 240
+        rig.end()
+
+    @pytest.mark.parametrize("way", ["result", "exception", "as_completed"])
+    def test_a_callback_on_a_lane_can_wait_with_a_timeout(self, way: str) -> None:
+        rig = Rig(threads=2)
+        add, waited, told = rig.work("add"), list[Any](), threading.Event()
+        x, y = rig.name(1), rig.name()
+
+        def wait(_: Promise[Any]) -> None:
+            rig.dispatch(add, [x, x], y)
+            read: Any = rig.read(y)
+            try:
+                if way == "as_completed":
+                    waited.extend(futures.as_completed([read], timeout=5))
+                else:
+                    getattr(read, way)(timeout=5)
+                    waited.append(read)
+            finally:
+                told.set()
+
+        rig.dispatch(add, [x, x], y)
+        rig.read(y).add_done_callback(wait)
+        assert told.wait(10)
+        assert [number_in(read.result()) for read in waited] == [3]
         rig.end()
 
     def test_one_that_blocks_is_woken_by_the_lane_that_has_begun(self) -> None:
