@@ -1,7 +1,8 @@
 """Averages of large windows, in stages: along the width, then along the height.
 
 Serves onnxruntime's kernels of `AveragePool` and `GlobalAveragePool`, which add up a window in float32, one value after
-the other. In stages each value goes through fewer additions, and large windows take less time.
+the other. In stages each value goes through fewer additions, and large windows take less time. Those of whole planes
+between quantized numbers stay as they are: onnxruntime has a kernel that adds up the integers, which is exact.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
-from webnn.graph.rewriting import Replacement, rewritten
+from webnn.graph.rewriting import Replacement, readers, rewritten
 from webnn.graph.windows import sweeps
 
 __all__ = ["staged_average_pools"]
@@ -23,19 +24,26 @@ _LARGE: Final = 512
 
 def staged_average_pools(graph: Graph) -> Graph:
     """`graph` with two `average_pool2d`, or a `reduce_mean` of the whole plane, for every one with a large window."""
-    return rewritten(graph, [node for node in graph.nodes if node.op == "average_pool2d"], _staged)
+    pools = [node for node in graph.nodes if node.op == "average_pool2d"]
+    dequantized = [node for node in pools if (made_by := node["input"].node) and made_by.op == "dequantize_linear"]
+    read_by = readers(graph) if dequantized else {}
+    quantized = {
+        node for node in dequantized if any(each.op == "quantize_linear" for each in read_by.get(node.output, ()))
+    }
+    return rewritten(graph, pools, lambda node: _staged(node, quantized=node in quantized))
 
 
-def _staged(node: Node) -> Sequence[MLOperand] | None:
+def _staged(node: Node, *, quantized: bool) -> Sequence[MLOperand] | None:
     builder, options = Replacement(node), node.attributes
     axes = [options["layout"].index(letter) for letter in "hw"]
     inputs = [node["input"].shape[axis] for axis in axes]
     both = sweeps(inputs, options["window_dimensions"], options["padding"], options["strides"], options["dilations"])
     largest = [max(sweep.counts(size)) for sweep, size in zip(both, options["output_sizes"], strict=True)]
-    if prod(largest) <= _LARGE:
+    is_of_plane = largest == inputs and options["output_sizes"] == (1, 1)
+    if prod(largest) <= _LARGE or (is_of_plane and quantized):
         return None
     x = builder.cast(node["input"], "float32")  # as the kernels compute float16 too
-    if largest == inputs and options["output_sizes"] == (1, 1):
+    if is_of_plane:
         x = builder.reduce_mean(x, axes=axes, keep_dimensions=True)
     elif 1 in options["window_dimensions"]:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.direct import direct_builder, run_graph
+from tests.direct import direct_builder, ops, run_graph
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.passes.staged_average_pools import staged_average_pools
@@ -66,3 +66,22 @@ def test_small_windows_and_windows_of_one_row_are_left_as_they_are() -> None:
         an_average((1, 2, 20, 20), window_dimensions=[60, 60], padding=[40, 40, 40, 40]),
     ):
         assert staged_average_pools(graph) is graph
+
+
+@pytest.mark.parametrize("quantized", [True, False])
+def test_averages_of_planes_between_quantized_numbers_are_left_to_the_kernel_of_integers(quantized: bool) -> None:
+    b = direct_builder()
+    x = b.input("x", [1, 3, 40, 40], "uint8")
+    scale, zero = b.constant(np.full((1, 1, 1, 1), 0.05, np.float32)), b.constant(np.full((1, 1, 1, 1), 128, np.uint8))
+    mean = b.average_pool2d(b.dequantize_linear(x, scale, zero))
+    graph = b.build({"y": b.quantize_linear(mean, scale, zero) if quantized else mean})
+    staged = staged_average_pools(graph)
+    assert ("average_pool2d" in ops(staged)) is quantized
+    feeds = {"x": np.random.default_rng(0).integers(0, 256, (1, 3, 40, 40)).astype(np.uint8)}
+    result, expected = (
+        run_graph(each, feeds, backend)["y"]
+        for each, backend in ((staged, OnnxRuntimeBackend()), (graph, ArraysBackend()))
+    )
+    np.testing.assert_allclose(
+        result.astype(np.float32), expected.astype(np.float32), rtol=0, atol=1 if quantized else 3e-6
+    )
