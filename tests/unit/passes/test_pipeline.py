@@ -13,12 +13,12 @@ from tests.direct import direct_builder
 from webnn.backends.onnx.export import save_onnx
 from webnn.backends.onnxruntime.passes import pipeline
 from webnn.backends.onnxruntime.passes.pipeline import PASSES, Pass, prepared
-from webnn.graph.composites.scatter_reduce import scattered_elements
+from webnn.graph.composites.scatter_reduce import scattered_elements, scattered_slices
 from webnn.graph.ir import Graph
 
 
 def a_graph_for_every_pass() -> Graph:
-    builder = direct_builder()
+    builder = direct_builder(composites=["scatter_reduce_nd"])
     x = builder.input("x", [1, 1, 3, 4], "float32")
     one = builder.constant(np.ones(1, np.float32))
     long = builder.expand(builder.slice(x, [0, 0, 0, 0], [1, 1, 1, 1]), [1, 1, 100, 100])
@@ -45,6 +45,9 @@ def a_graph_for_every_pass() -> Graph:
     keys = builder.expand(builder.reshape(first, [3, 1]), [3, 12])
     scores = builder.mul(builder.matmul(first, keys), builder.constant("float32", 0.5))
     root = builder.sqrt(builder.reduce_mean(builder.mul(wide, wide), axes=[1], keep_dimensions=True))
+    edges, ends = builder.input("edges", [1200, 300], "float32"), builder.input("ends", [1200, 1], "int64")
+    messages = builder.matmul(edges, builder.constant(np.ones((300, 300), np.float32)))
+    nodes = builder.constant(np.zeros((5, 300), np.float32))
     column = builder.transpose(builder.reshape(x, [1, 4, 3, 1]), permutation=[0, 2, 1, 3])
     return builder.build(
         {
@@ -66,6 +69,7 @@ def a_graph_for_every_pass() -> Graph:
             "value": builder.matmul(first, builder.constant(np.ones((3, 2), np.float32))),
             "gated": builder.mul(wide, builder.sigmoid(wide)),
             "scattered": scattered_elements(builder, wide, pairs, wide, axis=1, reduction="add"),
+            "messages": scattered_slices(builder, nodes, ends, messages, reduction="add"),
             "rotated": turned,
             "root mean square": builder.div(wide, root),
             "rows of a table": builder.gather(quantized, builder.reshape(places, [4])),
@@ -151,6 +155,7 @@ def test_an_exported_model_has_no_pass_in_it(tmp_path: Path) -> None:
         row,
         gated,
         scattered,
+        ["MatMul", "ScatterND"],
         rotated,
         normalized,
         rows,
