@@ -65,11 +65,11 @@ __all__ = [
 _GENERATED: Final = "onnx_ml_pb2"
 _FLOATS: Final = 7
 _INTS: Final = 8
+"""The numbers of the fields of an attribute that hold lists."""
 _NUMBERS: Final = {"floats": "<f4", "float_data": "<f4", "double_data": "<f8", "uint64_data": "<u8"}
 """The types of repeated fields; others hold signed integers."""
 _FEW: Final = 64
 """Numbers that are read one by one: a copy of the message takes longer."""
-"""The numbers of the fields of an attribute that hold lists."""
 
 
 def _messages() -> Any:

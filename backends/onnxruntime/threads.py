@@ -118,9 +118,9 @@ def _node_work(node: Node) -> int:
         case "gru" | "lstm" | "gru_cell" | "lstm_cell" | "dynamic_quantize_lstm":
             steps: int = node.attributes.get("steps", 1)
             products = steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
-            return results + max(
-                products, SMALL_WORK if _rounds_by_thread(node) else 0
-            )  # as many threads as onnxruntime takes
+            if _rounds_by_thread(node):  # for its answers: as many threads as onnxruntime takes
+                products = max(products, SMALL_WORK)
+            return results + products
         case "attention":
             depth = 2 * node["key"].shape[-2]
         case "tree_ensemble":

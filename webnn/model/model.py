@@ -87,6 +87,7 @@ class Model(Many):
 
     Dimensions that the file leaves open take their sizes from the inputs. Each combination of sizes is a graph, which
     is made when it first occurs. All of them read the same weights.
+
     May be called from several threads and event loops at once. As a context manager it is closed at the end of the
     block. Otherwise its resources are released with its last reference, or at exit.
 
@@ -103,8 +104,7 @@ class Model(Many):
         dtypes: as in `load_onnx`.
         constants: as in `load_onnx`.
         saved: True if `path` is the key of a saved graph (`context.save_graph`), or the `cache_dir` given there.
-        keep: names of entries that are not inputs of the model. They are passed on to the outputs unchanged, such as
-            the keys of the rows.
+        keep: names of entries that are no inputs and are passed on to the outputs unchanged, such as keys of rows.
         errors: the name of another output: for each item, "" or the message of its error. An item that fails then has
             NaN or 0 in the outputs, and does not fail the others. Needs `batch`.
         graphs: the most graphs that are kept; the least recently used one is dropped first.
