@@ -105,7 +105,7 @@ def test_at_exit_every_device_that_is_left_is_forgotten(monkeypatch: pytest.Monk
     monkeypatch.setattr(device_module, "_devices", weakref.WeakValueDictionary())  # other tests keep theirs
     left = device()
     device_module._forget_all()
-    assert left.lost.result(timeout=0).message == "the context was forgotten"
+    assert left.lost.result(timeout=0).message == "the program ended"
 
 
 def test_a_backend_that_fails_leaves_no_half_made_device_to_end() -> None:

@@ -228,9 +228,8 @@ class Device:
         self.slow_lane.close(wait=False)
         resolve(self.lost, MLContextLostInfo(message))
 
-    def forget(self) -> None:
+    def forget(self, message: str = "the program ended") -> None:
         """End it without waiting: nothing refers to it any more, or the program exits."""
-        message = "the context was forgotten"
         ending = self._begin_to_end(message)
         if ending is None:
             return
@@ -268,7 +267,10 @@ class Device:
 
     def __del__(self) -> None:
         if getattr(self, "_lost_message", "") is None:  # set at the end of `__init__`
-            self.forget()
+            self.forget(
+                "the context was forgotten: nothing referred to it any more; keep it, or one of its graphs or tensors,"
+                " in a variable until its results are there"
+            )
 
 
 def _if_alive(device: Device) -> Callable[[str], None]:
