@@ -98,8 +98,8 @@ NODES += [("And", [BOOLS, BOOLS], {}), ("Not", [BOOLS], {}), ("Or", [BOOLS, BOOL
 OUTPUTS = {"Split": 2, "TopK": 2}
 """The number of outputs of operators that have several, where the attributes do not say."""
 INFERRED = {
-    "AveragePool", "Conv", "ConvInteger", "ConvTranspose", "DFT", "DeformConv", "DynamicQuantizeLinear", "GRU", "If", "LSTM",
-    "LpPool", "MaxPool", "MaxUnpool", "RNN", "Range", "Resize", "STFT", "Scan",
+    "AveragePool", "Conv", "ConvInteger", "ConvTranspose", "DFT", "DeformConv", "DynamicQuantizeLinear", "GRU", "If",
+    "LSTM", "LpPool", "MaxPool", "MaxUnpool", "RNN", "Range", "Resize", "STFT", "Scan",
 }  # fmt: skip
 """Emitted operators that are left to the inference: it is rare that they depend on constants alone."""
 
