@@ -463,6 +463,19 @@ def test_quantized_lstms_with_other_options_are_operators(changes: dict[str, Any
         np.testing.assert_allclose(result, by_onnxruntime(model, feeds)[0], rtol=0, atol=0.06)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"direction": "bidirectional"}, r"X \[4, 1, 3\] and W \[1, 20, 3\] do not fit each other"),
+        ({"activations": ["Sigmoid", "Tanh", "Tanh"] * 2}, "activations must be 3 names"),
+    ],
+)
+def test_quantized_lstms_whose_parts_do_not_fit_each_other_are_refused(options: dict[str, Any], message: str) -> None:
+    model, _ = node_model("DynamicQuantizeLSTM", quantized_lstm(), hidden_size=5, domain=MICROSOFT, **options)
+    with pytest.raises(DataError, match=message):
+        for_onnxruntime(model)
+
+
 def test_quantized_lstms_of_several_sequences_have_onnxruntimes_threads() -> None:
     """Each thread rounds its own sequences together, so the results depend on how many there are."""
     model, feeds = node_model("DynamicQuantizeLSTM", quantized_lstm(batch=4), hidden_size=5, domain=MICROSOFT)

@@ -2,7 +2,7 @@
 
 Its `ScatterND` shares out the updates among threads if they have many elements, even where it combines them by a
 reduction. Two threads that add to the same place then lose an update: sums of 20,000 rows of 64 over 500 places are
-wrong in every run.
+wrong in nearly every run.
 
 Each part copies the whole tensor and its own updates. That only pays if all cores save more time elsewhere in the
 graph. Other graphs with such scatters get one thread (see `combines_in_any_order`).

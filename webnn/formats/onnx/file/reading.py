@@ -243,6 +243,11 @@ def read_model(source: object) -> Model:
     raise ValidationError(f"a model must be a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
 
 
+def _mistaken_for(data: Array, path: Path | None) -> str:
+    hint: str = import_whole("webnn.formats.mistaken").mistaken_for(data.data, path, loader="load_onnx")
+    return hint
+
+
 def _parsed(data: Array, path: Path | None, what: str) -> Model:
     files: Mapping[str, Array] = {}
     if bytes(data[4:8]) == _ORT_FORMAT:
@@ -253,11 +258,9 @@ def _parsed(data: Array, path: Path | None, what: str) -> Model:
     try:
         proto.ParseFromString(without_weights(data.data))
     except (DecodeError, RecursionError) as error:
-        hint = import_whole("webnn.formats.mistaken").mistaken_for(data.data, path, loader="load_onnx")
-        raise DataError(f"{what} cannot be read as an ONNX model: {error}{hint}") from None
+        raise DataError(f"{what} cannot be read as an ONNX model: {error}{_mistaken_for(data, path)}") from None
     if not proto.HasField("graph"):
-        hint = import_whole("webnn.formats.mistaken").mistaken_for(data.data, path, loader="load_onnx")
-        raise DataError(f"{what} does not hold an ONNX graph{hint}")
+        raise DataError(f"{what} does not hold an ONNX graph{_mistaken_for(data, path)}")
     if _is_old(proto):  # models of that time are small enough to be read whole
         proto.ParseFromString(data.tobytes())
         return _converted(proto, path)

@@ -168,7 +168,7 @@ def dynamic_quantize_lstm(node: OnnxNode) -> Imported:
     """
     x = node.operand(0)
     weights = [_weight_of_gates(node, 1, 8), _weight_of_gates(node, 2, 10)]
-    if _is_plain(node) and all(_suits_kernels(*each) for each in weights):
+    if _is_plain(node, *(each[0].shape for each in weights)) and all(_suits_kernels(*each) for each in weights):
         (weight, *first), (recurrent, *second) = ([node.constant(array) for array in each] for each in weights)
         return lstm_of_quantized_weights(
             node.builder,
@@ -213,16 +213,23 @@ def _suits_kernels(weight: _Array, scales: _Array, zeros: _Array) -> bool:
     return scales.ndim == 1 or bool((zeros == (0 if zeros.dtype == np.int8 else zeros.flat[0])).all())
 
 
-def _is_plain(node: OnnxNode) -> bool:
-    """Whether an LSTM has a known direction, the default activations, and nothing but its two states and a bias."""
+def _is_plain(node: OnnxNode, weight: tuple[int, ...], recurrent: tuple[int, ...]) -> bool:
+    """Whether an LSTM has only the default activations, its two states and a bias, and all shapes fit each other."""
+    direction, lengths = node.get_string("direction", "forward"), node.known(4)
+    directions, hidden = 2 if direction == "bidirectional" else 1, recurrent[1]
+    if node.rank(0) != 3 or direction not in _DIRECTIONS:
+        return False
+    steps, batch, size = node.shape(0)
+    state = (directions, batch, hidden)
+    shapes = {3: (directions, 8 * hidden), 5: state, 6: state}
     activations = [name.lower() for name in node.get_strings("activations", ())]
-    lengths = node.known(4)
     return (
-        node.rank(0) == 3
-        and node.get_string("direction", "forward") in _DIRECTIONS
-        and activations in ([], ["sigmoid", "tanh", "tanh"], ["sigmoid", "tanh", "tanh"] * 2)
+        weight == (directions, size, 4 * hidden)
+        and recurrent == (directions, hidden, 4 * hidden)
+        and all(node.shape(i) == shape for i, shape in shapes.items() if node.has(i))
+        and activations in ([], ["sigmoid", "tanh", "tanh"] * directions)
         and not node.get_float("clip", 0.0)
         and not node.get_int("input_forget", 0)
         and not node.has(7)
-        and (not node.has(4) or (lengths is not None and bool((lengths == node.shape(0)[0]).all())))
+        and (not node.has(4) or (lengths is not None and bool((lengths == steps).all())))
     )
