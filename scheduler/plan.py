@@ -305,6 +305,8 @@ class EndOfAll(End):
             else:
                 while self.timeline.inline.advance(task) and promise._status is PENDING:
                     pass
+        if all(map(self.timeline.has_ended, self.tasks)):  # see `End.drive`
+            self.look()
 
     def expect(self, promise: Promise[Any]) -> None:
         """Let the tasks run at the end of the tick, or on a lane."""

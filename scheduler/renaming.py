@@ -98,7 +98,10 @@ class Renaming(Ready):
             self._unreachable(value)
 
     def work_off_discarded(self) -> None:
-        """Release the values that finalizers have put into `discarded`. This may end tasks."""
+        """Release the values that finalizers have put into `discarded`. This may end tasks.
+
+        The last reference to a context may go with an item, and its finalizer calls this for the rest.
+        """
         discarded = self.discarded
         while discarded:
             item = discarded[0]
@@ -109,7 +112,9 @@ class Renaming(Ready):
                     self._unreachable(item)
             else:
                 item.discarded()
-                discarded.popleft()
+                if discarded and discarded[0] is item:
+                    discarded.popleft()
+            item = None  # here, so that no finalizer comes between finding the next item and taking it
 
     def _unreachable(self, value: Value) -> None:
         view = value.view

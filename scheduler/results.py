@@ -75,13 +75,15 @@ class End(ref[Promise[Any]]):
     just added to the timeline's `discarded`.
     """
 
-    __slots__ = ("kept", "task", "timeline")
+    __slots__ = ("kept", "owner", "task", "timeline")
 
     timeline: Timeline
     task: Task | None
     """The task that has to end first, if there is one."""
     kept: Promise[Any] | None
     """The promise, while a callback waits for it."""
+    owner: object
+    """What has to live until the promise has settled. Only set if nothing else refers to it."""
 
     def begin(self, promise: Promise[Any], timeline: Timeline, task: Task | None) -> None:
         """Become the source of `promise`, to which this is a reference. Attributes of subclasses must be set before."""
@@ -116,6 +118,11 @@ class End(ref[Promise[Any]]):
         if promise is not None:
             abandon(promise, error)
 
+    def observed(self) -> Sequence[End]:
+        """Only itself, if the promise is pending and can be reached."""
+        promise = self()
+        return () if promise is None or promise._status is not PENDING else (self,)
+
     def deliver(self, promise: Promise[Any]) -> None:
         """The result is available: settle."""
         resolve(promise, None)
@@ -136,11 +143,14 @@ class End(ref[Promise[Any]]):
         """Run the task here; with a timeout, only if it is cheap."""
         if self.task is None:
             self.deliver(promise)
-        elif timeout is None:
+            return
+        if timeout is None:
             self.timeline.inline.drive(self.task)
         else:
             while self.timeline.inline.advance(self.task) and promise._status is PENDING:
                 pass
+        if self.timeline.has_ended(self.task):  # a callback on the thread that tells the waiters may be calling this
+            self.task_ended(self.task)
 
     def expect(self, promise: Promise[Any]) -> None:
         """Let the task run at the end of the tick, or on a lane."""

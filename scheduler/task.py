@@ -16,6 +16,7 @@ from webnn.scheduler.width import Widths
 
 if TYPE_CHECKING:
     from webnn.scheduler.donation import Placement
+    from webnn.scheduler.results import End
     from webnn.scheduler.trace import Recorder
 
 __all__ = ["MERGED_LIMIT", "MOVES", "LoneTask", "MergedWork", "Task", "TaskState", "Waiter", "Work", "needed_for"]
@@ -68,6 +69,10 @@ class Waiter(Protocol):
 
     def forked(self, error: BaseException) -> None:
         """Like `reject`, in a forked child: callbacks and event loops belong to the parent, and are not called."""
+        ...
+
+    def observed(self) -> Sequence[End]:
+        """The sources of those promises that wait for the task and can be reached."""
         ...
 
 

@@ -440,14 +440,19 @@ class Timeline:
     def _destroy_name(self, name: Name, error: MLError) -> None:
         renaming = self._renaming
         with self._lock:
-            waiters: list[Waiter] = [waiter for task in list(renaming.live) for waiter in task.waiters]
-            waiters += self.inline.unsettled.values()
-            reads = [waiter for waiter in waiters if isinstance(waiter, Read) and waiter.name is name]
+            reads = [waiter for waiter in self._waiters() if isinstance(waiter, Read) and waiter.name is name]
             renaming.unbind(name)
         for read in reads:
             read.reject(error)
         self.tidy()
         self._execution.tell_ended()
+
+    def has_ended(self, task: Task) -> bool:
+        """Whether `task` has ended, so that its waiters can be told."""
+        if task.state is QUEUED or task.state is RUNNING:
+            return False
+        with self._lock:  # which its end is under
+            return True
 
     def make_room(self) -> Promise[None]:
         """A promise that settles when the queue has room again. Runs cheap tasks now to make room."""
@@ -591,6 +596,18 @@ class Timeline:
 
     # The end.
 
+    def _waiters(self) -> list[Waiter]:
+        """What waits for tasks, and the reads that are due. Called under the lock."""
+        waiters: list[Waiter] = [waiter for task in list(self._renaming.live) for waiter in task.waiters]
+        waiters += self.inline.unsettled.values()
+        return waiters
+
+    def observed(self) -> list[End]:
+        """The sources of the promises that are pending and can be reached, whose results somebody may want."""
+        with self._lock:
+            waiters = self._waiters()
+        return [source for waiter in waiters for source in waiter.observed()]
+
     def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
         """Cancel the queued tasks, reject all pending promises, let the running tasks end, and end the lanes.
 
@@ -612,8 +629,7 @@ class Timeline:
         with self._lock:
             self._lost = error = self._lost or error
             renaming.cancel_all(error)
-            pending: list[Waiter] = [waiter for task in list(renaming.live) for waiter in task.waiters]
-            pending += self.inline.unsettled.values()
+            pending = self._waiters()
             busy = bool(renaming.running)
         while room.waiting:
             reject(room.waiting[0], error)

@@ -17,6 +17,7 @@ from webnn.scheduler.value import Value
 if TYPE_CHECKING:
     from webnn.scheduler.batches.batcher import Batcher
     from webnn.scheduler.batches.under_way import UnderWay
+    from webnn.scheduler.results import End
 
 __all__ = ["Batch"]
 
@@ -107,6 +108,10 @@ class Batch(Executable):
             promise = request()
             if promise is not None:
                 abandon(promise, error)
+
+    def observed(self) -> Sequence[End]:
+        """The requests whose promises are pending and can be reached."""
+        return [each for request in list(self.requests) for each in request.observed()]
 
     # As an executable.
 

@@ -8,7 +8,6 @@ import itertools
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -593,31 +592,6 @@ def test_it_gives_its_memory_back(context: webnn.MLContext) -> None:
     del constant
 
 
-def test_a_forgotten_one_is_destroyed() -> None:
-    context = webnn.ML().create_context(backend="arrays")
-    lost = context.lost
-    graph = double(context)
-    context.compute(graph, {"x": filled(1)})
-    del context
-    gc.collect()
-    assert not lost.done()  # the graph is a way to use it
-    del graph
-    gc.collect()
-    assert lost.result(timeout=0).message.startswith("the context was forgotten: nothing referred to it any more")
-
-
-def test_what_is_pending_when_it_is_forgotten_is_rejected() -> None:
-    gate = Gate()
-    context, _ = scripted_context(on_run=gate)
-    promise = context.run(double(context), {"x": filled(1)})
-    assert gate.reached.wait(5)
-    del context
-    gc.collect()
-    with pytest.raises(ContextLostError, match="the context was forgotten"):
-        promise.result(timeout=5)
-    gate.open()
-
-
 def test_a_program_that_ends_does_not_wait_for_compilations() -> None:
     gate, given_up = Gate(), threading.Event()
 
@@ -632,16 +606,6 @@ def test_a_program_that_ends_does_not_wait_for_compilations() -> None:
     assert given_up.is_set()
     gate.open()
     assert graph is not None
-
-
-def test_a_cycle_that_holds_one_can_be_collected() -> None:
-    context = webnn.ML().create_context(backend="arrays")
-    lost = context.lost
-    cycle: list[Any] = [context, context.create_tensor([4], "float32")]
-    cycle.append(cycle)
-    del context, cycle
-    gc.collect()
-    assert lost.done()
 
 
 def test_a_build_that_meets_the_end_on_another_thread_is_not_left_pending(context: webnn.MLContext) -> None:
@@ -674,25 +638,3 @@ promises[0].result()
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_one_whose_graph_could_not_be_compiled_can_be_forgotten() -> None:
-    gate = Gate()
-
-    def fail(_: Cancellation) -> None:
-        gate()
-        raise RuntimeError("scripted")
-
-    context, _ = scripted_context(on_compile=fail)
-    lost, graph = context.lost, double(context)
-    x, y, z = (context.create_tensor([4], "float32", readable=True) for _ in range(3))
-    context.dispatch(graph, {"x": x}, {"y": y})
-    context.dispatch(graph, {"x": x}, {"y": z})
-    del y  # before it fails, and the other one afterwards
-    gate.open()
-    assert isinstance(graph._compiled.exception(5), OperationError)
-    del x, z, graph, context
-    deadline = time.monotonic() + 5
-    while not lost.done() and time.monotonic() < deadline:  # the compile lane may still hold the graph
-        gc.collect()
-    assert lost.done()

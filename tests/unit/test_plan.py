@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -127,6 +128,21 @@ def test_the_handle_settles_if_only_a_callback_waits() -> None:
 
     asyncio.run(program())
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("timeout", [None, 5])
+@pytest.mark.parametrize("inline_limit", [0, 1000])
+def test_a_callback_of_a_result_can_wait_for_the_handle(inline_limit: int, timeout: float | None) -> None:
+    rig = Rig(threads=1, inline_limit=inline_limit)
+    names = [rig.name(1), rig.name(), rig.name()]
+    waited: Future[None] = Future()
+    handle = rig.timeline.replay(chain(rig, names), [rig.work("any", cost=500, measured=False)] * 2)
+    read = rig.read(names[2])
+    end = handle.finished()
+    read.add_done_callback(lambda _: waited.set_result(end.result(timeout)))
+    read.result()
+    assert waited.result(10) is None
+    rig.end()
 
 
 def test_a_plain_thread_that_waits_for_the_handle_runs_the_tasks() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.stepped import LARGE, SMALL, Rig, number_in
 from webnn.errors import ContextLostError, InvalidStateError, OperationError
+from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.memory.pool import Shelf
 from webnn.scheduler.promise import Promise
 
@@ -72,6 +73,24 @@ class TestThreads:
         rig.read(y).add_done_callback(wait)
         assert told.wait(10)
         assert [number_in(read.result()) for read in waited] == [3]
+        rig.end()
+
+    @pytest.mark.parametrize("timeout", [None, 5])
+    @pytest.mark.parametrize("descriptor", [SMALL, LARGE])
+    @pytest.mark.parametrize("inline_limit", [0, 10_000])
+    def test_a_callback_can_wait_for_what_its_own_task_has_made(
+        self, inline_limit: float, descriptor: MLOperandDescriptor, timeout: float | None
+    ) -> None:
+        rig = Rig(threads=1, inline_limit=inline_limit, descriptor=descriptor)
+        x, y = rig.name(1), rig.name()
+        handle = rig.dispatch(rig.work("add", cost=500), [x, x], y)
+        end, first, second = handle.finished(), rig.read(y), rig.read(y)
+        waited: futures.Future[Any] = futures.Future()
+        # The thread that tells them calls this first. It would tell the other two next.
+        end.add_done_callback(lambda _: waited.set_result((first.result(timeout), second.exception(timeout))))
+        end.result()
+        result, error = waited.result(10)
+        assert (number_in(result), error) == (3, None)
         rig.end()
 
     def test_one_that_blocks_is_woken_by_the_lane_that_has_begun(self) -> None:

@@ -5,8 +5,9 @@ It is below contexts, graphs and tensors and imports none of them. What ends wit
 A device ends once, in one of three ways:
 - `lose` is called by `MLContext.destroy`, and by `died` where a backend finds that its device is gone. All dependents
   have ended when it returns.
-- `forget` is called by the garbage collector once no context, graph or tensor refers to the device, or at the program's
-  exit. It waits for nothing, since the collector may have interrupted the very code that it would wait for.
+- `forget` is called by the garbage collector once no context, graph, tensor or pending promise refers to the device, or
+  at the program's exit. It waits for nothing, since the collector may have interrupted the very code that it would wait
+  for.
 - `forked` is called in a forked child: the device and all waiters belong to the parent.
 
 In each case, the pending promises of the timeline are rejected with `ContextLostError`, and `lost` resolves.
@@ -18,6 +19,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
@@ -39,6 +41,11 @@ if TYPE_CHECKING:
     from webnn.backends.disk_cache import DiskCache
 
 __all__ = ["Dependent", "Device", "MLContextLostInfo"]
+
+_FORGOTTEN: Final = (
+    "the context was forgotten: nothing referred to it any more; keep it, or one of its graphs or tensors, in a"
+    " variable until its results are there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,11 +273,33 @@ class Device:
             return ContextLostError(self._lost_message), list(self._dependents)
 
     def __del__(self) -> None:
-        if getattr(self, "_lost_message", "") is None:  # set at the end of `__init__`
-            self.forget(
-                "the context was forgotten: nothing referred to it any more; keep it, or one of its graphs or tensors,"
-                " in a variable until its results are there"
-            )
+        if getattr(self, "_lost_message", "") is not None:  # set at the end of `__init__`
+            return
+        observed = self.timeline.observed()
+        if observed:
+            _devices[id(self)] = self  # the garbage collector may have removed it before it called this
+            kept = _Kept(self)
+            for source in observed:
+                source.owner = kept
+        else:
+            self.forget(_FORGOTTEN)
+
+
+class _Kept:
+    """Keeps a device that only promises refer to. Their sources have it until they have settled or are unreachable."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def __del__(self) -> None:  # Python calls `Device.__del__` only once
+        device = self._device
+        # On another thread: the last promise may have settled, or been freed, under a lock.
+        device.build_lane.wake(partial(_forget, device), timed=False)
+
+
+def _forget(device: Device) -> bool:
+    device.forget(_FORGOTTEN)
+    return False
 
 
 def _if_alive(device: Device) -> Callable[[str], None]:
