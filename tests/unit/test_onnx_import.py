@@ -140,6 +140,21 @@ def test_inputs_that_no_output_needs_take_no_shape() -> None:
 # What is known is folded away.
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint64])
+def test_quotients_of_all_integers_are_folded_toward_zero(dtype: Any) -> None:
+    """The smallest integer has no absolute value: -128 / -127 is 1."""
+    info = np.iinfo(dtype)
+    numbers = sorted({info.min, info.min + 1, max(info.min, -7), 1, 2, 3, info.max // 2, info.max - 1, info.max})
+    pairs = [(a, b) for a in numbers for b in numbers if b and (a, b) != (info.min, -1)]
+    a, b = np.array(pairs, dtype).T
+    model = model_of([node("Div", ["a", "b"], ["y"])], [], ["y"], {"a": a, "b": b}, opset=21)
+    builder = direct_builder()
+    (y,) = builder.build(import_onnx(model, builder)).constants
+    wanted = [abs(int(p)) // abs(int(q)) * (1 if (p < 0) == (q < 0) else -1) for p, q in pairs]
+    assert y.constant is not None
+    assert y.constant.tolist() == wanted
+
+
 def test_shape_arithmetic_folds_away(backend: Backend) -> None:
     nodes = [
         node("Shape", ["x"], ["s"]),
@@ -367,6 +382,15 @@ def test_models_older_than_opset_7_are_converted(backend: Backend) -> None:
     for source in (model, model.SerializeToString()):
         (y,) = run_graph(imported(source), {"x": np.ones((2, 3), np.float32)}, backend).values()
         np.testing.assert_array_equal(y, np.tile(np.arange(5, dtype=np.float32) + 3, (2, 1)))
+
+
+def test_an_old_model_may_have_weights_that_are_no_inputs(backend: Backend) -> None:
+    """Version 3 of the format asks for them among the inputs, and onnxruntime does not."""
+    model = model_of([node("Not", ["w"], ["y"])], [], ["y"], {"w": np.array([True, False])}, opset=1)
+    model.ir_version = 3
+    (y,) = run_graph(imported(model), {}, backend).values()
+    assert y.tolist() == [False, True]
+    assert model.ir_version == 3
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 3, 2), (1, 3, 3, 3), (1, 3, 4, 5)], ids=str)

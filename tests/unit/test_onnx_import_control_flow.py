@@ -151,6 +151,58 @@ def test_a_loop_over_constants_is_folded() -> None:
     assert [node.op for node in builder.build(outputs).nodes] == ["expand", "mul"]
 
 
+NONE = """
+trips = Constant <value = int64 {0}> ()
+one = Constant <value = int64[1] {1}> ()
+last, parts, whole = Loop (trips, , x) <body = graph (int64 i, bool c, float[2, 3] a)
+    => (bool d, float[2, 3] b, float s, float[n, 3] t) { d = Identity (c)  b = Neg (a)  s = Sum (b, x)  t = Abs (x) }>
+shape = Shape (parts)  size = Shape (whole)
+sum = ReduceSum <keepdims = 0> (parts, one)
+y = Concat <axis = 0> (last, %s)
+"""
+
+
+@pytest.mark.parametrize("joined", ["x", "parts0"])
+def test_the_results_of_no_iterations_have_the_shape_of_one_where_none_is_declared(
+    backend: Backend, joined: str
+) -> None:
+    nodes = NONE % joined + "zero = Constant <value = int64[1] {0}> ()  parts0 = ReduceSum <keepdims = 0> (parts, zero)"
+    model = model_of("float[2, 3] x", "float[4, 3] y, int64[3] shape, int64[3] size", nodes)
+    body = next(a.g for a in model.graph.node[2].attribute if a.name == "body")
+    body.output[2].type.tensor_type.ClearField("shape")
+    results = check(backend, model, x=random(0, 2, 3))
+    assert [array.tolist() for array in results[1:]] == [[0, 2, 3], [0, 2, 3]]
+
+
+def test_what_no_iteration_computes_may_be_out_of_reach(backend: Backend) -> None:
+    """The body is tried for the shape of `s`, and not reported."""
+    nodes = """
+    trips = Constant <value = int64 {0}> ()
+    last, parts = Loop (trips, , x) <body = graph (int64 i, bool c, float[2] a) => (bool d, float[2] b, float s)
+        { d = Identity (c)  b = Neg (a)  s = NonZero (a) }>
+    """
+    model = model_of("float[2] x", "float[2] last, int64[n] shape", nodes + "shape = Shape (parts)")
+    body = next(a.g for a in model.graph.node[1].attribute if a.name == "body")
+    body.output[2].type.tensor_type.ClearField("shape")
+    assert import_onnx(model, direct_builder(backend))["last"].shape == (2,)
+
+
+def test_an_axis_without_slices_stays_where_it_is(backend: Backend) -> None:
+    """onnxruntime refuses such a scan."""
+    nodes = """
+    none = Constant <value = float[0, 4] {}> ()
+    y, all = Scan <num_scan_inputs = 1, scan_output_axes = [1], body = graph (float[3] h, float[4] a)
+        => (float[3] h2, float[4, n] s) { h2 = Neg (h)  axes = Constant <value = int64[1] {1}> ()
+        a2 = Unsqueeze (a, axes)  s = Concat <axis = 1> (a2, a2) }> (h0, none)
+    shape = Shape (all)
+    """
+    model = model_of("float[3] h0", "float[3] y, int64[3] shape", nodes)
+    h0 = random(0, 3)
+    y, shape = computed(model, {"h0": h0}, backend)
+    assert shape.tolist() == [4, 0, 2]
+    np.testing.assert_array_equal(y, h0)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -29,6 +29,9 @@ Array: TypeAlias = np.ndarray[Any, Any]
 OLDEST_OPSET: Final = 7
 """Models in an older opset are converted to this one."""
 
+_WEIGHTS_ALONE: Final = 4
+"""The first version of the format in which an initializer need not be an input, too; runtimes never asked for it."""
+
 _PACKED: Final[Mapping[int, int]] = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
@@ -280,8 +283,12 @@ def _opset(proto: ModelProto) -> int | None:
 
 def _converted(proto: ModelProto, path: Path | None) -> Model:
     """A model in an old opset, in `OLDEST_OPSET`; unchanged if the converter of the onnx package refuses it."""
+    converter = import_whole("onnx.version_converter")
+    if proto.ir_version < _WEIGHTS_ALONE:  # weights that are not among the inputs are undefined to the converter
+        older, proto = proto, ModelProto()
+        proto.CopyFrom(older)
+        proto.ir_version = _WEIGHTS_ALONE
     try:
-        convert = import_whole("onnx.version_converter").convert_version
-        return Model(convert(proto, OLDEST_OPSET), None, path, converted_from=_opset(proto))
-    except (RuntimeError, ValueError, TypeError) as error:
+        return Model(converter.convert_version(proto, OLDEST_OPSET), None, path, converted_from=_opset(proto))
+    except (RuntimeError, ValueError, TypeError, converter.ConvertError) as error:
         return Model(proto, None, path, too_old=str(error).strip().rpartition("failed: ")[2])

@@ -98,8 +98,9 @@ def _divide(a: Array, b: Array) -> Array:
         return a / b
     if a.dtype.kind == "u":
         return a // b
-    quotient = abs(a) // np.where(b == 0, 1, abs(b))
-    return np.where((a < 0) != (b < 0), -quotient, quotient).astype(a.dtype)
+    # Not by absolute values, since the smallest integer has none.
+    quotient, rest = np.divmod(a, np.where(b == 0, b.dtype.type(1), b))
+    return np.asarray(quotient + ((rest != 0) & ((a < 0) != (b < 0))), a.dtype)
 
 
 _BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {

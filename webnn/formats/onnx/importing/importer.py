@@ -407,6 +407,22 @@ class Importer:
         scope.values.update((info.name, value) for info, value in zip(graph.input, inputs, strict=True))
         return self._run(scope, order, wanted, self._call_attributes)
 
+    def tried_graph(self, graph: GraphProto, inputs: Sequence[Value]) -> list[Value] | None:
+        """`run_graph` for the shapes and types of its outputs only: None, and no problem, if that is impossible."""
+        problems, scopes = len(self.problems), []
+        scope: Scope | None = self.scope
+        while scope is not None:
+            scopes.append((scope, dict(scope.unsupported)))
+            scope = scope.outer
+        try:
+            return self.run_graph(graph, inputs)
+        except MLError:
+            return None
+        finally:
+            del self.problems[problems:]
+            for scope, unsupported in scopes:
+                scope.unsupported = unsupported
+
     def _call(self, function: FunctionProto, node: OnnxNode) -> list[Value | None]:
         """The outputs of a function, whose body sees its inputs only."""
         if len(node.inputs) > len(function.input):

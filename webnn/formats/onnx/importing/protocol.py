@@ -35,3 +35,6 @@ class Importing(Protocol):
 
     def run_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:
         """The outputs of a graph inside a node, such as a branch of `If`, for these inputs."""
+
+    def tried_graph(self, graph: GraphProto, inputs: Sequence[Value]) -> list[Value] | None:
+        """`run_graph` for the shapes and types of its outputs only: None, and no problem, if that is impossible."""

@@ -87,8 +87,33 @@ def loop(node: OnnxNode) -> Imported:
         for values, value in zip(collected, results[len(carried) :], strict=True):
             values.append(value)
         count += 1
-    outputs = body.output[1 + len(carried) :]
-    return [*carried, *(stacked(node, values, 0, info) for values, info in zip(collected, outputs, strict=True))]
+    inputs = [Value(np.array(0)), condition, *carried]
+    return [*carried, *_stacks(node, collected, body.output[1 + len(carried) :], inputs)]
+
+
+def _stacks(
+    node: OnnxNode,
+    collected: Sequence[Sequence[Value]],
+    outputs: Sequence[ValueInfoProto],
+    inputs: Sequence[Value],
+    axes: Sequence[int] = (),
+) -> list[Value]:
+    """The collected values of each output, stacked along its axis, the first one by default.
+
+    If there was no iteration, and an output does not declare its shape, one with `inputs` shows the shapes.
+    """
+    likes: Sequence[Value | None] = [None] * len(outputs)
+    if any(not values and not _has_shape(info) for values, info in zip(collected, outputs, strict=True)):
+        results = node.importer.tried_graph(node.get_graph("body"), inputs)
+        if results is not None:
+            likes = [None if value.missing or value.items is not None else value for value in results[-len(outputs) :]]
+    rows = zip(collected, axes or [0] * len(outputs), outputs, likes, strict=True)
+    return [stacked(node, values, axis, info, like) for values, axis, info, like in rows]
+
+
+def _has_shape(info: ValueInfoProto) -> bool:
+    tensor = info.type.tensor_type
+    return tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim)
 
 
 def _trips(node: OnnxNode, body: GraphProto, condition: Value) -> int | None:
@@ -163,13 +188,18 @@ def scan(node: OnnxNode) -> Imported:
         for value, axis, backwards in zip(scanned, axes, directions, strict=True)
     ]
     last, collected = _iterated(node, state, slices)
+    blank = [_blank_slice(value, node.axis(axis, len(value.shape))) for value, axis in zip(scanned, axes, strict=True)]
     axes = node.get_ints("scan_output_axes", [0] * len(outputs))
     directions = node.get_ints("scan_output_directions", [0] * len(outputs))
-    rows = zip(collected, axes, directions, outputs, strict=True)
-    return [
-        *last,
-        *(stacked(node, values[:: -1 if backwards else 1], axis, info) for values, axis, backwards, info in rows),
-    ]
+    ordered = [values[:: -1 if backwards else 1] for values, backwards in zip(collected, directions, strict=True)]
+    return [*last, *_stacks(node, ordered, outputs, [*state, *blank], axes)]
+
+
+def _blank_slice(value: Value, axis: int) -> Value:
+    """A slice of zeros along an axis, for values without any slice."""
+    if value.array is None:
+        return value
+    return Value(np.zeros([*value.shape[:axis], *value.shape[axis + 1 :]], value.array.dtype))
 
 
 @imports("Scan")

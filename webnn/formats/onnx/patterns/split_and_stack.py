@@ -36,15 +36,21 @@ def unstacked(node: OnnxNode, value: Value, axis: int) -> list[Value]:
     return [Value(operand=b.reshape(part, shape), narrow=value.narrow) for part in parts]
 
 
-def stacked(node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoProto | None = None) -> Value:
-    """The values along a new axis; `info` declares their shape and type, in case there are none."""
+def stacked(
+    node: OnnxNode, values: Sequence[Value], axis: int, info: ValueInfoProto | None = None, like: Value | None = None
+) -> Value:
+    """The values along a new axis.
+
+    In case there are none, their shape and type are those of `like`, or else as `info` declares them.
+    """
     if any(value.missing for value in values):
         return Value(missing=True)
     if not values:
         assert info is not None
         tensor = info.type.tensor_type
-        sizes = [dim.dim_value for dim in tensor.shape.dim]
-        return Value(np.empty([0, *sizes], node.element_dtype(tensor.elem_type)))
+        sizes = like.shape if like is not None else [dim.dim_value for dim in tensor.shape.dim]
+        axis = node.axis(axis, len(sizes) + 1)
+        return Value(np.empty([*sizes[:axis], 0, *sizes[axis:]], node.element_dtype(tensor.elem_type)))
     if any(value.shape != values[0].shape for value in values):
         shapes = sorted({value.shape for value in values})[:4]
         raise DataError(f"the iterations return different shapes: {', '.join(map(str, map(list, shapes)))}")
