@@ -7,6 +7,7 @@ products with a vector of ones, which are computed exactly, and products are mul
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import Final
 
@@ -98,12 +99,15 @@ def reduce_arithmetic(node: Node, model: Model) -> None:
         name = model.emit("Abs", [name])
     elif node.op == "reduce_sum_square":
         name = model.emit("Mul", [name, name])
-    kept = [axis for axis in range(operand.rank) if axis not in axes]
-    count = prod(operand.shape[axis] for axis in axes)
-    name = model.reshape(
-        model.transpose(name, [*kept, *sorted(axes)]), (operand.descriptor.element_count // count, count)
-    )
-    name = _product(name, count, model) if node.op == "reduce_product" else _sum(name, count, model)
+    if node.op == "reduce_product":
+        kept = [axis for axis in range(operand.rank) if axis not in axes]
+        count = prod(operand.shape[axis] for axis in axes)
+        name = model.reshape(
+            model.transpose(name, [*kept, *sorted(axes)]), (operand.descriptor.element_count // count, count)
+        )
+        name = _product(name, count, model)
+    else:
+        name = _sum(name, operand.shape, axes, model)
     model.reshape(name, node.output.shape, to=node.output)
 
 
@@ -160,9 +164,20 @@ def _reduce_nothing(node: Node, model: Model) -> None:
         model.emit(_OF_ONE_VALUE.get(node.op, "Identity"), [name], to=node.output)
 
 
-def _sum(name: str, count: int, model: Model) -> str:
-    """The sum of each row of `[rows, count]` integers."""
-    return model.emit("MatMul", [name, model.full(1, (count,), model.data_type(name))])
+def _sum(name: str, shape: Sequence[int], axes: Collection[int], model: Model) -> str:
+    """The sums of integers: neighbouring axes together, each by a product with ones, which needs no transposition."""
+    axis = max(axes)
+    first = axis
+    while first - 1 in axes:
+        first -= 1
+    before, count, after = prod(shape[:first]), prod(shape[first : axis + 1]), prod(shape[axis + 1 :])
+    ones = model.full(1, (count,), model.data_type(name))
+    if after == 1:
+        name = model.emit("MatMul", [model.reshape(name, (before, count)), ones])
+    else:
+        name = model.emit("MatMul", [ones, model.reshape(name, (before, count, after))])
+    left = [each for each in axes if each < first]
+    return _sum(name, [*shape[:first], *[1] * (axis + 1 - first), *shape[axis + 1 :]], left, model) if left else name
 
 
 def _product(name: str, count: int, model: Model) -> str:

@@ -224,6 +224,15 @@ def test_indices_cost_one_node_when_given_and_none_when_constant(index_type: Dat
     assert op_types(lambda b: scatter(b, b.constant(far))) == ["ScatterElements"]
 
 
+@pytest.mark.parametrize(("count", "bounds"), [(50, [50, 2]), (5000, [2])])
+def test_bounds_of_few_coordinates_are_as_many(count: int, bounds: list[int]) -> None:
+    builder = direct_builder()
+    x, i = builder.input("x", [4, 9], "float32"), builder.input("i", [count, 2], "int64")
+    graph = lower(builder.build({"y": builder.gather_nd(x, i)}), cpu_kernels()).finish().graph
+    assert [node.op_type for node in graph.node] == ["Min", "Max", "GatherND"]
+    assert [list(tensor.dims) for tensor in graph.initializer] == [bounds, bounds]
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [

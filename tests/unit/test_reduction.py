@@ -226,6 +226,15 @@ def test_cumulative_sum_wraps_around(backend: Backend, data_type: str) -> None:
     assert result.flatten().tolist() == [high, wrapped(2 * high, data_type), wrapped(2 * high + 5, data_type)]
 
 
+def test_integers_are_summed_without_transpositions() -> None:
+    builder = direct_builder()
+    x = builder.input("x", [3, 4, 5, 6], "int64")
+    sums = {str(axes): builder.reduce_sum(x, axes=axes) for axes in ([0], [1], [3], [1, 2], [0, 2], [3, 1])}
+    nodes = [node.op_type for node in lower(builder.build(sums)).finish().graph.node]
+    assert "Transpose" not in nodes
+    assert nodes.count("MatMul") == 8
+
+
 def test_reductions_of_floats_are_one_onnx_node() -> None:
     builder = direct_builder()
     x = builder.input("x", [2, 3], "float32")
