@@ -20,6 +20,8 @@ EMULATED: Final = frozenset({"pow"})
 
 Emit: TypeAlias = Callable[[str, Sequence[str]], str]
 """Adds a node to the model or to a branch, and gives the name of its output."""
+_EXACT: Final = 2.0**51
+"""Below this number, the digits of float64 tell integers from halves."""
 _MANY: Final = 1 << 12
 """Quotients from which on the check of all divisors takes less time than the overhead of an `If`."""
 
@@ -105,22 +107,36 @@ def _checked_quotient(emit: Emit, model: Model, a: str, b: str) -> str:
 
 def _quotient_by_choice(model: Model, a: str, b: str) -> str:
     """`Div` alone if all divisors are positive, as they mostly are, which takes one pass over them to see."""
-    nodes: list[NodeProto] = []
-
-    def emit(op_type: str, inputs: Sequence[str]) -> str:
-        name = model.fresh(f"checked_{op_type}")
-        nodes.append(messages.node(op_type, inputs, [name]))
-        return name
-
     data_type = model.data_type(b)
     lowest = model.emit("ReduceMin", [b], keepdims=0)
     is_positive = model.emit("Greater", [lowest, model.constant(0, data_type)])
+    plain, checked = _Branch(model), _Branch(model)
+    plain.emit("Div", [a, b])
+    _checked_quotient(checked.emit, model, a, b)
+    return _chosen(model, is_positive, plain, checked, data_type)
+
+
+class _Branch:
+    """The nodes of a branch of an `If`, which reads the values outside by their names."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.nodes: Final[list[NodeProto]] = []
+
+    def emit(self, op_type: str, inputs: Sequence[str], **attributes: object) -> str:
+        """Add a node and return the name of its output; the last one is that of the branch."""
+        name = self._model.fresh(f"branch_{op_type}")
+        self.nodes.append(messages.node(op_type, inputs, [name], **attributes))
+        return name
+
+
+def _chosen(model: Model, condition: str, then: _Branch, otherwise: _Branch, data_type: str) -> str:
     kind = onnx_type(data_type)
-    plain = messages.branch(messages.node("Div", [a, b], [model.fresh("quotient")]), kind=kind)
-    _checked_quotient(emit, model, a, b)
-    checked = messages.branch(*nodes, kind=kind)
-    result = model.emit("If", [is_positive], then_branch=plain, else_branch=checked)
-    return model.typed(result, data_type)
+    branches = {
+        name: messages.branch(*branch.nodes, kind=kind)
+        for name, branch in (("then_branch", then), ("else_branch", otherwise))
+    }
+    return model.typed(model.emit("If", [condition], **branches), data_type)
 
 
 def _quotient_of_floats(model: Model, a: str, b: str) -> str:
@@ -151,7 +167,9 @@ def modulo(node: Node, model: Model) -> None:
     """`Mod`, whose divisors trap on no processor; of integers by their quotient where that is faster."""
     a, b, fmod = model[node["a"]], model[node["b"]], node.attributes["fmod"]
     data_type = node.output.data_type
-    if data_type in FLOATS or not model.kernels.divides_in_turn:
+    # The kernel of long and of unsigned integers divides once for each; that of int32 and int8 twice.
+    is_fast = data_type in ("int64", "uint32", "uint64")
+    if data_type in FLOATS or is_fast or not model.kernels.divides_in_turn:
         model.emit("Mod", [a, b], to=node.output, fmod=int(fmod))
         return
     quotient = _quotient_of_floats(model, a, b) if data_type in ("int8", "uint8") else model.emit("Div", [a, b])
@@ -177,21 +195,62 @@ def pow(node: Node, model: Model) -> None:
     # Products modulo 2**64 are the same for both signs, and fewer runtimes have the kernels for uint64.
     data_type = "int64" if node.output.data_type == "uint64" else node.output.data_type
     a, b = (model.cast(model[node[name]], data_type) for name in ("a", "b"))
+    known = node["b"].constant
+    if known is not None and _is_natural(node["b"]) and (known == known.flat[0]).all():
+        result = _product_of_squares(model, a, int(known.flat[0]))
+        if node["a"].shape != node.output.shape or not known.any():
+            result = model.emit("Expand", [result, model.constant(list(node.output.shape))])
+    elif model.kernels.powers_in_floats:
+        result = _power_by_choice(model, a, b, node)
+    else:
+        result = _power_of_bits(model.emit, model, a, b, node)
+    model.set(node.output, result)
+
+
+def _product_of_squares(model: Model, a: str, exponent: int) -> str:
+    """The power of one known exponent; a scalar for 0."""
+    result = "" if exponent else model.constant(1, model.data_type(a))
+    while exponent:
+        if exponent & 1:
+            result = model.emit("Mul", [result, a]) if result else a
+        exponent >>= 1
+        if exponent:
+            a = model.emit("Mul", [a, a])
+    return result
+
+
+def _power_by_choice(model: Model, a: str, b: str, node: Node) -> str:
+    """The powers in float64 if that and the type hold them all, as they mostly do: each bit takes several kernels."""
+    data_type = model.data_type(a)
+    powers = model.emit("Pow", [model.cast(a, "float64"), model.cast(b, "float64")])
+    largest = model.emit("ReduceMax", [model.emit("Abs", [powers])], keepdims=0)
+    # Below, a result that is off by its last digit is rounded to the right integer, and a fraction to 0.
+    limit = min(_EXACT, float(np.iinfo(numpy_dtype(node.output.data_type)).max))
+    is_exact = model.emit("Less", [largest, model.constant(limit, "float64")])
+    rounded = _Branch(model)
+    rounded.emit("Cast", [rounded.emit("Round", [powers])], to=onnx_type(data_type))
+    exact = _Branch(model)
+    _power_of_bits(exact.emit, model, a, b, node)
+    return _chosen(model, is_exact, rounded, exact, data_type)
+
+
+def _power_of_bits(emit: Emit, model: Model, a: str, b: str, node: Node) -> str:
+    """The product of the squares that the bits of the exponents choose; 0 for negative ones, but of 1 and -1."""
+    data_type = model.data_type(a)
     one, zero = model.constant(1, data_type), model.constant(0, data_type)
     if not node.output.data_type.startswith("u") and not _is_natural(node["b"]):
-        is_unit = model.emit("Equal", [model.emit("Abs", [a]), one])
-        vanishes = model.emit("And", [model.emit("Less", [b, zero]), model.emit("Not", [is_unit])])
+        is_unit = emit("Equal", [emit("Abs", [a]), one])
+        vanishes = emit("And", [emit("Less", [b, zero]), emit("Not", [is_unit])])
         # Every negative exponent has its highest bit set, so that one factor is this 0.
-        a = model.emit("Where", [vanishes, zero, a])
+        a = emit("Where", [vanishes, zero, a])
     result = one
     for bit in range(_exponent_bits(node["b"])):
+        if bit:  # here, so that the last node is the one of the result
+            a = emit("Mul", [a, a])
         mask = model.constant(np.array(1 << bit, np.uint64).astype(data_type), data_type)
-        is_set = model.cast(model.emit("BitwiseAnd", [b, mask]), "bool")
-        result = model.emit("Mul", [result, model.emit("Where", [is_set, a, one])])
-        a = model.emit("Mul", [a, a])
-    if result == one:
-        result = model.emit("Expand", [result, model.constant(list(node.output.shape))])
-    model.set(node.output, result)
+        is_clear = emit("Equal", [emit("BitwiseAnd", [b, mask]), zero])
+        result = emit("Mul", [result, emit("Where", [is_clear, one, a])])
+    return result
 
 
 def _is_natural(operand: MLOperand) -> bool:

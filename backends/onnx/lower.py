@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from webnn.backends.onnx.lowerings import OnnxLowering, lowerings
-from webnn.backends.onnx.model import Kernels, Model
+from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.signatures import Kernels
 from webnn.graph.ir import Graph
 
 __all__ = ["lower"]

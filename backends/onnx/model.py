@@ -8,16 +8,16 @@ and the outputs back. 32- and 64-bit integers are never widened to floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from math import prod
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.messages import ModelProto, NodeProto, TensorProto, ValueInfoProto
-from webnn.backends.onnx.signatures import signature
+from webnn.backends.onnx.signatures import OPSET, Kernels, signature
 from webnn.errors import NotSupportedError
 from webnn.forking import import_whole
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -27,10 +27,8 @@ from webnn.graph.lean_imports import SMALL_TYPES, small_dtype
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import MADE_BYTES
 
-__all__ = ["IR_VERSION", "OPSET", "Composition", "Kernels", "Model", "Part", "onnx_type", "standard_types"]
+__all__ = ["IR_VERSION", "OPSET", "Model", "Part", "onnx_type", "standard_types"]
 
-OPSET: Final = 21
-"""The ONNX operator set that the lowerings speak: the first with 4-bit types, and widely read."""
 IR_VERSION: Final = 10
 INLINE_BYTES: Final = 1024
 """Constants up to this size are written into the model; larger ones stay in the caller's memory."""
@@ -72,6 +70,10 @@ _WIDER: Final[dict[str, tuple[str, ...]]] = {
 """The types to compute in when a type has no kernel: they hold all its values, narrowest first."""
 _FLOATS: Final = ("float32", "float16", "float64")
 _SAME_BITS: Final = {"uint64": "int64"}
+_MOVING_BOOL: Final = frozenset(
+    {"Concat", "Expand", "Gather", "GatherElements", "GatherND", "Reshape", "Slice", "Split", "Tile", "Transpose"}
+)
+"""Operators that move truth values as they are, where `Kernels.keeps_bool` allows it."""
 _MOVING: Final = frozenset({"Expand", "Gather", "Pad", "Slice", "Tile", "Transpose", "Trilu", "Where"})
 """Operators that only move elements. A type of the same size will do, since they read no bit of them."""
 
@@ -79,35 +81,6 @@ _MOVING: Final = frozenset({"Expand", "Gather", "Pad", "Slice", "Tile", "Transpo
 def onnx_type(name: str) -> int:
     """The `TensorProto.DataType` of a type name."""
     return _ONNX_TYPES[name]
-
-
-class Kernels(Protocol):
-    """What the runtime that will load the model has kernels for."""
-
-    opset: int = OPSET
-    """The version of the standard's operators that the model declares, unless a lowering requires a later one."""
-    kept_as: Mapping[str, str] = {}
-    """The types in whose place the runtime has another one, which holds all of their values; for instance `bool`."""
-    everywhere: Collection[str] = ()
-    """Types that every operator has a kernel for, if the standard has the type; `types` need not be asked then."""
-    rounds_last: bool = False
-    """Whether `QuantizeLinear` adds the zero point before it rounds: an odd one turns halves to the odd number."""
-
-    divides_in_turn: bool = False
-    """Whether integers are divided one after the other, so that a check of all divisors, a division of floats or a
-    product takes less time."""
-
-    def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
-        """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
-        ...
-
-    def composition(self, op_type: str, data_type: str) -> Composition | None:
-        """How to compose an operator of the standard for a data type; None if it is one node."""
-        return None
-
-
-Composition: TypeAlias = Callable[["Model", Sequence[str], Mapping[str, Any]], str]
-"""Emits nodes that compute the same as one node with these inputs and attributes; returns the name of its output."""
 
 
 class StandardKernels(Kernels):
@@ -297,6 +270,7 @@ class Model:
             if isinstance(operand, MLOperand):
                 self.set(operand, name)
             return [name]
+        given, inputs = inputs, self._as_bool(op_type, inputs)
         cast_inputs, variables = self._cast_inputs(op_type, domain, inputs)
         names, results = [], []
         for i, operand in enumerate(outputs):
@@ -304,6 +278,8 @@ class Model:
             if operand != "":
                 untold = operand.data_type if operand is not None else self._types.get(inputs[0], "")
                 made, final = self._output_types(op_type, domain, i, variables, untold)
+                if given is not inputs:
+                    final = self._types[given[0]]
                 name = self.fresh(f"{op_type}{len(self._nodes)}")
                 self._types[name] = made
             names.append(name)
@@ -315,6 +291,19 @@ class Model:
             if isinstance(operand, MLOperand):
                 self.set(operand, name)
         return finished
+
+    def _as_bool(self, op_type: str, inputs: Sequence[str]) -> Sequence[str]:
+        """The inputs of an operator that moves truth values, before they were cast from bool; else `inputs`."""
+        if op_type not in _MOVING_BOOL or not self.kernels.keeps_bool:
+            return inputs
+        moved = len(inputs) if op_type == "Concat" else 1
+        sources = [self._bool_source(name) for name in inputs[:moved]]
+        return inputs if None in sources else [*filter(None, sources), *inputs[moved:]]
+
+    def _bool_source(self, name: str) -> str | None:
+        """The truth values that the value called `name` was cast from."""
+        source = self._cast_from.get(name)
+        return source if source is not None and self._types[source] == "bool" else None
 
     def _cast_inputs(self, op_type: str, domain: str, inputs: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The inputs in types that have a kernel; and the type of each of the schema's variables before."""
@@ -354,6 +343,8 @@ class Model:
         source = self._cast_from.get(name)
         if source is not None and self._types[source] == data_type and self._types[name] in _WIDER.get(data_type, ()):
             return source
+        if self.kernels.keeps_bool:
+            name = self._bool_source(name) or name
         kept_as = self.kernels.kept_as.get(data_type)
         wraps = kept_as is not None and self._types[name] not in (*_FLOATS, "bool")
         to = [data_type] if kept_as is None else [data_type, kept_as] if wraps else [kept_as]
@@ -382,16 +373,18 @@ class Model:
         renamed: dict[str, str] = {}
         for name, operand in self.graph.outputs.items():
             value, spelled = self[operand], self.output_names[name]
+            if self.kernels.keeps_bool and operand.data_type == "uint8":
+                value = self._bool_source(value) or value
             if value in computed and value not in renamed:
                 renamed[value] = spelled
             else:  # an input, a constant, or an output under another name too
                 self._where, self._node_begun = "output", None
                 self._node("Identity", [value], [spelled], "", {})
-            graph.output.append(self._value_info(spelled, operand.descriptor))
+            graph.output.append(self._value_info(spelled, operand.descriptor, self._types[value]))
         for node in self._nodes:
             _rename(node, renamed)
         graph.input.extend(
-            self._value_info(self.input_names[name], o.descriptor) for name, o in self.graph.inputs.items()
+            self._value_info(self.input_names[name], o.descriptor, o.data_type) for name, o in self.graph.inputs.items()
         )
         for domain in ["", *sorted(self._domains - {""})]:
             self._proto.opset_import.add(
@@ -443,8 +436,8 @@ class Model:
             f"{self._where}: runtimes have no kernel of {op_type} for {data_type} or a wider type; cast its operands"
         )
 
-    def _value_info(self, name: str, descriptor: MLOperandDescriptor) -> ValueInfoProto:
-        kept_as = self.kernels.kept_as.get(descriptor.data_type, descriptor.data_type)
+    def _value_info(self, name: str, descriptor: MLOperandDescriptor, data_type: str) -> ValueInfoProto:
+        kept_as = self.kernels.kept_as.get(data_type, data_type)
         return messages.value_info(name, onnx_type(kept_as), descriptor.shape)
 
     def fresh(self, name: str) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from webnn.backends.onnx.model import Kernels, Model, standard_types
+from webnn.backends.onnx.model import Model, standard_types
+from webnn.backends.onnx.signatures import Kernels
 
 __all__ = ["WITHOUT_KERNELS", "PortableKernels", "is_nan"]
 

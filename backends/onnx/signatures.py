@@ -1,16 +1,22 @@
-"""The types of the inputs and outputs of ONNX's operators, in the operator set that the lowerings speak.
+"""The types of the inputs and outputs of ONNX's operators, and of the kernels that a runtime has for them.
 
-The onnx package has them in its schemas, but takes longer to import than most small models take to compile. A test
-compares this table with the schemas.
+They are those of the operator set that the lowerings speak. The onnx package has them in its schemas, but takes longer
+to import than most small models take to compile. A test compares this table with the schemas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["SIGNATURES", "Signature", "signature"]
+if TYPE_CHECKING:
+    from webnn.backends.onnx.model import Model
+
+__all__ = ["OPSET", "SIGNATURES", "Composition", "Kernels", "Signature", "signature"]
+
+OPSET: Final = 21
+"""The ONNX operator set that the lowerings speak: the first with 4-bit types, and widely read."""
 
 SIGNATURES: Final[Mapping[str, str]] = {
     "T -> T": (
@@ -124,3 +130,36 @@ def _parsed(text: str) -> Signature:
         for side in text.replace("...", "").split("->")
     )
     return Signature(inputs, outputs, "..." in text)
+
+
+class Kernels(Protocol):
+    """What the runtime that will load the model has kernels for."""
+
+    opset: int = OPSET
+    """The version of the standard's operators that the model declares, unless a lowering requires a later one."""
+    kept_as: Mapping[str, str] = {}
+    """The types in whose place the runtime has another one, which holds all of their values; for instance `bool`."""
+    everywhere: Collection[str] = ()
+    """Types that every operator has a kernel for, if the standard has the type; `types` need not be asked then."""
+    rounds_last: bool = False
+    """Whether `QuantizeLinear` adds the zero point before it rounds: an odd one turns halves to the odd number."""
+
+    divides_in_turn: bool = False
+    """Whether integers are divided one after the other, so that a check of all divisors, a division of floats or a
+    product takes less time."""
+    powers_in_floats: bool = False
+    """Whether there is a kernel of `Pow` in float64, which takes less time than a product for each bit."""
+    keeps_bool: bool = False
+    """Whether truth values stay bool where they are moved, and as outputs, whose bytes are 0 and 1 then."""
+
+    def types(self, op_type: str, domain: str, variable: str) -> frozenset[str] | None:
+        """The types that may stand for the schema's type `variable` of an operator; None if it is not known."""
+        ...
+
+    def composition(self, op_type: str, data_type: str) -> Composition | None:
+        """How to compose an operator of the standard for a data type; None if it is one node."""
+        return None
+
+
+Composition: TypeAlias = Callable[["Model", Sequence[str], Mapping[str, Any]], str]
+"""Emits nodes that compute the same as one node with these inputs and attributes; returns the name of its output."""

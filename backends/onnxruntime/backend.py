@@ -251,9 +251,16 @@ def _executable(
         session=session,
         input_names=list(model.input_names.values()),
         output_names=list(model.output_names.values()),
+        bool_names=_bool_outputs(graph, session),
         weights=weights,
         parameters=parameters,
     )
+
+
+def _bool_outputs(graph: Graph, session: Any) -> list[str]:
+    if all(output.data_type != "uint8" for output in graph.outputs.values()):
+        return []
+    return [output.name for output in session.outputs_meta if output.type == "tensor(bool)"]
 
 
 @cache

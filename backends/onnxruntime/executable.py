@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import field
@@ -74,7 +74,10 @@ class _Binding:
                 elif view.handle is not bound[i]:
                     if view.handle is None:  # an OrtValue is made once for each view
                         view.handle = native.OrtValue.ortvalue_from_numpy(view.array, CPU)
-                    bind(name, view.handle)
+                    value = view.handle
+                    if name in executable.bool_names:
+                        value = native.OrtValue.ortvalue_from_numpy(view.array.view(np.bool_), CPU)
+                    bind(name, value)
                     bound[i] = view.handle
                 i += 1
 
@@ -102,6 +105,8 @@ class OnnxRuntimeExecutable(Executable):
     """The native `InferenceSession`."""
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
+    bool_names: Collection[str] = ()
+    """Those of outputs that are bool in the model: their bytes are 0 and 1, as the graph has them in uint8."""
     weights: Sequence[Any] = ()
     """The arrays and OrtValues that the session reads in place: they must live as long as it does."""
     parameters: Sequence[tuple[str, Any]] = ()

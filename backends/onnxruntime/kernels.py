@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from webnn.backends.onnx.model import OPSET, Kernels
+from webnn.backends.onnx.signatures import OPSET, Kernels
 from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.kernel_types import VERSION, kernel_types
 
@@ -25,6 +25,8 @@ class CpuKernels(Kernels):
 
     everywhere = frozenset({"float32", "float16"})
     divides_in_turn = True
+    powers_in_floats = True
+    keeps_bool = True
 
     def __init__(self) -> None:
         self._types: dict[tuple[str, str], Mapping[str, frozenset[str]]] = {}

@@ -20,8 +20,9 @@ import numpy as np
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInfo, DeviceType, Executable
 from webnn.backends.onnx.lower import lower
-from webnn.backends.onnx.model import Composition, Model
+from webnn.backends.onnx.model import Model
 from webnn.backends.onnx.portable import PortableKernels, is_nan
+from webnn.backends.onnx.signatures import Composition
 from webnn.backends.processors import processor_name
 from webnn.backends.providers.placement import assigned_nodes, placements
 from webnn.backends.providers.sessions import provider_missing, refusal, session

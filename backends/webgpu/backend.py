@@ -17,7 +17,8 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions, DeviceInf
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnx.lowerings import OnnxLowering
 from webnn.backends.onnx.messages import ModelProto
-from webnn.backends.onnx.model import Kernels, Model
+from webnn.backends.onnx.model import Model
+from webnn.backends.onnx.signatures import Kernels
 from webnn.backends.providers.placement import placements
 from webnn.backends.providers.sessions import CPU
 from webnn.backends.webgpu.decompositions import decomposed

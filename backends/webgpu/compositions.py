@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from webnn.backends.onnx.model import Composition, Model
+from webnn.backends.onnx.model import Model
 from webnn.backends.onnx.portable import is_nan
+from webnn.backends.onnx.signatures import Composition
 
 __all__ = ["COMPOSITIONS"]
 

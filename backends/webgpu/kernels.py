@@ -14,9 +14,9 @@ import numpy as np
 
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.messages import ModelProto, NodeProto, TensorProto, ValueInfoProto
-from webnn.backends.onnx.model import IR_VERSION, Composition, Kernels, onnx_type
+from webnn.backends.onnx.model import IR_VERSION, onnx_type
 from webnn.backends.onnx.portable import PortableKernels
-from webnn.backends.onnx.signatures import signature
+from webnn.backends.onnx.signatures import Composition, Kernels, signature
 from webnn.backends.webgpu.compositions import COMPOSITIONS
 from webnn.backends.webgpu.device import open_session
 from webnn.errors import OperationError

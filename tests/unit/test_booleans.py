@@ -64,6 +64,24 @@ def test_every_call_of_a_context_takes_booleans(context: webnn.MLContext) -> Non
     np.testing.assert_array_equal(context.read_tensor(result).result(), CHOSEN)
 
 
+def test_truth_values_of_one_graph_are_bytes_for_the_next(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    x = builder.input("x", [2, 3], "float32")
+    compared = builder.build({"mask": builder.greater(x, builder.constant("float32", 2))})
+    builder = context.create_graph_builder()
+    truth = builder.input("mask", [2, 3], "uint8")
+    added = builder.build({"sum": builder.add(truth, truth), "not": builder.logical_not(truth)})
+    given = context.create_tensor(X)
+    mask, twice, inverse = (context.create_tensor([2, 3], "uint8", readable=True) for _ in range(3))
+    for _ in range(3):  # its memory is that of both types in turn
+        context.dispatch(compared, {"x": given}, {"mask": mask})
+        context.dispatch(added, {"mask": mask}, {"sum": twice, "not": inverse})
+        context.dispatch(added, {"mask": twice}, {"sum": mask, "not": inverse})
+        np.testing.assert_array_equal(context.read_tensor(mask).result(), 4 * (X > 2))
+        np.testing.assert_array_equal(context.read_tensor(twice).result(), 2 * (X > 2))
+        np.testing.assert_array_equal(context.read_tensor(inverse).result(), X <= 2)
+
+
 @pytest.mark.parametrize("rows", [2, "rows"])
 def test_booleans_are_no_other_numbers(rows: int | str, tmp_path: Path) -> None:
     with (

@@ -11,6 +11,7 @@ from tests.direct import call, compute, direct_builder
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, FLOATS, SIGNED, DataType, element_bits, numpy_dtype
@@ -80,6 +81,31 @@ def test_integers_are_exact_with_a_constant_operand(backend: Backend, op: str, d
         left = np.array(values, numpy_dtype(data_type))[:, None]
         result = compute(backend, lambda b, x, right=right: getattr(b, op)(x, b.constant(right)), left)
         assert result.tolist() == [[wrapped(EXACT[op](a, b), data_type) for b in constants] for a in values]
+
+
+@pytest.mark.parametrize("data_type", INTEGERS)
+def test_powers_of_integers_are_exact_whether_float64_holds_them_or_not(backend: Backend, data_type: DataType) -> None:
+    bits = element_bits(data_type) - (not data_type.startswith("u"))
+    for base, highest in ((2, 50), (2, 51), (2, 53), (3, 32), (3, 33), (5, 21), (5, 22), (7, 18), (10, 15), (10, 18)):
+        if base > 2**bits - 1:
+            continue
+        exponents = np.arange(highest + 1).astype(numpy_dtype(data_type))
+        result = compute(backend, call("pow"), np.array(base, exponents.dtype), exponents)
+        assert result.tolist() == [wrapped(base ** int(exponent), data_type) for exponent in exponents]
+    if not data_type.startswith("u"):
+        bases, exponents = np.array([[-3], [-1], [1], [2]], exponents.dtype), np.array([-2, -1, 0, 3], exponents.dtype)
+        wanted = [[wrapped(truncated_power(int(a), int(b)), data_type) for b in exponents] for a in bases.flat]
+        assert compute(backend, call("pow"), bases, exponents).tolist() == wanted
+
+
+@pytest.mark.parametrize(("exponent", "products"), [(0, 0), (1, 0), (2, 1), (3, 2), (8, 3), (11, 5)])
+def test_powers_of_a_known_exponent_are_products(exponent: int, products: int) -> None:
+    builder = direct_builder()
+    x = builder.input("x", [4], "int32")
+    nodes = lower(builder.build({"y": builder.pow(x, builder.constant("int32", exponent))}), cpu_kernels()).finish()
+    assert [node.op_type for node in nodes.graph.node if node.op_type not in ("Expand", "Identity")] == [
+        "Mul"
+    ] * products
 
 
 @pytest.mark.parametrize("data_type", FLOATS)

@@ -14,6 +14,7 @@ from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.kernels import cpu_kernels
+from webnn.formats.onnx import import_onnx
 
 TYPES = ["int8", "uint8", "int32", "uint32", "int64", "uint64"]
 FEW, MANY = 50, 6000
@@ -93,3 +94,13 @@ def test_only_onnxruntime_gets_a_choice_between_two_divisions() -> None:
     graph = builder.build({"q": builder.div(x, y)})
     types = [[node.op_type for node in lower(graph, kernels).finish().graph.node] for kernels in (cpu_kernels(), None)]
     assert types == [["ReduceMin", "Greater", "If"], ["Equal", "Equal", "Or", "Where", "Div", "Where", "Mul"]]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "is_one"), [("int64", True), ("uint32", True), ("int32", False), ("int8", False)]
+)
+def test_remainders_are_one_node_where_its_kernel_is_as_fast_as_a_division(data_type: Any, is_one: bool) -> None:
+    model, _ = node_model("Mod", [np.ones(4, data_type), Fixed(np.array(7, data_type))])
+    builder = direct_builder(composites=OnnxRuntimeBackend().composites)
+    nodes = lower(builder.build(import_onnx(model, builder)), cpu_kernels()).finish().graph.node
+    assert ([node.op_type for node in nodes] == ["Mod"]) is is_one

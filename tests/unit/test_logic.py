@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from tests.direct import call, compute, direct_builder, run_graph
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.kernels import cpu_kernels
 from webnn.errors import ValidationError
 from webnn.graph.dtypes import ALL, FLOATS, DataType, numpy_dtype
@@ -104,6 +106,38 @@ def test_truth_values_stay_bool_between_operators() -> None:
     model = lower(builder.build({"z": builder.where(both, x, y)}), cpu_kernels())
     operators = [node.op_type for node in model.finish().graph.node]
     assert operators == ["Greater", "Less", "And", "Where"]
+
+
+def test_truth_values_stay_bool_where_they_are_moved_and_as_outputs() -> None:
+    builder = direct_builder()
+    x, mask = builder.input("x", [4, 6], "float32"), builder.input("mask", [6, 4], "uint8")
+    above = builder.greater(x, builder.constant("float32", 0))
+    turned = builder.reshape(builder.transpose(above), [6, 4])
+    both = builder.logical_and(builder.concat([turned, turned], 0), builder.concat([mask, mask], 0))
+    first, second = builder.split(both, 2, axis=0)
+    outputs = {
+        "above": above,
+        "first": first,
+        "number": builder.cast(second, "float32"),
+        "twice": builder.add(mask, mask),
+    }
+    graph = builder.build(outputs)
+    feeds = {"x": np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32), "mask": np.full((6, 4), 3, np.uint8)}
+    model = lower(graph, cpu_kernels()).finish()
+    casts = [node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"]
+    assert casts == [TensorProto.BOOL, TensorProto.FLOAT]
+    kinds = {output.name: output.type.tensor_type.elem_type for output in model.graph.output}
+    assert kinds["above"] == kinds["first"] == TensorProto.BOOL
+    assert kinds["twice"] == TensorProto.UINT8
+    found = run_graph(graph, feeds, OnnxRuntimeBackend())
+    wanted = (feeds["x"] > 0).T
+    assert found["above"].dtype == np.uint8
+    np.testing.assert_array_equal(found["above"], wanted.T)
+    np.testing.assert_array_equal(found["first"], wanted)
+    np.testing.assert_array_equal(found["number"], wanted)
+    np.testing.assert_array_equal(found["twice"], 6)
+    exported = lower(graph).finish().graph.output
+    assert all(output.type.tensor_type.elem_type != TensorProto.BOOL for output in exported)
 
 
 @pytest.mark.parametrize("op", BINARY)

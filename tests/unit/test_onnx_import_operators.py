@@ -14,6 +14,7 @@ from tests.direct import direct_builder
 from tests.onnx_nodes import Array, Fixed, Given, by_onnxruntime, by_reference, check_node, computed, node_model, random
 from webnn.backends.base import Backend
 from webnn.backends.onnx.lower import lower
+from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx import import_onnx
 
@@ -482,6 +483,13 @@ def test_remainders_of_floats(backend: Backend, dtype: Any, known: bool, fmod: i
         expected = by_onnxruntime if fmod else by_reference
         with np.errstate(invalid="ignore"):
             check_node(backend, "Mod", [x, Fixed(y) if known else y], fmod=fmod, expected=expected)
+
+
+@pytest.mark.parametrize("count", [3, 5, 7])
+def test_means_of_several_inputs_are_those_of_onnxruntime_to_the_bit(count: int) -> None:
+    model, feeds = node_model("Mean", [random(i, 4, 100) for i in range(count)])
+    found = computed(model, feeds, OnnxRuntimeBackend())
+    np.testing.assert_array_equal(found, by_onnxruntime(model, feeds))
 
 
 @pytest.mark.parametrize("axes", [(1,), (-1, 0), ()])

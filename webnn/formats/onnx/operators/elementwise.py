@@ -114,6 +114,8 @@ def variadic(node: OnnxNode) -> Imported:
     for operand in operands[1:]:
         result = step(result, operand)
     if node.op_type == "Mean" and len(operands) > 1:
+        if result.data_type == "float32":  # onnxruntime multiplies too
+            return node.builder.mul(result, node.scalar(result, 1 / len(operands)))
         return node.builder.div(result, node.scalar(result, len(operands)))
     return node.builder.identity(result) if len(operands) == 1 else result
 
