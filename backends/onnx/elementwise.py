@@ -1,7 +1,7 @@
 """Element-wise arithmetic in ONNX."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class _Branch:
         self._model = model
         self.nodes: Final[list[NodeProto]] = []
 
-    def emit(self, op_type: str, inputs: Sequence[str], **attributes: object) -> str:
+    def emit(self, op_type: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add a node and return the name of its output; the last one is that of the branch."""
         name = self._model.fresh(f"branch_{op_type}")
         self.nodes.append(messages.node(op_type, inputs, [name], **attributes))

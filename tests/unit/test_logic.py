@@ -122,7 +122,8 @@ def test_truth_values_stay_bool_where_they_are_moved_and_as_outputs() -> None:
         "twice": builder.add(mask, mask),
     }
     graph = builder.build(outputs)
-    feeds = {"x": np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32), "mask": np.full((6, 4), 3, np.uint8)}
+    numbers = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    feeds = {"x": numbers, "mask": np.full((6, 4), 3, np.uint8)}
     model = lower(graph, cpu_kernels()).finish()
     casts = [node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"]
     assert casts == [TensorProto.BOOL, TensorProto.FLOAT]
@@ -130,7 +131,7 @@ def test_truth_values_stay_bool_where_they_are_moved_and_as_outputs() -> None:
     assert kinds["above"] == kinds["first"] == TensorProto.BOOL
     assert kinds["twice"] == TensorProto.UINT8
     found = run_graph(graph, feeds, OnnxRuntimeBackend())
-    wanted = (feeds["x"] > 0).T
+    wanted = np.greater(numbers, 0).T
     assert found["above"].dtype == np.uint8
     np.testing.assert_array_equal(found["above"], wanted.T)
     np.testing.assert_array_equal(found["first"], wanted)
