@@ -12,7 +12,7 @@ import webnn
 from tests.direct import direct_builder
 from webnn.backends.onnx.export import save_onnx
 from webnn.backends.onnxruntime.passes import pipeline
-from webnn.backends.onnxruntime.passes.pipeline import PASSES, Pass, prepared
+from webnn.backends.onnxruntime.passes.pipeline import PASSES, Pass, prepared, traits
 from webnn.graph.composites.scatter_reduce import scattered_elements, scattered_slices
 from webnn.graph.ir import Graph
 
@@ -110,8 +110,8 @@ def test_every_pass_applies_and_leaves_the_graph_alone() -> None:
 
 
 def test_the_operators_that_a_pass_needs_are_in_the_graph_that_needs_all() -> None:
-    ops = {node.op for node in a_graph_for_every_pass().nodes}
-    assert [run.__name__ for run in PASSES if not run.may_apply(ops)] == []
+    found = traits(a_graph_for_every_pass())
+    assert [run.__name__ for run in PASSES if not run.may_apply(found)] == []
 
 
 def test_a_pass_may_apply_only_to_a_graph_with_an_operator_of_each_group() -> None:
@@ -119,6 +119,20 @@ def test_a_pass_may_apply_only_to_a_graph_with_an_operator_of_each_group() -> No
     assert run.may_apply({"gemm", "softmax", "relu"})
     assert not run.may_apply({"softmax"})
     assert not run.may_apply({"gemm", "matmul"})
+
+
+def test_a_pass_may_need_an_operator_that_reads_the_result_of_another() -> None:
+    builder = direct_builder()
+    x = builder.input("x", [2, 2], "float32")
+    apart = traits(builder.build({"y": builder.matmul(x, x), "z": builder.relu(x)}))
+    builder = direct_builder()
+    x = builder.input("x", [2, 2], "float32")
+    behind = traits(builder.build({"y": builder.relu(builder.matmul(x, x))}))
+    assert apart == {"matmul", "relu"}
+    assert behind == {"matmul", "matmul>relu", "relu"}
+    run = Pass("products_with_relu", "matmul>relu")
+    assert run.may_apply(behind)
+    assert not run.may_apply(apart)
 
 
 def test_a_checkpoint_is_met_before_each_pass() -> None:

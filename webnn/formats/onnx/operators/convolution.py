@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from webnn.errors import DataError, NotSupportedError
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
 from webnn.formats.onnx.patterns.sliding_windows import Windows, pair
-from webnn.graph.composites.conv3d import convolved_volumes, depths_as_images, volumes_of_images
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -42,6 +42,9 @@ def _convolved(node: OnnxNode, x: MLOperand, filters: MLOperand, bias: MLOperand
         windows.sizes = list(x.shape[2:])
         windows.before = windows.after = [0] * len(before)
     if x.rank == 5:
+        with import_lock:  # here, since most convolutions are over two axes
+            from webnn.graph.composites.conv3d import convolved_volumes  # noqa: PLC0415
+
         windows.counts(ceil=False)  # which says what does not fit
         pads = [*windows.before, *windows.after]
         try:
@@ -155,7 +158,13 @@ def conv_transpose(node: OnnxNode) -> Imported:
         bias=node.optional(2),
         **windows.of_images,
     )
-    result = _over_all_axes(node, result, windows) if count is None else volumes_of_images(b, result, count)
+    if count is None:
+        result = _over_all_axes(node, result, windows)
+    else:
+        with import_lock:  # here, since most convolutions are over two axes
+            from webnn.graph.composites.conv3d import volumes_of_images  # noqa: PLC0415
+
+        result = volumes_of_images(b, result, count)
     if min(extra) >= 0:
         return result
     return pad_or_crop(b, result, [0] * result.rank, [0, 0, *(min(more, 0) for more in extra)])
@@ -197,6 +206,9 @@ def _transposed_depths_as_images(
 
     Along the depth it is a convolution with reversed filters, over the input with zeros between its layers.
     """
+    with import_lock:  # here, since most convolutions are over two axes
+        from webnn.graph.composites.conv3d import depths_as_images  # noqa: PLC0415
+
     b = node.builder
     n, c, depth, h, w = x.shape
     stride, span = windows.strides[0], windows.spans[0]

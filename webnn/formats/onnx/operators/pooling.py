@@ -6,14 +6,12 @@ import math
 from typing import Any
 
 from webnn.errors import DataError, NotSupportedError
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop, strided_slice
 from webnn.formats.onnx.patterns.sliding_windows import Windows
-from webnn.graph.composites.max_pool import largest_of_windows
-from webnn.graph.composites.max_unpool import unpooled
-from webnn.graph.composites.open_cases import reduced_in_range
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -67,6 +65,9 @@ def max_pool(node: OnnxNode) -> Imported:
     windows, ceil = _windows(node, x)
     if x.rank < 5 and not node.reads(1):
         return [_pooled(node, "max_pool2d", x, windows, ceil=ceil), None]
+    with import_lock:  # here, since most models only pool over two axes
+        from webnn.graph.composites.max_pool import largest_of_windows  # noqa: PLC0415
+
     counts = windows.fit(ceil=ceil)
     try:
         return largest_of_windows(
@@ -87,6 +88,9 @@ def max_pool(node: OnnxNode) -> Imported:
 @imports("MaxUnpool")
 def max_unpool(node: OnnxNode) -> Imported:
     """Values scattered to the indices where MaxPool found them, zeros elsewhere."""
+    with import_lock:  # here, since most models have none
+        from webnn.graph.composites.max_unpool import unpooled  # noqa: PLC0415
+
     b = node.builder
     x, indices = node.operand(0), node.operand(1)
     windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
@@ -154,6 +158,9 @@ def global_pool(node: OnnxNode) -> Imported:
     if node.op_type == "GlobalMaxPool":
         if x.rank == 4:
             return b.max_pool2d(x)
+        with import_lock:  # here, since many models have no composites
+            from webnn.graph.composites.open_cases import reduced_in_range  # noqa: PLC0415
+
         return reduced_in_range(b, "reduce_max", x, axes=axes, keep_dimensions=True)
     if node.op_type == "GlobalAveragePool":
         return b.average_pool2d(x) if x.rank == 4 else b.reduce_mean(x, axes=axes, keep_dimensions=True)
