@@ -1,8 +1,9 @@
 """How long does a program take from its first line to its first result?
 
 Each in a fresh process: import, load an ONNX file, run it once. Raw: onnxruntime does the same with the same file. The
-import of numpy is counted, the start of the interpreter is not. Memory: the peak of the whole process. Second size: the
-file is loaded for another shape in the same process, and run once; the peer is the whole time that the first size took.
+import of numpy is counted, the start of the interpreter is not, nor is the compilation of modules to bytecode, which an
+installation brings along. Memory: the peak of the whole process. Second size: the file is loaded for another shape in
+the same process, and run once; the peer is the whole time that the first size took.
 `--child imports` prints the imports that take longest, in milliseconds, for a small file.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.measure import Options, Report, main
+from benchmarks.measure import Options, Report, environment, main
 from benchmarks.models import image_model, tiny
 
 ROUNDS = 15
@@ -59,7 +60,8 @@ def figures(program: str, path: Path, name: str, *sizes: Sequence[int]) -> list[
     """Seconds to the result of each size, and the peak of the memory, of one fresh process."""
     words = [str(path), name, *("x".join(map(str, size)) for size in sizes)]
     command = [sys.executable, "-c", PROGRAM.format(program=program), *words]
-    result: list[float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment())
+    result: list[float] = json.loads(done.stdout)
     return result
 
 
@@ -90,6 +92,8 @@ def measure(report: Report, options: Options) -> None:
         for model, bar in options.some([(tiny(), 2.0), (image_model(options.models), 1.3)]):
             path.write_bytes(model.onnx())
             name, array = model.input
+            if not options.is_tiny:
+                figures(OURS, path, name, array.shape)  # which writes bytecode
             both = [[figures(program, path, name, array.shape) for program in (OURS, RAW)] for _ in range(rounds)]
             report.times(f"{model.name}: first result", [a[0] for a, _ in both], [b[0] for _, b in both], "ms", bar=bar)
             report.sizes(f"{model.name}: peak memory", [int(a[1]) for a, _ in both], [int(b[1]) for _, b in both])
@@ -109,7 +113,7 @@ def child(words: Sequence[str]) -> dict[str, float]:
         path.write_bytes(model.onnx())
         size = "x".join(map(str, array.shape))
         command = [sys.executable, "-X", "importtime", "-c", PROGRAM.format(program=OURS), str(path), name, size]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment()).stderr
     rows = [line.removeprefix("import time:").split("|") for line in printed.splitlines() if line.count("|") == 2]
     took = {module.strip(): int(alone) / 1000 for alone, _, module in rows[1:]}
     return dict(sorted(took.items(), key=lambda item: item[1], reverse=True)[:SLOWEST])

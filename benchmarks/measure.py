@@ -45,6 +45,7 @@ import gc
 import importlib.util
 import inspect
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -70,6 +71,7 @@ __all__ = [
     "bound",
     "busy_after",
     "crowd",
+    "environment",
     "figures_in_turn",
     "in_fresh_process",
     "in_turn",
@@ -273,10 +275,15 @@ def _status(key: str) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def environment() -> dict[str, str]:
+    """That of fresh processes, which keep the bytecode of modules as an installation does, and do not compile them."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def in_fresh_process(module: str, *words: str) -> dict[str, float]:
     """What `python -m MODULE --child WORDS` prints as its last line, which is JSON."""
     command = [sys.executable, "-m", module, "--child", *words]
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment()).stdout
     result: dict[str, float] = json.loads(printed.splitlines()[-1])
     return result
 
