@@ -26,11 +26,12 @@ from tests.scripted import Gate, scripted_context
 from tests.serving import affine, application, tensor
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
+from webnn.scheduler.promise import Promise
 from webnn.serving.access_log import AccessLog
 from webnn.serving.application import Application
 from webnn.serving.calls import KEPT, Calls
 from webnn.serving.connections import Connection
-from webnn.serving.exchanges import LATE, Limits
+from webnn.serving.exchanges import LATE, LEFT, Exchange, Limits
 from webnn.serving.listening import listen
 from webnn.serving.polling import polling
 from webnn.serving.protocol import Port, Refused
@@ -272,6 +273,31 @@ async def test_a_long_answer_in_json_is_written_without_the_application_and_give
             )
         assert client.calls == 0
     assert inference.requests.by_status == {{"": 200, "left": 499, "late": 504}[why]: 1}
+    assert app.shared.memory.used == inference.admission.items == app.backlog.items == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("why", [LEFT, LATE])
+async def test_a_long_answer_that_is_given_up_before_it_is_begun_leaves_nothing_behind(
+    context: MLContext, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    app = application(affine(context))
+    (inference,) = app.inferences
+    monkeypatch.setattr("webnn.serving.inference.MANY_NUMBERS", 0)
+    run_ended = inference._run_ended
+
+    def ended_and_given_up(exchange: Exchange, promise: Promise[Any]) -> None:
+        run_ended(exchange, promise)
+        exchange.end(why)
+
+    monkeypatch.setattr(inference, "_run_ended", ended_and_given_up)
+    async with connected(app) as client:
+        client.writer.write(ASKED)
+        if why == LATE:
+            assert await client.answer() == (504, {"error": "the answer was not written in time"})
+        while app.shared.exchanges or not inference.requests.by_status:  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0)
+    assert inference.requests.by_status == {499 if why == LEFT else 504: 1}
     assert app.shared.memory.used == inference.admission.items == app.backlog.items == 0
 
 

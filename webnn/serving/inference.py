@@ -14,7 +14,7 @@ A request ends in one of these ways, each of which frees its place in the queue 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from functools import partial
 from time import perf_counter
@@ -260,7 +260,9 @@ class Inference:
             if call.answer > MANY_NUMBERS and numbers_in_json(call) > MANY_NUMBERS:  # a number takes a byte at least
                 self._backlog.leave(exchange)
                 exchange.promises = ()
-                exchange.task = asyncio.create_task(self._reply_in_turns(exchange, call, results))
+                writing = asyncio.create_task(in_turns(self._calls.answer_in_steps(call, results), self._shared.turn))
+                exchange.task = writing
+                writing.add_done_callback(partial(self._answer_written, exchange))
                 return
             headers, body = self._calls.answer(call, results)
         except CancelledError:
@@ -271,21 +273,16 @@ class Inference:
         for each in promises if exchange.waiting else ():
             each.cancel()
 
-    async def _reply_in_turns(self, exchange: Exchange, call: Call, results: Sequence[dict[str, Array]]) -> None:
-        """Answer a request whose answer takes long to write."""
+    def _answer_written(self, exchange: Exchange, writing: asyncio.Task[tuple[Headers, Body]]) -> None:
+        """An answer that takes long to write has been written, or given up, maybe before its task has begun."""
         status = 200
         try:
-            headers, body = await self._written(exchange, call, results)
+            headers, body = writing.result()
+        except asyncio.CancelledError:
+            status, headers, body = outcome_of(ended(exchange, 504, "the answer was not written"), self.served.name)
         except Exception as error:
             status, headers, body = outcome_of(error, self.served.name)
         self._reply(exchange, status, headers, body)
-
-    async def _written(
-        self, exchange: Exchange, call: Call, results: Sequence[dict[str, Array]]
-    ) -> tuple[Headers, Body]:
-        """The headers and the body of an answer that takes long to write."""
-        writing = in_turns(self._calls.answer_in_steps(call, results), self._shared.turn)
-        return await self._while_waiting(exchange, writing, 504, "the answer was not written")
 
     def _reply(self, exchange: Exchange, status: int, headers: Headers, body: Body) -> None:
         """Answer a request without a task."""
@@ -390,7 +387,9 @@ class Inference:
             finally:
                 self._leave(exchange, done=done)
             if numbers_in_json(call) > MANY_NUMBERS:
-                return call.items, *await self._written(exchange, call, results)
+                writing = in_turns(self._calls.answer_in_steps(call, results), shared.turn)
+                written = await self._while_waiting(exchange, writing, 504, "the answer was not written")
+                return call.items, *written
             return call.items, *self._calls.answer(call, results)
         finally:
             shared.memory.bodies -= exchange.held
