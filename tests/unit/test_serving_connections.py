@@ -204,6 +204,45 @@ async def test_a_large_head_that_comes_at_once_is_refused(part: str) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_head_that_began_in_a_read_before_is_bounded_as_exactly() -> None:
+    for size, status in ((HEAD - 1000, 200), (HEAD + 1, 431)):
+        head, _, body = ASK.replace(b"Host: a", b"Host: a\r\nX: " + b"a" * size).partition(b"\r\n\r\n")
+        async with connected(ServerState()) as (reader, _, connection):
+            connection.data_received(head[:-2])
+            connection.data_received(head[-2:] + b"\r\n\r\n" + body)
+            assert (await reader.readline()).split()[1] == b"%d" % status
+
+
+@pytest.mark.asyncio
+async def test_a_large_body_before_a_head_does_not_count_for_it() -> None:
+    body = b"b" * (HEAD + 1)
+    large = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    for cut in (1, 10, 30, len(ASK) - 4):
+        async with connected(ServerState()) as (reader, _, connection):
+            connection.data_received(large + ASK[:cut])
+            connection.data_received(ASK[cut:])
+            await reader.readuntil(body)
+            assert (await reader.readuntil(b"hi")).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.asyncio
+async def test_the_time_for_a_head_begins_with_it() -> None:
+    async with connected(ServerState()) as (reader, _, connection):
+        connection.data_received(ASK[:20])
+        first = connection._head_timer
+        assert first is not None
+        await asyncio.sleep(0.01)
+        connection.data_received(ASK[20:] + ASK[:20])
+        second = connection._head_timer
+        assert second is not None
+        assert first.cancelled()
+        assert second.when() > first.when()
+        connection.data_received(ASK[20:])
+        assert connection._head_timer is None
+        assert (await reader.readexactly(2 * len(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"))).endswith(b"hi")
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("stops", [False, True])
 async def test_what_every_answer_says_is_said_of_what_is_no_request_and_once(stops: bool) -> None:
     state = ServerState()

@@ -25,8 +25,17 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from webnn.serving.endings import refusal
-from webnn.serving.exchanges import CONNECTION, Body, Headers, Scope
-from webnn.serving.hosts import FIELDS, HEAD, LARGE_HEAD, MANY_FIELDS, head_size, refused_address, refused_host
+from webnn.serving.exchanges import CONNECTION, Asked, Body, Headers, Scope
+from webnn.serving.hosts import (
+    FIELDS,
+    HEAD,
+    LARGE_HEAD,
+    MANY_FIELDS,
+    head_size,
+    head_without_upgrade,
+    refused_address,
+    refused_host,
+)
 from webnn.serving.inference import Inference
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
@@ -44,20 +53,6 @@ _CYCLE: Final = "webnn.cycle"
 """In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
 """The most seconds from the first byte of a request to the end of its headers."""
-
-
-class _Asked:
-    """The attributes that uvicorn reads of the request under way, for requests that a model has taken."""
-
-    __slots__ = ("disconnected", "keep_alive", "response_complete", "url")
-
-    message_event: Final = asyncio.Event()  # which nothing waits for
-
-    def __init__(self) -> None:
-        self.disconnected = False
-        self.keep_alive = True
-        self.response_complete = True
-        self.url = b""
 
 
 class _Full(Exception):  # noqa: N818 (it ends the parsing, and is no error)
@@ -106,7 +101,7 @@ class Connection(HttpToolsProtocol):
         """Of its body."""
         self._upload: Upload | None = None
         """Its body, if a model waits for the rest of it."""
-        self._asked = _Asked()
+        self._asked = Asked()
         self._in_head = self._in_body = False
         self._ends = False
         """Whether nothing is read any more: the connection ends when all has been answered."""
@@ -115,7 +110,9 @@ class Connection(HttpToolsProtocol):
         self._since_chunk: int | None = None
         """Bytes received after the head of a chunk without any of its data: of trailers. None elsewhere."""
         self._idle_since = 0.0
-        self._head_bytes = self._read = 0  # of a head in the reads before, and of this read
+        self._head_bytes = self._read = 0  # of a head in the reads before, about, and of this read
+        self._began = False
+        """Whether the last request began in this read."""
         self._head_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -234,6 +231,7 @@ class Connection(HttpToolsProtocol):
         if self._since_chunk is not None:
             self._since_chunk += len(data)
         self._read = len(data)
+        self._began = False
         self._parse(data)
         if self._ends:
             self._end_head()
@@ -241,13 +239,14 @@ class Connection(HttpToolsProtocol):
         if self._inference is not None:  # more of its body is to come
             self._expect_more(self._inference)
         if self._in_head:
-            self._head_bytes += len(data)
+            # Where it began in this read, a large body may come before it. What this leaves out is known at its end.
+            self._head_bytes += head_size(self.url, self.headers) if self._began else len(data)
             if self._head_bytes > HEAD:
                 self._refuse(LARGE_HEAD)
             elif self._head_timer is None:
                 slow = Refused(408, f"the head of the request took longer than {HEAD_SECONDS:g} s")
                 self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, slow)
-        elif self._head_bytes:
+        elif self._head_timer is not None:
             self._end_head()
         if self._since_chunk is not None and self._since_chunk > HEAD:
             self._refuse(Refused(431, f"the trailers of the request are larger than {HEAD} bytes"))
@@ -259,7 +258,9 @@ class Connection(HttpToolsProtocol):
                 if self.parser.get_method() == b"CONNECT":
                     self._refuse(Refused(400, "this server is not a proxy"))
                     return
-                head, data = self._head_without_upgrade(), data[begin:]
+                version = self.parser.get_http_version()
+                head = head_without_upgrade(self.parser.get_method(), self.url, version, self.headers)
+                data = data[begin:]
                 self._renew_parser()
                 self.parser.feed_data(head)
                 begin = self._parse_until_upgrade(data)
@@ -310,18 +311,6 @@ class Connection(HttpToolsProtocol):
             self._renew_parser()
         inference.received(upload, size)
 
-    def _head_without_upgrade(self) -> bytes:
-        """The head of the request that has been received, without what asks for another protocol."""
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            kept = value
-            if name == b"connection":
-                tokens = [token.strip() for token in value.split(b",")]
-                kept = b", ".join(token for token in tokens if token.lower() != b"upgrade")
-            if name != b"upgrade":
-                lines.append(b"%b: %b" % (name, kept))
-        return b"\r\n".join(lines) + b"\r\n\r\n"
-
     def eof_received(self) -> None:
         """The client has left: what is under way for it is given up at once, and `connection_lost` follows."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -347,7 +336,8 @@ class Connection(HttpToolsProtocol):
             self.pipeline[0][0].keep_alive = False  # the last one
             self._ends = True
             raise _Full
-        self._in_head = True
+        self._end_head()  # that of the request before it may have begun in the read before
+        self._in_head = self._began = True
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -369,7 +359,7 @@ class Connection(HttpToolsProtocol):
         refused = refused_host(self.headers, parser.get_http_version())
         if refused is None and inference is None:
             refused = refused_address(self.url)
-        if self._head_bytes + self._read > HEAD and head_size(self.url, self.headers) > HEAD:
+        if (self._read > HEAD or not self._began) and head_size(self.url, self.headers) > HEAD:
             refused = LARGE_HEAD
         if refused is not None:
             self._refuse(refused)

@@ -23,6 +23,7 @@ __all__ = [
     "LATE",
     "LEFT",
     "STOPPED",
+    "Asked",
     "Body",
     "Exchange",
     "Headers",
@@ -142,6 +143,20 @@ class Shared:
         """Answer all requests that are under way with 503, without waiting for their runs."""
         for exchange in list(self.exchanges):
             exchange.end(STOPPED)
+
+
+class Asked:
+    """What uvicorn reads of the request under way on a connection, for requests that a model has taken."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete", "url")
+
+    message_event: Final = asyncio.Event()  # which nothing waits for
+
+    def __init__(self) -> None:
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_complete = True
+        self.url = b""
 
 
 class Exchange:

@@ -13,7 +13,17 @@ import httptools
 from webnn.serving.exchanges import Headers
 from webnn.serving.protocol import Refused
 
-__all__ = ["ADDRESS", "FIELDS", "HEAD", "LARGE_HEAD", "MANY_FIELDS", "head_size", "refused_address", "refused_host"]
+__all__ = [
+    "ADDRESS",
+    "FIELDS",
+    "HEAD",
+    "LARGE_HEAD",
+    "MANY_FIELDS",
+    "head_size",
+    "head_without_upgrade",
+    "refused_address",
+    "refused_host",
+]
 
 HEAD: Final = 64 * 1024
 """The most bytes of a request's line and headers, and of the trailers behind its body."""
@@ -58,3 +68,23 @@ def refused_address(address: bytes) -> Refused | None:
 def head_size(address: bytes, headers: Headers) -> int:
     """About the bytes of a head."""
     return len(address) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def head_without_upgrade(method: bytes, address: bytes, version: str, headers: Headers) -> bytes:
+    """The head of a request without what asks for another protocol.
+
+    Args:
+        method: of the request.
+        address: in its first line.
+        version: of HTTP, such as "1.1".
+        headers: of the request, with names in lower case.
+    """
+    lines = [b"%b %b HTTP/%b" % (method, address, version.encode())]
+    for name, value in headers:
+        kept = value
+        if name == b"connection":
+            tokens = [token.strip() for token in value.split(b",")]
+            kept = b", ".join(token for token in tokens if token.lower() != b"upgrade")
+        if name != b"upgrade":
+            lines.append(b"%b: %b" % (name, kept))
+    return b"\r\n".join(lines) + b"\r\n\r\n"
