@@ -134,6 +134,11 @@ class Connection(HttpToolsProtocol):
         return not (self._in_head or self._in_body)
 
     @property
+    def may_send(self) -> bool:
+        """Whether the client may be sending what will not be answered."""
+        return self._ends or bool(self.pipeline) or not self.is_between
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether a request of the client has a place in a queue."""
         return self.left is not None and self._upload is None

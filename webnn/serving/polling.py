@@ -81,6 +81,7 @@ class Polling:
 
     Attributes:
         memory: has what the connections have to send, since their clients do not take it.
+        lingering: connections that have ended, whose clients may still be sending.
 
     Args:
         loop: calls them.
@@ -88,6 +89,7 @@ class Polling:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.memory = Memory()
+        self.lingering: dict[Polled, None] = {}
         self._loop = loop
 
     def change(self, connection: socket.socket, polled: Polled, *, reads: bool, writes: bool) -> None:
@@ -111,10 +113,14 @@ class Polling:
         connection.close()
 
     def close_left(self) -> None:
-        """Close the connections to those who have left as soon as possible: no more files may be open."""
+        """Close the connections that have ended or whose clients have left now: no more files may be open."""
+        for each in list(self.lingering):
+            each.end()
 
     def close(self) -> None:
-        """End the polling: no connection is left."""
+        """End the polling: no connection is left but those that have ended."""
+        for each in list(self.lingering):
+            each.end()
 
 
 class Epoll(Polling):
@@ -164,7 +170,8 @@ class Epoll(Polling):
             self._epoll.unregister(connection)
 
     def close(self) -> None:
-        """End the polling: no connection is left."""
+        """End the polling: no connection is left but those that have ended."""
+        super().close()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -247,6 +254,7 @@ class Epoll(Polling):
 
     def close_left(self) -> None:
         """Close all of these connections now."""
+        super().close_left()
         while self._leaving:
             self._leaving.popleft()()
 

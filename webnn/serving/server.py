@@ -53,6 +53,8 @@ UNREAD_IF_FULL: Final = 1.0
 to take all of a tensor within the timeout of requests, too."""
 UNREAD_AT_END: Final = 5.0
 """The same for a server that stops."""
+LINGERING_AT_END: Final = 1.0
+"""Seconds for which it then waits for clients that may not have read their last answer yet, since they still send."""
 LAST: Final = 30
 """Seconds to send the answers of a server that stops, after the last of its requests has been answered."""
 _log = logging.getLogger("webnn.serving")
@@ -113,6 +115,10 @@ class Server(uvicorn.Server):
         """Wait until all has been answered."""
         self._arrivals.close_before(math.inf)
         await super().shutdown(sockets)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LINGERING_AT_END
+        while self._polling.lingering and loop.time() < until:  # noqa: ASYNC110 (they tell nobody)
+            await asyncio.sleep(0.02)
         self._polling.close()
 
     # Not uvloop's server: it accepts one connection in each turn of the loop (findings/one_accept_a_turn.sh), so that a

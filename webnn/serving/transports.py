@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from webnn.serving.lingering import Lingering
 from webnn.serving.polling import Polling
 
 __all__ = ["Transport"]
@@ -293,25 +294,35 @@ class Transport(asyncio.Transport):
             return
         self._closing = self._ended = True
         self._polling.remove(self._socket)
-        if error is None:
-            self._discard()
+        lingers = error is None and self._discard() and not self._gone
         self._outgoing.clear()
         self._waiting = 0
         try:
             self._protocol.connection_lost(error)
         finally:
-            self._socket.close()
+            if lingers:
+                Lingering(self._loop, self._polling, self._socket, _memory)
+            else:
+                self._socket.close()
             self._protocol = _nothing  # a cycle, and a thousand of them hold up requests when they are collected
             self._free(self._kept)
 
-    def _discard(self) -> None:
-        """Drop the data that has arrived: to close a socket with unread data resets it, and may lose the answer."""
+    def _discard(self) -> bool:
+        """Drop the data that has arrived: to close a socket with unread data resets it, and may lose the answer.
+
+        Gives whether more may come. A protocol knows that by its `may_send`.
+        """
+        more = getattr(self._protocol, "may_send", False)
         try:
             for _ in range(DISCARDED):
                 if not self._socket.recv_into(_memory):
-                    return
-        except OSError:
+                    return False
+                more = True
+        except (BlockingIOError, InterruptedError):
             pass
+        except OSError:
+            return False
+        return more
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The "socket" or the "peername"."""
