@@ -69,8 +69,10 @@ def _load(name: str) -> type[Backend]:
         else:
             points = plugins(BUILT_IN)
             if name not in points:
-                known = ", ".join(sorted({*BUILT_IN, *points}))
-                raise NotSupportedError(f"no backend is called {name!r}; the backends are: {known}")
+                known = sorted({*BUILT_IN, *points})
+                raise NotSupportedError(
+                    f"no backend is called {name!r}{_meant(name, known)}; the backends are: {', '.join(known)}"
+                )
             with import_lock:
                 loaded = points[name].load()
     except NotSupportedError:
@@ -80,6 +82,14 @@ def _load(name: str) -> type[Backend]:
     if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
         raise NotSupportedError(f"the entry point {name!r} is {loaded!r}, which is not a subclass of Backend")
     return loaded
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """What to write in place of a backend that does not exist, if that can be guessed."""
+    if name.lower() in ("cpu", "gpu", "npu"):
+        return f", which is a kind of device: write device_type={name.lower()!r}"
+    close = import_whole("difflib").get_close_matches(name.lower(), known, 1)
+    return f": write {close[0]!r}" if close else ""
 
 
 def _unavailable(backend: type[Backend]) -> str | None:

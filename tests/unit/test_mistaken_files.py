@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import webnn
-from webnn.errors import DataError
+from webnn.errors import DataError, ValidationError
 
 GRAPH = b'webnn_graph "g" v1 { inputs { x: f32[2]; } nodes { y = relu(x); } outputs { y; } }'
 
@@ -51,3 +53,24 @@ def test_load_webnn_says_what_the_file_is(tmp_path: Path, name: str, content: by
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         webnn.load_webnn(tmp_path / name)
+
+
+class Module:
+    """As those of PyTorch."""
+
+    def state_dict(self) -> dict[str, object]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (io.BytesIO(b"model"), r"got BytesIO; write load_onnx\(file\.read\(\)\), or give the path"),
+        (Module(), r"got Module; export it to ONNX first: torch\.onnx\.export$"),
+        ("https://models.example/m.onnx", "got the address 'https://models.example/m.onnx': download it first$"),
+        (3, "a model must be a path, bytes or an onnx.ModelProto, got int$"),
+    ],
+)
+def test_load_onnx_says_how_to_give_what_is_no_file(source: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        webnn.load_onnx(source)

@@ -93,6 +93,33 @@ def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
         webnn.ML().create_context(backend="quantum")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("gpu", "device_type='gpu'"),
+        ("cuda", "device_type='gpu'"),
+        ("low-power", "power_preference='low-power'"),
+        ("arrays", "backend='arrays'"),
+    ],
+)
+def test_what_is_given_by_position_is_shown_as_an_option(name: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"too many positional arguments; write {meant}; the call is create_context"):
+        webnn.create_context(name)  # type: ignore[misc, arg-type, unused-ignore]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gpu", ", which is a kind of device: write device_type='gpu'"),
+        ("onnxruntme", ": write 'onnxruntime'"),
+        ("Arrays", ": write 'arrays'"),
+    ],
+)
+def test_what_is_meant_by_the_name_of_an_unknown_backend_is_guessed(name: str, hint: str) -> None:
+    with pytest.raises(NotSupportedError, match=f"no backend is called '{name}'{hint}; the backends are: arrays"):
+        webnn.create_context(backend=name)
+
+
 def test_a_refusal_starts_nothing() -> None:
     """That no thread is left is checked after every test."""
     for _ in range(3):

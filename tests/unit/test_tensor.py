@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -42,6 +43,60 @@ def test_one_that_is_made_of_an_array_holds_a_copy(context: webnn.MLContext, arr
 def test_an_array_with_a_data_type_is_a_shape(context: webnn.MLContext) -> None:
     shape: Any = np.array([2, 3])
     assert context.create_tensor(shape, "int8").shape == (2, 3)
+
+
+MASKED: Any = np.ma.masked_array(np.ones((2, 3), np.float32), mask=[[True, False, False], [False, True, False]])
+
+
+@pytest.mark.parametrize("data", [MASKED, [MASKED[0], MASKED[1]], [[MASKED[0]], [MASKED[1]]]], ids=str)
+def test_masked_elements_are_refused_wherever_data_comes_in(context: webnn.MLContext, data: Any) -> None:
+    """NumPy converts a masked array to what is under its masks."""
+    builder = context.create_graph_builder()
+    x = builder.input("x", [2, 3], "float32")
+    graph = builder.build({"y": builder.relu(x)})
+    t = context.create_tensor([2, 3], "float32", writable=True)
+    said = "elements are masked, and WebNN has no masks: write array.filled"
+    calls: list[Callable[[], object]] = [
+        lambda: context.compute(graph, {"x": data}),
+        lambda: context.run(graph, {"x": data}),
+        lambda: context.write_tensor(t, data),
+        lambda: list(context.stream(graph, [{"x": data}])),
+    ]
+    if data is MASKED:
+        builder = context.create_graph_builder()
+        x = builder.input("x", [2, 3], "float32")
+        calls += [lambda: context.create_tensor(data), lambda: builder.constant(data), lambda: x + data]
+    for call in calls:
+        with pytest.raises(ValidationError, match=f"[12] of [36] {said}"):
+            call()
+
+
+def test_a_masked_array_without_masked_elements_is_an_array(context: webnn.MLContext) -> None:
+    t = context.create_tensor(np.ma.masked_array(np.ones(3, np.float32)), readable=True)
+    assert context.read_tensor(t).result().tolist() == [1, 1, 1]
+
+
+def test_what_to_write_for_a_tensor_of_pytorch_is_pytorchs(context: webnn.MLContext) -> None:
+    class Tensor:
+        def __init__(self, array: Any) -> None:
+            self.array = array
+
+        def __array__(self, *_: object, **__: object) -> Any:
+            if self.array is None:
+                raise TypeError("Got unsupported ScalarType BFloat16")
+            return self.array
+
+    Tensor.__module__ = "torch"
+    t = context.create_tensor([3], "float32", writable=True)
+    for array in (None, np.ones(3)):
+        with pytest.raises(ValidationError, match=r"convert it: tensor\.detach\(\)\.cpu\(\)\.to\(torch\.float32\)$"):
+            context.write_tensor(t, Tensor(array))
+
+
+def test_complex_numbers_have_no_cast(context: webnn.MLContext) -> None:
+    t = context.create_tensor([3], "float32", writable=True)
+    with pytest.raises(ValidationError, match=r"got complex128 \[3\]; WebNN has no complex numbers: take array\.real"):
+        context.write_tensor(t, np.ones(3, np.complex128))
 
 
 def test_an_array_of_another_type_is_refused_with_the_cast(context: webnn.MLContext) -> None:

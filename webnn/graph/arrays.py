@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from", "beyond", "of_booleans", "of_one_item", "owner_of", "random_array"]
+__all__ = ["array_from", "beyond", "check_unmasked", "of_booleans", "of_one_item", "owner_of", "random_array"]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -36,8 +37,7 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
     elif array.dtype != descriptor.dtype or not array.dtype.isnative:
         given = array.dtype.name if array.dtype.isnative else f"{array.dtype.str!r} (not in native byte order)"
         raise ValidationError(
-            f"expected {descriptor}, got {given} {list(array.shape)};"
-            f" convert it: array.astype({descriptor.dtype.name!r})"
+            f"expected {descriptor}, got {given} {list(array.shape)}; {_conversion(data, array, descriptor)}"
         )
     if array.shape != descriptor.shape:
         if array.ndim != 1 or array.size != descriptor.element_count:
@@ -46,6 +46,36 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
             )
         array = array.reshape(descriptor.shape)
     return _contiguous(array)
+
+
+def _conversion(data: object, array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) -> str:
+    """What to write for `data`, which has another data type; for the end of a message."""
+    name = descriptor.dtype.name
+    if array.dtype.kind == "c":
+        return f"WebNN has no complex numbers: take array.real.astype({name!r}), .imag or abs(array)"
+    return f"convert it: {_TORCH}{name})" if _is_of_torch(data) else f"convert it: array.astype({name!r})"
+
+
+_TORCH: Final = "tensor.detach().cpu().to(torch."
+
+
+def _is_of_torch(data: object) -> bool:
+    return type(data).__module__.partition(".")[0] == "torch"
+
+
+def check_unmasked(data: object) -> None:
+    """Raise an error for masked elements, also of arrays in a list: conversions would show what is under the masks."""
+    ma = sys.modules.get("numpy.ma")  # slow to import; without the module there are no masked arrays
+    if ma is None:
+        return
+    if isinstance(data, ma.MaskedArray):
+        if count := ma.count_masked(data):
+            raise ValidationError(
+                f"{count} of {data.size} elements are masked, and WebNN has no masks: write array.filled(value)"
+            )
+    elif isinstance(data, list | tuple) and data and isinstance(data[0], list | tuple | np.ndarray):
+        for item in data:
+            check_unmasked(item)
 
 
 def of_booleans(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -86,6 +116,9 @@ def owner_of(array: np.ndarray[Any, Any]) -> object:
 
 
 def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarray[Any, Any]:
+    if data.__class__ is np.ndarray:
+        return data
+    check_unmasked(data)
     if isinstance(data, np.ndarray):
         return data
     if isinstance(data, np.generic):
@@ -108,7 +141,10 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
         return np.asarray(_buffer(data))
     except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
         wanted = "an array or a buffer" if descriptor is None else str(descriptor)
-        raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}") from None
+        name = "float32" if descriptor is None else descriptor.dtype.name
+        unsaid = _is_of_torch(data) and "Use " not in str(error)  # PyTorch says what to do, but for bfloat16
+        hint = f"; convert it: {_TORCH}{name})" if unsaid else ""
+        raise ValidationError(f"expected {wanted}, got {type(data).__name__}: {error}{hint}") from None
 
 
 def _buffer(data: object) -> memoryview:

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from webnn.forking import import_lock
 from webnn.graph.naming import camel, snake
-from webnn.graph.other_names import ARGUMENTS
+from webnn.graph.other_names import ARGUMENTS, VALUES
 
 __all__ = ["explained", "misuse", "named_elsewhere", "names_in_camel_case", "without_operators"]
 
@@ -91,7 +91,20 @@ def misuse(call: str, signature: inspect.Signature, args: Sequence[object], kwar
     parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
     names = [parameter.name for parameter in parameters]
     unknown = [_unknown(name, names) for name in kwargs if name not in names]
+    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if call == "create_context" and not unknown:
+        reason += _option_for(args[len(signature.parameters) - len(parameters) + len(by_position) :])
     return f"{call}: {'; '.join(unknown) or reason}; the call is {call}({_shown(parameters)})"
+
+
+def _option_for(extra: Sequence[object]) -> str:
+    """The option of a context that one value without a name is meant for, as in `create_context("gpu")`."""
+    if len(extra) != 1 or not isinstance(extra[0], str):
+        return ""
+    value = VALUES.get(extra[0], extra[0])
+    if value in ("cpu", "gpu", "npu"):
+        return f"; write device_type={value!r}"
+    return f"; write {'power_preference' if value in ('low-power', 'high-performance') else 'backend'}={value!r}"
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def _row(column: Any, axis: int | None, number: int) -> Any:
         return column
     if _is_objects(column):
         return column[number]
-    array = np.asarray(column)
+    array = np.asanyarray(column)  # a row of a masked array keeps its mask, and is refused
     return along(array, axis, number, number + 1).squeeze(axis)
 
 

@@ -232,6 +232,8 @@ def read_model(source: object) -> Model:
     if isinstance(source, ModelProto):
         return _converted(source, None) if _is_old(source) else Model(source, None, None)
     if isinstance(source, str | os.PathLike):
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            raise ValidationError(f"a model is loaded from a file, got the address {source!r}: download it first")
         path = Path(os.fspath(source))
         try:
             data = map_file(path)
@@ -243,7 +245,12 @@ def read_model(source: object) -> Model:
             return _parsed(np.frombuffer(memoryview(source).cast("B"), np.uint8), None, "the data")
         except TypeError as error:
             raise ValidationError(f"the bytes of a model must be contiguous: {error}") from None
-    raise ValidationError(f"a model must be a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
+    hint = ""
+    if hasattr(source, "read"):
+        hint = "; write load_onnx(file.read()), or give the path, from which weights in other files can be found"
+    elif type(source).__module__.partition(".")[0] == "torch" or hasattr(source, "state_dict"):
+        hint = "; export it to ONNX first: torch.onnx.export"
+    raise ValidationError(f"a model must be a path, bytes or an onnx.ModelProto, got {type(source).__name__}{hint}")
 
 
 def _mistaken_for(data: Array, path: Path | None) -> str:

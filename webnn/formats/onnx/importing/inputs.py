@@ -18,6 +18,7 @@ from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import data_type_named, shown, unsigned, unsigned_list
+from webnn.graph.arrays import check_unmasked
 from webnn.graph.builder import declare_inputs, keep_open_dimensions
 from webnn.graph.dtypes import ALL, DataType, DataTypeLike
 from webnn.graph.operand import MLOperand
@@ -142,6 +143,7 @@ class Inputs:
         try:
             if given is None:
                 raise TypeError("None is allowed for optional inputs only")  # NumPy would convert it to NaN
+            check_unmasked(given)
             array = np.asarray(given, dtype)
             if array.dtype.kind in "biu" and not np.array_equal(array, np.asarray(given)):
                 raise ValueError(f"{shown(given)} does not fit that type")  # NumPy would truncate it
