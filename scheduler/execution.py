@@ -87,15 +87,17 @@ class Execution:
     def run(self, tasks: Sequence[Task], on_lane: bool, budget: float = inf) -> int:
         """Run `tasks` in order, up to the first that is not ready, or until they have taken `budget` nanoseconds.
 
-        Each of them may depend on the ones before. A task ends and the next one starts under one hold of the lock. A
-        lane gives one task at a time. A task that is ready for a lane, but must wait until another run has ended (see
-        `Cores`), is not ready here.
+        Each of them may depend on the ones before. A task that nothing waits for ends, and the next one starts, under
+        one hold of the lock. A lane gives one task at a time. A task that is ready for a lane, but must wait until
+        another run has ended (see `Cores`), is not ready here.
 
         Returns:
             The nanoseconds that they took; 0 if not even the first was ready, or there was no memory for it.
         """
         renaming, lock, clock = self._renaming, self._lock, self.clock
         spent = position = took = began = end = reused = 0
+        has_run = False
+        """Whether `task` has run, and has not ended."""
         ended: Task | None = None
         task = tasks[0]
         outputs: list[View] = []
@@ -105,7 +107,7 @@ class Execution:
         try:
             while True:
                 with lock:
-                    if position:  # the task before has run
+                    if has_run:
                         if widths is not None:
                             self.cores.ended(task, began, took)
                         renaming.finish(task, outputs, on_lane)
@@ -118,9 +120,11 @@ class Execution:
                         if work.byte_length <= self._small:
                             for waiter in task.waiters:
                                 waiter.collect(renaming.release, renaming.trace)
-                        ended = task
+                        ended, has_run = task, False
                     inputs = None
-                    if position < len(tasks) and spent <= budget:
+                    # Waiters are told before the next task is begun, since a callback may wait for that.
+                    tells = ended is not None and bool(ended.waiters)
+                    if position < len(tasks) and spent <= budget and not tells:
                         task, outputs = tasks[position], []
                         work = task.work
                         executable, widths = work.executable, work.widths
@@ -161,11 +165,13 @@ class Execution:
                                         task.ending = ending
                                         if renaming.discarded:  # promises that settled too early to see it run
                                             renaming.work_off_discarded()
-                if ended is not None and ended.waiters:
+                if tells and ended is not None:
                     for waiter in ended.waiters:
                         waiter.task_ended(ended)
                     ended.waiters = []  # the same as `told`, but without a call
                     renaming.live.pop(ended, None)
+                    ended = None
+                    continue
                 if inputs is None:
                     break
                 if widths is not None and widths.wanted:
@@ -193,6 +199,7 @@ class Execution:
                     work.measured(took)
                 spent += took or 1
                 position += 1
+                has_run = True
             if renaming.ended or self._room.waiting:
                 self.tell_ended()
             return spent

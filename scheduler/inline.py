@@ -27,7 +27,7 @@ from webnn.scheduler.hot_chains import MIN_LINKS
 from webnn.scheduler.merged_runs import MergedRuns
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
-from webnn.scheduler.task import QUEUED, Task, needed_for
+from webnn.scheduler.task import QUEUED, RUNNING, Task, needed_for
 from webnn.scheduler.workers import Workers
 
 __all__ = ["TICK_BUDGET", "InlineLane"]
@@ -127,7 +127,7 @@ class InlineLane:
                         self._renaming.hand_over()
                         break
                 self._run(needed)
-            self._workers.wake()
+            self._workers.wake(waiting=task.state <= RUNNING)
         except BaseException:
             self._workers.recover()
             raise

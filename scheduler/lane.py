@@ -15,10 +15,11 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import SimpleQueue
+from weakref import ref
 
 from webnn.forking import on_fork, reentrant_lock
 
-__all__ = ["Lane", "ThreadLane"]
+__all__ = ["Lane", "ThreadLane", "current_lane"]
 
 Drain = Callable[[], bool]
 
@@ -41,11 +42,6 @@ class Lane(ABC):
             drain: the work.
             timed: measure the `latency`; not if the lane has to wait for the caller.
         """
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the caller is its work. False where that is not known."""
-        return False
 
     @abstractmethod
     def close(self, *, wait: bool) -> None:
@@ -76,11 +72,6 @@ class ThreadLane(Lane):
             self._inbox.put(drain)
         else:
             self._inbox.put(self._timed(drain) if timed else drain)
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the caller runs on its thread."""
-        return self._thread is threading.current_thread()
 
     def _timed(self, drain: Drain) -> Drain:
         """`drain`, with a measurement of the time until its first call."""
@@ -129,7 +120,7 @@ class ThreadLane(Lane):
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                thread = threading.Thread(target=_serve, args=(self._inbox,), name=self._name, daemon=True)
+                thread = threading.Thread(target=_serve, args=(self._inbox, ref(self)), name=self._name, daemon=True)
                 thread.start()  # after an interrupt here a second thread serves the same inbox, which does no harm
                 self._thread = thread
 
@@ -149,7 +140,22 @@ def _close_all_in_child(_: int) -> None:
         lane.forked()
 
 
-def _serve(inbox: SimpleQueue[Drain | None]) -> None:
+class _Here(threading.local):
+    """The lane of the calling thread."""
+
+    lane: ref[Lane] | None = None
+
+
+_here = _Here()
+
+
+def current_lane() -> Lane | None:
+    """The lane whose work is calling; None outside of lanes."""
+    return None if _here.lane is None else _here.lane()
+
+
+def _serve(inbox: SimpleQueue[Drain | None], lane: ref[Lane]) -> None:
+    _here.lane = lane
     while (drain := inbox.get()) is not None:
         try:
             while drain():

@@ -239,8 +239,8 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         callback was added from a plain thread, it is called on the thread that settles the promise. An exception that
         it raises is logged.
 
-        On that thread, a callback may wait for other promises. With a timeout, or with functions of
-        `concurrent.futures`, it needs another thread of the context that computes them: there are as many as cores.
+        On that thread, a callback may wait for other promises of the context: a thread is added in its place if need
+        be.
         """
         bridge = current_bridge()
         if self._listen(Callback(callback, bridge)) and self._source is not None:

@@ -49,8 +49,8 @@ class Batch(Executable):
     __hash__ = object.__hash__
 
     def wake(self) -> None:
-        """Wake a lane for it."""
-        self._batcher.workers.wake()
+        """Wake a lane for it, for which the caller is about to wait."""
+        self._batcher.workers.wake(waiting=True)
 
     def call(self, function: Callable[[], object]) -> None:
         """Call `function` on a lane. Takes no lock of the timeline."""

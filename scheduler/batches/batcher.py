@@ -276,6 +276,6 @@ class Batcher:
             if following is not None and admitted and self.workers.begins_next(following.task):
                 following.due = {**batch.due, **following.due}
                 batch.due = {}  # last: after an interrupt they are settled twice, which does no harm
-        self.computation.settle_due(batch)
         if following is not None and admitted:
             self._timeline.compiled(following.work)
+        self.computation.settle_due(batch)  # last: a callback may wait for the next batch

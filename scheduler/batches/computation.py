@@ -143,7 +143,7 @@ class Computation:
                         continue
                     chunk.append(request)
                 if size is None or len(chunk) < 2:
-                    self.settle_due(batch)
+                    self.settle_due(batch, beside=_calls_back(batch))
                     for request, own in zip(chunk, inputs, strict=True):
                         self._run_alone(request, own, is_last=not waiting and request is chunk[-1])
                 else:
@@ -327,9 +327,14 @@ class Computation:
         """Settle what `batch` has to settle. May be called again, and on two threads at once.
 
         With `beside`, another lane does that, if one is asleep. To wake an event loop, a thread lets go of the
-        interpreter for a moment, and would get it back only when the loop has handled all of the results.
+        interpreter for a moment, and would get it back only when the loop has handled all of the results. A callback
+        of the program may even wait for what the caller is about to compute, so a lane is added for it if need be.
         """
-        if beside and batch.due and self._workers.beside(partial(self.settle_due, batch)):
+        if (
+            beside
+            and batch.due
+            and self._workers.beside(partial(self.settle_due, batch), adds=lambda: _calls_back(batch))
+        ):
             return
         for key, (owner, requests) in list(batch.due.items()):
             settle(owner, requests)
@@ -368,6 +373,11 @@ class Computation:
         for shelf, each in zip(self._inputs, inputs, strict=False):
             if isinstance(each, View):
                 shelf.put(each)
+
+
+def _calls_back(batch: Batch) -> bool:
+    """Whether settling what `batch` has to settle calls code of the program, which may wait."""
+    return any(request.calls_back for _, requests in list(batch.due.values()) for request in requests)
 
 
 def _stack(given: list[Input], batch: Array, number: int) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from webnn.memory.buffer import View
 from webnn.scheduler.bridge import Bridge, Waiter, current_bridge, current_loop
-from webnn.scheduler.callbacks import loop_of
-from webnn.scheduler.promise import PENDING, RESOLVED, Promise, reject
+from webnn.scheduler.callbacks import Callback, Follower, loop_of
+from webnn.scheduler.promise import PENDING, RESOLVED, Promise, reject, settling
 from webnn.scheduler.results import Run
 from webnn.scheduler.statistics import CANCELLED as WAS_CANCELLED
 from webnn.scheduler.statistics import TIMED_OUT
@@ -77,6 +77,18 @@ class Request(Run):
             return loop_of(promise._callbacks[0])
         except IndexError:  # another thread was faster
             return None
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether it calls code of the program on the thread that settles it."""
+        promise = self()
+        if promise is None or not promise._callbacks:
+            return False
+        with settling:
+            callbacks = list(promise._callbacks or ())
+        return any(
+            isinstance(each, Follower) or (isinstance(each, Callback) and each.bridge is None) for each in callbacks
+        )
 
     # Called by the promise.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable
+from concurrent import futures
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.scripted import eventually
 from tests.stepped import LARGE, LOST, SMALL, Function, Rig, broken, now, number_in
 from webnn.errors import ContextLostError, OperationError, UnknownError
 from webnn.graph.descriptor import MLOperandDescriptor
@@ -536,11 +539,27 @@ def test_the_next_batch_begins_before_the_results_of_the_last_one_are_told_by_an
     assert results(following.late) == [11, 21]
 
 
-def test_results_are_told_before_the_next_batch_where_no_other_lane_is_asleep() -> None:
+def test_a_lane_is_added_that_tells_them_where_no_other_one_is_asleep() -> None:
     following = Following(lanes=1)
     following.crowd.rig.run_all()
-    assert following.seen == [[2, 3], [2, 3]]
     assert results(following.late) == [11, 21]
+    eventually(lambda: sorted(following.told) == [2, 3])
+    following.crowd.rig.end()
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_callbacks_can_wait_for_the_next_batch(lanes: int) -> None:
+    crowd = Crowd(threads=lanes, width=Width(2)).gather()
+    crowd.compile(4)
+    told = [futures.Future[float]() for _ in range(20)]
+
+    def again(done: futures.Future[float], _: Promise[Any]) -> None:
+        done.set_result(number_in(crowd.run(1).result()["y"]))
+
+    for done in told:
+        crowd.run(1).add_done_callback(partial(again, done))
+    assert [done.result(10) for done in told] == [2] * 20
+    crowd.rig.end()
 
 
 def test_results_do_not_wait_for_other_work_that_comes_before_the_next_batch() -> None:

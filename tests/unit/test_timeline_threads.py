@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent import futures
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,69 @@ class TestThreads:
         end.result()
         result, error = waited.result(10)
         assert (number_in(result), error) == (3, None)
+        rig.end()
+
+    @pytest.mark.parametrize("way", ["result", "result with a timeout", "as_completed"])
+    @pytest.mark.parametrize("lanes", [1, 2])
+    def test_more_callbacks_than_lanes_can_wait(self, lanes: int, way: str) -> None:
+        rig = Rig(threads=lanes)
+        add, x = rig.work("add"), rig.name(1)
+
+        def wait(told: futures.Future[float]) -> None:
+            y = rig.name()
+            rig.dispatch(add, [x, x], y)
+            read: Any = rig.read(y)
+            if way == "as_completed":
+                list(futures.as_completed([read]))
+            told.set_result(number_in(read.result(5 if "timeout" in way else None)))
+
+        seen = [futures.Future[float]() for _ in range(20)]
+        for told in seen:
+            y = rig.name()
+            rig.dispatch(add, [x, x], y)
+            rig.read(y).add_done_callback(partial(lambda told, _: wait(told), told))
+        assert [told.result(10) for told in seen] == [3] * 20
+        rig.end()
+
+    def test_no_more_lanes_work_than_before_when_those_that_waited_are_back(self) -> None:
+        rig = Rig(threads=2)
+        working, most, lock = 0, 0, threading.Lock()
+
+        def count(a: Any, *_: Any) -> Any:
+            nonlocal working, most
+            with lock:
+                working += 1
+                most = max(most, working)
+            threading.Event().wait(0.002)
+            with lock:
+                working -= 1
+            return a
+
+        work, x = rig.work("count", count), rig.name(1)
+        told = [futures.Future[Any]() for _ in range(20)]
+
+        def again(done: futures.Future[Any], _: Any) -> None:
+            z = rig.name()
+            rig.dispatch(work, [x], z)
+            done.set_result(rig.read(z).exception(5))
+
+        for done in told:
+            y = rig.name()
+            rig.dispatch(work, [x], y)
+            rig.read(y).add_done_callback(partial(again, done))
+        assert [done.result(10) for done in told] == [None] * 20
+        assert most == 2
+        rig.end()
+
+    def test_a_callback_can_wait_for_the_next_task_of_its_chain(self) -> None:
+        rig = Rig(threads=1, inline_limit=10_000)
+        x, y, z = rig.name(1), rig.name(), rig.name()
+        rig.dispatch(rig.work("first", cost=500), [x], y)
+        rig.dispatch(rig.work("second", cost=500), [y], z)
+        first, second, told = rig.read(y), rig.read(z), futures.Future[Any]()
+        first._listen(lambda _: told.set_result(second.result(5)))  # so that it is no reason to use a lane
+        assert number_in(second.result()) == 3
+        assert number_in(told.result(5)) == 3
         rig.end()
 
     def test_one_that_blocks_is_woken_by_the_lane_that_has_begun(self) -> None:
