@@ -116,6 +116,11 @@ class OnnxRuntimeBackend(Backend):
 
             parameters = opened(graph, model, proto, constants)
         unwanted = harmful_optimizers(proto) | slowing_optimizers(rewritten)
+        if any(node.op == "where" for node in rewritten.nodes):
+            with import_lock:  # here, since most graphs choose nothing
+                from webnn.backends.onnxruntime.branches import choose_branches  # noqa: PLC0415
+
+            choose_branches(rewritten, model, proto)
 
         def read(places: Mapping[str, tuple[Path, int]]) -> tuple[Any, list[Any]]:
             """Make the session, which reads the weights in `places` from their files; and what it reads in memory."""
