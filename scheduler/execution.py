@@ -171,7 +171,8 @@ class Execution:
                     ended.waiters = []  # the same as `told`, but without a call
                     renaming.live.pop(ended, None)
                     ended = None
-                    continue
+                    if position < len(tasks):
+                        continue
                 if inputs is None:
                     break
                 if widths is not None and widths.wanted:
