@@ -82,6 +82,9 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["info", "x.draft", "--shape", "batch"], "expected NAME=SIZE or NAME=SIZE,SIZE,..., got 'batch'"),
         (["info", "x.draft", "--shape", "batch=big"], "got 'batch=big'"),
         (["info", "x.draft", "--constant", "sr"], "expected NAME=VALUE, got 'sr'"),
+        (["info", "x.draft", "--shape", "n=1", "--shape", "n=2"], "Invalid value for --shape: 'n' is given twice"),
+        (["run", "x.draft", "--constant", "n=1", "--constant", "n=1"], "--constant: 'n' is given twice; give it once"),
+        (["convert", "x.draft", "y.onnx", "--rename", "x=a", "--rename", "x=b"], "--rename: 'x' is given twice"),
         (["bench", "x.draft", "--rounds", "0"], "0 is not in the range x>=1"),
         (["run", "x.draft", "--seed", "-1"], "-1 is not in the range x>=0"),
         (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
@@ -382,6 +385,7 @@ def test_run_gives_the_same_random_inputs_for_the_same_seed(
     [
         ([], "no value for input 'x', float32 [1, 3]: give --input x=@x.npy, or --random"),
         (["--input", "z=1"], "unknown input 'z'; the model has 'x'"),
+        (["--input", "x=1", "--input", "x=2"], "input 'x' is given twice; give it once"),
         (["--input", "x=[1,2]"], "input 'x': expected float32 [1, 3], got"),
         (["--input", "x=what"], "expected a number, a list, @FILE, random, zeros or ones, got 'what'"),
         (["--input", "x"], "input 'x': expected NAME=VALUE"),

@@ -76,6 +76,13 @@ def test_a_whole_shape_is_given_by_the_inputs_name_and_names_the_dimensions_of_t
     assert graph.inputs["z"].shape == (4, 1)
 
 
+def test_the_whole_shape_of_a_vector_may_be_one_number() -> None:
+    two = model_of([node("Add", ["x", "z"], ["y"])], [value("x", ["n"]), value("z", ["batch", "n"])], ["y"])
+    assert imported(two, shapes={"x": 4, "batch": np.int64(2)}).outputs["y"].shape == (2, 4)
+    with pytest.raises(ValidationError, match=r"shapes\['x'\] is \[4\], the model declares \[batch, 3\]"):
+        imported(RELU, shapes={"x": 4})
+
+
 def test_a_name_of_dimensions_that_differ_has_no_size_elsewhere() -> None:
     two = model_of(
         [node("Relu", ["x"], ["y"]), node("Add", ["x", "z"], ["s"])],

@@ -47,6 +47,7 @@ def inputs_from(
         OSError: it cannot be read.
     """
     values: dict[str, str | Array] = {}
+    said: set[str] = set()
     taken = {*descriptors, *unread}
     for word in words:
         if word.startswith("@"):
@@ -58,6 +59,9 @@ def inputs_from(
             name = f"{name}={more}"
         if not equals:
             raise ValidationError(f"input {word!r}: expected NAME=VALUE, e.g. {_example(descriptors)}")
+        if name in said:
+            raise ValidationError(f"input {name!r} is given twice; give it once")
+        said.add(name)  # apart from what a file of all inputs holds, of which a value of its own may replace one
         values[name] = value
     known = ", ".join(map(repr, descriptors))
     unknown = [name for name in values if name not in taken]

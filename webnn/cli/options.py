@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -28,6 +28,7 @@ __all__ = [
     "as_json",
     "backend",
     "browser",
+    "by_name",
     "constant_option",
     "explained",
     "inputs",
@@ -45,6 +46,7 @@ __all__ = [
 
 C = TypeVar("C", bound=Callable[..., Any])
 G = TypeVar("G")
+V = TypeVar("V")
 
 
 def as_json(command: C) -> C:
@@ -81,7 +83,8 @@ def model(command: Callable[..., int]) -> Callable[..., int]:
     def with_source(
         *, model: Path, shapes: Sequence[str], constants: Sequence[str], only: Sequence[str], **others: Any
     ) -> int:
-        source = Source(model, sizes_of(shapes), dict(map(_constant, constants)), outputs=only)
+        values = by_name("--constant", map(_constant, constants))
+        source = Source(model, sizes_of(shapes), values, outputs=only)
         return command(source=source, **others)
 
     for parameter in (
@@ -107,7 +110,17 @@ def constant_option(name: str) -> str:
 
 def sizes_of(shapes: Sequence[str]) -> dict[str, int | list[int]]:
     """The sizes that the options --shape give."""
-    return dict(map(_shape, shapes))
+    return by_name("--shape", map(_shape, shapes))
+
+
+def by_name(option: str, given: Iterable[tuple[str, V]]) -> dict[str, V]:
+    """The values of a repeated option by the names that they are for, each of which is given once."""
+    values: dict[str, V] = {}
+    for name, value in given:
+        if name in values:
+            raise click.BadParameter(f"{printable(name)!r} is given twice; give it once", param_hint=option)
+        values[name] = value
+    return values
 
 
 def shape_option(name: str, sizes: str) -> str:

@@ -53,7 +53,7 @@ def command(
         raise OperationError(f"{target} is a folder")
     if target.exists() and not force:
         raise OperationError(f"{target} exists: --force replaces it")
-    graph = renamed(options.read(source, blueprint()), dict(map(_rename, renames)))
+    graph = renamed(options.read(source, blueprint()), options.by_name("--rename", map(_rename, renames)))
     more = _options(graph, target, inputs, seed)
     before = {path: _written(path) for path in _beside(target)}
     with progress(f"writing {target.name}"):

@@ -200,7 +200,7 @@ class Inputs:
             raise _without_elements(empty, next(readers, empty))
         found: dict[str, set[int]] = {}
         for info in infos:
-            shape: Any = self._shapes.get(info.name)
+            shape = self._given_shape(info)
             if info.name in self._operands:
                 shape = self._operands[info.name].shape
             elif info.name in self._constants:
@@ -209,7 +209,7 @@ class Inputs:
             if shape is None:
                 continue
             dims = _tensor_type(info).shape.dim
-            for dim, size in zip(dims, unsigned_list(f"shapes[{info.name!r}]", shape), strict=False):
+            for dim, size in zip(dims, shape, strict=False):
                 if named.get(dim.dim_param, size) != size:
                     raise ValidationError(
                         f"shapes[{info.name!r}] {list(shape)}: dimension {dim.dim_param!r} is {named[dim.dim_param]}"
@@ -235,13 +235,19 @@ class Inputs:
                 wanted[info.name] = f"[{', '.join(map(str, known))}]"
         return wanted
 
+    def _given_shape(self, info: ValueInfoProto) -> tuple[int, ...] | None:
+        """The shape that `shapes` gives for an input, or None. One number is the shape of a vector."""
+        given = self._shapes.get(info.name)
+        if given is None:
+            return None
+        return unsigned_list(f"shapes[{info.name!r}]", [given] if isinstance(given, int | np.integer) else given)
+
     def _shape(self, info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...] | str:
         """The shape of an input, or a description of its open dimensions."""
         tensor = _tensor_type(info)
         declared = _declared(info)
-        given = self._shapes.get(info.name)
-        if given is not None:
-            shape = unsigned_list(f"shapes[{info.name!r}]", given)
+        shape = self._given_shape(info)
+        if shape is not None:
             if tensor.HasField("shape") and not _fits(shape, declared):
                 raise ValidationError(
                     f"shapes[{info.name!r}] is {list(shape)}, the model declares {_written(declared)}"
