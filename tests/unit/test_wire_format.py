@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, ModelProto, helper, numpy_helper
 
+from webnn.errors import DataError
 from webnn.formats.onnx.file import wire_format
 from webnn.formats.onnx.file.wire_format import PLACE, without_weights
 
@@ -95,3 +96,22 @@ def _size(value: int) -> bytes:
         result.append(value & 127 | 128)
         value >>= 7
     return bytes([*result, value])
+
+
+def test_numbers_and_strings_of_an_attribute_do_not_count_as_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ensemble of five million nodes has as many strings in one attribute."""
+    monkeypatch.setattr(wire_format, "_MAX_FIELDS", 100)
+    model = model_of(
+        helper.make_attribute("integers", list(range(3000))),
+        helper.make_attribute("texts", ["LEAF", "", "BRANCH_LEQ", "J" * 127] * 1000),
+    )
+    assert parsed(model.SerializeToString()) == model
+    graphs = model_of(helper.make_attribute("graphs", [helper.make_graph([], "", [], [])] * 1000))
+    with pytest.raises(DataError, match="one attribute has more than 100 fields"):
+        parsed(graphs.SerializeToString())
+
+
+def test_a_string_that_is_cut_off_is_reported() -> None:
+    inner = AttributeProto(strings=[b"text"] * 1000).SerializeToString()
+    with pytest.raises(DecodeError, match="announces 4 bytes, only 2 follow"):
+        parsed(file_of(inner[:-2]))

@@ -18,7 +18,8 @@ from webnn.errors import DataError
 __all__ = ["PLACE", "without_weights"]
 
 _MAX_FIELDS: Final = 2_000_000
-"""The most fields of a message: each takes a hundred times as much memory as in the file."""
+"""The most fields of a message: each takes a hundred times as much memory as in the file. The numbers and strings of an
+attribute, which take a few times as much, do not count."""
 
 _FEW: Final = 1024
 """Bytes up to which weights are parsed rather than left in the file."""
@@ -42,6 +43,8 @@ _INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
 _FLOAT: Final = 7 << 3 | 5
 _INT: Final = 8 << 3
 """The tags of the numbers in an attribute's `floats` and `ints`. Trees have 100,000s, each a field of its own."""
+_STRING: Final = 9 << 3 | 2
+"""The tag of an element of an attribute's `strings`. Trees have as many."""
 _LONGEST: Final = 11
 """Bytes of the longest of these fields."""
 _SHORT: Final = 16
@@ -73,6 +76,10 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
             position = _after_numbers(data, position, end)
             if position - field < _SHORT * _LONGEST:
                 singly = fields + _SHORT
+            if position > field:
+                continue
+        elif message == "attribute" and data[position] == _STRING:
+            position = _after_strings(data, position, end)
             if position > field:
                 continue
         tag, position = _varint(data, position, end)
@@ -112,6 +119,16 @@ def _after_numbers(data: memoryview, position: int, end: int) -> int:
         if length <= size - _LONGEST:
             return position
         size *= 2
+
+
+def _after_strings(data: memoryview, position: int, end: int) -> int:
+    """The end of the short strings of an attribute that begin at `position`."""
+    while position + 1 < end and data[position] == _STRING and data[position + 1] < 128:
+        following = position + 2 + data[position + 1]
+        if following > end:  # which is reported as any field that is cut off
+            break
+        position = following
+    return position
 
 
 def _length_of_numbers(content: np.ndarray[Any, Any]) -> int:

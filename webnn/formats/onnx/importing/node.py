@@ -232,7 +232,11 @@ class OnnxNode:
     def get_strings(self, name: str, default: Sequence[str] | None = None) -> list[str]:
         """A list of strings; required if it has no default."""
         found = self._attribute(name, AttributeProto.STRINGS, default is None)
-        return [item.decode("utf-8", "replace") for item in found.strings] if found is not None else list(default or ())
+        if found is None:
+            return list(default or ())
+        items = list(found.strings)
+        decoded = {item: item.decode("utf-8", "replace") for item in set(items)}  # trees have millions, of few kinds
+        return [decoded[item] for item in items]
 
     def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
         """The value of a required tensor attribute."""

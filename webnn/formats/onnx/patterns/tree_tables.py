@@ -75,7 +75,7 @@ def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> T
     unknown = sorted(set(written) - _MODES.keys())
     if unknown:
         raise DataError(f"nodes_modes has {unknown[0]!r}, expected one of {', '.join(_MODES)}")
-    modes = np.array([_MODES[mode] for mode in written], np.int64)
+    modes = np.fromiter(map(_MODES.__getitem__, written), np.int64, len(written))
     missing = missing if missing.size else np.zeros(count, np.bool_)
     _check_lengths(
         count, trees=trees, features=features, true=yes, false=no, values=splits, modes=modes, missing=missing
