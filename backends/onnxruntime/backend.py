@@ -101,7 +101,13 @@ class OnnxRuntimeBackend(Backend):
         return self._compile(graph, options, cancellation, store)
 
     def _compile(
-        self, graph: Graph, options: CompileOptions, cancellation: Cancellation, store: Path | None = None
+        self,
+        graph: Graph,
+        options: CompileOptions,
+        cancellation: Cancellation,
+        store: Path | None = None,
+        *,
+        may_share: bool = True,
     ) -> Executable:
         rewritten = prepared(graph, cancellation.checkpoint)
         options = _in_order(rewritten, options)
@@ -110,7 +116,13 @@ class OnnxRuntimeBackend(Backend):
         constants = dict(model.external)
         limit = fold_limit(proto, max(FOLDED_BYTES, GROWTH * graph.constant_bytes))
         parameters = None
-        if store is None and limit is None and graph.open_dimensions and graph.constant_bytes >= SHARED_BYTES:
+        if (
+            may_share
+            and store is None
+            and limit is None
+            and graph.open_dimensions
+            and graph.constant_bytes >= SHARED_BYTES
+        ):
             with import_lock:  # here, since most files have fixed sizes or are small
                 from webnn.backends.onnxruntime.shared_sessions import opened, session_key, shared_session  # noqa: PLC0415
 
@@ -162,7 +174,10 @@ class OnnxRuntimeBackend(Backend):
             session, weights = made()
             return _executable(graph, model, session, proto, weights)
         key = session_key(proto, options, _traits(graph), sorted(unwanted))
-        shared = shared_session(key, constants, made)
+        try:
+            shared = shared_session(key, constants, made)
+        except OperationError:  # inference may need a size that was left open
+            return self._compile(graph, options, cancellation, may_share=False)
         keep = [shared, *parameters.keep]
         return _executable(graph, model, shared.session, proto, keep, parameters=parameters.values)
 

@@ -18,7 +18,7 @@ import numpy as np
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.messages import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-__all__ = ["OpenModel", "declare", "open_sizes"]
+__all__ = ["OpenModel", "declaration", "declare", "open_sizes"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Read: TypeAlias = tuple[int, int]
@@ -111,7 +111,7 @@ def open_sizes(
             read.update(nodes[number].input)
     computed = None
     if inside:
-        inputs = [_declaration(name, _type_of(value), value.ndim) for name, value in operands.items()]
+        inputs = [declaration(name, _type_of(value), value.ndim) for name, value in operands.items()]
         outputs = [ValueInfoProto(name=name) for number in sorted(varying) for name in nodes[number].output]
         outputs = [info for info in outputs if info.name in read]
         opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -133,10 +133,11 @@ def open_sizes(
 
 def declare(model: ModelProto, inputs: Mapping[str, tuple[int, int]]) -> None:
     """Give `model` further inputs by name, each of an element type and a rank; their shapes stay open."""
-    model.graph.input.extend([_declaration(name, *declared) for name, declared in inputs.items()])
+    model.graph.input.extend([declaration(name, *declared) for name, declared in inputs.items()])
 
 
-def _declaration(name: str, element_type: int, rank: int) -> ValueInfoProto:
+def declaration(name: str, element_type: int, rank: int) -> ValueInfoProto:
+    """A value of an element type and a rank whose shape is open."""
     info = messages.value_info(name, element_type, [1] * rank)
     for dimension in info.type.tensor_type.shape.dim:
         dimension.ClearField("dim_value")

@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from webnn.backends.digests import array_digest
-from webnn.backends.onnx.messages import ModelProto
+from webnn.backends.onnx.messages import ModelProto, TensorProto
 from webnn.backends.onnx.model import Model
 from webnn.backends.onnxruntime import native
 from webnn.backends.onnxruntime.executable import CPU
-from webnn.backends.onnxruntime.open_sizes import declare, open_sizes
+from webnn.backends.onnxruntime.open_sizes import declaration, declare, open_sizes
 from webnn.backends.session_cache import constants_digests, is_same_memory
 from webnn.forking import on_fork
 from webnn.graph.ir import Graph
@@ -111,7 +111,28 @@ def opened(graph: Graph, model: Model, proto: ModelProto, constants: dict[str, A
         declare(proto, {name: (each.element_type(), len(each.shape())) for name, each in values.items()})
         result.values.extend(values.items())
         result.keep.append(session)
+    _declare_values(model, proto)
     return result
+
+
+def _declare_values(model: Model, proto: ModelProto) -> None:
+    """Give `proto` the sizes of the values of each attention whose heads are side by side.
+
+    The standard's inference takes a size that a slice leaves open for 0, and then refuses the products that follow.
+    """
+    values = [node["value"] for node in model.graph.nodes if node.op == "attention" and node["value"].rank == 3]
+    if not values:
+        return
+    named = {id(operand): model.output_names[name] for name, operand in reversed([*model.graph.outputs.items()])}
+    sizes = {named.get(id(value)) or model[value]: value.shape[-1] for value in values}
+    tensors = {tensor.name for tensor in proto.graph.initializer}
+    for info in (*proto.graph.input, *proto.graph.output):
+        if (size := sizes.pop(info.name, None)) is not None:
+            info.type.tensor_type.shape.dim[-1].dim_value = size
+    for name in sizes.keys() - tensors:
+        declared = declaration(name, TensorProto.FLOAT, 3)
+        declared.type.tensor_type.shape.dim[-1].dim_value = sizes[name]
+        proto.graph.value_info.append(declared)
 
 
 def _computed(model: ModelProto, operands: Mapping[str, Array]) -> tuple[dict[str, Any], SharedSession]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import webnn
 from tests.forks import in_child
+from webnn.backends.onnxruntime import shared_sessions
 from webnn.backends.onnxruntime.open_sizes import open_sizes
 from webnn.backends.session_cache import session_cache
 
@@ -258,3 +259,68 @@ def test_what_a_body_reads_is_no_parameter() -> None:
     assert found is not None
     assert not found.parameters
     assert [tensor.name for tensor in model.graph.initializer] == ["places"]
+
+
+def packed(path: Path, *, has_value_as_output: bool = False) -> Path:
+    """Attention whose queries, keys and values are slices of one product, as exporters write `chunk`."""
+    random = np.random.default_rng(0)
+    ends = {f"end{part}": np.array([part * WIDTH], np.int64) for part in range(4)}
+    weights: dict[str, Array] = {
+        "w": random.standard_normal((WIDTH, 3 * WIDTH), np.float32) / 20,
+        "out": random.standard_normal((WIDTH, WIDTH), np.float32) / 20,
+        "scale": np.array(DEPTH**-0.5, np.float32),
+        "last": np.array([2], np.int64),
+        "heads": np.array([0, 0, HEADS, DEPTH], np.int64),
+        "merged": np.array([0, 0, WIDTH], np.int64),
+        **ends,
+    }
+    node = helper.make_node
+    nodes = [node("MatMul", ["x", "w"], ["qkv"])]
+    for part, (name, order) in enumerate({"q": [0, 2, 1, 3], "k": [0, 2, 3, 1], "v": [0, 2, 1, 3]}.items()):
+        nodes += [
+            node("Slice", ["qkv", f"end{part}", f"end{part + 1}", "last"], [f"{name}.rows"]),
+            node("Reshape", [f"{name}.rows", "heads"], [f"{name}.heads"]),
+            node("Transpose", [f"{name}.heads"], [name], perm=order),
+        ]
+    nodes += [
+        node("MatMul", ["q", "k"], ["products"]),
+        node("Mul", ["products", "scale"], ["scores"]),
+        node("Softmax", ["scores"], ["shares"], axis=-1),
+        node("MatMul", ["shares", "v"], ["mixed"]),
+        node("Transpose", ["mixed"], ["mixed.rows"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["mixed.rows", "merged"], ["together"]),
+        node("MatMul", ["together", "out"], ["y"]),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "rows", WIDTH]) for name in ("x", "y")]
+    outputs = [values[1]]
+    if has_value_as_output:
+        outputs.append(helper.make_tensor_value_info("v.rows", TensorProto.FLOAT, ["batch", "rows", WIDTH]))
+    constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "packed", [values[0]], outputs, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("has_value_as_output", [False, True])
+def test_attention_to_slices_of_one_product_has_one_session(tmp_path: Path, has_value_as_output: bool) -> None:
+    """The standard's inference takes the size of the values for 0 where it does not know it."""
+    path = packed(tmp_path / "model.onnx", has_value_as_output=has_value_as_output)
+    kept = []
+    with webnn.create_context() as context, webnn.create_context(backend="arrays") as reference:
+        for batch, rows in ((1, 20), (2, 33), (1, 600)):
+            feeds = given(batch, rows)
+            graph, found = loaded(path, context, feeds)
+            assert "attention" in str(graph.explain())
+            kept.append(graph)
+            np.testing.assert_allclose(found, loaded(path, reference, feeds)[1], rtol=1e-4, atol=1e-4)
+        assert len({id(session_of(graph)) for graph in kept[:2]}) == 1
+
+
+def test_a_model_that_cannot_be_left_open_has_a_session_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_sessions, "_declare_values", lambda *_: None)
+    path, feeds = packed(tmp_path / "model.onnx"), given(1, 20)
+    with webnn.create_context() as context, webnn.create_context(backend="arrays") as reference:
+        expected = loaded(path, reference, feeds)[1]
+        np.testing.assert_allclose(loaded(path, context, feeds)[1], expected, rtol=1e-4, atol=1e-4)
