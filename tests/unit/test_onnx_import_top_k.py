@@ -72,7 +72,7 @@ def test_more_than_a_network_can_hold_is_out_of_reach() -> None:
         import_onnx(model, direct_builder())
 
 
-@pytest.mark.parametrize("k", [0, 7, -1])
+@pytest.mark.parametrize("k", [7, -1])
 def test_there_must_be_as_many(k: int) -> None:
-    with pytest.raises(DataError, match=rf"k must be 1 to 6, got {k}"):
+    with pytest.raises(DataError, match=rf"k must be 0 to 6, got {k}"):
         import_onnx(node_model("TopK", [random(0, 6), Fixed(np.array([k]))])[0], direct_builder())

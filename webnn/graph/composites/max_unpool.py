@@ -22,6 +22,7 @@ def unpooled(
     kernel: Sequence[int],
     strides: Sequence[int],
     pads: Sequence[int],
+    shape: Sequence[int] | None = None,
 ) -> MLOperand:
     """`x` at the `indices` of all elements of the result, which has zeros elsewhere.
 
@@ -34,10 +35,13 @@ def unpooled(
         kernel: the sizes of a window.
         strides: from one window to the next.
         pads: what the windows reached over the beginning of each axis, then over the end.
+        shape: of the result, in which the indices count; by default, the smallest that such windows come from.
     """
     count = len(kernel)
     rows = zip(x.shape[2:], strides, kernel, pads[:count], pads[count:], strict=True)
     sizes = [(size - 1) * stride + length - before - after for size, stride, length, before, after in rows]
+    if shape is not None and list(shape) != [*x.shape[:2], *sizes]:  # rare, so backends need not know it
+        return _scattered(b, x, indices, shape)
     output = MLOperandDescriptor(x.data_type, [*x.shape[:2], *sizes])
     options: dict[str, Any] = {"kernel_shape": tuple(kernel), "strides": tuple(strides), "pads": tuple(pads)}
     return compose(b, "max_unpool", {"input": x, "indices": indices}, [output], **options)[0]
@@ -45,9 +49,13 @@ def unpooled(
 
 @composite
 def max_unpool(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """A scatter into a row of zeros."""
-    x, output = node["input"], node.output.descriptor
+    """A scatter into zeros."""
+    return [_scattered(b, node["input"], node["indices"], node.output.shape)]
+
+
+def _scattered(b: Builder, x: MLOperand, indices: MLOperand, shape: Sequence[int]) -> MLOperand:
+    """`x` in zeros of this shape, at indices that count as if they were one row."""
     count = x.descriptor.element_count
-    zeros = b.expand(b.constant(x.data_type, 0), [math.prod(output.shape)])
-    put = b.scatter_elements(zeros, b.reshape(node["indices"], [count]), b.reshape(x, [count]), axis=0)
-    return [b.reshape(put, output.shape)]
+    zeros = b.expand(b.constant(x.data_type, 0), [math.prod(shape)])
+    put = b.scatter_elements(zeros, b.reshape(indices, [count]), b.reshape(x, [count]), axis=0)
+    return b.reshape(put, shape)

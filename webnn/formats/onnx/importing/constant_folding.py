@@ -310,10 +310,13 @@ def _gather_elements(node: OnnxNode, a: Array, indices: Array) -> Array | None:
 
 @_folds("GatherND")
 def _gather_nd(node: OnnxNode, a: Array, indices: Array) -> Array | None:
-    if node.get_int("batch_dims", 0) or indices.shape[-1] > a.ndim:
+    depth = indices.shape[-1]
+    if node.get_int("batch_dims", 0) or depth > a.ndim:
         return None
-    count = math.prod(indices.shape[:-1]) * math.prod(a.shape[indices.shape[-1] :])
-    return np.asarray(a[tuple(np.moveaxis(indices, -1, 0))]) if count <= _ELEMENTS else None
+    shape = (*indices.shape[:-1], *a.shape[depth:])
+    if math.prod(shape) > _ELEMENTS:
+        return None
+    return np.asarray(a[tuple(np.moveaxis(indices, -1, 0))]) if depth else np.broadcast_to(a, shape)
 
 
 _COMBINED: Final[dict[str, np.ufunc]] = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}

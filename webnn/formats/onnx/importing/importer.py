@@ -266,7 +266,9 @@ class Importer:
             try:
                 results = self._results(node, proto)
             except (UnsupportedNodeError, NotSupportedError, ValidationError) as error:
-                self._report(proto, domain, error)
+                results = self._without_elements(node)
+                if results is None:
+                    self._report(proto, domain, error)
             except DataError as error:
                 raise DataError(f"{node_title(proto)}: {error}") from None
             except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -361,6 +363,16 @@ class Importer:
         if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
             self._literals[id(proto)] = proto, values
         return values
+
+    def _without_elements(self, node: OnnxNode) -> Sequence[Value] | None:
+        """The outputs of a node that cannot be expressed, if its inputs leave them without elements."""
+        if not any(value is not None and value.array is not None and value.array.size == 0 for value in node.inputs):
+            return None
+        with import_lock:  # here, since most models have no such node
+            from webnn.formats.onnx.importing.empty_results import empty_results  # noqa: PLC0415
+
+        found = empty_results(node)
+        return None if found is None else [Value(array) for array in found]
 
     def _note_fixed(self, proto: NodeProto, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Keep the results of a node for other imports of the file if they depend on its weights alone."""

@@ -42,10 +42,14 @@ def gather_elements(node: OnnxNode) -> Imported:
 def gather_nd(node: OnnxNode) -> Imported:
     """Slices by coordinates; batch dimensions become coordinates in front of the given ones."""
     b = node.builder
-    x, indices = node.operand(0), node.operand(1)
+    x = node.operand(0)
     batch = node.get_int("batch_dims", 0)
+    places, depth = node.shape(1)[:-1], math.prod(node.shape(1)[-1:])
+    if not depth and batch <= min(len(places), x.rank):  # coordinates without numbers, each of which is for all of x
+        spread = [*x.shape[:batch], *[1] * (len(places) - batch), *x.shape[batch:]]
+        return b.expand(b.reshape(x, spread), [*places, *x.shape[batch:]])
+    indices = node.operand(1)
     if batch:
-        places = indices.shape[:-1]
         if batch > min(len(places), x.rank) or math.prod(places) * batch > 1 << 24:
             raise UnsupportedNodeError(
                 f"it has batch_dims {batch} with indices {list(indices.shape)}, which are too many"
@@ -130,5 +134,5 @@ def compress(node: OnnxNode) -> Imported:
         axis = node.axis(node.get_int("axis"), x.rank)
     places = np.flatnonzero(condition)
     if not len(places):
-        raise UnsupportedNodeError("no slice is chosen, and a WebNN operand has at least one element")
+        return np.empty([0 if i == axis else size for i, size in enumerate(x.shape)], x.descriptor.dtype)
     return b.gather(x, node.constant(places.astype(np.int64)), axis=axis)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from webnn.errors import DataError, NotSupportedError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
@@ -70,6 +72,9 @@ def top_k(node: OnnxNode) -> Imported:
     x = node.operand(0)
     k = int(node.number(1, "k")) if node.version >= 10 else node.get_int("k")
     axis = node.axis(node.get_int("axis", -1), x.rank)
-    if not 1 <= k <= x.shape[axis]:
-        raise DataError(f"k must be 1 to {x.shape[axis]}, got {k}")
+    if not 0 <= k <= x.shape[axis]:
+        raise DataError(f"k must be 0 to {x.shape[axis]}, got {k}")
+    if not k:
+        shape = [0 if i == axis else size for i, size in enumerate(x.shape)]
+        return [np.empty(shape, dtype) for dtype in (x.descriptor.dtype, np.int64)]
     return largest_or_smallest(node.builder, x, k=k, axis=axis, largest=bool(node.get_int("largest", 1)))

@@ -87,25 +87,24 @@ def max_pool(node: OnnxNode) -> Imported:
 
 @imports("MaxUnpool")
 def max_unpool(node: OnnxNode) -> Imported:
-    """Values scattered to the indices where MaxPool found them, zeros elsewhere."""
+    """Values scattered to the indices where MaxPool found them, zeros elsewhere.
+
+    The indices count in the shape of the output, also in one that is given, as in onnxruntime: MaxPool made them so.
+    onnx's evaluator pads the smallest output with zeros, which moves values (github.com/onnx/onnx/issues/2398).
+    """
     with import_lock:  # here, since most models have none
         from webnn.graph.composites.max_unpool import unpooled  # noqa: PLC0415
 
-    b = node.builder
     x, indices = node.operand(0), node.operand(1)
     windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
     rows = zip(windows.sizes, windows.strides, windows.kernel, windows.before, windows.after, strict=True)
     sizes = [(size - 1) * stride + kernel - before - after for size, stride, kernel, before, after in rows]
-    if indices.shape != x.shape or min(sizes) < 1:
-        raise DataError(f"indices {list(indices.shape)} and values {list(x.shape)} do not fit an output of {sizes}")
+    shape = node.integers(2, "the shape of the output") if node.has(2) else [*x.shape[:2], *sizes]
+    if indices.shape != x.shape or len(shape) != x.rank or min(shape) < 1:
+        raise DataError(f"indices {list(indices.shape)} and values {list(x.shape)} do not fit an output of {shape}")
     pads = [*windows.before, *windows.after]
-    result = unpooled(b, x, indices, kernel=windows.kernel, strides=windows.strides, pads=pads)
-    wanted = node.integers(2, "the shape of the output") if node.has(2) else list(result.shape)
-    if wanted == list(result.shape):
-        return result
-    if len(wanted) != x.rank or any(size < has for size, has in zip(wanted, result.shape, strict=True)):
-        raise DataError(f"output_shape {wanted} is smaller than {list(result.shape)}")
-    return b.pad(result, [0] * x.rank, [size - has for size, has in zip(wanted, result.shape, strict=True)])
+    options = {"kernel": windows.kernel, "strides": windows.strides, "pads": pads, "shape": shape}
+    return unpooled(node.builder, x, indices, **options)
 
 
 @imports("AveragePool")

@@ -24,9 +24,12 @@ def _reduction(node: OnnxNode) -> str:
 def scatter_elements(node: OnnxNode) -> Imported:
     """Elements scattered to indices along one axis."""
     b = node.builder
-    x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
+    x = node.operand(0)
     axis = node.axis(node.get_int("axis", 0), x.rank)
     reduction = _reduction(node)
+    if _has_no_updates(node):
+        return x
+    indices, updates = node.operand(1), node.operand(2)
     if indices.shape != updates.shape or indices.rank != x.rank:
         raise DataError(
             f"indices {list(indices.shape)} and updates {list(updates.shape)} do not fit data {list(x.shape)}"
@@ -45,7 +48,10 @@ def scatter_elements(node: OnnxNode) -> Imported:
 def scatter_nd(node: OnnxNode) -> Imported:
     """Slices scattered to coordinates."""
     b = node.builder
-    x, indices, updates = node.operand(0), node.operand(1), node.operand(2)
+    x = node.operand(0)
+    if _has_no_updates(node):
+        return x
+    indices, updates = node.operand(1), node.operand(2)
     depth = indices.shape[-1] if indices.rank else 0
     if not 1 <= depth <= x.rank or updates.shape != (*indices.shape[:-1], *x.shape[depth:]):
         raise DataError(
@@ -57,6 +63,11 @@ def scatter_nd(node: OnnxNode) -> Imported:
             return scattered_in_any_order(b, x, indices, updates)
         return b.scatter_nd(x, indices, updates)
     return scattered_slices(b, x, indices, updates, reduction=reduction)
+
+
+def _has_no_updates(node: OnnxNode) -> bool:
+    """Whether there is nothing to scatter."""
+    return 0 in node.shape(1) and 0 in node.shape(2)
 
 
 @imports("TensorScatter")

@@ -1,0 +1,104 @@
+"""Arrays without elements inside a model, compared with ONNX Runtime: no WebNN operand can be one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from tests.direct import direct_builder
+from tests.onnx_nodes import Fixed, by_onnxruntime, check_node, computed, node_model, random
+from webnn.backends.base import Backend
+from webnn.formats.onnx import import_onnx
+from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
+
+X = random(0, 2, 3)
+
+
+def none(*shape: int, dtype: Any = np.float32) -> Fixed:
+    """An initializer without elements."""
+    return Fixed(np.zeros(shape, dtype))
+
+
+INDICES = none(0, 1, dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "options"),
+    [
+        ("Add", [X, none(0, 1, 1)], {}),
+        ("Compress", [X, Fixed(np.array([False, False]))], {"axis": 0}),
+        ("Einsum", [X, none(3, 0)], {"equation": "ij,jk->ik"}),
+        ("Gather", [X, INDICES], {"axis": 1}),
+        ("GatherElements", [X, none(0, 3, dtype=np.int64)], {}),
+        ("GatherND", [X, INDICES], {}),
+        ("LayerNormalization", [none(0, 3), Fixed(np.ones(3, np.float32))], {}),
+        ("MatMul", [none(4, 0, 2), X], {}),
+        ("Sum", [none(0, 3), X[:1]], {}),
+        ("TopK", [X, Fixed(np.array([0]))], {"axis": 0, "outputs": (True, True)}),
+        ("Transpose", [none(0, 3)], {}),
+        ("Where", [X > 0, none(1, 0, 1, 1), X], {}),
+    ],
+)
+def test_what_is_left_without_elements_is_known(
+    backend: Backend, op_type: str, inputs: list[Any], options: dict[str, Any]
+) -> None:
+    model, feeds = node_model(op_type, inputs, **options)
+    for i, info in enumerate(model.graph.output):
+        model.graph.node.append(helper.make_node("Shape", [info.name], [f"shape{i}"]))
+    shapes = [onnx.ValueInfoProto(name=f"shape{i}") for i in range(len(model.graph.output))]
+    del model.graph.output[:]
+    model.graph.output.extend(shapes)
+    for result, wanted in zip(computed(model, feeds, backend), by_onnxruntime(model, feeds), strict=True):
+        assert 0 in wanted
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_a_cache_without_elements_is_computed_with_until_it_is_joined(backend: Backend) -> None:
+    nodes = [
+        helper.make_node("Mul", ["past", "scale"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "weight"], ["keys"]),
+        helper.make_node("Concat", ["keys", "x"], ["y"], axis=1),
+    ]
+    _, feeds = node_model("Identity", [random(1, 1, 4, 3)])
+    info = helper.make_tensor_value_info("input0", 1, (1, 4, 3))
+    initializers = [("past", np.zeros((1, 0, 3))), ("weight", np.ones((3, 3)))]
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMax", ["input0"], ["scale"]), helper.make_node("Identity", ["input0"], ["x"]), *nodes],
+        "cache",
+        [info],
+        [onnx.ValueInfoProto(name="y")],
+        [onnx.numpy_helper.from_array(array.astype(np.float32), name) for name, array in initializers],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    np.testing.assert_array_equal(computed(model, feeds, backend)[0], by_onnxruntime(model, feeds)[0])
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize(("shape", "batch"), [((0,), 0), ((4, 0), 0), ((2, 5, 0), 1), ((2, 3, 0), 2)])
+def test_coordinates_without_numbers_are_for_all_of_it(
+    backend: Backend, fixed: bool, shape: tuple[int, ...], batch: int
+) -> None:
+    x = Fixed(X) if fixed else X
+    check_node(backend, "GatherND", [x, none(*shape, dtype=np.int64)], batch_dims=batch)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs"),
+    [
+        ("ScatterElements", [X, none(0, 3, dtype=np.int64), none(0, 3)]),
+        ("ScatterND", [X, INDICES, none(0, 3)]),
+    ],
+)
+@pytest.mark.parametrize("reduction", ["none", "add"])
+def test_without_updates_nothing_changes(backend: Backend, op_type: str, inputs: list[Any], reduction: str) -> None:
+    check_node(backend, op_type, inputs, reduction=reduction, version=18)
+
+
+def test_what_has_elements_of_its_own_is_still_reported() -> None:
+    model, _ = node_model("Gemm", [none(2, 0), none(0, 3), X])
+    with pytest.raises(OnnxNotSupportedError, match=r"\(Gemm\): a value of shape \[2, 0\] has no elements"):
+        import_onnx(model, direct_builder())

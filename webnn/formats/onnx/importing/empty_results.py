@@ -1,0 +1,66 @@
+"""The results of nodes that inputs without elements leave without elements, by the standard's shape inference.
+
+WebNN has no such operands, so the importer asks here when it cannot express a node that reads one. The results are
+known arrays then, and what joins them with others (`Concat`) or takes their shape goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from webnn.backends.onnx import messages
+from webnn.backends.onnx.messages import ValueInfoProto
+from webnn.forking import import_lock
+from webnn.formats.onnx.file.element_types import element_dtype
+from webnn.formats.onnx.importing.node import OnnxNode
+from webnn.graph.dtypes import numpy_dtype
+
+__all__ = ["empty_results"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_SIZES: Final = 64
+"""The most numbers of an input whose values may be sizes or axes, which inference reads."""
+
+
+def empty_results(node: OnnxNode) -> list[Array] | None:
+    """The outputs that are read if none of them has an element; None if one has, or the standard does not say."""
+    inputs = {f"i{i}": value for i, value in enumerate(node.inputs) if value is not None}
+    with import_lock:  # here because the onnx package takes longer to load than most models
+        from onnx import helper, numpy_helper, shape_inference  # noqa: PLC0415
+
+    infos, constants = [], []
+    for name, value in inputs.items():
+        if value.array is None and value.operand is None:
+            return None
+        if value.array is not None and value.array.size <= _SIZES:
+            constants.append(numpy_helper.from_array(np.asarray(value.array, order="C"), name))
+        else:
+            dtype = value.array.dtype if value.array is not None else numpy_dtype(value.data_type)
+            element_type = helper.np_dtype_to_tensor_dtype(dtype)
+            infos.append(messages.value_info(name, element_type, value.shape))
+    names = [name if name in inputs else "" for name in (f"i{i}" for i in range(len(node.inputs)))]
+    outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
+    inner = messages.node(node.op_type, names, outputs, domain=node.domain)
+    inner.attribute.extend(node.attributes.values())
+    results = [ValueInfoProto(name=name) for name in outputs if name]
+    graph = messages.graph([inner], "node", infos, results, constants)
+    model = messages.model(graph, {node.domain: node.version}, ir_version=10)
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph.output
+    except Exception:  # it does not document its exceptions
+        return None
+    found = {}
+    for info in inferred:
+        tensor = info.type.tensor_type
+        found_type = element_dtype(tensor.elem_type)
+        if found_type is None or not tensor.HasField("shape"):
+            return None
+        if any(dim.WhichOneof("value") != "dim_value" for dim in tensor.shape.dim):
+            return None
+        found[info.name] = np.empty([dim.dim_value for dim in tensor.shape.dim], found_type)
+        if found[info.name].size:
+            return None
+    return [found.get(name, np.empty(0)) for name in outputs]
