@@ -44,6 +44,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "open_scatter_nd": "gathering",
     "open_sigmoid": "activation",
     "open_sign": "elementwise",
+    "recurrent_network": "recurrent",
     "resize": "resampling",
     "reverse_sequence": "gathering",
     "roi_align": "resampling",

@@ -148,6 +148,44 @@ def lstm(node: Node, model: Model) -> None:
         _scan(network, states)
 
 
+@lowerings.lowers("recurrent_network")
+def recurrent_network(node: Node, model: Model) -> None:
+    """One `RNN`, `GRU` or `LSTM`, with the options that WebNN's operators lack."""
+    kind, options = node.attributes["kind"], node.attributes
+    names = ["input", "weight", "recurrent_weight", "bias", "lengths", "initial_hidden_state"]
+    own: dict[str, Any] = {}
+    if kind == "LSTM":
+        names += ["initial_cell_state", "peephole_weight"]
+        own = {"input_forget": int(options["coupled"])}
+    elif kind == "GRU":
+        own = {"linear_before_reset": int(options["reset_after"])}
+    inputs = [model[node[name]] if name in node.operands else "" for name in names]
+    while not inputs[-1]:
+        inputs.pop()
+    count = 2 if kind == "LSTM" else 1
+    model.emit_many(
+        kind,
+        inputs,
+        [*(node.outputs[count:] or [""]), *node.outputs[:count]],
+        hidden_size=options["hidden_size"],
+        direction=DIRECTIONS[options["direction"]],
+        activations=[_SPELLED[name] for name in options["activations"]],
+        activation_alpha=list(options["alphas"]) or None,
+        activation_beta=list(options["betas"]) or None,
+        clip=options["clip"] or None,
+        **own,
+    )
+
+
+_SPELLED: Final = {
+    name.lower(): name
+    for name in (
+        *("Affine", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "ScaledTanh", "Sigmoid", "Softplus", "Softsign", "Tanh"),
+        "ThresholdedRelu",
+    )
+}
+
+
 def _output_part(peephole: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     size = peephole.shape[-1] // 3
     return peephole[..., size : 2 * size]

@@ -115,7 +115,7 @@ def _node_work(node: Node) -> int:
             depth = math.prod(node["filter"].shape) // max(1, node.output.shape[1])
         case "fourier_transform" | "fourier_transform_of_frames":
             depth = 4 * int(node.attributes["length"]).bit_length()
-        case "gru" | "lstm" | "gru_cell" | "lstm_cell" | "dynamic_quantize_lstm":
+        case "gru" | "lstm" | "gru_cell" | "lstm_cell" | "recurrent_network" | "dynamic_quantize_lstm":
             steps: int = node.attributes.get("steps", 1)
             products = steps * (math.prod(node["weight"].shape) + math.prod(node["recurrent_weight"].shape))
             if _rounds_by_thread(node):  # for its answers: as many threads as onnxruntime takes

@@ -310,6 +310,7 @@ NEVER: Final[dict[str, str]] = {
     "gru": "has its batch in dimension 1",
     "lstm": "has its batch in dimension 1",
     "max_unpool": "has indices that count from the start of dimension 0",
+    "recurrent_network": "has its batch in dimension 1",
     "roi_align": "has regions that are not those of the images in dimension 0",
     "open_scatter_nd": "has indices that count from the start of dimension 0",
     "scatter_nd": "has indices that count from the start of dimension 0",

@@ -54,6 +54,7 @@ _COSTS: Final[Mapping[str, Callable[[Node], int]]] = {
     "gru_cell": _recurrent,
     "lstm": _recurrent,
     "lstm_cell": _recurrent,
+    "recurrent_network": _recurrent,
 }
 
 

@@ -20,7 +20,7 @@ from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Attribute", "Graph", "Node", "Operands", "inputs_of"]
 
-Attribute: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[str, ...] | None
+Attribute: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | None
 Operands: TypeAlias = MLOperand | tuple[MLOperand, ...]
 """One parameter of an operator: an operand, or a list of them, such as the `inputs` of `concat`."""
 

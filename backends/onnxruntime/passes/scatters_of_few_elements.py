@@ -17,7 +17,7 @@ from collections.abc import Hashable, Sequence
 from math import prod
 from typing import Final
 
-from webnn.graph.composites.scatter_coordinates import coordinates_along
+from webnn.graph.composites.scatter_reduce import coordinates_along
 from webnn.graph.descriptor import MAX_RANK
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand

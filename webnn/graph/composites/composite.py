@@ -28,7 +28,7 @@ from webnn.graph.ir import Attribute, Graph, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.rewriting import Replacement, rewritten
 
-__all__ = ["COMPOSITES", "Builder", "compose", "composite", "expanded", "spelled_out"]
+__all__ = ["COMPOSITES", "Builder", "compose", "composite", "expanded", "is_kept", "spelled_out"]
 
 Builder: TypeAlias = MLGraphBuilder[Any]
 Expansion: TypeAlias = Callable[[Builder, Node], Sequence[MLOperand]]
@@ -49,6 +49,11 @@ def composite(expansion: Expansion) -> Expansion:
     return expansion
 
 
+def is_kept(builder: Builder, name: str) -> bool:
+    """Whether the builder's backend takes a composite as it is."""
+    return name in builder._host.composites
+
+
 def compose(
     builder: Builder,
     name: str,
@@ -58,7 +63,7 @@ def compose(
     **attributes: Attribute,
 ) -> list[MLOperand]:
     """The outputs of a composite: one node if the builder's backend takes it, or else its expansion."""
-    if name not in builder._host.composites:
+    if not is_kept(builder, name):
         return spelled_out(builder, name, operands, outputs, **attributes)
     node = Node(name, operands, attributes, builder._default_label, outputs=outputs, owner=builder._owner)
     return list(node.outputs)

@@ -1,7 +1,7 @@
-"""RNN, GRU and LSTM, by WebNN's `gru` and `lstm` if these have all options, else unrolled step by step.
+"""RNN, GRU and LSTM, by WebNN's `gru` and `lstm` if these have all options, or else a composite.
 
 WebNN's operators have the activations relu, sigmoid and tanh. Networks with other activations, with clipping or with
-coupled gates are unrolled.
+coupled gates are composites.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Final, Literal
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.patterns.recurrent_network import PickDirection, RecurrentNetwork
-from webnn.formats.onnx.patterns.unrolled_cells import gru_step, lstm_step, rnn_step, unrolled
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkActivation, MLRecurrentNetworkDirection
 
@@ -23,11 +22,11 @@ _SATURATED: Final = 1e4
 
 @imports("RNN")
 def rnn(node: OnnxNode) -> Imported:
-    """A GRU whose update gate is always 0 and whose reset gate is always 1, or unrolled."""
+    """A GRU whose update gate is always 0 and whose reset gate is always 1, or a composite."""
     network = RecurrentNetwork(node, 1, ["Tanh"])
     initial = network.state(5)
     if not network.is_native:
-        return unrolled(network, rnn_step, [initial])
+        return network.spelled_in_onnx("RNN", [initial])
     network.become_gru()
     network.hold_state(1, 0, 0)
     return _native_gru(network, initial, reset_after=True)
@@ -35,12 +34,12 @@ def rnn(node: OnnxNode) -> Imported:
 
 @imports("GRU")
 def gru(node: OnnxNode) -> Imported:
-    """One operator, or unrolled."""
+    """One operator, or a composite."""
     network = RecurrentNetwork(node, 3, ["Sigmoid", "Tanh"])
     reset_after = bool(node.get_int("linear_before_reset", 0))
     initial = network.state(5)
     if not network.is_native:
-        return unrolled(network, gru_step(reset_after=reset_after), [initial])
+        return network.spelled_in_onnx("GRU", [initial], reset_after=reset_after)
     network.hold_state(_SATURATED, 0, 0)
     return _native_gru(network, initial, reset_after=reset_after)
 
@@ -74,7 +73,7 @@ _LSTM_LAYOUT: Final[Literal["iofg"]] = "iofg"
 
 @imports("LSTM")
 def lstm(node: OnnxNode) -> Imported:
-    """One operator, or unrolled. WebNN's output gate sees the cell state before the step, ONNX's after it."""
+    """One operator, or a composite. WebNN's output gate sees the cell state before the step, ONNX's after it."""
     network = RecurrentNetwork(node, 4, ["Sigmoid", "Tanh", "Tanh"])
     hidden, cell, peephole = network.state(5), network.state(6), node.optional(7)
     coupled = bool(node.get_int("input_forget", 0))
@@ -84,7 +83,7 @@ def lstm(node: OnnxNode) -> Imported:
     )
     forgets = network.lengths is not None and any(network.reversed) and not _is_zero(hidden)
     if not network.is_native or coupled or looks_ahead or forgets:
-        return unrolled(network, lstm_step(peephole, coupled=coupled), [hidden, cell])
+        return network.spelled_in_onnx("LSTM", [hidden, cell], peephole=peephole, coupled=coupled)
     network.hold_state(-_SATURATED, -_SATURATED, _SATURATED, 0)
 
     def run(

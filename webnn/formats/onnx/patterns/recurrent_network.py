@@ -7,7 +7,6 @@ constant gates. For sequences of different lengths, gates hold the state beyond 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -17,50 +16,17 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.patterns.folded_movement import extended_by, sliced
-from webnn.graph.builder import MLGraphBuilder
+from webnn.graph.composites.composite import is_kept
+from webnn.graph.composites.recurrent_network import ACTIVATIONS, Activation, RecurrentKind, recurrence
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkActivation, MLRecurrentNetworkDirection
 
 __all__ = ["PickDirection", "RecurrentNetwork"]
 
-_Builder: TypeAlias = MLGraphBuilder[Any]
-_Apply: TypeAlias = Callable[[_Builder, MLOperand, float, float], MLOperand]
-
 _NATIVE: Final[dict[str, MLRecurrentNetworkActivation]] = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh"}
 
 
-def _thresholded(b: _Builder, x: MLOperand, alpha: float, _beta: float) -> MLOperand:
-    zero, bound = b.constant(x.data_type, 0), b.constant(x.data_type, alpha)
-    return b.where(b.greater_or_equal(x, bound), x, zero)
-
-
-_ACTIVATIONS: Final[dict[str, tuple[tuple[float, ...], _Apply]]] = {
-    "relu": ((), lambda b, x, _alpha, _beta: b.relu(x)),
-    "sigmoid": ((), lambda b, x, _alpha, _beta: b.sigmoid(x)),
-    "tanh": ((), lambda b, x, _alpha, _beta: b.tanh(x)),
-    "affine": ((1.0, 0.0), lambda b, x, alpha, beta: b.linear(x, alpha=alpha, beta=beta)),
-    "leakyrelu": ((0.01,), lambda b, x, alpha, _beta: b.leaky_relu(x, alpha=alpha)),
-    "thresholdedrelu": ((1.0,), _thresholded),
-    "scaledtanh": ((1.0, 1.0), lambda b, x, alpha, beta: b.linear(b.tanh(b.linear(x, alpha=beta)), alpha=alpha)),
-    "hardsigmoid": ((0.2, 0.5), lambda b, x, alpha, beta: b.hard_sigmoid(x, alpha=alpha, beta=beta)),
-    "elu": ((1.0,), lambda b, x, alpha, _beta: b.elu(x, alpha=alpha)),
-    "softsign": ((), lambda b, x, _alpha, _beta: b.softsign(x)),
-    "softplus": ((), lambda b, x, _alpha, _beta: b.softplus(x)),
-}
-"""The activations: defaults of alpha and beta, if they have these, and the function."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Activation:
-    name: str
-    parameters: tuple[float, ...]
-
-    def __call__(self, b: _Builder, x: MLOperand) -> MLOperand:
-        alpha, beta, *_ = (*self.parameters, 0.0, 0.0)
-        return _ACTIVATIONS[self.name][1](b, x, alpha, beta)
-
-
-def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> list[list[_Activation]]:
+def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> list[list[Activation]]:
     """The activations of each direction. Alphas and betas go, in order, to the activations that take them."""
     names = [name.lower() for name in node.get_strings("activations", list(default) * directions)]
     if len(names) != len(default) * directions:
@@ -68,13 +34,13 @@ def _activations(node: OnnxNode, default: Sequence[str], directions: int) -> lis
     alphas, betas = node.get_floats("activation_alpha", ()), node.get_floats("activation_beta", ())
     result = []
     for name in names:
-        if name not in _ACTIVATIONS:
-            raise UnsupportedNodeError(f"its activation {name!r} is unknown", ", ".join(_ACTIVATIONS))
-        parameters = list(_ACTIVATIONS[name][0])
+        if name not in ACTIVATIONS:
+            raise UnsupportedNodeError(f"its activation {name!r} is unknown", ", ".join(ACTIVATIONS))
+        parameters = list(ACTIVATIONS[name][0])
         for i, given in zip(range(len(parameters)), (alphas, betas), strict=False):
             if given:
                 parameters[i] = given.pop(0)
-        result.append(_Activation(name, tuple(parameters)))
+        result.append(Activation(name, tuple(parameters)))
     each = len(default)
     return [result[i : i + each] for i in range(0, len(result), each)]
 
@@ -133,9 +99,13 @@ class RecurrentNetwork:
 
     @property
     def is_native(self) -> bool:
-        """Whether WebNN's operators have all options, and gates that `hold_state` can set if there are lengths."""
+        """Whether WebNN's operators have all options, and gates that `hold_state` can set if there are lengths.
+
+        A backend that takes the composite stops at the lengths, which is faster than to go on and hold the state.
+        """
         return (
             not self.clip
+            and (self.lengths is None or not is_kept(self.node.builder, "recurrent_network"))
             and all(a.name in _NATIVE for each in self.activations for a in each)
             and (self.lengths is None or self.gates == 1 or all(each[0].name == "sigmoid" for each in self.activations))
         )
@@ -156,7 +126,7 @@ class RecurrentNetwork:
             extended_by(self.node, bias, constant, 1, before=True),
             None if recurrent is None else extended_by(self.node, recurrent, zeros, 1, before=True),
         ]
-        self.activations = [[_Activation("relu", ()), *each] for each in self.activations]
+        self.activations = [[Activation("relu", ()), *each] for each in self.activations]
 
     def hold_state(self, *gates: float) -> None:
         """Make the gates sums of at least `gates` in steps beyond the lengths, where the input is zero.
@@ -231,6 +201,40 @@ class RecurrentNetwork:
             for i, back in enumerate(self.reversed)
         ]
         return b.concat(parts, 0) if len(parts) > 1 else parts[0]
+
+    def spelled_in_onnx(
+        self,
+        kind: RecurrentKind,
+        states: Sequence[MLOperand | None],
+        *,
+        peephole: MLOperand | None = None,
+        coupled: bool = False,
+        reset_after: bool = False,
+    ) -> Imported:
+        """The outputs of a network with options that WebNN's operators lack."""
+        hidden, cell = (*states, None)[:2]
+        single: MLRecurrentNetworkDirection = "backward" if self.reversed[0] else "forward"
+        found = recurrence(
+            self.node.builder,
+            kind,
+            {
+                "input": self.x,
+                "weight": self.weight,
+                "recurrent_weight": self.recurrent,
+                "bias": self.node.optional(3),
+                "lengths": self.lengths,
+                "initial_hidden_state": hidden,
+                "initial_cell_state": cell,
+                "peephole_weight": peephole,
+            },
+            direction="both" if self.directions == 2 else single,
+            activations=[each for of_direction in self.activations for each in of_direction],
+            returns_sequence=self.reads_sequence,
+            clip=self.clip,
+            coupled=coupled,
+            reset_after=reset_after,
+        )
+        return self.outputs(found)
 
     @property
     def dtype(self) -> np.dtype[Any]:
