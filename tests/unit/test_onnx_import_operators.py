@@ -575,3 +575,22 @@ def test_invalid_nodes_are_named(op_type: str, inputs: list[Given], options: dic
     model, _ = node_model(op_type, inputs, **options)
     with pytest.raises(DataError, match=rf"node output0 \({op_type}\).*{message}"):
         import_onnx(model, direct_builder())
+
+
+@pytest.mark.parametrize("op_type", ["Softmax", "LogSoftmax", "Hardmax"])
+@pytest.mark.parametrize("version", [11, 13])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_what_is_known_is_normalized_over_the_axes_of_its_version(
+    backend: Backend, op_type: str, version: int, axis: int
+) -> None:
+    check_node(backend, op_type, [Fixed(random(0, 2, 3, 4))], version=version, axis=axis)
+
+
+@pytest.mark.parametrize("switch", [0, 1])
+@pytest.mark.parametrize(("shape", "axis"), [((9,), None), ((3, 4), None), ((5, 2), 0), ((2, 6), 1), ((2, 6), -1)])
+def test_the_different_slices_of_what_is_known(
+    backend: Backend, switch: int, shape: tuple[int, ...], axis: int | None
+) -> None:
+    x = random(0, *shape, dtype=np.int8) % 2
+    options: dict[str, Any] = {} if axis is None else {"axis": axis}
+    check_node(backend, "Unique", [Fixed(x)], outputs=[True] * 4, sorted=switch, tolerance=0, **options)

@@ -358,6 +358,20 @@ def _nonzero(node: OnnxNode, a: Array) -> Array | None:
     return np.array(np.nonzero(np.atleast_1d(a)), np.int64) if a.size <= _ELEMENTS else None
 
 
+@_folds("Unique")
+def _unique(node: OnnxNode, a: Array) -> list[Array] | None:
+    """The different slices, where each is found first, which one each slice is, and how often they are there."""
+    axis = node.axis(node.get_int("axis"), a.ndim) if node.has_attribute("axis") else None
+    if a.size > _ELEMENTS:
+        return None
+    kinds, first, places, counts = np.unique(a, return_index=True, return_inverse=True, return_counts=True, axis=axis)
+    if not node.get_int("sorted", 1):  # in the order in which they are found
+        order = np.argsort(first)
+        kinds, first, counts = np.take(kinds, order, axis or 0), first[order], counts[order]
+        places = np.argsort(order)[places]
+    return [kinds, *(array.reshape(-1).astype(np.int64) for array in (first, places, counts))]
+
+
 @_folds("Range")
 @_computed_in_float32
 def _range(node: OnnxNode, start: Array, limit: Array, delta: Array) -> Array | None:
