@@ -99,6 +99,58 @@ def test_complex_numbers_have_no_cast(context: webnn.MLContext) -> None:
         context.write_tensor(t, np.ones(3, np.complex128))
 
 
+def test_an_array_with_fields_is_refused_with_one_of_them(context: webnn.MLContext) -> None:
+    given = np.zeros(3, [("height", "f4"), ("width", "f4")])
+    t = context.create_tensor([3], "float32", writable=True)
+    with pytest.raises(
+        ValidationError, match=r"expected float32 \[3\], got void64 \[3\]; .*take one: array\['height'\]"
+    ):
+        context.write_tensor(t, given)
+    with pytest.raises(
+        ValidationError, match=r"^create_tensor: dtype 'void64' has fields.*take one: array\['height'\]"
+    ):
+        context.create_tensor(given)
+    context.write_tensor(t, given["height"])
+
+
+class Producer:
+    """The memory of an array by one protocol alone."""
+
+    def __init__(self, array: np.ndarray[Any, Any], protocol: str) -> None:
+        self.array = array
+        setattr(self, protocol, getattr(array, protocol))
+
+
+@pytest.mark.parametrize("protocol", ["__array_interface__", "__array_struct__"])
+def test_older_protocols_of_arrays_are_known(context: webnn.MLContext, protocol: str) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    given: Any = Producer(array, protocol)
+    t = context.create_tensor(given, readable=True, writable=True)
+    np.testing.assert_array_equal(context.read_tensor(t).result(), array)
+    context.write_tensor(t, Producer(array + 1, protocol))
+    np.testing.assert_array_equal(context.read_tensor(t).result(), array + 1)
+
+
+def test_a_tensor_is_made_of_a_memoryview_but_not_of_bytes_alone(context: webnn.MLContext) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    given: Any = memoryview(array.data)
+    t = context.create_tensor(given, readable=True)
+    np.testing.assert_array_equal(context.read_tensor(t).result(), array)
+    with pytest.raises(ValidationError, match=r"bytes have no shape and data type: write np\.frombuffer\("):
+        context.create_tensor(array.tobytes())  # type: ignore[call-overload]
+
+
+def test_an_array_of_a_class_with_functions_of_its_own_is_read_into(context: webnn.MLContext) -> None:
+    class Quantity(np.ndarray[Any, Any]):
+        def __array_function__(self, *_: Any, **__: Any) -> Any:
+            raise TypeError("units do not fit")
+
+    t = context.create_tensor(np.arange(3, dtype=np.float32), readable=True)
+    out = np.zeros(3, np.float32).view(Quantity)
+    assert context.read_tensor(t, out).result() is out
+    assert out.tolist() == [0, 1, 2]
+
+
 def test_an_array_of_another_type_is_refused_with_the_cast(context: webnn.MLContext) -> None:
     with pytest.raises(
         ValidationError, match=r"create_tensor: dtype 'float64' .*; convert it: array.astype\('float32'\)"

@@ -13,7 +13,16 @@ from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import FLOATS, DataType, data_type_of, integer_range, numpy_dtype
 
-__all__ = ["array_from", "beyond", "check_unmasked", "of_booleans", "of_one_item", "owner_of", "random_array"]
+__all__ = [
+    "array_from",
+    "beyond",
+    "check_unmasked",
+    "is_array",
+    "of_booleans",
+    "of_one_item",
+    "owner_of",
+    "random_array",
+]
 
 
 def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> np.ndarray[Any, Any]:
@@ -48,14 +57,22 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
     return _contiguous(array)
 
 
+def is_array(data: object) -> bool:
+    """Whether `data` has a data type and a shape of its own, so that `array_from` needs no descriptor for it."""
+    return isinstance(data, memoryview) or any(hasattr(data, protocol) for protocol in (*_OF_NUMPY, "__dlpack__"))
+
+
 def _conversion(data: object, array: np.ndarray[Any, Any], descriptor: MLOperandDescriptor) -> str:
     """What to write for `data`, which has another data type; for the end of a message."""
     name = descriptor.dtype.name
+    if array.dtype.names:
+        return f"it has fields, take one: array[{array.dtype.names[0]!r}]"
     if array.dtype.kind == "c":
         return f"WebNN has no complex numbers: take array.real.astype({name!r}), .imag or abs(array)"
     return f"convert it: {_TORCH}{name})" if _is_of_torch(data) else f"convert it: array.astype({name!r})"
 
 
+_OF_NUMPY: Final = ("__array__", "__array_interface__", "__array_struct__")
 _TORCH: Final = "tensor.detach().cpu().to(torch."
 
 
@@ -126,7 +143,7 @@ def _as_array(data: object, descriptor: MLOperandDescriptor | None) -> np.ndarra
     try:
         if isinstance(data, bytes | bytearray):
             return np.frombuffer(data, np.uint8)
-        if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
+        if any(hasattr(data, protocol) for protocol in _OF_NUMPY):
             return np.asarray(data)
         if hasattr(data, "__dlpack__"):
             return np.from_dlpack(data)

@@ -123,6 +123,10 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType:
         raise ValidationError(
             f"dtype {dtype.name!r} is not a WebNN data type; convert it: array.astype({DATA_TYPE_NAMES[dtype.name]!r})"
         )
+    if dtype.names:
+        raise ValidationError(
+            f"dtype {dtype.name!r} has fields, which WebNN has not; take one: array[{dtype.names[0]!r}]"
+        )
     raise ValidationError(
         f"dtype {dtype.name!r} is not a WebNN data type; convert the array with astype() to one of these:"
         f" {', '.join(DATA_TYPES)}"

@@ -14,7 +14,7 @@ import numpy as np
 
 from webnn.errors import DestroyedError, InvalidStateError, MLError, ValidationError
 from webnn.graph.arguments import boolean, number, printable, shown
-from webnn.graph.arrays import array_from
+from webnn.graph.arrays import array_from, is_array
 from webnn.graph.builder import descriptor_from
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DataTypeLike, data_type_of
@@ -50,7 +50,11 @@ def tensor_arguments(
         if isinstance(shape, Mapping):  # the specification's form: everything in one dictionary
             shape = dict(shape)
             readable, writable = shape.pop("readable", readable), shape.pop("writable", writable)
-        if data_type is None and (hasattr(shape, "__array__") or hasattr(shape, "__dlpack__")):
+        if data_type is None and isinstance(shape, bytes | bytearray):
+            raise ValidationError(
+                "bytes have no shape and data type: write np.frombuffer(data, data_type).reshape(shape)"
+            )
+        if data_type is None and is_array(shape):
             array = array_from(shape)
             descriptor = MLOperandDescriptor(array.dtype, array.shape)
         else:
@@ -276,8 +280,8 @@ def writable_array(out: Any, descriptor: MLOperandDescriptor) -> np.ndarray[Any,
             raise ValidationError(f"out {list(array.shape)} is not C-contiguous")
         if array.ndim == 1 and array.nbytes > descriptor.byte_length:
             array = array[: descriptor.byte_length // array.itemsize]  # a larger buffer: its first bytes
-        result = array_from(array, descriptor)
-        if not np.shares_memory(result, array):
+        result = np.asarray(array_from(array, descriptor))  # subclasses may have functions of their own
+        if not np.shares_memory(result, np.asarray(array)):
             raise ValidationError("out cannot be filled in place")
     except ValidationError as error:
         raise ValidationError(f"read_tensor: {error}") from None
