@@ -8,27 +8,39 @@ import json
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from webnn.serving.connections import FEW, PIPELINE, Connection
+from webnn.serving.connections import PIPELINE, Connection
 from webnn.serving.exchanges import CONNECTION
 from webnn.serving.hosts import ADDRESS, FIELDS, HEAD
 from webnn.serving.listening import listen
+from webnn.serving.transports import BEHIND, FEW
 
 ASK = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 
 
-async def echo(scope: Any, receive: Any, _: Any) -> None:
-    """Answer with the body, in one piece; at once if the path is /early."""
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the body, in one piece, or in messages as ASGI has it if the path is /messages.
+
+    Answer at once if it is /early, and not before the client leaves if it is /never.
+    """
     body, more = b"", scope["path"] != "/early"
     while more:
         message = await receive()
         body, more = body + message["body"], message["more_body"]
     headers = [(b"content-length", b"%d" % len(body))]
+    if scope["path"] == "/never":
+        assert await receive() == {"type": "http.disconnect"}
+        return
+    if scope["path"] == "/messages":
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
     assert scope[CONNECTION].answer(scope, 200, headers, body)
 
 
@@ -40,11 +52,9 @@ async def connected(state: ServerState) -> AsyncIterator[tuple[asyncio.StreamRea
     with listen("127.0.0.1", 0) as listener:
         reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
         accepted, _ = listener.accept()
-    _, connection = await loop.connect_accepted_socket(
-        lambda: Connection(accepted, config=config, server_state=state, app_state={}, _loop=loop), accepted
-    )
+    make = partial(Connection, accepted, config=config, server_state=state, app_state={}, _loop=loop)
     try:
-        yield reader, writer, connection
+        yield reader, writer, (await loop.connect_accepted_socket(make, accepted))[1]
     finally:
         writer.close()
 
@@ -72,16 +82,48 @@ async def test_a_client_that_wants_no_more_is_told_so_and_the_connection_ends(as
 
 
 @pytest.mark.asyncio
-async def test_a_request_that_has_been_answered_leaves_nothing_to_the_garbage_collector() -> None:
+@pytest.mark.parametrize("asked", [ASK, ASK.replace(b"/a", b"/messages")], ids=["in one piece", "in messages"])
+async def test_a_request_that_has_been_answered_leaves_nothing_to_the_garbage_collector(asked: bytes) -> None:
     async with connected(ServerState()) as (reader, writer, connection):
-        writer.write(ASK)
+        writer.write(asked)
         await reader.readuntil(b"hi")
         cycle = weakref.ref(connection.cycle)
         gc.disable()
         try:
-            writer.write(ASK)
+            writer.write(asked)
             await reader.readuntil(b"hi")
             assert cycle() is None
+        finally:
+            gc.enable()
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_the_application_does_not_read_is_forgotten_with_its_answer() -> None:
+    async with connected(ServerState()) as (reader, writer, connection):
+        writer.write(ASK.replace(b"/a", b"/early"))
+        await reader.readuntil(b"\r\n\r\n")
+        assert connection.cycle.body == b""
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_ends_leaves_nothing_to_the_garbage_collector() -> None:
+    async with connected(ServerState()) as (_, writer, connection):
+        writer.write(ASK.replace(b"/a", b"/never") + 2 * ASK)
+        while len(connection.pipeline) < 2:  # noqa: ASYNC110 (data_received is called by the loop)
+            await asyncio.sleep(0)
+        cycles = [weakref.ref(cycle) for cycle, _ in connection.pipeline]
+        (task,) = connection.tasks
+        gc.disable()
+        try:
+            connection.transport.abort()
+            while connection in connection.connections:  # noqa: ASYNC110 (connection_lost is called by the loop)
+                await asyncio.sleep(0)
+            assert [cycle() for cycle in cycles] == [None, None]
+            ended = weakref.ref(connection)
+            await asyncio.wait([task])
+            del connection, task
+            await asyncio.sleep(0)
+            assert ended() is None
         finally:
             gc.enable()
 
@@ -285,6 +327,18 @@ async def test_nothing_is_read_while_many_requests_wait_behind_another_one() -> 
         assert connection.transport.is_reading()  # then the last one has its turn, and reads its body
         writer.write(ASK[-1:])
         await reader.readuntil(b"hi")
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_read_while_a_large_request_waits_behind_another_one() -> None:
+    async with connected(ServerState()) as (_, writer, connection):
+        head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (BEHIND + 1)
+        writer.write(ASK.replace(b"/a", b"/never") + head + bytes(BEHIND + 1))
+        while not connection.pipeline or len(connection.pipeline[0][0].body) <= BEHIND:
+            connection.watch(None)
+            await asyncio.sleep(0)
+        connection.watch(None)
+        assert not connection.transport.is_reading()
 
 
 @pytest.mark.asyncio

@@ -17,12 +17,11 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from webnn.serving.endings import refusal
 from webnn.serving.exchanges import CONNECTION, Asked, Body, Headers, Scope
@@ -39,7 +38,7 @@ from webnn.serving.hosts import (
 from webnn.serving.inference import Inference
 from webnn.serving.listening import has_left
 from webnn.serving.protocol import Refused
-from webnn.serving.transports import Transport
+from webnn.serving.transports import Flow, Transport
 from webnn.serving.uploads import Upload
 
 __all__ = ["Connection"]
@@ -47,34 +46,12 @@ __all__ = ["Connection"]
 PIPELINE: Final = 16
 """The most requests that wait behind one that is under way, and that one read may bring. Those after them the client
 has to send again on another connection, as all that send requests in a row must be able to (RFC 9112, 9.3.2)."""
-FEW: Final = 8
-"""Up to so many, more is read: on systems without epoll, the end of a connection is seen only by reading."""
-_CYCLE: Final = "webnn.cycle"
-"""In the scope of a request, what uvicorn has of it."""
 HEAD_SECONDS: Final = 20.0
 """The most seconds from the first byte of a request to the end of its headers."""
 
 
 class _Full(Exception):  # noqa: N818 (it ends the parsing, and is no error)
     """Enough requests wait, or one was refused: no more is read."""
-
-
-class _Flow(FlowControl):
-    """Pauses and resumes a transport, as uvicorn does it, and reads nothing while requests wait behind one another.
-
-    Args:
-        transport: is paused and resumed.
-        pipeline: the requests that wait.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        """Read again, unless many requests wait: each read may bring thousands more."""
-        if len(self._pipeline) < FEW:
-            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -101,6 +78,9 @@ class Connection(HttpToolsProtocol):
         """Of its body."""
         self._upload: Upload | None = None
         """Its body, if a model waits for the rest of it."""
+        self._under_way: RequestResponseCycle | None = None
+        """What uvicorn has of the request that the application answers. Not in its scope, which that has: nothing is to
+        be left to the garbage collector, least of all a body."""
         self._asked = Asked()
         self._in_head = self._in_body = False
         self._ends = False
@@ -163,8 +143,11 @@ class Connection(HttpToolsProtocol):
             headers: with the length of the body among them.
             body: the body of the answer.
         """
-        cycle = scope.pop(_CYCLE, None)  # which has the scope: nothing is to be left to the garbage collector
-        if cycle is None or cycle.disconnected:  # the client has left
+        cycle = self._under_way
+        if cycle is None or cycle.scope is not scope or cycle.disconnected:  # the client has left
+            return True
+        if self.transport.is_closing():  # it has been told what is wrong with the rest of the request
+            cycle.disconnected = True
             return True
         if self.flow.write_paused:
             return False
@@ -182,8 +165,8 @@ class Connection(HttpToolsProtocol):
 
         Uvicorn knows that of the last request of a connection only.
         """
-        cycle = scope.pop(_CYCLE, None)
-        if cycle is not None:
+        cycle = self._under_way
+        if cycle is not None and cycle.scope is scope:
             cycle.disconnected = True
 
     def reply(self, status: int, headers: Headers, body: Body) -> None:
@@ -219,7 +202,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The connection was accepted."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
         self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -318,22 +301,29 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> None:
         """The client has left: what is under way for it is given up at once, and `connection_lost` follows."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
+        self._disconnect()
         if self.left is not None:
             self.left()
         self._upload = None
+
+    def _disconnect(self) -> None:
+        """Nothing more is sent: neither for the last request nor for one under way before it."""
+        for cycle in (self.cycle, self._under_way):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         self._end_head()
         self._upload = None
-        if self.scope is not None:
-            self.scope.pop(_CYCLE, None)  # type: ignore[typeddict-item]
+        self._disconnect()
         super().connection_lost(exc)
         if self.left is not None:
             self.left()
-        self.parser = None  # type: ignore[assignment]  # which is a cycle
+        # All of these lead back here.
+        self.parser = self.cycle = self.scope = self._under_way = None  # type: ignore[assignment]
+        self.pipeline.clear()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -392,10 +382,14 @@ class Connection(HttpToolsProtocol):
         scope = self.scope
         scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
-        scope[_CYCLE] = self.cycle  # type: ignore[typeddict-unknown-key]
         parts, self._parts = self._parts, []
         if parts:
             super().on_body(b"".join(parts))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Have the application answer a request: the next one, or one that has waited behind others."""
+        self._under_way = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_chunk_header(self) -> None:
         """A chunk of the body begins, or its trailers."""
@@ -432,6 +426,9 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The whole answer has been sent. No timer is set, as uvicorn does it: that would take longer than the rest."""
         self.server_state.total_requests += 1
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.body.clear()  # what the application has not read of it
         if self.transport.is_closing():
             return
         if self.pipeline:

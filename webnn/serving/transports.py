@@ -14,13 +14,16 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from webnn.serving.lingering import Lingering
 from webnn.serving.polling import Polling
 
-__all__ = ["Transport"]
+__all__ = ["FEW", "Flow", "Transport"]
 
 READ: Final = 256 * 1024
 """The most bytes of one read of a body into its own memory."""
@@ -33,6 +36,11 @@ LOW: Final = 16 * 1024
 """Bytes that wait to be sent at which it may write again."""
 AT_ONCE: Final = 512
 """Parts that are given to the system in one call, which takes twice as many."""
+FEW: Final = 8
+"""Requests that wait behind another one up to which more is read: on systems without epoll, the end of a connection is
+seen only by reading."""
+BEHIND: Final = 64 * 1024
+"""Bytes of their bodies up to which more is read. `memory.py` does not count these before their turn."""
 DISCARDED: Final = 16
 """Reads before a socket is closed."""
 _log = logging.getLogger("webnn.serving")
@@ -327,3 +335,21 @@ class Transport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The "socket" or the "peername"."""
         return {"socket": self._socket, "peername": self._peer}.get(name, default)
+
+
+class Flow(FlowControl):
+    """Pauses and resumes a transport, as uvicorn does it, and reads nothing while requests wait behind one another.
+
+    Args:
+        transport: is paused and resumed.
+        pipeline: the requests that wait.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[tuple[RequestResponseCycle, object]]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read again, unless many requests wait, or large ones: each read may bring thousands more."""
+        if len(self._pipeline) < FEW and sum(len(cycle.body) for cycle, _ in self._pipeline) <= BEHIND:
+            super().resume_reading()
