@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from webnn.graph.broadcasting import Shape, plain_broadcast
 from webnn.graph.dtypes import cast_number
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewriting import MADE_BYTES
 
 __all__ = ["EMULATED"]

@@ -7,7 +7,6 @@ expanded once more, for the operands that are found there, and compared with the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from webnn.graph.composites.functions import applied
 from webnn.graph.composites.open_cases import REDUCTIONS
 from webnn.graph.ir import Graph, Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.rewriting import Replacement, rewritten
 
 __all__ = ["with_composites"]

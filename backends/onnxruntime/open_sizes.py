@@ -10,13 +10,13 @@ they share nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from webnn.backends.onnx import messages
 from webnn.backends.onnx.messages import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["OpenModel", "declaration", "declare", "open_sizes"]
 

@@ -7,7 +7,6 @@ no memory that its owner could have changed since: the constants must be the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -22,6 +21,7 @@ from webnn.backends.onnxruntime.open_sizes import declaration, declare, open_siz
 from webnn.backends.session_cache import constants_digests, is_same_memory
 from webnn.forking import on_fork
 from webnn.graph.ir import Graph
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Parameters", "SharedSession", "opened", "session_key", "shared_session"]
 

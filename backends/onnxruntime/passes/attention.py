@@ -19,8 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Final
 
-import numpy as np
-
 from webnn.backends.onnxruntime.attention_masks import Masks, Term, split_at
 from webnn.backends.onnxruntime.contrib import FLASH_SCORES
 from webnn.backends.processors import usable_cores
@@ -42,7 +40,7 @@ _LAYERS: Final = 4
 """Attention of one row, such as that of a decoder, saves a microsecond each time, which has to pay for the mask."""
 _LEAST: Final = 2.0**-20
 """The range of factors that one row is multiplied by before, up to 1: no number leaves that of precise floats."""
-_TINY: Final = float(np.finfo(np.float32).tiny)
+_TINY: Final = 2.0**-126  # the smallest normal float32
 """The kernel refuses a factor that is negative or, in float32, 0."""
 _LARGE_KEYS: Final = 512 * 1024
 """Bytes of keys of one row from which on it pays to find out, in each run, how many of them the mask shows."""

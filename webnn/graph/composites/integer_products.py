@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from webnn.graph.composites.composite import Builder, compose, composite
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = [
     "Factor",

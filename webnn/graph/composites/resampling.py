@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from webnn.errors import NotSupportedError
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Axis", "Resampling"]
 

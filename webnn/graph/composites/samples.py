@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 from typing import Final
 
 from webnn.graph.composites.composite import Builder
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["Images", "Tap", "cubic_taps", "inside", "linear_taps"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.patterns.precision import in_float32
 from webnn.graph.operand import MLOperand
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["AttentionMask", "merge_heads", "scaled_dot_product_attention", "split_heads", "with_past"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.composites.tree_ensemble import TABLES
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
 
