@@ -1,6 +1,8 @@
 """The session cache: compiled graphs in memory, found again by structure and by the content of their constants.
 
-The key is the graph's structure hash with backend and options; entries under one key are told apart by their constants.
+The key is the graph's outline with backend and options; entries under one key are told apart by the digest of their
+structure and by their constants. Most programs compile no graph twice: what nothing can change has no digest before a
+second graph has the same outline.
 Large constants stay in the caller's memory, which the caller may change or give away once no graph uses them. What must
 stay true:
 - an executable may read its constants where they lay when it was compiled. So another graph uses it only if it was
@@ -45,7 +47,8 @@ SESSION_BYTES: Final = 256 * 1024
 """Roughly the memory of a compiled graph besides its constants."""
 
 Array: TypeAlias = np.ndarray[Any, Any]
-Key: TypeAlias = tuple[str, CompileOptions, str]
+Outline: TypeAlias = tuple[object, ...]
+Key: TypeAlias = tuple[str, CompileOptions, Outline]
 
 
 @dataclass(eq=False, slots=True)
@@ -54,20 +57,22 @@ class Entry:
 
     key: Key | None
     executable: Executable
+    graph: Graph
     constants: Sequence[Array]
-    digests: Sequence[bytes]
-    """Of the constants, when they were compiled."""
-    addresses: Sequence[int]
-    """Where the constants lay then."""
+    digests: Sequence[bytes | None]
+    """Of the constants, when they were compiled; None for one that nothing can change, as long as nobody asked."""
+    addresses: Sequence[int | None]
+    """Where the constants lay then; None for one that nothing can change."""
     users: int = 1
 
-    def holds(self, constants: Sequence[Array], digests: Sequence[bytes]) -> bool:
-        """Whether a graph of `constants`, with these digests, may use the executable."""
-        return (
-            self.digests == digests
-            and self.addresses == _addresses(self.constants)
-            and all(map(is_same_memory, self.constants, constants))
-        )
+    def holds(self, graph: Graph, constants: Sequence[Array]) -> bool:
+        """Whether `graph`, of these constants, may use the executable."""
+        if self.graph.structure_hash != graph.structure_hash or self.addresses != _addresses(self.constants):
+            return False
+        if None in self.digests:
+            given = zip(self.constants, self.digests, strict=True)
+            self.digests = tuple(_constant_digest(array) if digest is None else digest for array, digest in given)
+        return self.digests == constants_digests(constants) and all(map(is_same_memory, self.constants, constants))
 
     @property
     def byte_length(self) -> int:
@@ -121,13 +126,12 @@ class SessionCache:
         if graph.constant_bytes > self._limit:
             with self._lock:
                 self._misses += 1
-            return Entry(None, _compiled(backend, graph, options, cancellation, disk), constants, (), ())
-        key = (backend.name, options, graph.structure_hash)
-        digests = constants_digests(constants)
+            return Entry(None, _compiled(backend, graph, options, cancellation, disk), graph, constants, (), ())
+        key = (backend.name, options, _outline(graph))
         with self._lock:
             candidates = list(self._entries.get(key, ()))
         for entry in candidates:
-            if entry.holds(constants, digests):
+            if entry.holds(graph, constants):
                 with self._lock:
                     if entry.key is None:  # evicted while we compared
                         continue
@@ -136,10 +140,10 @@ class SessionCache:
                     if self._idle.pop(entry, entry) is None:
                         self._idle_bytes -= entry.byte_length
                     return entry
-        addresses = _addresses(constants)
+        addresses, digests = _addresses(constants), _digests_of_changeable(constants)
         executable = _compiled(backend, graph, options, cancellation, disk)
-        changed = digests != constants_digests(constants)
-        entry = Entry(None if changed else key, executable, constants, digests, addresses)
+        changed = digests != _digests_of_changeable(constants)
+        entry = Entry(None if changed else key, executable, graph, constants, digests, addresses)
         with self._lock:
             self._misses += 1
             if not changed:
@@ -247,8 +251,20 @@ def _constant_digest(array: Array) -> bytes:
     return array_digest(array) if place is None else array_digest(np.frombuffer(repr(place).encode(), np.uint8))
 
 
-def _addresses(constants: Sequence[Array]) -> tuple[int, ...]:
-    return tuple(constant.ctypes.data for constant in constants)
+def _digests_of_changeable(constants: Sequence[Array]) -> tuple[bytes | None, ...]:
+    """The digest of each constant that something can change; None for the others."""
+    return tuple([None if _is_fixed(constant) else _constant_digest(constant) for constant in constants])
+
+
+def _addresses(constants: Sequence[Array]) -> tuple[int | None, ...]:
+    return tuple([None if _is_fixed(constant) else constant.ctypes.data for constant in constants])
+
+
+def _outline(graph: Graph) -> Outline:
+    """What graphs of equal structure have in common, found without a look at each node."""
+    inputs = [(name, operand.descriptor.key) for name, operand in graph.inputs.items()]
+    outputs = [(name, operand.descriptor.key) for name, operand in graph.outputs.items()]
+    return len(graph.nodes), len(graph.constants), tuple(inputs), tuple(outputs)
 
 
 def is_same_memory(kept: Array, given: Array) -> bool:
