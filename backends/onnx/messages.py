@@ -142,6 +142,9 @@ def attribute(name: str, value: Any) -> AttributeProto:
 
 def _fill(made: AttributeProto, name: str, value: Any) -> None:
     made.name = name
+    if type(value) is int:  # the usual cases first
+        made.i, made.type = value, AttributeProto.INT
+        return
     if isinstance(value, np.ndarray):
         if value.size and value.dtype.kind in "bfiu" and value.dtype != np.uint64:
             _fill_numbers(made, value)

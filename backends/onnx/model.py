@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from webnn.backends.onnx import messages
-from webnn.backends.onnx.messages import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from webnn.backends.onnx.messages import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 from webnn.backends.onnx.signatures import OPSET, Kernels, signature
 from webnn.errors import NotSupportedError
 from webnn.forking import import_whole
@@ -133,6 +133,7 @@ class Model:
         self._proto.graph.name = "webnn"
         self._nodes: list[NodeProto] = []
         """Those of `_proto`, and those that `finish` has removed from it."""
+        self._with_bodies: set[int] = set()  # the numbers of nodes that hold graphs, which few do
         self._parts: list[Part | None] = []
         """Of each ONNX node; None for those that only give an output its name."""
         self._types: dict[str, str] = {}
@@ -381,8 +382,9 @@ class Model:
                 self._where, self._node_begun = "output", None
                 self._node("Identity", [value], [spelled], "", {})
             graph.output.append(self._value_info(spelled, operand.descriptor, self._types[value]))
-        for node in self._nodes:
-            _rename(node, renamed)
+        for number, node in enumerate(self._nodes):
+            if number in self._with_bodies or not renamed.keys().isdisjoint((*node.input, *node.output)):
+                _rename(node, renamed)
         graph.input.extend(
             self._value_info(self.input_names[name], o.descriptor, o.data_type) for name, o in self.graph.inputs.items()
         )
@@ -406,6 +408,8 @@ class Model:
         self._parts.append(None if begun is None else Part(begun, number, op_type, data_type))
         made = self._proto.graph.node.add()
         self._nodes.append(made)
+        if any(isinstance(value, GraphProto) for value in attributes.values()):
+            self._with_bodies.add(number)
         messages.fill_node(made, op_type, inputs, outputs, name=name, domain=domain, **attributes)
 
     def _numbers_read(self) -> frozenset[int]:
@@ -415,8 +419,10 @@ class Model:
         for number in reversed(range(len(self._nodes))):
             node = self._nodes[number]
             if not read.isdisjoint(node.output):
-                bodies = (inner for attribute in node.attribute for inner in attribute.g.node)
-                read.update(name for reader in (node, *bodies) for name in reader.input if name)
+                read.update(filter(None, node.input))
+                if number in self._with_bodies:
+                    bodies = (inner for attribute in node.attribute for inner in attribute.g.node)
+                    read.update(name for inner in bodies for name in inner.input if name)
                 kept.append(number)
         return frozenset(kept)
 

@@ -10,7 +10,7 @@ subgraphs and functions recurse up to a limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from webnn.formats.onnx.importing.data_types import held
 from webnn.formats.onnx.importing.inputs import Inputs, warn_of_wrong_declaration
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import import_function_for
-from webnn.formats.onnx.importing.ordering import MAX_DEPTH, names_read, needed_nodes, producers_of
+from webnn.formats.onnx.importing.ordering import MAX_DEPTH, needed_nodes, producers_of
 from webnn.formats.onnx.importing.problems import (
     MOST_NAMES,
     OnnxNotSupportedError,
@@ -124,6 +124,7 @@ class Importer:
         """The values that depend on the weights alone, whatever the options of this import are."""
         self._depth = 0
         self._nodes = 0
+        self._fold: Callable[[OnnxNode], list[np.ndarray[Any, Any]] | None] | None = None
         self._label: str | None = None
         """The label of the node whose decomposition is being imported."""
 
@@ -150,8 +151,8 @@ class Importer:
                     del producers[name]
                     self.scope.values[name] = Value(array)
                     self._fixed.add(name)
-        order = needed_nodes(producers, wanted)
-        read = {name for node in order for name in names_read(node)} | set(wanted)
+        read = set(wanted)
+        order = needed_nodes(producers, wanted, read)
         self.scope.values.update(self._inputs.values([info for info in self._graph.input if info.name in read]))
         for node in order:
             self._import_node(node)
@@ -210,7 +211,12 @@ class Importer:
 
     def _read(self, name: str) -> Value | None:
         """The value of a node's input, or None if the input is omitted."""
-        value = self._value(name) if name else ABSENT
+        if not name:
+            return None
+        # The usual case first: a scope around this one is looked at for few names.
+        value = None if self.scope.unsupported else self.scope.values.get(name)
+        if value is None:
+            value = self._value(name)
         return None if value is ABSENT else value
 
     def operand_of(self, value: Value) -> MLOperand:
@@ -249,6 +255,7 @@ class Importer:
         """Compute or mark as missing the outputs of a node."""
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         inputs = [self._read(name) for name in proto.input]
+        outputs = list(proto.output)
         results: Sequence[Value | None] | None = None
         if any(value.missing for value in inputs if value is not None):
             if not self._is_importable(proto, domain):
@@ -261,7 +268,7 @@ class Importer:
                 version=self._version(domain, proto.op_type),
                 inputs=inputs,
                 attributes=self._attributes(proto),
-                outputs=list(proto.output),
+                outputs=outputs,
             )
             try:
                 results = self._results(node, proto)
@@ -280,7 +287,7 @@ class Importer:
                 for name, value in zip(proto.input, inputs, strict=True)
                 if value is not None and not value.missing and value.operand is not None and value.array is None
             ]
-        for i, name in enumerate(proto.output):
+        for i, name in enumerate(outputs):
             if name:
                 result = results[i] if results is not None and i < len(results) else None
                 self.scope.values[name] = result if result is not None else Value(missing=True)
@@ -335,11 +342,8 @@ class Importer:
             return self._call(function, node)
         if id(proto) in self._literals:
             return self._literals[id(proto)][1]
-        if all(value is None or value.array is not None for value in node.inputs):
-            with import_lock:  # here, since many models have no such node
-                from webnn.formats.onnx.importing.constant_folding import fold  # noqa: PLC0415
-
-            folded = fold(node)
+        if node.inputs and all(value is None or value.array is not None for value in node.inputs):
+            folded = self._folding()(node)
             if folded is not None:
                 self._note_fixed(proto, folded)
                 return [Value(array) for array in folded]
@@ -349,15 +353,14 @@ class Importer:
         with default_label(self.builder, self._label or label_of(proto)):
             imported = import_function(node)
             results = list(imported) if isinstance(imported, list | tuple) else [imported]
-            values = rounded_outputs(node, [as_value(result) for result in results])
+            values = [as_value(result) for result in results]
             if any(value is not None and value.narrow for value in node.inputs):
                 with import_lock:  # here, since most models have no such types
                     from webnn.formats.onnx.importing.narrow_integers import wrapped_outputs  # noqa: PLC0415
 
-                values = wrapped_outputs(node, values)
-        made = sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None)
+                values = wrapped_outputs(node, rounded_outputs(node, values))
         if node.op_type != "Constant":
-            self.budget.spend(made)
+            self.budget.spend(sum(r.nbytes for r in results if isinstance(r, np.ndarray) and r.base is None))
         elif not self._depth:
             self._fixed.update(proto.output)
         if node.op_type == "Constant" and self._depth and not any(a.ref_attr_name for a in proto.attribute):
@@ -373,6 +376,15 @@ class Importer:
 
         found = empty_results(node)
         return None if found is None else [Value(array) for array in found]
+
+    def _folding(self) -> Callable[[OnnxNode], list[np.ndarray[Any, Any]] | None]:
+        """The function that computes nodes whose inputs are all known; many models have no such node."""
+        if self._fold is None:
+            with import_lock:
+                from webnn.formats.onnx.importing.constant_folding import fold  # noqa: PLC0415
+
+            self._fold = fold
+        return self._fold
 
     def _note_fixed(self, proto: NodeProto, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Keep the results of a node for other imports of the file if they depend on its weights alone."""

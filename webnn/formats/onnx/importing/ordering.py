@@ -32,23 +32,24 @@ def producers_of(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
     return producers
 
 
-def names_read(node: NodeProto) -> Iterator[str]:
+def names_read(node: NodeProto) -> list[str]:
     """The names that a node and its subgraphs read from outside the node.
 
     A subgraph may have a value of the same name as one outside of it, even as a result of the node itself: optimum's
     decoders with a cache give the branches of their `If` and the model the same outputs.
     """
-    yield from (name for name in node.input if name)
+    names = [name for name in node.input if name]
     graphs = [(a.g, frozenset[str](), 0) for a in node.attribute if a.HasField("g")]
     while graphs:
         graph, around, depth = graphs.pop()
         if depth > MAX_DEPTH:
             raise DataError(f"graphs are nested more than {MAX_DEPTH} deep")
         local = around.union(_names_defined(graph))
-        yield from (info.name for info in graph.output if info.name not in local)
+        names += [info.name for info in graph.output if info.name not in local]
         for inner in graph.node:
-            yield from (name for name in inner.input if name and name not in local)
+            names += [name for name in inner.input if name and name not in local]
             graphs += [(a.g, local, depth + 1) for a in inner.attribute if a.HasField("g")]
+    return names
 
 
 def _names_defined(graph: GraphProto) -> Iterator[str]:
@@ -60,8 +61,10 @@ def _names_defined(graph: GraphProto) -> Iterator[str]:
         yield from node.output
 
 
-def needed_nodes(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
-    """The nodes that `wanted` depends on, each after those that it reads."""
+def needed_nodes(
+    producers: Mapping[str, NodeProto], wanted: Iterable[str], read: set[str] | None = None
+) -> list[NodeProto]:
+    """The nodes that `wanted` depends on, each after those that it reads. `read` is filled with the names they read."""
     order: list[NodeProto] = []
     # The producers of each visited node. A node that is visited again before these are done is part of a cycle.
     before: dict[int, list[NodeProto]] = {}
@@ -75,7 +78,10 @@ def needed_nodes(producers: Mapping[str, NodeProto], wanted: Iterable[str]) -> l
                 continue
             is_new = id(node) not in before
             if is_new:
-                before[id(node)] = [producers[read] for read in names_read(node) if read in producers]
+                names = names_read(node)
+                if read is not None:
+                    read.update(names)
+                before[id(node)] = [producers[name] for name in names if name in producers]
             missing = [producer for producer in before[id(node)] if id(producer) not in done]
             if not missing:
                 stack.pop()
