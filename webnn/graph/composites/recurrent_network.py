@@ -7,7 +7,6 @@ new cell state, and lengths of sequences where WebNN's gates cannot hold the sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Attribute, Node
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkDirection
+from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["ACTIVATIONS", "Activation", "RecurrentKind", "recurrence"]
 

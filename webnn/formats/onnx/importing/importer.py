@@ -11,6 +11,7 @@ subgraphs and functions recurse up to a limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -124,7 +125,6 @@ class Importer:
         """The values that depend on the weights alone, whatever the options of this import are."""
         self._depth = 0
         self._nodes = 0
-        self._fold: Callable[[OnnxNode], list[np.ndarray[Any, Any]] | None] | None = None
         self._label: str | None = None
         """The label of the node whose decomposition is being imported."""
 
@@ -213,10 +213,8 @@ class Importer:
         """The value of a node's input, or None if the input is omitted."""
         if not name:
             return None
-        # The usual case first: a scope around this one is looked at for few names.
-        value = None if self.scope.unsupported else self.scope.values.get(name)
-        if value is None:
-            value = self._value(name)
+        # Most names are in this scope.
+        value = (None if self.scope.unsupported else self.scope.values.get(name)) or self._value(name)
         return None if value is ABSENT else value
 
     def operand_of(self, value: Value) -> MLOperand:
@@ -343,7 +341,7 @@ class Importer:
         if id(proto) in self._literals:
             return self._literals[id(proto)][1]
         if node.inputs and all(value is None or value.array is not None for value in node.inputs):
-            folded = self._folding()(node)
+            folded = _folding()(node)
             if folded is not None:
                 self._note_fixed(proto, folded)
                 return [Value(array) for array in folded]
@@ -376,15 +374,6 @@ class Importer:
 
         found = empty_results(node)
         return None if found is None else [Value(array) for array in found]
-
-    def _folding(self) -> Callable[[OnnxNode], list[np.ndarray[Any, Any]] | None]:
-        """The function that computes nodes whose inputs are all known; many models have no such node."""
-        if self._fold is None:
-            with import_lock:
-                from webnn.formats.onnx.importing.constant_folding import fold  # noqa: PLC0415
-
-            self._fold = fold
-        return self._fold
 
     def _note_fixed(self, proto: NodeProto, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Keep the results of a node for other imports of the file if they depend on its weights alone."""
@@ -483,6 +472,14 @@ class Importer:
         finally:
             self._depth -= 1
             self.scope, self._call_attributes = outer, outer_bound
+
+
+@cache
+def _folding() -> Callable[[OnnxNode], list[np.ndarray[Any, Any]] | None]:
+    with import_lock:  # here, since many models have no such node
+        from webnn.formats.onnx.importing.constant_folding import fold  # noqa: PLC0415
+
+    return fold
 
 
 def _versions(imported: Iterable[OperatorSetIdProto]) -> dict[str, int]:

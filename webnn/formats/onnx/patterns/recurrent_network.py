@@ -20,7 +20,6 @@ from webnn.graph.composites.composite import is_kept
 from webnn.graph.composites.recurrent_network import ACTIVATIONS, Activation, RecurrentKind, recurrence
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkActivation, MLRecurrentNetworkDirection
-from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["PickDirection", "RecurrentNetwork"]
 
