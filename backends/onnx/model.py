@@ -312,7 +312,8 @@ class Model:
         if types is None:
             return list(inputs), {}
         in_types, _, variadic = types
-        cast_inputs, variables = list(inputs), dict[str, str]()
+        cast_inputs = list(inputs)
+        variables: dict[str, str] = {}
         for i, name in enumerate(inputs):
             variable = in_types[min(i, len(in_types) - 1)] if variadic else in_types[i]
             if name and not variable.startswith("tensor("):
@@ -408,7 +409,7 @@ class Model:
         self._parts.append(None if begun is None else Part(begun, number, op_type, data_type))
         made = self._proto.graph.node.add()
         self._nodes.append(made)
-        if any(isinstance(value, GraphProto) for value in attributes.values()):
+        if GraphProto in map(type, attributes.values()):
             self._with_bodies.add(number)
         messages.fill_node(made, op_type, inputs, outputs, name=name, domain=domain, **attributes)
 
@@ -421,8 +422,7 @@ class Model:
             if not read.isdisjoint(node.output):
                 read.update(filter(None, node.input))
                 if number in self._with_bodies:
-                    bodies = (inner for attribute in node.attribute for inner in attribute.g.node)
-                    read.update(name for inner in bodies for name in inner.input if name)
+                    read.update(name for a in node.attribute for inner in a.g.node for name in inner.input if name)
                 kept.append(number)
         return frozenset(kept)
 

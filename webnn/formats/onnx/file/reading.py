@@ -95,7 +95,7 @@ class Model:
         """
         where = f"tensor {tensor.name!r}"
         shape = tuple(tensor.dims)
-        if any(dimension < 0 for dimension in shape):
+        if min(shape, default=0) < 0:
             raise DataError(f"{where} has the dimensions {list(shape)}")
         dtype = element_dtype(tensor.data_type)
         if dtype is None:

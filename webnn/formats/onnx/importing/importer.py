@@ -242,7 +242,7 @@ class Importer:
                 f"a value of shape {list(array.shape)} has no elements, which no WebNN operand can be"
             )
         repeated = [size > 1 and stride == 0 for size, stride in zip(array.shape, array.strides, strict=True)]
-        if any(repeated) and (array.nbytes > _FILL or not self.budget.take(array.nbytes)):
+        if True in repeated and (array.nbytes > _FILL or not self.budget.take(array.nbytes)):
             once = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)]
             return self.builder.expand(self.builder.constant(held(once)), array.shape)
         return self.builder.constant(held(array))
