@@ -18,6 +18,7 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
+from webnn.formats.onnx.patterns.mapped_scan import mapped
 from webnn.formats.onnx.patterns.split_and_stack import stacked, unstacked
 from webnn.graph.operand import MLOperand
 
@@ -183,6 +184,11 @@ def scan(node: OnnxNode) -> Imported:
     state, scanned, outputs = _scan_operands(node, 0)
     axes = node.get_ints("scan_input_axes", [0] * len(scanned))
     directions = node.get_ints("scan_input_directions", [0] * len(scanned))
+    of_outputs = [node.get_ints(f"scan_output_{name}", ()) for name in ("axes", "directions")]
+    if not any(number for each in (axes, directions, *of_outputs) for number in each):
+        at_once = mapped(node, state, scanned)
+        if at_once is not None:
+            return [*state, *at_once]
     slices = [
         unstacked(node, value, node.axis(axis, len(value.shape)))[:: -1 if backwards else 1]
         for value, axis, backwards in zip(scanned, axes, directions, strict=True)
