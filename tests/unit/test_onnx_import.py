@@ -587,19 +587,52 @@ def test_a_model_that_is_a_link_may_have_its_weights_beside_its_target(tmp_path:
         imported(tmp_path / "snapshot" / "model.onnx")
 
 
-@pytest.mark.parametrize(("offset", "length"), [("0", "79996"), ("8", "80000"), ("-4", "80000"), ("x", "80000")])
-def test_external_data_must_be_where_it_is_said_to_be(tmp_path: Path, offset: str, length: str) -> None:
-    (tmp_path / "weights").write_bytes(bytes(80000))
+def with_weights_elsewhere(folder: Path, weights: bytes, **place: str) -> Path:
+    """MATMUL with its weights in a file of the folder, at this place."""
+    (folder / "weights").write_bytes(weights)
     model = ModelProto()
     model.CopyFrom(MATMUL)
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
+    tensor.ClearField("external_data")
     tensor.data_location = TensorProto.EXTERNAL
-    for key, text in (("location", "weights"), ("offset", offset), ("length", length)):
+    for key, text in place.items():
         tensor.external_data.add(key=key, value=text)
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"offset": "0", "length": "79996"},
+        {"offset": "8", "length": "80000"},
+        {"offset": "8"},
+        {"offset": "80004"},
+        {"offset": "-4", "length": "80000"},
+        {"offset": "x", "length": "80000"},
+    ],
+)
+def test_external_data_must_be_where_it_is_said_to_be(tmp_path: Path, place: dict[str, str]) -> None:
+    path = with_weights_elsewhere(tmp_path, bytes(80000), location="weights", **place)
     with pytest.raises(DataError, match="tensor 'w'"):
-        imported(tmp_path / "model.onnx")
+        imported(path)
+
+
+def test_external_data_has_the_name_of_its_file(tmp_path: Path) -> None:
+    path = with_weights_elsewhere(tmp_path, bytes(80000), offset="0")
+    with pytest.raises(DataError, match=r"tensor 'w' is in another file, but .* does not name it as its location"):
+        imported(path)
+
+
+@pytest.mark.parametrize("length", [{}, {"length": "0"}])
+def test_external_data_without_a_length_has_the_tensors_own(tmp_path: Path, length: dict[str, str]) -> None:
+    weights = np.arange(20000, dtype=np.float32).reshape(tuple(MATMUL.graph.initializer[0].dims))
+    data = bytes(8) + weights.tobytes() + bytes(12)
+    graph = imported(with_weights_elsewhere(tmp_path, data, location="weights", offset="8", **length))
+    (found,) = graph.constants
+    assert found.constant is not None
+    np.testing.assert_array_equal(found.constant, weights)
 
 
 def test_other_objects_and_bytes_than_a_model_are_refused(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Model:
         count = math.prod(shape)
         bits = _PACKED.get(tensor.data_type, 8 * dtype.itemsize)
         size = -(-count * bits // 8)
-        data = self._bytes_of(tensor, where)
+        data = self._bytes_of(tensor, where, size)
         if data is None:
             return self._from_fields(tensor, dtype, shape, where)
         if len(data) != size:
@@ -165,7 +165,8 @@ class Model:
             raise DataError(f"{where} of shape {list(shape)}: {error}") from None
         return result
 
-    def _bytes_of(self, tensor: TensorProto, where: str) -> Array | None:
+    def _bytes_of(self, tensor: TensorProto, where: str, size: int) -> Array | None:
+        """The bytes of a tensor of `size` bytes; None if they are in a field for its type."""
         external = tensor.data_location == TensorProto.EXTERNAL
         if not external and not tensor.external_data:
             return np.frombuffer(tensor.raw_data, np.uint8) if tensor.HasField("raw_data") else None
@@ -175,9 +176,12 @@ class Model:
                 offset, length = map(int, notes.get(PLACE, "").split())
                 data = self._data
             else:
-                data = self._file(notes.get("location", ""), where)
+                if "location" not in notes:
+                    raise DataError(f"{where} is in another file, but {notes} does not name it as its location")
+                data = self._file(notes["location"], where)
                 offset = int(notes.get("offset", 0))
-                length = int(notes.get("length", len(data) - offset))
+                # The length is optional, and the file may hold more. ONNX Runtime takes 0 as if there was none, too.
+                length = int(notes.get("length", 0)) or min(size, max(len(data) - offset, 0))
         except ValueError:
             raise DataError(f"{where}: {notes} does not specify the place of its data") from None
         if data is None or offset < 0 or length < 0 or offset + length > len(data):
