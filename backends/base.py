@@ -94,7 +94,10 @@ class Cancellation:
 
 
 class Ending(ABC):
-    """Ends one run early. It belongs to that run alone, so it cannot end a later one that uses the same memory."""
+    """Ends one run early. It belongs to that run alone, so it cannot end a later one that uses the same memory.
+
+    Another run may have it if that run has ended and `end` was not called.
+    """
 
     __slots__ = ("asked",)
 

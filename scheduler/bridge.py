@@ -11,7 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -111,6 +111,16 @@ def _post(loop: AbstractEventLoop, callback: Callable[[], object]) -> bool:
     return True
 
 
+class _Finished:
+    """A future that has ended."""
+
+    def result(self) -> None:
+        """There is none."""
+
+
+_FINISHED: Final = _Finished()
+
+
 class _AsyncioWaiter(Waiter):
     __slots__ = ("_future",)
 
@@ -119,10 +129,32 @@ class _AsyncioWaiter(Waiter):
         self._future: Future[None] = loop.create_future()
 
     def suspend(self) -> Iterable[Any]:
-        return self._future
+        future: Any = self._future
+        if future.done():
+            return ()
+        future._asyncio_future_blocking = True  # as its own iterator does, which does not end before the future
+        return (future,)
 
     def __call__(self, _: object = None) -> None:
-        _post(self.loop, self.wake)
+        if asyncio_loop() is self.loop:
+            self.wake()  # another task of the loop may be running
+        else:
+            _post(self.loop, self._go_on)
+
+    def _go_on(self) -> None:
+        """Resume the task now, rather than in the next turn of the loop, as its future would."""
+        try:
+            future: Any = self._future
+            callbacks = getattr(future, "_callbacks", None)
+            if callbacks and not self.loop.get_debug():  # in which the loop names the task whose step has taken long
+                resume, context = callbacks[0]
+                # In one line, within which nothing interrupts.
+                future.remove_done_callback(resume) and context.run(resume, _FINISHED)
+                return
+        except BaseException:  # an interrupt, or one of the task, which has gone on and is not told again
+            self.wake()
+            raise
+        self.wake()
 
     def wake(self) -> None:
         try:

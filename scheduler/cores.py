@@ -31,6 +31,8 @@ _LONE: Final = ((ALL, 0, True), (RESTING, 0, True), (ONE, 0, True))
 """The runs of a caller that nothing goes on beside, by their ways."""
 _TAKEN: Final = (ALL, 0, False)
 """A run that an interrupt has taken from the list."""
+HOST_RUNS: Final = 4
+"""While the host is idle, one in so many runs looks at its time. On virtual machines it takes 20 us to ask for that."""
 _LATE_FROM: Final = LATE * SHORTEST
 """Nanoseconds of a run from which on it can be late."""
 
@@ -51,6 +53,8 @@ class Cores:
         self._lanes = lanes
         self._clock = clock
         self.host = HostClock()
+        self._unlooked = 0
+        """Runs since the last one that has looked at the host's time."""
         self._last_end = 0
         """When the last run of such a graph ended."""
         self._runs: dict[Task, tuple[int, int, bool]] = {}
@@ -82,14 +86,14 @@ class Cores:
             for other in [other for other in self._runs if other.state is not RUNNING]:  # an interrupt cut them off
                 del self._runs[other]
         others = self._others(task)
-        host_began = 0 if is_host else self.host.now()
+        host_began = 0 if is_host else self._host_time()
         way, crowd = None, width.crowd
         if not others:
             # A host that is not the caller has woken this thread, and is about to wait.
             if (
                 crowd is not None
                 and ((pause := self._clock() - self._last_end) > LOOK_AFTER or crowd.looks)
-                and width.is_crowded(widths, pause, 1 if host_began else 0)
+                and width.is_crowded(widths, pause, 0 if is_host else self.host.is_elsewhere)
             ):
                 way = width.started(widths, narrow=True)
             else:
@@ -105,6 +109,15 @@ class Cores:
             executable = executable if chosen is None else chosen
         self._runs[task] = (way, host_began, is_alone)
         return executable
+
+    def _host_time(self) -> int:
+        """The time of the host, to compare with that at the end of the run; 0 if this run does not look at it."""
+        if self._width.is_quiet:
+            self._unlooked += 1
+            if self._unlooked < HOST_RUNS:
+                return 0
+            self._unlooked = 0
+        return self.host.now()
 
     def start_here(self, task: Task, widths: Widths) -> Executable:
         """As `start`, for a caller that carries out the run itself. A loop of runs alone pays a third for this."""

@@ -111,6 +111,8 @@ class Execution:
                         if widths is not None:
                             self.cores.ended(task, began, took)
                         renaming.finish(task, outputs, on_lane)
+                        if ending is not None and not ending.asked:  # which nothing asks any more
+                            work.endings.append(ending)
                         figures = work.figures
                         figures.runs += 1
                         if figures.runs >= figures.wanted and task.queued_at:
@@ -160,7 +162,7 @@ class Execution:
                             else:
                                 ending = None
                                 if work.cost >= LONG and task.placement is None:
-                                    ending = executable.ending()  # type: ignore[union-attr]
+                                    ending = work.endings.pop() if work.endings else executable.ending()  # type: ignore[union-attr]
                                     if ending is not None:
                                         task.ending = ending
                                         if renaming.discarded:  # promises that settled too early to see it run

@@ -28,16 +28,20 @@ class HostClock:
                 self._clock = time.pthread_getcpuclockid(thread)  # only here: its thread is alive
             self._thread = thread
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the host is another thread than the caller, as far as is known."""
+        return bool(self._clock) and self._thread != threading.get_ident()
+
     def now(self) -> int:
         """The nanoseconds for which the host has computed so far.
 
         0 if the caller is the host, if the system does not say, or if the thread has ended.
         """
-        clock = self._clock
-        if not clock or self._thread == threading.get_ident():
+        if not self.is_elsewhere:
             return 0
         try:
-            return time.clock_gettime_ns(clock)
+            return time.clock_gettime_ns(self._clock)
         except OSError:  # the thread has ended, and another one may get its number
             self._thread = self._clock = 0
             return 0

@@ -24,7 +24,9 @@ from webnn.forking import Hold
 from webnn.scheduler.bridge import current_bridge, current_loop
 from webnn.scheduler.execution import Execution, oldest
 from webnn.scheduler.hot_chains import MIN_LINKS
+from webnn.scheduler.lane import current_lane
 from webnn.scheduler.merged_runs import MergedRuns
+from webnn.scheduler.ready import PROMPT_LIMIT
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
 from webnn.scheduler.task import QUEUED, RUNNING, Task, needed_for
@@ -92,18 +94,23 @@ class InlineLane:
 
     def _advance_chain(self, task: Task) -> bool:
         renaming = self._renaming
+        if task in renaming.lane and task.work.cost >= PROMPT_LIMIT and current_lane() is None:
+            return self.breath_due()  # whoever has put it there has woken a lane
         with self._lock:
             renaming.awaited(task, self._execution.clock())
             if task.state is not QUEUED:
                 return False
             needed = needed_for(task) or []
-            if not renaming.cheap(needed):
+            if not needed or not renaming.cheap(needed):
                 needed = []
-        if needed and self._run(needed, TICK_BUDGET) > TICK_BUDGET and task.state is QUEUED:
-            return True
-        if task.state is QUEUED:  # it is for a lane, or another thread runs a task that it needs
-            with self._lock:
                 renaming.hand_over()
+        if needed:
+            if self._run(needed, TICK_BUDGET) > TICK_BUDGET and task.state is QUEUED:
+                return True
+            if task.state is QUEUED:  # another thread runs a task that it needs
+                with self._lock:
+                    renaming.hand_over()
+        if task.state is QUEUED:  # it is for a lane
             self._workers.wake(waiting=True)
         return self.breath_due()
 

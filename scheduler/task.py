@@ -86,6 +86,7 @@ class Work:
     __slots__ = (
         "byte_length",
         "cost",
+        "endings",
         "error",
         "executable",
         "failed",
@@ -105,6 +106,8 @@ class Work:
         """The reason why there will be no executable."""
         self.cost: float = float("inf")
         """Nanoseconds of a run."""
+        self.endings: list[Ending] = []
+        """Those of earlier runs, which nothing has asked to end. Making one takes 2 us, and 20 us with cold caches."""
         self.prompt = 0
         """The number of tasks in a row that were awaited at once; see `PROMPT` in `ready.py`."""
         self.failed = False

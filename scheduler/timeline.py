@@ -373,7 +373,8 @@ class Timeline:
                 else:
                     # Available, but it settles after this tick or when it is awaited: `destroy` may still come first.
                     inline.unsettled[id(source)] = source
-            if producer is None or producer.state is QUEUED:
+            # What is ready for a lane ends without this thread.
+            if producer is None or (producer.state is QUEUED and producer not in self._renaming.lane):
                 if get_ident() != inline.tick_on:
                     inline.expect_tick()
                 if len(inline.unsettled) > UNREAD or (producer is not None and len(producer.waiters) > UNREAD):

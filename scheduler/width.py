@@ -323,6 +323,11 @@ class Width:
             self._host_busy &= self._quiet_runs < STEADY_RUNS
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether no run has seen other demand, or a busy host, for twice as long as hysteresis lasts."""
+        return self._quiet_runs >= 2 * STEADY_RUNS
+
+    @property
     def statistics(self) -> WidthStatistics:
         """The runs of both widths so far, and why the last one has its width."""
         return WidthStatistics(self._wide, self._narrow, self.reason, self._resting)

@@ -42,6 +42,7 @@ from webnn.memory.mapped import map_file, place_in_file, unmap
 from webnn.scheduler.batches.computation import NARROW, Size
 from webnn.scheduler.batching import APART_STILL, SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
+from webnn.scheduler.cores import HOST_RUNS
 from webnn.scheduler.crowd import SHORTEST, Crowd
 from webnn.scheduler.direct import LARGE as LARGE_INPUT
 from webnn.scheduler.direct import run_here
@@ -55,7 +56,7 @@ from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.task import MergedWork
 from webnn.scheduler.trials import ALL, ALONE, BLOCK, ONE, RECENT, RESTING, ROUNDS, SURE
 from webnn.scheduler.value import Name
-from webnn.scheduler.width import Width, Widths
+from webnn.scheduler.width import STEADY_RUNS, Width, Widths
 
 LIMIT: Final = 50_000
 CHEAP: Final = 1_000
@@ -549,6 +550,11 @@ class Programs:
             for _ in range(5):
                 self.run(two).result()
                 timeline.statistics  # noqa: B018
+        for _ in range(2 * STEADY_RUNS):
+            timeline.width.ended(0, 0)
+        for _ in range(HOST_RUNS):
+            self.run(two).result()
+            timeline.statistics  # noqa: B018
 
     def trials(self) -> None:
         """Runs of a graph alone, at every point of a trial."""
@@ -923,6 +929,28 @@ class Programs:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await self.crowd()
+
+        asyncio.run(main())
+
+    def on_asyncio_woken(self) -> None:
+        """A task waits for a lane, which runs on the thread of its event loop and then on another one."""
+        rig = self.rig
+
+        async def wait(promise: Promise[Any]) -> None:
+            await promise
+
+        async def main() -> None:
+            for here in (True, False):
+                rig.dispatch(self.dear, [self.x], self.y)
+                task = asyncio.ensure_future(wait(self.keep(rig.read(self.y))))
+                await asyncio.sleep(0)
+                if here:
+                    rig.run_all()
+                else:
+                    thread = threading.Thread(target=rig.run_all)
+                    thread.start()
+                    thread.join()
+                await task
 
         asyncio.run(main())
 
@@ -1340,6 +1368,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "made": {},
     "threads": {},
     "on_asyncio_given_up": {"inline_limit": LIMIT, "threads": 1},
+    "on_asyncio_woken": {"inline_limit": LIMIT},
     "on_trio_given_up": {"inline_limit": LIMIT, "threads": 1},
     "deadlines": {},
     "figures": {"inline_limit": LIMIT},
@@ -1512,7 +1541,7 @@ NOT_HERE: Final = {
 
 ONLY_IN_RACES: Final = {
     "batcher.py": 3,
-    "bridge.py": 7,
+    "bridge.py": 10,
     "callbacks.py": 12,
     "computation.py": 8,
     "cores.py": 1,
@@ -1557,7 +1586,10 @@ def quiet(error_log: ErrorLog) -> Iterator[None]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "descriptor"),
-    [*((name, LARGE) for name in PROGRAMS), ("round_trips", SMALL), ("runs", SMALL), ("in_place", SMALL)],
+    [
+        *((name, LARGE) for name in PROGRAMS),
+        *((name, SMALL) for name in ("round_trips", "runs", "in_place", "on_asyncio_woken")),
+    ],
     ids=lambda value: value if isinstance(value, str) else "large" if value is LARGE else "small",
 )
 def test_nothing_is_lost_whatever_is_raised_at_any_line(name: str, descriptor: Any, quiet: None) -> None:

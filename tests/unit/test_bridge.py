@@ -138,6 +138,49 @@ async def test_a_waiter_is_woken_from_another_thread(event_loop: Loop) -> None:
     thread.join()
 
 
+async def woken_then_called(event_loop: Loop, in_between: Callable[[Any], object] = lambda _: None) -> list[str]:
+    """The order of a task that another thread has woken, and of a callback that the loop was given after that."""
+    door, order = Door(), list[str]()
+
+    async def wait() -> None:
+        try:
+            await door
+        finally:
+            order.append("task")
+
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(wait())
+    await event_loop.until(lambda: door.wake)
+    assert door.wake is not None
+    thread = threading.Thread(target=door.wake)
+    thread.start()
+    thread.join()
+    in_between(task)
+    loop.call_soon(order.append, "callback")
+    await asyncio.wait([task], timeout=5)
+    order.append(("pending", "cancelled" if task.done() and task.cancelled() else "done")[task.done()])
+    return order
+
+
+async def test_a_thread_resumes_a_task_of_asyncio_in_one_turn_of_its_loop(event_loop: Loop) -> None:
+    if event_loop.name == "trio":
+        pytest.skip("trio has turns of its own")
+    assert await woken_then_called(event_loop) == ["task", "callback", "done"]
+
+
+async def test_in_debug_mode_the_loop_itself_resumes_the_task(event_loop: Loop) -> None:
+    if event_loop.name == "trio":
+        pytest.skip("trio has no debug mode")
+    asyncio.get_running_loop().set_debug(True)
+    assert await woken_then_called(event_loop) == ["callback", "task", "done"]
+
+
+async def test_a_task_that_is_cancelled_after_a_thread_has_woken_it_ends(event_loop: Loop) -> None:
+    if event_loop.name == "trio":
+        pytest.skip("its tasks are not cancelled one by one")
+    assert await woken_then_called(event_loop, lambda task: task.cancel()) == ["task", "callback", "cancelled"]
+
+
 async def test_one_who_is_woken_before_waiting_does_not_wait(event_loop: Loop) -> None:
     def wait(_: Bridge) -> Generator[Any, Any, None]:
         waiter = current_waiter()

@@ -87,6 +87,17 @@ def test_the_next_run_uses_the_same_memory_and_is_not_ended() -> None:
     assert long.asked == [True, False]
 
 
+def test_runs_that_nobody_has_ended_share_an_ending() -> None:
+    rig = Rig()
+    long = Meanwhile(rig)
+    for _ in range(3):
+        long.work.cost = float("inf")
+        promise = run(rig, long.work)
+        rig.run_all()
+        assert number_in(promise.result()["y"]) == 2
+    assert len(set(long.executable.endings)) == 1
+
+
 def test_a_run_that_was_cancelled_as_it_started_ends_at_once() -> None:
     rig = Rig()
     long = Meanwhile(rig)

@@ -13,8 +13,10 @@ import pytest
 
 from tests.stepped import Endable, Function, Rig, now, number_in
 from webnn.errors import OperationError
+from webnn.scheduler.cores import HOST_RUNS
 from webnn.scheduler.direct import run_here
 from webnn.scheduler.execution import LONG
+from webnn.scheduler.host import HostClock
 from webnn.scheduler.task import Work
 from webnn.scheduler.width import EXPECTED_SPEEDUP, STEADY_RUNS, Width, Widths, WidthStatistics
 
@@ -229,6 +231,20 @@ class TwoWidths(Rig):
         return function
 
 
+class Host(HostClock):
+    """A host on another thread, which computes for all of the time of a run, or for a millionth."""
+
+    busy = False
+    looks = 0
+    is_elsewhere = True
+    _time = 1
+
+    def now(self) -> int:
+        self.looks += 1
+        self._time += 1000 if self.busy else 1
+        return self._time
+
+
 class TestOnLanes:
     def test_dispatches_that_are_independent_run_narrow_side_by_side(self) -> None:
         rig = TwoWidths()
@@ -307,6 +323,30 @@ class TestOnLanes:
         rig.dispatch(work, [x], z)
         rig.run_all()
         assert rig.ran == ["a narrow", "a narrow"]
+
+    def test_few_runs_look_at_a_host_that_is_idle(self) -> None:
+        rig, host = TwoWidths(), Host()
+        cores = rig.timeline._execution.cores
+        cores.host = host
+        work = rig.two("a")
+        x, y = rig.name(1), rig.name()
+
+        def look(runs: int) -> int:
+            host.looks = 0
+            for _ in range(runs):
+                rig.dispatch(work, [x], y)
+                rig.run_all()
+            return host.looks
+
+        assert look(STEADY_RUNS) == 2 * STEADY_RUNS, "at the beginning and the end of each"
+        assert look(10 * HOST_RUNS) == 2 * 10
+        host.busy = True
+        look(HOST_RUNS)
+        assert rig.timeline.width.reason == "wide: nothing else is in progress"
+        rig.dispatch(work, [x], y)
+        rig.run_all()
+        assert rig.timeline.width.reason == "narrow: the host is busy"
+        assert look(10) == 2 * 10
 
     def test_a_wide_run_that_failed_holds_up_none_of_the_next_ones(self) -> None:
         rig = TwoWidths()
