@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib.util
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -73,7 +74,16 @@ class Companion:
 
     def __init__(self) -> None:
         self._gaps: deque[tuple[float, float]] = deque(maxlen=64)
+        self._collections: tuple[tuple[float, float], ...] = ()
+        self._collection_began = 0.0
+        gc.callbacks.append(self._collect)
         threading.Thread(target=self._beat, name="companion", daemon=True).start()
+
+    def _collect(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self._collection_began = time.perf_counter()
+        else:
+            self._collections = (*self._collections[-63:], (self._collection_began, time.perf_counter()))
 
     def _beat(self) -> None:
         last, used = time.perf_counter(), time.process_time()
@@ -87,7 +97,16 @@ class Companion:
     def stood_still(self, start: float, end: float) -> float:
         """Seconds between two moments in which the process did nothing at all."""
         time.sleep(4 * PERIOD)  # it may not have looked yet
-        return sum(max(0.0, min(end, gap_end) - max(start, gap_start)) for gap_start, gap_end in list(self._gaps))
+        return _common(self._gaps, start, end)
+
+    def collected(self, start: float, end: float) -> float:
+        """Seconds of garbage collections between two moments: one of a whole test run's objects takes 0.3 s."""
+        return _common(self._collections, start, end)
+
+
+def _common(spans: Iterable[tuple[float, float]], start: float, end: float) -> float:
+    """The seconds that `spans` have in common with the time between two moments."""
+    return sum(max(0.0, min(end, last) - max(start, first)) for first, last in list(spans))
 
 
 @cache
@@ -131,6 +150,7 @@ class Heartbeat:
         late, waited = now - self._last - PERIOD, waits()
         if late > self._limit:
             late -= max(companion().stood_still(self._last, now), self._starved(waited))
+            late -= companion().collected(self._last, now)
             now = time.perf_counter()
         self._last, self._waits = now, waited
         self._worst = max(self._worst, late)

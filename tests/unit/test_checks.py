@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from typing import Any
@@ -44,6 +45,22 @@ def test_a_process_that_stood_still_as_a_whole_is_not_complained_about(
         time.sleep(0.5)  # noqa: ASYNC251 (the companion says that it was nobody's fault)
 
     event_loop.run(stands_still)
+
+
+def test_a_garbage_collection_is_not_complained_about(event_loop: Loop) -> None:
+    def take_long(phase: str, _: object) -> None:
+        if phase == "start":
+            time.sleep(0.5)
+
+    async def collects() -> None:
+        await event_loop.pause()
+        gc.callbacks.append(take_long)
+        try:
+            gc.collect(0)
+        finally:
+            gc.callbacks.remove(take_long)
+
+    event_loop.run(collects)
 
 
 def test_a_free_event_loop_is_not_complained_about(event_loop: Loop) -> None:
