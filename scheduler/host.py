@@ -31,17 +31,18 @@ class HostClock:
     @property
     def is_elsewhere(self) -> bool:
         """Whether the host is another thread than the caller, as far as is known."""
-        return bool(self._clock) and self._thread != threading.get_ident()
+        return self._thread not in (0, threading.get_ident())
 
     def now(self) -> int:
         """The nanoseconds for which the host has computed so far.
 
         0 if the caller is the host, if the system does not say, or if the thread has ended.
         """
-        if not self.is_elsewhere:
+        clock = self._clock  # read once: another thread may become the host meanwhile
+        if not clock or not self.is_elsewhere:
             return 0
         try:
-            return time.clock_gettime_ns(self._clock)
+            return time.clock_gettime_ns(clock)
         except OSError:  # the thread has ended, and another one may get its number
             self._thread = self._clock = 0
             return 0
