@@ -16,11 +16,13 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
+from onnx import helper
 
 import webnn
 from tests.forks import in_child
-from tests.models import WEIGHT, image_model, layer, mixing
+from tests.models import WEIGHT, image_model, layer, mixing, save_model
 from webnn.errors import DataError, InvalidStateError, NotSupportedError, ValidationError
+from webnn.formats.files import Source, load_model
 from webnn.model.graphs import MOST_AXES
 from webnn.model.loaded import Slots
 from webnn.model.sizes import SIZES
@@ -179,12 +181,40 @@ def test_an_output_of_all_items_together_is_refused_with_a_way_out(tmp_path: Pat
     path = mixing(tmp_path)
     with (
         webnn.Model(path, batch="batch") as model,
-        pytest.raises(ValidationError, match=r"output 'all' is \[4\] for 1"),
+        pytest.raises(ValidationError, match=r"output 'all' is \[4\] for 2"),
     ):
         model(rows(2))
     with webnn.Model(path, batch="batch", outputs=["each"]) as model:
         assert list(model.outputs) == ["each"]
         np.testing.assert_array_equal(model(rows(5))["each"], -rows(5))
+
+
+def test_outputs_that_name_the_batch_need_no_second_graph_to_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[object] = []
+
+    def counted(source: Source, host: Any) -> Any:
+        loads.append(source)
+        return load_model(source, host)
+
+    monkeypatch.setattr("webnn.model.graphs.load_model", counted)
+    with webnn.Model(layer(tmp_path), batch="batch") as model:
+        np.testing.assert_allclose(model(rows(32))["y"], expected(rows(32)), rtol=1e-5)
+    assert len(loads) == 1
+
+
+def test_an_output_that_names_the_batch_wrongly_is_refused_with_the_next_size(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axes"], ["all"], keepdims=1),
+        helper.make_node("Expand", ["all", "shape"], ["y"]),
+    ]
+    weights = {"axes": np.array([0], np.int64), "shape": np.array([32, 4], np.int64)}
+    path = save_model(tmp_path / "wrong.onnx", nodes, {"x": ["batch", 4]}, {"y": ["batch", 4]}, weights)
+    with webnn.Model(path, batch="batch") as model:
+        model(rows(32))
+        with pytest.raises(ValidationError, match=r"output 'y' is \[32, 4\] for 8 and \[32, 4\] for 7"):
+            model(rows(8))
 
 
 # Files.

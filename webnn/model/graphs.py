@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from webnn.errors import MLError, ValidationError
 from webnn.forking import reentrant_lock
 from webnn.formats.files import Source, load_model, reader_of
+from webnn.formats.outline import ValueOutline
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Graph
 from webnn.model.signature import Shapes, Signature
@@ -45,14 +46,25 @@ class Graphs:
         context: runs them.
         source: the model file, with what the program fixed about it.
         signature: the inputs of the model.
+        outputs: its outputs by name, as the file declares them.
         most: the number of graphs that are kept.
         saved: whether the source is the key of a saved graph.
     """
 
-    def __init__(self, context: MLContext, source: Source, signature: Signature, most: int, *, saved: bool) -> None:
+    def __init__(
+        self,
+        context: MLContext,
+        source: Source,
+        signature: Signature,
+        outputs: Mapping[str, ValueOutline],
+        most: int,
+        *,
+        saved: bool,
+    ) -> None:
         self._context = context
         self._source = source
         self._signature = signature
+        self._declared = outputs
         self._most = most
         self._saved = saved
         self._graphs: OrderedDict[Key, MLGraph] = OrderedDict()
@@ -93,6 +105,7 @@ class Graphs:
                 graph.label = self._label(shapes, size)
                 self._graphs[shapes, size] = graph
                 self.made += 1
+                self._check_axes(graph, shapes, size)
                 while len(self._graphs) > self._most:  # queued runs keep what they need of it
                     self._graphs.popitem(last=False)
                     self.evicted += 1
@@ -103,7 +116,10 @@ class Graphs:
         return shapes in self._axes
 
     def axes(self, shapes: Shapes, size: int) -> Mapping[str, OutputAxis]:
-        """The dimension of each output that has the items, found by comparing the shapes for two batch sizes.
+        """The dimension of each output that has the items.
+
+        It is the one that the file calls by the name of the batch, if the shape of the graph agrees. Otherwise it is
+        found by comparing the shapes for two batch sizes, which takes the making of another graph.
 
         Raises:
             ValidationError: an output does not grow with the batch.
@@ -111,17 +127,44 @@ class Graphs:
         found = self._axes.get(shapes)
         if found is None:
             graph = self.get(shapes, size)
-            other = size - 1 or 2
-            draft: Graph = self._make(Draft(self._context.limits), shapes, other)
-            found = {
-                name: self._axis(name, (size, other), (descriptor, draft.output_descriptors[name]))
-                for name, descriptor in graph.outputs.items()
-            }
+            found = self._declared_axes(graph, size) or self._compared_axes(graph, shapes, size)
             with self._lock:
                 self._axes[shapes] = found
                 while len(self._axes) > MOST_AXES:
                     self._axes.popitem(last=False)
         return found
+
+    def _declared_axes(self, graph: MLGraph, size: int) -> dict[str, OutputAxis] | None:
+        """The dimensions that have the name of the batch; None if an output has none, or if its size is another."""
+        found: dict[str, OutputAxis] = {}
+        for name, descriptor in graph.outputs.items():
+            value = self._declared.get(name)
+            shape = () if value is None or value.shape is None else tuple(value.shape)
+            if size == 1 or shape.count(self._signature.batch or "") != 1 or len(shape) != descriptor.rank:
+                return None
+            axis = shape.index(self._signature.batch or "")
+            if descriptor.shape[axis] != size:
+                return None
+            found[name] = OutputAxis(axis, 1)
+        return found
+
+    def _compared_axes(self, graph: MLGraph, shapes: Shapes, size: int) -> dict[str, OutputAxis]:
+        """The dimensions that grow with the batch."""
+        other = size - 1 or 2
+        draft: Graph = self._make(Draft(self._context.limits), shapes, other)
+        return {
+            name: self._axis(name, (size, other), (descriptor, draft.output_descriptors[name]))
+            for name, descriptor in graph.outputs.items()
+        }
+
+    def _check_axes(self, graph: MLGraph, shapes: Shapes, size: int | None) -> None:
+        """See that the dimensions found before are those of a graph of another size: a file may declare them wrong."""
+        axes = self._axes.get(shapes)
+        if size is None or axes is None:
+            return
+        found = {name: tuple(graph.outputs[name].shape)[where.axis :][:1] for name, where in axes.items()}
+        if any(found[name] != (where.rows * size,) for name, where in axes.items()):
+            self._axes[shapes] = self._compared_axes(graph, shapes, size)
 
     def _axis(
         self, name: str, sizes: tuple[int, int], outputs: tuple[MLOperandDescriptor, MLOperandDescriptor]

@@ -303,11 +303,11 @@ class Model(Many):
                     dtypes=self._dtypes,
                     outputs=self._outputs,
                 )
-                graphs = Graphs(self.context, source, signature, self._most, saved=bool(self._saved))
+                graphs = Graphs(self.context, source, signature, outputs, self._most, saved=bool(self._saved))
                 loaded = Loaded(self.context, signature, graphs, sizes, self._concurrency)
                 if not signature.open:
                     graphs.get(())  # its errors belong here, and it compiles while the program goes on
-                every: list[Mapping[str, Any]] = [{self._batch: size} for size in sizes] if self._batch else [{}]
+                every: list[Mapping[str, Any]] = [{self._batch: size} for size in sizes[::-1]] if self._batch else [{}]
                 for dimensions in every if self._warmup is True else self._warmup:
                     loaded.warm_up(dimensions)
                 self._loaded = loaded

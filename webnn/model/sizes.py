@@ -1,9 +1,10 @@
 """Which compiled batch sizes compute a number of items. Pure: no graph, thread or clock.
 
-A batch of images often takes longer for each of them than one image alone, since a single one fills the caches of a
-core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves: the smallest
-first, then larger ones for as long as they are not worse. In this order a trial that is in vain is a short one. A
-trial takes no more of the items of a call than it needs, and the next one may follow in the same call.
+A batch of images may take longer for each of them than one image alone, since a single one fills the caches of a
+core, and a batch of small rows takes a fraction. So the sizes are measured, in the calls themselves. The largest one
+comes first: it costs little where it is not the best, and saves much where it is. Each other size is a graph that has
+to be made, so it is tried only when the calls have taken so long that this is a small part of it: the smallest first,
+then larger ones for as long as they are not worse. A trial takes no more of the items of a call than it needs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ SIZES: Final = (1, 2, 8, 32)
 FULL: Final = 0.75
 """The share of a batch that must be items for the batch to be padded. Below it, smaller sizes compute fewer rows."""
 TRIALS: Final = 3
-"""Steps that measure a size. The first one does not count, since it may wait for the compilation."""
+"""Steps that measure a size. The first one does not count: it makes the graph and waits for the compilation."""
+WORTH: Final = 4
+"""Another size is tried when all steps have taken so many times as long as the first steps of the sizes tried so far."""
 NOISE: Final = 1.1
 """A size that takes so many times as long for each item as the best one ends the search, unless it is the second one: a
 product with one row is computed by other means than one with two."""
@@ -86,14 +89,18 @@ class Plans:
         self._tried: dict[int, int] = {}
         self._cost: dict[int, float] = {}
         """Nanoseconds for each item, where most items are in batches of this size."""
+        self._spent = 0
+        """Nanoseconds of all steps."""
+        self._begun = 0
+        """Nanoseconds of the first steps of each size."""
 
     def plan(self, count: int, *, measured: bool = True) -> list[Piece]:
         """The runs of the next step for `count` items: all of them, or the first ones, on which a size is tried.
 
         Args:
             count: the number of items that are left.
-            measured: whether the step will be recorded. Without it no size is tried: until the best one is known, the
-                largest ones are used, which can cost little where they are not the best, and save much where they are.
+            measured: whether the step will be recorded. Without it no size is tried, and the largest ones are used until
+                the best is known.
         """
         best, tried = self._best(count)
         if tried is not None and measured:
@@ -110,21 +117,28 @@ class Plans:
         tried = self._tried.get(size, 0) + 1
         if tried > 1:
             self._cost[size] = min(nanoseconds / count, self._cost.get(size, float("inf")))
+        else:
+            self._begun += nanoseconds
+        self._spent += nanoseconds
         self._tried[size] = tried  # last: another thread may plan meanwhile, and a size that was tried has a cost
 
     def _best(self, count: int) -> tuple[int | None, int | None]:
         """The best size so far for `count` items, and the one to try now; None if there is none."""
-        best: int | None = None
+        largest = _largest(count, self._sizes)
+        if self._tried.get(largest, 0) < TRIALS:
+            return None, largest
+        best = largest
         for i, size in enumerate(self._sizes):
-            if size > _largest(count, self._sizes):
+            if size >= largest:
                 break
-            if self._tried.get(size, 0) < TRIALS:
+            tried = self._tried.get(size, 0)
+            if tried == 0 and self._spent < WORTH * self._begun:
+                break
+            if tried < TRIALS:
                 return best, size
-            cost = self._cost[size]
-            known = float("inf") if best is None else self._cost[best]
-            if cost > known * NOISE and i > 1:
+            if self._cost[size] > self._cost[best] * NOISE and i > 1:
                 break  # larger ones take longer still
-            if cost * EVEN < known:
+            if self._cost[size] * (EVEN if size > best else 1 / EVEN) < self._cost[best]:
                 best = size
         return best, None
 
