@@ -22,7 +22,7 @@ FULL: Final = 0.75
 TRIALS: Final = 3
 """Steps that measure a size. The first one does not count: it makes the graph and waits for the compilation."""
 WORTH: Final = 4
-"""Another size is tried when all steps have taken so many times as long as the first steps of the sizes tried so far."""
+"""Another size is tried when all steps have taken so many times as long as the first steps of those tried so far."""
 NOISE: Final = 1.1
 """A size that takes so many times as long for each item as the best one ends the search, unless it is the second one: a
 product with one row is computed by other means than one with two."""
@@ -99,8 +99,8 @@ class Plans:
 
         Args:
             count: the number of items that are left.
-            measured: whether the step will be recorded. Without it no size is tried, and the largest ones are used until
-                the best is known.
+            measured: whether the step will be recorded. Without it no size is tried, and the largest ones are used
+                until the best is known.
         """
         best, tried = self._best(count)
         if tried is not None and measured:
