@@ -13,19 +13,20 @@ Interrupts. A run counts as wide while its task is running, so nothing has to be
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
 from webnn.backends.base import Executable
 from webnn.scheduler.crowd import LATE, SHORTEST
 from webnn.scheduler.crowd import PAUSE as LOOK_AFTER
-from webnn.scheduler.host import HostClock
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.task import RUNNING, Task
 from webnn.scheduler.trials import ALL, ONE, PAUSE, RESTING
 from webnn.scheduler.width import REST, Width, Widths
 
-__all__ = ["Cores"]
+__all__ = ["Cores", "HostClock"]
 
 _LONE: Final = ((ALL, 0, True), (RESTING, 0, True), (ONE, 0, True))
 """The runs of a caller that nothing goes on beside, by their ways."""
@@ -35,6 +36,46 @@ HOST_RUNS: Final = 4
 """While the host is idle, one in so many runs looks at its time. On virtual machines it takes 20 us to ask for that."""
 _LATE_FROM: Final = LATE * SHORTEST
 """Nanoseconds of a run from which on it can be late."""
+
+
+class HostClock:
+    """Measures how much of the time the host, the thread of the program that queues runs, computes rather than waits.
+
+    It reads the clock of the processor time of the thread that has called `here` last, which takes about a microsecond.
+    Where the system has no such clock (Windows, macOS), the host counts as waiting, and so does a host that carries out
+    the run itself.
+    """
+
+    def __init__(self) -> None:
+        self._thread = 0
+        self._clock = 0
+
+    def here(self) -> None:
+        """The calling thread is the host now."""
+        thread = threading.get_ident()
+        if thread != self._thread:
+            if hasattr(time, "pthread_getcpuclockid"):
+                self._clock = time.pthread_getcpuclockid(thread)  # only here: its thread is alive
+            self._thread = thread
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the host is another thread than the caller, as far as is known."""
+        return self._thread not in (0, threading.get_ident())
+
+    def now(self) -> int:
+        """The nanoseconds for which the host has computed so far.
+
+        0 if the caller is the host, if the system does not say, or if the thread has ended.
+        """
+        clock = self._clock  # read once: another thread may become the host meanwhile
+        if not clock or not self.is_elsewhere:
+            return 0
+        try:
+            return time.clock_gettime_ns(clock)
+        except OSError:  # the thread has ended, and another one may get its number
+            self._thread = self._clock = 0
+            return 0
 
 
 class Cores:

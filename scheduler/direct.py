@@ -71,7 +71,7 @@ def run_here(
         with timeline._lock:
             if renaming.discarded:
                 renaming.work_off_discarded()  # their buffers may be used here
-            begun = timeline._lost is None and not renaming.queued and (not renaming.running or cores.admits(task))
+            begun = renaming.lost is None and not renaming.queued and (not renaming.running or cores.admits(task))
             if begun:
                 for _, shelf in outputs:
                     views.append(shelf.take())
@@ -105,7 +105,7 @@ def run_here(
             figures.runs += 1
             if called and figures.runs >= figures.wanted:
                 figures.ran(called, began, end)
-            lost = timeline._lost
+            lost = renaming.lost
         if lost is not None:
             raise ContextLostError(*lost.args)
         results = {}

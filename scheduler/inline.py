@@ -29,7 +29,7 @@ from webnn.scheduler.merged_runs import MergedRuns
 from webnn.scheduler.ready import PROMPT_LIMIT
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
-from webnn.scheduler.task import QUEUED, RUNNING, Task, needed_for
+from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, needed_for
 from webnn.scheduler.workers import Workers
 
 __all__ = ["TICK_BUDGET", "InlineLane"]
@@ -71,6 +71,12 @@ class InlineLane:
 
         They are added under the lock. A read that settles is removed without it, in one atomic step.
         """
+
+    def waiters(self) -> list[Waiter]:
+        """What waits for tasks, and the reads that are due. Called under the lock."""
+        waiters: list[Waiter] = [waiter for task in list(self._renaming.live) for waiter in task.waiters]
+        waiters += self.unsettled.values()
+        return waiters
 
     # For threads that await a result.
 

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,9 +34,25 @@ from webnn.scheduler.task import DONE, QUEUED, Task, Work
 from webnn.scheduler.trace import reusable
 from webnn.scheduler.value import Value
 
-__all__ = ["MergedRuns"]
+if TYPE_CHECKING:
+    from webnn.scheduler.timeline import Timeline
+
+__all__ = ["MergedRuns", "run_merged"]
 
 _log = logging.getLogger("webnn")
+
+
+def run_merged(timeline: Timeline, compile: Callable[[Chain], None], chains: HotChains | None = None) -> None:
+    """Run the hot chains of `timeline` as one from now on. The arguments are those of `MergedRuns`."""
+    timeline.inline.merged = MergedRuns(
+        timeline._lock,
+        timeline._renaming,
+        timeline._execution,
+        timeline.room,
+        timeline.pool,
+        compile=compile,
+        chains=chains,
+    )
 
 
 class MergedRuns:

@@ -113,11 +113,7 @@ class Plan:
         """The bytes of memory that queueing it may take at most, less those that names give up."""
         size = sum(work.byte_length for work in works)
         size += sum(name.shelf.size for name in self.names if name.value is None)
-        for name, _ in self.bound:
-            value = name.value
-            if value is not None and value.holds == 1 and value.view is not None and name not in self.names:
-                size -= name.shelf.size
-        return size
+        return size - sum(name.freed_bytes for name, _ in self.bound if name not in self.names)
 
     def submit(
         self,
@@ -261,7 +257,13 @@ class Replay(Dispatch):
 
     def finished(self) -> Promise[None]:
         """A promise that settles when all of the work has ended, with the first error if there was one."""
-        return self._timeline.end_of_all(self._tasks, EndOfAll)
+        promise: Promise[None] = Promise()
+        source = EndOfAll(promise, self._timeline.discard)
+        source.tasks = self._tasks
+        source.begin(promise, self._timeline, None)
+        if not self._timeline.will_tell(source, self._tasks):
+            source.look()
+        return promise
 
     def __repr__(self) -> str:
         ended = sum(task.state is not QUEUED and task.state is not RUNNING for task in self._tasks)

@@ -7,13 +7,16 @@ errors and views, and the values that they read and make. Pure, as that module i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from webnn.errors import OperationError
 from webnn.memory.buffer import View
 from webnn.scheduler.donation import restored
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.task import DONE, FAILED, QUEUED, RUNNING, Task
+from webnn.scheduler.value import Name
 
-__all__ = ["put_back", "rebuild"]
+__all__ = ["bind_outputs", "put_back", "rebuild"]
 
 
 def rebuild(renaming: Renaming) -> None:
@@ -114,3 +117,14 @@ def put_back(renaming: Renaming, task: Task, runner: list[View]) -> None:
             task.error = OperationError("the run was interrupted when it may have overwritten an input in place")
         else:
             task.move(QUEUED)
+
+
+def bind_outputs(renaming: Renaming, task: Task, names: Sequence[Name]) -> None:
+    """Complete a dispatch that was interrupted: if its task was queued, let `names` mean its outputs.
+
+    `rebuild` must be called next.
+    """
+    if task in renaming.live or task in renaming.ended:
+        for i, value in enumerate(task.outputs):
+            if names[i].value is not value:
+                renaming.bind(names[i], value)

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from webnn.errors import UnknownError
+from webnn.errors import ContextLostError, UnknownError
 from webnn.memory.buffer import View
 from webnn.scheduler.donation import Placement, forget, hand_back, restored
 from webnn.scheduler.ready import PROMPT, Ready
@@ -72,7 +72,14 @@ class Renaming(Ready):
         """Each a `Value` or a `Discard` that a finalizer has released. A finalizer can only append to this."""
         self.trace: Recorder | None = None
         """Told of everything that happens, while a trace is open."""
+        self.lost: ContextLostError | None = None
+        """Why the context has ended. Nothing is queued any more."""
         self._uncompiled: set[Work] = set()  # with tasks that wait for the executable
+
+    def check_not_lost(self) -> None:
+        """Raise a copy of `lost` if it is set."""
+        if self.lost is not None:
+            raise ContextLostError(*self.lost.args)
 
     # Names and values.
 

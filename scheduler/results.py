@@ -61,7 +61,12 @@ class Dispatch(Unpicklable):
 
     def finished(self) -> Promise[None]:
         """A promise that settles when the work has ended: with its error if it failed, at once if it was dropped."""
-        return self._timeline.end_of(self._task)
+        promise: Promise[None] = Promise()
+        source = End(promise, self._timeline.discard)
+        source.begin(promise, self._timeline, self._task)
+        if not self._timeline.will_tell(source, (self._task,)):
+            source.task_ended(self._task)
+        return promise
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._task.state.name.lower()}>"

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn.errors import ContextLostError, MLError
-from webnn.forking import hold_of, import_lock, reentrant_lock
+from webnn.errors import MLError
+from webnn.forking import hold_of, reentrant_lock
 from webnn.memory.allocator import Allocator
 from webnn.memory.buffer import View
 from webnn.memory.lease import frozen, lend
@@ -36,24 +36,23 @@ from webnn.scheduler.cores import Cores
 from webnn.scheduler.deadlines import give_up_after
 from webnn.scheduler.donation import restored
 from webnn.scheduler.execution import Execution
-from webnn.scheduler.hot_chains import Chain, HotChains
 from webnn.scheduler.inline import InlineLane
 from webnn.scheduler.lane import Lane
-from webnn.scheduler.merged_runs import MergedRuns
-from webnn.scheduler.promise import PENDING, Promise, abandon, reject, resolve
+from webnn.scheduler.promise import PENDING, Promise, resolve
+from webnn.scheduler.recovery import bind_outputs
 from webnn.scheduler.renaming import Discard, Renaming
 from webnn.scheduler.results import Dispatch, End, Read, Run
 from webnn.scheduler.room import INLINE_QUEUE, MAX_QUEUED, MAX_QUEUED_BYTES, Room
+from webnn.scheduler.shutdown import Shutdown
 from webnn.scheduler.statistics import Figures, MergingStatistics, Statistics
-from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, Work
+from webnn.scheduler.task import QUEUED, RUNNING, Task, Work
 from webnn.scheduler.trace import Recorder, Sink
-from webnn.scheduler.value import Name, Value
+from webnn.scheduler.value import Name, NewValues, Value
 from webnn.scheduler.width import Width
 from webnn.scheduler.workers import INLINE_LIMIT, Workers
 
 if TYPE_CHECKING:
-    from webnn.scheduler.batches.batcher import Batcher
-    from webnn.scheduler.plan import EndOfAll, Plan
+    from webnn.scheduler.plan import Plan
 
 __all__ = ["Timeline"]
 
@@ -104,11 +103,15 @@ class Timeline:
         self.room = Room(renaming, max_queued, max_queued_bytes)
         self.width = width if width is not None else Width(len(lanes))
         """Chooses how many threads a run has. `width.piece()` counts the work of streams."""
-        self._execution = Execution(
+        self._execution = execution = Execution(
             lock, renaming, self.room, pool, clock, cores=Cores(renaming, self.width, len(lanes), clock)
         )
-        self._workers = Workers(lock, renaming, self._execution, lanes, inline_limit)
-        self.inline = InlineLane(lock, renaming, self._execution, self._workers, fetches=fetches)
+        self._workers = Workers(lock, renaming, execution, lanes, inline_limit)
+        self.inline = InlineLane(lock, renaming, execution, self._workers, fetches=fetches)
+        self.shutdown = Shutdown(
+            lock, renaming, room=self.room, execution=execution, workers=self._workers, inline=self.inline, pool=pool
+        )
+        self._new = NewValues(lock, renaming, pool)
         self._clock = clock
         self.figures = Figures()
         self._recorder = Recorder(clock)
@@ -122,9 +125,6 @@ class Timeline:
         Not for a value that has failed, which has no memory to give back. The traceback of its error may hold the
         context, or arrays that hold this queue where the garbage collector cannot see it.
         """
-        self._lost: ContextLostError | None = None
-        self._ended = False
-        self._is_forked = False
 
     @property
     def device_lost(self) -> Callable[[str], object]:
@@ -154,7 +154,7 @@ class Timeline:
                     and old.holds == 1
                     and old.view is not None
                     and old.owner is None
-                    and self._lost is None
+                    and renaming.lost is None
                     and (data.nbytes <= SMALL or not self.pool.holds(renaming.queued_bytes + name.shelf.size))
                 ):
                     # Only the name can reach the old value, so overwriting it cannot be observed.
@@ -164,15 +164,15 @@ class Timeline:
                 else:
                     old = None
             if old is None:
-                value = self._written(name.shelf, data)
+                value = self._new.copy_of(data, name.shelf)
                 with self._lock:
-                    if self._lost is None:
+                    if renaming.lost is None:
                         renaming.bind(name, value)
                         if trace is not None:
                             trace.wrote(value, called, data.nbytes)
                     else:
                         renaming.release(value)
-                        self._check_not_lost()
+                        renaming.check_not_lost()
             if renaming.ended:
                 self._execution.tell_ended()
         except MLError:  # refused before anything was changed
@@ -191,14 +191,14 @@ class Timeline:
             with self._lock:
                 if renaming.discarded:
                     renaming.work_off_discarded()
-                if self._lost is not None or self.pool.budget is not None:
-                    self._check_not_lost()
+                if renaming.lost is not None or self.pool.budget is not None:
+                    renaming.check_not_lost()
                     zeros = sum(name.shelf.size for name in inputs if name.value is None)
-                    given_up = sum(name.shelf.size for name in outputs if _is_last_hold(name.value))
+                    given_up = sum(name.freed_bytes for name in outputs)
                     self.pool.check(renaming.queued_bytes + zeros + work.byte_length - given_up)
                 values: list[Value] = []
                 for name in inputs:
-                    values.append(name.value or self._zeros(name))
+                    values.append(name.value or self._new.zeros(name))
                 task = Task(work, values, ())
                 figures = work.figures
                 task.queued_at = 0 if figures.runs + 1 < figures.wanted and renaming.trace is None else self._clock()
@@ -217,7 +217,10 @@ class Timeline:
         except MLError:  # refused before anything was changed
             raise
         except BaseException:
-            self._recover_dispatch(task, outputs)
+            if task is not None:
+                with self._lock:
+                    bind_outputs(renaming, task, outputs)
+            self._workers.recover()
             raise
         return Dispatch(self, task)
 
@@ -230,10 +233,10 @@ class Timeline:
             with self._lock:
                 if renaming.discarded:
                     renaming.work_off_discarded()
-                if self._lost is not None or self.pool.budget is not None:
-                    self._check_not_lost()
+                if renaming.lost is not None or self.pool.budget is not None:
+                    renaming.check_not_lost()
                     self.pool.check(renaming.queued_bytes + plan.more_bytes(works))
-                tasks = plan.submit(renaming, works, self._zeros, now=self._clock(), anew=self.pool.budget is None)
+                tasks = plan.submit(renaming, works, self._new.zeros, now=self._clock(), anew=self.pool.budget is None)
             self._after_submit()
         except MLError:  # refused before anything was changed
             raise
@@ -267,12 +270,12 @@ class Timeline:
             if pool.budget is not None:
                 pool.check(renaming.queued_bytes + work.byte_length + sum(shelf.size for shelf, _ in inputs))
             for shelf, array in inputs:
-                value = self._written(shelf, array)
+                value = self._new.copy_of(array, shelf)
                 value.holds = 0  # the task takes the first hold
                 values.append(value)
             with self._lock:
-                if self._lost is not None or pool.budget is not None:
-                    self._check_not_lost()
+                if renaming.lost is not None or pool.budget is not None:
+                    renaming.check_not_lost()
                     # Again: under the lock, no other thread can queue first.
                     pool.check(renaming.queued_bytes + work.byte_length)
                 task = Task(work, values, ())
@@ -307,55 +310,24 @@ class Timeline:
             raise
         return promise
 
-    def merge_chains(self, compile: Callable[[Chain], None], chains: HotChains | None = None) -> None:
-        """Run hot chains of cheap tasks as one from now on, see `MergedRuns`."""
-        self.inline.merged = MergedRuns(
-            self._lock, self._renaming, self._execution, self.room, self.pool, compile=compile, chains=chains
-        )
-
     def forget(self, work: Work) -> None:
         """The graph of `work` is gone: give back what was compiled for the chains that it is part of."""
         if self.inline.merged is not None:
             self.inline.merged.forget(work)
 
-    def batcher(
-        self,
-        work: Work,
-        inputs: Sequence[Shelf],
-        outputs: Sequence[tuple[str, Shelf]],
-        *,
-        max_batch: int,
-        max_delay: float,
-        compile: Callable[[int, bool], None],
-    ) -> Batcher:
-        """Gathers the runs of `work`, which is the graph of these inputs and outputs. See `Batcher`."""
-        with import_lock:  # here, since most programs batch nothing
-            from webnn.scheduler.batches.batcher import Batcher  # noqa: PLC0415
-            from webnn.scheduler.batches.computation import Batched  # noqa: PLC0415
-
-        batched = Batched(
-            self,
-            work,
-            lock=self._lock,
-            workers=self._workers,
-            inputs=inputs,
-            outputs=outputs,
-            compile=compile,
-            clock=self._clock,
-        )
-        return Batcher(batched, renaming=self._renaming, max_batch=max_batch, max_delay=max_delay)
-
     def read(self, name: Name, out: np.ndarray[Any, Any] | None = None, source_of: type[Read] = Read) -> Promise[Any]:
         """A promise of the value that `name` has now, as an array."""
-        inline = self.inline
+        renaming, inline = self._renaming, self.inline
         try:
             with self._lock:
-                if self._lost is not None:
-                    self._check_not_lost()
-                value = name.value or self._zeros(name)
+                if renaming.lost is not None:
+                    renaming.check_not_lost()
+                value = name.value or self._new.zeros(name)
                 producer = value.producer
                 if value.undo is not None and producer is None and value.view is None:
-                    self._restore(value)
+                    error = restored(value)
+                    if error is not None:
+                        raise error
                 value.holds += 1
                 promise: Promise[Any] = Promise()
                 source = source_of(promise, self.discard)
@@ -366,7 +338,7 @@ class Timeline:
                 source.filling = False
                 source.timeline, source.task, source.kept = self, producer, None  # the same as `begin`
                 promise._source = source
-                if self._renaming.trace is not None:
+                if renaming.trace is not None:
                     source.asked_at = self._clock()
                 if producer is not None:
                     producer.waiters.append(source)
@@ -374,7 +346,7 @@ class Timeline:
                     # Available, but it settles after this tick or when it is awaited: `destroy` may still come first.
                     inline.unsettled[id(source)] = source
             # What is ready for a lane ends without this thread.
-            if producer is None or (producer.state is QUEUED and producer not in self._renaming.lane):
+            if producer is None or (producer.state is QUEUED and producer not in renaming.lane):
                 if get_ident() != inline.tick_on:
                     inline.expect_tick()
                 if len(inline.unsettled) > UNREAD or (producer is not None and len(producer.waiters) > UNREAD):
@@ -386,34 +358,17 @@ class Timeline:
             raise
         return promise
 
-    def end_of(self, task: Task) -> Promise[None]:
-        """A promise that settles when `task` ends, or now if it has ended."""
-        promise: Promise[None] = Promise()
-        source = End(promise, self.discard)
-        source.begin(promise, self, task)
-        with self._lock:
-            if task.state is QUEUED or task.state is RUNNING:
-                if self._is_forked:  # no thread of this process is running it
-                    self._check_not_lost()
-                task.waiters.append(source)
-                return promise
-        source.task_ended(task)
-        return promise
-
-    def end_of_all(self, tasks: Sequence[Task], kind: type[EndOfAll]) -> Promise[None]:
-        """A promise that settles when all of `tasks` have ended, or now if they have; `kind` is its source's class."""
-        promise: Promise[None] = Promise()
-        source = kind(promise, self.discard)
-        source.tasks = tasks
-        source.begin(promise, self, None)
+    def will_tell(self, source: End, tasks: Sequence[Task]) -> bool:
+        """Have `source` told when each of `tasks` ends. Returns False if all of them have ended already."""
+        pending = False
         with self._lock:
             for task in tasks:
                 if task.state is QUEUED or task.state is RUNNING:
-                    if self._is_forked:  # no thread of this process is running it
-                        self._check_not_lost()
+                    if self.shutdown.is_forked:  # no thread of this process is running it
+                        self._renaming.check_not_lost()
                     task.waiters.append(source)
-        source.look()
-        return promise
+                    pending = True
+        return pending
 
     def compiled(self, work: Work) -> None:
         """`work` has its executable or its error: let the tasks that wait for it go on."""
@@ -441,7 +396,7 @@ class Timeline:
     def _destroy_name(self, name: Name, error: MLError) -> None:
         renaming = self._renaming
         with self._lock:
-            reads = [waiter for waiter in self._waiters() if isinstance(waiter, Read) and waiter.name is name]
+            reads = [waiter for waiter in self.inline.waiters() if isinstance(waiter, Read) and waiter.name is name]
             renaming.unbind(name)
         for read in reads:
             read.reject(error)
@@ -460,7 +415,7 @@ class Timeline:
         self.inline.run_ready(INLINE_QUEUE // 2)
         promise: Promise[None] = Promise()
         with self._lock:
-            full = self.room.is_full and self._lost is None
+            full = self.room.is_full and self._renaming.lost is None
             if full:
                 self.room.waiting.append(promise)
                 self._renaming.hand_over()
@@ -483,53 +438,6 @@ class Timeline:
             if get_ident() != inline.tick_on:
                 inline.expect_tick()
 
-    # Values.
-
-    def _written(self, shelf: Shelf, data: np.ndarray[Any, Any]) -> Value:
-        """A new value with a copy of `data`. The caller has its first hold."""
-        view = self._unreserved(shelf)
-        try:
-            self.allocator.write(view, data)
-        except BaseException:
-            shelf.put(view)
-            raise
-        return Value(shelf, None, view)
-
-    def _unreserved(self, shelf: Shelf) -> View:
-        """Memory that is not reserved for a queued task."""
-        if self.pool.budget is None:
-            return shelf.take()
-        with self._lock:
-            self.pool.check(self._renaming.queued_bytes + shelf.size)
-            return shelf.take()
-
-    def _zeros(self, name: Name) -> Value:
-        """Bind a name that was never written to a value of zeros. Called under the lock."""
-        view = self._unreserved(name.shelf)
-        try:
-            self.allocator.clear(view)
-        except BaseException:
-            name.shelf.put(view)
-            raise
-        value = Value(name.shelf, None, view)
-        self._renaming.bind(name, value)
-        if self.trace is not None:
-            self.trace.wrote(value, self.trace.clock(), 0, "zeros")
-        return value
-
-    @staticmethod
-    def _restore(value: Value) -> None:
-        """Make a value available again whose memory was borrowed. Called under the lock."""
-        error = restored(value)
-        if error is not None:
-            raise error
-
-    def count_drops(self, reason: str, count: int) -> None:
-        """Count items that a stream has left out before they became runs."""
-        with self._lock:
-            drops = self._renaming.drops
-            drops[reason] = drops.get(reason, 0) + count
-
     def tidy(self) -> None:
         """Release the values that finalizers have discarded, so that the pool's figures are current."""
         if self._renaming.discarded:
@@ -540,18 +448,6 @@ class Timeline:
             except BaseException:
                 self._workers.recover()
                 raise
-
-    # After an interrupt.
-
-    def _recover_dispatch(self, task: Task | None, outputs: Sequence[Name]) -> None:
-        """Complete a dispatch that was interrupted: if its task was queued, bind all of its outputs."""
-        renaming = self._renaming
-        with self._lock:
-            if task is not None and (task in renaming.live or task in renaming.ended):
-                for i, value in enumerate(task.outputs):
-                    if outputs[i].value is not value:
-                        renaming.bind(outputs[i], value)
-        self._workers.recover()
 
     # Figures and traces.
 
@@ -575,6 +471,12 @@ class Timeline:
             if not self._recorder.sinks:
                 self._renaming.trace = self.figures.kept = None
 
+    def count_drops(self, reason: str, count: int) -> None:
+        """Count items that a stream has left out before they became runs."""
+        with self._lock:
+            drops = self._renaming.drops
+            drops[reason] = drops.get(reason, 0) + count
+
     @property
     def statistics(self) -> Statistics:
         """Counts of the tasks that are queued or running, and of those that have been run or dropped; and latencies."""
@@ -594,79 +496,3 @@ class Timeline:
                 batching=self.batching.snapshot(),
                 merging=MergingStatistics() if self.inline.merged is None else self.inline.merged.chains.statistics,
             )
-
-    # The end.
-
-    def _waiters(self) -> list[Waiter]:
-        """What waits for tasks, and the reads that are due. Called under the lock."""
-        waiters: list[Waiter] = [waiter for task in list(self._renaming.live) for waiter in task.waiters]
-        waiters += self.inline.unsettled.values()
-        return waiters
-
-    def observed(self) -> list[End]:
-        """The sources of the promises that are pending and can be reached, whose results somebody may want."""
-        with self._lock:
-            waiters = self._waiters()
-        return [source for waiter in waiters for source in waiter.observed()]
-
-    def destroy(self, error: ContextLostError, *, wait: bool = True) -> None:
-        """Cancel the queued tasks, reject all pending promises, let the running tasks end, and end the lanes.
-
-        With `wait`, idle lanes have ended when it returns. A finalizer does not wait: the garbage collector may have
-        called it in the middle of code that a lane waits for.
-        """
-        if self._ended:
-            return
-        try:
-            self._end(error, wait=wait)
-        except BaseException:
-            self._execution.recover()
-            self._end(error, wait=False)
-            raise
-
-    def _end(self, error: ContextLostError, *, wait: bool) -> None:
-        """The steps of `destroy`, which are repeated from the start after an interrupt."""
-        renaming, room = self._renaming, self.room
-        with self._lock:
-            self._lost = error = self._lost or error
-            renaming.cancel_all(error)
-            pending = self._waiters()
-            busy = bool(renaming.running)
-        while room.waiting:
-            reject(room.waiting[0], error)
-            room.waiting.pop(0)
-        self._execution.tell_ended()
-        for waiter in pending:
-            waiter.reject(error)
-        self._workers.close(wait=wait and not busy)
-        self.tidy()
-        self.pool.trim()
-        self._ended = True
-
-    def forked(self, error: ContextLostError) -> None:
-        """Abandon everything that is pending: this process is a forked child, which has none of the lanes.
-
-        Callbacks and event loops belong to the parent, and are not called. Tasks that were running stay as they are.
-        """
-        with self._lock:
-            error = self._lost = self._lost or error
-            self._ended = self._is_forked = True
-            self._renaming.trace = None
-            self._renaming.cancel_all(error)
-            for task in (*self._renaming.live, *self._renaming.ended):
-                for waiter in task.waiters:
-                    waiter.forked(error)
-            for read in list(self.inline.unsettled.values()):
-                read.forked(error)
-            self.inline.unsettled.clear()
-            for promise in self.room.waiting:
-                abandon(promise, error)
-
-    def _check_not_lost(self) -> None:
-        if self._lost is not None:
-            raise ContextLostError(*self._lost.args)
-
-
-def _is_last_hold(value: Value | None) -> bool:
-    """Whether a name that means `value` gives memory back when it is bound to another value."""
-    return value is not None and value.holds == 1 and value.view is not None

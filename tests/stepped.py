@@ -22,6 +22,7 @@ from webnn.memory.pool import BufferPool
 from webnn.scheduler.execution import LONG
 from webnn.scheduler.hot_chains import Chain, HotChains
 from webnn.scheduler.lane import Lane, ThreadLane
+from webnn.scheduler.merged_runs import run_merged
 from webnn.scheduler.promise import Promise
 from webnn.scheduler.results import Dispatch
 from webnn.scheduler.statistics import GraphFigures
@@ -333,7 +334,7 @@ class Rig:
             assert runs is not None
             runs.compiled(chain, Together(self, chain, after), chain.read, Use(chain.works, self.released))
 
-        self.timeline.merge_chains(compile, chains)
+        run_merged(self.timeline, compile, chains)
         return chains
 
     def compile(self, work: Work, error: BaseException | None = None) -> None:
@@ -366,7 +367,7 @@ class Rig:
 
     def end(self) -> None:
         """Destroy the timeline."""
-        self.timeline.destroy(LOST)
+        self.timeline.shutdown.destroy(LOST)
 
     @property
     def in_use(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from webnn.scheduler.batching import Batching
 from webnn.scheduler.bridge import current_loop, current_task
 from webnn.scheduler.deadlines import call_after, give_up_after
 from webnn.scheduler.promise import PENDING, Promise
-from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Run
 from webnn.scheduler.statistics import UNOBSERVABLE, GraphFigures
-from webnn.scheduler.task import QUEUED, RUNNING
+from webnn.scheduler.task import QUEUED, RUNNING, Work
+
+if TYPE_CHECKING:
+    from webnn.scheduler.timeline import Timeline
 
 __all__ = ["Batcher"]
 
@@ -36,31 +38,54 @@ class Batcher:
     """Gathers the requests of one graph.
 
     Args:
-        batched: the graph.
-        renaming: the timeline's state, which the lock of `batched` guards.
+        timeline: runs them, alone or in batches.
+        work: the graph's own work, for requests that run by themselves.
+        inputs: the shelves of the inputs of one request.
+        outputs: the names and shelves of its outputs.
         max_batch: the most requests in one run.
         max_delay: nanoseconds for which a request waits for company at most, while there are lanes and cores to run it
             beside the batch that is under way.
+        compile: see `Batched`.
     """
 
-    def __init__(self, batched: Batched, *, renaming: Renaming, max_batch: int, max_delay: float) -> None:
-        self._timeline = timeline = batched.timeline
-        self._lock = batched.lock
-        self._renaming = renaming
-        self.workers = batched.workers
-        self._work = batched.work
-        self._inputs = batched.inputs
-        self._outputs = batched.outputs
+    def __init__(
+        self,
+        timeline: Timeline,
+        work: Work,
+        inputs: Sequence[Shelf],
+        outputs: Sequence[tuple[str, Shelf]],
+        *,
+        max_batch: int,
+        max_delay: float,
+        compile: Callable[[int, bool], None],
+    ) -> None:
+        self._timeline = timeline
+        self._lock = timeline._lock
+        self._renaming = timeline._renaming
+        self.workers = timeline._workers
+        self._work = work
+        self._inputs = inputs
+        self._outputs = outputs
         self._max_batch = max_batch
         self._max_delay = max_delay
-        self._clock = batched.clock
+        self._clock = timeline._clock
         self.policy = Batching(max_batch)
         with self._lock:
             timeline.batching.graphs.add(self.policy)
+        batched = Batched(
+            timeline,
+            work,
+            lock=self._lock,
+            workers=self.workers,
+            inputs=inputs,
+            outputs=outputs,
+            compile=compile,
+            clock=self._clock,
+        )
         self.computation = Computation(batched, self.policy)
         self.figures = GraphFigures()
         """Of the batches' tasks; those of the requests are counted for the graph itself."""
-        self.figures.number = batched.work.figures.number  # traces know it by that
+        self.figures.number = work.figures.number  # traces know it by that
         # Only buffers count for a budget.
         self._as_bytes = JOINED if timeline.allocator.is_host and timeline.pool.budget is None else -1
         """The most bytes of an input that is kept as bytes instead of in a buffer. It is the same for all requests."""
@@ -131,8 +156,8 @@ class Batcher:
             request.forgone = UNOBSERVABLE
             request.queued_at = self._clock()
             with self._lock:
-                if timeline._lost is not None:
-                    timeline._check_not_lost()
+                if renaming.lost is not None:
+                    renaming.check_not_lost()
                 batch = self._open
                 new = batch is None or batch.task.state is not QUEUED
                 if batch is None or new:

@@ -39,6 +39,7 @@ from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.in_place import InPlaceOutput
 from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.mapped import map_file, place_in_file, unmap
+from webnn.scheduler.batches.batcher import Batcher
 from webnn.scheduler.batches.computation import NARROW, Size
 from webnn.scheduler.batching import APART_STILL, SAMPLES
 from webnn.scheduler.bridge import current_bridge, current_task
@@ -118,8 +119,7 @@ class Programs:
         calls = Calls([([self.x], [self.y])])
         plan = calls.plan((read, made, [rig.shelf]) for read, made in calls.values)
         for _ in range(3):
-            rig.timeline.replay(plan, [self.cheap])
-            self.keep(rig.timeline.end_of(next(iter(rig.timeline._renaming.live)))).done()
+            self.keep(rig.timeline.replay(plan, [self.cheap]).finished()).done()
 
         def allocate(size: int) -> Any:
             raise MemoryError(size)
@@ -1077,8 +1077,8 @@ class Programs:
         work = rig.work("alone", function, cost=LIMIT, measured=False)
         if kind is not Function:
             work.executable = kind(function)
-        batcher = rig.timeline.batcher(
-            work, [shelves[1]], [("y", shelves[1])], max_batch=4, max_delay=1e8, compile=lambda *_: None
+        batcher = Batcher(
+            rig.timeline, work, [shelves[1]], [("y", shelves[1])], max_batch=4, max_delay=1e8, compile=lambda *_: None
         )
         batcher.policy.cheap = 0
         batcher.policy.meets_company(cost)
@@ -1442,7 +1442,7 @@ def check(programs: Programs, place: object) -> None:
         if promise.done() and not promise.cancelled() and promise.exception() is None:
             np.testing.assert_array_equal(promise.result(), array, f"a wrong result after {place}")
     programs.expected.clear()
-    if not rig.timeline._ended:
+    if not rig.timeline.shutdown.has_ended:
         x, y = rig.name(5), rig.name()
         rig.dispatch(rig.work("after", cost=CHEAP), [x], y)
         assert rig.read(y).result()[0] == 6, f"a wrong result after {place}"
@@ -1506,7 +1506,7 @@ NOT_HERE: Final = {
     "_was_collected",
     "Batch.observed",
     "End.observed",
-    "Timeline.observed",
+    "Shutdown.observed",
     # Nothing changes there.
     "Batching.explained",
     "BatchingStatistics.mean_size",
@@ -1517,7 +1517,7 @@ NOT_HERE: Final = {
     "Batch.forked",
     "End.forked",
     "ThreadLane.forked",
-    "Timeline.forked",
+    "Shutdown.forked",
     "_Deadlines.forked",
     # The memory of a device, and its death. Nothing changes there, and whatever fails next tells of the death again.
     "GuardedAllocator.__init__",
@@ -1554,14 +1554,14 @@ ONLY_IN_RACES: Final = {
     "merged_runs.py": 2,
     "pool.py": 2,
     "promise.py": 18,
-    "recovery.py": 26,
+    "recovery.py": 30,
     "ready.py": 2,
     "renaming.py": 13,
     "request.py": 5,
     "results.py": 7,
     "settling.py": 9,
     "task.py": 1,
-    "timeline.py": 9,
+    "timeline.py": 5,
     "workers.py": 9,
 }
 """The number of lines in each module that are not reached here. They need another thread or an earlier interrupt."""

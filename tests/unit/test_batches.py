@@ -47,7 +47,8 @@ class Crowd:
 
     def new_batcher(self) -> Batcher:
         shelf = self.rig.shelf
-        return self.rig.timeline.batcher(
+        return Batcher(
+            self.rig.timeline,
             self.work,
             [shelf],
             [("y", shelf)],
@@ -324,7 +325,7 @@ def test_destroying_while_a_batch_runs_rejects_its_requests() -> None:
 def test_a_forked_child_abandons_every_request() -> None:
     crowd = Crowd().gather(4)
     promises = [crowd.run(number) for number in range(3)]
-    crowd.rig.timeline.forked(LOST)
+    crowd.rig.timeline.shutdown.forked(LOST)
     for promise in promises:
         with pytest.raises(ContextLostError, match="a test said so"):
             promise.result()
@@ -593,7 +594,7 @@ def test_results_are_told_although_the_context_is_destroyed_before_the_next_batc
 def test_a_forked_child_abandons_results_that_have_not_been_told() -> None:
     following = Following()
     following.crowd.rig.step(0)
-    following.crowd.rig.timeline.forked(LOST)
+    following.crowd.rig.timeline.shutdown.forked(LOST)
     assert following.told == []
     for promise in (*following.first, *following.late):
         with pytest.raises(ContextLostError, match="a test said so"):

@@ -133,7 +133,7 @@ class TestDestroying:
 
     def test_destroying_twice_is_fine(self, rig: Rig) -> None:
         rig.end()
-        rig.timeline.destroy(ContextLostError("again"))
+        rig.timeline.shutdown.destroy(ContextLostError("again"))
         with pytest.raises(ContextLostError, match="a test said so"):
             rig.read(rig.name())
 

@@ -20,6 +20,7 @@ from tests.stepped import LARGE, SMALL, Endable, Rig, number_in
 from webnn.backends.base import Ending
 from webnn.errors import ContextLostError, OperationError
 from webnn.graph.descriptor import MLOperandDescriptor
+from webnn.scheduler.batches.batcher import Batcher
 from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.batching import SAMPLES
 from webnn.scheduler.execution import LONG
@@ -42,8 +43,8 @@ class Long:
         self.executables = {1: Endable(self._add_one), 2: Endable(self._add_one), 4: Endable(self._add_one)}
         work = rig.work("alone", cost=cost, measured=False)
         work.executable = self.executables[1]
-        self.batcher = rig.timeline.batcher(
-            work, [rig.shelf], [("y", rig.shelf)], max_batch=4, max_delay=0, compile=lambda *_: None
+        self.batcher = Batcher(
+            rig.timeline, work, [rig.shelf], [("y", rig.shelf)], max_batch=4, max_delay=0, compile=lambda *_: None
         )
         policy = self.policy = self.batcher.policy
         policy.meets_company(cost)

@@ -29,6 +29,7 @@ from webnn.scheduler.hot_chains import (
     Chain,
     HotChains,
 )
+from webnn.scheduler.merged_runs import run_merged
 from webnn.scheduler.task import TaskState, Work
 from webnn.scheduler.value import Name
 from webnn.scheduler.width import Widths
@@ -371,7 +372,7 @@ def test_a_chain_that_cannot_be_compiled_runs_one_by_one() -> None:
     rig = rig_for()
     chains = HotChains(**SOON)
     wanted: list[Chain] = []
-    rig.timeline.merge_chains(wanted.append, chains)
+    run_merged(rig.timeline, wanted.append, chains)
     line = Line(rig)
     for _ in range(6):
         assert line.run() == 5
@@ -492,7 +493,7 @@ def test_a_graph_that_is_destroyed_while_its_chain_is_compiled_gets_it_given_bac
     rig = rig_for()
     chains = HotChains(**SOON)
     wanted: list[Chain] = []
-    rig.timeline.merge_chains(wanted.append, chains)
+    run_merged(rig.timeline, wanted.append, chains)
     line = Line(rig)
     line.warm(LEARNING - 1)
     (chain,) = wanted

@@ -142,7 +142,7 @@ def test_failures_are_counted_with_everything_that_needed_the_result() -> None:
         promise.result()
     assert (failing.figures.failed, after.figures.failed) == (1, 1)
     assert failing.figures.snapshot().runs == 0
-    rig.timeline.destroy(LOST)
+    rig.timeline.shutdown.destroy(LOST)
 
 
 def test_the_figures_of_a_graph_go_with_it() -> None:

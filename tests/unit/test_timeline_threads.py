@@ -303,19 +303,19 @@ class TestThreads:
 
     def test_runs_on_several_threads_cannot_promise_the_same_memory_twice(self) -> None:
         rig = Rig(budget=3 * Rig().size)
-        work, written = rig.work("run"), rig.timeline._written
+        work, copy_of = rig.work("run"), rig.timeline._new.copy_of
         data = np.zeros(LARGE.shape, np.float32)
 
         def run() -> Promise[Any]:
             return rig.timeline.run(work, [(rig.shelf, data)], [("y", rig.shelf)])
 
-        def another_comes_between(shelf: Shelf, array: Any) -> Any:
-            rig.timeline._written = written  # type: ignore[method-assign]
+        def another_comes_between(array: Any, shelf: Shelf) -> Any:
+            rig.timeline._new.copy_of = copy_of  # type: ignore[method-assign]
             others.append(run())
-            return written(shelf, array)
+            return copy_of(array, shelf)
 
         others = list[Promise[Any]]()
-        rig.timeline._written = another_comes_between  # type: ignore[method-assign, assignment]
+        rig.timeline._new.copy_of = another_comes_between  # type: ignore[method-assign, assignment]
         with pytest.raises(OperationError, match="budget"):
             run()
         rig.run_all()

@@ -13,10 +13,9 @@ import pytest
 
 from tests.stepped import Endable, Function, Rig, now, number_in
 from webnn.errors import OperationError
-from webnn.scheduler.cores import HOST_RUNS
+from webnn.scheduler.cores import HOST_RUNS, HostClock
 from webnn.scheduler.direct import run_here
 from webnn.scheduler.execution import LONG
-from webnn.scheduler.host import HostClock
 from webnn.scheduler.task import Work
 from webnn.scheduler.width import EXPECTED_SPEEDUP, STEADY_RUNS, Width, Widths, WidthStatistics
 

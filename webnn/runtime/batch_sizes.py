@@ -19,6 +19,7 @@ from webnn.graph.batching import stacked
 from webnn.graph.ir import Graph
 from webnn.memory.pool import Shelf
 from webnn.runtime.device import Device
+from webnn.scheduler.batches.batcher import Batcher
 from webnn.scheduler.batches.computation import Size
 from webnn.scheduler.task import Work
 
@@ -52,7 +53,8 @@ class BatchSizes:
         self._lock = reentrant_lock()  # around `_entries` and `_closed`
         self._entries: list[Entry] = []
         self._closed = False
-        self.batcher = device.timeline.batcher(
+        self.batcher = Batcher(
+            device.timeline,
             work,
             inputs,
             outputs,

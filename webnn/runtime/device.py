@@ -225,7 +225,7 @@ class Device:
     def _end(self, message: str, error: ContextLostError, dependents: list[Dependent]) -> None:
         for dependent in dependents:
             dependent._stop()
-        self.timeline.destroy(error)
+        self.timeline.shutdown.destroy(error)
         for dependent in dependents:
             dependent._lose(error)
         for callback in self._on_lost:
@@ -245,7 +245,7 @@ class Device:
             dependent._stop()
         self.build_lane.close(wait=False)
         self.slow_lane.close(wait=False)
-        self.timeline.destroy(error, wait=False)
+        self.timeline.shutdown.destroy(error, wait=False)
         resolve(self.lost, MLContextLostInfo(message))
 
     def forked(self, parent: int) -> None:
@@ -257,7 +257,7 @@ class Device:
         if self._lost_message is None:
             self._lost_message = f"the context was lost: {belongs_to(parent)}"
         error = ContextLostError(self._lost_message)
-        self.timeline.forked(error)
+        self.timeline.shutdown.forked(error)
         for dependent in list(self._dependents):
             dependent._forked(error)
         for callback in self._on_forked:
@@ -275,7 +275,7 @@ class Device:
     def __del__(self) -> None:
         if getattr(self, "_lost_message", "") is not None:  # set at the end of `__init__`
             return
-        observed = self.timeline.observed()
+        observed = self.timeline.shutdown.observed()
         if observed:
             _devices[id(self)] = self  # the garbage collector may have removed it before it called this
             kept = _Kept(self)

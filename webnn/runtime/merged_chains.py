@@ -15,6 +15,7 @@ from webnn.forking import reentrant_lock
 from webnn.graph.merging import MAX_NODES, Link, merged
 from webnn.runtime.device import Device
 from webnn.scheduler.hot_chains import COMPILING, UNCOMPILED, Chain
+from webnn.scheduler.merged_runs import run_merged
 
 __all__ = ["merge_chains", "merged_options"]
 
@@ -37,7 +38,7 @@ def merge_chains(device: Device) -> None:
     """Merge the hot chains of `device` from now on, if its backend computes in the memory of the host."""
     if device.pool.allocator.is_host:
         compiler = _Compiler(device)
-        device.timeline.merge_chains(compiler.start)
+        run_merged(device.timeline, compiler.start)
         device.register(compiler)
 
 
