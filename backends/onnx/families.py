@@ -2,6 +2,7 @@
 
 from webnn.backends.onnx import (
     activation,
+    classical_ml,
     convolution,
     elementwise,
     functions,
@@ -21,6 +22,7 @@ from webnn.backends.onnx import (
 
 __all__ = [
     "activation",
+    "classical_ml",
     "convolution",
     "elementwise",
     "functions",

@@ -24,6 +24,8 @@ FUNCTIONS: Final = (
 COMPOSITES: Final[Mapping[str, str]] = {
     **dict.fromkeys(FUNCTIONS, "functions"),
     **dict.fromkeys(("bit_shift", "bitwise_and", "bitwise_or", "bitwise_xor", "modulo"), "elementwise"),
+    **dict.fromkeys(("binarizer", "imputer", "label_encoder", "linear_classifier", "normalizer"), "classical_ml"),
+    **dict.fromkeys(("one_hot_encoder", "scaler"), "classical_ml"),
     "col2im": "convolution",
     **dict.fromkeys(("conv3d", "conv_integer", "deform_conv"), "convolution"),
     "depth_to_space": "movement",
@@ -53,7 +55,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "space_to_depth": "movement",
     **dict.fromkeys(("svm_classifier", "svm_regressor"), "support_vectors"),
     "top_k": "reduction",
-    **dict.fromkeys(("label_encoder", "one_hot_encoder", "tree_ensemble"), "trees"),
+    **dict.fromkeys(("tree_classifier", "tree_ensemble"), "trees"),
     "wide_matmul": "matrix",
 }
 """The modules that lower composites, for those that standard ONNX has an operator for."""

@@ -20,9 +20,9 @@ def svm_regressor(node: Node, model: Model) -> None:
 
 @lowerings.lowers("svm_classifier")
 def svm_classifier(node: Node, model: Model) -> None:
-    """One `SVMClassifier`, whose labels are the numbers of the classes."""
-    counts = list(node.attributes["counts"])
-    options = {**_options(node), "vectors_per_class": counts, "classlabels_ints": list(range(len(counts)))}
+    """One `SVMClassifier`."""
+    counts, labels = list(node.attributes["counts"]), list(node.attributes["labels"])
+    options = {**_options(node), "vectors_per_class": counts, "classlabels_ints": labels}
     model.emit_many("SVMClassifier", [model[node["input"]]], list(node.outputs), domain="ai.onnx.ml", **options)
 
 

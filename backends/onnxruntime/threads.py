@@ -123,7 +123,9 @@ def _node_work(node: Node) -> int:
             return results + products
         case "attention":
             depth = 2 * node["key"].shape[-2]
-        case "tree_ensemble":
+        case "linear_classifier":
+            return node["input"].shape[0] * math.prod(node["coefficients"].shape)
+        case "tree_classifier" | "tree_ensemble":
             return node["input"].shape[0] * node["roots"].shape[0] * int(node.attributes["depth"])
         case "svm_classifier" | "svm_regressor":
             return node["input"].shape[0] * math.prod(node["vectors"].shape)

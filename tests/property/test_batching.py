@@ -95,10 +95,13 @@ def test_an_ensemble_of_trees_computes_each_request_by_itself(backend: Backend) 
         "if_false": np.array([2, 1, 2, 5, 4, 5]),
         "roots": np.array([0, 3]),
         "trees": np.array([0, 0, 0, 1, 1, 1]),
-        "weights": np.array([[0], [1], [2], [0], [10], [20]]),
+        "voters": np.array([1, 2, 4, 5]),
+        "targets": np.zeros(4),
+        "weights": np.array([1, 2, 10, 20]),
     }
     builder = direct_builder(backend, backend.composites)
-    graph = builder.build({"sum": summed_leaves(builder, builder.input("x", [4, 2], "float32"), tables, depth=1)})
+    given = builder.input("x", [4, 2], "float32")
+    graph = builder.build({"sum": summed_leaves(builder, given, tables, depth=1, columns=1)})
     assert why_not_separable(graph) is None
     x = np.array([[0, 0], [1, 0], [0, -1], [1, -1]], np.float32)
     assert run_graph(graph, {"x": x}, backend)["sum"].ravel().tolist() == [21, 22, 11, 12]

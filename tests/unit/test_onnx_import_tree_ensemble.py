@@ -83,6 +83,35 @@ def check(backend: Backend, op_type: str, x: Array, **attributes: Any) -> None:
             np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC"])
+@pytest.mark.parametrize("options", [{}, {"base_values": [0.5, 0.1, 3.0]}])
+def test_a_class_without_votes_is_not_chosen(backend: Backend, options: dict[str, Any], transform: str) -> None:
+    # The score of a class for which no reached leaf votes is 0, and those of the others are below.
+    for votes in ([[0], [1]], [[0, 1]] * 2, [[0], [0, 1, 2]]):
+        attributes = trees("class", votes, MODES[:1])
+        attributes["class_weights"] = [-abs(weight) for weight in attributes["class_weights"]]
+        labels = {"classlabels_int64s": [0, 1, 2], "post_transform": transform}
+        check(backend, CLASSIFIER, rows(), **attributes, **labels, **options)
+
+
+def test_leaves_that_vote_for_a_class_each(backend: Backend) -> None:
+    attributes = trees("class", [[0]] * 3, MODES[:1])
+    places = range(len(attributes["class_ids"]))
+    attributes["class_ids"] = [place % 3 for place in places]
+    attributes["class_weights"] = [-1.0 - place for place in places]
+    check(backend, CLASSIFIER, rows(), **attributes, classlabels_int64s=[4, 1, 2])
+
+
+def test_a_classifier_is_one_node_that_requests_share(backend: Backend) -> None:
+    attributes = trees("class", [[0], [1], [2], [0]], MODES[:1])
+    options = {"classlabels_int64s": [7, 1, 2], "base_values": [0.5, 0.1, -0.2], "post_transform": "SOFTMAX"}
+    model, _ = node_model(CLASSIFIER, [rows()], outputs=(True, True), domain=ML, **attributes, **options)
+    builder = direct_builder(backend, OnnxRuntimeBackend().composites)
+    graph = builder.build(import_onnx(model, builder))
+    assert [node.op for node in graph.nodes] == ["tree_classifier"]
+    assert why_not_separable(graph) is None
+
+
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("modes", [[mode] for mode in MODES] + [MODES, ["BRANCH_LEQ", "BRANCH_EQ"]])
 def test_rows_go_down_the_trees(backend: Backend, modes: list[str], missing: bool) -> None:

@@ -1,31 +1,30 @@
-"""Functions that ONNX has and WebNN does not: of single elements, numbers or categories, and along one axis.
+"""Functions that ONNX has and WebNN does not, of single elements and along one axis.
 
-Written in WebNN's operators they are exact, but take three to thirty passes over the values.
+Written in WebNN's operators they are exact, but take three to thirty passes over the values. Hyperbolic functions and
+their inverses are computed in float32. The obvious formulas, such as `(exp(x) - exp(-x)) / 2`, have no digits left for
+small numbers, and overflow where the result does not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from webnn.errors import ValidationError
-from webnn.graph.composites import hyperbolic as _hyperbolic  # noqa: F401 (its composites)
-from webnn.graph.composites.composite import Builder, compose, composite, spelled_out
-from webnn.graph.composites.open_cases import cast_in_range
-from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.dtypes import FLOATS, data_type_of
+from webnn.graph.composites.composite import Builder, compose, composite
+from webnn.graph.dtypes import FLOATS, DataType
 from webnn.graph.ir import Attribute, Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["applied", "columns_of_categories", "encoded"]
+__all__ = ["applied"]
 
 _ARC: Final = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
 """The coefficients of the Cephes library's polynomial, exact to 24 bits up to tan(pi / 8)."""
-_SPARSE: Final = 16
-"""A table has an entry for each integer between the keys if these are at most so many times as many as the keys."""
+_LARGE: Final = 1e9
+"""From here on `sqrt(x * x + 1)` is `x`, and the inverse functions are `log(2 * x)`."""
 
 
 def applied(b: Builder, name: str, x: MLOperand, **options: Attribute) -> MLOperand:
@@ -134,81 +133,80 @@ def _arc_tangent(b: Builder, x: MLOperand) -> MLOperand:
     return b.mul(b.sign(x), angle)
 
 
-def encoded(
-    b: Builder, x: MLOperand, keys: np.ndarray[Any, Any], values: np.ndarray[Any, Any], default: np.ndarray[Any, Any]
-) -> MLOperand:
-    """The value of each element of `x` that is a key, and `default` for the others.
-
-    Args:
-        b: takes the node.
-        x: float32 or int64, of any shape.
-        keys: different numbers of x's type in ascending order; NaN, which equals NaN here, comes last.
-        values: one for each key.
-        default: one number of the type of `values`.
-    """
-    operands = {"input": x, "keys": b.constant(keys), "values": b.constant(values), "default": b.constant(default)}
-    output = MLOperandDescriptor(data_type_of(values.dtype), x.shape)
-    make = compose if values.dtype in (np.float32, np.int64) else spelled_out
-    return make(b, "label_encoder", operands, [output])[0]
+@composite
+def cosh(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Half of `exp(x) + exp(-x)`, from the exponential of `x / 2`, which does not overflow before the result."""
+    x = _in(b, node["input"], "float32")
+    up, down = _halves(b, x)
+    return [_in(b, b.add(up, down), node.output.data_type)]
 
 
 @composite
-def label_encoder(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """A table of all integers between the keys, or a binary search."""
-    x, default = node["input"], node["default"]
-    keys, values, other = (_known(node[name]) for name in ("keys", "values", "default"))
-    if keys.dtype.kind == "f":
-        if not np.isnan(keys[-1]):
-            return [_searched(b, x, keys, values, default)]
-        rest = _searched(b, x, keys[:-1], values[:-1], default)
-        return [b.where(b.is_nan(x), b.constant(np.array(values[-1])), rest)]
-    low, high = int(keys[0]), int(keys[-1])
-    if high - low > _SPARSE * len(keys) or max(-low, high) > 1 << 60:
-        return [_searched(b, x, keys, values, default)]
-    table = np.full(high - low + 3, other)
-    table[keys - low + 1] = values
-    places = b.sub(b.clamp(x, min_value=low - 1, max_value=high + 1), b.constant("int64", low - 1))
-    return [b.gather(b.constant(table), places)]
-
-
-def _known(operand: MLOperand) -> np.ndarray[Any, Any]:
-    assert operand.constant is not None
-    return operand.constant
-
-
-def _searched(
-    b: Builder, x: MLOperand, keys: np.ndarray[Any, Any], values: np.ndarray[Any, Any], default: MLOperand
-) -> MLOperand:
-    """The values, by a binary search for all elements of `x` at once."""
-    if not len(keys):
-        return b.expand(default, x.shape)
-    known, last = b.constant(keys), b.constant("int64", len(keys) - 1)
-    place: MLOperand = b.expand(b.constant("int64", 0), x.shape)
-    for bit in reversed(range((len(keys) - 1).bit_length())):
-        ahead = b.min(b.add(place, b.constant("int64", 1 << bit)), last)
-        place = b.where(b.lesser_or_equal(b.gather(known, ahead), x), ahead, place)
-    return b.where(b.equal(b.gather(known, place), x), b.gather(b.constant(values), place), default)
-
-
-def columns_of_categories(b: Builder, x: MLOperand, categories: Sequence[int], *, complete: bool) -> MLOperand:
-    """A new last axis with 1 for the category that an element of `x` is, and 0 for the others, in float32.
-
-    Args:
-        b: takes the node.
-        x: float32, which is rounded toward zero, or int64.
-        categories: integers.
-        complete: whether a runtime may end the run for an element that is no category.
-    """
-    output = MLOperandDescriptor("float32", [*x.shape, len(categories)])
-    make = compose if x.rank < 3 else spelled_out
-    options: dict[str, Any] = {"categories": tuple(categories), "zeros": int(not complete)}
-    return make(b, "one_hot_encoder", {"input": x}, [output], **options)[0]
+def sinh(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """`2 * t / (1 - t * t)` with `t = tanh(x / 2)` below 1, and half of `exp(x) - exp(-x)` beyond."""
+    x = _in(b, node["input"], "float32")
+    t = b.tanh(b.mul(x, _number(b, 0.5)))
+    near = b.div(b.add(t, t), b.sub(_number(b, 1), b.mul(t, t)))
+    up, down = _halves(b, x)
+    far = b.mul(b.sign(x), b.sub(up, down))
+    return [_in(b, b.where(b.lesser(b.abs(x), _number(b, 1)), near, far), node.output.data_type)]
 
 
 @composite
-def one_hot_encoder(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """A comparison with each category."""
-    x = node["input"]
-    x = cast_in_range(b, x, "int64") if x.data_type == "float32" else x
-    categories = b.constant(np.array(node.attributes["categories"], np.int64))
-    return [b.cast(b.equal(b.reshape(x, [*x.shape, 1]), categories), "float32")]
+def asinh(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The logarithm of `x + sqrt(x * x + 1)` for the magnitude of `x`, with its sign."""
+    x = _in(b, node["input"], "float32")
+    size, one = b.abs(x), _number(b, 1)
+    square = b.mul(size, size)
+    beyond_one = b.add(size, b.div(square, b.add(one, b.sqrt(b.add(one, square)))))
+    return [_in(b, b.mul(b.sign(x), _unless_large(b, size, _log1p(b, beyond_one))), node.output.data_type)]
+
+
+@composite
+def acosh(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The logarithm of `x + sqrt(x * x - 1)`, by how much `x` is larger than 1."""
+    x = _in(b, node["input"], "float32")
+    more = b.sub(x, _number(b, 1))
+    # Two roots: that of the product is a number below -1, too.
+    beyond_one = b.add(more, b.mul(b.sqrt(more), b.sqrt(b.add(more, _number(b, 2)))))
+    return [_in(b, _unless_large(b, x, _log1p(b, beyond_one)), node.output.data_type)]
+
+
+@composite
+def atanh(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """Half of the logarithm of `(1 + x) / (1 - x)` for the magnitude of `x`, with its sign."""
+    x = _in(b, node["input"], "float32")
+    size = b.abs(x)
+    beyond_one = b.div(b.add(size, size), b.sub(_number(b, 1), size))
+    half = b.mul(b.sign(x), _number(b, 0.5))
+    return [_in(b, b.mul(half, _log1p(b, beyond_one)), node.output.data_type)]
+
+
+def _in(b: Builder, x: MLOperand, data_type: DataType) -> MLOperand:
+    return x if x.data_type == data_type else b.cast(x, data_type)
+
+
+def _number(b: Builder, value: float) -> MLOperand:
+    return b.constant("float32", value)
+
+
+def _halves(b: Builder, x: MLOperand) -> tuple[MLOperand, MLOperand]:
+    """Half of `exp(abs(x))`, and half of `exp(-abs(x))`."""
+    half = _number(b, 0.5)
+    root = b.exp(b.mul(b.abs(x), half))
+    return b.mul(b.mul(half, root), root), b.div(b.div(half, root), root)
+
+
+def _log1p(b: Builder, x: MLOperand) -> MLOperand:
+    """`log(1 + x)` of positive numbers. The logarithm is corrected for what `1 + x` has lost of a small `x`."""
+    one = _number(b, 1)
+    whole = b.add(one, x)
+    kept = b.sub(whole, one)
+    corrected = b.mul(b.log(whole), b.div(x, kept))
+    near = b.where(b.equal(kept, _number(b, 0)), x, corrected)
+    return b.where(b.lesser(whole, _number(b, 2)), near, b.log(whole))
+
+
+def _unless_large(b: Builder, x: MLOperand, result: MLOperand) -> MLOperand:
+    large = b.add(b.log(x), _number(b, math.log(2)))
+    return b.where(b.greater(x, _number(b, _LARGE)), large, result)

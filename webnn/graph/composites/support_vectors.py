@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn.errors import NotSupportedError
+from webnn.graph.composites.classical_ml import labelled
 from webnn.graph.composites.composite import Builder, compose, composite
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.ir import Attribute, Node
@@ -46,9 +47,11 @@ def classified(
     x: MLOperand,
     arrays: Mapping[str, Array],
     kernel: Mapping[str, Attribute],
+    *,
     counts: Sequence[int],
+    labels: Sequence[int],
 ) -> list[MLOperand]:
-    """The number of the class of each row of `x`, `[rows]` in int64, and the scores.
+    """The label of the class of each row of `x`, `[rows]` in int64, and the scores.
 
     The scores are probabilities, `[rows, classes]`, if these can be computed; or those of all pairs of classes, above 0
     for the first one, `[rows, pairs]`; or with a single pair the negative score and the score, `[rows, 2]`.
@@ -60,12 +63,13 @@ def classified(
             pair, as are `prob_a` and `prob_b` for probabilities.
         kernel: as for `regressed`.
         counts: the number of vectors of each class, of which there are at least two.
+        labels: of the classes.
     """
     classes, pairs = len(counts), len(arrays["rho"])
     columns = classes if "prob_a" in arrays else max(pairs, 2)
     outputs = [MLOperandDescriptor("int64", [x.shape[0]]), MLOperandDescriptor("float32", [x.shape[0], columns])]
     operands = {"input": x, **_constants(b, arrays)}
-    return compose(b, "svm_classifier", operands, outputs, **kernel, counts=tuple(counts))
+    return compose(b, "svm_classifier", operands, outputs, **kernel, counts=tuple(counts), labels=tuple(labels))
 
 
 def _constants(b: Builder, arrays: Mapping[str, Array]) -> dict[str, MLOperand]:
@@ -97,7 +101,7 @@ def svm_classifier(b: Builder, node: Node) -> Sequence[MLOperand]:
     wins = b.cast(b.greater(scores, b.constant("float32", 0)), "float32")
     # The pair votes for the second class unless the first one wins.
     votes = b.gemm(wins, b.constant(first - second), c=b.constant(second.sum(0)))
-    label = b.arg_max(votes, 1, output_data_type="int64")
+    label = labelled(b, b.arg_max(votes, 1, output_data_type="int64"), node.attributes["labels"])
     if "prob_a" in node.operands:
         return [label, _probabilities(b, node, scores, len(counts))]
     return [label, b.concat([b.neg(scores), scores], 1) if len(pairs) == 1 else scores]

@@ -12,12 +12,24 @@ from typing import Any, Final
 
 import numpy as np
 
+from webnn.errors import NotSupportedError
+from webnn.graph.composites.classical_ml import labelled, transformed
 from webnn.graph.composites.composite import Builder, compose, composite
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.ir import Node
+from webnn.graph.ir import Attribute, Node
 from webnn.graph.operand import MLOperand
 
-__all__ = ["EQUAL", "LESS", "LESS_OR_EQUAL", "TABLES", "reached_leaves", "summed_leaves"]
+__all__ = [
+    "EQUAL",
+    "LESS",
+    "LESS_OR_EQUAL",
+    "TABLES",
+    "VOTES",
+    "classes_of_trees",
+    "classes_of_votes",
+    "reached_leaves",
+    "summed_leaves",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +45,6 @@ TABLES: Final[Mapping[str, type]] = {
     "if_false": np.int32,
     "roots": np.int32,
     "trees": np.int32,
-    "weights": np.float32,
 }
 """The tables of an ensemble and their data types. All but `roots` have an entry for each node:
 
@@ -41,24 +52,78 @@ TABLES: Final[Mapping[str, type]] = {
 - `missing`: whether NaN takes the branch where the comparison holds.
 - `if_true`, `if_false`: the node that follows. A leaf follows itself.
 - `roots`: the first node of each tree. `trees`: the tree of each node, -1 for nodes of no tree.
-- `weights`: of the leaves, `[nodes, targets]`.
 """
 
+VOTES: Final[Mapping[str, type]] = {"voters": np.int32, "targets": np.int32, "weights": np.float32}
+"""The tables of votes, which have an entry for each: the leaf that votes, for what, and with which weight."""
 
-def summed_leaves(b: Builder, x: MLOperand, tables: Mapping[str, Array], *, depth: int) -> MLOperand:
-    """The weights of the leaves that the rows of `x`, in float32, reach, summed over all trees: `[rows, targets]`.
+_WEIGHTS: Final = 1 << 28
+"""The most weights of a table that has one for each node and target."""
+
+
+def summed_leaves(
+    b: Builder,
+    x: MLOperand,
+    tables: Mapping[str, Array],
+    *,
+    depth: int,
+    columns: int,
+    base: Array | None = None,
+    average: bool = False,
+) -> MLOperand:
+    """The weights of the leaves that the rows of `x`, in float32, reach, summed over all trees: `[rows, columns]`.
 
     Args:
         b: the builder.
         x: `[rows, features]`.
-        tables: the tables of the trees, which share no nodes; see `TABLES`.
+        tables: the tables of the trees, which share no nodes, and of their votes; see `TABLES` and `VOTES`.
         depth: the most comparisons from a root to a leaf.
+        columns: the number of targets.
+        base: a number for each target, which is added.
+        average: divide the sum by the number of trees, before `base` is added.
     """
+    output = MLOperandDescriptor("float32", [x.shape[0], columns])
+    return compose(b, "tree_ensemble", _operands(b, x, tables, base), [output], depth=depth, average=average)[0]
+
+
+def classes_of_trees(
+    b: Builder,
+    x: MLOperand,
+    tables: Mapping[str, Array],
+    *,
+    depth: int,
+    labels: Sequence[int],
+    base: Array | None = None,
+    transform: str = "NONE",
+) -> list[MLOperand]:
+    """The label of the class with the highest score, `[rows]` in int64, and the scores, `[rows, classes]`.
+
+    A class for which no leaf of a row votes has the score 0, and is not chosen if there is no `base`. Of two classes of
+    which only one is ever voted for, the scores are probabilities if no vote is negative, else margins, as in ONNX
+    Runtime: votes for the first one count for the second, and the rest for the first.
+
+    Args:
+        b: the builder.
+        x: `[rows, features]`.
+        tables: as for `summed_leaves`.
+        depth: the most comparisons from a root to a leaf.
+        labels: of the classes.
+        base: a number for each class, which is added; or one for the class that is voted for.
+        transform: what becomes of the scores; see `transformed`.
+    """
+    rows = x.shape[0]
+    outputs = [MLOperandDescriptor("int64", [rows]), MLOperandDescriptor("float32", [rows, len(labels)])]
+    options: dict[str, Attribute] = {"depth": depth, "labels": tuple(labels), "transform": transform}
+    return compose(b, "tree_classifier", _operands(b, x, tables, base), outputs, **options)
+
+
+def _operands(b: Builder, x: MLOperand, tables: Mapping[str, Array], base: Array | None) -> dict[str, MLOperand]:
     operands = {"input": x}
-    for name, dtype in TABLES.items():
+    for name, dtype in {**TABLES, **VOTES}.items():
         operands[name] = b.constant(np.ascontiguousarray(tables[name], dtype))
-    output = MLOperandDescriptor("float32", [x.shape[0], tables["weights"].shape[1]])
-    return compose(b, "tree_ensemble", operands, [output], depth=depth)[0]
+    if base is not None:
+        operands["base"] = b.constant(np.ascontiguousarray(base, np.float32))
+    return operands
 
 
 def reached_leaves(b: Builder, x: MLOperand, tables: Mapping[str, MLOperand], *, depth: int) -> MLOperand:
@@ -85,15 +150,112 @@ def reached_leaves(b: Builder, x: MLOperand, tables: Mapping[str, MLOperand], *,
 @composite
 def tree_ensemble(b: Builder, node: Node) -> Sequence[MLOperand]:
     """By the leaf of each row in each tree. Where each tree votes for one target, as in boosting, by a product."""
-    tables = {name: node[name] for name in TABLES}
-    leaves = reached_leaves(b, node["input"], tables, depth=node.attributes["depth"])
-    weights, trees = _known(tables["weights"]), _known(tables["trees"])
-    votes = np.zeros((len(_known(tables["roots"])), weights.shape[1]), np.bool_)
-    reached = trees >= 0
-    np.logical_or.at(votes, trees[reached], weights[reached] != 0)
+    weights, voted = _tables_of_votes(node, node.output.shape[1])
+    result = _summed(b, node, _reached(b, node), weights, voted)
+    if node.attributes["average"]:
+        result = b.div(result, b.constant("float32", node["roots"].shape[0]))
+    return [b.add(result, node["base"]) if "base" in node.operands else result]
+
+
+@composite
+def tree_classifier(b: Builder, node: Node) -> Sequence[MLOperand]:
+    """The sums of the votes, and the first of the largest ones among the classes that are voted for."""
+    labels = node.attributes["labels"]
+    weights, voted = _tables_of_votes(node, len(labels))
+    leaves, trees = _reached(b, node), _known(node["trees"])
+    is_leaf = (_known(node["if_true"]) == np.arange(len(trees))) & (trees >= 0)
+    sizes = np.bincount(trees[is_leaf], minlength=node["roots"].shape[0])
+    counts = np.zeros((len(sizes), len(labels)), np.int64)  # the leaves of each tree that vote for each class
+    np.add.at(counts, trees[is_leaf], voted[is_leaf])
+    return classes_of_votes(
+        b,
+        _summed(b, node, leaves, weights, voted),
+        leaves,
+        (weights, voted),
+        labels=labels,
+        base=node.get("base"),
+        transform=node.attributes["transform"],
+        all_voted_for=bool((counts == sizes[:, None]).any(0).all()),
+    )
+
+
+def classes_of_votes(
+    b: Builder,
+    votes: MLOperand,
+    leaves: MLOperand,
+    tables: tuple[Array, Array],
+    *,
+    labels: Sequence[int],
+    base: MLOperand | None,
+    transform: str,
+    all_voted_for: bool,
+) -> list[MLOperand]:
+    """What `classes_of_trees` gives, of the sums of votes, `[rows, classes]`.
+
+    Args:
+        b: the builder.
+        votes: the sums.
+        leaves: the leaf of each row in each tree.
+        tables: the weights of all nodes, `[nodes, classes]`, and whether they vote.
+        labels: as for `classes_of_trees`.
+        base: as for `classes_of_trees`.
+        transform: as for `classes_of_trees`.
+        all_voted_for: whether each row has a vote for each class.
+    """
+    weights, voted = tables
+    found = np.flatnonzero(voted.any(0))
+    if len(labels) == 2 and len(found) == 1:
+        votes = b.slice(votes, [0, int(found[0])], [votes.shape[0], 1])
+        chosen, scores = _binary(b, votes, base, int(found[0]), transform, positive=bool((weights >= 0).all()))
+        return [labelled(b, chosen, labels), scores]
+    scores = among = votes if base is None else b.add(votes, base)
+    if base is None and not all_voted_for:
+        counts = b.reduce_sum(b.gather(b.constant(voted.astype(np.float32)), leaves), axes=[1])
+        among = b.where(b.greater(counts, b.constant("float32", 0)), scores, b.constant("float32", -np.inf))
+    chosen = b.arg_max(among, 1, output_data_type="int64")
+    return [labelled(b, chosen, labels), transformed(b, scores, transform)]
+
+
+def _binary(
+    b: Builder, votes: MLOperand, base: MLOperand | None, which: int, transform: str, *, positive: bool
+) -> tuple[MLOperand, MLOperand]:
+    """Class and scores where only one of two classes has votes."""
+    score = votes if base is None or which else b.add(votes, base)
+    chosen = b.cast(b.greater(score, b.constant("float32", 0.5 if positive else 0)), "int64")
+    chosen = b.reshape(chosen, [chosen.shape[0]])
+    if which:
+        return chosen, transformed(b, b.concat([b.sub(score, score), score], 1), transform)
+    if transform == "LOGISTIC":
+        return chosen, b.sigmoid(b.concat([b.neg(score), score], 1))
+    return chosen, b.concat([b.sub(b.constant("float32", 1), score) if positive else b.neg(score), score], 1)
+
+
+def _reached(b: Builder, node: Node) -> MLOperand:
+    return reached_leaves(b, node["input"], {name: node[name] for name in TABLES}, depth=node.attributes["depth"])
+
+
+def _tables_of_votes(node: Node, columns: int) -> tuple[Array, Array]:
+    """The weights of the nodes, `[nodes, columns]`, and whether they vote."""
+    voters, targets, weights = (_known(node[name]) for name in VOTES)
+    count = node["features"].shape[0]
+    if count * columns > _WEIGHTS:
+        raise NotSupportedError(
+            f"{node.where}: the weights of {count} nodes for {columns} targets take too much memory"
+        )
+    table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
+    np.add.at(table, (voters, targets), weights)
+    voted[voters, targets] = True
+    return table, voted
+
+
+def _summed(b: Builder, node: Node, leaves: MLOperand, weights: Array, voted: Array) -> MLOperand:
+    """The weights of the reached leaves, summed over all trees."""
+    trees = _known(node["trees"])
+    votes = np.zeros((node["roots"].shape[0], weights.shape[1]), np.bool_)
+    np.logical_or.at(votes, trees[trees >= 0], voted[trees >= 0])
     if (votes.sum(1) <= 1).all():
-        return [b.matmul(b.gather(b.constant(weights.sum(1)), leaves), b.constant(votes.astype(np.float32)))]
-    return [b.reduce_sum(b.gather(tables["weights"], leaves), axes=[1])]
+        return b.matmul(b.gather(b.constant(weights.sum(1)), leaves), b.constant(votes.astype(np.float32)))
+    return b.reduce_sum(b.gather(b.constant(weights), leaves), axes=[1])
 
 
 def _known(table: MLOperand) -> Array:

@@ -17,8 +17,18 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
-from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
-from webnn.graph.composites.functions import columns_of_categories, encoded
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transform_of
+from webnn.graph.composites.classical_ml import (
+    NORMS,
+    above_threshold,
+    classes_of_rows,
+    columns_of_categories,
+    encoded,
+    imputed,
+    normalized_rows,
+    scaled,
+    transformed,
+)
 from webnn.graph.dtypes import FLOATS
 from webnn.graph.operand import MLOperand
 
@@ -34,7 +44,10 @@ _KINDS: Final = ("float32", "int64")
 
 def _numbers(node: OnnxNode, name: str, *shape: int) -> Array:
     """A list of floats as an array of this shape; a single number is repeated."""
-    array = node.get_float_array(name)
+    return _repeated(node.get_float_array(name), name, *shape)
+
+
+def _repeated(array: Array, name: str, *shape: int) -> Array:
     if array.size not in {1, int(np.prod(shape))}:
         raise DataError(f"{name} has {array.size} numbers, expected {int(np.prod(shape))}")
     return np.broadcast_to(array, shape) if array.size == 1 else array.reshape(shape)
@@ -51,40 +64,47 @@ def array_feature_extractor(node: OnnxNode) -> Imported:
 @imports("Scaler", domain=_ML)
 def scaler(node: OnnxNode) -> Imported:
     """Each feature minus its offset, times its scale."""
-    b, x = node.builder, feature_rows(node)
-    features = x.shape[-1]
-    centred = b.sub(x, b.constant(np.array(_numbers(node, "offset", features))))
-    return b.mul(centred, b.constant(np.array(_numbers(node, "scale", features))))
+    x = _floats(node)
+    offset, scale = (np.array(_numbers(node, name, x.shape[-1])) for name in ("offset", "scale"))
+    return scaled(node.builder, x, offset, scale)
+
+
+def _floats(node: OnnxNode) -> MLOperand:
+    x = node.operand(0)
+    return x if x.data_type == "float32" else node.builder.cast(x, "float32")
 
 
 @imports("Normalizer", domain=_ML)
 def normalizer(node: OnnxNode) -> Imported:
     """Each row divided by its norm; rows of zeros stay."""
-    b, x, norm = node.builder, feature_rows(node), node.get_string("norm", "MAX")
-    reduce = {"MAX": b.reduce_max, "L1": b.reduce_l1, "L2": b.reduce_l2}.get(norm)
-    if reduce is None:
+    norm = node.get_string("norm", "MAX")
+    if norm not in NORMS:
         raise DataError(f"norm must be MAX, L1 or L2, got {norm!r}")
-    size = reduce(x, axes=[x.rank - 1], keep_dimensions=True)
-    return b.div(x, b.where(b.equal(size, node.scalar(x, 0)), node.scalar(x, 1), size))
+    return normalized_rows(node.builder, _floats(node), norm)
 
 
 @imports("Binarizer", domain=_ML)
 def binarizer(node: OnnxNode) -> Imported:
     """1 where a feature is above the threshold, 0 elsewhere."""
-    b, x = node.builder, node.operand(0)
-    return b.cast(b.greater(x, node.scalar(x, node.get_float("threshold", 0.0))), x.data_type)
+    b, x, threshold = node.builder, node.operand(0), node.get_float("threshold", 0.0)
+    if x.data_type == "float32":
+        return above_threshold(b, x, threshold)
+    return b.cast(b.greater(x, node.scalar(x, threshold)), x.data_type)
 
 
 @imports("Imputer", domain=_ML)
 def imputer(node: OnnxNode) -> Imported:
     """Missing values replaced by numbers."""
-    b, x = node.builder, node.operand(0)
-    if x.data_type not in {"float32", "float16"}:
-        raise UnsupportedNodeError(f"it replaces missing values of {x.data_type}", "a float32 input")
-    missing, features = node.get_float("replaced_value_float", 0.0), x.shape[-1]
-    where = b.is_nan(x) if np.isnan(missing) else b.equal(x, node.scalar(x, missing))
-    given = _numbers(node, "imputed_value_floats", features).astype(x.descriptor.dtype)
-    return b.where(where, b.constant(given), x)
+    x = node.operand(0)
+    if x.data_type not in _KINDS:
+        raise UnsupportedNodeError(f"it replaces missing values of {x.data_type}", "a float32 or int64 input")
+    if x.data_type == "float32":
+        missing = np.array(node.get_float("replaced_value_float", 0.0), np.float32)
+        values = np.array(_numbers(node, "imputed_value_floats", x.shape[-1]))
+    else:
+        missing = np.array(node.get_int("replaced_value_int64", 0))
+        values = np.array(_repeated(node.get_int_array("imputed_value_int64s"), "imputed_value_int64s", x.shape[-1]))
+    return imputed(node.builder, x, missing, values)
 
 
 @imports("FeatureVectorizer", domain=_ML)
@@ -95,37 +115,63 @@ def feature_vectorizer(node: OnnxNode) -> Imported:
 
 @imports("LinearRegressor", domain=_ML)
 def linear_regressor(node: OnnxNode) -> Imported:
-    """One product, and the post-transform."""
-    return post_transformed(node, _linear(node, node.get_int("targets", 1)))
+    """One product, and the post-transform, which onnxruntime does not apply to a single target."""
+    b, x, targets = node.builder, _rows(node), node.get_int("targets", 1)
+    weights = b.constant(_coefficients(node, targets, x.shape[1]))
+    bias = b.constant(np.array(_numbers(node, "intercepts", targets))) if node.has_attribute("intercepts") else None
+    scores = b.gemm(x, weights, c=bias, b_transpose=True)
+    transform = post_transform_of(node)
+    return scores if targets == 1 else transformed(b, scores, transform)
 
 
 @imports("LinearClassifier", domain=_ML)
 def linear_classifier(node: OnnxNode) -> Imported:
-    """The label of the largest score, and all scores after the post-transform."""
-    b, labels = node.builder, node.get_ints("classlabels_ints", ())
+    """The label of the largest score, and all scores after the post-transform.
+
+    There may be one intercept for two classes: then the coefficients that come first are those of the second class.
+    """
+    x, labels = _rows(node), node.get_ints("classlabels_ints", ())
     strings = node.get_strings("classlabels_strings", ())
-    scores = _linear(node, len(labels) or len(strings))
-    if not labels:
-        return [Value(why=NO_LABELS), post_transformed(node, scores)]
-    largest = b.arg_max(scores, 1, output_data_type="int64")
-    if labels != [*range(len(labels))]:
-        largest = b.gather(node.constant(np.array(labels, np.int64)), largest)
-    return [largest, post_transformed(node, scores)]
+    classes, features = len(labels) or len(strings), x.shape[1]
+    if not node.get_floats("intercepts", ()):
+        intercepts = np.zeros(classes, np.float32)
+    elif classes == 2 and len(node.get_floats("intercepts")) == 1:
+        intercepts = node.get_float_array("intercepts")
+    else:
+        intercepts = np.array(_numbers(node, "intercepts", classes))
+    if len(intercepts) == classes:
+        coefficients = _coefficients(node, classes, features)
+    else:
+        coefficients = node.get_float_array("coefficients")[:features]
+        if len(coefficients) < features:
+            raise DataError(f"it has {len(coefficients)} coefficients for {features} features")
+    chosen, scores = classes_of_rows(
+        node.builder,
+        x,
+        coefficients.reshape(-1, features),
+        intercepts,
+        labels=labels or range(classes),
+        transform=post_transform_of(node),
+    )
+    return [chosen, scores] if labels else [Value(why=NO_LABELS), scores]
 
 
-def _linear(node: OnnxNode, columns: int) -> MLOperand:
-    b, x = node.builder, feature_rows(node)
+def _rows(node: OnnxNode) -> MLOperand:
+    x = feature_rows(node)
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")
-    given = len(node.get_floats("coefficients"))
-    if given != columns * x.shape[1]:
+    return x
+
+
+def _coefficients(node: OnnxNode, columns: int, features: int) -> Array:
+    """Those of a linear model, `[columns, features]`."""
+    given = node.get_float_array("coefficients")
+    if given.size != columns * features:
         raise UnsupportedNodeError(
-            f"it has {given} coefficients for {columns} outputs and {x.shape[1]} features",
+            f"it has {given.size} coefficients for {columns} outputs and {features} features",
             "a coefficient for each of them",
         )
-    weights = b.constant(_numbers(node, "coefficients", columns, x.shape[1]))
-    bias = b.constant(np.array(_numbers(node, "intercepts", columns))) if node.has_attribute("intercepts") else None
-    return b.gemm(x, weights, c=bias, b_transpose=True)
+    return given.reshape(columns, features)
 
 
 @imports("LabelEncoder", domain=_ML)

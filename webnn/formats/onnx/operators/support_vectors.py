@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
+from webnn.graph.composites.classical_ml import labelled
 from webnn.graph.composites.support_vectors import classified, regressed
 from webnn.graph.ir import Attribute
 from webnn.graph.operand import MLOperand
@@ -46,25 +48,20 @@ def regressor(node: OnnxNode) -> Imported:
 @imports("SVMClassifier", domain=_ML)
 def classifier(node: OnnxNode) -> Imported:
     """The label that most pairs of classes vote for, and probabilities or the scores of all pairs."""
-    b, x = node.builder, _rows(node)
+    x = _rows(node)
     labels, strings = node.get_ints("classlabels_ints", ()), node.get_strings("classlabels_strings", ())
     classes = len(strings) or len(labels)
     if classes < 2:
         raise DataError(f"it has {classes} class labels, expected at least 2")
     counts = node.get_ints("vectors_per_class", ())
-    if sum(counts):
-        chosen, scores = _by_vectors(node, x, counts, classes)
-    else:
-        chosen, scores = _linear(node, x, classes)
-    if strings:
-        return [Value(why=NO_LABELS), scores]
-    if labels != [*range(classes)]:
-        chosen = b.gather(node.constant(np.array(labels, np.int64)), chosen)
-    return [chosen, scores]
+    names = labels or range(classes)
+    chosen, scores = _by_vectors(node, x, counts, names) if sum(counts) else _linear(node, x, names)
+    return [Value(why=NO_LABELS), scores] if strings else [chosen, scores]
 
 
-def _by_vectors(node: OnnxNode, x: MLOperand, counts: list[int], classes: int) -> tuple[MLOperand, MLOperand]:
-    b, vectors, pairs = node.builder, sum(counts), classes * (classes - 1) // 2
+def _by_vectors(node: OnnxNode, x: MLOperand, counts: list[int], labels: Sequence[int]) -> tuple[MLOperand, MLOperand]:
+    b, vectors, classes = node.builder, sum(counts), len(labels)
+    pairs = classes * (classes - 1) // 2
     if len(counts) != classes or min(counts) < 0:
         raise DataError(f"vectors_per_class {counts} does not fit {classes} classes")
     arrays = {
@@ -75,7 +72,7 @@ def _by_vectors(node: OnnxNode, x: MLOperand, counts: list[int], classes: int) -
     if node.get_floats("prob_a", ()):
         arrays |= {name: _floats(node, name, pairs) for name in ("prob_a", "prob_b")}
     try:
-        chosen, scores = classified(b, x, arrays, _kernel(node), counts)
+        chosen, scores = classified(b, x, arrays, _kernel(node), counts=counts, labels=labels)
     except NotSupportedError as error:
         raise UnsupportedNodeError(str(error).partition(": ")[2], "the model exported without probabilities") from None
     if pairs == 1 and "prob_a" not in arrays and node.get_string("post_transform", "NONE") == "SOFTMAX":
@@ -85,9 +82,10 @@ def _by_vectors(node: OnnxNode, x: MLOperand, counts: list[int], classes: int) -
     return chosen, post_transformed(node, scores)
 
 
-def _linear(node: OnnxNode, x: MLOperand, classes: int) -> tuple[MLOperand, MLOperand]:
+def _linear(node: OnnxNode, x: MLOperand, labels: Sequence[int]) -> tuple[MLOperand, MLOperand]:
     """One product. Of two classes the second one is chosen if a score is above a bound, as onnxruntime does."""
-    b, coefficients = node.builder, _floats(node, "coefficients", classes, x.shape[1])
+    b, classes = node.builder, len(labels)
+    coefficients = _floats(node, "coefficients", classes, x.shape[1])
     scores = b.gemm(x, b.constant(coefficients), c=b.constant(_rho(node, 1)), b_transpose=True)
     chosen = b.arg_max(scores, 1, output_data_type="int64")
     if classes == 2 and not node.get_floats("prob_a", ()):
@@ -97,7 +95,7 @@ def _linear(node: OnnxNode, x: MLOperand, classes: int) -> tuple[MLOperand, MLOp
         else:
             above = b.greater(largest, node.scalar(largest, 0))
         chosen = b.where(above, node.scalar(chosen, 1), chosen)
-    return chosen, post_transformed(node, scores)
+    return labelled(b, chosen, labels), post_transformed(node, scores)
 
 
 def _rows(node: OnnxNode) -> MLOperand:

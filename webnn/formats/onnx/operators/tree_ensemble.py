@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +13,14 @@ from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
-from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transformed
+from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transform_of, post_transformed
 from webnn.formats.onnx.patterns.tree_tables import TreeEnsemble, read_ensemble, read_regressor_or_classifier
-from webnn.graph.composites.tree_ensemble import reached_leaves, summed_leaves
+from webnn.graph.composites.tree_ensemble import classes_of_trees, classes_of_votes, reached_leaves, summed_leaves
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
+
+Array = np.ndarray[Any, Any]
 
 _ML = "ai.onnx.ml"
 
@@ -26,8 +30,8 @@ def regressor(node: OnnxNode) -> Imported:
     """The sum or another aggregate of the reached leaves."""
     targets = node.get_int("n_targets", 1)
     ensemble = read_regressor_or_classifier(node, "target", targets)
-    scores = _with_base(node, _aggregated(node, ensemble, node.get_string("aggregate_function", "SUM")), targets)
-    return _post(node, scores)
+    function, base = node.get_string("aggregate_function", "SUM"), _base(node, targets, targets)
+    return _post(node, _aggregated(node, ensemble, function, targets, base))
 
 
 @imports("TreeEnsemble", domain=_ML)
@@ -37,7 +41,7 @@ def tree_ensemble(node: OnnxNode) -> Imported:
     function, transform = node.get_int("aggregate_function", 1), node.get_int("post_transform", 0)
     if not 0 <= function < len(functions) or not 0 <= transform < len(transforms):
         raise DataError(f"aggregate_function {function} or post_transform {transform} is not defined")
-    scores = _aggregated(node, read_ensemble(node), functions[function])
+    scores = _aggregated(node, read_ensemble(node), functions[function], node.get_int("n_targets", 1), None)
     return _post(node, scores, transforms[transform])
 
 
@@ -50,74 +54,81 @@ def _post(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOpera
 @imports("TreeEnsembleClassifier", domain=_ML)
 def classifier(node: OnnxNode) -> Imported:
     """The label of the class with the highest score, and all scores."""
-    b = node.builder
     labels, strings = node.get_ints("classlabels_int64s", ()), node.get_strings("classlabels_strings", ())
     classes = len(labels) or len(strings)
     if classes < 1:
         raise DataError("it has no class labels")
     ensemble = read_regressor_or_classifier(node, "class", classes)
-    votes = _aggregated(node, ensemble, "SUM")
-    voted = np.flatnonzero(ensemble.has_weight.any(0))
-    if classes == 2 and len(voted) == 1:
-        positive = bool((ensemble.leaf_weights >= 0).all())
-        chosen, scores = _binary(node, b.slice(votes, [0, int(voted[0])], [votes.shape[0], 1]), int(voted[0]), positive)
-    else:
-        scores = _with_base(node, votes, classes)
-        chosen = b.arg_max(scores, 1, output_data_type="int64")
-        scores = post_transformed(node, scores)
-    if strings:
-        return [Value(why=NO_LABELS), scores]
-    if labels != [*range(classes)]:
-        chosen = b.gather(node.constant(np.array(labels, np.int64)), chosen)
-    return [chosen, scores]
+    voted_for = int(np.count_nonzero(np.bincount(ensemble.targets, minlength=classes)))
+    base = _base(node, classes, 1 if classes == 2 and voted_for == 1 else classes)
+    chosen, scores = _classes(node, ensemble, labels or range(classes), base, post_transform_of(node))
+    return [Value(why=NO_LABELS), scores] if strings else [chosen, scores]
 
 
-def _binary(node: OnnxNode, votes: MLOperand, which: int, positive: bool) -> tuple[MLOperand, MLOperand]:
-    """Label and scores where only one of two classes has votes: probabilities if no vote is negative, else margins.
+def _classes(
+    node: OnnxNode, ensemble: TreeEnsemble, labels: Sequence[int], base: Array | None, transform: str
+) -> list[MLOperand]:
+    """The labels and the scores."""
+    b, x, depth = node.builder, _rows(node), ensemble.depth
+    if ensemble.trees is not None:
+        tables = {**ensemble.tables, **ensemble.votes, "trees": ensemble.trees}
+        return classes_of_trees(b, x, tables, depth=depth, labels=labels, base=base, transform=transform)
+    leaves, weights, voted = _leaves(node, x, ensemble, len(labels))
+    return classes_of_votes(
+        b,
+        b.reduce_sum(b.gather(node.constant(weights), leaves), axes=[1]),
+        leaves,
+        (weights, voted),
+        labels=labels,
+        base=None if base is None else node.constant(base),
+        transform=transform,
+        all_voted_for=bool(voted[ensemble.voters].all()),
+    )
 
-    As in ONNX Runtime, votes for the first class count for the second, and the rest for the first.
-    """
-    b = node.builder
-    base = node.get_floats("base_values", ())
-    if len(base) > 1:
-        raise UnsupportedNodeError("it has two base values, but votes for one class only", "one base value")
-    score = b.add(votes, node.scalar(votes, base[0])) if base and not which else votes
-    chosen = b.cast(b.greater(score, node.scalar(score, 0.5 if positive else 0)), "int64")
-    chosen = b.reshape(chosen, [chosen.shape[0]])
-    if which:
-        return chosen, post_transformed(node, b.concat([b.sub(score, score), score], 1))
-    if node.get_string("post_transform", "NONE") == "LOGISTIC":
-        return chosen, b.sigmoid(b.concat([b.neg(score), score], 1))
-    return chosen, b.concat([b.sub(node.scalar(score, 1), score) if positive else b.neg(score), score], 1)
 
-
-def _with_base(node: OnnxNode, scores: MLOperand, targets: int) -> MLOperand:
+def _base(node: OnnxNode, targets: int, expected: int) -> Array | None:
+    """The base values, as many as `expected`."""
     tensor = "base_values_as_tensor"
     base = node.get_tensor(tensor) if node.has_attribute(tensor) else np.array(node.get_floats("base_values", ()))
     if not base.size:
-        return scores
-    if base.size != targets:
+        return None
+    if base.size == 2 and targets == 2 and expected == 1:
+        raise UnsupportedNodeError("it has two base values, but votes for one class only", "one base value")
+    if base.size != expected:
         raise DataError(f"{base.size} base values for {targets} targets")
-    return node.builder.add(scores, node.constant(base.reshape(-1).astype(np.float32)))
+    return base.reshape(-1).astype(np.float32)
 
 
-def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str) -> MLOperand:
-    """The aggregated leaves of all trees, `[rows, targets]`."""
-    b, x, tables, depth = node.builder, feature_rows(node), ensemble.tables, ensemble.depth
+def _rows(node: OnnxNode) -> MLOperand:
+    x = feature_rows(node)
     if x.rank != 2:
         raise DataError(f"X is {list(x.shape)}, expected rows of features")
+    return x
+
+
+def _leaves(node: OnnxNode, x: MLOperand, ensemble: TreeEnsemble, columns: int) -> tuple[MLOperand, Array, Array]:
+    """The leaf of each row in each tree; and of all nodes the weights and whether they vote."""
+    tables = {name: node.constant(table) for name, table in ensemble.tables.items()}
+    leaves = reached_leaves(node.builder, x, tables, depth=ensemble.depth)
+    return leaves, *ensemble.weights_of_leaves(node, columns)
+
+
+def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str, columns: int, base: Array | None) -> MLOperand:
+    """The aggregated leaves of all trees, and `base`: `[rows, columns]`."""
+    b, x = node.builder, _rows(node)
+    if function not in {"SUM", "AVERAGE", "MIN", "MAX"}:
+        raise DataError(f"aggregate_function must be SUM, AVERAGE, MIN or MAX, got {function!r}")
+    average = function == "AVERAGE"
     if function in {"SUM", "AVERAGE"} and ensemble.trees is not None:
-        result = summed_leaves(b, x, {**tables, "trees": ensemble.trees, "weights": ensemble.leaf_weights}, depth=depth)
+        tables = {**ensemble.tables, **ensemble.votes, "trees": ensemble.trees}
+        return summed_leaves(b, x, tables, depth=ensemble.depth, columns=columns, base=base, average=average)
+    leaves, weights, voted = _leaves(node, x, ensemble, columns)
+    if function in {"MIN", "MAX"}:
+        none = math.inf if function == "MIN" else -math.inf
+        votes = b.gather(node.constant(np.where(voted, weights, np.float32(none))), leaves)
+        result = (b.reduce_min if function == "MIN" else b.reduce_max)(votes, axes=[1])
+        result = b.where(b.equal(result, node.scalar(result, none)), node.scalar(result, 0), result)
     else:
-        leaves = reached_leaves(b, x, {name: node.constant(table) for name, table in tables.items()}, depth=depth)
-        if function in {"MIN", "MAX"}:
-            none = math.inf if function == "MIN" else -math.inf
-            votes = b.gather(
-                node.constant(np.where(ensemble.has_weight, ensemble.leaf_weights, np.float32(none))), leaves
-            )
-            result = (b.reduce_min if function == "MIN" else b.reduce_max)(votes, axes=[1])
-            return b.where(b.equal(result, node.scalar(result, none)), node.scalar(result, 0), result)
-        if function not in {"SUM", "AVERAGE"}:
-            raise DataError(f"aggregate_function must be SUM, AVERAGE, MIN or MAX, got {function!r}")
-        result = b.reduce_sum(b.gather(node.constant(ensemble.leaf_weights), leaves), axes=[1])
-    return result if function == "SUM" else b.div(result, node.scalar(result, len(ensemble.roots)))
+        result = b.reduce_sum(b.gather(node.constant(weights), leaves), axes=[1])
+        result = b.div(result, node.scalar(result, len(ensemble.roots))) if average else result
+    return result if base is None else b.add(result, node.constant(base))

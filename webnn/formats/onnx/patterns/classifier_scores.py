@@ -7,9 +7,10 @@ from typing import Final
 
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.graph.composites.classical_ml import transformed
 from webnn.graph.operand import MLOperand
 
-__all__ = ["NO_LABELS", "feature_rows", "post_transformed"]
+__all__ = ["NO_LABELS", "feature_rows", "post_transform_of", "post_transformed"]
 
 NO_LABELS: Final = UnsupportedNodeError(
     "the labels are strings", "the scores as outputs=[...]; the largest one selects a string outside the graph"
@@ -23,13 +24,22 @@ def feature_rows(node: OnnxNode, index: int = 0) -> MLOperand:
     return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
 
 
-def post_transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
-    """The scores after `post_transform`."""
-    b = node.builder
-    name = node.get_string("post_transform", "NONE") if name is None else name
+def post_transform_of(node: OnnxNode) -> str:
+    """The attribute `post_transform`."""
+    name = node.get_string("post_transform", "NONE")
+    _check_transform(name)
+    return name
+
+
+def _check_transform(name: str) -> None:
     known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
     if name not in known:
         raise UnsupportedNodeError(f"its post_transform is {name}", ", ".join(known))
-    if name == "NONE":
-        return scores
-    return b.sigmoid(scores) if name == "LOGISTIC" else b.softmax(scores, 1)
+
+
+def post_transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
+    """The scores after `post_transform`, or after the one called `name`."""
+    if name is None:
+        name = post_transform_of(node)
+    _check_transform(name)
+    return transformed(node.builder, scores, name)

@@ -9,7 +9,7 @@ import numpy as np
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.composites.tree_ensemble import TABLES
+from webnn.graph.composites.tree_ensemble import TABLES, VOTES
 from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
@@ -50,10 +50,12 @@ class TreeEnsemble:
     roots: Array
     depth: int
     """The most comparisons from a root to a leaf."""
-    leaf_weights: Array
-    """The weights of leaves, `[nodes, targets]`."""
-    has_weight: Array
-    """Whether a leaf has a weight for a target, `[nodes, targets]`."""
+    voters: Array
+    """The leaf of each vote."""
+    targets: Array
+    """What it votes for."""
+    weights: Array
+    """With which weight."""
     trees: Array | None
     """The tree of each node, -1 for nodes of no tree; None if trees share nodes."""
 
@@ -62,6 +64,21 @@ class TreeEnsemble:
         """The tables that say which leaf a row reaches, as `webnn.graph.composites.tree_ensemble` takes them."""
         names = ("features", "splits", "modes", "missing", "if_true", "if_false", "roots")
         return {name: getattr(self, name).astype(TABLES[name]) for name in names}
+
+    @property
+    def votes(self) -> dict[str, Array]:
+        """The tables of votes, as `webnn.graph.composites.tree_ensemble` takes them."""
+        return {name: getattr(self, name) for name in VOTES}
+
+    def weights_of_leaves(self, node: OnnxNode, columns: int) -> tuple[Array, Array]:
+        """The weights of the leaves, `[nodes, columns]`, and whether they vote."""
+        count = len(self.features)
+        if not node.importer.budget.take(5 * count * columns):
+            raise UnsupportedNodeError("the weights of its leaves take too much memory")
+        table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
+        np.add.at(table, (self.voters, self.targets), self.weights)
+        voted[self.voters, self.targets] = True
+        return table, voted
 
 
 def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
@@ -196,13 +213,10 @@ def _checked_ensemble(
     leaves, targets, weights, columns = votes
     if len(targets) and not 0 <= targets.min() <= targets.max() < columns:
         raise DataError(f"the target of a leaf is outside the {columns} targets")
-    if not node.importer.budget.take(5 * count * columns):
-        raise UnsupportedNodeError("the weights of its leaves take too much memory")
-    table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
-    np.add.at(table, (leaves, targets), weights.astype(np.float32))
-    voted[leaves, targets] = True
-    features = np.where(inner, features, 0)
-    return TreeEnsemble(features, splits, modes, missing, if_true, if_false, roots, depth, table, voted, trees)
+    features, weights = np.where(inner, features, 0), weights.astype(np.float32)
+    return TreeEnsemble(
+        features, splits, modes, missing, if_true, if_false, roots, depth, leaves, targets, weights, trees
+    )
 
 
 def _alike(splits: Array, modes: Array, inner: Array) -> tuple[Array, Array]:
