@@ -49,9 +49,11 @@ YIELD_INTERVAL: Final = 0.001
 class Cancellation:
     """Tells a running compilation to stop. Thread-safe; cancelling is final."""
 
-    __slots__ = ("_callbacks", "_event", "_lock", "_yielded")
+    __slots__ = ("_callbacks", "_event", "_lock", "_yielded", "yields")
 
     def __init__(self) -> None:
+        self.yields = True
+        """Whether `checkpoint` lets other threads run; without, they wait for the interpreter's own switch."""
         self._yielded = 0.0
         self._event = threading.Event()
         self._lock = reentrant_lock()
@@ -82,6 +84,8 @@ class Cancellation:
         """
         if self._event.is_set():
             raise CancelledError
+        if not self.yields:
+            return
         now = time.monotonic()
         if now - self._yielded > YIELD_INTERVAL:
             time.sleep(0)
@@ -191,6 +195,8 @@ class Backend(ABC):
 
     name: ClassVar[str]
     device_type: DeviceType = "cpu"
+    compiles_on_callers: ClassVar[bool] = False
+    """Whether `compile` may run on any thread and is short for small graphs: threads that wait for one compile it."""
     in_place: ClassVar[InPlace] = NOTHING_IN_PLACE
     """The operators that its executables run in place. `Executable.in_place` says where they do."""
 
@@ -252,7 +258,7 @@ class Backend(ABC):
 
     @abstractmethod
     def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation) -> Executable:
-        """Compile `graph`. Called from a background thread; may take long.
+        """Compile `graph`. Called from a background thread, or see `compiles_on_callers`; may take long.
 
         Raises:
             OperationError: it failed; the message names the operator and its label if they are known.

@@ -40,11 +40,16 @@ class Lowerings(Generic[F]):
         self._family_of = family_of
 
     def lowers(self, *ops: str) -> Callable[[F], F]:
-        """Register the decorated function for `ops`; each operator is lowered once."""
+        """Register the decorated function for `ops`; each operator is lowered once.
+
+        An import that Ctrl-C has cut off is made again, and so are its functions.
+        """
 
         def register(function: F) -> F:
             for op in ops:
-                assert op not in self._table, f"{op} is lowered twice for {self.backend}"
+                other = self._table.setdefault(op, function)
+                is_same = (other.__module__, other.__qualname__) == (function.__module__, function.__qualname__)
+                assert is_same, f"{op} is lowered twice for {self.backend}"
                 self._table[op] = function
             return function
 

@@ -189,6 +189,7 @@ class Renaming(Ready):
             self._fail(task, error)
         elif work.executable is None:
             work.waiting[task] = None
+            work.wanted()
             self._uncompiled.add(work)
             task.unmet += 1
         elif task.unmet == 0:

@@ -95,6 +95,7 @@ class Work:
         "prompt",
         "unlooked",
         "waiting",
+        "wanted",
         "widths",
     )
 
@@ -114,6 +115,8 @@ class Work:
         """Whether a run has failed."""
         self.waiting: dict[Task, None] = {}
         """Queued tasks that wait for the executable, oldest first."""
+        self.wanted: Callable[[], object] = bool
+        """Called when a task begins to wait for the executable. (`bool()` does nothing.)"""
         self.figures = GraphFigures() if figures is None else figures
         self.widths: Widths | None = None
         """The executables for both widths of a run; None if all runs are the same."""

@@ -68,6 +68,7 @@ class OnnxRuntimeBackend(Backend):
     """ONNX Runtime on the CPU."""
 
     name: ClassVar[str] = "onnxruntime"
+    compiles_on_callers: ClassVar[bool] = True
     in_place: ClassVar[InPlace] = IN_PLACE
 
     @property

@@ -3,15 +3,23 @@
 A graph is compiled on the build lane of its device. If the context has a second backend for the time until then, the
 graph is compiled for that one first, and on the slow lane for the device. Executables for fewer threads and for batches
 are compiled on the slow lane when the scheduler asks for them.
+
+A small graph that a caller blocks for is compiled by that caller, if the lane has not begun: what the import has left
+in the processor's caches and in the heap of its thread is at hand there, and no thread has to be woken. So the lane
+leaves such a graph alone for a moment, unless something else waits for it.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.session_cache import Entry, session_cache
@@ -34,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["Compilation"]
 
 _log = logging.getLogger("webnn")
+
+GRACE: Final = 0.002
+"""Seconds for which the lane leaves a graph to a caller that may be about to block for it."""
+BYTES_HERE: Final = 32 * 1024 * 1024
+NODES_HERE: Final = 2000
+"""The constants and operators of graphs that callers compile: Ctrl-C waits until onnxruntime has made the session."""
 
 
 class Compilation:
@@ -69,6 +83,10 @@ class Compilation:
         self._around: Around | None = None
         self._cancellation = Cancellation()
         self._compiled: Promise[None] = Promise()
+        self._begun = False
+        """Whether a thread has taken the compilation on."""
+        self._asked: SimpleQueue[None] | None = SimpleQueue() if self._may_be_compiled_here() else None
+        """Of a graph that is left to its callers for a moment: tells the lane that something else waits for it."""
         pool = device.pool
         self._input_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.inputs.items()]
         self._output_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.outputs.items()]
@@ -82,12 +100,76 @@ class Compilation:
         device.timeline.figures.add(self._figures)
         size = sum(shelf.size for _, shelf in self._output_shelves)
         self._work = MergedWork(size, self._figures, dispatches) if dispatches > 1 else Work(size, self._figures)
+        self._work.wanted = bool if self._asked is None else partial(self._asked.put, None)
         self._batch_sizes: BatchSizes | None = None
         self._batcher: Batcher | None = None
         """Gathers the runs of the graph, if the context batches and the graph is separable."""
 
-    def _compile(self) -> bool:
-        """Compile, on the build lane. Returns False, since there is nothing more to do."""
+    def _may_be_compiled_here(self) -> bool:
+        device, graph = self._device, self._graph
+        return (
+            device.backend.compiles_on_callers
+            and not device.has_prepared_threads
+            and device.meanwhile is None
+            and device.disk is None  # another process may be compiling it
+            and device.max_batch <= 1
+            and self._check is None
+            and len(graph.nodes) <= NODES_HERE
+            and graph.constant_bytes <= BYTES_HERE
+        )
+
+    def _take_on(self) -> bool:
+        """Whether the calling thread has to compile the graph: no other has begun to."""
+        self._hurry()  # if it is not the lane: there is nothing to wait for
+        with self._lock:
+            is_first, self._begun, self._asked = not self._begun, True, None
+            return is_first
+
+    def _hurry(self) -> None:
+        """Let the lane wait no longer: something else waits for the graph, or compiles it."""
+        if (asked := self._asked) is not None:
+            asked.put(None)
+
+    def _compile_in_background(self) -> bool:
+        """Compile, on the build lane, unless a caller does. Returns False, since there is nothing more to do."""
+        if (asked := self._asked) is not None:
+            with suppress(Empty):
+                asked.get(timeout=GRACE)
+        return self._take_on() and self._compile()
+
+    def _compile_here(self) -> None:
+        """Compile on this thread, which is about to block for the graph, if the lane has left it to its callers.
+
+        A signal handler may raise on this thread, at any place and anything. So whatever is raised here, the lane
+        compiles the graph again, and its result counts.
+        """
+        if self._asked is None:
+            return
+        try:
+            if self._take_on():
+                self._cancellation.yields = not _only_lanes_run_beside()
+                self._compile(here=True)
+        except BaseException as error:
+            try:
+                self._hand_over()
+            except BaseException:  # another interrupt
+                self._hand_over()
+                raise
+            if not isinstance(error, Exception):
+                raise
+            try:
+                self._compiled.result()
+            except MLError:
+                return  # so it was the compilation, and the graph has its error
+            # Backends explain what is raised in them.
+            raise (error.__cause__ if isinstance(error, OperationError) else None) or error from None
+
+    def _hand_over(self) -> None:
+        if not self._compiled.done():
+            self._device.build_lane.wake(self._compile)
+
+    def _compile(self, *, here: bool = False) -> bool:
+        """Compile, on the build lane, or, with `here`, on a thread that gets what is raised. Returns False."""
         if self._cancellation.cancelled or self._destroyed:
             return False
         device, graph = self._device, self._graph
@@ -108,9 +190,9 @@ class Compilation:
                 self._use(device.meanwhile, *quick)
                 device.slow_lane.wake(self._compile_for_device)
                 return False
-        return self._compile_for_device()
+        return self._compile_for_device(here=here)
 
-    def _compile_for_device(self) -> bool:
+    def _compile_for_device(self, *, here: bool = False) -> bool:
         if self._cancellation.cancelled or self._destroyed:
             return False
         device, work, graph = self._device, self._work, self._graph
@@ -118,6 +200,8 @@ class Compilation:
         try:
             entry = device.compile(graph, self._options, self._cancellation)
         except BaseException as error:
+            if here and not (isinstance(error, CancelledError) and self._cancellation.cancelled):
+                raise
             self._trace_compilation(began, described(error))
             if not self._cancellation.cancelled:  # otherwise the code that cancelled it has rejected the promises
                 self._fail(
@@ -143,7 +227,12 @@ class Compilation:
                 inputs = [shelf for _, shelf in self._input_shelves]
                 self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
                 self._batcher = self._batch_sizes.batcher
-        self._use(device.backend, entry, entry.executable)
+        try:
+            self._use(device.backend, entry, entry.executable)
+        except BaseException:  # an interrupt, if this is a caller
+            if self._entry is not entry:
+                session_cache.release(entry)
+            raise
         return False
 
     def _use(self, backend: Backend, entry: Entry, executable: Executable) -> None:
@@ -264,6 +353,12 @@ class Compilation:
     def __del__(self) -> None:
         if getattr(self, "_entry", None) is not None:
             self._let_go()
+
+
+def _only_lanes_run_beside() -> bool:
+    """Whether no other thread of Python is the program's own: none then wants the interpreter while this one waits."""
+    this = threading.current_thread()
+    return all(thread is this or thread.name.startswith("webnn-") for thread in threading.enumerate())
 
 
 def _explained(error: BaseException, what: str) -> MLError:

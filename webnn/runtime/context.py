@@ -438,15 +438,16 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
         if self._recordings:
             checks.check_not_recording(self._recordings, "compute")
         given = checks.feeds(self._device, "compute", graph, inputs)
+        if graph._asked is not None:
+            graph._compile_here()
         batcher = graph._batcher
-        outputs: dict[str, np.ndarray[Any, Any]]
         if batcher is not None:
-            outputs = batcher.run(given, here=True).result()
-            return outputs
-        direct = run_here(self._timeline, graph._work, given, graph._output_shelves)
-        if direct is not None:
+            promise = batcher.run(given, here=True)
+        elif (direct := run_here(self._timeline, graph._work, given, graph._output_shelves)) is not None:
             return direct
-        outputs = self._timeline.run(graph._work, given, graph._output_shelves, here=True).result()
+        else:
+            promise = self._timeline.run(graph._work, given, graph._output_shelves, here=True)
+        outputs: dict[str, np.ndarray[Any, Any]] = promise.result()
         return outputs
 
     # The end.

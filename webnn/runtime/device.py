@@ -131,6 +131,8 @@ class Device:
         self._on_forked: list[Callable[[ContextLostError], None]] = []
         self._lost_message: str | None = None
         self.is_dead = False
+        self.has_prepared_threads = False
+        """Whether `on_each_thread` was called."""
         """Whether the backend has said that the device is gone."""
         _devices[id(self)] = self
 
@@ -175,6 +177,7 @@ class Device:
             function()
             return False
 
+        self.has_prepared_threads = True
         for lane in {*self.lanes, self.build_lane, self.slow_lane}:
             lane.wake(once, timed=False)
 

@@ -274,6 +274,7 @@ class MLGraph(Compilation, Unpicklable):
             self._let_go()
 
     def __await__(self) -> Generator[Any, Any, MLGraph]:
+        self._hurry()
         yield from self._compiled.__await__()
         if self._destroyed:
             self._device.check_not_lost()
@@ -289,5 +290,5 @@ def compiling(context: object, device: Device, graph: Graph, check: Callable[[],
     """`graph` for `context`; the build thread calls `check`, and compiles it."""
     result = MLGraph(context, device, graph, check)
     device.register(result)
-    device.build_lane.wake(result._compile)
+    device.build_lane.wake(result._compile_in_background)
     return result

@@ -44,12 +44,17 @@ def imported_by(module: str, op_types: Iterable[str]) -> None:
 
 
 def imports(*op_types: str, since: int = 1, domain: str = "") -> Callable[[ImportFunction], ImportFunction]:
-    """Use a function for nodes of these types, from version `since` of their domain's operators on."""
+    """Use a function for nodes of these types, from version `since` of their domain's operators on.
+
+    An import that Ctrl-C has cut off is made again, and so are its functions.
+    """
 
     def register(function: ImportFunction) -> ImportFunction:
         for op_type in op_types:
             rows = _TABLE.setdefault((domain, op_type), [])
-            assert since not in [first for first, _ in rows], f"{op_type} {since} already has a function"
+            for row in [row for row in rows if row[0] == since]:
+                assert row[1].__module__ == function.__module__, f"{op_type} {since} already has a function"
+                rows.remove(row)
             rows.append((since, function))
             rows.sort(key=lambda row: row[0], reverse=True)
         return function
