@@ -102,3 +102,40 @@ def test_what_has_elements_of_its_own_is_still_reported() -> None:
     model, _ = node_model("Gemm", [none(2, 0), none(0, 3), X])
     with pytest.raises(OnnxNotSupportedError, match=r"\(Gemm\): a value of shape \[2, 0\] has no elements"):
         import_onnx(model, direct_builder())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+@pytest.mark.parametrize("op_type", ["ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"])
+def test_reductions_of_no_elements_are_what_onnxruntime_gives(backend: Backend, op_type: str, dtype: Any) -> None:
+    check_node(backend, op_type, [none(2, 0, dtype=dtype)], keepdims=0, version=12, tolerance=0)
+    check_node(backend, op_type, [none(0, 2, dtype=dtype)], axes=[0], version=12, tolerance=0)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs"),
+    [
+        ("Tile", [X, Fixed(np.array([0, 1]))]),
+        ("Pad", [X, Fixed(np.array([-2, 0, 0, 0]))]),
+        ("Expand", [X[:, :1], Fixed(np.array([2, 0]))]),
+        ("Resize", [X, None, Fixed(np.array([0.25, 1], np.float32))]),
+    ],
+)
+def test_what_a_node_leaves_without_elements_is_joined_with_others(
+    backend: Backend, op_type: str, inputs: list[Any]
+) -> None:
+    model, feeds = node_model(op_type, inputs)
+    joined = helper.make_node("Concat", ["output0", "more"], ["joined"], axis=0 if op_type != "Expand" else 1)
+    model.graph.node.append(joined)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(X, "more"))
+    model.graph.output[0].name = "joined"
+    for result, wanted in zip(computed(model, feeds, backend), by_onnxruntime(model, feeds), strict=True):
+        np.testing.assert_array_equal(result, wanted)
+
+
+@pytest.mark.parametrize(("size", "parts"), [(1, 2), (3, 4), (6, 4)])
+def test_parts_that_get_no_elements_are_left_out(backend: Backend, size: int, parts: int) -> None:
+    x, part = random(0, size), -(-size // parts)
+    read = [part * i < size for i in range(parts)]
+    model, feeds = node_model("Split", [x], outputs=read, num_outputs=parts)
+    for i, result in enumerate(computed(model, feeds, backend)):
+        np.testing.assert_array_equal(result, x[part * i : part * (i + 1)])

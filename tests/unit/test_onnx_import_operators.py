@@ -120,6 +120,40 @@ def test_constants_that_are_folded_are_as_exact_as_in_a_run(
         np.testing.assert_allclose(result, wanted, rtol=1e-6 if numbers.dtype != np.float16 else 1e-3)
 
 
+@pytest.mark.parametrize("alpha", [-0.5, -2.0, 0.5, 2.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_celu_takes_any_alpha(backend: Backend, dtype: Any, alpha: float) -> None:
+    x = np.concatenate([np.linspace(-2.5, 2.5, 21), [-1e-6, 0.0, 1e-6]]).astype(dtype)
+    (result,) = computed(*node_model("Celu", [x], alpha=alpha, version=12), backend)
+    wide = x.astype(np.float64)
+    wanted = np.maximum(wide, 0) + np.minimum(alpha * np.expm1(wide / alpha), 0)
+    np.testing.assert_allclose(result, wanted, rtol=2e-6 if dtype is np.float32 else 2e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("version", [7, 10, 12, 13])
+def test_masks_of_dropout_are_those_of_onnxruntime(backend: Backend, version: int) -> None:
+    x = random(0, 2, 3)
+    model, feeds = node_model("Dropout", [x], outputs=(True, True), version=version)
+    results, wanted = computed(model, feeds, backend), by_onnxruntime(model, feeds)
+    np.testing.assert_array_equal(results[0], x)
+    assert results[1].dtype == (np.float32 if version < 10 else np.uint8)
+    np.testing.assert_array_equal(results[1], wanted[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_fractions_among_indices_are_rounded_toward_zero(backend: Backend, dtype: Any) -> None:
+    indices = np.array([-0.75, 0.5, -2.25, 1.0, 1.5], dtype)
+    for given in (Fixed(indices), indices):
+        model, feeds = node_model("OneHot", [given, fixed(2), Fixed(np.float32([0, 1]))])
+        (result,) = computed(model, feeds, backend)
+        np.testing.assert_array_equal(result, np.eye(2)[[0, 0, 0, 1, 1]])
+
+
+@pytest.mark.parametrize("op_type", ["ArgMax", "ArgMin"])
+def test_a_scalar_is_its_own_largest_and_smallest_element(backend: Backend, op_type: str) -> None:
+    check_node(backend, op_type, [np.array(3, np.float32)], version=10)
+
+
 @pytest.mark.parametrize("op_type", ["BitwiseAnd", "BitwiseOr", "BitwiseXor"])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32, np.int64, np.uint64])
 def test_bits_of_integers_that_broadcast(backend: Backend, op_type: str, dtype: Any) -> None:

@@ -61,10 +61,14 @@ def hardmax(b: Builder, node: Node) -> Sequence[MLOperand]:
 
 @composite
 def celu(b: Builder, node: Node) -> Sequence[MLOperand]:
-    """`alpha * elu(x / alpha)`, whose slope at zero is 1 for every alpha."""
+    """`max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)`, whose slope at zero is 1 for every alpha."""
     x = node["input"]
     alpha = b.constant(x.data_type, node.attributes["alpha"])
-    return [b.mul(b.elu(b.div(x, alpha)), alpha)]
+    steps = b.div(x, alpha)
+    if node.attributes["alpha"] >= 0:
+        return [b.mul(b.elu(steps), alpha)]
+    below = b.neg(b.mul(b.elu(b.neg(steps)), b.exp(steps)))  # exp(steps) - 1 without cancellation
+    return [b.where(b.greater(x, b.constant(x.data_type, 0)), x, b.mul(below, alpha))]
 
 
 @composite

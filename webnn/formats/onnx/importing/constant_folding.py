@@ -391,13 +391,27 @@ def _log_sum_exp(a: Array, **options: Any) -> Any:
     return total + largest.reshape(total.shape)
 
 
+def _mean(a: Array, **options: Any) -> Any:
+    """The mean, which is 0 if there are no elements, as in onnxruntime."""
+    return np.mean(a, **options) if a.size else np.sum(a, **options)
+
+
+def _max(a: Array, **options: Any) -> Any:
+    """The largest element, or of none the smallest number of the type, as in onnxruntime."""
+    return np.max(a, **options, initial=-np.inf if a.dtype.kind == "f" else np.iinfo(a.dtype).min)
+
+
+def _min(a: Array, **options: Any) -> Any:
+    return np.min(a, **options, initial=np.inf if a.dtype.kind == "f" else np.iinfo(a.dtype).max)
+
+
 _REDUCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "ReduceL1": lambda a, **options: np.sum(np.abs(a), **options),
     "ReduceL2": _norm,
     "ReduceLogSumExp": _log_sum_exp,
-    "ReduceMax": np.max,
-    "ReduceMean": np.mean,
-    "ReduceMin": np.min,
+    "ReduceMax": _max,
+    "ReduceMean": _mean,
+    "ReduceMin": _min,
     "ReduceProd": np.prod,
     "ReduceSum": np.sum,
     "ReduceSumSquare": lambda a, **options: np.sum(np.square(a), **options),

@@ -1,6 +1,7 @@
-"""The results of nodes that inputs without elements leave without elements, by the standard's shape inference.
+"""The results of nodes that are left without elements, by the standard's shape inference.
 
-WebNN has no such operands, so the importer asks here when it cannot express a node that reads one. The results are
+WebNN has no such operands, so the importer asks here when it cannot express a node that reads one, or one of a few
+types that make them. The results are
 known arrays then, and what joins them with others (`Concat`) or takes their shape goes on.
 """
 
@@ -23,10 +24,15 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _SIZES: Final = 64
 """The most numbers of an input whose values may be sizes or axes, which inference reads."""
+_EMPTYING: Final = frozenset({"Expand", "Pad", "Resize", "Tile", "Upsample"})
+"""Operators of which a known size may leave nothing of an input with elements."""
 
 
 def empty_results(node: OnnxNode) -> list[Array] | None:
     """The outputs that are read if none of them has an element; None if one has, or the standard does not say."""
+    given = [value for value in node.inputs if value is not None]
+    if node.op_type not in _EMPTYING and all(value.array is None or value.array.size for value in given):
+        return None
     inputs = {f"i{i}": value for i, value in enumerate(node.inputs) if value is not None}
     with import_lock:  # here because the onnx package takes longer to load than most models
         from onnx import helper, numpy_helper, shape_inference  # noqa: PLC0415

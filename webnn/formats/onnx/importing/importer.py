@@ -367,8 +367,6 @@ class Importer:
 
     def _without_elements(self, node: OnnxNode) -> Sequence[Value] | None:
         """The outputs of a node that cannot be expressed, if its inputs leave them without elements."""
-        if not any(value is not None and value.array is not None and value.array.size == 0 for value in node.inputs):
-            return None
         with import_lock:  # here, since most models have no such node
             from webnn.formats.onnx.importing.empty_results import empty_results  # noqa: PLC0415
 

@@ -89,6 +89,8 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         return None
     arrays = {f"i{i}": value.array for i, value in enumerate(node.inputs) if value is not None}
     first = arrays.get("i0")
+    if node.op_type == "OneHot" and first is not None and first.dtype.kind == "f":
+        arrays["i0"] = first.astype(np.int64)  # as the standard says, and the evaluator does not
     half = first is not None and first.dtype == np.float16 and node.op_type not in _OF_ANOTHER_TYPE
     arrays = {name: _wide(array, half=half) for name, array in arrays.items()}
     limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS

@@ -18,7 +18,7 @@ from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.precision import in_float32
 from webnn.graph.builder import MLGraphBuilder
-from webnn.graph.dtypes import FLOATS, DataType
+from webnn.graph.dtypes import FLOATS, DataType, numpy_dtype
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -89,11 +89,12 @@ def identity(node: OnnxNode) -> Imported:
 
 @imports("Dropout", "StopGradient")
 def dropout(node: OnnxNode) -> Imported:
-    """Dropout at inference: the input, and a mask of ones."""
+    """Dropout at inference: the input, and a mask, which onnxruntime fills with zeros before opset 12."""
     ratio, training = node.known(1), node.known(2)
     if node.has(2) and (training is None or training.any()) and (ratio is None or ratio.any()):
         raise UnsupportedNodeError("it drops elements at random (training_mode)", "export the model for inference")
-    mask = np.broadcast_to(np.array(True), node.shape(0))
+    dtype = np.dtype(np.bool_) if node.version >= 10 else numpy_dtype(node.value(0).data_type)
+    mask = np.broadcast_to(np.array(node.version >= 12, dtype), node.shape(0))
     return [node.value(0), mask]
 
 

@@ -76,7 +76,7 @@ def one_hot(node: OnnxNode) -> Imported:
     axis = node.axis(node.get_int("axis", -1), indices.rank + 1)
     values = node.operand(2)
     off, on = (b.reshape(b.slice(values, [i], [1]), []) for i in range(2))
-    if indices.data_type.startswith(("u", "int8")):
+    if indices.data_type.startswith(("u", "int8", "float")):  # of floats, the standard casts them
         indices = b.cast(indices, "int64")
     wrapped = b.where(b.lesser(indices, node.scalar(indices, 0)), b.add(indices, node.scalar(indices, depth)), indices)
     shape = [*indices.shape[:axis], 1, *indices.shape[axis:]]

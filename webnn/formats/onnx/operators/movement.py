@@ -97,10 +97,10 @@ def split(node: OnnxNode) -> Imported:
     sizes = node.find_list(1, "split")
     if sizes is None:
         count = node.get_int("num_outputs", len(node.outputs))
-        if count < 1 or count > size:
-            raise UnsupportedNodeError(f"{size} elements in {count} parts leave some without elements")
+        if count < 1:
+            raise DataError(f"num_outputs is {count}, expected at least 1")
         part = -(-size // count)
-        sizes = [min(part, size - part * i) for i in range(count)]
+        sizes = [max(min(part, size - part * i), 0) for i in range(count)]
     if sum(sizes) != size or min(sizes, default=0) < 0:
         raise DataError(f"axis {axis} of {list(x.shape)} cannot be split into {sizes}")
     if 0 not in sizes:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.graph.composites.open_cases import REDUCTIONS, reduced_in_range
@@ -67,7 +69,9 @@ def arg_max_or_min(node: OnnxNode) -> Imported:
     """The index of the largest or smallest element, the first or the last of equal ones."""
     b = node.builder
     x = node.operand(0)
-    axis = node.axis(node.get_int("axis", 0), x.rank)
+    axis = node.axis(node.get_int("axis", 0), x.rank or 1)
+    if not x.rank:
+        return [np.array(0, np.int64)]
     find = b.arg_max if node.op_type == "ArgMax" else b.arg_min
     keep = node.is_one("keepdims", 1)
     if not node.get_int("select_last_index", 0):
