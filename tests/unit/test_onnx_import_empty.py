@@ -57,6 +57,51 @@ def test_what_is_left_without_elements_is_known(
         np.testing.assert_array_equal(result, wanted)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize(
+    "op_type", ["ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"]
+)
+def test_reductions_of_nothing_are_those_of_onnxruntime(
+    backend: Backend, op_type: str, keepdims: int, dtype: Any
+) -> None:
+    for axes in ([1], [0, 1]):
+        inputs = [none(2, 0, dtype=dtype), Fixed(np.array(axes))]
+        check_sums_of_nothing(backend, op_type, inputs, keepdims=keepdims)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "options"),
+    [
+        ("Einsum", [none(2, 0), none(0, 3)], {"equation": "ij,jk->ik"}),
+        ("Einsum", [none(2, 0), none(0, 3), random(1, 3, 4)], {"equation": "ij,jk,kl->il"}),
+        ("Einsum", [none(2, 0)], {"equation": "ij->i"}),
+        ("Gemm", [none(2, 0), none(0, 3)], {}),
+        ("Gemm", [none(2, 0), none(0, 3), X], {}),
+        ("Gemm", [none(0, 2), none(3, 0), X[0]], {"transA": 1, "transB": 1, "alpha": 3.0, "beta": 2.0}),
+        ("Gemm", [none(2, 0), none(0, 3), Fixed(X[0])], {"beta": 2.0}),
+        ("MatMul", [none(4, 2, 0), none(0, 3)], {}),
+    ],
+)
+def test_products_over_nothing_are_sums_of_nothing(
+    backend: Backend, op_type: str, inputs: list[Any], options: dict[str, Any]
+) -> None:
+    check_sums_of_nothing(backend, op_type, inputs, **options)
+
+
+def check_sums_of_nothing(backend: Backend, op_type: str, inputs: list[Any], **options: Any) -> None:
+    model, feeds = node_model(op_type, inputs, **options)
+    # The results are known, and a graph must compute something.
+    model.graph.node.append(helper.make_node("Identity", ["x"], ["y"]))
+    model.graph.input.append(helper.make_tensor_value_info("x", 1, (2,)))
+    model.graph.output.append(onnx.ValueInfoProto(name="y"))
+    feeds["x"] = np.ones(2, np.float32)
+    for result, wanted in zip(computed(model, feeds, backend), by_onnxruntime(model, feeds), strict=True):
+        assert wanted.size
+        np.testing.assert_array_equal(result, wanted)
+        assert result.shape == wanted.shape
+
+
 def test_a_cache_without_elements_is_computed_with_until_it_is_joined(backend: Backend) -> None:
     nodes = [
         helper.make_node("Mul", ["past", "scale"], ["scaled"]),
@@ -99,8 +144,8 @@ def test_without_updates_nothing_changes(backend: Backend, op_type: str, inputs:
 
 
 def test_what_has_elements_of_its_own_is_still_reported() -> None:
-    model, _ = node_model("Gemm", [none(2, 0), none(0, 3), X])
-    with pytest.raises(OnnxNotSupportedError, match=r"\(Gemm\): a value of shape \[2, 0\] has no elements"):
+    model, _ = node_model("Conv", [none(1, 0, 4, 4), none(2, 0, 3, 3), random(1, 2)])
+    with pytest.raises(OnnxNotSupportedError, match=r"\(Conv\): a value of shape \[1, 0, 4, 4\] has no elements"):
         import_onnx(model, direct_builder())
 
 

@@ -1,8 +1,8 @@
-"""The results of nodes that are left without elements, by the standard's shape inference.
+"""The results of nodes that are left without elements, or as sums of nothing.
 
 WebNN has no such operands, so the importer asks here when it cannot express a node that reads one, or one of a few
-types that make them. The results are
-known arrays then, and what joins them with others (`Concat`) or takes their shape goes on.
+types that make them. The shapes are those of the standard's shape inference. The results are known arrays then, and
+what joins them with others (`Concat`) or takes their shape goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = ["empty_results"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
+_PRODUCTS: Final = frozenset({"Einsum", "MatMul", "MatMulInteger"})
+"""Operators each of whose results is a sum of products of an element of every input."""
 _SIZES: Final = 64
 """The most numbers of an input whose values may be sizes or axes, which inference reads."""
 _EMPTYING: Final = frozenset({"Expand", "Pad", "Resize", "Tile", "Upsample"})
@@ -29,7 +31,7 @@ _EMPTYING: Final = frozenset({"Expand", "Pad", "Resize", "Tile", "Upsample"})
 
 
 def empty_results(node: OnnxNode) -> list[Array] | None:
-    """The outputs that are read if none of them has an element; None if one has, or the standard does not say."""
+    """The outputs that are read if no element of them depends on an input, and the standard says their shapes."""
     given = [value for value in node.inputs if value is not None]
     if node.op_type not in _EMPTYING and all(value.array is None or value.array.size for value in given):
         return None
@@ -66,7 +68,7 @@ def empty_results(node: OnnxNode) -> list[Array] | None:
             return None
         if any(dim.WhichOneof("value") != "dim_value" for dim in tensor.shape.dim):
             return None
-        found[info.name] = np.empty([dim.dim_value for dim in tensor.shape.dim], found_type)
-        if found[info.name].size:
+        found[info.name] = np.zeros([dim.dim_value for dim in tensor.shape.dim], found_type)
+        if found[info.name].size and (node.domain or node.op_type not in _PRODUCTS):
             return None
     return [found.get(name, np.empty(0)) for name in outputs]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
+
 from webnn.errors import DataError, NotSupportedError
 from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.graph.broadcasting import bidirectional
-from webnn.graph.dtypes import FLOATS
+from webnn.graph.dtypes import FLOATS, numpy_dtype
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -21,6 +23,8 @@ __all__: list[str] = []
 def gemm(node: OnnxNode) -> Imported:
     """`alpha * a @ b + beta * c`, of matrices that may be transposed first."""
     b = node.builder
+    if 0 in node.shape(0) and node.rank(0) == node.rank(1) == 2 and node.data_type(0) in FLOATS:
+        return _sum_of_nothing(node)
     x, y, c = node.operand(0), node.operand(1), node.optional(2)
     alpha, beta = node.get_float("alpha", 1.0), node.get_float("beta", 1.0)
     x_transposed, y_transposed = bool(node.get_int("transA", 0)), bool(node.get_int("transB", 0))
@@ -33,6 +37,16 @@ def gemm(node: OnnxNode) -> Imported:
     x, y = (b.transpose(o) if t else o for o, t in ((x, x_transposed), (y, y_transposed)))
     product = b.mul(_multiplied(node, x, y), node.scalar(x, int(alpha)))
     return product if c is None else b.add(product, b.mul(c, node.scalar(c, int(beta))))
+
+
+def _sum_of_nothing(node: OnnxNode) -> Imported:
+    """`beta * c`: the inner axis of the product has no elements, or the result has none."""
+    b, dtype = node.builder, numpy_dtype(node.data_type(0))
+    rows, columns = node.shape(0)[bool(node.get_int("transA", 0))], node.shape(1)[not node.get_int("transB", 0)]
+    if not node.has(2) or not rows * columns:
+        return np.zeros([rows, columns], dtype)
+    c, beta = node.operand(2), node.get_float("beta", 1.0)
+    return b.expand(c if beta == 1 else b.mul(c, node.scalar(c, beta)), [rows, columns])
 
 
 @imports("MatMul")
