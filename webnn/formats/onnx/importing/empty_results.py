@@ -12,9 +12,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from webnn.backends.onnx import messages
-from webnn.backends.onnx.messages import ValueInfoProto
 from webnn.forking import import_lock
 from webnn.formats.onnx.file.element_types import element_dtype
+from webnn.formats.onnx.importing.lone_node import given_values, lone_node, output_names
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.graph.dtypes import numpy_dtype
 
@@ -32,30 +32,23 @@ _EMPTYING: Final = frozenset({"Expand", "Pad", "Resize", "Tile", "Upsample"})
 
 def empty_results(node: OnnxNode) -> list[Array] | None:
     """The outputs that are read if no element of them depends on an input, and the standard says their shapes."""
-    given = [value for value in node.inputs if value is not None]
-    if node.op_type not in _EMPTYING and all(value.array is None or value.array.size for value in given):
+    given = given_values(node)
+    if node.op_type not in _EMPTYING and all(value.array is None or value.array.size for value in given.values()):
         return None
-    inputs = {f"i{i}": value for i, value in enumerate(node.inputs) if value is not None}
     with import_lock:  # here because the onnx package takes longer to load than most models
-        from onnx import helper, numpy_helper, shape_inference  # noqa: PLC0415
+        from onnx import helper, shape_inference  # noqa: PLC0415
 
-    infos, constants = [], []
-    for name, value in inputs.items():
+    infos, arrays = [], {}
+    for name, value in given.items():
         if value.array is None and value.operand is None:
             return None
         if value.array is not None and value.array.size <= _SIZES:
-            constants.append(numpy_helper.from_array(np.asarray(value.array, order="C"), name))
+            arrays[name] = value.array
         else:
             dtype = value.array.dtype if value.array is not None else numpy_dtype(value.data_type)
             element_type = helper.np_dtype_to_tensor_dtype(dtype)
             infos.append(messages.value_info(name, element_type, value.shape))
-    names = [name if name in inputs else "" for name in (f"i{i}" for i in range(len(node.inputs)))]
-    outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
-    inner = messages.node(node.op_type, names, outputs, domain=node.domain)
-    inner.attribute.extend(node.attributes.values())
-    results = [ValueInfoProto(name=name) for name in outputs if name]
-    graph = messages.graph([inner], "node", infos, results, constants)
-    model = messages.model(graph, {node.domain: node.version}, ir_version=10)
+    model = lone_node(node, arrays, infos)
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph.output
     except Exception:  # it does not document its exceptions
@@ -71,4 +64,4 @@ def empty_results(node: OnnxNode) -> list[Array] | None:
         found[info.name] = np.zeros([dim.dim_value for dim in tensor.shape.dim], found_type)
         if found[info.name].size and (node.domain or node.op_type not in _PRODUCTS):
             return None
-    return [found.get(name, np.empty(0)) for name in outputs]
+    return [found.get(name, np.empty(0)) for name in output_names(node)]

@@ -7,11 +7,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn.backends.onnx import messages
-from webnn.backends.onnx.messages import ValueInfoProto
 from webnn.forking import import_lock
 from webnn.formats.onnx.file.element_types import element_dtype
 from webnn.formats.onnx.importing.bfloat16 import is_bfloat16, is_output_bfloat16
+from webnn.formats.onnx.importing.lone_node import given_values, lone_node, output_names
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.graph.lean_imports import small_dtype
 
@@ -87,28 +86,22 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
     """The outputs of a node whose inputs are all known; None if they may be large, or the evaluator fails."""
     if node.version < _OLDER_ALIKE.get(node.op_type, 0):
         return None
-    arrays = {f"i{i}": value.array for i, value in enumerate(node.inputs) if value is not None}
+    arrays = {name: value.array for name, value in given_values(node).items() if value.array is not None}
     first = arrays.get("i0")
     if node.op_type == "OneHot" and first is not None and first.dtype.kind == "f":
         arrays["i0"] = first.astype(np.int64)  # as the standard says, and the evaluator does not
     half = first is not None and first.dtype == np.float16 and node.op_type not in _OF_ANOTHER_TYPE
     arrays = {name: _wide(array, half=half) for name, array in arrays.items()}
     limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS
-    if sum(a.size for a in arrays.values() if a is not None) > limit:
+    if sum(array.size for array in arrays.values()) > limit:
         return None
-    names = [f"i{i}" if value is not None else "" for i, value in enumerate(node.inputs)]
-    outputs = [f"o{i}" if name else "" for i, name in enumerate(node.outputs)]
     with import_lock:  # here because the onnx package takes longer to load than most models
-        from onnx import numpy_helper, shape_inference  # noqa: PLC0415
+        from onnx import shape_inference  # noqa: PLC0415
 
-    inner = messages.node(node.op_type, names, outputs)
-    inner.attribute.extend(node.attributes.values())
-    for attribute in inner.attribute:
+    model = lone_node(node, arrays)
+    for attribute in model.graph.node[0].attribute:
         if attribute.name in _SWITCHES:
             attribute.i = int(attribute.i == 1)
-    constants = [numpy_helper.from_array(np.asarray(a, order="C"), name) for name, a in arrays.items()]
-    results = [ValueInfoProto(name=name) for name in outputs if name]
-    model = messages.model(messages.graph([inner], "node", [], results, constants), {"": node.version}, ir_version=10)
     try:
         inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.output
         shapes = {info.name: [dim.dim_value for dim in info.type.tensor_type.shape.dim] for info in inferred}
@@ -123,16 +116,18 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
             return None
     except Exception:  # the evaluator does not document its exceptions
         return None
-    computed = [_shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in outputs]
+    computed = [
+        _shaped(np.asarray(found[name]), name in scalars) if name else np.empty(0) for name in output_names(node)
+    ]
     return [
         _narrow(array, "float16" if half else "bfloat16" if is_output_bfloat16(node, i) else "float32")
         for i, array in enumerate(computed)
     ]
 
 
-def _wide(array: Array | None, *, half: bool) -> Array | None:
+def _wide(array: Array, *, half: bool) -> Array:
     """The array as float32 if it is narrower: the evaluator would round it at each step inside an operator."""
-    if array is not None and (is_bfloat16(array) or (half and array.dtype == np.float16)):
+    if is_bfloat16(array) or (half and array.dtype == np.float16):
         return array.astype(np.float32)
     return array
 
