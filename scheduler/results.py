@@ -132,6 +132,36 @@ class End(ref[Promise[Any]]):
         """The result is available: settle."""
         resolve(promise, None)
 
+    def resolve(self, promise: Promise[Any], result: Any, loop: object = None) -> None:
+        """As `Promise._settle`, for a source that holds nothing any more: in a straight line if one task waits.
+
+        Args:
+            promise: the promise of this source.
+            result: its result.
+            loop: the event loop whose thread calls this, if it is known to be one.
+        """
+        try:
+            with settling:
+                if promise._status is not PENDING:
+                    return
+                promise._result, promise._status = result, RESOLVED
+            self.kept = promise._source = None
+            callbacks = promise._callbacks
+            if callbacks is not None and len(callbacks) == 1 and promise._installed is None:
+                waiter = callbacks[0]
+                if isinstance(waiter, Waiter):
+                    if waiter.loop is loop:
+                        waiter.wake()
+                    else:
+                        waiter()
+                    promise._callbacks = None
+                    return
+            promise._announce()
+        except BaseException:
+            if promise._status is not PENDING:
+                promise._announce()
+            raise
+
     # Called by the promise.
 
     def advance(self, promise: Promise[Any]) -> bool:
@@ -265,37 +295,13 @@ class Read(End):
                     promise._result = result
                     promise._status = RESOLVED
                     return
-            if not self._wake_only(promise, result):
-                promise._settle(RESOLVED, result, None)
+            self.resolve(promise, result)
             return
         value = self.value
         if self.out is None and value is not None and (view := value.view) is not None:
             self._lend(promise, view)
         else:
             self.deliver(promise)
-
-    def _wake_only(self, promise: Promise[Any], result: np.ndarray[Any, Any]) -> bool:
-        """As `_settle`, in a straight line, if one task waits. Returns False if there is more to be told."""
-        try:
-            with settling:
-                callbacks = promise._callbacks
-                if (
-                    promise._status is not PENDING
-                    or callbacks is None
-                    or len(callbacks) != 1
-                    or not isinstance(waiter := callbacks[0], Waiter)
-                    or promise._installed is not None
-                ):
-                    return False
-                promise._result, promise._status, promise._source = result, RESOLVED, None
-            self.kept = None
-            waiter()
-            promise._callbacks = None
-        except BaseException:
-            if promise._status is not PENDING:
-                promise._announce()
-            raise
-        return True
 
     def deliver_unasked(self) -> None:
         """Like `deliver`, for a value that was available at the call."""

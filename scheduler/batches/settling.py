@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 from weakref import ref
 
 from webnn.scheduler.batches.batch import Batch
 from webnn.scheduler.batches.request import Request
 from webnn.scheduler.bridge import Bridge, Waiter
-from webnn.scheduler.promise import PENDING, RESOLVED, Promise, settling
 
 __all__ = ["settle"]
 
@@ -55,32 +53,14 @@ class _Delivery:
 def _settle_together(requests: Sequence[Request], loop: object) -> None:
     """Settle requests on the thread of `loop`, whose tasks wait for them.
 
-    Most of them have a small result and one waiter. For these it does the same as `settle`, in a straight line.
+    Most of them have a small result, for which nothing is left to let go, and one waiter.
     """
-    promise: Promise[Any] | None = None
-    try:
-        for request in requests:
-            promise = request()
-            if promise is None or request.result is None or request.deadline is not None:
-                request.settle()
-                continue
-            with settling:
-                if promise._status is not PENDING:
-                    continue
-                promise._result, promise._status = request.result, RESOLVED
-            request.kept = promise._source = None
-            callbacks = promise._callbacks
-            if callbacks is not None and len(callbacks) == 1 and promise._installed is None:
-                waiter = callbacks[0]
-                if isinstance(waiter, Waiter) and waiter.loop is loop:  # it may have changed since
-                    waiter.wake()
-                    promise._callbacks = None
-                    continue
-            promise._announce()
-    except BaseException:
-        if promise is not None and promise._status is not PENDING:
-            promise._announce()
-        raise
+    for request in requests:
+        promise = request()
+        if promise is None or request.result is None or request.deadline is not None:
+            request.settle()
+        else:
+            request.resolve(promise, request.result, loop)
 
 
 def _settle_elsewhere(batch: Batch, requests: list[Request], _: object = None) -> None:
