@@ -52,6 +52,8 @@ _LAID_OUT_ANEW: Final = frozenset(
 _CONVERTED: Final = np.dtype(np.float16)
 """The type of the weights that onnxruntime converts where the processor has no kernel for them: in each run, unless a
 higher level of optimisation folds the conversion."""
+_NOT_INFERRED: Final = "[ShapeInferenceError]"
+"""What marks the messages of onnxruntime that refuse the shapes of a model."""
 
 _OF_INTEGERS: Final = frozenset({"conv_integer", "dynamic_quantize_lstm", "matmul_integer"})
 _COMPOSITES: Final = frozenset(lowerings.COMPOSITES) - _OF_INTEGERS | {"block_product"}
@@ -177,7 +179,10 @@ class OnnxRuntimeBackend(Backend):
         key = session_key(proto, options, _traits(graph), sorted(unwanted))
         try:
             shared = shared_session(key, constants, made)
-        except OperationError:  # inference may need a size that was left open
+        except OperationError as error:
+            if _NOT_INFERRED not in str(error):
+                raise
+            # It needs a size that was left open.
             return self._compile(graph, options, cancellation, may_share=False)
         keep = [shared, *parameters.keep]
         return _executable(graph, model, shared.session, proto, keep, parameters=parameters.values)

@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
@@ -15,9 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import webnn
 from tests.forks import in_child
-from webnn.backends.onnxruntime import shared_sessions
+from webnn.backends.onnxruntime import backend, shared_sessions
 from webnn.backends.onnxruntime.open_sizes import open_sizes
 from webnn.backends.session_cache import session_cache
+from webnn.errors import OperationError
 
 Array = np.ndarray[Any, Any]
 
@@ -324,3 +325,20 @@ def test_a_model_that_cannot_be_left_open_has_a_session_of_its_own(
     with webnn.create_context() as context, webnn.create_context(backend="arrays") as reference:
         expected = loaded(path, reference, feeds)[1]
         np.testing.assert_allclose(loaded(path, context, feeds)[1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_only_a_refusal_of_the_open_sizes_is_answered_with_a_session_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To compile again would take as much memory and time again, and hide what went wrong."""
+    models = set()
+
+    def failing(_: object, model: bytes, *__: object) -> NoReturn:
+        models.add(model)
+        raise OperationError("onnxruntime: out of memory")
+
+    path, feeds = packed(tmp_path / "model.onnx"), given(1, 20)
+    monkeypatch.setattr(backend, "_session", failing)
+    with webnn.create_context() as context, pytest.raises(OperationError, match="out of memory"):
+        loaded(path, context, feeds)
+    assert len(models) == 1
