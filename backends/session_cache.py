@@ -19,10 +19,12 @@ recently used goes first.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from mmap import mmap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -67,11 +69,13 @@ class Entry:
 
     def holds(self, graph: Graph, constants: Sequence[Array]) -> bool:
         """Whether `graph`, of these constants, may use the executable."""
-        if self.graph.structure_hash != graph.structure_hash or self.addresses != _addresses(self.constants):
+        if self.graph.structure_hash != graph.structure_hash or self.addresses != _addresses(
+            _changeable(self.constants)
+        ):
             return False
         if None in self.digests:
             given = zip(self.constants, self.digests, strict=True)
-            self.digests = tuple(_constant_digest(array) if digest is None else digest for array, digest in given)
+            self.digests = tuple(array_digest(array) if digest is None else digest for array, digest in given)
         return self.digests == constants_digests(constants) and all(map(is_same_memory, self.constants, constants))
 
     @property
@@ -140,9 +144,10 @@ class SessionCache:
                     if self._idle.pop(entry, entry) is None:
                         self._idle_bytes -= entry.byte_length
                     return entry
-        addresses, digests = _addresses(constants), _digests_of_changeable(constants)
+        changeable = _changeable(constants)
+        addresses, digests = _addresses(changeable), _digests(changeable)
         executable = _compiled(backend, graph, options, cancellation, disk)
-        changed = digests != _digests_of_changeable(constants)
+        changed = digests != _digests(changeable)
         entry = Entry(None if changed else key, executable, graph, constants, digests, addresses)
         with self._lock:
             self._misses += 1
@@ -239,25 +244,31 @@ def _compiled(
 
 
 def constants_digests(constants: Iterable[Array]) -> tuple[bytes, ...]:
-    """A digest of each constant, or, of a large one in a mapped file that has not changed, the digest of its place.
+    """A digest of each constant, or, of a large one in a mapped file that has not changed, its place.
 
     To read large ones would put the whole file into the memory of the process.
     """
-    return tuple(map(_constant_digest, constants))
+    seen: dict[Path, object] = {}
+    return tuple([_constant_digest(constant, seen) for constant in constants])
 
 
-def _constant_digest(array: Array) -> bytes:
-    place = place_in_file(array) if array.nbytes > COPIED_BYTES else None
-    return array_digest(array) if place is None else array_digest(np.frombuffer(repr(place).encode(), np.uint8))
+def _constant_digest(array: Array, seen: dict[Path, object]) -> bytes:
+    place = place_in_file(array, seen) if array.nbytes > COPIED_BYTES else None
+    return array_digest(array) if place is None else b"%b %d" % (os.fsencode(place[0]), place[1])
 
 
-def _digests_of_changeable(constants: Sequence[Array]) -> tuple[bytes | None, ...]:
-    """The digest of each constant that something can change; None for the others."""
-    return tuple([None if _is_fixed(constant) else _constant_digest(constant) for constant in constants])
+def _changeable(constants: Sequence[Array]) -> list[Array | None]:
+    """The constants that something can change; None for each of the others."""
+    return [None if _is_fixed(constant) else constant for constant in constants]
 
 
-def _addresses(constants: Sequence[Array]) -> tuple[int | None, ...]:
-    return tuple([None if _is_fixed(constant) else constant.ctypes.data for constant in constants])
+def _digests(changeable: Sequence[Array | None]) -> tuple[bytes | None, ...]:
+    seen: dict[Path, object] = {}
+    return tuple([None if constant is None else _constant_digest(constant, seen) for constant in changeable])
+
+
+def _addresses(changeable: Sequence[Array | None]) -> tuple[int | None, ...]:
+    return tuple([None if constant is None else constant.ctypes.data for constant in changeable])
 
 
 def _outline(graph: Graph) -> Outline:

@@ -55,10 +55,11 @@ def map_file(path: str | os.PathLike[str]) -> MappedArray:
     return array
 
 
-def place_in_file(array: np.ndarray[Any, Any]) -> tuple[Path, int] | None:
+def place_in_file(array: np.ndarray[Any, Any], seen: dict[Path, object] | None = None) -> tuple[Path, int] | None:
     """The file and the offset of the elements of `array`, if they are in a mapped file.
 
     None if the array is not C-contiguous or has memory of its own, or if the file has changed since it was mapped.
+    The state of each file is kept in `seen`, so that for many arrays a file is looked at once.
     """
     base: object = array
     while isinstance(base, np.ndarray) and not isinstance(base, MappedArray):
@@ -66,11 +67,15 @@ def place_in_file(array: np.ndarray[Any, Any]) -> tuple[Path, int] | None:
     if not isinstance(base, MappedArray) or base.path is None or not array.flags.c_contiguous:
         return None
     offset = _address(array) - base._address
-    try:
-        same = base._identity is not None and _identity(os.stat(base.path)) == base._identity
-    except OSError:
-        return None
-    inside = same and base._identity is not None and 0 <= offset <= base._identity[2] - array.nbytes
+    found = None if seen is None else seen.get(base.path)
+    if found is None:
+        try:
+            found = _identity(os.stat(base.path))
+        except OSError:
+            return None
+        if seen is not None:
+            seen[base.path] = found
+    inside = base._identity is not None and found == base._identity and 0 <= offset <= base._identity[2] - array.nbytes
     return (base.path, offset) if inside else None
 
 

@@ -24,7 +24,8 @@ FOLDER: Final = "session.model_external_initializers_file_folder_path"
 
 def places_in_files(external: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, tuple[Path, int]]:
     """The file and the offset of each array of `external` that was mapped from a file that has not changed since."""
-    return {name: place for name, array in external.items() if (place := place_in_file(array)) is not None}
+    seen: dict[Path, object] = {}
+    return {name: place for name, array in external.items() if (place := place_in_file(array, seen)) is not None}
 
 
 def leave_in_files(

@@ -174,10 +174,10 @@ class Graph:
         declared: Iterable[str] = (),
     ) -> None:
         nodes = tuple(_needed(outputs.values()))
-        read = {id(operand): operand for node in nodes for operand in node.inputs()}
+        read = {id(operand): operand for node in nodes for operand in node._read}
         needed = [(operand.name, operand) for operand in inputs if operand.name is not None and id(operand) in read]
         repeated = [name for name, count in Counter(name for name, _ in needed).items() if count > 1]
-        constants = tuple(operand for operand in read.values() if operand.constant is not None)
+        constants = tuple([operand for operand in read.values() if operand.constant is not None])
         object.__setattr__(self, "inputs", MappingProxyType(dict(needed)))
         object.__setattr__(self, "outputs", MappingProxyType(dict(outputs)))
         object.__setattr__(self, "nodes", nodes)
@@ -196,10 +196,10 @@ class Graph:
         """The data type and shape of each tensor that `dispatch` writes, by name."""
         return {name: operand.descriptor for name, operand in self.outputs.items()}
 
-    @property
+    @cached_property
     def constant_bytes(self) -> int:
         """The size of all constants together."""
-        return sum(operand.descriptor.byte_length for operand in self.constants)
+        return sum([operand.descriptor.byte_length for operand in self.constants])
 
     @cached_property
     def structure_hash(self) -> str:
@@ -245,7 +245,7 @@ def _needed(outputs: Iterable[MLOperand]) -> Iterator[Node]:
             if id(node) in done:
                 stack.pop()
                 continue
-            missing = [o.node for o in node.inputs() if o.node is not None and id(o.node) not in done]
+            missing = [o.node for o in node._read if o.node is not None and id(o.node) not in done]
             if missing:
                 stack.extend(reversed(missing))
             else:

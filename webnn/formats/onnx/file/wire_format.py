@@ -82,7 +82,11 @@ def _pieces(data: memoryview, position: int, end: int, message: str, depth: int)
             position = _after_strings(data, position, end)
             if position > field:
                 continue
-        tag, position = _varint(data, position, end)
+        tag = data[position]
+        if tag < 128:  # without a call, as most are
+            position += 1
+        else:
+            tag, position = _varint(data, position, end)
         wire, number = tag & 7, tag >> 3
         if wire == 0:
             _, position = _varint(data, position, end)

@@ -40,7 +40,7 @@ from webnn.formats.onnx.importing.problems import (
     shown_name,
     unknown_operator,
 )
-from webnn.formats.onnx.importing.values import ABSENT, Value, as_value
+from webnn.formats.onnx.importing.values import ABSENT, Scope, Value, as_value, literal
 from webnn.graph.arguments import data_type_named
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import ALL, DataTypeLike
@@ -55,25 +55,6 @@ _NOT_CONVERTED: Final = frozenset(["PRelu"])
 """Operators of which onnx.version_converter 1.23.2 raises the version and does not change the node, as it should."""
 _FILL: Final = 16 << 20
 """Bytes up to which a repeated number becomes a whole constant; above, the graph expands it."""
-
-
-class Scope:
-    """The values of one graph by name. A subgraph sees the values around it, the body of a function does not."""
-
-    __slots__ = ("outer", "unsupported", "values")
-
-    def __init__(self, outer: Scope | None = None) -> None:
-        self.outer = outer
-        self.values: dict[str, Value] = {}
-        self.unsupported: dict[str, Problem] = {}
-        """Unsupported outputs of supported nodes: each becomes a problem when something reads it."""
-
-    def holding(self, name: str) -> Scope | None:
-        """The scope with the value called `name`: this one or an outer one."""
-        scope: Scope | None = self
-        while scope is not None and name not in scope.values:
-            scope = scope.outer
-        return scope
 
 
 class Importer:
@@ -251,11 +232,16 @@ class Importer:
 
     def _import_node(self, proto: NodeProto) -> None:
         """Compute or mark as missing the outputs of a node."""
+        is_literal = proto.op_type == "Constant" and not self._depth and not self._functions
+        if is_literal and (value := literal(self.model, proto)) is not None:
+            self.scope.values[proto.output[0]] = value
+            self._fixed.add(proto.output[0])
+            return
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         inputs = [self._read(name) for name in proto.input]
         outputs = list(proto.output)
         results: Sequence[Value | None] | None = None
-        if any(value.missing for value in inputs if value is not None):
+        if True in [value.missing for value in inputs if value is not None]:
             if not self._is_importable(proto, domain):
                 self._report(proto, domain, UnsupportedNodeError(*unknown_operator(domain, proto.op_type)))
         else:
@@ -340,7 +326,7 @@ class Importer:
             return self._call(function, node)
         if id(proto) in self._literals:
             return self._literals[id(proto)][1]
-        if node.inputs and all(value is None or value.array is not None for value in node.inputs):
+        if node.inputs and False not in [value is None or value.array is not None for value in node.inputs]:
             folded = _folding()(node)
             if folded is not None:
                 self._note_fixed(proto, folded)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from webnn.backends.onnx.messages import AttributeProto, NodeProto
+from webnn.errors import DataError
 from webnn.formats.onnx.importing.data_types import NARROW, held_dtype
-from webnn.formats.onnx.importing.problems import UnsupportedNodeError
+from webnn.formats.onnx.importing.problems import Problem, UnsupportedNodeError
 from webnn.graph.dtypes import DataType, data_type_of, dtype_name
 from webnn.graph.operand import MLOperand
 
-__all__ = ["ABSENT", "Levels", "Value", "as_value"]
+__all__ = ["ABSENT", "Levels", "Scope", "Value", "as_value", "literal"]
+
+if TYPE_CHECKING:
+    from webnn.formats.onnx.file.reading import Model
 
 _NARROW: Final = frozenset(NARROW.values())
 
@@ -100,11 +105,46 @@ class Value:
         return self.operand.data_type
 
 
+class Scope:
+    """The values of one graph by name. A subgraph sees the values around it, the body of a function does not."""
+
+    __slots__ = ("outer", "unsupported", "values")
+
+    def __init__(self, outer: Scope | None = None) -> None:
+        self.outer = outer
+        self.values: dict[str, Value] = {}
+        self.unsupported: dict[str, Problem] = {}
+        """Unsupported outputs of supported nodes: each becomes a problem when something reads it."""
+
+    def holding(self, name: str) -> Scope | None:
+        """The scope with the value called `name`: this one or an outer one."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.values:
+            scope = scope.outer
+        return scope
+
+
 def as_value(result: object) -> Value | None:
     """An operand, an array or a value as a value; None stays."""
     if result is None or isinstance(result, Value):
         return result
     return Value(operand=result) if isinstance(result, MLOperand) else Value(np.asarray(result))
+
+
+def literal(model: Model, proto: NodeProto) -> Value | None:
+    """The value of a `Constant` node outside of functions, if it holds a tensor, as nearly all do; None if not.
+
+    In some files every other node is one. The general way takes four times as long, and reports what is invalid.
+    """
+    if len(proto.attribute) != 1 or len(proto.output) != 1 or proto.input or proto.domain not in ("", "ai.onnx"):
+        return None
+    (attribute,) = proto.attribute
+    if attribute.name != "value" or attribute.type != AttributeProto.TENSOR or attribute.ref_attr_name:
+        return None
+    try:
+        return Value(np.asarray(model.array(attribute.t))) if proto.output[0] else None
+    except (DataError, ValueError):
+        return None
 
 
 ABSENT: Final = Value()
