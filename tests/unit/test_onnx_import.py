@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import onnx
@@ -23,7 +25,7 @@ from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.backends.onnxruntime.weights import leave_in_files
 from webnn.errors import DataError, NotSupportedError, ValidationError
 from webnn.formats.onnx import import_onnx
-from webnn.formats.onnx.file.reading import read_model
+from webnn.formats.onnx.file.reading import Model, read_model
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError
 from webnn.graph.ir import Graph
 from webnn.memory.mapped import place_in_file
@@ -670,3 +672,25 @@ def test_elements_in_a_field_of_a_wider_type_are_read_as_onnx_reads_them(kind: s
     found, expected = model.array(tensor), numpy_helper.to_array(tensor)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("data_type", [TensorProto.FLOAT, TensorProto.BFLOAT16])
+def test_the_parsed_file_is_freed_with_the_end_of_the_import(monkeypatch: pytest.MonkeyPatch, data_type: int) -> None:
+    parsed: list[ref[Model]] = []
+
+    def noted(source: Any) -> Model:
+        model = read_model(source)
+        parsed.append(ref(model))
+        return model
+
+    monkeypatch.setattr("webnn.formats.onnx.file.reading.read_model", noted)
+    x, y = (helper.make_tensor_value_info(name, data_type, [2]) for name in "xy")
+    node = helper.make_node("Neg", ["x"], ["y"])
+    model = helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=[helper.make_opsetid("", 21)])
+    gc.collect()
+    gc.disable()
+    try:
+        import_onnx(model.SerializeToString(), direct_builder())
+        assert parsed[0]() is None
+    finally:
+        gc.enable()

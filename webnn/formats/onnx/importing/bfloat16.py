@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.node import OnnxNode
-from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.schemas import schema_of
 from webnn.formats.onnx.importing.values import Value
+from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import dtype_name
 from webnn.graph.lean_imports import small_dtype
 from webnn.graph.operand import MLOperand
@@ -46,14 +47,13 @@ def is_bfloat16(array: np.ndarray[Any, Any]) -> bool:
     return dtype_name(array.dtype) == "bfloat16"
 
 
-def rounded_to_bfloat16(importer: Importing, x: MLOperand) -> MLOperand:
+def rounded_to_bfloat16(b: MLGraphBuilder[Any], budget: Budget, x: MLOperand) -> MLOperand:
     """`x`, float32, rounded to the nearest bfloat16 value, of two equally near ones to the even one.
 
     Infinities and NaN stay, and numbers beyond the largest bfloat16 become infinite. Zeros may lose their sign, as they
     do in ONNX Runtime's Where.
     """
-    b = importer.builder
-    if x.constant is not None and x.constant.size <= _FOLDED and importer.budget.take(x.constant.nbytes):
+    if x.constant is not None and x.constant.size <= _FOLDED and budget.take(x.constant.nbytes):
         with np.errstate(over="ignore"):
             return b.constant(x.constant.astype(small_dtype("bfloat16")).astype(np.float32))
 
@@ -91,7 +91,7 @@ def _rounded(node: OnnxNode, value: Value, inputs: set[int]) -> Value:
     assert value.operand is not None
     operand = value.operand
     if not _is_exact(operand, inputs):
-        operand = rounded_to_bfloat16(node.importer, operand)
+        operand = rounded_to_bfloat16(node.builder, node.importer.budget, operand)
     return Value(operand=operand, narrow="bfloat16")
 
 

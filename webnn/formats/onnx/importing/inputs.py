@@ -42,8 +42,9 @@ class Inputs:
     ) -> None:
         self.names = {info.name for info in graph.input}
         self._defaults = self.names & defaults
-        self._importer = importer
+        # Not the importer: in a cycle, the parsed file would stay until a garbage collection.
         self._builder = importer.builder
+        self._budget = importer.budget
         self._shapes = shapes
         self._dtypes = dtypes
         self._constants = constants
@@ -182,7 +183,7 @@ class Inputs:
         """The value of an input, of which `operand` has the held type; rounded if the input is bfloat16."""
         narrow = NARROW.get(_tensor_type(info).elem_type, "")
         if narrow == "bfloat16":
-            operand = rounded_to_bfloat16(self._importer, operand)
+            operand = rounded_to_bfloat16(self._builder, self._budget, operand)
         return Value(operand=operand, narrow=narrow)
 
     def _sizes(self, infos: Sequence[ValueInfoProto]) -> dict[str, int]:

@@ -239,4 +239,5 @@ def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     floats = node.value(0).floats
     floats = in_float32(node, x if floats is None else floats)
     exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
-    return Value(operand=floats if exact else rounded_to_bfloat16(node.importer, floats), narrow="bfloat16")
+    rounded = floats if exact else rounded_to_bfloat16(node.builder, node.importer.budget, floats)
+    return Value(operand=rounded, narrow="bfloat16")
