@@ -4,13 +4,13 @@ The packages, from the ground up: `errors`; `forking` (locks, and what a forked 
 operators, the builder); `memory` (buffers and pools); `backends` (compile and execute graphs); `scheduler` (a context's
 timeline); `runtime` (contexts, graphs, tensors); `formats` (import and export of models); `targets` (what browsers
 build); `view` (graphs and traces as pages); `model` (a model file as one object); `browsers` (graphs in the browsers of
-this machine); `serving` (models over HTTP); `cli` (the command `webnn`). Each imports only those before it. Importing
-this package loads no backend, and no library of a format.
+this machine); `serving` (models over HTTP); `cli` (the command `webnn`, whose first moments are in `starting`). Each
+imports only those before it. Importing this package loads no backend, and no library of a format.
 """
 
 from typing import TYPE_CHECKING
 
-from webnn import errors
+from webnn import errors, starting
 from webnn.backends.registry import BackendInfo, available_backends
 from webnn.errors import MLError
 from webnn.forking import late_names
@@ -61,6 +61,8 @@ else:
         },
         MODULE,
     )
+
+starting.started()
 
 __version__ = "0.1.0"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,6 +146,32 @@ def test_interrupts_end_a_command_with_one_line_however_long_its_threads_work_on
         command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder)}
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "webnn: interrupted\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there Ctrl-C goes to the test as well")
+@pytest.mark.parametrize(
+    ("program", "traceback"), [("/bin/webnn", False), ("-m", False), ("/home/me/program.py", True)]
+)
+def test_interrupts_of_the_first_import_end_the_command_without_a_traceback(program: str, traceback: bool) -> None:
+    code = (
+        "import os, signal, sys\n"
+        f"sys.argv = [{program!r}]\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'webnn.graph.builder':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "{}"
+        "import webnn\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    for inserted in ("", "sys.meta_path.insert(0, Interrupting())\n"):
+        ended = subprocess.run(
+            [sys.executable, "-c", code.format(inserted)], check=False, capture_output=True, text=True, env=environment
+        )
+        assert ended.returncode == (-signal.SIGINT if inserted else 0)
+        assert ("Traceback" in ended.stderr) is (traceback and bool(inserted))
 
 
 def test_an_error_that_nobody_has_thought_of_is_no_traceback(

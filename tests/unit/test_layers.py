@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "webnn").is_dir(), reason="the sourc
 FLOORS: Final = (
     "webnn.errors",
     "webnn.forking",
+    "webnn.starting",
     "webnn.graph",
     "webnn.memory",
     "webnn.backends",
