@@ -34,6 +34,8 @@ def harmful_optimizers(model: ModelProto) -> frozenset[str]:
         found.add("CommonSubexpressionElimination")
     if _moves_dequantized(model.graph):
         found.add("QDQPropagationTransformer")
+    if _divides_a_one_with_axes(model.graph):
+        found.add("DivMulFusion")
     return frozenset(found)
 
 
@@ -80,6 +82,25 @@ def _has_product_behind_cast(nodes: Sequence[NodeProto]) -> bool:
             return True
         seen.add((name, past_cast))
         ahead += [(before, past_cast or node.op_type == "Cast") for before in node.input]
+    return False
+
+
+def _divides_a_one_with_axes(graph: GraphProto) -> bool:
+    """Whether a constant of one value in one axis or more is divided, or one that is computed from others.
+
+    With a product behind it, onnxruntime drops a constant of 1, and its axes with it: the result may have a lower rank.
+    """
+    if not any(node.op_type == "Div" for node in graph.node):
+        return False
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    with_axes = {name for name, shape in shapes.items() if shape and set(shape) == {1}}
+    fixed = set(shapes)
+    for node in graph.node:
+        if node.op_type == "Div" and node.input[0] in with_axes:
+            return True
+        if fixed.issuperset(node.input):  # of any shape, since few constants are computed
+            fixed.update(node.output)
+            with_axes.update(node.output)
     return False
 
 

@@ -82,6 +82,28 @@ def test_what_is_dequantized_may_be_moved(
     np.testing.assert_array_equal(compute(backend, build, x), compute(backend, expected, x.astype(np.float32) / 2))
 
 
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float16, np.int32, np.uint32, np.int8], ids=lambda dtype: dtype.__name__
+)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)], ids=str)
+def test_a_one_with_axes_that_is_divided_and_multiplied_keeps_its_axes(
+    backend: Backend, shape: tuple[int, ...], dtype: Any
+) -> None:
+    x, z, one = np.array([2, 3, 1], dtype), np.array([4, 9, 4], dtype), np.ones(shape, dtype)
+
+    def directly(b: Builder, x: MLOperand, z: MLOperand) -> MLOperand:
+        return b.mul(b.div(b.constant(one), x), z)
+
+    def reshaped(b: Builder, x: MLOperand, z: MLOperand) -> MLOperand:
+        return b.mul(b.div(b.reshape(b.constant(np.ones((), dtype)), shape), x), z)
+
+    expected = (one / x).astype(dtype) * z
+    for build in (directly, reshaped):
+        result = compute(backend, build, x, z)
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, rtol=1e-3)
+
+
 def optimizers_kept_from(build: Callable[[Builder, MLOperand], dict[str, MLOperand]]) -> frozenset[str]:
     builder = direct_builder()
     return harmful_optimizers(lower(builder.build(build(builder, builder.input("x", [2, 3, 4], "float32")))).finish())
