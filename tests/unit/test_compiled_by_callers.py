@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,6 +94,22 @@ def test_a_graph_that_nobody_waits_for_is_compiled_after_a_moment(
     graph._compiled.result(60)
     assert [thread.name for thread in threads] == ["webnn-build"]
     assert context.compute(graph, [1, 2, 3])["y"].tolist() == [2, 3, 4]
+
+
+def test_graphs_that_nobody_waits_for_are_left_to_callers_at_the_same_time(
+    context: webnn.MLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "GRACE", 0.5)
+    began = time.monotonic()
+    graphs = [built(context, number) for number in range(8)]
+    graphs[-1]._compiled.result(60)
+    assert time.monotonic() - began < 0.5 * len(graphs) / 2
+
+
+@pytest.mark.anyio
+async def test_a_graph_that_was_destroyed_holds_up_no_other(context: webnn.MLContext) -> None:
+    built(context).destroy()
+    await built(context, 2.0)
 
 
 def test_threads_that_the_program_has_prepared_compile(

@@ -44,7 +44,7 @@ __all__ = ["Compilation"]
 _log = logging.getLogger("webnn")
 
 GRACE: Final = 0.002
-"""Seconds for which the lane leaves a graph to a caller that may be about to block for it."""
+"""Seconds after `build` for which the lane leaves a graph to a caller that may be about to block for it."""
 BYTES_HERE: Final = 32 * 1024 * 1024
 NODES_HERE: Final = 2000
 """The constants and operators of graphs that callers compile: Ctrl-C waits until onnxruntime has made the session."""
@@ -87,6 +87,7 @@ class Compilation:
         """Whether a thread has taken the compilation on."""
         self._asked: SimpleQueue[None] | None = SimpleQueue() if self._may_be_compiled_here() else None
         """Of a graph that is left to its callers for a moment: tells the lane that something else waits for it."""
+        self._left_until = time.monotonic() + GRACE
         pool = device.pool
         self._input_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.inputs.items()]
         self._output_shelves = [(name, pool.shelf(operand.descriptor)) for name, operand in graph.outputs.items()]
@@ -134,7 +135,7 @@ class Compilation:
         """Compile, on the build lane, unless a caller does. Returns False, since there is nothing more to do."""
         if (asked := self._asked) is not None:
             with suppress(Empty):
-                asked.get(timeout=GRACE)
+                asked.get(timeout=max(0.0, self._left_until - time.monotonic()))
         return self._take_on() and self._compile()
 
     def _compile_here(self) -> None:
@@ -312,6 +313,7 @@ class Compilation:
     def _stop(self) -> None:
         """Cancel the compilations that are under way."""
         self._cancellation.cancel()
+        self._hurry()
         self._cancel_others()
 
     def _cancel_others(self) -> None:
@@ -332,6 +334,7 @@ class Compilation:
         abandon(self._compiled, error)
 
     def _let_go(self) -> None:
+        self._hurry()  # the lane has other graphs to compile, and sessions to end
         # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
         # build lane, where no caller waits for it.
         with self._lock:
