@@ -26,7 +26,7 @@ from benchmarks.models import Model, image_model, mlp
 from benchmarks.photos import decoded, photos
 from benchmarks.ray_peer import ByHand
 
-IMAGES, ROUNDS, BATCH = 1000, 3, 32
+IMAGES, ROUNDS, BATCH = 2000, 3, 32
 
 
 def passes(kind: Model, files: Sequence[Path], path: Path) -> dict[str, Callable[[], float]]:
