@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-__all__ = ["Bridge", "Waiter", "asyncio_loop", "current_bridge", "current_loop", "current_task", "current_waiter"]
+__all__ = [
+    "Bridge",
+    "Waiter",
+    "asyncio_loop",
+    "current_bridge",
+    "current_loop",
+    "current_task",
+    "current_waiter",
+    "has_only_this_task",
+]
 
 
 class Bridge(ABC):
@@ -288,3 +297,25 @@ def current_waiter() -> Waiter | None:
         return _TrioWaiter(_TrioBridge())
     loop = asyncio_loop()
     return None if loop is None else _AsyncioWaiter(loop)
+
+
+def has_only_this_task(seconds: float, expected: type) -> bool:
+    """Whether the calling task is all that its event loop has to do within so many seconds.
+
+    Then nobody notices if the task blocks the loop. There is no other task, no callback but those of class `expected`,
+    no timer that is due before, and nothing that the loop watches, such as a socket, but the pipe that wakes it. Only
+    loops of asyncio itself tell that.
+    """
+    loop: Any = asyncio_loop()
+    ready = getattr(loop, "_ready", None)
+    timers = getattr(loop, "_scheduled", None)
+    watched = getattr(getattr(loop, "_selector", None), "get_map", None)
+    if ready is None or timers is None or watched is None or _running_trio() is not None:
+        return False
+    own = getattr(loop, "_read_from_self", None)  # empties the pipe
+    callbacks = [getattr(handle, "_callback", None) for handle in ready]
+    if any(not isinstance(callback, expected) and callback != own for callback in callbacks):
+        return False
+    if timers and timers[0].when() < loop.time() + seconds:
+        return False
+    return len(watched()) == 1 and len(sys.modules["asyncio"].all_tasks(loop)) == 1

@@ -97,10 +97,10 @@ class Following:
         origin = source._source
         self._root: Promise[Any] = origin._root if isinstance(origin, Following) else source
 
-    def advance(self, _: Promise[Any]) -> bool:
+    def advance(self, _: Promise[Any], awaits: bool = True) -> bool:
         """As the root does."""
         source = self._root._source
-        return source is not None and source.advance(self._root)
+        return source is not None and source.advance(self._root, awaits)
 
     def drive(self, _: Promise[Any], timeout: float | None) -> None:
         """As the root does."""

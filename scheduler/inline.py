@@ -21,12 +21,12 @@ from typing import Final
 from weakref import ref
 
 from webnn.forking import Hold
-from webnn.scheduler.bridge import current_bridge, current_loop
+from webnn.scheduler.bridge import current_bridge, current_loop, has_only_this_task
 from webnn.scheduler.execution import Execution, oldest
 from webnn.scheduler.hot_chains import MIN_LINKS
 from webnn.scheduler.lane import current_lane
 from webnn.scheduler.merged_runs import MergedRuns
-from webnn.scheduler.ready import PROMPT_LIMIT
+from webnn.scheduler.ready import LONE_LIMIT, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.renaming import Renaming
 from webnn.scheduler.results import Read
 from webnn.scheduler.task import QUEUED, RUNNING, Task, Waiter, needed_for
@@ -56,6 +56,8 @@ class InlineLane:
         self._renaming = renaming
         self._execution = execution
         self._workers = workers
+        if not fetches:
+            renaming.is_lone = _is_lone
         self.fetches = fetches
         """Whether reads of available values are carried out on a lane: the thread of an event loop must not wait."""
         self.merged: MergedRuns | None = None
@@ -80,8 +82,12 @@ class InlineLane:
 
     # For threads that await a result.
 
-    def advance(self, task: Task) -> bool:
+    def advance(self, task: Task, awaits: bool = True) -> bool:
         """Run the tasks that `task` needs on the caller's thread if they are cheap. Otherwise make sure a lane does.
+
+        Args:
+            task: the task.
+            awaits: whether the caller can do nothing before `task` has ended, rather than only asks whether it has.
 
         Returns:
             Whether the event loop must get a turn now. If `task` has not ended after that, call this again.
@@ -89,7 +95,7 @@ class InlineLane:
         try:
             execution = self._execution
             # The common case: it depends on no other task.
-            if task in self._renaming.inline and execution.run_one(task):
+            if task in self._renaming.inline and (awaits or task.work.cost < PROMPT_LIMIT) and execution.run_one(task):
                 if self._renaming.lane:
                     self._workers.wake()
                 return execution.now - self.tick_began > TICK_BUDGET and self.tick_of is not None
@@ -99,8 +105,9 @@ class InlineLane:
             raise
 
     def _advance_chain(self, task: Task) -> bool:
-        renaming = self._renaming
-        if task in renaming.lane and task.work.cost >= PROMPT_LIMIT and current_lane() is None:
+        renaming, work = self._renaming, task.work
+        counts = work.cost < PROMPT_LIMIT or (work.cost < LONE_LIMIT and 0 <= work.prompt < PROMPT)
+        if not counts and task in renaming.lane and current_lane() is None:
             return self.breath_due()  # whoever has put it there has woken a lane
         with self._lock:
             renaming.awaited(task, self._execution.clock())
@@ -201,6 +208,11 @@ class InlineLane:
                 task = oldest(renaming.inline)  # without the lock: `Execution.run` looks again whether it is ready
                 if task is None:
                     return
+                if task.work.cost >= PROMPT_LIMIT:  # it was to be awaited before the loop does anything else
+                    with self._lock:
+                        renaming.hand_over()
+                    self._workers.wake()
+                    return
                 spent += execution.run_one(task)
                 if renaming.lane:  # another thread waits for a task that has become ready
                     self._workers.wake()
@@ -243,6 +255,11 @@ class InlineLane:
         except BaseException:
             self.expect_elsewhere()
             raise
+
+
+def _is_lone(nanoseconds: int) -> bool:
+    """See `Ready.is_lone`. The end of a tick is put off until the caller's task has the result."""
+    return has_only_this_task(nanoseconds * 1e-9, _Tick)
 
 
 class _Tick:

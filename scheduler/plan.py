@@ -295,9 +295,9 @@ class EndOfAll(End):
     def _left(self) -> list[Task]:
         return [task for task in self.tasks if task.state is QUEUED or task.state is RUNNING]
 
-    def advance(self, promise: Promise[Any]) -> bool:
+    def advance(self, promise: Promise[Any], awaits: bool = True) -> bool:
         """Run the tasks here that are cheap."""
-        return any(self.timeline.inline.advance(task) for task in self._left())
+        return any(self.timeline.inline.advance(task, awaits) for task in self._left())
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
         """Run the tasks here; with a timeout, only those that are cheap."""
@@ -305,7 +305,7 @@ class EndOfAll(End):
             if timeout is None:
                 self.timeline.inline.drive(task)
             else:
-                while self.timeline.inline.advance(task) and promise._status is PENDING:
+                while self.timeline.inline.advance(task, False) and promise._status is PENDING:
                     pass
         if all(map(self.timeline.has_ended, self.tasks)):  # see `End.drive`
             self.look()

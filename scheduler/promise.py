@@ -46,8 +46,10 @@ T_co = TypeVar("T_co", covariant=True)
 class Source(Protocol):
     """The source of a promise's result. The promise refers to it until it settles."""
 
-    def advance(self, promise: Promise[Any]) -> bool:
+    def advance(self, promise: Promise[Any], awaits: bool = True) -> bool:
         """Do the work towards settling that is possible on this thread, within the small budget of a tick.
+
+        With `awaits`, the caller can do nothing before the promise has settled, and the work may take a little longer.
 
         Returns:
             Whether it took so long that the event loop must get a turn before the waiter goes on or calls again.
@@ -213,7 +215,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
     def done(self) -> bool:
         """Whether it has settled. Never blocks, and never does expensive work."""
         if self._status is PENDING and self._source is not None:
-            self._source.advance(self)
+            self._source.advance(self, False)
         return self._status is not PENDING
 
     def running(self) -> bool:

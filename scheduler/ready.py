@@ -7,20 +7,28 @@ on tasks that were running or were handed over goes to a lane when it becomes re
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from webnn.scheduler.task import DONE, RUNNING, Task, Work
 
-__all__ = ["PROBE", "PROMPT", "PROMPT_LIMIT", "Ready"]
+__all__ = ["LONE_LIMIT", "PROBE", "PROMPT", "PROMPT_LIMIT", "Ready"]
 
 PROMPT: Final = 4
 """Tasks in a row that were awaited at once while nothing else was under way. After that the next ones run inline, even
 if they cost more than a hop to a lane: the thread would only wait for the lane."""
 PROMPT_LIMIT: Final = 1_000_000
-"""Nanoseconds. A task that costs more goes to a lane in any case: its thread may be that of an event loop."""
+"""Nanoseconds. A task that costs more goes to a lane if its thread is that of an event loop with more to do."""
+LONE_LIMIT: Final = 10_000_000
+"""Nanoseconds. A task that costs more goes to a lane in any case, since other threads may give the event loop something
+to do, and since Ctrl-C is not heeded before the run has ended."""
 PROBE: Final = 64
-"""After so many tasks, one goes to a lane, since those that run inline do not show whether there is other work."""
+"""After so many tasks, one goes to a lane, since those that run inline do not show whether there is other work. A loop
+that had more to do is also asked again after so many."""
+
+
+def _never(_: int) -> bool:
+    return False
 
 
 class Ready:
@@ -41,6 +49,9 @@ class Ready:
         self.running: set[Task] = set()
         self.begun = 0
         """The number of tasks that have begun."""
+        self.is_lone: Callable[[int], bool] = _never
+        """Whether the caller's thread may be blocked for so many nanoseconds: its event loop has nothing else to do. To
+        find that out takes a few microseconds."""
         self._handed: set[Task] = set()  # running tasks that came from `lane`, or were running during `hand_over`
 
     def cheap(self, tasks: Sequence[Task]) -> bool:
@@ -76,7 +87,10 @@ class Ready:
 
     def _is_awaited_at_once(self, work: Work) -> bool:
         """Whether the task of `work` that has just been queued is likely to be awaited before a lane could begin it."""
-        if self.queued > 1 or self.running or work.cost >= PROMPT_LIMIT or not self.inline_limit:
+        if self.queued > 1 or self.running or work.cost >= LONE_LIMIT or not self.inline_limit:
+            return False
+        if work.cost >= PROMPT_LIMIT and not self.is_lone(int(work.cost)):
+            work.prompt = -PROBE
             return False
         work.prompt += 1
         if work.prompt >= PROBE:
@@ -86,7 +100,7 @@ class Ready:
     def awaited(self, task: Task, now: int) -> None:
         """`task`, which is on its way to a lane or runs on one, is awaited now."""
         work = task.work
-        if work.prompt < PROMPT and work.cost < PROMPT_LIMIT:
+        if 0 <= work.prompt < PROMPT and work.cost < LONE_LIMIT:
             is_prompt = self.queued + len(self.running) == 1 and (now - task.queued_at) * 4 < work.cost
             work.prompt = work.prompt + 1 if is_prompt else 0
 

@@ -197,6 +197,8 @@ class Renaming(Ready):
                 self.inline[task] = None
             else:
                 self.lane[task] = None
+                if work.prompt < 0:
+                    work.prompt += 1
         elif self.inline and work.cost >= self.inline_limit:
             self.hand_over()  # a lane will need the tasks that it depends on
         i = 0

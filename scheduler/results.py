@@ -164,7 +164,7 @@ class End(ref[Promise[Any]]):
 
     # Called by the promise.
 
-    def advance(self, promise: Promise[Any]) -> bool:
+    def advance(self, promise: Promise[Any], awaits: bool = True) -> bool:
         """Run the task here if it is cheap."""
         if self.task is None:
             if self.timeline.inline.fetches and isinstance(self, Read):
@@ -172,7 +172,7 @@ class End(ref[Promise[Any]]):
                 return False
             self.deliver(promise)
             return self.timeline.inline.breath_due(look=True)
-        return self.timeline.inline.advance(self.task)
+        return self.timeline.inline.advance(self.task, awaits)
 
     def drive(self, promise: Promise[Any], timeout: float | None) -> None:
         """Run the task here; with a timeout, only if it is cheap."""
@@ -182,7 +182,7 @@ class End(ref[Promise[Any]]):
         if timeout is None:
             self.timeline.inline.drive(self.task)
         else:
-            while self.timeline.inline.advance(self.task) and promise._status is PENDING:
+            while self.timeline.inline.advance(self.task, False) and promise._status is PENDING:
                 pass
         if self.timeline.has_ended(self.task):  # a callback on the thread that tells the waiters may be calling this
             self.task_ended(self.task)

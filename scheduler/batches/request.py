@@ -92,7 +92,7 @@ class Request(Run):
 
     # Called by the promise.
 
-    def advance(self, promise: Promise[Any]) -> bool:
+    def advance(self, promise: Promise[Any], awaits: bool = True) -> bool:
         """Settle if the result is there. Nothing is computed on this thread."""
         if self.ready:
             self.settle()

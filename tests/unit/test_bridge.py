@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from tests.loops import Loop
-from webnn.scheduler.bridge import Bridge, current_bridge, current_loop, current_waiter
+from webnn.scheduler.bridge import Bridge, current_bridge, current_loop, current_waiter, has_only_this_task
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -349,3 +349,77 @@ async def test_what_was_spawned_can_be_cancelled_from_another_thread(event_loop:
         await anyio.to_thread.run_sync(ended.wait, 5)
     thread.join()
     assert ended.is_set()
+
+
+class _Expected:
+    def __call__(self) -> None:
+        pass
+
+
+class TestTheOnlyTask:
+    """Whether an event loop has nothing to do but the task that asks."""
+
+    @staticmethod
+    def found(prepare: Callable[[], Any] = lambda: None, seconds: float = 0.01) -> bool:
+        """What a task of a new loop of asyncio finds after `prepare()`, whose result is awaited if it can be."""
+
+        async def main() -> bool:
+            prepared = prepare()
+            if asyncio.iscoroutine(prepared):
+                prepared = await prepared
+            try:
+                return has_only_this_task(seconds, _Expected)
+            finally:
+                if hasattr(prepared, "close"):
+                    prepared.close()
+
+        return asyncio.run(main())
+
+    def test_a_loop_with_one_task_has_nothing_else_to_do(self) -> None:
+        assert self.found()
+
+    def test_another_task_is_something_to_do_even_if_it_waits(self) -> None:
+        async def other() -> None:
+            asyncio.create_task(asyncio.sleep(100)).add_done_callback(lambda _: None)
+            await asyncio.sleep(0)
+
+        assert not self.found(other)
+
+    def test_a_callback_is_something_to_do_unless_it_is_expected(self) -> None:
+        assert not self.found(lambda: asyncio.get_running_loop().call_soon(_Expected().__call__))
+        assert self.found(lambda: asyncio.get_running_loop().call_soon(_Expected()))
+
+    def test_a_timer_is_something_to_do_if_it_is_due_before(self) -> None:
+        def timer() -> None:
+            asyncio.get_running_loop().call_later(1, print)
+
+        assert not self.found(timer, seconds=2)
+        assert self.found(timer, seconds=0.01)
+
+    def test_a_socket_is_something_to_do(self) -> None:
+        assert not self.found(lambda: asyncio.start_server(lambda *_: None, "127.0.0.1", 0))
+
+    def test_the_pipe_that_has_woken_the_loop_is_not(self) -> None:
+        async def woken() -> None:
+            loop = asyncio.get_running_loop()
+            thread = threading.Thread(target=loop.call_soon_threadsafe, args=(_Expected(),))
+            thread.start()
+            thread.join()
+            await asyncio.sleep(0)
+
+        assert self.found(woken)
+
+    def test_a_plain_thread_and_trio_do_not_tell(self) -> None:
+        async def main() -> bool:
+            return has_only_this_task(0.01, _Expected)
+
+        assert not has_only_this_task(0.01, _Expected)
+        assert not trio.run(main)
+
+    def test_uvloop_does_not_tell(self) -> None:
+        uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+
+        async def main() -> bool:
+            return has_only_this_task(0.01, _Expected)
+
+        assert not uvloop.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ from tests.stepped import CHEAP, INLINE_LIMIT, DeviceAllocator, Rig, broken, now
 from webnn.errors import OperationError
 from webnn.scheduler.inline import TICK_BUDGET
 from webnn.scheduler.promise import PENDING
-from webnn.scheduler.ready import PROBE, PROMPT, PROMPT_LIMIT
+from webnn.scheduler.ready import LONE_LIMIT, PROBE, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.room import MAX_QUEUED
 from webnn.scheduler.timeline import UNREAD
 
@@ -357,6 +358,69 @@ class TestPrompt:
     def test_long_work_stays_on_lanes(self, inline: Rig) -> None:
         work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
         assert not any(self.loop(inline, work, 10))
+
+
+class TestLone:
+    """Work of milliseconds, in an event loop that has nothing else to do."""
+
+    @staticmethod
+    async def awaited(rig: Rig, work: Any, rounds: int, ask: Any = None) -> list[bool]:
+        """For each of `rounds` dispatches, whether it ran inline. `ask` is called with each read before the await."""
+        x, y = rig.name(1), rig.name()
+        inline = []
+        for _ in range(rounds):
+            rig.dispatch(work, [x], y)
+            read = rig.read(y)
+            if ask is not None:
+                ask(read)
+            before = rig.timeline.statistics.run_inline
+            asyncio.get_running_loop().call_soon(rig.run_all)  # for what is left to the lane
+            assert number_in(await read) == 2
+            inline.append(rig.timeline.statistics.run_inline > before)
+            await asyncio.sleep(0)
+        return inline
+
+    def test_the_only_task_of_a_loop_runs_long_work_itself(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
+        assert asyncio.run(self.awaited(inline, work, 10)) == [False] * PROMPT + [True] * (10 - PROMPT)
+
+    def test_a_loop_with_another_task_is_not_blocked(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
+
+        async def beside() -> list[bool]:
+            other = asyncio.create_task(asyncio.sleep(100))
+            found = await self.awaited(inline, work, PROMPT + PROBE)
+            other.cancel()
+            return found
+
+        assert not any(asyncio.run(beside()))
+        alone = asyncio.run(self.awaited(inline, work, 3 * PROMPT))  # found when it is asked again
+        assert alone[-1]
+
+    def test_work_that_is_too_long_stays_on_lanes(self, inline: Rig) -> None:
+        work = inline.work("too long", cost=LONE_LIMIT, measured=False)
+        assert not any(asyncio.run(self.awaited(inline, work, 10)))
+
+    def test_one_who_only_asks_whether_it_has_ended_does_not_run_it(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
+        assert any(asyncio.run(self.awaited(inline, work, 2 * PROMPT)))
+        assert not any(asyncio.run(self.awaited(inline, work, 2 * PROMPT, lambda read: read.done())))
+
+    def test_a_lane_runs_what_is_not_awaited_before_the_loop_goes_on(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, measured=False)
+        x, y = inline.name(1), inline.name()
+
+        async def later() -> int:
+            await self.awaited(inline, work, 2 * PROMPT)
+            before = inline.timeline.statistics.run_inline
+            inline.dispatch(work, [x], y)
+            assert not inline.step()  # it was left to the task that dispatched it
+            await asyncio.sleep(0)
+            assert inline.step()
+            assert number_in(await inline.read(y)) == 2
+            return inline.timeline.statistics.run_inline - before
+
+        assert asyncio.run(later()) == 0
 
 
 class TestDeviceMemory:
