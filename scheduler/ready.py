@@ -27,10 +27,6 @@ PROBE: Final = 64
 that had more to do is also asked again after so many."""
 
 
-def _never(_: int) -> bool:
-    return False
-
-
 class Ready:
     """The queues of a timeline, and the tasks that have left them and run.
 
@@ -49,7 +45,7 @@ class Ready:
         self.running: set[Task] = set()
         self.begun = 0
         """The number of tasks that have begun."""
-        self.is_lone: Callable[[int], bool] = _never
+        self.is_lone: Callable[[int], bool] = lambda _: False
         """Whether the caller's thread may be blocked for so many nanoseconds: its event loop has nothing else to do. To
         find that out takes a few microseconds."""
         self._handed: set[Task] = set()  # running tasks that came from `lane`, or were running during `hand_over`

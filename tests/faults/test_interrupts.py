@@ -52,7 +52,7 @@ from webnn.scheduler.hot_chains import MAX_ENDINGS, MAX_SHAPES, SINGLE, TIMED, H
 from webnn.scheduler.lane import ThreadLane
 from webnn.scheduler.plan import Calls
 from webnn.scheduler.promise import Promise, reject, resolve
-from webnn.scheduler.ready import PROMPT_LIMIT
+from webnn.scheduler.ready import PROBE, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.statistics import EXACT, FULL
 from webnn.scheduler.task import MergedWork
 from webnn.scheduler.trials import ALL, ALONE, BLOCK, ONE, RECENT, RESTING, ROUNDS, SURE
@@ -954,6 +954,35 @@ class Programs:
 
         asyncio.run(main())
 
+    def on_asyncio_lone(self) -> None:
+        """The only task of an event loop runs itself what takes milliseconds, unless there is something else to do."""
+        rig = self.rig
+        work = rig.work("long", cost=PROMPT_LIMIT, measured=False)
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            for busy in (lambda: None, lambda: loop.call_soon(len, ()), lambda: loop.call_later(1e-4, len, ())):
+                work.prompt = PROBE - 1
+                busy()
+                rig.dispatch(work, [self.x], self.y)
+                read = self.keep(rig.read(self.y))
+                await read
+                await asyncio.sleep(0)
+            await asyncio.sleep(1e-3)
+            for ask in (True, False):
+                work.prompt = PROMPT
+                rig.dispatch(work, [self.x], self.y)
+                read = self.keep(rig.read(self.y))
+                if ask:
+                    read.done()
+                else:
+                    await asyncio.sleep(0)
+                await read
+
+        asyncio.run(main())
+        work.prompt = PROMPT
+        rig.dispatch(work, [self.x], self.y)
+
     def on_trio_given_up(self) -> None:
         rig = self.rig
 
@@ -1369,6 +1398,7 @@ PROGRAMS: Final[dict[str, dict[str, Any]]] = {
     "threads": {},
     "on_asyncio_given_up": {"inline_limit": LIMIT, "threads": 1},
     "on_asyncio_woken": {"inline_limit": LIMIT},
+    "on_asyncio_lone": {"inline_limit": LIMIT, "threads": 1},
     "on_trio_given_up": {"inline_limit": LIMIT, "threads": 1},
     "deadlines": {},
     "figures": {"inline_limit": LIMIT},
