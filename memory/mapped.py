@@ -67,14 +67,13 @@ def place_in_file(array: np.ndarray[Any, Any], seen: dict[Path, object] | None =
     if not isinstance(base, MappedArray) or base.path is None or not array.flags.c_contiguous:
         return None
     offset = _address(array) - base._address
-    found = None if seen is None else seen.get(base.path)
-    if found is None:
+    seen = {} if seen is None else seen
+    if base.path not in seen:
         try:
-            found = _identity(os.stat(base.path))
+            seen[base.path] = _identity(os.stat(base.path))
         except OSError:
             return None
-        if seen is not None:
-            seen[base.path] = found
+    found = seen[base.path]
     inside = base._identity is not None and found == base._identity and 0 <= offset <= base._identity[2] - array.nbytes
     return (base.path, offset) if inside else None
 
