@@ -18,6 +18,8 @@ from webnn.graph.ir import Node
 from webnn.graph.operand import MLOperand
 
 _FEW: Final = 2**12
+_MOVING: Final = frozenset({"cast", "expand", "identity", "reshape", "transpose"})
+_WIDE: Final = frozenset({"int32", "int64", "uint32"})
 _IN_ORDER: Final = 2**14
 """Runtimes scatter fewer elements than this in order; onnxruntime uses several threads from about 2**17 on."""
 
@@ -31,6 +33,8 @@ def _clamped(indices: MLOperand, sizes: Sequence[int], model: Model) -> str:
         if inside and indices.data_type != "uint32":
             return model[indices]
         return model.derived([indices], ("clamped", *sizes), lambda value: value.astype(np.int64).clip(low, high))
+    if high.ndim == 0 and _are_places(indices, sizes[0]):
+        return model[indices]
     unsigned = indices.data_type == "uint32"
     if high.ndim == 0:
         lower = "" if unsigned else model.constant(low, indices.data_type)
@@ -40,6 +44,19 @@ def _clamped(indices: MLOperand, sizes: Sequence[int], model: Model) -> str:
     upper, lower = (model.constant(np.broadcast_to(bound, shape), indices.data_type) for bound in (high, low))
     result = model.emit("Min", [model[indices], upper])
     return result if unsigned else model.emit("Max", [result, lower])
+
+
+def _are_places(indices: MLOperand, size: int) -> bool:
+    """Whether `arg_max` or `arg_min` has found the indices among at most `size` places."""
+    node = indices.node
+    while node is not None and node.op in _MOVING:
+        if node.output.data_type not in _WIDE:
+            return False
+        node = node["input"].node
+    if node is None or node.op not in {"arg_max", "arg_min"}:
+        return False
+    axis: int = node.attributes["axis"]
+    return node["input"].shape[axis] <= size
 
 
 def _along_axis(node: Node, model: Model) -> str:

@@ -42,6 +42,7 @@ COMPOSITES: Final[Mapping[str, str]] = {
     "open_gather_elements": "gathering",
     "open_instance_normalization": "normalization",
     **dict.fromkeys(("open_reduce_l1", "open_reduce_l2", "open_reduce_max", "open_reduce_min"), "reduction"),
+    "open_reduce_log_sum_exp": "reduction",
     **dict.fromkeys(("open_reduce_product", "open_reduce_sum_square"), "reduction"),
     "open_scatter_nd": "gathering",
     "open_sigmoid": "activation",

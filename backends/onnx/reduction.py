@@ -37,7 +37,10 @@ _NOT_NEGATIVE: Final = frozenset({"abs", "exp", "open_sigmoid", "relu", "sigmoid
 _MOVING: Final = frozenset({"expand", "identity", "reshape", "slice", "transpose"})
 _HARDLY_NEGATIVE: Final = frozenset({"gelu", "hard_swish"})
 """Likewise in float32, where no sum of the least values overflows."""
-_OPEN: Final = ("reduce_l1", "reduce_l2", "reduce_max", "reduce_min", "reduce_product", "reduce_sum_square")
+_OPEN: Final = (
+    *("reduce_l1", "reduce_l2", "reduce_log_sum_exp", "reduce_max", "reduce_min", "reduce_product"),
+    "reduce_sum_square",
+)
 _INT64_MIN: Final = -(2**63)
 
 

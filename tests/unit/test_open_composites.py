@@ -10,12 +10,13 @@ import pytest
 from onnx import parser
 
 from tests.direct import direct_builder, run_graph
-from tests.onnx_nodes import by_onnxruntime, computed
+from tests.onnx_nodes import Fixed, by_onnxruntime, computed, node_model, random
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.onnx.lower import lower
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
 from webnn.errors import NotSupportedError
 from webnn.formats import import_onnx
+from webnn.graph.batching import why_not_separable
 from webnn.graph.composites.bitwise import bits_shifted, of_bits
 from webnn.graph.composites.blocks import blocks_of_channels, blocks_of_pixels
 from webnn.graph.composites.columns import images_of_columns
@@ -329,3 +330,25 @@ def test_files_keep_them() -> None:
         ),
         *("bitwise_and", "modulo", "open_gather_elements", "open_scatter_nd"),
     ]
+
+
+@pytest.mark.parametrize(("count", "op"), [(3, "open_reduce_log_sum_exp"), (1000, "reduce_log_sum_exp")])
+def test_logarithms_of_sums_of_few_exponentials_are_left_to_a_kernel(count: int, op: str) -> None:
+    axes = Fixed(np.array([1]))
+    model, feeds = node_model("ReduceLogSumExp", [100 * random(0, 1, count), axes])
+    backend = OnnxRuntimeBackend()
+    builder = direct_builder(backend, backend.composites)
+    graph = builder.build(import_onnx(model, builder))
+    assert [node.op for node in graph.nodes] == [op]
+    assert why_not_separable(graph) is None
+    (result,) = run_graph(graph, feeds, backend).values()
+    np.testing.assert_allclose(result, by_onnxruntime(model, feeds)[0], rtol=1e-6)
+
+
+def test_places_of_the_largest_elements_are_in_range_of_as_long_a_table() -> None:
+    for size, op_types in ((3, ["ArgMax", "Reshape", "Gather"]), (2, ["ArgMax", "Reshape", "Clip", "Gather"])):
+        builder = direct_builder(OnnxRuntimeBackend())
+        place = builder.arg_max(builder.input("x", [1, 3], "float32"), 1, output_data_type="int64")
+        table = builder.constant(np.arange(size, dtype=np.float32))
+        graph = builder.build({"y": builder.gather(table, builder.reshape(place, [1, 1]))})
+        assert [node.op_type for node in lower(graph).finish().graph.node] == op_types

@@ -271,7 +271,9 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("softmax", "cumulative_sum", "open_cumulative_sum", "arg_min", "arg_max", "split"), _axis),
     **dict.fromkeys(("reduce_l1", "reduce_l2", "reduce_log_sum", "reduce_log_sum_exp", "reduce_max"), _axes),
     **dict.fromkeys(("reduce_mean", "reduce_min", "reduce_product", "reduce_sum", "reduce_sum_square"), _axes),
-    **dict.fromkeys(("open_reduce_l1", "open_reduce_product", "open_reduce_sum_square"), _axes),
+    **dict.fromkeys(
+        ("open_reduce_l1", "open_reduce_log_sum_exp", "open_reduce_product", "open_reduce_sum_square"), _axes
+    ),
     **dict.fromkeys(("open_reduce_l2", "open_reduce_max", "open_reduce_min", "reverse", "resample2d", "resize"), _axes),
     **dict.fromkeys(("col2im", "conv2d", "conv_transpose2d", "instance_normalization", "tree_ensemble"), _on("input")),
     "open_instance_normalization": _on("input"),

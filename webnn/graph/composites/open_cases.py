@@ -37,6 +37,7 @@ _OPERATORS: Final = (
     "instance_normalization",  # the mean is taken off first
     "reduce_l1",  # the sum is made in stages
     "reduce_l2",  # squares do not overflow
+    "reduce_log_sum_exp",  # the largest element is subtracted first, and the sum is made in stages
     "reduce_max",  # NaN, if there is one
     "reduce_min",  # NaN, if there is one
     "reduce_product",  # the product is made in stages

@@ -31,6 +31,8 @@ _REDUCTIONS: Final[Mapping[str, str]] = {
 
 _BY_SUMS: Final = frozenset({"reduce_l1", "reduce_sum_square"})
 """Of which runtimes have kernels that are slower than sums, except over all axes."""
+_FEW: Final = 256
+"""Elements up to which a kernel that is slower than sums takes less time than the overhead of several operators."""
 _OF_FLOATS: Final = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
 
 
@@ -54,7 +56,12 @@ def reduce(node: OnnxNode) -> Imported:
 def _reduced(node: OnnxNode, op_type: str, x: MLOperand, axes: list[int], keep: bool) -> MLOperand:
     b = node.builder
     wide, op = x, _REDUCTIONS[op_type]
-    if op in REDUCTIONS and x.data_type in FLOATS and axes and (op not in _BY_SUMS or len(axes) == x.rank):
+    alone = op in REDUCTIONS and x.data_type in FLOATS and bool(axes)
+    if op in _BY_SUMS:
+        alone &= len(axes) == x.rank
+    elif op == "reduce_log_sum_exp":
+        alone &= x.descriptor.element_count <= _FEW
+    if alone:
         return reduced_in_range(b, op, x, axes=axes, keep_dimensions=keep)
     if op_type in _OF_FLOATS and x.data_type not in FLOATS:
         wide = b.cast(x, "float32")
