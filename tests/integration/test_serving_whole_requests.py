@@ -211,6 +211,20 @@ async def test_the_value_of_a_header_ends_before_the_space_behind_it(context: ML
 
 
 @pytest.mark.asyncio
+async def test_a_refusal_of_head_has_no_body(context: MLContext) -> None:
+    answers = []
+    for method in (b"HEAD", b"GET"):
+        async with connected(application(affine(context))) as client:
+            client.writer.write(method + b" /v2 HTTP/1.1\r\n\r\n")  # without a host
+            answers.append((await client.reader.read()).partition(b"\r\n\r\n"))
+    (head, _, no_body), (same_head, _, body) = answers
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert head == same_head
+    assert no_body == b""
+    assert b"host" in body.lower()
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("how", ["HTTP/1.0", "Connection: close", "the server stops"])
 async def test_the_last_answer_closes_the_connection(context: MLContext, how: str) -> None:
     state = ServerState()

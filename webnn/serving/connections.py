@@ -488,5 +488,7 @@ class Connection(HttpToolsProtocol):
         headers, body = refusal(refused)
         always = [header for header in self.server_state.default_headers if header[0] != b"connection"]
         lines = [b"%s: %s\r\n" % header for header in (*always, *headers, (b"connection", b"close"))]
+        if self.parser.get_method() == b"HEAD":  # RFC 9110, section 9.3.2
+            body = b""
         self.transport.write(b"".join((STATUS_LINE[refused.status], *lines, b"\r\n", body)))
         self.transport.close()
