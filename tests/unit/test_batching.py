@@ -7,6 +7,7 @@ import pytest
 from webnn.scheduler.batching import (
     APART,
     APART_STILL,
+    BETWEEN,
     CHEAP,
     LONELY,
     REST,
@@ -22,7 +23,7 @@ from webnn.scheduler.batching import (
 
 def in_company(alone: float = 100.0, max_batch: int = 32) -> Batching:
     policy = Batching(max_batch)
-    policy.cheap = 0
+    policy.cheap = policy.between = 0
     policy.meets_company(alone)
     for _ in range(SAMPLES):
         policy.measured(1, alone)
@@ -95,6 +96,23 @@ def test_a_middle_size_is_compiled_first_and_measured_before_it_is_judged() -> N
         assert policy.choose(32) == 8, "it has to be measured"
         policy.measured(8, 160)
     assert policy.pays
+
+
+def test_requests_in_a_batch_share_the_time_between_runs() -> None:
+    policy = in_company(45_000)
+    policy.between = BETWEEN
+    assert policy.gathered(32) == 8
+    measure(policy, 8, 8 * 40_000)  # nearly as long for each as alone
+    assert policy.pays
+    for _ in range(WANTED):
+        policy.gathered(32)
+    measure(policy, 32, 32 * 45_000)  # a little longer for each
+    assert policy.choose(32) == 32
+    slow = in_company(5_000_000)
+    slow.between = BETWEEN
+    assert slow.gathered(32) == 8
+    measure(slow, 8, 8 * 4_500_000)
+    assert not slow.pays
 
 
 @pytest.mark.parametrize(("side_by_side", "pays"), [(float("inf"), True), (50.0, True), (20.0, None)])
