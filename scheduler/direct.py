@@ -17,6 +17,8 @@ the tasks, and `Cores`, for which the run is over when its state says so. Buffer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
@@ -34,10 +36,18 @@ from webnn.scheduler.task import DONE, LoneTask, Task, Work
 if TYPE_CHECKING:
     from webnn.scheduler.timeline import Timeline
 
-__all__ = ["run_here"]
+__all__ = ["is_long_here", "run_here"]
 
 LARGE: Final = 64 * 1024
 """Bytes above which an input is not copied. Below, a copy costs less than binding another array."""
+
+_LONG: Final = 5e8
+"""Nanoseconds of a run that Ctrl-C must not have to wait for."""
+
+
+def is_long_here(cost: float) -> bool:
+    """Whether a run would keep Ctrl-C waiting for long, on this thread. An infinite cost is one not measured yet."""
+    return _LONG < cost < inf and current_thread() is main_thread()
 
 
 def run_here(
@@ -53,7 +63,13 @@ def run_here(
         MLError: the run has failed.
     """
     renaming, executable = timeline._renaming, work.executable
-    if executable is None or renaming.queued or renaming.trace is not None or not timeline.runs_directly:
+    if (
+        executable is None
+        or renaming.queued
+        or renaming.trace is not None
+        or not timeline.runs_directly
+        or (work.cost > _LONG and is_long_here(work.cost))
+    ):
         return None
     execution, widths, figures = timeline._execution, work.widths, work.figures
     clock, cores = execution.clock, execution.cores

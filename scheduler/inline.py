@@ -22,6 +22,7 @@ from weakref import ref
 
 from webnn.forking import Hold
 from webnn.scheduler.bridge import current_bridge, current_loop, has_only_this_task
+from webnn.scheduler.direct import is_long_here
 from webnn.scheduler.execution import Execution, oldest
 from webnn.scheduler.hot_chains import MIN_LINKS
 from webnn.scheduler.lane import current_lane
@@ -130,7 +131,8 @@ class InlineLane:
     def drive(self, task: Task) -> None:
         """Run the tasks that `task` needs on the caller's thread, whatever they cost.
 
-        The lanes run them if one of them has been begun, or must wait until another run has ended.
+        The lanes run them if one of them has been begun, must wait until another run has ended, or is so long that
+        Ctrl-C would wait for it.
         """
         try:
             if task not in self._renaming.inline:
@@ -142,7 +144,8 @@ class InlineLane:
                         break
                     needed = needed_for(task)
                     if needed is None or (
-                        needed[0] in self._renaming.lane and not self._execution.cores.admits(needed[0])
+                        needed[0] in self._renaming.lane
+                        and (is_long_here(needed[0].work.cost) or not self._execution.cores.admits(needed[0]))
                     ):
                         self._renaming.hand_over()
                         break

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -638,3 +640,24 @@ promises[0].result()
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there Ctrl-C goes to the test as well")
+def test_ctrl_c_does_not_wait_for_a_long_compute(gate: Gate) -> None:
+    context, backend = scripted_context(on_run=lambda: gate() if backend.ran == 2 else None)
+    graph = double(context)
+    context.compute(graph, {"x": filled(1)})
+    graph._work.cost = 1e9
+
+    def interrupt() -> None:
+        if gate.reached.wait(5):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        context.compute(graph, {"x": filled(1)})
+    interrupting.join()
+    gate.open()
+    assert context.compute(graph, {"x": filled(2)})["y"].tolist() == [4] * 4
+    context.destroy()

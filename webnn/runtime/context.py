@@ -426,8 +426,8 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and block this thread until the outputs are available. In an event loop, use `run`.
 
-        If nothing else is queued, the graph runs on the calling thread, and the backend may read the arrays where they
-        are: they must not change meanwhile.
+        It may run on this thread, where the backend reads the arrays where they are: they must not change meanwhile.
+        Runs that took more than half a second leave the main thread to Ctrl-C.
 
         Returns:
             The outputs by name. The arrays are read-only: `array.copy()` can be changed.
@@ -442,13 +442,12 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
             graph._compile_here()
         batcher = graph._batcher
         if batcher is not None:
-            promise = batcher.run(given, here=True)
+            promise: Promise[dict[str, np.ndarray[Any, Any]]] = batcher.run(given, here=True)
         elif (direct := run_here(self._timeline, graph._work, given, graph._output_shelves)) is not None:
             return direct
         else:
             promise = self._timeline.run(graph._work, given, graph._output_shelves, here=True)
-        outputs: dict[str, np.ndarray[Any, Any]] = promise.result()
-        return outputs
+        return promise.result()
 
     # The end.
 
@@ -479,7 +478,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     def __await__(self) -> Generator[Any, Any, Self]:
         self.check_not_lost()
         return self
-        yield  # unreachable: makes this a generator, which `await` needs
+        yield  # unreachable: `await` needs a generator
 
     def __enter__(self) -> Self:
         return self
