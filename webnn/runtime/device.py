@@ -131,9 +131,9 @@ class Device:
         self._on_forked: list[Callable[[ContextLostError], None]] = []
         self._lost_message: str | None = None
         self.is_dead = False
+        """Whether the backend has said that the device is gone."""
         self.has_prepared_threads = False
         """Whether `on_each_thread` was called."""
-        """Whether the backend has said that the device is gone."""
         _devices[id(self)] = self
 
     # Its end.
