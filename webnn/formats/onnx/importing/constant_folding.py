@@ -402,6 +402,7 @@ def _max(a: Array, **options: Any) -> Any:
 
 
 def _min(a: Array, **options: Any) -> Any:
+    """The least element, or of none the largest number of the type."""
     return np.min(a, **options, initial=np.inf if a.dtype.kind == "f" else np.iinfo(a.dtype).max)
 
 
@@ -416,12 +417,6 @@ _REDUCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "ReduceSum": np.sum,
     "ReduceSumSquare": lambda a, **options: np.sum(np.square(a), **options),
 }
-_OF_NOTHING: Final[dict[str, Callable[[np.dtype[Any]], Any]]] = {
-    "ReduceMax": lambda dtype: -np.inf if dtype.kind == "f" else np.iinfo(dtype).min,
-    "ReduceMean": lambda _: 0,
-    "ReduceMin": lambda dtype: np.inf if dtype.kind == "f" else np.iinfo(dtype).max,
-}
-"""What onnxruntime gives where there are no elements to reduce, of the reductions of which NumPy gives no number."""
 _ELEMENTWISE: Final = frozenset({"ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"})
 """Reductions that are not the identity for a single element."""
 
@@ -437,9 +432,6 @@ def _reduce(node: OnnxNode, a: Array, *_axes: Array) -> Array | None:
     if node.op_type == "ReduceLogSumExp" and a.dtype.kind != "f":
         return None
     keep = node.is_one("keepdims", 1)
-    if a.size == 0 and node.op_type in _OF_NOTHING:
-        shape = np.sum(a, axis=tuple(axes) if axes else None, keepdims=keep).shape
-        return np.full(shape, _OF_NOTHING[node.op_type](a.dtype), a.dtype)
     wide = a.astype(np.float64) if a.dtype.kind == "f" else a
     return np.asarray(_REDUCTIONS[node.op_type](wide, axis=tuple(axes) if axes else None, keepdims=keep), a.dtype)
 
