@@ -194,6 +194,9 @@ def test_two_nodes_cannot_compute_one_value() -> None:
         [node("Pad", ["one", "around"], ["y"])],
         [node("Expand", ["row", "huge"], ["c"]), node("MatMul", ["c", "c"], ["y"])],
         [node("ConstantOfShape", ["huge"], ["c"]), node("NonZero", ["c"], ["d"]), node("Relu", ["d"], ["y"])],
+        [node("MatMul", ["tall", "wide"], ["c"]), node("Relu", ["c"], ["y"])],
+        [node("Einsum", ["tall", "wide"], ["c"], equation="ij,jk->ik"), node("Relu", ["c"], ["y"])],
+        [node("Gemm", ["tall", "wide"], ["c"]), node("Relu", ["c"], ["y"])],
     ],
 )
 def test_a_few_bytes_that_ask_for_gigabytes_take_no_memory(nodes: list[Any]) -> None:
@@ -201,6 +204,8 @@ def test_a_few_bytes_that_ask_for_gigabytes_take_no_memory(nodes: list[Any]) -> 
         "huge": np.array([20000, 20000]),
         "one": np.ones((1, 1), np.float32),
         "row": np.ones((1, 20000), np.float32),
+        "tall": np.ones((20000, 0), np.float32),
+        "wide": np.ones((0, 20000), np.float32),
         "zero": np.array(0),
         "many": np.array(2**40),
         "step": np.array(1),

@@ -176,7 +176,8 @@ def _matmul(node: OnnxNode, a: Array, b: Array) -> Array | None:
     """Rotary embeddings have such a product, of positions and frequencies."""
     of_each = b.shape[-1] if b.ndim > 1 else 1
     repeats = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2])) // max(1, math.prod(a.shape[:-2]))
-    return np.asarray(np.matmul(a, b)) if a.size * repeats * of_each <= _ELEMENTS else None
+    products = math.prod(a.shape[:-1]) * max(1, a.shape[-1]) * repeats * of_each  # 1 for each sum of nothing
+    return np.asarray(np.matmul(a, b)) if products <= _ELEMENTS else None
 
 
 @_folds("Where")

@@ -7,6 +7,7 @@ what joins them with others (`Concat`) or takes their shape goes on.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -61,7 +62,11 @@ def empty_results(node: OnnxNode) -> list[Array] | None:
             return None
         if any(dim.WhichOneof("value") != "dim_value" for dim in tensor.shape.dim):
             return None
-        found[info.name] = np.zeros([dim.dim_value for dim in tensor.shape.dim], found_type)
-        if found[info.name].size and (node.domain or node.op_type not in _PRODUCTS):
+        shape = [dim.dim_value for dim in tensor.shape.dim]
+        size = math.prod(shape)
+        if size and (node.domain or node.op_type not in _PRODUCTS):
             return None
+        if not node.importer.budget.take(size * np.dtype(found_type).itemsize):
+            return None
+        found[info.name] = np.zeros(shape, found_type)
     return [found.get(name, np.empty(0)) for name in output_names(node)]

@@ -44,7 +44,7 @@ def _sum_of_nothing(node: OnnxNode) -> Imported:
     b, dtype = node.builder, numpy_dtype(node.data_type(0))
     rows, columns = node.shape(0)[bool(node.get_int("transA", 0))], node.shape(1)[not node.get_int("transB", 0)]
     if not node.has(2) or not rows * columns:
-        return np.zeros([rows, columns], dtype)
+        return np.broadcast_to(np.zeros((), dtype), [rows, columns])  # without the memory, which may be too much
     c, beta = node.operand(2), node.get_float("beta", 1.0)
     return b.expand(c if beta == 1 else b.mul(c, node.scalar(c, beta)), [rows, columns])
 
