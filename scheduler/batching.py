@@ -37,9 +37,8 @@ SAMPLES: Final = 5
 GAIN: Final = 0.85
 """Batching pays if a request takes at most this share of its time alone."""
 BETWEEN: Final = 100_000
-"""Nanoseconds from the end of a run to the beginning of the next one, which requests in batches share. Without them, a
-product seems to gain nothing that takes 45 us alone, and 40 in a batch of 8. A server answers three times as many of
-its requests in batches."""
+"""Nanoseconds from the end of a run to the beginning of the next one, which requests in batches share. Without them,
+batches on one thread seem to gain nothing over single runs on all cores that take little longer for each request."""
 LARGER_GAIN: Final = 0.97
 """A larger size is kept if a request takes at most this share of its time in the next smaller one."""
 NEAR: Final = 1.1

@@ -29,6 +29,7 @@ __all__ = [
     "classes_of_votes",
     "reached_leaves",
     "summed_leaves",
+    "tables_of_votes",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -242,7 +243,12 @@ def _tables_of_votes(node: Node, columns: int) -> tuple[Array, Array]:
         raise NotSupportedError(
             f"{node.where}: the weights of {count} nodes for {columns} targets take too much memory"
         )
-    table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
+    return tables_of_votes(voters, targets, weights, shape=(count, columns))
+
+
+def tables_of_votes(voters: Array, targets: Array, weights: Array, *, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """The weight of each node for each target, and whether it votes, of the tables `VOTES`. Both have this shape."""
+    table, voted = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
     np.add.at(table, (voters, targets), weights)
     voted[voters, targets] = True
     return table, voted

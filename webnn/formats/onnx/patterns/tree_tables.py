@@ -9,7 +9,7 @@ import numpy as np
 from webnn.errors import DataError
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.graph.composites.tree_ensemble import TABLES, VOTES
+from webnn.graph.composites.tree_ensemble import TABLES, VOTES, tables_of_votes
 from webnn.graph.quick_dataclass import dataclass
 
 __all__ = ["TreeEnsemble", "read_ensemble", "read_regressor_or_classifier"]
@@ -75,10 +75,7 @@ class TreeEnsemble:
         count = len(self.features)
         if not node.importer.budget.take(5 * count * columns):
             raise UnsupportedNodeError("the weights of its leaves take too much memory")
-        table, voted = np.zeros((count, columns), np.float32), np.zeros((count, columns), np.bool_)
-        np.add.at(table, (self.voters, self.targets), self.weights)
-        voted[self.voters, self.targets] = True
-        return table, voted
+        return tables_of_votes(self.voters, self.targets, self.weights, shape=(count, columns))
 
 
 def read_regressor_or_classifier(node: OnnxNode, prefix: str, targets: int) -> TreeEnsemble:
