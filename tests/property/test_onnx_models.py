@@ -29,7 +29,7 @@ REFUSED: Final = (
     r"has no elements, which no WebNN operand can be",
     r"padding of .* leaves nothing of",  # only new elements would be left
     r"a window of \d+ does not fit into \d+",  # so there are no windows
-    r"its zero point is computed when the model runs, and it is not known which",
+    r"its zero point is computed when the model runs, and it is not known whether",
     r"it replaces missing values of int64",
 )
 """All reasons for which a model that onnxruntime computes may be refused."""

@@ -378,6 +378,15 @@ def test_quantized_poolings_take_channels_first_or_last(backend: Backend, last: 
     check_node(backend, "QLinearAveragePool", [*x, *into()], kernel_shape=[3, 3], pads=[1, 1, 1, 1], **options)
 
 
+@pytest.mark.parametrize("counted", [0, 1])
+def test_a_quantized_pooling_counts_what_is_beyond_the_end(backend: Backend, counted: int) -> None:
+    x = quantity(0, 2, 4, 5, 6)
+    options = {"domain": MICROSOFT, "tolerance": 1, "kernel_shape": [3, 3], "strides": [3, 2], "ceil_mode": 1}
+    for pads in ([0, 0, 0, 0], [1, 1, 0, 1]):
+        options |= {"pads": pads, "count_include_pad": counted}
+        check_node(backend, "QLinearAveragePool", [*x, *into()], **options)
+
+
 def test_quantized_operands_are_brought_to_one_scale(backend: Backend) -> None:
     x, y = quantity(0, 2, 3), quantity(1, 2, 4, size=0.04)
     check_node(backend, "QLinearConcat", [*into(), *x, *y], domain=MICROSOFT, axis=1, tolerance=1)

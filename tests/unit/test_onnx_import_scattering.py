@@ -78,6 +78,15 @@ def test_infinite_updates_stay_where_they_are(backend: Backend) -> None:
     check_node(backend, "ScatterND", [x, np.array([[1], [3], [1], [0]]), updates], reduction="add", version=18)
 
 
+@pytest.mark.parametrize("reduction", ["add", "mul"])
+@KNOWN
+def test_reductions_of_truth_values_are_truth_values(backend: Backend, reduction: str, known: bool) -> None:
+    x, updates = (random(i, 6, 3, dtype=np.uint8) % 2 == 1 for i in (0, 1))
+    indices = places(2, 6, 6, 3)
+    given = Fixed(indices) if known else indices
+    check_node(backend, "ScatterElements", [x, given, updates], reduction=reduction, version=18)
+
+
 def test_too_many_updates_to_compare_are_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scatter_reduce, "_COMPARED", 1000)
     x, indices, updates = random(0, 40, 3), places(1, 40, 30, 1), random(2, 30, 3)

@@ -129,6 +129,17 @@ def test_the_leaves_of_trees_are_aggregated(backend: Backend, function: str, vot
     check(backend, REGRESSOR, rows(), **options, **trees("target", votes, MODES[:1]))
 
 
+@pytest.mark.parametrize("function", ["SUM", "AVERAGE", "MIN", "MAX"])
+def test_a_target_without_votes_has_no_base(backend: Backend, function: str) -> None:
+    options = {"aggregate_function": function, "n_targets": 3, "base_values": [0.5, -1.0, 2.0]}
+    attributes = trees("target", [[0], [1]], MODES[:1])
+    check(backend, REGRESSOR, rows(), **options, **attributes)
+    attributes["target_ids"] = [place % 2 for place in range(len(attributes["target_ids"]))]  # of some rows
+    check(backend, REGRESSOR, rows(), **options, **attributes)
+    options |= {"n_targets": 1, "base_values": [0.5]}
+    check(backend, REGRESSOR, rows(), **options, **trees("target", [[0]], MODES))
+
+
 @pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
 @pytest.mark.parametrize(
     ("votes", "options"),

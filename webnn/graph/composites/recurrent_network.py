@@ -40,16 +40,16 @@ ACTIVATIONS: Final[dict[str, tuple[tuple[float, ...], _Apply]]] = {
     "relu": ((), lambda b, x, _alpha, _beta: b.relu(x)),
     "sigmoid": ((), lambda b, x, _alpha, _beta: b.sigmoid(x)),
     "tanh": ((), lambda b, x, _alpha, _beta: b.tanh(x)),
-    "affine": ((1.0, 0.0), lambda b, x, alpha, beta: b.linear(x, alpha=alpha, beta=beta)),
+    "affine": ((0.0, 0.0), lambda b, x, alpha, beta: b.linear(x, alpha=alpha, beta=beta)),
     "leakyrelu": ((0.01,), lambda b, x, alpha, _beta: b.leaky_relu(x, alpha=alpha)),
-    "thresholdedrelu": ((1.0,), _thresholded),
-    "scaledtanh": ((1.0, 1.0), lambda b, x, alpha, beta: b.linear(b.tanh(b.linear(x, alpha=beta)), alpha=alpha)),
+    "thresholdedrelu": ((0.0,), _thresholded),
+    "scaledtanh": ((0.0, 0.0), lambda b, x, alpha, beta: b.linear(b.tanh(b.linear(x, alpha=beta)), alpha=alpha)),
     "hardsigmoid": ((0.2, 0.5), lambda b, x, alpha, beta: b.hard_sigmoid(x, alpha=alpha, beta=beta)),
     "elu": ((1.0,), lambda b, x, alpha, _beta: b.elu(x, alpha=alpha)),
     "softsign": ((), lambda b, x, _alpha, _beta: b.softsign(x)),
     "softplus": ((), lambda b, x, _alpha, _beta: b.softplus(x)),
 }
-"""The activations: defaults of alpha and beta, if they have these, and the function."""
+"""The activations: defaults of alpha and beta in ONNX Runtime, if they have these, and the function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,10 +152,13 @@ def reached_leaves(b: Builder, x: MLOperand, tables: Mapping[str, MLOperand], *,
 def tree_ensemble(b: Builder, node: Node) -> Sequence[MLOperand]:
     """By the leaf of each row in each tree. Where each tree votes for one target, as in boosting, by a product."""
     weights, voted = _tables_of_votes(node, node.output.shape[1])
-    result = _summed(b, node, _reached(b, node), weights, voted)
+    leaves = _reached(b, node)
+    result = _summed(b, node, leaves, weights, voted)
     if node.attributes["average"]:
         result = b.div(result, b.constant("float32", node["roots"].shape[0]))
-    return [b.add(result, node["base"]) if "base" in node.operands else result]
+    if "base" in node.operands:
+        result = with_base(b, result, node["base"], leaves, voted, all_voted_for=_all_voted_for(node, voted))
+    return [result]
 
 
 @composite
@@ -163,11 +166,7 @@ def tree_classifier(b: Builder, node: Node) -> Sequence[MLOperand]:
     """The sums of the votes, and the first of the largest ones among the classes that are voted for."""
     labels = node.attributes["labels"]
     weights, voted = _tables_of_votes(node, len(labels))
-    leaves, trees = _reached(b, node), _known(node["trees"])
-    is_leaf = (_known(node["if_true"]) == np.arange(len(trees))) & (trees >= 0)
-    sizes = np.bincount(trees[is_leaf], minlength=node["roots"].shape[0])
-    counts = np.zeros((len(sizes), len(labels)), np.int64)  # the leaves of each tree that vote for each class
-    np.add.at(counts, trees[is_leaf], voted[is_leaf])
+    leaves = _reached(b, node)
     return classes_of_votes(
         b,
         _summed(b, node, leaves, weights, voted),
@@ -176,8 +175,32 @@ def tree_classifier(b: Builder, node: Node) -> Sequence[MLOperand]:
         labels=labels,
         base=node.get("base"),
         transform=node.attributes["transform"],
-        all_voted_for=bool((counts == sizes[:, None]).any(0).all()),
+        all_voted_for=_all_voted_for(node, voted),
     )
+
+
+def _all_voted_for(node: Node, voted: Array) -> bool:
+    """Whether each row has a vote for each column, since all leaves of a tree vote for it."""
+    trees = _known(node["trees"])
+    is_leaf = (_known(node["if_true"]) == np.arange(len(trees))) & (trees >= 0)
+    sizes = np.bincount(trees[is_leaf], minlength=node["roots"].shape[0])
+    counts = np.zeros((len(sizes), voted.shape[1]), np.int64)
+    np.add.at(counts, trees[is_leaf], voted[is_leaf])
+    return bool((counts == sizes[:, None]).any(0).all())
+
+
+def with_base(
+    b: Builder, scores: MLOperand, base: MLOperand, leaves: MLOperand, voted: Array, *, all_voted_for: bool
+) -> MLOperand:
+    """`base` added to the scores of the targets of a regression for which a leaf of the row votes.
+
+    Of several targets, the others are 0, as in ONNX Runtime.
+    """
+    sums = b.add(scores, base)
+    if all_voted_for or scores.shape[1] == 1:
+        return sums
+    counts = b.reduce_sum(b.gather(b.constant(voted.astype(np.float32)), leaves), axes=[1])
+    return b.where(b.greater(counts, b.constant("float32", 0)), sums, b.constant("float32", 0))
 
 
 def classes_of_votes(

@@ -147,8 +147,11 @@ def _add_padding(node: OnnxNode, mask: AttentionMask, index: int, query: MLOpera
 
 
 def _add_causal(node: OnnxNode, mask: AttentionMask, query: MLOperand, keys: int, past: int) -> None:
+    """Hide later keys, but none from the last query, as in ONNX Runtime: it matters where there are more keys."""
     if node.get_int("unidirectional", 0):
-        mask.allow(np.arange(keys)[None] <= np.arange(query.shape[2])[:, None] + past, query)
+        last = np.arange(query.shape[2])[:, None] + past
+        last[-1] = keys
+        mask.allow(np.arange(keys)[None] <= last, query)
 
 
 @imports("Attention", domain=MICROSOFT)

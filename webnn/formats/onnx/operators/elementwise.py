@@ -44,26 +44,6 @@ _UNARY: Final[Mapping[str, str]] = {
 _BINARY: Final[Mapping[str, str]] = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
 
 
-_TRUTHS: Final = frozenset(
-    {
-        "equal", "greater", "greater_or_equal", "is_infinite", "is_nan", "lesser", "lesser_or_equal", "logical_and",
-        "logical_not", "logical_or", "logical_xor", "not_equal",
-    }
-)  # fmt: skip
-"""WebNN's operators whose uint8 is bool. A cast from there to uint8 is an identity, which is not among those below."""
-_MOVED: Final[Mapping[str, int]] = {
-    **dict.fromkeys(
-        [
-            "concat", "expand", "gather", "gather_elements", "gather_nd", "pad", "reshape", "reverse",
-            "scatter_elements", "scatter_nd", "slice", "split", "tile", "transpose", "triangular",
-        ],
-        0,
-    ),
-    "where": 1,
-}  # fmt: skip
-"""Operators that move values, each with the place of an operand that has them."""
-
-
 @imports(*_UNARY)
 def unary(node: OnnxNode) -> Imported:
     """Operators that WebNN has too; those that change nothing for integers become identity."""
@@ -179,8 +159,11 @@ def cast(node: OnnxNode) -> Imported:
     b = node.builder
     x = node.operand(0)
     if node.op_type == "CastLike":
+        with import_lock:  # here, since few models have it
+            from webnn.formats.onnx.patterns.truth_values import is_bool  # noqa: PLC0415
+
         like = node.value(1)
-        to_bool = _is_bool(node, like.operand) if like.array is None else like.array.dtype == np.bool_
+        to_bool = is_bool(node, 1)
         narrow, data_type = like.narrow, like.data_type
     else:
         to = node.get_int("to")
@@ -202,18 +185,6 @@ def cast(node: OnnxNode) -> Imported:
     if x.data_type in FLOATS and data_type not in FLOATS:
         return _cast_in_range(b, x, data_type)
     return b.identity(x) if data_type == x.data_type else b.cast(x, data_type)
-
-
-def _is_bool(node: OnnxNode, x: MLOperand | None) -> bool:
-    """Whether a computed uint8 is bool in ONNX: by the operator that decided it, or the declaration of an input."""
-    while x is not None and x.data_type == "uint8":
-        if x.node is None:
-            infos = node.importer.model.proto.graph.input
-            return any(info.name == x.name and info.type.tensor_type.elem_type == TensorProto.BOOL for info in infos)
-        if x.node.op in _TRUTHS:
-            return True
-        x = tuple(x.node.inputs())[_MOVED[x.node.op]] if x.node.op in _MOVED else None
-    return False
 
 
 def _in_narrow_integers(node: OnnxNode, x: MLOperand, narrow: str) -> Value:

@@ -21,6 +21,7 @@ from webnn.formats.onnx.patterns.linear_quantization import (
     quantized,
 )
 from webnn.formats.onnx.patterns.onnx_operator import onnx_operator, onnx_operator_outputs
+from webnn.formats.onnx.patterns.sliding_windows import Windows
 from webnn.graph.composites.quantization import dynamically_quantized, floats_of_gates, lstm_of_quantized_weights
 from webnn.graph.operand import MLOperand
 from webnn.graph.operators.recurrent import MLRecurrentNetworkDirection
@@ -97,10 +98,24 @@ def qlinear_activation(node: OnnxNode) -> Imported:
 def qlinear_average_pool(node: OnnxNode) -> Imported:
     """An average pooling, with channels first or last."""
     b, x, last = node.builder, dequantized_input(node, 0), node.get_int("channels_last", 0)
-    y = onnx_operator(
-        node, node.op_type.removeprefix("QLinear"), [channels_first(b, x) if last else x], node.attributes
-    )
+    x = channels_first(b, x) if last else x
+    attributes: dict[str, Any] = dict(node.attributes)
+    if node.get_int("count_include_pad", 0) and node.get_int("ceil_mode", 0):
+        attributes |= _whole_windows(node, x)
+    y = onnx_operator(node, node.op_type.removeprefix("QLinear"), [x], attributes)
     return _requantized(node, channels_last(b, y) if last else y, 3)
+
+
+def _whole_windows(node: OnnxNode, x: MLOperand) -> dict[str, Any]:
+    """Padding after which all windows fit: what is beyond the end counts here, though not in `AveragePool`."""
+    windows = Windows.of(node, x.shape, node.get_ints("kernel_shape"))
+    windows.pad_automatically(node.get_string("auto_pad", "NOTSET"))
+    rows = zip(
+        windows.counts(ceil=True), windows.strides, windows.spans, windows.sizes, windows.before, windows.after,
+        strict=True,
+    )  # fmt: skip
+    after = [max((count - 1) * stride + span - size - before, end) for count, stride, span, size, before, end in rows]
+    return {"pads": [*windows.before, *after], "auto_pad": "NOTSET", "ceil_mode": 0}
 
 
 @imports("QLinearSoftmax", domain=MICROSOFT)

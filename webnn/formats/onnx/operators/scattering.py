@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from webnn.errors import DataError
+from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.graph.composites.open_cases import MANY, scattered_in_any_order
@@ -12,11 +15,19 @@ from webnn.graph.composites.scatter_reduce import REDUCTIONS, pasted, scattered_
 
 __all__: list[str] = []
 
+_OF_TRUTHS: Final = {"add": "max", "mul": "min"}
+"""What sums and products of truth values are, which would not be 0 and 1."""
+
 
 def _reduction(node: OnnxNode) -> str:
     name = node.get_string("reduction", "none")
     if name != "none" and name not in REDUCTIONS:
         raise DataError(f"reduction must be none, add, mul, max or min, got {name!r}")
+    if name in _OF_TRUTHS and node.data_type(0) == "uint8":
+        with import_lock:  # here, since hardly any model scatters truth values
+            from webnn.formats.onnx.patterns.truth_values import is_bool  # noqa: PLC0415
+
+        return _OF_TRUTHS[name] if is_bool(node, 0) or is_bool(node, 2) else name
     return name
 
 

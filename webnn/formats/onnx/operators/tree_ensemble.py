@@ -15,7 +15,13 @@ from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
 from webnn.formats.onnx.patterns.classifier_scores import NO_LABELS, feature_rows, post_transform_of, post_transformed
 from webnn.formats.onnx.patterns.tree_tables import TreeEnsemble, read_ensemble, read_regressor_or_classifier
-from webnn.graph.composites.tree_ensemble import classes_of_trees, classes_of_votes, reached_leaves, summed_leaves
+from webnn.graph.composites.tree_ensemble import (
+    classes_of_trees,
+    classes_of_votes,
+    reached_leaves,
+    summed_leaves,
+    with_base,
+)
 from webnn.graph.operand import MLOperand
 
 __all__: list[str] = []
@@ -131,4 +137,7 @@ def _aggregated(node: OnnxNode, ensemble: TreeEnsemble, function: str, columns: 
     else:
         result = b.reduce_sum(b.gather(node.constant(weights), leaves), axes=[1])
         result = b.div(result, node.scalar(result, len(ensemble.roots))) if average else result
-    return result if base is None else b.add(result, node.constant(base))
+    if base is None:
+        return result
+    all_voted_for = bool(voted[ensemble.voters].all())
+    return with_base(b, result, node.constant(base), leaves, voted, all_voted_for=all_voted_for)
