@@ -41,6 +41,8 @@ _OPEN: Final = (
     *("reduce_l1", "reduce_l2", "reduce_log_sum_exp", "reduce_max", "reduce_min", "reduce_product"),
     "reduce_sum_square",
 )
+_SHORT_ROWS: Final = {"int32": 24, "uint32": 24, "int64": 8, "uint64": 8}
+"""Up to this length, rows of integers are added up in less time if they are transposed first."""
 _INT64_MIN: Final = -(2**63)
 
 
@@ -168,14 +170,20 @@ def _reduce_nothing(node: Node, model: Model) -> None:
 
 
 def _sum(name: str, shape: Sequence[int], axes: Collection[int], model: Model) -> str:
-    """The sums of integers: neighbouring axes together, each by a product with ones, which needs no transposition."""
+    """The sums of integers: neighbouring axes together, each by a product with ones.
+
+    It needs no transposition, but the kernel starts anew for each row, which takes longer than to transpose short rows.
+    """
     axis = max(axes)
     first = axis
     while first - 1 in axes:
         first -= 1
     before, count, after = prod(shape[:first]), prod(shape[first : axis + 1]), prod(shape[axis + 1 :])
-    ones = model.full(1, (count,), model.data_type(name))
-    if after == 1:
+    data_type = model.data_type(name)
+    ones = model.full(1, (count,), data_type)
+    if after == 1 and count <= _SHORT_ROWS.get(data_type, 0):
+        name = model.emit("MatMul", [ones, model.transpose(model.reshape(name, (before, count)), (1, 0))])
+    elif after == 1:
         name = model.emit("MatMul", [model.reshape(name, (before, count)), ones])
     else:
         name = model.emit("MatMul", [ones, model.reshape(name, (before, count, after))])

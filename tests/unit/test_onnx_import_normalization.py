@@ -128,6 +128,9 @@ def test_lp_normalization_keeps_vectors_of_length_zero(backend: Backend, p: int,
     x = random(0, 2, 3, 4)
     x[:, 1] = 0
     check_node(backend, "LpNormalization", [x], p=p, axis=axis)
+    check_node(backend, "LpNormalization", [x * np.float32(1e-15)], p=p, axis=axis)
+    if p == 2:  # squares that underflow, to a norm of 0
+        check_node(backend, "LpNormalization", [x * np.float32(1e-30)], p=p, axis=axis)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (3, 3, 5), (2, 3, 4, 5)])

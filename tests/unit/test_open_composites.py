@@ -332,7 +332,9 @@ def test_files_keep_them() -> None:
     ]
 
 
-@pytest.mark.parametrize(("count", "op"), [(3, "open_reduce_log_sum_exp"), (1000, "reduce_log_sum_exp")])
+@pytest.mark.parametrize(
+    ("count", "op"), [(3, "open_reduce_log_sum_exp"), (1000, "open_reduce_log_sum_exp"), (2000, "reduce_log_sum_exp")]
+)
 def test_logarithms_of_sums_of_few_exponentials_are_left_to_a_kernel(count: int, op: str) -> None:
     axes = Fixed(np.array([1]))
     model, feeds = node_model("ReduceLogSumExp", [100 * random(0, 1, count), axes])

@@ -228,11 +228,21 @@ def test_cumulative_sum_wraps_around(backend: Backend, data_type: str) -> None:
 
 def test_integers_are_summed_without_transpositions() -> None:
     builder = direct_builder()
-    x = builder.input("x", [3, 4, 5, 6], "int64")
+    x = builder.input("x", [3, 4, 5, 60], "int64")
     sums = {str(axes): builder.reduce_sum(x, axes=axes) for axes in ([0], [1], [3], [1, 2], [0, 2], [3, 1])}
     nodes = [node.op_type for node in lower(builder.build(sums)).finish().graph.node]
     assert "Transpose" not in nodes
     assert nodes.count("MatMul") == 8
+
+
+@pytest.mark.parametrize(("data_type", "most"), [("int32", 24), ("int64", 8)])
+def test_short_rows_of_integers_are_transposed_first(data_type: DataType, most: int) -> None:
+    """The sums of 8192 rows of 3 took 5.8 times as long as `ReduceSum` in int32, and 1.1 times since."""
+    for length in (most, most + 1):
+        builder = direct_builder()
+        total = builder.reduce_sum(builder.input("x", [9, length], data_type), axes=[1])
+        nodes = [node.op_type for node in lower(builder.build({"y": total})).finish().graph.node]
+        assert ("Transpose" in nodes) == (length == most)
 
 
 def test_reductions_of_floats_are_one_onnx_node() -> None:

@@ -147,9 +147,12 @@ def lp_normalization(node: OnnxNode) -> Imported:
     axes, p = [node.axis(node.get_int("axis", -1), x.rank)], node.get_int("p", 2)
     if p not in {1, 2}:
         raise DataError(f"p must be 1 or 2, got {p}")
+    smallest = 1.1754944e-38 if x.data_type == "float32" else 6e-8
     if p == 1:
         norm = b.reduce_l1(x, axes=axes, keep_dimensions=True)
+    elif x.data_type == "float32":  # as in onnxruntime: `reduce_l2` keeps squares in range, which takes twice the time
+        norm = b.sqrt(b.reduce_sum(b.mul(x, x), axes=axes, keep_dimensions=True))
+        smallest = 3e-23  # below the root of any square but 0
     else:
         norm = b.reduce_l2(x, axes=axes, keep_dimensions=True)
-    smallest = 1.1754944e-38 if x.data_type == "float32" else 6e-8
     return b.div(x, b.clamp(norm, min_value=smallest))

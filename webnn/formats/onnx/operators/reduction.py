@@ -31,8 +31,11 @@ _REDUCTIONS: Final[Mapping[str, str]] = {
 
 _BY_SUMS: Final = frozenset({"reduce_l1", "reduce_sum_square"})
 """Of which runtimes have kernels that are slower than sums, except over all axes."""
-_FEW: Final = 256
-"""Elements up to which a kernel that is slower than sums takes less time than the overhead of several operators."""
+_FEW: Final = 1024
+"""Elements up to which a kernel that is slower than sums takes less time than the overhead of several operators.
+
+`ReduceLogSumExp` of 1024 took 0.86 of the time of the operators with one core, and 1.1 of 2048.
+"""
 _OF_FLOATS: Final = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
 
 
