@@ -15,17 +15,21 @@ stay true:
 
 Entries that a graph uses cost nothing to keep. An unused entry stays up to a limit of bytes and of entries; the least
 recently used goes first.
+
+A caller that compiles a graph of its own may be interrupted at any line, also between a compilation and the line that
+keeps its result. So a use of an entry counts for as long as its object lives, and whatever is known of unused entries
+is found in one place (`_idle`).
 """
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
 from mmap import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 
@@ -41,7 +45,7 @@ from webnn.memory.mapped import place_in_file
 if TYPE_CHECKING:
     from webnn.backends.disk_cache import DiskCache
 
-__all__ = ["CacheStatistics", "Entry", "SessionCache", "constants_digests", "is_same_memory", "session_cache"]
+__all__ = ["CacheStatistics", "Entry", "SessionCache", "Use", "constants_digests", "is_same_memory", "session_cache"]
 
 IDLE_BYTES: Final = 64 * 1024 * 1024
 IDLE_ENTRIES: Final = 32
@@ -55,7 +59,7 @@ Key: TypeAlias = tuple[str, CompileOptions, Outline]
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One compiled graph, shared by `users` graphs. `key` is None if it is not, or no longer, in the cache."""
+    """One compiled graph, shared by all graphs that use it. `key` is None if it is not, or no longer, in the cache."""
 
     key: Key | None
     executable: Executable
@@ -65,7 +69,13 @@ class Entry:
     """Of the constants, when they were compiled; None for one that nothing can change, as long as nobody asked."""
     addresses: Sequence[int | None]
     """Where the constants lay then; None for one that nothing can change."""
-    users: int = 1
+    uses: set[_Mark]
+    """A mark of each use that counts."""
+
+    @property
+    def users(self) -> int:
+        """How many graphs use it."""
+        return len(self.uses)
 
     def holds(self, graph: Graph, constants: Sequence[Array]) -> bool:
         """Whether `graph`, of these constants, may use the executable."""
@@ -82,6 +92,28 @@ class Entry:
     def byte_length(self) -> int:
         """Roughly how much memory it keeps."""
         return SESSION_BYTES + self.executable.byte_length + sum(c.nbytes for c in self.constants)
+
+
+class Use:
+    """One graph's use of an entry, until it is given back with `release`, or nothing refers to it any more."""
+
+    __slots__ = ("__weakref__", "entry", "executable")
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry: Final = entry
+        self.executable: Final = entry.executable
+
+
+class _Mark(weakref.ref[Use]):
+    """What an entry keeps of a use. Goes to `forgotten` when the use has been forgotten."""
+
+    __slots__ = ("entry",)
+    entry: Entry
+
+    def __new__(cls, use: Use, forgotten: Callable[[_Mark], object]) -> Self:
+        mark = super().__new__(cls, use, forgotten)
+        mark.entry = use.entry
+        return mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +134,10 @@ class SessionCache:
         self._limit = idle_bytes
         self._limit_entries = idle_entries
         self._lock = reentrant_lock()  # reentrant: `release` is called by finalizers
-        self._entries: dict[Key, list[Entry]] = {}
-        self._idle: OrderedDict[Entry, None] = OrderedDict()
-        self._idle_bytes = 0
+        self._entries: dict[Key, tuple[Entry, ...]] = {}
+        self._idle: OrderedDict[Entry, int] = OrderedDict()
+        """The entries that no graph uses, with their bytes, the least recently used first."""
+        self._forgotten: deque[_Mark] = deque()
         self._hits = self._misses = self._evictions = 0
 
     def compile(
@@ -114,8 +147,8 @@ class SessionCache:
         options: CompileOptions,
         cancellation: Cancellation,
         disk: DiskCache | None = None,
-    ) -> Entry:
-        """An entry for `graph`, which the caller gives back with `release`.
+    ) -> Use:
+        """The use of an entry for `graph`, which the caller gives back with `release`.
 
         Args:
             backend: compiles the graph if no entry holds it.
@@ -130,51 +163,74 @@ class SessionCache:
         if graph.constant_bytes > self._limit:
             with self._lock:
                 self._misses += 1
-            return Entry(None, _compiled(backend, graph, options, cancellation, disk), graph, constants, (), ())
+            executable = _compiled(backend, graph, options, cancellation, disk)
+            return self._used(Entry(None, executable, graph, constants, (), (), set()))
         key = (backend.name, options, _outline(graph))
         with self._lock:
-            candidates = list(self._entries.get(key, ()))
+            evicted = self._let_go_of_forgotten()
+            candidates = self._entries.get(key, ())
+        del evicted  # without the lock: ending a session can take a while
         for entry in candidates:
             if entry.holds(graph, constants):
                 with self._lock:
                     if entry.key is None:  # evicted while we compared
                         continue
+                    use = self._used(entry)
+                    self._idle.pop(entry, None)
                     self._hits += 1
-                    entry.users += 1
-                    if self._idle.pop(entry, entry) is None:
-                        self._idle_bytes -= entry.byte_length
-                    return entry
+                    return use
         changeable = _changeable(constants)
         addresses, digests = _addresses(changeable), _digests(changeable)
         executable = _compiled(backend, graph, options, cancellation, disk)
         changed = digests != _digests(changeable)
-        entry = Entry(None if changed else key, executable, graph, constants, digests, addresses)
+        entry = Entry(None if changed else key, executable, graph, constants, digests, addresses, set())
+        use = self._used(entry)
         with self._lock:
             self._misses += 1
             if not changed:
-                self._entries.setdefault(key, []).append(entry)
-        return entry
+                self._entries[key] = (*self._entries.get(key, ()), entry)
+        return use
 
-    def release(self, entry: Entry) -> None:
-        """A graph no longer uses `entry`. May be called from a finalizer."""
-        evicted = []  # freed after the lock is released: ending a session can take a while
+    def release(self, use: Use) -> None:
+        """A graph no longer uses an entry. May be called from a finalizer. Calling it again is fine."""
         with self._lock:
-            entry.users -= 1
-            if entry.users or entry.key is None:
-                return
-            self._idle[entry] = None
-            self._idle_bytes += entry.byte_length
-            if not all(map(_stays, entry.constants)):
-                evicted.append(self._evict(entry))
-            while self._idle and (self._idle_bytes > self._limit or len(self._idle) > self._limit_entries):
-                evicted.append(self._evict(next(iter(self._idle))))
+            evicted = self._let_go_of_forgotten()
+            for mark in [mark for mark in use.entry.uses if mark() is use]:
+                evicted += self._let_go(mark)
+        del evicted
 
     def clear(self) -> None:
         """Drop all entries that no graph uses."""
-        evicted = []
         with self._lock:
+            evicted = self._let_go_of_forgotten()
             while self._idle:
                 evicted.append(self._evict(next(iter(self._idle))))
+        del evicted
+
+    def _used(self, entry: Entry) -> Use:
+        use = Use(entry)
+        entry.uses.add(_Mark(use, self._forgotten.append))
+        return use
+
+    def _let_go_of_forgotten(self) -> list[Entry]:
+        """End the uses that nothing refers to, such as those of interrupted callers. Returns what that has evicted."""
+        evicted: list[Entry] = []
+        while self._forgotten:
+            evicted += self._let_go(self._forgotten[0])
+            self._forgotten.popleft()
+        return evicted
+
+    def _let_go(self, mark: _Mark) -> list[Entry]:
+        """End a use. Returns the entries that had to go, for the caller to free without the lock."""
+        entry, evicted = mark.entry, []
+        if entry.uses <= {mark} and entry.key is not None and entry not in self._idle:
+            self._idle[entry] = entry.byte_length
+        entry.uses.discard(mark)
+        if entry in self._idle and not all(map(_stays, entry.constants)):
+            evicted.append(self._evict(entry))
+        while self._idle and (sum(self._idle.values()) > self._limit or len(self._idle) > self._limit_entries):
+            evicted.append(self._evict(next(iter(self._idle))))
+        return evicted
 
     def abandon(self, backend: str) -> None:
         """The device of `backend` is gone, and with it what was compiled for it: no other graph will find that."""
@@ -183,9 +239,7 @@ class SessionCache:
             for key in [key for key in self._entries if key[0] == backend]:
                 for entry in self._entries.pop(key):
                     entry.key = None
-                    if entry in self._idle:
-                        del self._idle[entry]
-                        self._idle_bytes -= entry.byte_length
+                    if self._idle.pop(entry, None) is not None:
                         abandoned.append(entry)
 
     def forget(self) -> None:
@@ -196,25 +250,29 @@ class SessionCache:
                     entry.key = None
             self._entries.clear()
             self._idle.clear()
-            self._idle_bytes = self._hits = self._misses = self._evictions = 0
+            self._forgotten.clear()
+            self._hits = self._misses = self._evictions = 0
 
     @property
     def statistics(self) -> CacheStatistics:
         """Hits, misses, evictions, and the present contents."""
         with self._lock:
-            count = sum(map(len, self._entries.values()))
-            return CacheStatistics(self._hits, self._misses, self._evictions, count, self._idle_bytes)
+            evicted = self._let_go_of_forgotten()
+            count, idle = sum(map(len, self._entries.values())), sum(self._idle.values())
+            found = CacheStatistics(self._hits, self._misses, self._evictions, count, idle)
+        del evicted
+        return found
 
     def _evict(self, entry: Entry) -> Entry:
-        assert entry.key is not None
-        del self._idle[entry]
-        self._idle_bytes -= entry.byte_length
+        if entry.key is not None:
+            others = tuple(other for other in self._entries.get(entry.key, ()) if other is not entry)
+            if others:
+                self._entries[entry.key] = others
+            else:
+                self._entries.pop(entry.key, None)
+            entry.key = None
+        self._idle.pop(entry, None)
         self._evictions += 1
-        entries = self._entries[entry.key]
-        entries.remove(entry)
-        if not entries:
-            del self._entries[entry.key]
-        entry.key = None
         return entry
 
 

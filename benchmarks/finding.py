@@ -41,10 +41,11 @@ async def measure(report: Report, options: Options) -> None:
         graph, cache, backend = _product(weights), SessionCache(), OnnxRuntimeBackend()
         find = partial(cache.compile, backend, graph, CompileOptions(), Cancellation())
         compile = partial(backend.compile, graph, CompileOptions(), Cancellation())
-        find()
+        kept = find()
         few = max(1, repetitions // 20)
         kinds = {"find": partial(seconds_per, few, find), "compile": partial(seconds_per, few, compile)}
         times = await in_turn(rounds, kinds)
+        cache.release(kept)
         report.times(f"a product with {size}, found", times["find"], times["compile"], peer="compiled")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +13,14 @@ import numpy as np
 import pytest
 
 import webnn
+import webnn.backends.session_cache as session_cache_module
+from tests import interrupts
 from webnn.backends.base import Executable
 from webnn.backends.lowering import Lowerings
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
-from webnn.backends.session_cache import session_cache
+from webnn.backends.session_cache import SessionCache, session_cache
 from webnn.errors import InvalidStateError, OperationError
-from webnn.runtime import compilation
+from webnn.runtime import compilation, device
 
 COMPILE = OnnxRuntimeBackend.compile
 
@@ -142,6 +146,38 @@ def test_what_a_signal_handler_raises_inside_of_the_backend_comes_out_as_it_was_
     with pytest.raises(TimeoutError) as raised:
         context.compute(built(context), [1, 2, 3])
     assert raised.value is alarm
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("found", [False, True], ids=["made", "found"])
+def test_an_interrupt_at_any_line_leaves_no_use_of_what_was_compiled(
+    context: webnn.MLContext, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    monkeypatch.setattr(interrupts, "FOLDERS", (session_cache_module.__file__, compilation.__file__))
+    cache = SessionCache()
+    for module in (device, compilation):
+        monkeypatch.setattr(module, "session_cache", cache)
+    kept = built(context)
+    context.compute(kept, [1, 2, 3])
+    numbers = itertools.repeat(1.0) if found else itertools.count(2.0)
+
+    def program() -> None:
+        assert context.compute(graphs[0], [0, 1, 2])["y"].tolist() == [number, number + 1, number + 2]
+
+    number = next(numbers)
+    graphs = [built(context, number)]
+    for place in list(interrupts.places(program, first=2)):
+        number = next(numbers)
+        graphs[:] = [built(context, number)]
+        interrupts.interrupted(program, place)
+        program()
+    graphs.clear()
+    gc.collect()
+    context._device.build_lane.close(wait=True)  # which gives back what was compiled
+    statistics = cache.statistics  # which ends what nothing refers to
+    users = [entry.users for entries in cache._entries.values() for entry in entries]
+    assert sorted(users) == [0] * (statistics.entries - 1) + [1]
+    assert len(cache._idle) == statistics.entries - 1
 
 
 def test_a_graph_that_cannot_be_compiled_has_the_error_of_the_backend(

@@ -19,7 +19,7 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions, Executabl
 from webnn.backends.disk_cache import DiskCache
 from webnn.backends.onnxruntime import backend as onnxruntime_backend
 from webnn.backends.onnxruntime.backend import OnnxRuntimeBackend
-from webnn.backends.session_cache import Entry, SessionCache
+from webnn.backends.session_cache import SessionCache, Use
 from webnn.backends.turns import turn
 from webnn.errors import ValidationError
 from webnn.graph.builder import MLGraphBuilder
@@ -167,10 +167,10 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 class NoMemory(SessionCache):
     """Finds nothing."""
 
-    def compile(self, *args: Any) -> Entry:
-        entry = SessionCache().compile(*args)
-        entry.key = None
-        return entry
+    def compile(self, *args: Any) -> Use:
+        use = SessionCache().compile(*args)
+        use.entry.key = None
+        return use
 
 
 def results(**options: Any) -> np.ndarray[Any, Any]:

@@ -59,7 +59,7 @@ def entry_of_chain(context: webnn.MLContext) -> tuple[Entry, weakref.ref[Chain]]
     assert merged is not None
     (chain,) = (chain for ending in merged.chains.endings.values() for chain in ending.chains)
     assert isinstance(chain.use, _Use)
-    return chain.use._entry, weakref.ref(chain)
+    return chain.use._used.entry, weakref.ref(chain)
 
 
 def test_the_naive_loop_is_merged_without_being_asked() -> None:

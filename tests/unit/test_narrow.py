@@ -181,7 +181,7 @@ def test_one_that_ends_after_its_graph_is_released_too() -> None:
         narrow.release()
         gate.open()
         compiled_narrow(context, backend)
-        assert narrow._entry is None
+        assert narrow._used is None
         widths = graph._work.widths
         assert widths is not None
         assert widths.narrow is None
@@ -262,7 +262,7 @@ def test_short_runs_get_an_executable_whose_threads_rest_which_is_released_with_
         assert context.statistics().width.resting > 0
         graph.destroy()
         compiled_narrow(context, backend)
-        assert resting._entry is None
+        assert resting._used is None
 
 
 class TestOnnxRuntime:

@@ -84,8 +84,8 @@ def attending(path: Path, *, seed: int = 0, batch: int | str = "batch") -> Path:
 
 
 def session_of(graph: webnn.MLGraph) -> object:
-    assert graph._entry is not None
-    return graph._entry.executable.session  # type: ignore[attr-defined]
+    assert graph._used is not None
+    return graph._used.executable.session  # type: ignore[attr-defined]
 
 
 def given(batch: int, rows: int) -> dict[str, Array]:

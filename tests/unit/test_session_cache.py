@@ -19,7 +19,7 @@ import webnn
 from tests.direct import direct_builder
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.backends.null import NullBackend
-from webnn.backends.session_cache import SESSION_BYTES, Entry, SessionCache
+from webnn.backends.session_cache import SESSION_BYTES, SessionCache, Use
 from webnn.errors import OperationError
 from webnn.graph.builder import COPIED_BYTES, MLGraphBuilder
 from webnn.graph.ir import Graph
@@ -64,7 +64,7 @@ def adding(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]], label: str 
     return graph_of(lambda b, x: b.add(x, b.constant(array), label=label), array.shape)
 
 
-def compile(cache: SessionCache, backend: Backend, graph: Graph, options: CompileOptions = OPTIONS) -> Entry:
+def compile(cache: SessionCache, backend: Backend, graph: Graph, options: CompileOptions = OPTIONS) -> Use:
     return cache.compile(backend, graph, options, Cancellation())
 
 
@@ -82,9 +82,9 @@ def ones(count: int = 4) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 def test_two_equal_graphs_compile_once(cache: SessionCache, backend: CountingBackend) -> None:
     first = compile(cache, backend, graph_of(lambda b, x: b.relu(x)))
     second = compile(cache, backend, graph_of(lambda b, x: b.relu(x)))
-    assert first is second
+    assert first.entry is second.entry
     assert backend.compiled == 1
-    assert first.users == 2
+    assert first.entry.users == 2
     assert (cache.statistics.hits, cache.statistics.misses, cache.statistics.entries) == (1, 1, 1)
 
 
@@ -93,8 +93,8 @@ def test_one_array_given_twice_is_the_same_and_so_is_a_small_copy(
 ) -> None:
     weights = ones()
     first = compile(cache, backend, adding(weights))
-    assert compile(cache, backend, adding(weights)) is first
-    assert compile(cache, backend, adding(weights.copy())) is first
+    assert compile(cache, backend, adding(weights)).entry is first.entry
+    assert compile(cache, backend, adding(weights.copy())).entry is first.entry
     assert backend.compiled == 1
 
 
@@ -103,23 +103,23 @@ def test_one_large_array_given_twice_is_the_same_and_its_copy_is_not(
 ) -> None:
     weights = ones(LARGE)
     first = compile(cache, backend, adding(weights))
-    assert compile(cache, backend, adding(weights)) is first
-    assert compile(cache, backend, adding(weights[:])) is first
-    assert first.constants[0] is weights  # kept once, and not copied
+    assert compile(cache, backend, adding(weights)).entry is first.entry
+    assert compile(cache, backend, adding(weights[:])).entry is first.entry
+    assert first.entry.constants[0] is weights  # kept once, and not copied
     # The owner of `weights` may change them when the first graph is gone, and a graph of the copy may still live then.
-    assert compile(cache, backend, adding(weights.copy())) is not first
+    assert compile(cache, backend, adding(weights.copy())).entry is not first.entry
 
 
 def test_large_bytes_are_the_same_wherever_they_are(cache: SessionCache, backend: CountingBackend) -> None:
     data = ones(LARGE).tobytes()
     first = compile(cache, backend, adding(np.frombuffer(data, np.float32)))
-    assert compile(cache, backend, adding(np.frombuffer(bytes(bytearray(data)), np.float32))) is first
-    assert compile(cache, backend, adding(ones(LARGE))) is first
-    assert compile(cache, backend, adding(2 * ones(LARGE))) is not first
+    assert compile(cache, backend, adding(np.frombuffer(bytes(bytearray(data)), np.float32))).entry is first.entry
+    assert compile(cache, backend, adding(ones(LARGE))).entry is first.entry
+    assert compile(cache, backend, adding(2 * ones(LARGE))).entry is not first.entry
 
 
 def test_labels_make_no_difference(cache: SessionCache, backend: CountingBackend) -> None:
-    assert compile(cache, backend, adding(ones(), "a")) is compile(cache, backend, adding(ones(), "b"))
+    assert compile(cache, backend, adding(ones(), "a")).entry is compile(cache, backend, adding(ones(), "b")).entry
 
 
 def test_the_order_in_which_constants_were_made_makes_no_difference(
@@ -133,7 +133,7 @@ def test_the_order_in_which_constants_were_made_makes_no_difference(
         two, one = b.constant(2 * ones()), b.constant(ones())
         return b.add(b.mul(x, one), two)
 
-    assert compile(cache, backend, graph_of(in_order)) is compile(cache, backend, graph_of(reversed_order))
+    assert compile(cache, backend, graph_of(in_order)).entry is compile(cache, backend, graph_of(reversed_order)).entry
 
 
 # What is not.
@@ -150,7 +150,7 @@ def test_the_order_in_which_constants_were_made_makes_no_difference(
 )
 def test_other_structures_are_other_entries(cache: SessionCache, backend: CountingBackend, other: object) -> None:
     first = compile(cache, backend, graph_of(lambda b, x: b.relu(x)))
-    assert compile(cache, backend, graph_of(other)) is not first  # type: ignore[arg-type]
+    assert compile(cache, backend, graph_of(other)).entry is not first.entry  # type: ignore[arg-type]
 
 
 def test_other_shapes_names_options_and_backends_are_other_entries(
@@ -158,39 +158,42 @@ def test_other_shapes_names_options_and_backends_are_other_entries(
 ) -> None:
     builder = direct_builder()
     renamed = builder.build({"z": builder.relu(builder.input("x", [4], "float32"))})
-    entries = [
+    uses = [
         compile(cache, backend, graph_of(lambda b, x: b.relu(x))),
         compile(cache, backend, graph_of(lambda b, x: b.relu(x), (5,))),
         compile(cache, backend, renamed),
         compile(cache, backend, graph_of(lambda b, x: b.relu(x)), CompileOptions(threads=1)),
         compile(cache, NullBackend(), graph_of(lambda b, x: b.relu(x))),
     ]
-    assert len(set(map(id, entries))) == len(entries)
+    assert len({use.entry for use in uses}) == len(uses)
 
 
 def test_digests_are_taken_when_a_second_graph_may_be_equal(cache: SessionCache, backend: CountingBackend) -> None:
     graphs = [adding(ones()), adding(ones()), adding(ones(5))]
-    entries = [compile(cache, backend, graph) for graph in (graphs[0], graphs[2])]
+    uses = [compile(cache, backend, graph) for graph in (graphs[0], graphs[2])]
     assert ["structure_hash" in vars(graph) for graph in graphs] == [False] * 3
-    assert [list(entry.digests) for entry in entries] == [[None], [None]]
-    assert compile(cache, backend, graphs[1]) is entries[0]
+    assert [list(use.entry.digests) for use in uses] == [[None], [None]]
+    assert compile(cache, backend, graphs[1]).entry is uses[0].entry
     assert ["structure_hash" in vars(graph) for graph in graphs] == [True, True, False]
 
 
 def test_other_constants_are_other_entries(cache: SessionCache, backend: CountingBackend) -> None:
     first = compile(cache, backend, adding(ones()))
-    assert compile(cache, backend, adding(2 * ones())) is not first
+    assert compile(cache, backend, adding(2 * ones())).entry is not first.entry
     swapped = np.array([2, 1, 1, 1], np.float32)  # the same words in another order have the same sum
-    assert compile(cache, backend, adding(swapped)) is not compile(cache, backend, adding(swapped[::-1].copy()))
+    assert (
+        compile(cache, backend, adding(swapped)).entry
+        is not compile(cache, backend, adding(swapped[::-1].copy())).entry
+    )
 
 
 def test_negative_zero_is_not_zero(cache: SessionCache, backend: CountingBackend) -> None:
-    assert compile(cache, backend, adding(0 * ones())) is not compile(cache, backend, adding(-0.0 * ones()))
+    assert compile(cache, backend, adding(0 * ones())).entry is not compile(cache, backend, adding(-0.0 * ones())).entry
 
 
 def test_nans_are_equal_to_themselves(cache: SessionCache, backend: CountingBackend) -> None:
     nans = np.nan * ones()
-    assert compile(cache, backend, adding(nans)) is compile(cache, backend, adding(nans.copy()))
+    assert compile(cache, backend, adding(nans)).entry is compile(cache, backend, adding(nans.copy())).entry
 
 
 # What has changed since.
@@ -241,10 +244,10 @@ def test_an_array_that_has_changed_since_is_not_what_was_compiled(
     CHANGES[change](weights)
     assert not np.array_equal(weights, before)
     for array in (weights, weights[:], weights.copy()):
-        assert compile(cache, backend, holding(array)) is not first
-    assert (compile(cache, backend, holding(before)) is first) == (weights.nbytes <= COPIED_BYTES)
+        assert compile(cache, backend, holding(array)).entry is not first.entry
+    assert (compile(cache, backend, holding(before)).entry is first.entry) == (weights.nbytes <= COPIED_BYTES)
     np.copyto(weights, before)
-    assert compile(cache, backend, holding(weights)) is first  # it is what it was
+    assert compile(cache, backend, holding(weights)).entry is first.entry  # it is what it was
 
 
 def test_a_graph_that_lives_keeps_no_other_from_being_right(cache: SessionCache, backend: CountingBackend) -> None:
@@ -253,7 +256,7 @@ def test_a_graph_that_lives_keeps_no_other_from_being_right(cache: SessionCache,
     weights[:] = weights[::-1].copy()
     second = compile(cache, backend, adding(weights))
     assert second is not first
-    assert compile(cache, backend, adding(weights)) is second
+    assert compile(cache, backend, adding(weights)).entry is second.entry
 
 
 def test_an_array_that_changes_while_it_is_compiled_leaves_no_entry(cache: SessionCache) -> None:
@@ -263,7 +266,7 @@ def test_an_array_that_changes_while_it_is_compiled_leaves_no_entry(cache: Sessi
     assert cache.statistics.entries == 0
     for number in (7, 1):
         np.copyto(weights, number)
-        assert compile(cache, CountingBackend(), adding(weights)) is not first
+        assert compile(cache, CountingBackend(), adding(weights)).entry is not first.entry
     cache.release(first)
 
 
@@ -272,10 +275,10 @@ def test_an_array_whose_memory_has_moved_is_not_what_was_compiled(
 ) -> None:
     weights = ones(LARGE)
     first = compile(cache, backend, adding(weights))
-    moved = [None if address is None else address + 64 for address in first.addresses]
+    moved = [None if address is None else address + 64 for address in first.entry.addresses]
     assert None not in moved
-    first.addresses = moved  # `resize(refcheck=False)` does that
-    assert compile(cache, backend, adding(weights)) is not first
+    first.entry.addresses = moved  # `resize(refcheck=False)` does that
+    assert compile(cache, backend, adding(weights)).entry is not first.entry
 
 
 @pytest.mark.parametrize("size", [2048, LARGE])
@@ -288,21 +291,21 @@ def test_a_mapped_file_may_change_once_no_graph_uses_it(
     mapped = np.asarray(map_file(path)[:]).view(np.float32)
     first = compile(cache, backend, adding(mapped))
     cache.release(first)
-    assert compile(cache, backend, adding(np.asarray(map_file(path)[:]).view(np.float32))) is first
+    assert compile(cache, backend, adding(np.asarray(map_file(path)[:]).view(np.float32))).entry is first.entry
     cache.release(first)
     if change == "shortened":
         os.truncate(path, 0)
     elif change == "overwritten":
         with open(path, "r+b") as file:
             file.write(np.float32(5).tobytes())
-        assert compile(cache, backend, adding(mapped)) is not first
+        assert compile(cache, backend, adding(mapped)).entry is not first.entry
     elif change == "removed":
         path.unlink()
     else:
         other = tmp_path / "other"
         other.write_bytes((2 * weights).tobytes())
         os.replace(other, path)
-    assert compile(cache, backend, adding(weights)) is not first
+    assert compile(cache, backend, adding(weights)).entry is not first.entry
 
 
 def of_bytearray(memory: bytearray) -> tuple[Array, Callable[[], object]]:
@@ -320,13 +323,14 @@ def test_memory_that_its_owner_can_take_away_is_not_kept(
     cache: SessionCache, backend: CountingBackend, lend: Callable[[bytearray], tuple[Array, Callable[[], object]]]
 ) -> None:
     array, end = lend(bytearray(ones(LARGE).tobytes()))
-    entry = compile(cache, backend, adding(array))
-    assert compile(cache, backend, adding(array)) is entry
-    cache.release(entry)
+    use = compile(cache, backend, adding(array))
+    other = compile(cache, backend, adding(array))
+    assert other.entry is use.entry
+    cache.release(use)
     assert cache.statistics.entries == 1
-    cache.release(entry)
+    cache.release(other)
     assert cache.statistics.entries == 0
-    del array, entry
+    del array, use, other
     gc.collect()
     end()  # raises while something refers to the memory
 
@@ -407,77 +411,90 @@ def test_constants_of_every_type_and_rank_are_compared(
         return builder.build({"y": builder.identity(operand)})
 
     first = compile(cache, backend, build(np.ones(shape, dtype)))
-    assert compile(cache, backend, build(np.ones(shape, dtype))) is first
-    assert compile(cache, backend, build(np.zeros(shape, dtype))) is not first
+    assert compile(cache, backend, build(np.ones(shape, dtype))).entry is first.entry
+    assert compile(cache, backend, build(np.zeros(shape, dtype))).entry is not first.entry
 
 
 # How long they stay.
 
 
 def test_an_entry_that_nobody_uses_is_found_again(cache: SessionCache, backend: CountingBackend) -> None:
-    entry = compile(cache, backend, adding(ones()))
-    cache.release(entry)
-    assert cache.statistics.idle_bytes == entry.byte_length
-    assert compile(cache, backend, adding(ones())) is entry
+    use = compile(cache, backend, adding(ones()))
+    cache.release(use)
+    assert cache.statistics.idle_bytes == use.entry.byte_length
+    again = compile(cache, backend, adding(ones()))
+    assert again.entry is use.entry
     assert cache.statistics.idle_bytes == 0
     assert backend.compiled == 1
 
 
 def test_the_least_recently_used_goes_first_by_bytes(backend: CountingBackend) -> None:
     cache = SessionCache(idle_bytes=3 * SESSION_BYTES)
-    entries = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 5)]  # type: ignore[misc]
-    for entry in entries[:3]:
-        cache.release(entry)
+    uses = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 5)]  # type: ignore[misc]
+    for use in uses[:3]:
+        cache.release(use)
     again = compile(cache, backend, graph_of(lambda b, x: b.pad(x, [1], [0])))
-    assert again is entries[0]
+    assert again.entry is uses[0].entry
     cache.release(again)
-    cache.release(entries[3])  # one too many: the second one has been idle longest
-    assert [entry.key is None for entry in entries] == [False, True, False, False]
+    cache.release(uses[3])  # one too many: the second one has been idle longest
+    assert [use.entry.key is None for use in uses] == [False, True, False, False]
     assert cache.statistics.evictions == 1
     assert cache.statistics.idle_bytes == 3 * SESSION_BYTES
 
 
 def test_no_more_than_so_many_stay(backend: CountingBackend) -> None:
     cache = SessionCache(idle_entries=2)
-    entries = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 5)]  # type: ignore[misc]
-    for entry in entries:
-        cache.release(entry)
-    assert [entry.key is None for entry in entries] == [True, True, False, False]
+    uses = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 5)]  # type: ignore[misc]
+    for use in uses:
+        cache.release(use)
+    assert [use.entry.key is None for use in uses] == [True, True, False, False]
 
 
 def test_what_is_used_stays_whatever_it_takes(backend: CountingBackend) -> None:
     cache = SessionCache(idle_bytes=SESSION_BYTES, idle_entries=1)
-    entries = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 9)]  # type: ignore[misc]
+    uses = [compile(cache, backend, graph_of(lambda b, x, i=i: b.pad(x, [i], [0]))) for i in range(1, 9)]  # type: ignore[misc]
     assert cache.statistics.entries == 8
     assert cache.statistics.idle_bytes == 0
-    assert all(entry.users == 1 for entry in entries)
+    assert all(use.entry.users == 1 for use in uses)
 
 
 def test_one_of_two_users_may_go(cache: SessionCache, backend: CountingBackend) -> None:
-    entry = compile(cache, backend, adding(ones()))
-    compile(cache, backend, adding(ones()))
-    cache.release(entry)
-    assert (entry.users, cache.statistics.idle_bytes) == (1, 0)
-    cache.release(entry)
+    use = compile(cache, backend, adding(ones()))
+    other = compile(cache, backend, adding(ones()))
+    for _ in range(2):  # which is one use all the same
+        cache.release(use)
+        assert (use.entry.users, cache.statistics.idle_bytes) == (1, 0)
+    cache.release(other)
+    assert cache.statistics.idle_bytes == use.entry.byte_length
+
+
+def test_a_use_that_nothing_refers_to_has_ended(cache: SessionCache, backend: CountingBackend) -> None:
+    entry = compile(cache, backend, adding(ones())).entry
     assert cache.statistics.idle_bytes == entry.byte_length
+    use = compile(cache, backend, adding(ones()))
+    assert use.entry is entry
+    assert (entry.users, cache.statistics.idle_bytes) == (1, 0)
+    del use
+    cache.clear()
+    assert (entry.users, entry.key, cache.statistics.entries) == (0, None, 0)
 
 
 def test_clearing_drops_what_nobody_uses(cache: SessionCache, backend: CountingBackend) -> None:
     used, idle = compile(cache, backend, adding(ones())), compile(cache, backend, adding(2 * ones()))
     cache.release(idle)
     cache.clear()
-    assert (used.key is None, idle.key is None) == (False, True)
+    assert (used.entry.key is None, idle.entry.key is None) == (False, True)
     assert (cache.statistics.entries, cache.statistics.idle_bytes) == (1, 0)
 
 
 def test_what_is_larger_than_the_cache_does_not_go_through_it(backend: CountingBackend) -> None:
     cache = SessionCache(idle_bytes=64)
     graphs = [adding(ones(100)) for _ in range(2)]
-    entries = [compile(cache, backend, graph) for graph in graphs]
-    assert entries[0] is not entries[1]
+    uses = [compile(cache, backend, graph) for graph in graphs]
+    assert uses[0].entry is not uses[1].entry
     assert cache.statistics.entries == 0
-    for entry in entries:
-        cache.release(entry)
+    for use in uses:
+        cache.release(use)
     assert cache.statistics.idle_bytes == 0
 
 
@@ -494,7 +511,8 @@ def test_a_failed_compilation_leaves_nothing(cache: SessionCache, error: BaseExc
     with pytest.raises(type(error)):
         compile(cache, failing, adding(ones()))
     assert cache.statistics.entries == 0
-    assert compile(cache, failing, adding(ones())).users == 1
+    use = compile(cache, failing, adding(ones()))
+    assert use.entry.users == 1
     assert failing.compiled == 2
 
 
@@ -506,9 +524,9 @@ def test_many_threads_use_one_cache_at_once(backend: CountingBackend) -> None:
             random = np.random.default_rng(seed)
             for _ in range(40):
                 number = int(random.integers(5))
-                entry = compile(cache, backend, adding(number * ones()))
-                assert (entry.constants[0] == number).all()
-                cache.release(entry)
+                used = compile(cache, backend, adding(number * ones()))
+                assert (used.entry.constants[0] == number).all()
+                cache.release(used)
         except BaseException as error:
             errors.append(error)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from webnn.backends.base import Cancellation
-from webnn.backends.session_cache import Entry, session_cache
+from webnn.backends.session_cache import Use, session_cache
 from webnn.forking import reentrant_lock
 from webnn.graph.batching import stacked
 from webnn.graph.ir import Graph
@@ -50,8 +50,8 @@ class BatchSizes:
         self._device = weakref.ref(device)
         self._graph = graph
         self._cancellation = Cancellation()
-        self._lock = reentrant_lock()  # around `_entries` and `_closed`
-        self._entries: list[Entry] = []
+        self._lock = reentrant_lock()  # around `_used` and `_closed`
+        self._used: list[Use] = []
         self._closed = False
         self.batcher = Batcher(
             device.timeline,
@@ -78,7 +78,7 @@ class BatchSizes:
             options = device.options
             if narrow and options.threads == 0:
                 options = replace(options, threads=1)
-            entry = device.compile(graph, options, self._cancellation)
+            use = device.compile(graph, options, self._cancellation)
         except BaseException:  # the requests do not need it: they run one by one
             if not self._cancellation.cancelled:
                 _log.warning("no batches of %d: they cannot be compiled", size, exc_info=True)
@@ -87,13 +87,13 @@ class BatchSizes:
         with self._lock:
             closed = self._closed
             if not closed:
-                self._entries.append(entry)
+                self._used.append(use)
         if closed:
-            session_cache.release(entry)
+            session_cache.release(use)
             return False
         inputs = [device.pool.shelf(descriptor) for descriptor in graph.input_descriptors.values()]
         outputs = [device.pool.shelf(descriptor) for descriptor in graph.output_descriptors.values()]
-        self.batcher.computation.compiled(size, Size(entry.executable, inputs, outputs))
+        self.batcher.computation.compiled(size, Size(use.executable, inputs, outputs))
         return False
 
     def close(self) -> None:
@@ -101,6 +101,6 @@ class BatchSizes:
         self._cancellation.cancel()
         with self._lock:
             self._closed = True
-            entries, self._entries = self._entries, []
-        for entry in entries:
-            session_cache.release(entry)
+            used, self._used = self._used, []
+        for use in used:
+            session_cache.release(use)

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
-from webnn.backends.session_cache import Entry, session_cache
+from webnn.backends.session_cache import Use, session_cache
 from webnn.errors import ContextLostError, InvalidStateError, MLError, OperationError
 from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.arguments import described
@@ -74,8 +74,8 @@ class Compilation:
         self._check = check
         self._options = device.options if options is None else options
         self._destroyed = False
-        self._lock = reentrant_lock()  # around `_entry`, which is released once; reentrant for finalizers
-        self._entry: Entry | None = None
+        self._lock = reentrant_lock()  # around `_used`, which is released once; reentrant for finalizers
+        self._used: Use | None = None
         self._backend = device.backend
         self._executable: Executable | None = None
         self._narrow: NarrowExecutable | None = None
@@ -199,7 +199,7 @@ class Compilation:
         device, work, graph = self._device, self._work, self._graph
         began = time.perf_counter_ns()
         try:
-            entry = device.compile(graph, self._options, self._cancellation)
+            use = device.compile(graph, self._options, self._cancellation)
         except BaseException as error:
             if here and not (isinstance(error, CancelledError) and self._cancellation.cancelled):
                 raise
@@ -229,18 +229,18 @@ class Compilation:
                 self._batch_sizes = BatchSizes(device, graph, work, inputs, self._output_shelves)
                 self._batcher = self._batch_sizes.batcher
         try:
-            self._use(device.backend, entry, entry.executable)
+            self._use(device.backend, use, use.executable)
         except BaseException:  # an interrupt, if this is a caller
-            if self._entry is not entry:
-                session_cache.release(entry)
+            if self._used is not use:
+                session_cache.release(use)
             raise
         return False
 
-    def _use(self, backend: Backend, entry: Entry, executable: Executable) -> None:
-        """Run `executable` from now on, and tell those who wait for one. `entry` is released with the graph."""
+    def _use(self, backend: Backend, use: Use, executable: Executable) -> None:
+        """Run `executable` from now on, and tell those who wait for one. `use` is released with the graph."""
         with self._lock:
             work = self._work
-            before, self._entry = self._entry, entry
+            before, self._used = self._used, use
             self._backend, self._executable = backend, executable
             work.executable = executable
             if self._around is not None:  # given while it was compiled
@@ -258,7 +258,7 @@ class Compilation:
             trace.compiled(self._figures, began, error)
 
     def _fail(self, work: Work, error: MLError) -> None:
-        if self._entry is not None:  # of the backend that runs it meanwhile
+        if self._used is not None:  # of the backend that runs it meanwhile
             if self._destroyed:
                 return
             _log.warning("%r goes on running on the %s backend: %s", self, self._backend.name, error)
@@ -338,11 +338,11 @@ class Compilation:
         # Queued tasks still have the work. Ending a session can take a while, so the last reference to it goes on the
         # build lane, where no caller waits for it.
         with self._lock:
-            held: list[Any] = [self._entry, (self._narrow, self._resting), self._work]
-            if self._entry is None:
+            held: list[Any] = [self._used, (self._narrow, self._resting), self._work]
+            if self._used is None:
                 return
             forget = partial(self._device.timeline.forget, self._work)
-            self._entry, self._executable, self._work = None, None, Work(0)
+            self._used, self._executable, self._work = None, None, Work(0)
             # For a dispatch on another thread that found the graph alive a moment ago.
             self._work.error = InvalidStateError(f"{self!r} was destroyed")
             sizes, self._batch_sizes, self._batcher = self._batch_sizes, None, None
@@ -354,7 +354,7 @@ class Compilation:
             _release(held)
 
     def __del__(self) -> None:
-        if getattr(self, "_entry", None) is not None:
+        if getattr(self, "_used", None) is not None:
             self._let_go()
 
 
@@ -373,11 +373,11 @@ def _explained(error: BaseException, what: str) -> MLError:
 
 
 def _release(held: list[Any]) -> None:
-    entry, others, _work, *sizes = held
+    use, others, _work, *sizes = held
     held.clear()
     for other in others:
         if other is not None:
             other.release()
-    session_cache.release(entry)
+    session_cache.release(use)
     for each in sizes:
         each.close()

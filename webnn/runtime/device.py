@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.processors import runnable_threads, usable_cores
-from webnn.backends.session_cache import Entry, session_cache
+from webnn.backends.session_cache import Use, session_cache
 from webnn.errors import ContextLostError, DeviceLostError
 from webnn.forking import belongs_to, on_fork, reentrant_lock
 from webnn.graph.ir import Graph
@@ -181,9 +181,7 @@ class Device:
         for lane in {*self.lanes, self.build_lane, self.slow_lane}:
             lane.wake(once, timed=False)
 
-    def compile(
-        self, graph: Graph, options: CompileOptions, cancellation: Cancellation, *, stored: bool = True
-    ) -> Entry:
+    def compile(self, graph: Graph, options: CompileOptions, cancellation: Cancellation, *, stored: bool = True) -> Use:
         """`graph` on its backend, from the caches if it is there; that on the disk only if `stored`.
 
         The caller gives the entry back to `session_cache`.

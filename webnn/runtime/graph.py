@@ -158,10 +158,10 @@ class MLGraph(Compilation, Unpicklable):
 
     def _placements(self) -> list[OperatorPlacement] | None:
         with self._lock:  # both change together when another backend takes over
-            backend, entry = self._backend, self._entry
-        if entry is None:
+            backend, use = self._backend, self._used
+        if use is None:
             return None
-        return backend.placements(self._graph_for(backend), entry.executable, self._options)
+        return backend.placements(self._graph_for(backend), use.executable, self._options)
 
     def _rewrites(self) -> list[Rewrite]:
         backend = self._backend

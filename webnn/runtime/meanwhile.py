@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Ending, Executable
-from webnn.backends.session_cache import Entry, session_cache
+from webnn.backends.session_cache import Use, session_cache
 from webnn.graph.arguments import described
 from webnn.graph.composites.composite import expanded
 from webnn.graph.ir import Graph
@@ -21,19 +21,19 @@ _log = logging.getLogger("webnn")
 
 def compiled_meanwhile(
     device: Device, backend: Backend, graph: Graph, cancellation: Cancellation
-) -> tuple[Entry, Executable] | None:
+) -> tuple[Use, Executable] | None:
     """`graph` on `backend`: what to release, and what to run on the memory of the device. None if it cannot run it."""
     options = CompileOptions(device.options.threads)
     try:
-        entry = session_cache.compile(backend, expanded(graph, backend.composites), options, cancellation, device.disk)
+        use = session_cache.compile(backend, expanded(graph, backend.composites), options, cancellation, device.disk)
     except BaseException as error:  # the graph waits for the other backend, as it would without this one
         if not cancellation.cancelled:
             _log.info("the %s backend does not run a graph meanwhile: %s", backend.name, described(error))
         return None
-    executable, theirs, ours = entry.executable, backend.allocator, device.pool.allocator
+    executable, theirs, ours = use.executable, backend.allocator, device.pool.allocator
     if theirs.is_host and ours.is_host:
-        return entry, executable
-    return entry, _Copying(executable, theirs, ours)
+        return use, executable
+    return use, _Copying(executable, theirs, ours)
 
 
 class _Copying(Executable):

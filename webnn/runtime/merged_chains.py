@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from webnn.backends.base import Cancellation, CompileOptions
-from webnn.backends.session_cache import Entry, session_cache
+from webnn.backends.session_cache import Use, session_cache
 from webnn.errors import ContextLostError
 from webnn.forking import reentrant_lock
 from webnn.graph.merging import MAX_NODES, Link, merged
@@ -68,13 +68,13 @@ class _Compiler:
             if reason is None:
                 whole = merged(chain.links, range(chain.made))
                 options = merged_options(device.options)
-                entry = device.compile(whole.graph, options, self._cancellation, stored=False)
+                use = device.compile(whole.graph, options, self._cancellation, stored=False)
         except BaseException as error:  # the dispatches do not need it: they run one by one
             reason = f"{type(error).__name__}: {error}"
         if reason is not None:
             runs.refuse(chain, UNCOMPILED, reason)
         else:
-            runs.compiled(chain, entry.executable, whole.inputs, _Use(self, entry, whole.graph.constant_bytes))
+            runs.compiled(chain, use.executable, whole.inputs, _Use(self, use, whole.graph.constant_bytes))
         return False
 
     def _why_not(self, device: Device, links: Sequence[Link]) -> str | None:
@@ -98,11 +98,11 @@ class _Compiler:
         with self._lock:
             self._bytes += size
 
-    def release(self, entry: Entry) -> None:
-        """Give `entry` back, on the build thread: ending a session can take a while."""
+    def release(self, use: Use) -> None:
+        """Give `use` back, on the build thread: ending a session can take a while."""
         device = self._device()
-        if device is None or not device.build_lane.call(partial(session_cache.release, entry)):
-            session_cache.release(entry)
+        if device is None or not device.build_lane.call(partial(session_cache.release, use)):
+            session_cache.release(use)
 
     # As a dependent of the device.
 
@@ -119,12 +119,12 @@ class _Compiler:
 class _Use:
     """The use of a compiled graph for one chain, which ends when this is freed."""
 
-    def __init__(self, compiler: _Compiler, entry: Entry, size: int) -> None:
+    def __init__(self, compiler: _Compiler, use: Use, size: int) -> None:
         self._compiler = compiler
-        self._entry = entry
+        self._used = use
         self._size = size
         compiler.count(size)
 
     def __del__(self) -> None:
         self._compiler.count(-self._size)
-        self._compiler.release(self._entry)
+        self._compiler.release(self._used)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from weakref import ref
 
 from webnn.backends.base import Cancellation, CompileOptions, Executable
-from webnn.backends.session_cache import Entry, session_cache
+from webnn.backends.session_cache import Use, session_cache
 from webnn.forking import reentrant_lock
 from webnn.graph.ir import Graph
 from webnn.runtime.device import Device
@@ -37,8 +37,8 @@ class NarrowExecutable:
         self._device = ref(device)
         self._graph = graph
         self._options = options
-        self._lock = reentrant_lock()  # around `_entry` and `_ended`
-        self._entry: Entry | None = None
+        self._lock = reentrant_lock()  # around `_used` and `_ended`
+        self._used: Use | None = None
         self._ended = False
         self._around: Around | None = None
         self._cancellation = Cancellation()
@@ -57,7 +57,7 @@ class NarrowExecutable:
         if self._ended:
             return False
         try:
-            entry = device.compile(self._graph, self._options, self._cancellation)
+            use = device.compile(self._graph, self._options, self._cancellation)
         except BaseException as error:  # the graph goes on with the executable that it has
             if not self._cancellation.cancelled and not self._options.resting:
                 widths.refusal = f"it could not be compiled for one thread: {error}"
@@ -65,18 +65,18 @@ class NarrowExecutable:
             return False
         with self._lock:
             if not self._ended:
-                self._entry = entry
-                self._hand_over(widths, entry.executable)
+                self._used = use
+                self._hand_over(widths, use.executable)
                 return False
-        session_cache.release(entry)
+        session_cache.release(use)
         return False
 
     def wrap(self, widths: Widths, around: Around | None) -> None:
         """Run `around(executable)` instead of the executable, which may not be compiled yet; None for itself again."""
         with self._lock:
             self._around = around
-            if self._entry is not None:
-                self._hand_over(widths, self._entry.executable)
+            if self._used is not None:
+                self._hand_over(widths, self._used.executable)
 
     def _hand_over(self, widths: Widths, executable: Executable) -> None:
         if self._around is not None:
@@ -94,6 +94,6 @@ class NarrowExecutable:
         """The graph needs the executable no longer. Runs that were queued go on with it."""
         with self._lock:
             self._ended = True
-            entry, self._entry = self._entry, None
-        if entry is not None:
-            session_cache.release(entry)
+            use, self._used = self._used, None
+        if use is not None:
+            session_cache.release(use)
