@@ -24,7 +24,7 @@ def _flat(xp: Any, coordinates: Sequence[Array], shape: Sequence[int]) -> Array:
     return flat
 
 
-def _positions(xp: Any, node: Node, operands: Arrays) -> tuple[Array, tuple[int, int]]:
+def _positions(xp: Any, operands: Arrays) -> tuple[Array, tuple[int, int]]:
     """Of the `ND` operators: the flat position of each slice, and `input`'s shape as [slices, elements of a slice]."""
     indices, shape = operands["indices"], operands["input"].shape
     depth = indices.shape[-1]
@@ -65,7 +65,7 @@ def gather_elements(xp: Any, node: Node, operands: Arrays) -> Array:
 @kernels.lowers("gather_nd")
 def gather_nd(xp: Any, node: Node, operands: Arrays) -> Array:
     """The slices at the coordinates."""
-    positions, slices = _positions(xp, node, operands)
+    positions, slices = _positions(xp, operands)
     taken = xp.take(xp.reshape(operands["input"], slices), xp.reshape(positions, (-1,)), axis=0)
     return xp.reshape(taken, node.output.shape)
 
@@ -85,7 +85,7 @@ def scatter_elements(xp: Any, node: Node, operands: Arrays) -> Array:
 def scatter_nd(xp: Any, node: Node, operands: Arrays) -> Array:
     """The input with the slices at the coordinates replaced."""
     input = operands["input"]
-    positions, slices = _positions(xp, node, operands)
+    positions, slices = _positions(xp, operands)
     positions = xp.reshape(positions, (-1,))
     updates = xp.reshape(operands["updates"], (positions.shape[0], slices[1]))
     return xp.reshape(_replaced(xp, xp.reshape(input, slices), positions, updates), input.shape)

@@ -64,7 +64,7 @@ def write_package(
     return program
 
 
-def specification(graph: Graph, weights: Path, checkpoint: Callable[[], object] | None = None) -> tuple[Program, Any]:
+def specification(graph: Graph, weights: Path, checkpoint: Callable[[], object] | None) -> tuple[Program, Any]:
     """The program of `graph`, and its model as a message; large constants are written to the folder `weights`."""
     with import_lock:
         from coremltools import target  # noqa: PLC0415

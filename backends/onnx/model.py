@@ -362,11 +362,11 @@ class Model:
         """The value with another shape."""
         return self.emit("Reshape", [name, self.constant(list(shape))], to=to)
 
-    def transpose(self, name: str, permutation: Sequence[int], *, to: MLOperand | None = None) -> str:
+    def transpose(self, name: str, permutation: Sequence[int]) -> str:
         """The value with its axes in another order; the value itself if they are in that order."""
-        if to is None and list(permutation) == list(range(len(permutation))):
+        if list(permutation) == list(range(len(permutation))):
             return name
-        return self.emit("Transpose", [name], to=to, perm=list(permutation))
+        return self.emit("Transpose", [name], perm=list(permutation))
 
     def finish(self) -> ModelProto:
         """The model. Constants in `external` are declared in it but carry no data."""

@@ -59,7 +59,6 @@ class Chromium:
 
     Args:
         program: the path of its program, or its name if it is on the `PATH`.
-        patience: seconds until an answer must have come.
 
     Attributes:
         version: as it says it: `"HeadlessChrome/153.0.8010.0"`.
@@ -70,14 +69,13 @@ class Chromium:
         OperationError: it ended, or no answer came in time.
     """
 
-    def __init__(self, program: str | os.PathLike[str], *, patience: float = PATIENCE) -> None:
+    def __init__(self, program: str | os.PathLike[str]) -> None:
         self._program = program
-        self._patience = patience
         self.limits: Any = self._launch()
 
     def _launch(self) -> Any:
         """Start the browser; returns its limits."""
-        self.page = Page(self._program, *ARGUMENTS, patience=self._patience)
+        self.page = Page(self._program, *ARGUMENTS, patience=PATIENCE)
         self.page.__enter__()
         try:
             self.version: str = self.page.call("Browser.getVersion")["product"]

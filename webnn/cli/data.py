@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 def inputs_from(
     words: Sequence[str],
     descriptors: Mapping[str, MLOperandDescriptor],
-    unread: Collection[str] = (),
+    unread: Collection[str],
     *,
     fill: bool,
     seed: int,

@@ -31,7 +31,7 @@ _BEGINNINGS: Final = {
 _LOADERS: Final = {".onnx": "load_onnx", ".ort": "load_onnx", ".webnn": "load_webnn", ".json": "load_webnn"}
 
 
-def mistaken_for(data: bytes | memoryview, path: Path | None = None, *, loader: str) -> str:
+def mistaken_for(data: bytes | memoryview, path: Path | None, *, loader: str) -> str:
     """What the file seems to be that `loader` cannot read, as the end of a message; empty if nothing tells."""
     if len(data) == 0:
         return "; it is empty"

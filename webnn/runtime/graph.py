@@ -286,7 +286,7 @@ class MLGraph(Compilation, Unpicklable):
         return f"<MLGraph {list(self.inputs)} -> {list(self.outputs)}{state}>"
 
 
-def compiling(context: object, device: Device, graph: Graph, check: Callable[[], None] | None = None) -> MLGraph:
+def compiling(context: object, device: Device, graph: Graph, check: Callable[[], None] | None) -> MLGraph:
     """`graph` for `context`; the build thread calls `check`, and compiles it."""
     result = MLGraph(context, device, graph, check)
     device.register(result)

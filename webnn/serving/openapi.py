@@ -72,7 +72,7 @@ def _get(summary: str, schema: str = "", *, stops: bool = False) -> dict[str, An
     return {"get": _operation(summary, schema, stops=stops)}
 
 
-def _operation(summary: str, schema: str = "", *, stops: bool = False) -> dict[str, Any]:
+def _operation(summary: str, schema: str, *, stops: bool = False) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
     responses = {"200": _content("application/json", reference)}
     if stops:

@@ -53,9 +53,9 @@ def lstm_of_quantized_weights(
     scales: Sequence[MLOperand],
     zero_points: Sequence[MLOperand],
     direction: MLRecurrentNetworkDirection,
-    bias: MLOperand | None = None,
-    initial_hidden_state: MLOperand | None = None,
-    initial_cell_state: MLOperand | None = None,
+    bias: MLOperand | None,
+    initial_hidden_state: MLOperand | None,
+    initial_cell_state: MLOperand | None,
 ) -> list[MLOperand]:
     """An LSTM whose input and hidden state are rounded to 8 bits by their range; the state only where a backend can.
 

@@ -73,9 +73,9 @@ def recurrence(
     direction: MLRecurrentNetworkDirection,
     activations: Sequence[Activation],
     returns_sequence: bool,
-    clip: float = 0.0,
-    coupled: bool = False,
-    reset_after: bool = False,
+    clip: float,
+    coupled: bool,
+    reset_after: bool,
 ) -> list[MLOperand]:
     """The last hidden state, of an LSTM the last cell state, and the hidden states of all steps if these are returned.
 

@@ -173,7 +173,7 @@ def _too_many(node: Node, places: int, updates: MLOperand) -> NotSupportedError:
     )
 
 
-def coordinates_along(b: Builder, indices: MLOperand, *, axis: int, by_slices: bool = False) -> MLOperand:
+def coordinates_along(b: Builder, indices: MLOperand, *, axis: int, by_slices: bool) -> MLOperand:
     """The coordinates of each element, in a new last dimension.
 
     Args:

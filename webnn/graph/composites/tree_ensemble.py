@@ -94,8 +94,8 @@ def classes_of_trees(
     *,
     depth: int,
     labels: Sequence[int],
-    base: Array | None = None,
-    transform: str = "NONE",
+    base: Array | None,
+    transform: str,
 ) -> list[MLOperand]:
     """The label of the class with the highest score, `[rows]` in int64, and the scores, `[rows, classes]`.
 

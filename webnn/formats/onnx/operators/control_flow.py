@@ -66,7 +66,7 @@ def loop(node: OnnxNode) -> Imported:
             f"the body returns {len(body.output)} values, expected at least {1 + len(carried)}: the condition and each"
             " carried value"
         )
-    trips = _trips(node, body, condition)
+    trips = _trips(node, condition)
     running: MLOperand | None = None
     count = 0
     while trips is None or count < trips:
@@ -117,7 +117,7 @@ def _has_shape(info: ValueInfoProto) -> bool:
     return tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim)
 
 
-def _trips(node: OnnxNode, body: GraphProto, condition: Value) -> int | None:
+def _trips(node: OnnxNode, condition: Value) -> int | None:
     """The upper bound of the iterations, or None."""
     known = node.known(0)
     if node.has(0) and known is None:

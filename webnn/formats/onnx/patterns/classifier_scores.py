@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from webnn.formats.onnx.importing.node import OnnxNode
@@ -15,6 +14,7 @@ __all__ = ["NO_LABELS", "feature_rows", "post_transform_of", "post_transformed"]
 NO_LABELS: Final = UnsupportedNodeError(
     "the labels are strings", "the scores as outputs=[...]; the largest one selects a string outside the graph"
 )
+_TRANSFORMS: Final = ("NONE", "LOGISTIC", "SOFTMAX")
 
 
 def feature_rows(node: OnnxNode, index: int = 0) -> MLOperand:
@@ -24,22 +24,14 @@ def feature_rows(node: OnnxNode, index: int = 0) -> MLOperand:
     return b.reshape(x, [1, *x.shape]) if x.rank == 1 else x
 
 
-def post_transform_of(node: OnnxNode) -> str:
-    """The attribute `post_transform`."""
-    name = node.get_string("post_transform", "NONE")
-    _check_transform(name)
+def post_transform_of(node: OnnxNode, name: str | None = None) -> str:
+    """The attribute `post_transform`, or `name` in its place, if it is one that can be expressed."""
+    name = node.get_string("post_transform", "NONE") if name is None else name
+    if name not in _TRANSFORMS:
+        raise UnsupportedNodeError(f"its post_transform is {name}", ", ".join(_TRANSFORMS))
     return name
-
-
-def _check_transform(name: str) -> None:
-    known: Sequence[str] = ("NONE", "LOGISTIC", "SOFTMAX")
-    if name not in known:
-        raise UnsupportedNodeError(f"its post_transform is {name}", ", ".join(known))
 
 
 def post_transformed(node: OnnxNode, scores: MLOperand, name: str | None = None) -> MLOperand:
     """The scores after `post_transform`, or after the one called `name`."""
-    if name is None:
-        name = post_transform_of(node)
-    _check_transform(name)
-    return transformed(node.builder, scores, name)
+    return transformed(node.builder, scores, post_transform_of(node, name))

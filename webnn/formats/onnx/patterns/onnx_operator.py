@@ -65,8 +65,7 @@ def onnx_operator(
     inputs: Sequence[MLOperand | np.ndarray[Any, Any] | None],
     attributes: Mapping[str, Any] | None = None,
     *,
-    domain: str = "",
     version: int = _VERSION,
 ) -> MLOperand:
     """The output of the operator called `op_type`, on behalf of `node`."""
-    return onnx_operator_outputs(node, op_type, inputs, attributes, outputs=1, domain=domain, version=version)[0]
+    return onnx_operator_outputs(node, op_type, inputs, attributes, outputs=1, version=version)[0]
