@@ -1,0 +1,1 @@
+"""Programs for interrupts at each line of the scheduler and the memory."""
