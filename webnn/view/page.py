@@ -13,20 +13,21 @@ from webnn.formats.json_text import finite
 
 __all__ = ["graph_page", "trace_page"]
 
-GRAPH_SCRIPTS: Final = ("dom", "model", "layout", "pane", "panel", "export", "main")
-"""In the order in which they are loaded; each uses those before it."""
+COMMON_SCRIPTS: Final = ("dom.js", "dragging.js")
+GRAPH_SCRIPTS: Final = ("model", "layout", "pane", "panel", "export", "main")
+"""After the common ones, in the order in which they are loaded; each uses those before it."""
 
 
 def graph_page(data: Mapping[str, Any]) -> str:
     """The page for the data that `webnn.view.drawing.page_data` made."""
     library = [f"/*\n{_read('dagre/LICENSE')}*/\n{_read('dagre/dagre.min.js')}"]
-    scripts = [_read(f"graph/{name}.js") for name in GRAPH_SCRIPTS]
+    scripts = [*map(_read, COMMON_SCRIPTS), *(_read(f"graph/{name}.js") for name in GRAPH_SCRIPTS)]
     return _page("graph/page.html", ["common.css", "graph/page.css"], [*library, *scripts], data)
 
 
 def trace_page(data: Mapping[str, Any]) -> str:
     """The page for the data that `webnn.view.trace.trace_drawing` made."""
-    return _page("trace.html", ["common.css", "trace.css"], [_read("trace.js")], data)
+    return _page("trace.html", ["common.css", "trace.css"], [*map(_read, COMMON_SCRIPTS), _read("trace.js")], data)
 
 
 def _page(markup: str, styles: Sequence[str], scripts: Sequence[str], data: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const events = data.events;
 const byNumber = new Map(events.map((event) => [event.number, event]));
-const root = document.documentElement;
 const [stage, canvas, panel, tip, legend] = ["stage", "canvas", "panel", "tip", "legend"].map((id) => document.getElementById(id));
 const pen = canvas.getContext("2d");
 const LEFT = 178, RULER = 26, QUEUE = 46, SLICE = 22, GAP = 16, ARROWS = 1500;
@@ -15,15 +14,9 @@ const GRAPHS = [25, 55, 350, 285, 110, 180, 225, 330];
 const graphs = [...new Set(events.filter((event) => event.kind === "task").map((event) => event.name))];
 const hueOf = (event) => event.kind === "task" ? GRAPHS[graphs.indexOf(event.name) % GRAPHS.length] : KINDS[event.kind].hue;
 
-function html(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 const digits = (n, many = 3) => `${+n.toPrecision(many)}`;
 const time = (us) => us === null || us === undefined ? "–" : Math.abs(us) < 1000 ? `${digits(us)} µs` : Math.abs(us) < 1e6 ? `${digits(us / 1e3)} ms` : `${digits(us / 1e6)} s`;
 const exact = (us) => us === null ? "–" : `${digits(us / 1e3, 7)} ms`;
-const bytes = (n) => n >= 1e9 ? `${digits(n / 1e9)} GB` : n >= 1e6 ? `${digits(n / 1e6)} MB` : n >= 1e3 ? `${digits(n / 1e3)} kB` : `${n} B`;
 
 // What there is to draw: bars on tracks. A task is up to two: its call, and its run.
 
@@ -270,8 +263,6 @@ const link = (number) => {
   const event = byNumber.get(number);
   return html("button", { className: "link", onclick: () => select(event, true) }, `${event.kind} ${number}: ${event.name}`);
 };
-const list = (entries) => html("dl", {}, ...entries.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]));
-
 function select(event, reveal = false) {
   chosen = event;
   panel.replaceChildren(...(event ? told(event) : overview()));
@@ -340,41 +331,23 @@ function table([head, ...rows]) {
 
 // Hands.
 
-const pointers = new Map();
-let travelled = 0;
-canvas.addEventListener("pointerdown", (event) => {
-  if (event.button) return;
-  if (!pointers.size) travelled = 0;
-  pointers.set(event.pointerId, event);
-});
-canvas.addEventListener("pointermove", (event) => {
-  const before = pointers.get(event.pointerId);
-  if (!before) return point(hit(event.offsetX, event.offsetY), event.offsetX, event.offsetY - stage.scrollTop);
-  const others = [...pointers.values()].filter((other) => other.pointerId !== event.pointerId);
-  const dx = event.clientX - before.clientX, dy = event.clientY - before.clientY;
-  travelled += Math.abs(dx) + Math.abs(dy);
-  if (travelled < 5) return;
-  point(null);
-  canvas.setPointerCapture(event.pointerId);
-  canvas.classList.add("dragging");
-  if (others.length) {
-    const apart = (p) => Math.abs(p.clientX - others[0].clientX);
-    zoom(Math.max(1, apart(event)) / Math.max(1, apart(before)), (event.clientX + others[0].clientX) / 2 - canvas.getBoundingClientRect().left);
-  } else {
+const hasDragged = followPointers(canvas, {
+  hover: (event) => point(hit(event.offsetX, event.offsetY), event.offsetX, event.offsetY - stage.scrollTop),
+  drag: (dx, dy) => {
+    point(null);
     const moved = (dx / (width - LEFT)) * (to - from);
     look(from - moved, to - moved);
     stage.scrollTop -= dy;
-  }
-  pointers.set(event.pointerId, event);
+  },
+  pinch: (before, after, other) => {
+    point(null);
+    const apart = (p) => Math.max(1, Math.abs(p.clientX - other.clientX));
+    zoom(apart(after) / apart(before), (after.clientX + other.clientX) / 2 - canvas.getBoundingClientRect().left);
+  },
 });
-for (const end of ["pointerup", "pointercancel"])
-  canvas.addEventListener(end, (event) => {
-    pointers.delete(event.pointerId);
-    canvas.classList.remove("dragging");
-  });
 canvas.addEventListener("pointerleave", () => point(null));
 canvas.addEventListener("click", (event) => {
-  if (travelled < 5) select(hit(event.offsetX, event.offsetY)?.event ?? null);
+  if (!hasDragged()) select(hit(event.offsetX, event.offsetY)?.event ?? null);
 });
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();

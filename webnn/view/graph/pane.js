@@ -256,40 +256,20 @@ class Pane {
 
   listen() {
     const { canvas, map } = this;
-    const pointers = new Map();
-    let travelled = 0;
-    canvas.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      if (!pointers.size) travelled = 0;
-      pointers.set(event.pointerId, event);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const before = pointers.get(event.pointerId);
-      if (!before) return;
-      const others = [...pointers.values()].filter((other) => other.pointerId !== event.pointerId);
-      const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY];
-      travelled += Math.abs(dx) + Math.abs(dy);
-      if (travelled < 5) return;
-      canvas.setPointerCapture(event.pointerId);
-      canvas.classList.add("dragging");
-      if (others.length) {
-        const apart = (p) => Math.hypot(p.clientX - others[0].clientX, p.clientY - others[0].clientY);
-        const area = canvas.getBoundingClientRect();
-        this.zoom(apart(event) / Math.max(1, apart(before)), (event.clientX + others[0].clientX) / 2 - area.left, (event.clientY + others[0].clientY) / 2 - area.top);
-      } else {
+    const hasDragged = followPointers(canvas, {
+      drag: (dx, dy) => {
         this.left += dx;
         this.top += dy;
         this.place();
-      }
-      pointers.set(event.pointerId, event);
+      },
+      pinch: (before, after, other) => {
+        const apart = (p) => Math.hypot(p.clientX - other.clientX, p.clientY - other.clientY);
+        const area = canvas.getBoundingClientRect();
+        this.zoom(apart(after) / Math.max(1, apart(before)), (after.clientX + other.clientX) / 2 - area.left, (after.clientY + other.clientY) / 2 - area.top);
+      },
     });
-    for (const end of ["pointerup", "pointercancel"])
-      canvas.addEventListener(end, (event) => {
-        pointers.delete(event.pointerId);
-        canvas.classList.remove("dragging");
-      });
     canvas.addEventListener("click", (event) => {
-      if (travelled >= 5) return;
+      if (hasDragged()) return;
       const item = this.itemAt(event);
       if (item?.isBlock && event.target.closest(".toggle")) this.act.fold(item);
       else this.act.choose(item, this);

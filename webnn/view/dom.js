@@ -1,5 +1,5 @@
 "use strict";
-// Elements, and numbers in words. Names come from models: they are only ever set as text.
+// Elements, and numbers in words, for both pages. Names come from models: they are only ever set as text.
 
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
