@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from webnn.backends.base import CompileOptions, DeviceType, PowerPreference
+from webnn.backends.base import Backend, CompileOptions, DeviceType, PowerPreference
 from webnn.backends.processors import usable_cores
 from webnn.backends.registry import ACCELERATORS, backend_named, preferred_backend
 from webnn.errors import ValidationError
@@ -21,6 +21,8 @@ from webnn.runtime.checks import seconds
 from webnn.runtime.context import MLContext
 
 __all__ = ["ML", "create_context"]
+
+_POWER: Final[tuple[PowerPreference, ...]] = ("default", "high-performance", "low-power")
 
 
 @named_elsewhere(ML_OBJECT)
@@ -98,16 +100,7 @@ class ML:
         Spec: https://www.w3.org/TR/webnn/#api-ml-createcontext
         """
         try:
-            power: PowerPreference = enum_value(
-                "power_preference", power_preference, ("default", "high-performance", "low-power")
-            )
-            if compute_policy is not None:
-                enum_value("compute_policy", compute_policy, ("default", "high-performance", "low-power"))
-                if power not in ("default", compute_policy):
-                    raise ValidationError(
-                        f"compute_policy is another name of power_preference: got {compute_policy!r} and {power!r}"
-                    )
-                power = compute_policy
+            power = _power(power_preference, compute_policy)
             if accelerated is not None:
                 boolean("accelerated", accelerated)
             boolean("merge", merge)
@@ -131,13 +124,7 @@ class ML:
             disk = disk_cache(compiled_cache, compiled_cache_bytes, cache_dir)
         except ValidationError as error:
             raise ValidationError(f"create_context: {error}") from None
-        if backend is not None:
-            chosen = backend_named(backend)
-        elif device_type is not None or accelerated is False:
-            chosen = preferred_backend([device_type or "cpu"], asked=device_type is not None)
-        else:
-            order = ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS
-            chosen = preferred_backend(order, asked=accelerated is True or power != "default")
+        chosen = _chosen_backend(backend, device_type, accelerated, power)
         preferred = chosen.preferred_options(power, accelerated is not False and device_type != "cpu")
         own = tuple(sorted({**preferred, **dict(own)}.items()))
         options = CompileOptions(threads=options.threads, backend=own)
@@ -164,6 +151,28 @@ class ML:
             max_delay=delay,
             merge=merge,
         )
+
+
+def _power(preference: object, policy: object) -> PowerPreference:
+    """The option `power_preference`, which may be given as `compute_policy`."""
+    power: PowerPreference = enum_value("power_preference", preference, _POWER)
+    if policy is None:
+        return power
+    other: PowerPreference = enum_value("compute_policy", policy, _POWER)
+    if power not in ("default", other):
+        raise ValidationError(f"compute_policy is another name of power_preference: got {policy!r} and {power!r}")
+    return other
+
+
+def _chosen_backend(
+    name: str | None, device_type: DeviceType | None, accelerated: bool | None, power: PowerPreference
+) -> Backend:
+    if name is not None:
+        return backend_named(name)
+    if device_type is not None or accelerated is False:
+        return preferred_backend([device_type or "cpu"], asked=device_type is not None)
+    order = ACCELERATORS[::-1] if power == "low-power" else ACCELERATORS
+    return preferred_backend(order, asked=accelerated is True or power != "default")
 
 
 def _own_options(backend: str | None, options: object) -> tuple[tuple[str, str], ...]:

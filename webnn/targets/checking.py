@@ -173,7 +173,7 @@ def check(graph: MLGraph | Graph, target: str | Target) -> Verdict:
         >>> print(problem.message(verdict.target))
         [border] pad has the mode "edge"; chromium-153-linux-litert takes "constant" and "reflection"
     """
-    held = target_named(target) if isinstance(target, str) else target
+    held = target_named(target)
     bare = graph_of(graph)
     return Verdict(held.name, held.description, len(bare.nodes), tuple(problems(bare, held)), tuple(notes(bare, held)))
 

@@ -171,7 +171,7 @@ def fit(
         [border] pad has the mode "edge"; the target takes "constant" and "reflection": edges put in place by concat
         output 'y': equal, at most 0 apart of 1.39
     """
-    held = target_named(target) if isinstance(target, str) else target
+    held = target_named(target)
     original = graph_of(graph)
     before = check(original, held)
     fitted, changes = original, list[Change]()

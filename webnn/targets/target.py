@@ -72,14 +72,18 @@ def target_names() -> list[str]:
     return [*recorded_targets(), *backends]
 
 
-def target_named(name: str) -> Target:
+def target_named(name: str | Target) -> Target:
     """The target of that name, or of the only name that begins with it; or from a file of recorded limits.
+
+    A target is returned as it is.
 
     Raises:
         NotSupportedError: no target matches, or several do.
         DataError: the file does not hold limits.
         OSError: it cannot be read.
     """
+    if isinstance(name, Target):
+        return name
     if name.endswith(".json"):
         return _read(Path(name).stem, Path(name).read_bytes())
     names = target_names()
