@@ -205,7 +205,15 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         raise self._failure()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Block until the promise has settled. Returns its error, or None if it has a result."""
+        """Block this thread until the promise has settled, and return its error, or None if it has a result.
+
+        Args:
+            timeout: seconds; None for no limit.
+
+        Raises:
+            TimeoutError: the promise did not settle in time. It stays pending.
+            CancelledError: the promise was cancelled.
+        """
         if self._status is PENDING:
             self._wait(timeout)
         if self._status is CANCELLED:

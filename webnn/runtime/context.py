@@ -426,8 +426,8 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     def compute(self, graph: MLGraph, inputs: Mapping[str, Any] | Any) -> dict[str, np.ndarray[Any, Any]]:
         """Run `graph` on arrays and block this thread until the outputs are available. In an event loop, use `run`.
 
-        It may run on this thread, where the backend reads the arrays where they are: they must not change meanwhile.
-        Runs that took more than half a second leave the main thread to Ctrl-C.
+        It takes `inputs` as `run` does. It may run on this thread, where the backend reads the arrays where they are:
+        they must not change meanwhile. Runs that took more than half a second leave the main thread to Ctrl-C.
 
         Returns:
             The outputs by name. The arrays are read-only: `array.copy()` can be changed.
