@@ -76,7 +76,7 @@ def _edges() -> tuple[float, ...]:
 _EDGES: Final = _edges()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Histogram:
     """How long something took, each time that it happened.
 
@@ -86,6 +86,13 @@ class Histogram:
     """
 
     buckets: tuple[tuple[float, float, int], ...] = ()
+
+    def __repr__(self) -> str:
+        """The figures instead of the buckets, of which there may be a hundred."""
+        if not self.buckets:
+            return "<Histogram: no times>"
+        shown = ", ".join(f"{name} {value:.3g} s" for name, value in (("median", self.median), ("99 %", self.p99)))
+        return f"<Histogram of {self.count}: {shown}>"
 
     @property
     def count(self) -> int:

@@ -133,7 +133,7 @@ def belongs_to(parent: int) -> str:
     """The end of a message: why an object from before the fork cannot be used in the child, and what to do."""
     return (
         f"it belongs to the process that made it (pid {parent}), from which this one was forked, and its threads are"
-        " not in this process. Make a context in each process after the fork, with webnn.ML().create_context()"
+        " not in this process. Make a context in each process after the fork, with webnn.create_context()"
     )
 
 

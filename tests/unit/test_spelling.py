@@ -211,3 +211,47 @@ def test_shape_and_data_type_have_one_order_and_are_told_apart(context: webnn.ML
     assert descriptor == webnn.MLOperandDescriptor(data_type="float32", shape=[2, 3])
     assert context.create_tensor([2, 3], "float32").descriptor == descriptor
     assert context.create_graph_builder().input("x", [2, 3], "float32").descriptor == descriptor
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x // 2, r"no //: write builder.floor\(a / b\)"),
+        (lambda x: 7 // x, r"no //: write builder.floor\(a / b\)"),
+        (lambda x: x % 2, r"no %: write a - b \* builder.floor\(a / b\)"),
+        (lambda x: 7 % x, r"no %: write a - b \* builder.floor\(a / b\)"),
+        (float, "has no number: build a graph, run it and read its output"),
+        (int, "has no number: build a graph, run it and read its output"),
+    ],
+)
+def test_an_operand_says_what_to_write_for_what_python_cannot_do_with_it(
+    context: webnn.MLContext, call: Callable[[Any], object], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(context.create_graph_builder().input("x", [2], "float32"))
+
+
+def test_what_the_messages_about_quotients_say_of_integers_is_so(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    a, b = (builder.input(name, [4], "int32") for name in "ab")
+    graph = builder.build({"quotient": a / b, "rest": a - b * (a / b)})
+    found = context.compute(graph, {"a": [7, -7, 7, -7], "b": [2, 2, -2, -2]})
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "quotient": [3, -3, -3, 3],
+        "rest": [1, -1, 1, -1],
+    }
+
+
+def test_objects_are_shown_by_what_they_are(context: webnn.MLContext) -> None:
+    builder = context.create_graph_builder()
+    assert repr(builder) == "<MLGraphBuilder, no inputs>"
+    graph = builder.build({"y": builder.relu(builder.input("x", [1], "float32"))})
+    assert repr(builder) == "<MLGraphBuilder, inputs 'x', built>"
+    stream = context.stream(graph, [[1.0], [2.0]])
+    assert repr(stream) == "<Stream: 0 taken, 0 delivered>"
+    assert len(list(stream)) == 2
+    assert repr(stream) == "<Stream: 2 taken, 2 delivered>"
+    assert repr(webnn.ML()) == "<ML>"
+    (figures,) = context.statistics().graphs
+    assert re.fullmatch(r"<Histogram of 2: median \S+ s, 99 % \S+ s>", repr(figures.run))
+    assert repr(webnn.Histogram()) == "<Histogram: no times>"

@@ -110,6 +110,14 @@ class Arithmetic:
     def __iter__(self) -> NoReturn:
         raise TypeError(f"{self!r} cannot be iterated over: use builder.split, or x[0], x[1] and so on")
 
+    def __floordiv__(self, other: object) -> NoReturn:
+        raise TypeError("operands have no //: write builder.floor(a / b); of integers, a / b is rounded towards 0")
+
+    def __mod__(self, other: object) -> NoReturn:
+        raise TypeError("operands have no %: write a - b * builder.floor(a / b); of integers, a - b * (a / b)")
+
+    __rfloordiv__, __rmod__ = __floordiv__, __mod__
+
     def __lt__(self, other: object) -> NoReturn:
         _not_compared("<", "lesser")
 

@@ -110,7 +110,7 @@ class MLGraphBuilder(
 
     Example:
         >>> import webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     builder = webnn.MLGraphBuilder(context)
         ...     x = builder.input("x", [2, 3], "float32")
         ...     graph = builder.build({"y": builder.relu(x)})
@@ -124,6 +124,10 @@ class MLGraphBuilder(
         "it builds one graph for a context of this process. Send a function that builds the graph, or save a built"
         " graph with graph.save(path) and send the path"
     )
+
+    def __repr__(self) -> str:
+        names = ", ".join(repr(operand.name) for operand in self._inputs)
+        return f"<MLGraphBuilder, {f'inputs {names}' if names else 'no inputs'}{', built' if self._built else ''}>"
 
     def __init__(self, context: GraphHost[G_co]) -> None:
         """A builder for a graph of `context`. Raises `InvalidStateError` if the context is lost."""

@@ -49,7 +49,7 @@ class MLOperand(Arithmetic, Unpicklable):
     Comparisons are methods only, such as `builder.lesser(a, b)`.
 
     >>> import webnn
-    >>> with webnn.ML().create_context() as context:
+    >>> with webnn.create_context() as context:
     ...     builder = webnn.MLGraphBuilder(context)
     ...     x = builder.input("x", [3], "float32")
     ...     graph = builder.build({"y": (x * 2 + 1)[::-1]})
@@ -129,6 +129,12 @@ class MLOperand(Arithmetic, Unpicklable):
 
     def __bool__(self) -> bool:
         self._no_data("truth value")
+
+    def __float__(self) -> float:
+        self._no_data("number")
+
+    def __int__(self) -> int:
+        self._no_data("number")
 
     def __len__(self) -> int:
         self._no_data("length (use .shape)")

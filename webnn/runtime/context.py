@@ -59,7 +59,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
 
     _why_unpicklable: ClassVar[str] = (
         "it stands for a device, threads and memory of this process. Send arrays, or the path of the model, and make"
-        " the context in the process that uses it, with webnn.ML().create_context()"
+        " the context in the process that uses it, with webnn.create_context()"
     )
 
     def __init__(
@@ -115,7 +115,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
         """The device that runs its graphs: the type, its name, and what runs graphs there.
 
         >>> import webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     print(context.device.type, context.device.provider)
         cpu CPUExecutionProvider
 
@@ -135,7 +135,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
         raises an error for every operand that is not listed.
 
         >>> import webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     context.op_support_limits()["conv2d"]["input"]
         {'dataTypes': ['float32', 'float16'], 'rankRange': {'min': 4, 'max': 4}}
 

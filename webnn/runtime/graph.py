@@ -130,7 +130,7 @@ class MLGraph(Compilation, Unpicklable):
         once the graph is compiled.
 
         >>> import numpy as np, webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     builder = context.create_graph_builder()
         ...     cache = builder.input("cache", [128, 64], "float32")
         ...     row, at = builder.input("row", [1, 64], "float32"), builder.input("at", [1, 1], "int32")

@@ -29,6 +29,9 @@ _POWER: Final[tuple[PowerPreference, ...]] = ("default", "high-performance", "lo
 class ML:
     """Creates contexts: `webnn.ML().create_context()`."""
 
+    def __repr__(self) -> str:
+        return "<ML>"
+
     @explained
     def create_context(
         self,

@@ -39,7 +39,7 @@ class Observability:
         `statistics().graphs` has the compile time and latency histograms of each graph that is alive:
 
         >>> import numpy as np, webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     builder = context.create_graph_builder()
         ...     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
         ...     _ = context.compute(graph, {"x": np.ones(2, np.float32)})
@@ -60,7 +60,7 @@ class Observability:
         same as objects. A run costs about 2 us more while a trace is open, and nothing otherwise.
 
         >>> import numpy as np, webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     builder = context.create_graph_builder()
         ...     graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
         ...     with context.trace() as trace:

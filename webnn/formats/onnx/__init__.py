@@ -51,7 +51,7 @@ def load_onnx(
 
     Args:
         model: a path, bytes, or an `onnx.ModelProto`. Weights in other files must be in the folder of the model.
-        context: the context that runs the graph. Default: a new one, `webnn.ML().create_context()`.
+        context: the context that runs the graph. Default: a new one, `webnn.create_context()`.
         shapes: sizes for dimensions that the model leaves open: by the dimension's name, `{"batch": 1}`, or the whole
             shape by the input's name, `{"x": [1, 3, 224, 224]}`.
         dtypes: data types of inputs and outputs of the graph, by name: `{"input_ids": "int32"}` where the model says

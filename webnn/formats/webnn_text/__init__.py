@@ -37,7 +37,7 @@ def load_webnn(
 
     Args:
         path: the graph file; its form is recognised by its content.
-        context: where the graph runs. Default: a new one, `webnn.ML().create_context()`.
+        context: where the graph runs. Default: a new one, `webnn.create_context()`.
         shapes: sizes for the dimensions that the file leaves open, by name: `{"batch": 1}`.
         weights: the weight file. Default: the first of `STEM.safetensors`, `STEM.weights`, `model.safetensors` and
             `model.weights` that is beside the graph file and has the graph's mark, if there is one. A file that is

@@ -203,7 +203,7 @@ class Streaming:
 
         >>> import numpy as np
         >>> import webnn
-        >>> with webnn.ML().create_context() as context:
+        >>> with webnn.create_context() as context:
         ...     builder = context.create_graph_builder()
         ...     x = builder.input("x", [2], "float32")
         ...     graph = builder.build({"y": builder.mul(x, x)})

@@ -63,6 +63,10 @@ class Stream(Unpicklable, Generic[T_co]):
         """Counts of the items so far: taken, delivered, left out, late, failed."""
         return self._window.statistics()
 
+    def __repr__(self) -> str:
+        figures = self.statistics()
+        return f"<Stream: {figures.taken} taken, {figures.delivered} delivered>"
+
     def _start(self) -> Iteration:
         if self._started:
             raise InvalidStateError("stream: it can be iterated once; make another with context.stream")
