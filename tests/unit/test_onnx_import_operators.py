@@ -461,6 +461,18 @@ def test_indices_of_any_type_become_one_hot(backend: Backend, dtype: Any, axis: 
     check_node(backend, "OneHot", [indices, Fixed(np.array(4)), values], axis=axis, expected=by_reference)
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("depth", [np.int64, np.float32])
+def test_known_places_of_an_infinite_value_hide_nothing_else(backend: Backend, depth: Any, axis: int) -> None:
+    indices, values = np.array([[0, -1, 1], [2, 7, 2]]), np.array([-np.inf, 0], np.float32)
+    check_node(backend, "OneHot", [Fixed(indices), Fixed(np.array(4, depth)), Fixed(values)], axis=axis)
+    for dtype in (np.float32, np.uint8):
+        given = [Fixed(np.abs(indices).astype(dtype)), Fixed(np.array(4, depth)), Fixed(values)]
+        (found,) = computed(*node_model("OneHot", given, axis=axis), backend)
+        assert (found == 0).sum() == 5
+        assert np.isneginf(found).sum() == 19
+
+
 @pytest.mark.parametrize("shape", [(3, 3), (2, 5, 5), (2, 2, 1, 1), (1, 20, 20)])
 def test_determinants_of_singular_matrices_are_0(backend: Backend, shape: tuple[int, ...]) -> None:
     x = random(0, *shape)

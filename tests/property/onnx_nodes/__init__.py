@@ -6,10 +6,10 @@ What is drawn may be illegal now and then, such as an attribute of a later opset
 from __future__ import annotations
 
 from tests.property.onnx_models import Models
-from tests.property.onnx_nodes import elements, movement, others, products, reductions
+from tests.property.onnx_nodes import classical, contributed, elements, movement, others, products, reductions
 from tests.property.onnx_nodes.table import NODES
 
-__all__ = ["NODES", "any_node", "elements", "movement", "others", "products", "reductions"]
+__all__ = ["NODES", "any_node", "classical", "contributed", "elements", "movement", "others", "products", "reductions"]
 
 
 def any_node(models: Models) -> bool:

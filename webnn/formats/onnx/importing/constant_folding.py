@@ -373,6 +373,17 @@ def _unique(node: OnnxNode, a: Array) -> list[Array] | None:
     return [kinds, *(array.reshape(-1).astype(np.int64) for array in (first, places, counts))]
 
 
+@_folds("OneHot")
+def _one_hot(node: OnnxNode, indices: Array, depth: Array, values: Array) -> Array | None:
+    """Chosen, not as the reference evaluator computes it, in which an infinite value makes all others NaN."""
+    count, axis = int(depth.item()), node.axis(node.get_int("axis", -1), indices.ndim + 1)
+    if count < 1 or indices.size * count > _ELEMENTS:
+        return None
+    places = np.arange(count).reshape([-1] + [1] * (indices.ndim - axis))
+    whole = np.expand_dims(indices.astype(np.int64), axis)  # of floats, the standard casts them
+    return np.asarray(np.where(np.where(whole < 0, whole + count, whole) == places, values[1], values[0]))
+
+
 @_folds("Range")
 @_computed_in_float32
 def _range(node: OnnxNode, start: Array, limit: Array, delta: Array) -> Array | None:

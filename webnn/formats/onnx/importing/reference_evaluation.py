@@ -50,7 +50,6 @@ EVALUATED: Final = frozenset(
         "IsNaN",
         "LeakyRelu",
         "Mish",
-        "OneHot",
         "PRelu",
         "Pad",
         "ReduceLogSum",
@@ -71,7 +70,7 @@ EVALUATED: Final = frozenset(
     }
 )
 """Operators whose time and memory in the reference evaluator are bounded by the size of inputs and outputs."""
-_OF_ANOTHER_TYPE: Final = frozenset({"EyeLike", "OneHot"})
+_OF_ANOTHER_TYPE: Final = frozenset({"EyeLike"})
 """Operators whose output does not have the type of the first input."""
 _OLDER_ALIKE: Final = {"Softmax": 13}
 """The first version of operators whose older ones the evaluator computes as if they were this one."""
@@ -88,8 +87,6 @@ def evaluated(node: OnnxNode) -> list[Array] | None:
         return None
     arrays = {name: value.array for name, value in given_values(node).items() if value.array is not None}
     first = arrays.get("i0")
-    if node.op_type == "OneHot" and first is not None and first.dtype.kind == "f":
-        arrays["i0"] = first.astype(np.int64)  # as the standard says, and the evaluator does not
     half = first is not None and first.dtype == np.float16 and node.op_type not in _OF_ANOTHER_TYPE
     arrays = {name: _wide(array, half=half) for name, array in arrays.items()}
     limit = _QUADRATIC_LIMIT if node.op_type in _QUADRATIC else _ELEMENTS
