@@ -15,8 +15,7 @@ from webnn.backends.processors import processor_name
 from webnn.errors import ValidationError
 from webnn.forking import import_lock, reentrant_lock
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.donation import NOTHING_IN_PLACE, InPlace
-from webnn.graph.in_place import InPlaceOutput
+from webnn.graph.in_place import NOTHING_IN_PLACE, InPlace, InPlaceOutput
 from webnn.graph.ir import Graph
 from webnn.graph.limits import ALGORITHM_GAPS, LimitsTable, narrowed
 from webnn.graph.quick_dataclass import dataclass

@@ -15,7 +15,7 @@ import numpy as np
 from webnn.backends.arrays.backend import ArraysBackend
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.errors import DeviceLostError
-from webnn.graph.donation import InPlace
+from webnn.graph.in_place import InPlace
 from webnn.graph.ir import Graph
 from webnn.memory.allocator import Allocator, HostAllocator
 from webnn.memory.buffer import Buffer, View

@@ -6,7 +6,6 @@ package get a `KeyboardInterrupt`, as in any import.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 
@@ -18,16 +17,27 @@ def is_command(program: str) -> bool:
     return program == "-m" or program.replace("\\", "/").rpartition("/")[2] in {"webnn", "webnn.exe"}
 
 
-_quiet = (
-    is_command(sys.argv[0] if getattr(sys, "argv", None) else "")
-    and threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-)
-if _quiet:
+def _made_quiet() -> bool:
+    """Whether Ctrl-C ends the command from now on, instead of raising an exception."""
+    if not is_command(sys.argv[0] if getattr(sys, "argv", None) else ""):
+        return False
+    import signal  # noqa: PLC0415 (its enumerations take half a millisecond, and most programs are not the command)
+
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_usual or threading.current_thread() is not threading.main_thread():
+        return False
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return True
+
+
+_quiet = _made_quiet()
 
 
 def started() -> None:
     """The package is imported: Ctrl-C is an exception again."""
-    if _quiet and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+    if not _quiet:
+        return
+    import signal  # noqa: PLC0415 (see above)
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,9 +13,9 @@ from webnn.backends.arrays.kernels import Array, Kernel, dtype_of, kernels
 from webnn.backends.base import Backend, Cancellation, CompileOptions, Executable
 from webnn.errors import OperationError
 from webnn.graph.arguments import described
-from webnn.graph.donation import ARITHMETIC, InPlace, graph_donations
+from webnn.graph.donation import graph_donations
 from webnn.graph.dtypes import DATA_TYPES
-from webnn.graph.in_place import in_place_outputs
+from webnn.graph.in_place import ARITHMETIC, InPlace, in_place_outputs
 from webnn.graph.ir import Graph, Node
 from webnn.graph.limits import LimitsTable, narrowed
 from webnn.graph.operand import MLOperand

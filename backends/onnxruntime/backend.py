@@ -31,8 +31,7 @@ from webnn.backends.onnxruntime.weights import FOLDER, leave_in_files, places_in
 from webnn.backends.processors import processor_name, usable_cores
 from webnn.errors import OperationError
 from webnn.forking import import_lock, import_whole
-from webnn.graph.donation import InPlace
-from webnn.graph.in_place import in_place_outputs
+from webnn.graph.in_place import InPlace, in_place_outputs
 from webnn.graph.ir import Graph
 
 if TYPE_CHECKING:

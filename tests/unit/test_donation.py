@@ -14,7 +14,8 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.registry import backend_named
 from webnn.errors import ValidationError
 from webnn.graph import in_place
-from webnn.graph.donation import ARITHMETIC, InPlace, graph_donations
+from webnn.graph.donation import graph_donations
+from webnn.graph.in_place import ARITHMETIC, InPlace
 from webnn.graph.ir import Graph
 from webnn.graph.operand import MLOperand
 from webnn.graph.scattered import Scattered, elements, put_elements
@@ -157,7 +158,7 @@ def test_no_search_is_left_out_that_would_find_something(
 
 
 def test_a_graph_with_nothing_to_donate_is_compiled_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webnn.backends.onnxruntime.in_place.graph_donations", None)
+    monkeypatch.setattr("webnn.graph.donation.graph_donations", None)
     backend = backend_named("onnxruntime")
     b: Any = direct_builder(backend)
     x = b.input("x", [2, 3], "float32")

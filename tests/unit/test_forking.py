@@ -237,8 +237,8 @@ def test_another_lock_would_be_found() -> None:
 
 # Every import inside a function is one that a fork waits for.
 
-AT_IMPORT = {ROOT / "backends" / "onnxruntime" / "native.py"}
-"""Modules whose functions import only while the module itself is imported, as a backend, by `import_whole`."""
+AT_IMPORT = {ROOT / "backends" / "onnxruntime" / "native.py", ROOT / "webnn" / "starting.py"}
+"""Modules whose functions import only while a backend is imported, by `import_whole`, or the package itself."""
 
 
 def unguarded_imports(source: str) -> list[int]:

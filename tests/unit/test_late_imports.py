@@ -24,7 +24,7 @@ HEAVY = {
     "statistics",
 }  # fmt: skip
 """Libraries that take 2 to 25 ms or 2 to 4 MB each, and that a program with one model does not need."""
-FIRST_RUN = 163
+FIRST_RUN = 155
 """The most modules of this package that a small model needs, of about 460."""
 PASSES = "webnn.backends.onnxruntime.passes."
 

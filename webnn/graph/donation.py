@@ -17,30 +17,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import field
 
+from webnn.graph.in_place import InPlace
 from webnn.graph.ir import Graph
 from webnn.graph.quick_dataclass import dataclass
 
-__all__ = ["ARITHMETIC", "NOTHING_IN_PLACE", "Donation", "Donations", "InPlace", "Step", "donations", "graph_donations"]
-
-ARITHMETIC = frozenset({"abs", "add", "clamp", "div", "max", "min", "mul", "neg", "relu", "sub"})
-"""Pointwise operators of which every fusion is pointwise too, unlike those that activations are made of, such as
-`erf`."""
-
-
-@dataclass(frozen=True, slots=True)
-class InPlace:
-    """The operators that a backend runs in place.
-
-    Attributes:
-        scatters: those that write into a copy of their first operand.
-        pointwise: those that compute each element from the elements at the same place.
-    """
-
-    scatters: frozenset[str] = frozenset()
-    pointwise: frozenset[str] = frozenset()
-
-
-NOTHING_IN_PLACE = InPlace()
+__all__ = ["Donation", "Donations", "Step", "donations", "graph_donations"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,56 @@
-"""The outputs of a compiled graph that may be computed in the memory of an input, in the scheduler's terms."""
+"""What backends run in place: their operators, and the outputs of a graph that may take the memory of an input.
+
+`webnn.graph.donation` finds these outputs. It is imported only where there may be one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn.graph.donation import Donation, InPlace
 from webnn.graph.ir import Graph
 from webnn.graph.quick_dataclass import dataclass
 from webnn.graph.scattered import Index, Scattered, scattered
 
-__all__ = ["SMALL", "InPlaceOutput", "Replaced", "in_place_outputs", "may_run_in_place", "pair_numbers"]
+if TYPE_CHECKING:
+    from webnn.graph.donation import Donation
 
+__all__ = [
+    "ARITHMETIC",
+    "NOTHING_IN_PLACE",
+    "SMALL",
+    "InPlace",
+    "InPlaceOutput",
+    "Replaced",
+    "in_place_outputs",
+    "may_run_in_place",
+    "pair_numbers",
+]
 
+ARITHMETIC: Final = frozenset({"abs", "add", "clamp", "div", "max", "min", "mul", "neg", "relu", "sub"})
+"""Pointwise operators of which every fusion is pointwise too, unlike those that activations are made of, such as
+`erf`."""
 SMALL: Final = 4096
 """Bytes. Below this, operators that compute each element from those at its place are not run in place: writing the
 output elsewhere costs less than deciding about its memory in every run. Scatters are, since they would copy it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """The operators that a backend runs in place.
+
+    Attributes:
+        scatters: those that write into a copy of their first operand.
+        pointwise: those that compute each element from the elements at the same place.
+    """
+
+    scatters: frozenset[str] = frozenset()
+    pointwise: frozenset[str] = frozenset()
+
+
+NOTHING_IN_PLACE: Final = InPlace()
 
 
 class Replaced:

@@ -27,7 +27,6 @@ from webnn.graph.unpicklable import Unpicklable
 from webnn.runtime import checks
 from webnn.runtime.device import Device, MLContextLostInfo
 from webnn.runtime.graph import MLGraph, compiling
-from webnn.runtime.limits import OpSupportLimits, op_support_limits
 from webnn.runtime.merged_chains import merge_chains
 from webnn.runtime.observability import Observability
 from webnn.runtime.recording import Recording, Recordings
@@ -40,6 +39,7 @@ from webnn.scheduler.results import Dispatch
 
 if TYPE_CHECKING:
     from webnn.backends.disk_cache import DiskCache
+    from webnn.runtime.limits import OpSupportLimits
 
 __all__ = ["MLContext"]
 
@@ -141,6 +141,9 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
 
         Spec: https://www.w3.org/TR/webnn/#api-mlcontext-opsupportlimits
         """
+        with import_lock:  # here, since most programs do not ask
+            from webnn.runtime.limits import op_support_limits  # noqa: PLC0415
+
         return op_support_limits(self._device.limits, self._device.backend.preferred_input_layout)
 
     # Creation.

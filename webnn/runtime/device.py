@@ -26,10 +26,9 @@ from webnn.backends.base import Backend, Cancellation, CompileOptions
 from webnn.backends.processors import runnable_threads, usable_cores
 from webnn.backends.session_cache import Use, session_cache
 from webnn.errors import ContextLostError, DeviceLostError
-from webnn.forking import belongs_to, on_fork, reentrant_lock
+from webnn.forking import belongs_to, import_lock, on_fork, reentrant_lock
 from webnn.graph.ir import Graph
 from webnn.graph.quick_dataclass import dataclass
-from webnn.memory.guarded import GuardedAllocator
 from webnn.memory.pool import BufferPool
 from webnn.scheduler.crowd import Crowd
 from webnn.scheduler.lane import ThreadLane
@@ -109,7 +108,12 @@ class Device:
         """The limits that builders validate against."""
         died = _if_alive(self)
         memory = backend.allocator
-        self.pool = BufferPool(memory if memory.is_host else GuardedAllocator(memory, died), memory_budget)
+        if not memory.is_host:
+            with import_lock:  # here, since most backends use the memory of the host
+                from webnn.memory.guarded import GuardedAllocator  # noqa: PLC0415
+
+            memory = GuardedAllocator(memory, died)
+        self.pool = BufferPool(memory, memory_budget)
         cores, count = usable_cores(), runnable_threads()
         width = Width(cores, Crowd(cores, os.cpu_count() or 1, count) if count is not None and cores > 1 else None)
         self.lanes = [ThreadLane(f"webnn-lane-{i}") for i in range(lanes)]

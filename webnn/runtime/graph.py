@@ -17,7 +17,6 @@ from webnn.errors import InvalidStateError, ValidationError
 from webnn.forking import import_lock, import_whole
 from webnn.graph.arguments import shown
 from webnn.graph.descriptor import MLOperandDescriptor
-from webnn.graph.donation import graph_donations
 from webnn.graph.in_place import pair_numbers
 from webnn.graph.ir import Graph
 from webnn.graph.other_names import GRAPH
@@ -149,6 +148,7 @@ class MLGraph(Compilation, Unpicklable):
         if self._explanation is None:
             with import_lock:  # here, since most programs explain nothing
                 from webnn.graph.batching import why_not_separable  # noqa: PLC0415
+                from webnn.graph.donation import graph_donations  # noqa: PLC0415
                 from webnn.graph.explanation import Explanation  # noqa: PLC0415
 
             donations = graph_donations(self._graph, self._device.backend.in_place)
@@ -170,6 +170,9 @@ class MLGraph(Compilation, Unpicklable):
     def _may_share(self, inputs: Sequence[object], outputs: Sequence[object]) -> bool:
         """Whether every tensor that occurs twice is an input and the output that can take over its memory."""
         if self._in_place is None:
+            with import_lock:  # here, since most programs write no tensor that they read
+                from webnn.graph.donation import graph_donations  # noqa: PLC0415
+
             donations = graph_donations(self._graph, self._device.backend.in_place)
             self._in_place = pair_numbers(self._graph, donations.pairs)
         shared = 0

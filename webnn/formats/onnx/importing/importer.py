@@ -21,7 +21,6 @@ from webnn.backends.onnx.messages import AttributeProto, FunctionProto, GraphPro
 from webnn.errors import DataError, MLError, NotSupportedError, ValidationError
 from webnn.forking import import_lock
 from webnn.formats.onnx.file.reading import OLDEST_OPSET, Model
-from webnn.formats.onnx.importing.bfloat16 import rounded_outputs
 from webnn.formats.onnx.importing.budget import Budget
 from webnn.formats.onnx.importing.computed import computed_from, remember
 from webnn.formats.onnx.importing.data_types import held
@@ -340,6 +339,7 @@ class Importer:
             values = [as_value(result) for result in results]
             if any(value is not None and value.narrow for value in node.inputs):
                 with import_lock:  # here, since most models have no such types
+                    from webnn.formats.onnx.importing.bfloat16 import rounded_outputs  # noqa: PLC0415
                     from webnn.formats.onnx.importing.narrow_integers import wrapped_outputs  # noqa: PLC0415
 
                 values = wrapped_outputs(node, rounded_outputs(node, values))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from webnn.backends.onnx.messages import GraphProto, TypeProto, ValueInfoProto
 from webnn.errors import ValidationError
+from webnn.forking import import_lock
 from webnn.formats.onnx.file.element_types import element_dtype, type_name
-from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import NARROW, data_type_for
 from webnn.formats.onnx.importing.problems import OnnxNotSupportedError, Problem, UnsupportedNodeError, shown_name
-from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import ABSENT, Value
 from webnn.formats.outline import OpenDimensionsError, is_name
 from webnn.graph.arguments import data_type_named, shown, unsigned, unsigned_list
@@ -22,6 +21,9 @@ from webnn.graph.arrays import check_unmasked
 from webnn.graph.builder import declare_inputs, keep_open_dimensions
 from webnn.graph.dtypes import ALL, DataType, DataTypeLike
 from webnn.graph.operand import MLOperand
+
+if TYPE_CHECKING:
+    from webnn.formats.onnx.importing.protocol import Importing
 
 __all__ = ["Inputs", "warn_of_wrong_declaration"]
 
@@ -183,6 +185,9 @@ class Inputs:
         """The value of an input, of which `operand` has the held type; rounded if the input is bfloat16."""
         narrow = NARROW.get(_tensor_type(info).elem_type, "")
         if narrow == "bfloat16":
+            with import_lock:  # here, since most models have no such types
+                from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16  # noqa: PLC0415
+
             operand = rounded_to_bfloat16(self._builder, self._budget, operand)
         return Value(operand=operand, narrow=narrow)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,14 @@ from webnn.errors import DataError
 from webnn.formats.onnx.file.element_types import element_dtype
 from webnn.formats.onnx.importing.data_types import data_type_for
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError, shown_name
-from webnn.formats.onnx.importing.protocol import Importing
 from webnn.formats.onnx.importing.values import Value
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import DataType, Number
 from webnn.graph.ir import inputs_of
 from webnn.graph.operand import MLOperand
+
+if TYPE_CHECKING:
+    from webnn.formats.onnx.importing.protocol import Importing
 
 __all__ = ["OnnxNode"]
 

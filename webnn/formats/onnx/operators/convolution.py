@@ -9,7 +9,6 @@ from webnn.forking import import_lock
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
-from webnn.formats.onnx.patterns.folded_movement import reshaped
 from webnn.formats.onnx.patterns.slice_and_pad import pad_or_crop
 from webnn.formats.onnx.patterns.sliding_windows import Windows, pair
 from webnn.graph.operand import MLOperand
@@ -96,6 +95,9 @@ def _over_joined_axes(  # noqa: PLR0917 (the parts of a convolution)
     def pair(value: int) -> list[int]:
         return [value, 1] if joined else [1, value]
 
+    with import_lock:  # here, since most convolutions are over two axes
+        from webnn.formats.onnx.patterns.folded_movement import reshaped  # noqa: PLC0415
+
     kernel = reshaped(node, filters, [*filters.shape[:2], *pair(windows.kernel[long])])
     result = b.conv2d(
         b.reshape(x, shape),
@@ -123,6 +125,8 @@ def _windows(node: OnnxNode, what: str, x: MLOperand, filters: MLOperand) -> Win
 
 def _over_two_axes(node: OnnxNode, filters: MLOperand) -> MLOperand:
     """Filters over one axis as filters over two. A dequantize_linear stays last, since runtimes fuse it."""
+    with import_lock:  # here, since most convolutions are over two axes
+        from webnn.formats.onnx.patterns.folded_movement import reshaped  # noqa: PLC0415
 
     def reshape(x: MLOperand) -> MLOperand:
         return reshaped(node, x, [*x.shape[:2], 1, x.shape[2]])

@@ -10,13 +10,11 @@ import numpy as np
 from webnn.backends.onnx.messages import TensorProto
 from webnn.errors import DataError
 from webnn.forking import import_lock
-from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16
 from webnn.formats.onnx.importing.data_types import NARROW, data_type_for
 from webnn.formats.onnx.importing.node import OnnxNode
 from webnn.formats.onnx.importing.operator_table import Imported, imports
 from webnn.formats.onnx.importing.problems import UnsupportedNodeError
 from webnn.formats.onnx.importing.values import Value
-from webnn.formats.onnx.patterns.precision import in_float32
 from webnn.graph.builder import MLGraphBuilder
 from webnn.graph.dtypes import FLOATS, DataType, numpy_dtype
 from webnn.graph.operand import MLOperand
@@ -207,6 +205,10 @@ def _cast_in_range(b: MLGraphBuilder[Any], x: MLOperand, data_type: DataType) ->
 def _in_bfloat16(node: OnnxNode, x: MLOperand) -> Value:
     if node.value(0).is_bfloat16:
         return node.value(0)
+    with import_lock:  # here, since most models have no such types
+        from webnn.formats.onnx.importing.bfloat16 import rounded_to_bfloat16  # noqa: PLC0415
+        from webnn.formats.onnx.patterns.precision import in_float32  # noqa: PLC0415
+
     floats = node.value(0).floats
     floats = in_float32(node, x if floats is None else floats)
     exact = x.data_type in {"int8", "uint8"}  # bfloat16 holds all of these integers
