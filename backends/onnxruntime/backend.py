@@ -155,7 +155,7 @@ class OnnxRuntimeBackend(Backend):
             if limit is not None:
                 settings.add_session_config_entry(LIMIT, str(limit))
             # The heap of this thread has no use for what the import has freed on another one.
-            trimmed = nullcontext() if graph.constant_bytes < SHARED_BYTES else _trimmed()
+            trimmed = nullcontext() if graph.constant_bytes < SHARED_BYTES else _roomy(graph.constant_bytes)
             with trimmed:
                 session = _session(settings, proto.SerializeToString(), cancellation, unwanted)
             return session, [*arrays.values(), *values.values()]
@@ -234,12 +234,13 @@ class _Composites(Collection[str]):
 
 
 @contextmanager
-def _trimmed() -> Iterator[None]:
-    """Give freed memory back to the system before the body and after it."""
+def _roomy(size: int) -> Iterator[None]:
+    """Give freed memory back to the system before the body and after it, and make room for a session of that size."""
     with import_lock:  # here, since small models leave little behind
-        from webnn.backends.trimming import give_back_freed_memory  # noqa: PLC0415
+        from webnn.backends.trimming import give_back_freed_memory, make_room  # noqa: PLC0415
 
     give_back_freed_memory()
+    make_room(2 * size)
     yield
     give_back_freed_memory()
 

@@ -1,4 +1,4 @@
-"""Memory that was freed inside the heap goes back to the system, or stays where a process asks for that."""
+"""Memory that was freed inside the heap goes back to the system, or stays; and room for sessions in huge pages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import ctypes
 import mmap
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import webnn
 from webnn.backends import trimming
 from webnn.backends.trimming import give_back_freed_memory
 
@@ -62,3 +65,45 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     pages = 20 * 4 * 2_000_000 // mmap.PAGESIZE
     assert (int(done.stdout) < pages // 10) == keeps
+
+
+@pytest.mark.skipif(trimming._of_glibc("malloc_trim") is None, reason="only the heap of glibc grows by freed blocks")
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="this system has no huge pages")
+def test_room_in_the_heap_is_in_huge_pages_and_takes_no_memory_yet() -> None:
+    program = """
+from pathlib import Path
+from webnn.backends.trimming import make_room
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+before = resident()
+make_room(24 << 20)
+grown = resident() - before
+size, is_heap = 0, False
+for line in Path("/proc/self/smaps").read_text().splitlines():
+    words = line.split()
+    if "-" in words[0]:
+        is_heap, (start, end) = words[-1] == "[heap]", words[0].split("-")
+    elif words[0] == "VmFlags:" and is_heap and "hg" in words:
+        size += int(end, 16) - int(start, 16)
+print(grown, size)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    grown, size = map(int, done.stdout.split())
+    assert grown < 2 << 20
+    assert size > 20 << 20
+
+
+@pytest.mark.parametrize(("width", "makes"), [(32, False), (1024, True)])
+def test_a_session_with_large_weights_gets_room(width: int, makes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(trimming, "make_room", sizes.append)
+    with webnn.ML().create_context(backend="onnxruntime") as context:
+        builder = webnn.MLGraphBuilder(context)
+        x = builder.input("x", (1, width), "float32")
+        weight = builder.constant(np.eye(width, dtype=np.float32))
+        graph = builder.build({"y": builder.matmul(x, weight)})
+        ones = np.ones((1, width), np.float32)
+        np.testing.assert_array_equal(context.compute(graph, {"x": ones})["y"], ones)
+    assert sizes == [2 * width * width * 4] * makes
