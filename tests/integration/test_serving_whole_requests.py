@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,95 +17,19 @@ pytest.importorskip("orjson")
 pytest.importorskip("prometheus_client")
 pytest.importorskip("uvicorn")
 
-import uvicorn
 from uvicorn.server import ServerState
 
 from benchmarks.http_load import request_of
+from tests.connections import ASKED, GIVEN, PATH, Client, asked, connected, until, y_of
 from tests.scripted import Gate, scripted_context
-from tests.serving import affine, application, tensor
+from tests.serving import affine, application
 from webnn.runtime.context import MLContext
 from webnn.runtime.ml import ML
 from webnn.scheduler.promise import Promise
 from webnn.serving.access_log import AccessLog
 from webnn.serving.application import Application
-from webnn.serving.calls import KEPT, Calls
-from webnn.serving.connections import Connection
 from webnn.serving.exchanges import LATE, LEFT, Exchange, Limits
-from webnn.serving.listening import listen
-from webnn.serving.polling import polling
-from webnn.serving.protocol import Port, Refused
 from webnn.serving.repository import Served
-from webnn.serving.transports import Transport
-
-PATH = "/v2/models/affine/infer"
-ROW = [1.0, 2.0, 3.0]
-
-
-def asked(items: int = 1, **more: Any) -> bytes:
-    """A request for so many items, in JSON."""
-    body = {"inputs": [tensor("x", [ROW] * items), tensor("z", [[0.5] * 3] * items)], **more}
-    return request_of(PATH, json.dumps(body).encode())
-
-
-ASKED = asked()
-GIVEN = [2.5, 4.5, 6.5]
-
-
-class Client:
-    """One connection to an application, and how often the application itself was called."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection) -> None:
-        self.reader, self.writer, self.connection = reader, writer, connection
-        self.calls = 0
-
-    async def answer(self) -> tuple[int, Any]:
-        """The status of the next answer, and its JSON."""
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
-        return int(head.split()[1]), json.loads(await self.reader.readexactly(length))
-
-
-@asynccontextmanager
-async def connected(app: Application, state: ServerState | None = None, *, own: bool = False) -> AsyncIterator[Client]:
-    """A connection of the event loop's transport, or of the server's own."""
-
-    async def called(scope: Any, receive: Any, send: Any) -> None:
-        client.calls += 1
-        await app(scope, receive, send)
-
-    config = uvicorn.Config(called, http=Connection, lifespan="off", log_config=None)
-    config.load()
-    loop = asyncio.get_running_loop()
-    with listen("127.0.0.1", 0) as listener:
-        reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
-        accepted, _ = listener.accept()
-
-    def made() -> Connection:
-        known = state or ServerState()
-        return Connection(accepted, app.by_url, config=config, server_state=known, app_state={}, _loop=loop)
-
-    if own:
-        polled, connection = polling(loop), made()
-        Transport(loop, polled, accepted, connection)
-    else:
-        _, connection = await loop.connect_accepted_socket(made, accepted)
-    client = Client(reader, writer, connection)
-    async with asyncio.timeout(15):
-        try:
-            yield client
-        finally:
-            writer.close()
-            if own:
-                while connection in connection.connections:  # noqa: ASYNC110 (connection_lost is called by the loop)
-                    await asyncio.sleep(0)
-                polled.close()
-
-
-async def until(app: Application, *, items: int) -> None:
-    """Wait until so many items are under way."""
-    async with asyncio.timeout(10):
-        while app.inferences[0].admission.items != items:  # noqa: ASYNC110 (it tells nobody)
-            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -121,11 +44,6 @@ def waiting(gate: Gate) -> Iterator[Application]:
 def context() -> Iterator[MLContext]:
     with ML().create_context(backend="arrays") as context:
         yield context
-
-
-def y_of(document: Any) -> list[float]:
-    (output,) = document["outputs"]
-    return output["data"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.asyncio
@@ -581,229 +499,3 @@ async def test_a_request_is_logged_with_its_own_path_though_another_one_follows(
         gate.open()
         assert (await client.answer())[0] == (await client.answer())[0] == 200
     assert logged == [PATH, "/v2/health/live"]
-
-
-# Large bodies of bytes, which come in pieces.
-
-SIDE = 40_000
-
-
-def wide(context: MLContext) -> Served:
-    """A model of one large input: `y = 2 x`."""
-    builder = context.create_graph_builder()
-    x = builder.input("x", [1, SIDE], "float32")
-    return Served("wide", "1", builder.build({"y": x * 2}))
-
-
-def large_request(number: float = 1.0, **more: str) -> bytes:
-    """A request for a run of `wide`, all of whose inputs are `number`. Its answer has bytes, too."""
-    array = np.full((1, SIDE), number, np.float32)
-    x = {"name": "x", "shape": [1, SIDE], "datatype": "FP32", "parameters": {"binary_data_size": array.nbytes}}
-    head = json.dumps({"inputs": [x], "parameters": {"binary_data_output": True}}).encode()
-    more["Inference-Header-Content-Length"] = str(len(head))
-    return request_of("/v2/models/wide/infer", head + array.tobytes(), more)
-
-
-async def numbers(client: Client) -> set[float]:
-    """The elements of the next answer."""
-    head = (await client.reader.readuntil(b"\r\n\r\n")).decode().lower()
-    assert head.startswith("http/1.1 200 ")
-    length = int(head.partition("\r\ncontent-length: ")[2].partition("\r\n")[0])
-    return set(np.frombuffer((await client.reader.readexactly(length))[-4 * SIDE :], np.float32).tolist())
-
-
-async def until_received(app: Application, *, of: float) -> None:
-    """Wait until more than a part of a large body is there."""
-    async with asyncio.timeout(10):
-        while app.shared.memory.bodies <= of * 4 * SIDE:  # noqa: ASYNC110 (it tells nobody)
-            await asyncio.sleep(0)
-
-
-OWN = pytest.mark.parametrize("own", [False, True], ids=["the loop's transport", "the server's transport"])
-
-
-@pytest.mark.asyncio
-@OWN
-@pytest.mark.parametrize("pieces", [1, 2, 7, 40])
-async def test_a_large_body_of_bytes_goes_to_its_model_and_what_follows_is_read(
-    context: MLContext, own: bool, pieces: int
-) -> None:
-    app = application(wide(context))
-    sent = large_request(1) + large_request(2) + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n" + large_request(3)
-    size = -(-len(sent) // pieces)
-    async with connected(app, own=own) as client:
-        for begin in range(0, len(sent), size):
-            client.writer.write(sent[begin : begin + size])
-            await client.writer.drain()
-            await asyncio.sleep(0)
-        assert await numbers(client) == {2.0}
-        assert await numbers(client) == {4.0}
-        assert await client.answer() == (200, {"live": True})
-        assert await numbers(client) == {6.0}
-        for number in (4, 5):
-            sent = large_request(number)
-            client.writer.write(sent[:1000])
-            while not client.connection._upload:  # noqa: ASYNC110 (data_received is called by the loop)
-                await asyncio.sleep(0)
-            client.writer.write(sent[1000:])
-            calls = client.calls
-            assert await numbers(client) == {2.0 * number}
-            assert client.calls == calls
-        client.writer.write(large_request(6, Connection="close"))
-        assert (await client.reader.read()).endswith(np.full(SIDE, 12, np.float32).tobytes())
-    assert not app.shared.exchanges
-    assert app.shared.memory.bodies == 0
-
-
-@pytest.mark.asyncio
-@OWN
-async def test_a_large_body_that_does_not_come_is_a_408_and_ends_the_connection(context: MLContext, own: bool) -> None:
-    app = application(wide(context), timeout=0.1)
-    async with connected(app, own=own) as client:
-        client.writer.write(large_request()[:100_000])
-        assert await client.answer() == (408, {"error": "the body was not received in time"})
-        assert await client.reader.read() == b""
-    assert app.inferences[0].requests.by_status == {408: 1}
-    assert app.shared.memory.bodies == 0
-
-
-@pytest.mark.asyncio
-@OWN
-async def test_a_client_that_leaves_amid_a_large_body_is_forgotten(context: MLContext, own: bool) -> None:
-    app = application(wide(context))
-    async with connected(app, own=own) as client:
-        client.writer.write(large_request()[:100_000])
-        await until_received(app, of=0.2)
-        client.writer.close()
-        while app.shared.exchanges:  # noqa: ASYNC110 (it tells nobody)
-            await asyncio.sleep(0)
-        assert client.connection._upload is None
-    assert app.inferences[0].requests.by_status == {499: 1}
-    assert app.shared.memory.bodies == 0
-
-
-@pytest.mark.asyncio
-@OWN
-async def test_the_rest_of_a_large_body_that_was_refused_is_dropped(context: MLContext, own: bool) -> None:
-    app = application(wide(context), max_bodies=100_000)
-    sent = large_request()
-    async with connected(app, own=own) as client:
-        client.writer.write(sent[:70_000])
-        await until_received(app, of=0.1)
-        client.writer.write(sent[70_000:120_000])
-        status, document = await client.answer()
-        assert (status, "no memory for more requests" in document["error"]) == (503, True)
-        client.writer.write(sent[120_000:] + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert await client.answer() == (200, {"live": True})
-    assert app.shared.memory.bodies == 0
-
-
-@pytest.mark.asyncio
-async def test_a_large_body_finds_room_in_a_queue_of_those_who_have_left(gate: Gate) -> None:
-    with scripted_context(on_run=gate)[0] as context:
-        app = application(affine(context), wide(context), max_queue=1, timeout=100.0)
-        app.inferences[1].admission = app.inferences[0].admission  # as versions of one model have it
-        async with connected(app, own=True) as client, connected(app, own=True) as leaver:
-            sent = large_request()
-            client.writer.write(sent[:1000])
-            while not client.connection._upload:  # noqa: ASYNC110 (data_received is called by the loop)
-                await asyncio.sleep(0)
-            leaver.writer.write(ASKED)
-            await until(app, items=1)
-            leaver.connection.transport.pause_reading()
-            leaver.connection.transport.gone()  # type: ignore[attr-defined]  # as the epoll tells it
-            client.writer.write(sent[1000:])
-            while client.connection._upload:  # noqa: ASYNC110
-                await asyncio.sleep(0)
-            gate.open()
-            assert await numbers(client)
-            leaver.connection.transport.end()  # type: ignore[attr-defined]
-    assert app.inferences[0].requests.by_status == {499: 1}
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("what", ["too long", "JSON", "no length"])
-async def test_the_application_is_called_for_other_large_bodies(context: MLContext, what: str) -> None:
-    app = application(wide(context))
-    async with connected(app) as client:
-        head, _, body = large_request().partition(b"\r\n\r\n")
-        if what == "too long":
-            head = head.replace(b"Content-Length: %d" % len(body), b"Content-Length: 100000000")
-        elif what == "JSON":
-            body = b" " * len(body)
-            head = head.partition(b"\r\nInference")[0]
-        else:
-            head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-        client.writer.write(head + b"\r\n\r\n" + body)
-        if what == "no length":
-            assert await numbers(client) == {2.0}
-        else:
-            assert (await client.answer())[0] == {"too long": 413, "JSON": 400}[what]
-        assert client.calls == 1
-
-
-# Calls whose JSON is known.
-
-X = {"x": Port("x", "FP32", np.dtype("float32"), (1, 3), batched=True)}
-Y = {"y": Port("y", "FP32", np.dtype("float32"), (1, 3), batched=True)}
-
-
-def binary(items: int, **more: Any) -> tuple[bytes, bytes]:
-    """The JSON of a request in bytes, and its length as the header has it."""
-    x = {"name": "x", "shape": [items, 3], "datatype": "FP32", "parameters": {"binary_data_size": 12 * items}}
-    document = json.dumps({"inputs": [x], "parameters": {"binary_data_output": True}, **more}).encode()
-    return document, b"%d" % len(document)
-
-
-def calls() -> Calls:
-    return Calls("model", "1", X, Y, 8)
-
-
-def test_a_call_whose_json_is_known_has_its_own_tensors_and_the_same_answer() -> None:
-    known = calls()
-    for items in (1, 2):
-        document, length = binary(items)
-        answers = []
-        for _ in range(3):
-            x = np.random.default_rng().random((items, 3), np.float32)
-            call = known.read(document + x.tobytes(), length)
-            np.testing.assert_array_equal(call.inputs["x"], x)
-            assert call.items == items
-            headers, body = known.answer(call, [{"y": x}])
-            assert isinstance(body, bytes)
-            assert body.endswith(x.tobytes())
-            answers.append((headers, body[: -x.nbytes]))
-        assert answers[0] == answers[1] == answers[2]
-    assert len(known._known) == 2
-
-
-def test_a_call_whose_json_is_known_is_checked_like_any_other() -> None:
-    known = calls()
-    document, length = binary(1)
-    known.read(document + bytes(12), length)
-    for body, header, wrong in (
-        (document + bytes(16), length, "4 bytes follow the JSON"),
-        (document + bytes(8), length, "12 bytes are announced, and 8 follow"),
-        (document + bytes(12), b"9999", "is 9999, but the body has"),
-        (document + bytes(12), b"+10", "must be a number of bytes"),
-    ):
-        with pytest.raises(Refused, match=wrong.replace("+", r"\+")):
-            known.read(body, header)
-
-
-def test_calls_with_names_and_numbers_in_json_are_not_kept_and_the_others_are_bounded() -> None:
-    known = calls()
-    document, length = binary(1, id="one")
-    for _ in range(2):
-        assert known.read(document + bytes(12), length).id == "one"
-    in_json = json.dumps({"inputs": [tensor("x", [ROW])]}).encode()
-    for _ in range(2):
-        call = known.read(in_json, b"%d" % len(in_json))
-        assert call.inputs["x"].tolist() == [ROW]
-        assert known.answer(call, [{"y": call.inputs["x"]}])[0][0] == (b"content-type", b"application/json")
-    assert not known._known
-    for number in range(3 * KEPT):
-        document, length = binary(1, more=number)
-        known.read(document + bytes(12), length)
-    assert 0 < len(known._known) <= KEPT
