@@ -14,7 +14,7 @@ from webnn.graph.arguments import enum_value, shown
 from webnn.model.loaded import Loaded
 from webnn.model.mapping import Mapped, Work, batched, length_of
 from webnn.model.options import at_least_one
-from webnn.runtime.streaming.options import ERROR_POLICIES, ErrorPolicy, Policy, check_not_async
+from webnn.runtime.streaming.options import ERROR_POLICIES, ErrorPolicy, Policy, StreamOptions, check_not_async
 from webnn.runtime.streaming.stream import Stream
 
 __all__ = ["Many"]
@@ -52,6 +52,13 @@ class Many:
             ValidationError: an option is not valid, or `state` is given and the inputs have open dimensions.
         """
         loaded = self._load()
+        given: StreamOptions = {
+            "depth": depth,
+            "ordered": ordered,
+            "policy": policy,
+            "deadline": deadline,
+            "on_error": on_error,
+        }
         if state is not None:
             if loaded.signature.open:
                 raise ValidationError(
@@ -63,28 +70,16 @@ class Many:
                 source,
                 before=before,
                 after=after,
-                depth=depth,
-                ordered=ordered,
-                policy=policy,
-                deadline=deadline,
-                on_error=on_error,
                 key=key,
                 state=state,
+                **given,
             )
 
         def compute(inputs: Any) -> dict[str, np.ndarray[Any, Any]]:
             return loaded.compute(loaded.call(inputs), here=True)
 
-        return loaded.context.stream_work(
-            [step for step in (before, compute, after) if step is not None],
-            source,
-            depth=depth,
-            ordered=ordered,
-            policy=policy,
-            deadline=deadline,
-            on_error=on_error,
-            key=key,
-        )
+        steps = [step for step in (before, compute, after) if step is not None]
+        return loaded.context.stream_work(steps, source, key=key, **given)
 
     def map(
         self,

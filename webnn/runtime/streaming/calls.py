@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from webnn.runtime.graph import MLGraph
 from webnn.runtime.recording import Recordings
 
 if TYPE_CHECKING:
-    from webnn.runtime.streaming.options import ErrorPolicy, Options, Policy
+    from webnn.runtime.streaming.options import ErrorPolicy, Options, Policy, StreamOptions
     from webnn.runtime.streaming.pieces import ItemError, Piece, Stage
     from webnn.runtime.streaming.stream import Stream
 
@@ -252,12 +252,12 @@ class Streaming:
         options = self._checked_options(
             source,
             {"before": before, "after": after, "key": key},
+            1 if state else usable_threads(),
             depth=depth,
             ordered=ordered,
             policy=policy,
             deadline=deadline,
             on_error=on_error,
-            width=1 if state else usable_threads(),
         )
         piece = piece_of(
             self._device,
@@ -275,12 +275,8 @@ class Streaming:
         steps: Sequence[Callable[[Any], Any]],
         source: Source[Any],
         *,
-        depth: int | None = None,
-        ordered: bool = True,
-        policy: Policy = "all",
-        deadline: float | None = None,
-        on_error: ErrorPolicy = "raise",
         key: Callable[[Any], Any] | None = None,
+        **given: Unpack[StreamOptions],
     ) -> Stream[Any]:
         """A stream in which `steps` are called one after the other, and run the graphs of this context by themselves.
 
@@ -292,17 +288,17 @@ class Streaming:
         options = self._checked_options(
             source,
             {"key": key, **{f"step {i}": step for i, step in enumerate(steps)}},
-            depth=depth,
-            ordered=ordered,
-            policy=policy,
-            deadline=deadline,
-            on_error=on_error,
-            width=usable_threads(),
+            usable_threads(),
+            **given,
         )
         return _stream(self._device, source, Piece(steps, key, yields_errors=options.yields_errors), options)
 
     def _checked_options(
-        self, source: object, functions: Mapping[str, Callable[..., Any] | None], **given: Any
+        self,
+        source: object,
+        functions: Mapping[str, Callable[..., Any] | None],
+        width: int,
+        **given: Unpack[StreamOptions],
     ) -> Options:
         with import_lock:
             from webnn.runtime.streaming.options import (  # noqa: PLC0415
@@ -315,7 +311,7 @@ class Streaming:
         check_iterable("stream: source", source)
         for name, function in functions.items():
             check_function(name, function)
-        return options_from(**given)
+        return options_from(width=width, **given)
 
 
 def _stream(device: Device, source: Source[Any], piece: Piece, options: Options) -> Stream[Any]:

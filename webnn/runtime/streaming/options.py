@@ -6,20 +6,40 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
 from inspect import isasyncgenfunction, iscoroutinefunction, isfunction
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from webnn.errors import ValidationError
 from webnn.graph.arguments import boolean, enum_value, shown, unsigned
 from webnn.runtime.checks import seconds
 from webnn.runtime.graph import MLGraph
 
-__all__ = ["ERROR_POLICIES", "ErrorPolicy", "Options", "Policy", "check_not_async", "options_from"]
+__all__ = [
+    "ERROR_POLICIES",
+    "ErrorPolicy",
+    "Options",
+    "Policy",
+    "StreamOptions",
+    "check_function",
+    "check_iterable",
+    "check_not_async",
+    "options_from",
+]
 
 Policy: TypeAlias = Literal["all", "latest"]
 ErrorPolicy: TypeAlias = Literal["raise", "yield"]
 
 POLICIES: Final[tuple[Policy, ...]] = ("all", "latest")
 ERROR_POLICIES: Final[tuple[ErrorPolicy, ...]] = ("raise", "yield")
+
+
+class StreamOptions(TypedDict, total=False):
+    """The options of `context.stream` that say how items go through, as they are given."""
+
+    depth: int | None
+    ordered: bool
+    policy: Policy
+    deadline: float | None
+    on_error: ErrorPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +64,13 @@ class Options:
 
 
 def options_from(
-    *, depth: int | None, ordered: bool, policy: str, deadline: float | None, on_error: str, width: int
+    *,
+    width: int,
+    depth: int | None = None,
+    ordered: bool = True,
+    policy: Policy = "all",
+    deadline: float | None = None,
+    on_error: ErrorPolicy = "raise",
 ) -> Options:
     """The options of a call of `context.stream`; `width` is the most items that can be in progress."""
     if depth is not None and unsigned("stream: depth", depth) == 0:
