@@ -13,7 +13,7 @@ import pytest
 
 import webnn
 from tests.models import WEIGHT, image_model, layer, save_model
-from webnn.errors import ValidationError
+from webnn.errors import InvalidStateError, ValidationError
 from webnn.model import progress
 from webnn.model.progress import Progress, bar_of
 
@@ -283,3 +283,11 @@ def test_no_bar_is_drawn_into_a_file_or_without_rich(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(progress, "find_spec", lambda name: None)
     assert bar_of(2, "x", True)._show is None
     assert bar_of(2, "x", False)._show is None
+
+
+def test_results_are_given_once(tmp_path: Path) -> None:
+    with webnn.Model(layer(tmp_path), batch="batch") as model:
+        results = model.map(np.ones((3, 4), np.float32), progress=False)
+        assert len(list(results)) == 3
+        with pytest.raises(InvalidStateError, match=r"map: the results can be iterated once; call model.map again"):
+            list(results)

@@ -22,6 +22,7 @@ __all__ = [
     "of_one_item",
     "owner_of",
     "random_array",
+    "written_dtype",
 ]
 
 
@@ -44,10 +45,8 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
     if array.dtype == np.uint8 and array.ndim <= 1 and descriptor.data_type != "uint8":
         array = _from_bytes(array, descriptor)
     elif array.dtype != descriptor.dtype or not array.dtype.isnative:
-        given = array.dtype.name if array.dtype.isnative else f"{array.dtype.str!r} (not in native byte order)"
-        raise ValidationError(
-            f"expected {descriptor}, got {given} {list(array.shape)}; {_conversion(data, array, descriptor)}"
-        )
+        given = f"{written_dtype(array.dtype)} {list(array.shape)}"
+        raise ValidationError(f"expected {descriptor}, got {given}; {_conversion(data, array, descriptor)}")
     if array.shape != descriptor.shape:
         if array.ndim != 1 or array.size != descriptor.element_count:
             raise ValidationError(
@@ -55,6 +54,11 @@ def array_from(data: object, descriptor: MLOperandDescriptor | None = None) -> n
             )
         array = array.reshape(descriptor.shape)
     return _contiguous(array)
+
+
+def written_dtype(dtype: np.dtype[Any]) -> str:
+    """The name of `dtype` for messages, which says so if its bytes are swapped."""
+    return dtype.name if dtype.isnative else f"{dtype.str!r} (not in native byte order)"
 
 
 def is_array(data: object) -> bool:

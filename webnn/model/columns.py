@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from webnn.formats.outline import ValueOutline
+from webnn.graph.dtypes import DATA_TYPES
 from webnn.model.loaded import Loaded
 from webnn.model.rows import Outcome, computed
 from webnn.model.signature import Array, along
@@ -22,14 +24,14 @@ def is_ragged(inputs: Any) -> bool:
 
 
 def computed_columns(
-    loaded: Loaded, columns: Mapping[str, Any], names: Sequence[str], errors: str | None
+    loaded: Loaded, columns: Mapping[str, Any], outputs: Sequence[ValueOutline], errors: str | None
 ) -> dict[str, Array]:
     """A column for each output.
 
     Args:
         loaded: computes them.
         columns: the inputs, with the items along the dimension of the batch, or as an array of objects.
-        names: the outputs.
+        outputs: the outputs, as the file declares them.
         errors: the name of another column, with the message of each row that failed, and "" in the others. Without it,
             the first error is raised.
     """
@@ -45,7 +47,8 @@ def computed_columns(
         if errors is None and isinstance(outcome, Exception):
             outcome.add_note(f"in row {number} of {count}")
             raise outcome
-    made = {name: _column(outcomes, name) for name in names}
+    batch = loaded.signature.batch
+    made = {output.name: _column(outcomes, output, batch) for output in outputs}
     if errors is not None:
         made[errors] = np.array(
             [f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else "" for outcome in outcomes],
@@ -77,16 +80,30 @@ def _is_objects(column: Any) -> bool:
     return isinstance(column, np.ndarray) and column.dtype == object and column.ndim == 1
 
 
-def _column(outcomes: Sequence[Outcome], name: str) -> Array:
-    """The results of one output. Rows that failed are NaN or 0, or None where the shapes of rows differ."""
-    found = [None if isinstance(outcome, Exception) else outcome[name] for outcome in outcomes]
-    given = [array for array in found if array is not None]
-    if given and all(array.shape == given[0].shape for array in given):
-        dtype = given[0].dtype
-        column = np.full((len(found), *given[0].shape), np.nan if dtype.kind == "f" else 0, dtype)
+def _column(outcomes: Sequence[Outcome], output: ValueOutline, batch: str | None) -> Array:
+    """The results of one output. Rows that failed are NaN or 0, or None where the shapes of rows differ.
+
+    Where all have failed, rows have the type and the shape that the file declares; None if it leaves these open.
+    """
+    found = [None if isinstance(outcome, Exception) else outcome[output.name] for outcome in outcomes]
+    given = {(array.dtype, array.shape) for array in found if array is not None} or _declared(output, batch)
+    if len(given) == 1:
+        ((dtype, shape),) = given
+        column = np.full((len(found), *shape), np.nan if dtype.kind == "f" else 0, dtype)
     else:
         column = np.full(len(found), None, object)
     for number, array in enumerate(found):
         if array is not None:
             column[number] = array
     return column
+
+
+def _declared(output: ValueOutline, batch: str | None) -> set[tuple[np.dtype[Any], tuple[int, ...]]]:
+    """The type and the shape of a row of `output`, if the file declares them."""
+    row = DATA_TYPES.get(output.data_type)  # type: ignore[call-overload]
+    if row is None or output.shape is None or batch not in output.shape:
+        return set()
+    axis = output.shape.index(batch)
+    sizes = (*output.shape[:axis], *output.shape[axis + 1 :])
+    shape = tuple(size for size in sizes if isinstance(size, int))
+    return {(row.dtype, shape)} if len(shape) == len(sizes) else set()

@@ -74,7 +74,7 @@ class Loaded:
     @property
     def is_lost(self) -> bool:
         """Whether its context is destroyed, or the device of that is gone."""
-        return device_of(self.context).is_dead
+        return device_of(self.context).has_ended
 
     def call(self, inputs: Mapping[str, Any] | Any) -> Call:
         """The call for `inputs`, checked.

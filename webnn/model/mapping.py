@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from webnn.errors import InvalidStateError
 from webnn.graph.unpicklable import Unpicklable
 from webnn.model.loaded import Loaded
 from webnn.model.progress import Progress, bar_of
@@ -78,12 +79,23 @@ class Mapped(Unpicklable, Generic[R_co]):
         self._progress = progress
         self._keyed = keyed
         self._raises = raises
+        self._started = False
 
     def __iter__(self) -> Iterator[R_co]:
-        return MappedIterator(iter(self._stream), self._taker())
+        self._check_new()
+        results: Iterator[R_co] = MappedIterator(iter(self._stream), self._taker())
+        self._started = True
+        return results
 
     def __aiter__(self) -> AsyncIterator[R_co]:
-        return MappedAsyncIterator(aiter(self._stream), self._taker())
+        self._check_new()
+        results: AsyncIterator[R_co] = MappedAsyncIterator(aiter(self._stream), self._taker())
+        self._started = True
+        return results
+
+    def _check_new(self) -> None:
+        if self._started:
+            raise InvalidStateError("map: the results can be iterated once; call model.map again")
 
     def _taker(self) -> _Taker:
         return _Taker(bar_of(self._total, self._title, self._progress), keyed=self._keyed, raises=self._raises)

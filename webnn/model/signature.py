@@ -11,7 +11,7 @@ import numpy as np
 from webnn.errors import ValidationError
 from webnn.formats.outline import Size, ValueOutline
 from webnn.graph.arguments import printable, unsigned, unsigned_list
-from webnn.graph.arrays import array_from, of_booleans, of_one_item
+from webnn.graph.arrays import array_from, of_booleans, of_one_item, written_dtype
 from webnn.graph.descriptor import MLOperandDescriptor
 from webnn.graph.dtypes import DATA_TYPES
 
@@ -225,7 +225,7 @@ class Signature:
 
     def _wrong_type(self, row: Row, array: Array) -> ValidationError:
         hint = f"convert it: array.astype({row.dtype.name!r})" if row.dtype is not None else "WebNN has no such type"
-        return self._unfit(row, f"{array.dtype.name} {list(array.shape)}; {hint}")
+        return self._unfit(row, f"{written_dtype(array.dtype)} {list(array.shape)}; {hint}")
 
     def _unfit(self, row: Row, given: str) -> ValidationError:
         wanted = written(row.data_type, row.shape)
