@@ -145,6 +145,7 @@ NOT_HERE: Final = {
     # Nothing changes there.
     "Batching.explained",
     "BatchingStatistics.mean_size",
+    "Histogram.__repr__",
     # In a forked child, where none of the parent's work goes on; see `test_forks.py`.
     "_forked",
     "_give_up",
