@@ -200,7 +200,7 @@ def test_what_is_kept_for_ever_outlives_its_references() -> None:
 def test_the_message_says_whose_it_is_and_what_to_do() -> None:
     assert belongs_to(12) == (
         "it belongs to the process that made it (pid 12), from which this one was forked, and its threads are not in"
-        " this process. Make a context in each process after the fork, with webnn.ML().create_context()"
+        " this process. Make a context in each process after the fork, with webnn.create_context()"
     )
 
 
