@@ -63,6 +63,14 @@ def test_rows_of_zeros_and_a_single_row_are_normalized(backend: Backend, norm: s
         check_node(backend, "Normalizer", [rows], domain=ML, norm=norm)
 
 
+def test_squares_of_large_integers_are_those_of_floats(backend: Backend) -> None:
+    """onnxruntime squares int32 in int32: [1, NaN] and [3.03, NaN]."""
+    rows = np.array([[60000, 1], [50000, 40000]], np.int32)
+    model, feeds = node_model("Normalizer", [rows], domain=ML, norm="L2")
+    (result,) = computed(model, feeds, backend)
+    np.testing.assert_allclose(result, rows / np.linalg.norm(rows, axis=1, keepdims=True), rtol=1e-5)
+
+
 def test_integers_and_further_axes_are_scaled_and_imputed(backend: Backend) -> None:
     integers = np.array([[1, -5, 2], [7, 0, 7]])
     check_node(backend, "Scaler", [integers], domain=ML, offset=[0.5, -1.0, 2.0], scale=[2.0, 0.5, -3.0])

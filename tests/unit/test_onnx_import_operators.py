@@ -640,3 +640,15 @@ def test_the_different_slices_of_what_is_known(
     x = random(0, *shape, dtype=np.int8) % 2
     options: dict[str, Any] = {} if axis is None else {"axis": axis}
     check_node(backend, "Unique", [Fixed(x)], outputs=[True] * 4, sorted=switch, tolerance=0, **options)
+
+
+def test_steps_of_a_known_range_are_not_added_up(backend: Backend) -> None:
+    """onnxruntime's sum of steps is 0.1 short of the last element."""
+    inputs = [Fixed(np.array(number, np.float32)) for number in (0, 1000, 0.1)]
+    check_node(backend, "Range", inputs, tolerance=1e-6, expected=by_reference)
+
+
+def test_nan_is_an_element_of_its_own_among_known_numbers(backend: Backend) -> None:
+    """onnxruntime takes it for the number beside it."""
+    x = Fixed(np.float32([3, np.nan, 1]))
+    check_node(backend, "Unique", [x], outputs=[True] * 4, tolerance=0, expected=by_reference)
