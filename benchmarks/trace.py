@@ -1,8 +1,8 @@
 """How much does a trace cost while it is open, and while none is?
 
-A round trip is a write, a dispatch and an awaited read of a graph that costs nothing. The peer is the same context
-without a trace; the two take turns. Without a trace, a few attributes are compared with None: the last row has the time
-of the comparisons of one round trip.
+A round trip is a write, a dispatch and an awaited read of a graph that costs nothing: three tasks of a trace. An awaited
+run is one. The peer is the same context without a trace; the two take turns. Without a trace, a few attributes are
+compared with None: the last row has the time of the comparisons of one round trip.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def measure(report: Report, options: Options) -> None:
             for _ in range(calls):
                 await context.run(graph, {name: frame})
 
-        for what, work in (("round trip", round_trips), ("awaited run", runs)):
+        for what, work, tasks in (("round trip", round_trips, 3), ("awaited run", runs, 1)):
             times = await in_turn(
                 rounds,
                 {
@@ -51,8 +51,8 @@ async def measure(report: Report, options: Options) -> None:
                 },
             )
             report.times(f"{what} with a trace", times["on"], times["off"])
-            more = [(on - off) * 1e6 for on, off in zip(times["on"], times["off"], strict=True)]
-            report.figure(f"{what}, more with a trace", more, "us", bar=2.0)
+            more = [(on - off) * 1e6 / tasks for on, off in zip(times["on"], times["off"], strict=True)]
+            report.figure(f"{what}, more with a trace per task", more, "us", bar=2.0)
 
         image = image_model(options.models)
         network = await image.build(context.create_graph_builder())
