@@ -305,14 +305,16 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             self._source.drive(self, timeout)
         if self._status is not PENDING or _was_collected(self):
             return
-        event = threading.Event()
+        # A lock alone: an `Event` waits in Python code, in which an interrupt can become a RuntimeError.
+        settled = threading.Lock()
+        settled.acquire()
 
         def wake(_: object) -> None:
-            event.set()
+            settled.release()
 
         self._listen(wake)
         try:
-            if event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
+            if settled.acquire(timeout=-1 if timeout is None else max(0, min(timeout, threading.TIMEOUT_MAX))):
                 return
         except BaseException:
             self._forget(wake)
