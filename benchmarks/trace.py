@@ -1,8 +1,8 @@
 """How much does a trace cost while it is open, and while none is?
 
-A round trip is a write, a dispatch and an awaited read of a graph that costs nothing: three tasks of a trace. An awaited
-run is one. The peer is the same context without a trace; the two take turns. Without a trace, a few attributes are
-compared with None: the last row has the time of the comparisons of one round trip.
+A round trip is a write, a dispatch and an awaited read of a graph that costs nothing: three tasks of a trace. An
+awaited run is one. The peer is the same context without a trace; the two take turns. Without a trace, a few attributes
+are compared with None: the last row has the time of the comparisons of one round trip.
 """
 
 from __future__ import annotations

@@ -37,6 +37,9 @@ __all__ = ["TICK_BUDGET", "InlineLane"]
 
 TICK_BUDGET: Final = 1_000_000
 """Nanoseconds of inline tasks in one call, and of one tick. After that, the event loop's other tasks get their turn."""
+LONE_TICK: Final = 50_000_000
+"""Nanoseconds of a tick of a loop that has nothing else to do. A turn of it takes a quarter of what is around a
+run. What a signal gives it to do is not seen from here, and waits for so long."""
 
 
 class InlineLane:
@@ -69,6 +72,8 @@ class InlineLane:
         """The thread of that loop, or 0. Only the thread itself sets its number, so a thread that finds it here has
         nothing to arrange. Looking up the running loop would take longer: Python 3.11 asks the kernel each time."""
         self.tick_began = 0
+        self.turn_at = 0
+        """When the loop must get a turn, unless it has nothing else to do."""
         self.unsettled: dict[int, Read] = {}
         """Reads of available values, by identity. They settle when they are awaited, or at the end of the tick.
 
@@ -99,7 +104,7 @@ class InlineLane:
             if task in self._renaming.inline and (awaits or task.work.cost < PROMPT_LIMIT) and execution.run_one(task):
                 if self._renaming.lane:
                     self._workers.wake()
-                return execution.now - self.tick_began > TICK_BUDGET and self.tick_of is not None
+                return execution.now > self.turn_at and self._is_turn_due()
             return self._advance_chain(task)
         except BaseException:
             self._workers.recover()
@@ -184,7 +189,18 @@ class InlineLane:
         execution = self._execution
         if look:
             execution.now = execution.clock()
-        return execution.now - self.tick_began > TICK_BUDGET and self.tick_of is not None
+        return execution.now > self.turn_at and self._is_turn_due()
+
+    def _is_turn_due(self) -> bool:
+        """Whether the loop must get a turn at the end of the usual budget: not if nothing else waits for it."""
+        if self.tick_of is None:
+            return False
+        renaming, now = self._renaming, self._execution.now
+        if renaming.was_lone and not renaming.inline and not self.unsettled and now - self.tick_began < LONE_TICK:
+            renaming.was_lone = False  # to be asked again by the next run of that kind
+            self.turn_at = now + TICK_BUDGET
+            return False
+        return True
 
     def _run(self, tasks: Sequence[Task], budget: float = inf) -> int:
         """Run `tasks` here, as `Execution.run` does."""
@@ -242,6 +258,7 @@ class InlineLane:
         loop = current_loop()
         if loop is not self.tick_of and (bridge := current_bridge()) is not None:
             self.tick_began = self._execution.now = self._execution.clock()
+            self.turn_at = self.tick_began + TICK_BUDGET
             bridge.call_soon(_Tick(self))
             self.tick_of = loop  # last: an interrupt may cause one call too many, but not one too few
             self.tick_on = get_ident()

@@ -48,6 +48,8 @@ class Ready:
         self.is_lone: Callable[[int], bool] = lambda _: False
         """Whether the caller's thread may be blocked for so many nanoseconds: its event loop has nothing else to do. To
         find that out takes a few microseconds."""
+        self.was_lone = False
+        """Whether `is_lone` has said so of a run after which the event loop has not been given a turn."""
         self._handed: set[Task] = set()  # running tasks that came from `lane`, or were running during `hand_over`
 
     def cheap(self, tasks: Sequence[Task]) -> bool:
@@ -85,9 +87,11 @@ class Ready:
         """Whether the task of `work` that has just been queued is likely to be awaited before a lane could begin it."""
         if self.queued > 1 or self.running or work.cost >= LONE_LIMIT or not self.inline_limit:
             return False
-        if work.cost >= PROMPT_LIMIT and not self.is_lone(int(work.cost)):
-            work.prompt = -PROBE
-            return False
+        if work.cost >= PROMPT_LIMIT:
+            self.was_lone = self.is_lone(int(work.cost))
+            if not self.was_lone:
+                work.prompt = -PROBE
+                return False
         work.prompt += 1
         if work.prompt >= PROBE:
             work.prompt = PROMPT - 1  # the next one goes to a lane, to see whether that has changed

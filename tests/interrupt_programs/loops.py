@@ -139,7 +139,7 @@ class Loops(Base):
     def on_asyncio_lone(self) -> None:
         """The only task of an event loop runs itself what takes milliseconds, unless there is something else to do."""
         rig = self.rig
-        work = rig.work("long", cost=PROMPT_LIMIT, measured=False)
+        work = rig.work("long", cost=PROMPT_LIMIT, nanoseconds=2 * PROMPT_LIMIT, measured=False)
 
         async def main() -> None:
             loop = asyncio.get_running_loop()

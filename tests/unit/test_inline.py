@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 import threading
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +16,7 @@ import pytest
 from tests.loops import Loop
 from tests.stepped import CHEAP, INLINE_LIMIT, DeviceAllocator, Rig, broken, now, number_in
 from webnn.errors import OperationError
-from webnn.scheduler.inline import TICK_BUDGET
+from webnn.scheduler.inline import LONE_TICK, TICK_BUDGET
 from webnn.scheduler.promise import PENDING
 from webnn.scheduler.ready import LONE_LIMIT, PROBE, PROMPT, PROMPT_LIMIT
 from webnn.scheduler.room import MAX_QUEUED
@@ -421,6 +425,66 @@ class TestLone:
             return inline.timeline.statistics.run_inline - before
 
         assert asyncio.run(later()) == 0
+
+    async def ticks(self, rig: Rig, work: Any, rounds: Iterable[object]) -> int:
+        """The number of ticks in which so many runs are awaited that the loop's only task carries out itself."""
+        assert (await self.awaited(rig, work, 2 * PROMPT))[-1]
+        x, y, began = rig.name(1), rig.name(), set()
+        for _ in rounds:
+            rig.dispatch(work, [x], y)
+            assert number_in(await rig.read(y)) == 2
+            began.add(rig.timeline.inline.tick_began)
+        return len(began)
+
+    def test_a_loop_with_nothing_to_do_gets_few_turns(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, nanoseconds=5 * PROMPT_LIMIT, measured=False)
+        rounds = range(4 * LONE_TICK // (5 * PROMPT_LIMIT))
+        assert asyncio.run(self.ticks(inline, work, rounds)) in {4, 5}
+
+    def test_a_result_that_nobody_awaits_ends_the_tick(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, nanoseconds=2 * TICK_BUDGET, measured=False)
+        x = inline.name(1)
+        told: list[object] = []
+
+        def rounds() -> Iterator[None]:
+            for _ in range(5):
+                inline.read(x).add_done_callback(told.append)
+                yield
+
+        asyncio.run(self.ticks(inline, work, rounds()))
+        assert len(told) >= 4
+
+    def test_what_another_thread_gives_the_loop_to_do_is_seen_by_the_next_run(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, nanoseconds=PROMPT_LIMIT, measured=False)
+
+        def rounds() -> Iterator[None]:
+            yield
+            asyncio.get_running_loop().call_soon_threadsafe(inline.run_all)
+            yield
+
+        asyncio.run(self.ticks(inline, work, rounds()))
+        assert inline.timeline.statistics.run_on_lanes == PROMPT + 1
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="its event loops call no functions for signals")
+    def test_a_signal_waits_for_no_more_than_the_longest_tick(self, inline: Rig) -> None:
+        work = inline.work("long", cost=PROMPT_LIMIT, nanoseconds=PROMPT_LIMIT, measured=False)
+        handled = threading.Event()
+        count = 0
+
+        def handle() -> None:
+            inline.run_all()  # for the run that goes to a lane, since the loop has this to do
+            handled.set()
+
+        def rounds() -> Iterator[None]:
+            nonlocal count
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, handle)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            while not handled.is_set():
+                count += 1
+                yield
+
+        asyncio.run(self.ticks(inline, work, rounds()))
+        assert 1 < count <= LONE_TICK // PROMPT_LIMIT + 10
 
 
 class TestDeviceMemory:
