@@ -67,18 +67,6 @@ def test_a_model_is_collected_with_its_last_reference(tmp_path: Path) -> None:
     assert lost.result(10)
 
 
-def test_a_model_whose_context_was_destroyed_makes_another(tmp_path: Path) -> None:
-    with webnn.Model(layer(tmp_path), batch="batch") as model:
-        for count in (3, 5):
-            np.testing.assert_allclose(model({"x": rows(count)})["y"], expected(rows(count)), rtol=1e-5)
-            model.context.destroy()
-        before = model.context
-        assert anyio.run(model.run, {"x": rows(2)})["y"].shape == (2, 3)
-        assert model.context is before  # which was made anew when it was asked for
-        before.destroy()
-        assert len(list(model.map(rows(4), progress=False))) == 4
-
-
 def test_rows_that_all_fail_have_the_type_and_shape_of_the_others(tmp_path: Path) -> None:
     with webnn.Model(layer(tmp_path), batch="batch", errors="error") as model:
         column = np.full(3, None, object)

@@ -73,8 +73,8 @@ class Loaded:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its context is destroyed, or the device of that is gone."""
-        return device_of(self.context).has_ended
+        """Whether the device of its context is gone. A context that the program has destroyed stays in its place."""
+        return device_of(self.context).is_dead
 
     def call(self, inputs: Mapping[str, Any] | Any) -> Call:
         """The call for `inputs`, checked.

@@ -262,11 +262,10 @@ class Model(Many):
     @property
     def context(self) -> MLContext:
         """The context that runs it in this process. Made now, if the model is not loaded."""
-        loaded = self._ready()
+        loaded = self._loaded
         if loaded is not None:
             return loaded.context
         with self._lock:
-            self._forget_lost()
             if self._own is None:
                 self._check_open()
                 options = {"cache_dir": self._saved} if isinstance(self._saved, str) else {}
@@ -287,7 +286,8 @@ class Model(Many):
 
     def _load(self) -> Loaded:
         with self._lock:
-            self._forget_lost()
+            if self._own is not None and parts.device_of(self._own).is_dead:  # on another context it may go on
+                self._own = self._loaded = None
             loaded = self._loaded
             if loaded is None:
                 self._check_open()
@@ -312,11 +312,6 @@ class Model(Many):
                     loaded.warm_up(dimensions)
                 self._loaded = loaded
             return loaded
-
-    def _forget_lost(self) -> None:
-        """Go on with another context if the own one was destroyed, or if its device is gone. The lock is held."""
-        if self._own is not None and parts.device_of(self._own).has_ended:
-            self._own = self._loaded = None
 
     def _check_open(self) -> None:
         if self._closed:

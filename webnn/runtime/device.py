@@ -143,11 +143,6 @@ class Device:
     # Its end.
 
     @property
-    def has_ended(self) -> bool:
-        """Whether nothing can be computed on it: it is lost, or about to be, since its hardware is gone."""
-        return self.is_dead or self.is_lost
-
-    @property
     def is_lost(self) -> bool:
         """Whether it has ended."""
         return self._lost_message is not None
