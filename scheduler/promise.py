@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from copy import copy
+from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 from weakref import ref
 
@@ -305,17 +306,18 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             self._source.drive(self, timeout)
         if self._status is not PENDING or _was_collected(self):
             return
-        # A lock alone: an `Event` waits in Python code, in which an interrupt can become a RuntimeError.
-        settled = threading.Lock()
-        settled.acquire()
+        # Not an `Event`, which waits in Python code, where an interrupt can become a RuntimeError.
+        settled: SimpleQueue[None] = SimpleQueue()
 
         def wake(_: object) -> None:
-            settled.release()
+            settled.put(None)
 
         self._listen(wake)
         try:
-            if settled.acquire(timeout=-1 if timeout is None else max(0, min(timeout, threading.TIMEOUT_MAX))):
-                return
+            settled.get(timeout=None if timeout is None else max(0, min(timeout, threading.TIMEOUT_MAX)))
+            return
+        except Empty:
+            pass
         except BaseException:
             self._forget(wake)
             raise

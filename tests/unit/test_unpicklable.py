@@ -21,7 +21,7 @@ def handles(context: webnn.MLContext) -> dict[str, tuple[object, str]]:
     results = aiter(context.stream(graph, []))
     return {
         "Audit": (context.audit(graph, backend="onnxruntime"), "send its finding"),
-        "MLContext": (context, r"make the context in the process that uses it, with webnn.ML\(\).create_context"),
+        "MLContext": (context, r"make the context in the process that uses it, with webnn.create_context"),
         "MLGraph": (graph, r"Keep it with graph.save\(path\) or context.save_graph\(key, graph\)"),
         "MLTensor": (context.create_tensor([2], "float32"), "Send the array that context.read_tensor gives"),
         "MLGraphBuilder": (builder, r"save a built graph with graph.save\(path\)"),
