@@ -166,12 +166,7 @@ class MLContext(Observability, Recording, Streaming, SavedGraphs, Unpicklable):
     ) -> MLTensor: ...
     @explained
     def create_tensor(
-        self,
-        shape: Any,
-        data_type: DataTypeLike | None = None,
-        *,
-        readable: bool = False,
-        writable: bool = False,
+        self, shape: Any, data_type: DataTypeLike | None = None, *, readable: bool = False, writable: bool = False
     ) -> MLTensor:
         """A tensor on this context's device. It reads as zeros until it is written.
 
