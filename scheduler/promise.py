@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from copy import copy
-from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar
 from weakref import ref
 
@@ -206,15 +205,7 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
         raise self._failure()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Block this thread until the promise has settled, and return its error, or None if it has a result.
-
-        Args:
-            timeout: seconds; None for no limit.
-
-        Raises:
-            TimeoutError: the promise did not settle in time. It stays pending.
-            CancelledError: the promise was cancelled.
-        """
+        """Block until the promise has settled. Returns its error, or None if it has a result."""
         if self._status is PENDING:
             self._wait(timeout)
         if self._status is CANCELLED:
@@ -306,18 +297,15 @@ class Promise(Unpicklable, Future[T_co]):  # type: ignore[type-var]  # `Future` 
             self._source.drive(self, timeout)
         if self._status is not PENDING or _was_collected(self):
             return
-        # Not an `Event`, which waits in Python code, where an interrupt can become a RuntimeError.
-        settled: SimpleQueue[None] = SimpleQueue()
+        event = threading.Event()
 
         def wake(_: object) -> None:
-            settled.put(None)
+            event.set()
 
         self._listen(wake)
         try:
-            settled.get(timeout=None if timeout is None else max(0, min(timeout, threading.TIMEOUT_MAX)))
-            return
-        except Empty:
-            pass
+            if event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
+                return
         except BaseException:
             self._forget(wake)
             raise

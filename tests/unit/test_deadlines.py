@@ -70,7 +70,7 @@ def test_a_run_that_has_not_begun_is_dropped_at_its_deadline() -> None:
 def test_a_run_that_has_begun_goes_on_after_its_deadline() -> None:
     context, graph, gate = busy_context()
     with context:
-        late = context.run(graph, X, timeout=0.01)
+        late = context.run(graph, X, timeout=0.5)
         assert gate.reached.wait(5)
         with pytest.raises(TimeoutError):
             late.result(timeout=5)
